@@ -1,0 +1,46 @@
+/* Files: reading whole ones within a limit, mapping, writing so that a crash leaves the old or the
+ * new content and never a part. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+
+/* Reads a whole file of at most max_bytes into *ret_data (mem_free(); NUL appended, not counted).
+ * Errors name the path: -ENOENT.., ERR_LIMIT. */
+int file_read(const char *path, size_t max_bytes, char **ret_data, size_t *ret_size, struct err *e);
+
+struct file_map {
+    const unsigned char *data; /* NULL for an empty file */
+    size_t size;
+};
+
+/* Maps a regular file read-only. */
+int file_map(const char *path, struct file_map *ret_map, struct err *e);
+void file_unmap(struct file_map *map);
+
+struct file_part {
+    const void *data;
+    size_t size;
+};
+
+/* Writes the parts to a temporary file beside path, fsyncs it, renames it to path and fsyncs the
+ * directory. On failure (full disk..) path is untouched and the temporary file is gone. */
+int file_write_atomic(const char *path, const struct file_part *parts, size_t n_parts, struct err *e);
+
+/* mkdir -p with mode 0700 for new directories. */
+int file_make_dirs(const char *path, struct err *e);
+
+/* Removes a directory and all in it (no symlink is followed); missing is fine. */
+int file_remove_tree(const char *path, struct err *e);
+
+bool file_exists(const char *path);
+int64_t file_size(const char *path); /* bytes, or a negated errno */
+
+/* "dir/name" into a fixed buffer; ERR_LIMIT when it does not fit. */
+int file_join(char *ret_path, size_t size, const char *dir, const char *name);
+
+#endif

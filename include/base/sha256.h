@@ -1,0 +1,18 @@
+/* SHA-256 (FIPS 180-4), by nettle. */
+#ifndef BASE_SHA256_H
+#define BASE_SHA256_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum { SHA256_SIZE = 32, SHA256_HEX_SIZE = 65 /* with the NUL */ };
+
+void sha256(const void *data, size_t size, uint8_t ret_digest[SHA256_SIZE]);
+void sha256_hex(const uint8_t digest[SHA256_SIZE], char ret_text[SHA256_HEX_SIZE]);
+
+/* The digest of a file's content. Errors name the path. */
+int sha256_file(const char *path, char ret_text[SHA256_HEX_SIZE], struct err *e);
+
+#endif
