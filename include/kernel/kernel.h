@@ -1,0 +1,119 @@
+/* Kernels: arithmetic on raw arrays. One table of functions per instruction set; the reference table
+ * is plain C written from the definition, the others must agree with it. Kernels never fail, never
+ * allocate and never start threads: scratch is passed in, every size is handled, parallelism is the
+ * caller's (by image or by row). Activations are NHWC fp32, index order [image][row][column][channel];
+ * weights come in the file's order OIHW and are packed into a table's private layout before use.
+ * All functions: any thread, no aliasing of inputs and outputs unless stated. */
+#ifndef KERNEL_KERNEL_H
+#define KERNEL_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/cpu.h"
+
+/* One convolution: same padding and stride in both directions. */
+struct conv_geometry {
+    int height, width, in_channels; /* of the input */
+    int out_channels;
+    int kernel_height, kernel_width;
+    int stride, pad;
+};
+
+static inline int conv_out_height(const struct conv_geometry *g)
+{
+    return (g->height + 2 * g->pad - g->kernel_height) / g->stride + 1;
+}
+
+static inline int conv_out_width(const struct conv_geometry *g)
+{
+    return (g->width + 2 * g->pad - g->kernel_width) / g->stride + 1;
+}
+
+/* What is done to each output before it is stored: y = act(conv + bias + residual). */
+struct conv_epilogue {
+    const float *bias;     /* [out_channels], or NULL */
+    const float *residual; /* as the output, or NULL */
+    bool relu;
+};
+
+struct kernels {
+    enum cpu_isa isa;
+
+    /* --- convolution ------------------------------------------------------------------------- */
+
+    /* Floats of the packed weights for the forward direction, and the packing of w [o][i][kh][kw].
+     * Output channel o is multiplied by scale[o] on the way (a folded batch norm); NULL: by 1. */
+    size_t (*conv_packed_size)(const struct conv_geometry *g);
+    void (*conv_pack)(const struct conv_geometry *g, const float *w, const float *scale, float *packed);
+
+    /* The same for the direction that computes dx. */
+    size_t (*conv_packed_back_size)(const struct conv_geometry *g);
+    void (*conv_pack_back)(const struct conv_geometry *g, const float *w, float *packed);
+
+    /* Bytes of scratch (64-byte aligned) that one call of any of the three below needs, whatever the
+     * number of images. One scratch serves one thread. */
+    size_t (*conv_scratch_bytes)(const struct conv_geometry *g);
+
+    /* y [n][oh][ow][o] = epilogue(x [n][h][w][i] * w) for n images. */
+    void (*conv_forward)(const struct conv_geometry *g, int n, const float *x, const float *packed,
+                         const struct conv_epilogue *epilogue, float *y, void *scratch);
+
+    /* dx [n][h][w][i] = or += (accumulate) the gradient for dy [n][oh][ow][o]. */
+    void (*conv_backward_data)(const struct conv_geometry *g, int n, const float *dy,
+                               const float *packed_back, bool accumulate, float *dx, void *scratch);
+
+    /* dw [o][i][kh][kw] += the gradient summed over n images, in a fixed order. */
+    void (*conv_backward_weight)(const struct conv_geometry *g, int n, const float *x, const float *dy,
+                                 float *dw, void *scratch);
+
+    /* --- matrix product (row-major): c [m][n] = beta * c + op(a) [m][k] * op(b) [k][n] ---------- */
+    void (*gemm)(bool transpose_a, bool transpose_b, int m, int n, int k, const float *a, int lda,
+                 const float *b, int ldb, float beta, float *c, int ldc);
+
+    /* --- batch norm over rows x channels (Ioffe and Szegedy 2015) ------------------------------- */
+
+    /* sum[c] += sum over rows of x, square[c] += of x^2; doubles, in a fixed order. */
+    void (*norm_moments)(size_t rows, size_t channels, const float *x, double *sum, double *square);
+
+    /* y = act(x * scale[c] + shift[c] + residual); residual may be NULL; y may be x or residual. */
+    void (*norm_apply)(size_t rows, size_t channels, const float *x, const float *scale,
+                       const float *shift, const float *residual, bool relu, float *y);
+
+    /* With dz = dy where y > 0 (y given: a ReLU followed), else dz = dy (y NULL):
+     * sum_dz[c] += sum of dz, sum_dzx[c] += sum of dz * x. */
+    void (*norm_backward_sums)(size_t rows, size_t channels, const float *dy, const float *y,
+                               const float *x, double *sum_dz, double *sum_dzx);
+
+    /* dx = dz * a[c] + x * b[c] + k[c]; if dresidual is given, it is = or += (accumulate) dz.
+     * dx may be dy. */
+    void (*norm_backward_apply)(size_t rows, size_t channels, const float *dy, const float *y,
+                                const float *x, const float *a, const float *b, const float *k,
+                                float *dx, float *dresidual, bool accumulate);
+
+    /* --- element-wise and pooling --------------------------------------------------------------- */
+
+    /* y = max(x, 0); dx = or += dy where y > 0. */
+    void (*relu)(size_t count, const float *x, float *y);
+    void (*relu_backward)(size_t count, const float *dy, const float *y, bool accumulate, float *dx);
+
+    /* y += x */
+    void (*add)(size_t count, const float *x, float *y);
+
+    /* y [n][c] = mean over the pixels of x [n][pixels][c]; dx = or += dy / pixels. */
+    void (*mean_pool)(int n, int pixels, int channels, const float *x, float *y);
+    void (*mean_pool_backward)(int n, int pixels, int channels, const float *dy, bool accumulate,
+                               float *dx);
+
+    /* One step of SGD with momentum and weight decay, PyTorch's form without Nesterov:
+     * g += decay * w; v = momentum * v + g; w -= rate * v. */
+    void (*sgd_step)(size_t count, float rate, float momentum, float decay, const float *g, float *v,
+                     float *w);
+};
+
+/* The table of an instruction set, NULL when it was not built for this architecture or the processor
+ * lacks it. kernels_best() is that of cpu_isa(). Static storage. */
+const struct kernels *kernels_of(enum cpu_isa isa);
+const struct kernels *kernels_best(void);
+
+#endif

@@ -1,0 +1,40 @@
+/* Training passes of a net: forward with batch statistics, backward to all parameters. The object owns
+ * every activation for a batch of fixed size; parameters and gradients are the caller's, in the net's
+ * block layout. Work is cut over the pool's threads by image in a fixed way, sums over threads are
+ * made in rank order: equal threads, equal bits. One caller at a time. */
+#ifndef NN_GRAD_H
+#define NN_GRAD_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "nn/net.h"
+
+struct grad;
+
+/* exits: bit i set when exit i is trained; heads that are not set are neither run nor changed (the
+ * baseline trains only the deepest). Net and pool must outlive it. */
+struct grad *grad_new(const struct net *net, int batch, unsigned exits, struct pool *pool,
+                      const struct kernels *kernels, struct err *e);
+void grad_free(struct grad *grad);
+size_t grad_bytes(const struct grad *grad);
+
+/* Forward in training mode on the first `batch` images of grad_input() (at most the batch of
+ * grad_new()): norms use the batch's statistics and move the running ones in params. */
+float *grad_input(struct grad *grad); /* [batch][h][w][c] */
+void grad_forward(struct grad *grad, float *params, int batch);
+
+/* After grad_forward(): logits [batch][classes] and the D-vectors [batch][D] before the linear layer
+ * (the hint's features) of an exit; and where the caller puts the loss's gradients. grad_forward()
+ * clears both gradients. */
+const float *grad_logits(const struct grad *grad, int exit);
+const float *grad_features(const struct grad *grad, int exit);
+float *grad_dlogits(struct grad *grad, int exit);
+float *grad_dfeatures(struct grad *grad, int exit);
+
+/* Backward: dparams[0, net_trained_size) = the gradient of the loss; entries of heads that are not
+ * trained are 0. */
+void grad_backward(struct grad *grad, const float *params, float *dparams);
+
+#endif

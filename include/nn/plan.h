@@ -1,0 +1,45 @@
+/* A plan: a net made ready for inference. Batch norms are folded into the convolutions, ReLU and
+ * residual additions fused into them, weights packed for the processor, activations placed in one
+ * block. Immutable and shared by all threads; each thread computes with an `exec` of its own. */
+#ifndef NN_PLAN_H
+#define NN_PLAN_H
+
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "nn/net.h"
+
+struct plan;
+struct exec;
+
+/* params: the net's whole block; not needed afterwards. The net must outlive the plan. */
+struct plan *plan_new(const struct net *net, const float *params, const struct kernels *kernels,
+                      struct err *e);
+void plan_free(struct plan *plan);
+const struct net *plan_net(const struct plan *plan);
+size_t plan_weight_bytes(const struct plan *plan);
+size_t plan_activation_bytes(const struct plan *plan, int batch); /* of one exec */
+
+/* One line per fused operation: what, sizes, algorithm. */
+int plan_describe(const struct plan *plan, struct buf *out);
+
+/* The activations and scratch of one thread, for up to batch_max images; sized once, nothing is
+ * allocated afterwards. The plan must outlive it. */
+struct exec *exec_new(const struct plan *plan, int batch_max, struct err *e);
+void exec_free(struct exec *exec);
+
+/* Where the caller gathers the input of a section, [batch][h][w][c]. Valid until the next
+ * exec_section(). */
+float *exec_input(struct exec *exec, int section);
+
+/* Runs a section on what stands in exec_input(), or, with NULL input = the output that the section
+ * before it left (so whole networks run without copies). Returns the output [batch][h][w][c], valid
+ * until the next exec_section(). */
+const float *exec_section(struct exec *exec, int section, int batch, bool from_previous);
+
+/* Runs the head of `exit` on what exec_section(exit) has just left, for the images [first,
+ * first + batch); writes logits [batch][classes]. */
+void exec_head(struct exec *exec, int exit, int first, int batch, float *ret_logits);
+
+#endif
