@@ -1,0 +1,36 @@
+/* Preprocessing: pixels -> the normalised input of a network. The parameters travel with the model so
+ * that serving does what training did. Pure; any thread. */
+#ifndef IMAGE_PREPROCESS_H
+#define IMAGE_PREPROCESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "image/image.h"
+
+enum preprocess_resize {
+    PREPROCESS_STRETCH, /* to width x height, aspect ratio ignored */
+    PREPROCESS_COVER,   /* shorter side fitted, the middle cropped */
+};
+
+enum preprocess_filter { PREPROCESS_BILINEAR /* antialiased triangle when shrinking */ };
+
+struct preprocess {
+    int width, height; /* of the network's input */
+    enum preprocess_resize resize;
+    enum preprocess_filter filter;
+    float mean[3], std[3]; /* of values in 0..1, RGB */
+};
+
+/* Resizes when the sizes differ (bytes are kept as they are when they agree), then writes
+ * (pixel / 255 - mean) / std as [height][width][3]. Scratch comes from the arena. */
+int preprocess_apply(const struct preprocess *p, const struct image *image, struct arena *arena,
+                     float *ret_input, struct err *e);
+
+/* The normalisation alone, for pixels [count][3] that have the right size already. */
+void preprocess_normalise(const struct preprocess *p, const uint8_t *pixels, size_t count,
+                          float *ret_input);
+
+#endif

@@ -1,0 +1,86 @@
+/* A model: one self-contained safetensors file, loaded. Immutable after loading, counted references,
+ * freed with the last one. Holds the net, its parameters, the plan, labels, preprocessing, calibration
+ * and what is known of its training. */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/sha256.h"
+#include "image/preprocess.h"
+#include "model/safetensors.h"
+#include "nn/net.h"
+#include "nn/plan.h"
+#include "nn/spec.h"
+
+enum { MODEL_NAME_MAX = 64, MODEL_FILE_MAX = 1 << 30, MODEL_LABEL_MAX = 256 };
+
+/* What the held-out images say about a classifier. */
+struct calibration_entry {
+    double top1;        /* fraction */
+    double temperature; /* of the softmax of its answers; 1 when not calibrated */
+};
+
+struct calibration {
+    bool present;
+    int64_t n_images; /* how many held-out images it was made on */
+    struct calibration_entry exits[SPEC_SECTIONS_MAX], ensemble;
+    bool has_thresholds;
+    double thresholds[SPEC_SECTIONS_MAX]; /* calibrated confidence at which exit i answers; deepest 0 */
+};
+
+struct training_figures {
+    double top1, top5, nll, ece;
+};
+
+/* Where a model comes from. Strings are empty when not known. */
+struct training {
+    char method[32], data[512], program[64], schedule[64], augment[64];
+    char parent[SHA256_HEX_SIZE]; /* the model given as --init */
+    int64_t epochs, batch, warmup, threads;
+    uint64_t seed;
+    double lr, momentum, weight_decay, temperature, alpha, lambda;
+    bool kd_scale;
+    int64_t holdout;       /* the wish that was given to split_make(); 0: nothing held out */
+    uint64_t holdout_seed;
+    char command[1024];    /* the command line, for people */
+    bool has_figures;      /* on the held-out images */
+    struct training_figures exits[SPEC_SECTIONS_MAX], ensemble;
+};
+
+struct model {
+    char name[MODEL_NAME_MAX + 1];
+    int64_t version;            /* set by the registry; 0 outside of it */
+    char sha256[SHA256_HEX_SIZE];
+    struct net *net;
+    float *params;              /* the net's block */
+    struct plan *plan;
+    char **labels;              /* net_classes() of them */
+    struct preprocess preprocess;
+    struct calibration calibration;
+    struct training training;
+    void *attached;             /* what serve keeps with this version; freed by attached_free */
+    void (*attached_free)(void *attached);
+};
+
+/* Loads a file. The name is the spec's. One reference for the caller. Errors name the file and the
+ * tensor, member or offset. model_load_bytes(): the same from memory, not needed afterwards. */
+int model_load(const char *path, struct model **ret_model, struct err *e);
+int model_load_bytes(const void *bytes, size_t size, struct model **ret_model, struct err *e);
+
+struct model *model_acquire(struct model *model);
+void model_unref(struct model *model); /* NULL is fine */
+
+/* The names that users see: "1".."N" for exits 0..N-1, "ensemble". Static storage. */
+#define MODEL_ENSEMBLE (-1)
+const char *model_classifier_name(int classifier);
+
+/* Writes a model file: the net's parameters and everything else as given. labels: net_classes(). */
+int model_write(const char *path, enum tensor_type type, const struct net *net, const float *params,
+                char *const *labels, const struct preprocess *preprocess,
+                const struct calibration *calibration, const struct training *training, struct err *e);
+
+#endif

@@ -1,0 +1,51 @@
+/* Safetensors files: 8 bytes length (little endian), JSON header, raw tensors. The reader trusts
+ * nothing: lengths, offsets (no holes, no overlap, inside the file), shapes and products are checked.
+ * Only F32, F16 and BF16 are taken. */
+#ifndef MODEL_SAFETENSORS_H
+#define MODEL_SAFETENSORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum tensor_type { TENSOR_F32, TENSOR_F16, TENSOR_BF16 };
+enum { TENSOR_RANK_MAX = 8, SAFETENSORS_HEADER_MAX = 16 << 20 };
+
+struct tensor {
+    const char *name;
+    enum tensor_type type;
+    int rank;
+    int64_t dims[TENSOR_RANK_MAX];
+    size_t count;              /* elements */
+    const unsigned char *data; /* little endian, may be unaligned */
+};
+
+struct safetensors; /* a parsed header over bytes that belong to the caller and must outlive it */
+
+int safetensors_parse(const void *bytes, size_t size, struct safetensors **ret_file, struct err *e);
+void safetensors_free(struct safetensors *file);
+size_t safetensors_count(const struct safetensors *file);
+const struct tensor *safetensors_at(const struct safetensors *file, size_t i);
+const struct tensor *safetensors_find(const struct safetensors *file, const char *name); /* or NULL */
+const char *safetensors_meta(const struct safetensors *file, const char *key);           /* or NULL */
+
+/* Elements as floats, whatever the type. */
+void tensor_to_floats(const struct tensor *t, float *ret_values);
+
+struct tensor_out {
+    const char *name;
+    int rank;
+    const int64_t *dims;
+    const float *values; /* stored as the file's type, rounded to nearest even */
+};
+
+struct meta_out {
+    const char *key, *value;
+};
+
+/* Writes atomically (file_write_atomic); the same input gives the same bytes. */
+int safetensors_write(const char *path, enum tensor_type type, const struct tensor_out *tensors,
+                      size_t n_tensors, const struct meta_out *meta, size_t n_meta, struct err *e);
+
+#endif

@@ -1,0 +1,60 @@
+/* A request: n images under one SLA, from submission to answer. Made by http, owned by the engine from
+ * engine_submit() until its done callback. Everything in it lives in its arena. */
+#ifndef SERVE_REQUEST_H
+#define SERVE_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "model/model.h"
+#include "serve/sla.h"
+
+struct request_image {
+    const void *bytes; /* encoded; must stay until done */
+    size_t size;
+};
+
+/* The answer for one image. */
+struct result {
+    int status;     /* 0, or ERR_DEADLINE.. for an item that could not be answered */
+    int classifier; /* exit (0-based) or MODEL_ENSEMBLE */
+    enum sla_reason reason;
+    const float *probabilities; /* [classes], calibrated */
+    int exits_run;              /* sections that were run */
+    const float *exit_probabilities[SPEC_SECTIONS_MAX]; /* calibrated; NULL where the head was not run */
+    int batch[SPEC_SECTIONS_MAX]; /* how many items ran in the batch of each section; 0: not run */
+};
+
+struct request_timing {
+    int64_t decode_ns, queue_ns, section_ns[SPEC_SECTIONS_MAX], head_ns; /* of the slowest item */
+};
+
+struct request {
+    /* set by the submitter */
+    struct arena *arena;
+    struct sla sla;
+    int64_t arrival_ns; /* clock_now() when the request line had been read */
+    char model_name[MODEL_NAME_MAX + 1]; /* "": the default model */
+    const struct request_image *images;
+    int n_images;
+    bool want_exits; /* explain=1: probabilities of every exit that ran */
+    void (*done)(struct request *request); /* called once, on an engine thread; hands the request back */
+    void *owner;                           /* the submitter's */
+
+    /* set by the engine */
+    struct model *model;    /* a reference; model_unref() by the submitter, after done */
+    int status;             /* 0, or ERR_DEADLINE (504), ERR_BUSY (503), ERR_FORMAT.. (422), ERR_CANCELLED */
+    struct err error;       /* message for status; with a bad image it names which one */
+    int retry_after_s;      /* with ERR_BUSY */
+    struct result *results; /* [n_images] */
+    bool deadline_met;      /* as judged when the last item finished */
+    int64_t finished_ns;
+    struct request_timing timing;
+
+    void *engine_private;
+};
+
+#endif

@@ -1,0 +1,67 @@
+/* What a request asks for (SLA-* headers, "sla" in bodies, sla_* parameters of v2) as native values.
+ * No clock, no threads: times are relative to the request's arrival. */
+#ifndef SERVE_SLA_H
+#define SERVE_SLA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "model/model.h"
+
+enum sla_classifier {
+    SLA_EXIT, /* exit `exit` (0-based) */
+    SLA_DEEPEST,
+    SLA_ENSEMBLE,
+    SLA_AUTO,
+};
+
+struct sla {
+    enum sla_classifier classifier;
+    int exit;
+    int64_t deadline_ns;   /* after arrival; 0: none */
+    double min_confidence; /* < 0: not given */
+    double min_accuracy;   /* < 0: not given */
+    bool fail_on_miss;
+    int urgency;           /* 0..7 */
+};
+
+enum sla_reason {
+    SLA_REQUESTED, SLA_CONFIDENCE, SLA_ACCURACY, SLA_BY_DEADLINE, SLA_OVERLOAD, SLA_EXHAUSTED
+};
+const char *sla_reason_name(enum sla_reason reason);
+
+/* What was said so far: each source is parsed once, contradictions are found. */
+enum sla_member {
+    SLA_M_CLASSIFIER, SLA_M_DEADLINE_MS, SLA_M_MIN_CONFIDENCE, SLA_M_MIN_ACCURACY, SLA_M_ON_MISS,
+    SLA_M_PRIORITY, SLA_MEMBERS
+};
+
+struct sla_draft {
+    bool given[SLA_MEMBERS];
+    struct sla values;
+    int64_t bound_ns; /* smallest of grpc-timeout, x-envoy-expected-rq-timeout-ms, Prefer: wait; 0: none */
+};
+
+void sla_draft_init(struct sla_draft *draft);
+
+/* One header, name and value as received (names in any case). Headers that are not ours are ignored;
+ * an unknown SLA-* name, a value out of range or a header given twice is ERR_RANGE with a message that
+ * names the header and what it takes. Whether exit N exists is checked against the model later. */
+int sla_draft_header(struct sla_draft *draft, const char *name, const char *value, struct err *e);
+
+/* One member of a JSON body ("classifier", "deadline_ms"..), the value as text. prefix ("" or "sla_")
+ * stands before the names in this body. Disagreement with a header is ERR_CONFLICT. */
+int sla_draft_member(struct sla_draft *draft, const char *prefix, const char *name, const char *value,
+                     struct err *e);
+
+/* Puts the draft together: defaults, `auto` when only an SLA-* bound is given, Min-* with a named
+ * classifier refused (rule 3), the smallest time bound. */
+int sla_draft_finish(const struct sla_draft *draft, enum sla_classifier default_classifier,
+                     struct sla *ret_sla, struct err *e);
+
+/* What the model must be able to do for this SLA: the exit exists, calibration where Min-* needs it.
+ * ERR_RANGE (400) or ERR_UNSUPPORTED (422). */
+int sla_check_model(const struct sla *sla, const struct model *model, struct err *e);
+
+#endif
