@@ -1,0 +1,215 @@
+/* Files: whole ones read within a limit, mapped, or written so that a crash leaves old or new.
+ *
+ * Writing goes through the descriptor of the directory: the temporary file, the rename and the final
+ * fsync all mean the same directory even when a path component is exchanged meanwhile. Temporary
+ * names are short and begin with a dot, so that a crash leaves at worst one hidden file and a long
+ * name is never made too long. Directories stand in file_tree.c. */
+#include "config.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+/* A descriptor of path and its stat; an error that names the path otherwise. */
+static int open_for_reading(const char *path, struct stat *ret_st, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return err_set(e, -errno, "cannot open %s: %s", path, err_text(-errno));
+    int rc = fstat(fd, ret_st) < 0 ? -errno : S_ISDIR(ret_st->st_mode) ? -EISDIR : 0;
+    if (rc == 0) return fd;
+    close(fd);
+    return err_set(e, rc, "cannot read %s: %s", path, err_text(rc));
+}
+
+/* Reads until the end of the file. The size that stat names is only a hint: files in /proc say 0, and
+ * a file may grow meanwhile. */
+static int read_all(int fd, size_t hint, size_t max_bytes, char **data, size_t *size)
+{
+    enum { FIRST = 4096 };
+    size_t capacity = hint < FIRST ? FIRST : hint + 1; /* one more, to see the end without growing */
+    if (capacity > max_bytes) capacity = max_bytes + 1;
+    *data = mem_new(capacity + 1, 1);
+    if (*data == NULL) return -ENOMEM;
+    for (;;) {
+        ssize_t n = read(fd, *data + *size, capacity - *size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return -errno;
+        if (n == 0) break;
+        *size += (size_t)n;
+        if (*size > max_bytes) return ERR_LIMIT;
+        if (*size < capacity) continue;
+        capacity = capacity > max_bytes / 2 ? max_bytes + 1 : 2 * capacity;
+        char *more = mem_grow(*data, capacity + 1, 1);
+        if (more == NULL) return -ENOMEM;
+        *data = more;
+    }
+    (*data)[*size] = '\0';
+    return 0;
+}
+
+int file_read(const char *path, size_t max_bytes, char **ret_data, size_t *ret_size, struct err *e)
+{
+    struct stat st;
+    int fd = open_for_reading(path, &st, e);
+    if (fd < 0) return fd;
+
+    char *data = NULL;
+    size_t size = 0;
+    if (max_bytes > SIZE_MAX / 4) max_bytes = SIZE_MAX / 4; /* so that sums with it cannot wrap */
+    int rc = ERR_LIMIT;
+    if (st.st_size >= 0 && (uintmax_t)st.st_size <= max_bytes) {
+        rc = read_all(fd, (size_t)st.st_size, max_bytes, &data, &size);
+    }
+    close(fd);
+    if (rc == 0) {
+        *ret_data = data;
+        *ret_size = size;
+        return 0;
+    }
+    mem_free(data);
+    if (rc == ERR_LIMIT) {
+        return err_set(e, rc, "%s is larger than the %zu bytes allowed here", path, max_bytes);
+    }
+    return err_set(e, rc, "cannot read %s: %s", path, err_text(rc));
+}
+
+int file_map(const char *path, struct file_map *ret_map, struct err *e)
+{
+    struct stat st;
+    int fd = open_for_reading(path, &st, e);
+    if (fd < 0) return fd;
+
+    int rc = 0;
+    struct file_map map = {NULL, 0};
+    if (!S_ISREG(st.st_mode)) {
+        rc = err_set(e, ERR_UNSUPPORTED, "%s is not a regular file, which is needed here", path);
+    } else if ((uintmax_t)st.st_size > SIZE_MAX) {
+        rc = err_set(e, -EFBIG, "cannot map %s: %s", path, err_text(-EFBIG));
+    } else if (st.st_size > 0) {
+        void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED) {
+            rc = err_set(e, -errno, "cannot map %s: %s", path, err_text(-errno));
+        } else {
+            map = (struct file_map){data, (size_t)st.st_size};
+        }
+    }
+    close(fd);
+    if (rc == 0) *ret_map = map;
+    return rc;
+}
+
+void file_unmap(struct file_map *map)
+{
+    if (map->data != NULL) munmap((void *)(uintptr_t)map->data, map->size);
+    *map = (struct file_map){NULL, 0};
+}
+
+/* The directory of path, and ret_name pointing at the last component. */
+static int open_directory_of(const char *path, const char **ret_name)
+{
+    const char *slash = strrchr(path, '/');
+    char dir[PATH_MAX] = ".";
+    *ret_name = slash != NULL ? slash + 1 : path;
+    if (**ret_name == '\0') return -EISDIR;
+    if (slash != NULL) {
+        size_t length = slash == path ? 1 : (size_t)(slash - path);
+        if (length >= sizeof dir) return -ENAMETOOLONG;
+        memcpy(dir, path, length);
+        dir[length] = '\0';
+    }
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static int create_temporary(int dir, char *ret_name, size_t size)
+{
+    static atomic_uint sequence;
+    enum { TRIES = 1000 }; /* those of a crashed process with the same id are in the way */
+    for (int i = 0; i < TRIES; i++) {
+        snprintf(ret_name, size, ".ad-%ld-%u.tmp", (long)getpid(), atomic_fetch_add(&sequence, 1));
+        int fd = openat(dir, ret_name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+        if (fd >= 0) return fd;
+        if (errno != EEXIST) return -errno;
+    }
+    return -EEXIST;
+}
+
+static int write_all(int fd, const void *data, size_t size)
+{
+    const char *p = data;
+    while (size > 0) {
+        ssize_t n = write(fd, p, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return -errno;
+        if (n == 0) return -EIO; /* would otherwise be for ever */
+        p += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+static int write_temporary(int fd, const struct file_part *parts, size_t n_parts)
+{
+    int rc = 0;
+    for (size_t i = 0; i < n_parts && rc == 0; i++) rc = write_all(fd, parts[i].data, parts[i].size);
+    if (rc == 0 && fsync(fd) < 0) rc = -errno;
+    if (close(fd) < 0 && rc == 0) rc = -errno; /* NFS reports a full disk here */
+    return rc;
+}
+
+int file_write_atomic(const char *path, const struct file_part *parts, size_t n_parts, struct err *e)
+{
+    char temporary[64];
+    const char *name;
+    int dir = open_directory_of(path, &name), rc = dir;
+    if (dir < 0) goto out;
+    int fd = create_temporary(dir, temporary, sizeof temporary);
+    rc = fd;
+    if (fd < 0) goto out;
+    rc = write_temporary(fd, parts, n_parts);
+    if (rc == 0 && renameat(dir, temporary, dir, name) < 0) rc = -errno;
+    if (rc < 0) {
+        unlinkat(dir, temporary, 0);
+        goto out;
+    }
+    /* Some file systems cannot fsync a directory and say EINVAL; they have no more to give. */
+    if (fsync(dir) < 0 && errno != EINVAL && errno != ENOTSUP) rc = -errno;
+out:
+    if (dir >= 0) close(dir);
+    if (rc == 0) return 0;
+    const char *remedy = rc == -ENOSPC || rc == -EDQUOT ? " (free some space and try again)" : "";
+    return err_set(e, rc, "cannot write %s: %s%s", path, err_text(rc), remedy);
+}
+
+bool file_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+int64_t file_size(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) < 0 ? -errno : (int64_t)st.st_size;
+}
+
+int file_join(char *ret_path, size_t size, const char *dir, const char *name)
+{
+    size_t n_dir = strlen(dir), n_name = strlen(name);
+    bool slash = n_dir > 0 && dir[n_dir - 1] != '/';
+    if (n_dir >= size || n_name >= size - n_dir - (slash ? 1 : 0)) return ERR_LIMIT;
+    memmove(ret_path, dir, n_dir);
+    if (slash) ret_path[n_dir++] = '/';
+    memcpy(ret_path + n_dir, name, n_name + 1);
+    return 0;
+}
