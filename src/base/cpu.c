@@ -117,7 +117,8 @@ const char *cpu_model(void)
     return probed_model;
 }
 
-/* Processors in the affinity mask; 0 when unknown. The mask of a big machine does not fit cpu_set_t. */
+/* Processors in the affinity mask; 0 when unknown. The mask of a big machine does not fit
+ * cpu_set_t. */
 static unsigned count_affinity(void)
 {
     for (int n = CPU_SETSIZE; n <= 1 << 20; n *= 2) {
@@ -159,7 +160,8 @@ static unsigned count_quota(void)
 
     unsigned least = 0;
     for (;;) {
-        snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", strcmp(group, "/") == 0 ? "" : group);
+        snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max",
+                 strcmp(group, "/") == 0 ? "" : group);
         unsigned cpus = read_quota(path);
         if (cpus > 0 && (least == 0 || cpus < least)) least = cpus;
         char *slash = strrchr(group, '/');

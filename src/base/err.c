@@ -46,18 +46,30 @@ int err_prefix(struct err *e, const char *format, ...)
 const char *err_text(int code)
 {
     switch (code) {
-    case ERR_FORMAT: return "malformed input";
-    case ERR_RANGE: return "value out of range";
-    case ERR_LIMIT: return "limit exceeded";
-    case ERR_UNSUPPORTED: return "not supported";
-    case ERR_NOT_FOUND: return "not found";
-    case ERR_CONFLICT: return "conflict with other input or the present state";
-    case ERR_BUSY: return "busy, try again later";
-    case ERR_DEADLINE: return "not possible in the time given";
-    case ERR_CANCELLED: return "cancelled";
-    case ERR_DIVERGED: return "the loss is not finite";
-    case ERR_USAGE: return "bad command line";
-    default: break;
+    case ERR_FORMAT:
+        return "malformed input";
+    case ERR_RANGE:
+        return "value out of range";
+    case ERR_LIMIT:
+        return "limit exceeded";
+    case ERR_UNSUPPORTED:
+        return "not supported";
+    case ERR_NOT_FOUND:
+        return "not found";
+    case ERR_CONFLICT:
+        return "conflict with other input or the present state";
+    case ERR_BUSY:
+        return "busy, try again later";
+    case ERR_DEADLINE:
+        return "not possible in the time given";
+    case ERR_CANCELLED:
+        return "cancelled";
+    case ERR_DIVERGED:
+        return "the loss is not finite";
+    case ERR_USAGE:
+        return "bad command line";
+    default:
+        break;
     }
     if (code >= 0) return "no error";
     /* Unlike strerror(), this one has no shared buffer and no locale. */

@@ -1,9 +1,9 @@
 /* Files: whole ones read within a limit, mapped, or written so that a crash leaves old or new.
  *
- * Writing goes through the descriptor of the directory: the temporary file, the rename and the final
- * fsync all mean the same directory even when a path component is exchanged meanwhile. Temporary
- * names are short and begin with a dot, so that a crash leaves at worst one hidden file and a long
- * name is never made too long. Directories stand in file_tree.c. */
+ * Writing goes through the descriptor of the directory: the temporary file, the rename and the
+ * final fsync all mean the same directory even when a path component is exchanged meanwhile.
+ * Temporary names are short and begin with a dot, so that a crash leaves at worst one hidden file
+ * and a long name is never made too long. Directories stand in file_tree.c. */
 #include "config.h"
 
 #include "base/file.h"
@@ -31,12 +31,13 @@ static int open_for_reading(const char *path, struct stat *ret_st, struct err *e
     return err_set(e, rc, "cannot read %s: %s", path, err_text(rc));
 }
 
-/* Reads until the end of the file. The size that stat names is only a hint: files in /proc say 0, and
- * a file may grow meanwhile. */
+/* Reads until the end of the file. The size that stat names is only a hint: files in /proc say 0,
+ * and a file may grow meanwhile. */
 static int read_all(int fd, size_t hint, size_t max_bytes, char **data, size_t *size)
 {
     enum { FIRST = 4096 };
-    size_t capacity = hint < FIRST ? FIRST : hint + 1; /* one more, to see the end without growing */
+    size_t capacity =
+        hint < FIRST ? FIRST : hint + 1; /* one more, to see the end without growing */
     if (capacity > max_bytes) capacity = max_bytes + 1;
     *data = mem_new(capacity + 1, 1);
     if (*data == NULL) return -ENOMEM;
@@ -161,13 +162,15 @@ static int write_all(int fd, const void *data, size_t size)
 static int write_temporary(int fd, const struct file_part *parts, size_t n_parts)
 {
     int rc = 0;
-    for (size_t i = 0; i < n_parts && rc == 0; i++) rc = write_all(fd, parts[i].data, parts[i].size);
+    for (size_t i = 0; i < n_parts && rc == 0; i++)
+        rc = write_all(fd, parts[i].data, parts[i].size);
     if (rc == 0 && fsync(fd) < 0) rc = -errno;
     if (close(fd) < 0 && rc == 0) rc = -errno; /* NFS reports a full disk here */
     return rc;
 }
 
-int file_write_atomic(const char *path, const struct file_part *parts, size_t n_parts, struct err *e)
+int file_write_atomic(const char *path, const struct file_part *parts, size_t n_parts,
+                      struct err *e)
 {
     char temporary[64];
     const char *name;

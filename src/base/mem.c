@@ -1,8 +1,9 @@
-/* The heap: checked sizes, zeroed or aligned blocks, and a switch that makes the n-th allocation fail.
+/* The heap: checked sizes, zeroed or aligned blocks, and a switch that makes the n-th allocation
+ * fail.
  *
- * Aligned and plain blocks come from the same allocator (posix_memalign() and calloc()), so that one
- * mem_free() takes both. There is no accounting here: limits belong to arenas and buffers, which
- * know whose memory it is. */
+ * Aligned and plain blocks come from the same allocator (posix_memalign() and calloc()), so that
+ * one mem_free() takes both. There is no accounting here: limits belong to arenas and buffers,
+ * which know whose memory it is. */
 #include "config.h"
 
 #include "base/mem.h"

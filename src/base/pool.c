@@ -1,16 +1,17 @@
 /* The thread pool: one loop at a time, cut by rank.
  *
- * A loop is published by counting `generation` up; workers see it, run their rank and count `pending`
- * down. Both sides first spin for a moment, because a training step is thousands of loops of some
- * microseconds, and waking a sleeping thread costs more than such a loop; then they sleep on a
- * condition variable, because an idle daemon must not burn a core. Where there are more threads than
- * processors nobody spins: it would take the time of the thread that is waited for.
+ * A loop is published by counting `generation` up; workers see it, run their rank and count
+ * `pending` down. Both sides first spin for a moment, because a training step is thousands of loops
+ * of some microseconds, and waking a sleeping thread costs more than such a loop; then they sleep
+ * on a condition variable, because an idle daemon must not burn a core. Where there are more
+ * threads than processors nobody spins: it would take the time of the thread that is waited for.
  *
  * Lost wake-ups: whoever goes to sleep first says so (`sleepers`, `waiting`) and then looks at the
  * counter again; whoever changes the counter then looks whether somebody sleeps. All four accesses
  * are sequentially consistent, so one of the two sees the other.
  *
- * No queue, no work stealing, no futures: parts are fixed by rank so that sums have a fixed order. */
+ * No queue, no work stealing, no futures: parts are fixed by rank so that sums have a fixed order.
+ */
 #include "config.h"
 
 #include "base/pool.h"
@@ -114,7 +115,8 @@ static void publish(struct pool *pool)
     }
 }
 
-/* Signals belong to the main thread's handlers or loop, never to a worker in the middle of a sum. */
+/* Signals belong to the main thread's handlers or loop, never to a worker in the middle of a sum.
+ */
 static int start_workers(struct pool *pool)
 {
     sigset_t all, old;
