@@ -1,0 +1,57 @@
+# Sourced by ./quickstart and ./check: makes sure that Debian packages are installed.
+# need_packages PACKAGE... installs what is missing (as root) or says what to install.
+
+need_packages() {
+    missing=
+    for package in "$@"; do
+        case "$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null)" in
+        *" installed") ;;
+        *) missing="$missing $package" ;;
+        esac
+    done
+    [ -z "$missing" ] && return 0
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "error: these Debian packages, or what corresponds to them here, are missing:$missing" >&2
+        return 1
+    fi
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "error: packages are missing and only root can install them. Please run:" >&2
+        echo "    sudo apt-get update && sudo apt-get install -y --no-install-recommends$missing" >&2
+        return 1
+    fi
+    echo "installing$missing"
+    packages_log=$(mktemp)
+    if apt-get update -qq >"$packages_log" 2>&1 &&
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing \
+            >>"$packages_log" 2>&1; then
+        rm -f "$packages_log"
+        return 0
+    fi
+    tail -n 20 "$packages_log" >&2
+    echo "error: apt-get could not install$missing; the whole output is in $packages_log" >&2
+    return 1
+}
+
+BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config libmicrohttpd-dev libuv1-dev libjansson-dev \
+libopenblas-dev libstb-dev libsqlite3-dev libcurl4-openssl-dev nettle-dev"
+TEST_PACKAGES="libcmocka-dev python3"
+
+# build_tree SOURCE BUILD CONFIGURE_ARGUMENT...: configures once and makes; shows the log where that fails.
+build_tree() {
+    source_dir=$1 build_dir=$2
+    shift 2
+    mkdir -p "$build_dir"
+    build_log=$build_dir/build.log
+    {
+        if [ ! -x "$source_dir/configure" ] || [ "$source_dir/configure.ac" -nt "$source_dir/configure" ]; then
+            "$source_dir/autogen.sh"
+        fi &&
+            if [ ! -f "$build_dir/config.status" ] || [ "$source_dir/configure" -nt "$build_dir/config.status" ]; then
+                (cd "$build_dir" && "$source_dir/configure" --quiet "$@")
+            fi &&
+            make -C "$build_dir" -j"$(nproc)"
+    } >"$build_log" 2>&1 && return 0
+    tail -n 40 "$build_log" >&2
+    echo "error: the build failed; the whole output is in $build_log" >&2
+    return 1
+}
