@@ -1,5 +1,7 @@
 /* Losses and their gradients. Softmax subtracts the largest logit first, so that no finite logit
  * overflows; probabilities are taken in double, a batch's logits are few. */
+#include "config.h"
+
 #include "nn/loss.h"
 
 #include <math.h>

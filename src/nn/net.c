@@ -1,5 +1,7 @@
 /* The net: what others may ask of the graph that net_build.c makes, its costs, and the first values
  * of its parameters. */
+#include "config.h"
+
 #include "nn/net.h"
 
 #include <assert.h>

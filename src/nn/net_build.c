@@ -2,6 +2,8 @@
  * of the operations, trained ones first; names are torchvision's. Errors stick in the builder, so
  * that the builders below read like the figures of the papers; every helper does nothing after the
  * first error. */
+#include "config.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,8 @@
 /* Greedy placement by size (Pisarchyk and Lee, "Efficient memory management for deep neural net
  * inference", 2020): not optimal, within a few percent of it on chains with shortcuts.
  * Quadratic in the number of items, of which there are hundreds. */
+#include "config.h"
+
 #include "place.h"
 
 #include <stdbool.h>

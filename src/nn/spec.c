@@ -1,6 +1,8 @@
 /* Specs: range checks and scaling. A spec comes from a file, so nothing in it is believed: after
  * spec_check() every later size computation of this layer fits into size_t and int. What needs the
  * derived shapes (does the map of a stage vanish?) is found by net_new(). */
+#include "config.h"
+
 #include "nn/spec.h"
 
 #include <limits.h>
