@@ -1,0 +1,324 @@
+/* Training passes: against PyTorch in float64 for every instruction set, against central differences,
+ * and what is promised about threads, smaller batches and memory. */
+#include "config.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "nets.h"
+#include "nn/grad.h"
+#include "nn/loss.h"
+#include "vectors.h"
+
+/* As in make_vectors.py. */
+static const double TEMPERATURE = 3.0, ALPHA = 0.3, LAMBDA = 0.5;
+static const double TOLERANCE = 1e-4;
+
+enum method { BASELINE, DSN, BYOT };
+static const char *const method_names[] = {"baseline", "dsn", "byot"};
+
+/* The loss of a method after grad_forward(), its gradients put where they belong. */
+static double method_loss(struct grad *grad, const struct net *net, enum method method, int batch,
+                          const int32_t *labels)
+{
+    int last = net_sections(net) - 1, classes = net_classes(net), d = net_feature_size(net);
+    double sum = loss_cross_entropy(batch, classes, grad_logits(grad, last), labels, 1.0,
+                                    grad_dlogits(grad, last));
+    for (int i = 0; method != BASELINE && i < last; i++) {
+        sum += loss_cross_entropy(batch, classes, grad_logits(grad, i), labels,
+                                  method == BYOT ? 1 - ALPHA : 1.0, grad_dlogits(grad, i));
+        if (method != BYOT)
+            continue;
+        sum += loss_distill(batch, classes, grad_logits(grad, i), grad_logits(grad, last), TEMPERATURE,
+                            ALPHA * TEMPERATURE * TEMPERATURE, grad_dlogits(grad, i));
+        sum += loss_hint(batch, d, grad_features(grad, i), grad_features(grad, last), LAMBDA,
+                         grad_dfeatures(grad, i));
+    }
+    return sum;
+}
+
+static unsigned exits_of(const struct net *net, enum method method)
+{
+    int n = net_sections(net);
+    return method == BASELINE ? 1u << (n - 1) : (1u << n) - 1;
+}
+
+struct result {
+    double loss;
+    float *params, *dparams; /* after the pass */
+};
+
+static void result_free(struct result *r)
+{
+    mem_free(r->params);
+    mem_free(r->dparams);
+}
+
+/* One whole pass over the vectors' batch. */
+static struct result run_pass(const struct vectors *v, const struct kernels *kernels,
+                              enum method method, unsigned threads, int batch_max)
+{
+    struct err e;
+    struct result r = {0};
+    size_t block = net_block_size(v->net), trained = net_trained_size(v->net);
+    struct pool *pool = threads > 1 ? pool_new(threads) : NULL;
+    struct grad *grad = grad_new(v->net, batch_max, exits_of(v->net, method), pool, kernels, &e);
+    if (!grad)
+        fail_msg("%s", e.text);
+    r.params = mem_new(block, sizeof(float));
+    r.dparams = mem_new(trained, sizeof(float));
+    assert_non_null(r.params);
+    assert_non_null(r.dparams);
+    memcpy(r.params, v->params, block * sizeof(float));
+    for (size_t i = 0; i < trained; i++) /* the pass must overwrite, not add */
+        r.dparams[i] = 1e9f;
+
+    memcpy(grad_input(grad), v->images,
+           (size_t)v->batch * shape_size(net_input(v->net)) * sizeof(float));
+    grad_forward(grad, r.params, v->batch);
+    r.loss = method_loss(grad, v->net, method, v->batch, v->labels);
+    if (method == BYOT) {
+        for (int i = 0; i < net_sections(v->net); i++) {
+            size_t n = (size_t)v->batch;
+            vectors_compare(vectors_find(v, "train.logits.%d", i + 1), grad_logits(grad, i),
+                            n * (size_t)net_classes(v->net), TOLERANCE);
+            vectors_compare(vectors_find(v, "train.features.%d", i + 1), grad_features(grad, i),
+                            n * (size_t)net_feature_size(v->net), TOLERANCE);
+        }
+    }
+    grad_backward(grad, r.params, r.dparams);
+    grad_free(grad);
+    pool_free(pool);
+    return r;
+}
+
+/* Every gradient and every running statistic. Exits that are not trained: 0, and not moved. */
+static void compare_result(const struct vectors *v, const struct result *r, enum method method)
+{
+    size_t n;
+    const struct param *params = net_params(v->net, &n);
+    const struct record *total = vectors_find(v, "%s.total", method_names[method]);
+    assert_true(fabs(r->loss - (double)total->values[0]) <= 1e-5 * fabs(r->loss));
+    for (size_t i = 0; i < n; i++) {
+        const struct param *p = &params[i];
+        bool runs = p->exit < 0 || (exits_of(v->net, method) >> p->exit & 1) != 0;
+        if (p->trained && runs) {
+            vectors_compare(vectors_find(v, "%s.grad.%s", method_names[method], p->name),
+                            r->dparams + p->offset, p->size, TOLERANCE);
+        } else if (p->trained) {
+            for (size_t j = 0; j < p->size; j++)
+                assert_true(r->dparams[p->offset + j] == 0.0f);
+        } else if (runs) {
+            vectors_compare(vectors_find(v, "after.%s", p->name), r->params + p->offset, p->size,
+                            TOLERANCE);
+        }
+        if (p->trained || !runs)
+            assert_memory_equal(r->params + p->offset, v->params + p->offset, p->size * sizeof(float));
+    }
+}
+
+static void check_vectors(const char *file, enum method method)
+{
+    struct vectors *v = vectors_load(file);
+    for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
+        const struct kernels *kernels = kernels_of((enum cpu_isa)isa);
+        for (unsigned threads = 1; kernels && threads <= 3; threads++) {
+            struct result r = run_pass(v, kernels, method, threads, v->batch);
+            compare_result(v, &r, method);
+            result_free(&r);
+        }
+    }
+    vectors_free(v);
+}
+
+static void test_baseline(void **state)
+{
+    (void)state;
+    check_vectors("resnet18_even.bin", BASELINE);
+}
+
+static void test_dsn(void **state)
+{
+    (void)state;
+    check_vectors("resnet18_even.bin", DSN);
+}
+
+static void test_byot(void **state)
+{
+    (void)state;
+    check_vectors("resnet18_even.bin", BYOT);
+}
+
+static void test_byot_odd_sizes(void **state)
+{
+    (void)state;
+    check_vectors("resnet18_odd.bin", BYOT);
+}
+
+/* A grad for more images than the batch has gives the same bits; so does a second run. */
+static void test_same_bits(void **state)
+{
+    (void)state;
+    struct vectors *v = vectors_load("resnet18_even.bin");
+    size_t bytes = net_trained_size(v->net) * sizeof(float);
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        struct result a = run_pass(v, kernels_best(), BYOT, threads, v->batch);
+        struct result b = run_pass(v, kernels_best(), BYOT, threads, v->batch);
+        struct result c = run_pass(v, kernels_best(), BYOT, threads, v->batch + 4);
+        assert_memory_equal(a.dparams, b.dparams, bytes);
+        assert_memory_equal(a.dparams, c.dparams, bytes);
+        assert_memory_equal(a.params, b.params, net_block_size(v->net) * sizeof(float));
+        result_free(&a);
+        result_free(&b);
+        result_free(&c);
+    }
+    vectors_free(v);
+}
+
+/* A tiny net for differences: one block a stage, two of them, an input that is not square. */
+static struct spec tiny_spec(void)
+{
+    struct spec s = {.name = "tiny", .classes = 3, .channels = 2, .height = 6, .width = 5,
+                     .n_stages = 2, .n_sections = 2, .cuts = {1, 2}};
+    s.stem.kernel = 3;
+    s.stem.channels = 3;
+    s.stem.stride = 1;
+    s.stem.pad = 1;
+    s.stages[0] = (struct spec_stage){SPEC_BLOCK_BASIC, 1, 3, 1};
+    s.stages[1] = (struct spec_stage){SPEC_BLOCK_BASIC, 1, 4, 2};
+    s.heads.kind = SPEC_HEAD_SCALA;
+    s.heads.mid_channels = 3;
+    return s;
+}
+
+/* The DSN loss (no detached teacher, whose differences would count) of a net's parameters. */
+static double loss_at(struct grad *grad, const struct net *net, const float *params, float *copy,
+                      const int32_t *labels, int batch)
+{
+    memcpy(copy, params, net_block_size(net) * sizeof(float));
+    grad_forward(grad, copy, batch);
+    return method_loss(grad, net, DSN, batch, labels);
+}
+
+/* Central differences of the whole loss. The loss has kinks, at every ReLU; a step that crosses one
+ * is recognised by one-sided differences that disagree, and such a parameter is passed over. */
+static void test_central_differences(void **state)
+{
+    (void)state;
+    enum { BATCH = 6, PER_PARAM = 3 };
+    const uint64_t seed = 20240611;
+    const float h = 1.0f / 512;
+    struct err e;
+    struct spec spec = tiny_spec();
+    struct net *net = net_new(&spec, &e);
+    assert_non_null(net);
+    struct grad *grad = grad_new(net, BATCH, 3, NULL, kernels_of(CPU_REFERENCE), &e);
+    assert_non_null(grad);
+    float *params = mem_new(net_block_size(net), sizeof(float));
+    float *copy = mem_new(net_block_size(net), sizeof(float));
+    float *dparams = mem_new(net_trained_size(net), sizeof(float));
+    assert_true(params && copy && dparams);
+    net_init_params(net, seed, params);
+
+    struct rng rng;
+    rng_init(&rng, seed, RNG_TEST, 0, 0);
+    int32_t labels[BATCH];
+    for (int i = 0; i < BATCH; i++)
+        labels[i] = (int32_t)rng_below(&rng, 3);
+    for (size_t i = 0; i < BATCH * shape_size(net_input(net)); i++)
+        grad_input(grad)[i] = (float)rng_normal(&rng);
+
+    double middle = loss_at(grad, net, params, copy, labels, BATCH);
+    grad_backward(grad, copy, dparams);
+    size_t n;
+    const struct param *list = net_params(net, &n);
+    int checked = 0;
+    for (size_t i = 0; i < n && list[i].trained; i++) {
+        for (int j = 0; j < PER_PARAM; j++) {
+            size_t at = list[i].offset + rng_below(&rng, (uint32_t)list[i].size);
+            float old = params[at];
+            params[at] = old + h;
+            double up = (loss_at(grad, net, params, copy, labels, BATCH) - middle) / (double)h;
+            params[at] = old - h;
+            double down = (middle - loss_at(grad, net, params, copy, labels, BATCH)) / (double)h;
+            params[at] = old;
+            if (fabs(up - down) > 0.02 * (fabs(up) + fabs(down)) + 2e-3)
+                continue;
+            double difference = (up + down) / 2, own = (double)dparams[at];
+            if (!(fabs(difference - own) <= 1e-3 + 0.01 * fabs(own)))
+                fail_msg("%s[%zu], seed %llu: difference %g, gradient %g", list[i].name,
+                         at - list[i].offset, (unsigned long long)seed, difference, own);
+            checked++;
+        }
+    }
+    assert_true(checked > 60);
+    mem_free(params);
+    mem_free(copy);
+    mem_free(dparams);
+    grad_free(grad);
+    net_free(net);
+}
+
+static void test_refuses(void **state)
+{
+    (void)state;
+    struct err e;
+    struct spec spec = tiny_spec();
+    struct net *net = net_new(&spec, &e);
+    assert_null(grad_new(net, 0, 3, NULL, kernels_best(), &e));
+    assert_int_equal(e.code, ERR_RANGE);
+    assert_null(grad_new(net, 4, 0, NULL, kernels_best(), &e));
+    assert_int_equal(e.code, ERR_RANGE);
+    assert_null(grad_new(net, 4, 4, NULL, kernels_best(), &e));
+    assert_int_equal(e.code, ERR_RANGE);
+    net_free(net);
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    struct err e;
+    struct spec spec = tiny_spec();
+    struct net *net = net_new(&spec, &e);
+    struct pool *pool = pool_new(2);
+    struct grad *grad = NULL;
+    unsigned n = 0;
+    while (!grad) {
+        assert_true(n < 100);
+        mem_fail_at(++n);
+        e.code = 0;
+        grad = grad_new(net, 4, 3, pool, kernels_best(), &e);
+        if (!grad)
+            assert_int_equal(e.code, -12 /* ENOMEM */);
+    }
+    mem_fail_at(0);
+    assert_true(n > 10);
+    assert_true(grad_bytes(grad) > 4 * shape_size(net_input(net)) * sizeof(float));
+    grad_free(grad);
+    pool_free(pool);
+    net_free(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_baseline),
+        cmocka_unit_test(test_dsn),
+        cmocka_unit_test(test_byot),
+        cmocka_unit_test(test_byot_odd_sizes),
+        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_central_differences),
+        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_out_of_memory),
+    };
+    return cmocka_run_group_tests_name("grad", tests, NULL, NULL);
+}
