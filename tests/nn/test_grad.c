@@ -216,7 +216,7 @@ static void test_central_differences(void **state)
     (void)state;
     enum { BATCH = 6, PER_PARAM = 3 };
     const uint64_t seed = 20240611;
-    const float h = 1.0f / 512;
+    const float h = 1.0f / 2048;
     struct err e;
     struct spec spec = tiny_spec();
     struct net *net = net_new(&spec, &e);
@@ -251,10 +251,10 @@ static void test_central_differences(void **state)
             params[at] = old - h;
             double down = (middle - loss_at(grad, net, params, copy, labels, BATCH)) / (double)h;
             params[at] = old;
-            if (fabs(up - down) > 0.02 * (fabs(up) + fabs(down)) + 2e-3)
+            if (fabs(up - down) > 0.02 * (fabs(up) + fabs(down)) + 5e-4)
                 continue;
             double difference = (up + down) / 2, own = (double)dparams[at];
-            if (!(fabs(difference - own) <= 1e-3 + 0.01 * fabs(own)))
+            if (!(fabs(difference - own) <= 5e-4 + 0.01 * fabs(own)))
                 fail_msg("%s[%zu], seed %llu: difference %g, gradient %g", list[i].name,
                          at - list[i].offset, (unsigned long long)seed, difference, own);
             checked++;
