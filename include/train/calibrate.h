@@ -1,0 +1,27 @@
+/* Calibration on held-out images: temperatures, accuracies and first thresholds. Pure; any thread. */
+#ifndef TRAIN_CALIBRATE_H
+#define TRAIN_CALIBRATE_H
+
+#include "model/model.h"
+#include "train/evaluate.h"
+
+#define CALIBRATE_TEMPERATURE_MIN 0.05
+#define CALIBRATE_TEMPERATURE_MAX 20.0
+
+/* What the first thresholds may cost in all: accuracy of the images that an exit takes, against the
+ * deepest classifier on the same images. */
+#define CALIBRATE_TOLERANCE 0.01
+
+/* The temperature that minimises the mean negative log likelihood (Guo et al., ICML 2017, section 4.2).
+ * In b = 1/T it is convex, so its derivative, mean(E_softmax(bz)[z] - z_label), is bisected; kept
+ * between the two limits above (a classifier that knows nothing goes to the upper one). */
+double calibrate_temperature(const struct logits *logits, int classifier);
+
+/* Temperatures, top-1 and thresholds of all classifiers. Exit by exit, among the images that no exit
+ * before has taken, the threshold is the smallest calibrated confidence such that of the images at or
+ * above it this exit gets right at most CALIBRATE_TOLERANCE (of their number) fewer than the deepest
+ * does on the same images; 1 when there is none. So on these images answers by thresholds are at most
+ * that much worse than the deepest classifier. -ENOMEM. */
+int calibrate(const struct logits *logits, struct calibration *ret_calibration, struct err *e);
+
+#endif

@@ -1,0 +1,32 @@
+/* Checkpoints: parameters, momentum, position and the options of a training in one safetensors file
+ * ("model.NAME", "momentum.NAME" as F32; "autodidact.checkpoint" in the metadata). Written beside and
+ * renamed, so that a crash or a full disk leaves the previous one. */
+#ifndef TRAIN_CHECKPOINT_H
+#define TRAIN_CHECKPOINT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "nn/net.h"
+#include "train/options.h"
+
+struct checkpoint_position {
+    int64_t step;       /* steps done */
+    double loss_sum;    /* of the steps of the present epoch */
+    int64_t loss_count;
+};
+
+/* ERR_DIVERGED, and nothing is written, when a parameter is not finite. texts: what identifies the
+ * training (train_options_texts() and what the caller adds). */
+int checkpoint_write(const char *path, const struct net *net, const float *params,
+                     const float *momentum, const struct checkpoint_position *position,
+                     const struct train_text *texts, size_t n_texts, struct err *e);
+
+/* ERR_CONFLICT, with the name of the option, when the checkpoint was made with other texts. On any
+ * failure params and momentum are unspecified. */
+int checkpoint_read(const char *path, const struct net *net, const struct train_text *texts,
+                    size_t n_texts, struct checkpoint_position *ret_position, float *params,
+                    float *momentum, struct err *e);
+
+#endif

@@ -1,0 +1,64 @@
+/* A trainer: the state of a training between two steps. Everything random is a function of seed,
+ * epoch, sample and purpose, so the state is the parameters, the momentum and the position, and a
+ * training that goes on from a checkpoint ends in the same bits as one that was never interrupted
+ * (with equal threads and an equal processor). It knows no clock and writes nothing but checkpoints.
+ *
+ * Life: trainer_new(), perhaps other first values in trainer_params() or trainer_restore(), then
+ * trainer_step() until trainer_done(). One caller at a time. */
+#ifndef TRAIN_TRAINER_H
+#define TRAIN_TRAINER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "data/batch.h"
+#include "data/dataset.h"
+#include "data/split.h"
+#include "nn/net.h"
+#include "train/options.h"
+
+/* All of it must outlive the trainer. */
+struct trainer_setup {
+    const struct train_options *options;
+    const struct net *net;
+    const struct dataset *set;
+    const struct split *split;
+    const struct preprocess *preprocess;
+    const char *parent; /* SHA-256 of the model whose parameters are the first ones, or "" */
+    struct pool *pool;
+    const struct kernels *kernels;
+};
+
+struct trainer;
+
+/* With first parameters from the seed. ERR_RANGE when there are fewer images than a batch has. */
+struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e);
+void trainer_free(struct trainer *trainer);
+
+float *trainer_params(struct trainer *trainer); /* the net's block */
+size_t trainer_bytes(const struct trainer *trainer);
+
+int64_t trainer_epoch_steps(const struct trainer *trainer); /* the last, partial batch is dropped */
+int64_t trainer_steps(const struct trainer *trainer);       /* in all */
+int64_t trainer_position(const struct trainer *trainer);    /* steps done */
+bool trainer_done(const struct trainer *trainer);
+
+struct train_report {
+    int64_t epoch;     /* of the step, from 1 */
+    int64_t step;      /* steps done, this one included */
+    double loss, rate; /* of this step */
+    double mean_loss;  /* of the epoch so far */
+    bool epoch_end;    /* it was the epoch's last */
+};
+
+/* One step. ERR_DIVERGED when the loss is not finite: the parameters keep their values, only running
+ * statistics have moved. */
+int trainer_step(struct trainer *trainer, struct train_report *ret_report, struct err *e);
+
+/* Errors as checkpoint_write() and checkpoint_read(). */
+int trainer_save(const struct trainer *trainer, const char *path, struct err *e);
+int trainer_restore(struct trainer *trainer, const char *path, struct err *e);
+
+#endif

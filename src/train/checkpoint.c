@@ -1,0 +1,172 @@
+/* Checkpoints as safetensors files.
+ *
+ * Every option of the training stands in the metadata as "option.NAME", so that a training is never
+ * continued by accident with other options: the comparison names the first that differs. Floating
+ * sums are written as hexadecimal, which reads back exactly. The tensors lie in the same order as in
+ * the net; nothing of the data set is stored. */
+#include "config.h"
+
+#include "train/checkpoint.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "model/safetensors.h"
+
+enum { NAME_MAX_BYTES = 128, FORMAT_VERSION = 1 };
+
+static const char *const prefix_model = "model.", *const prefix_momentum = "momentum.";
+
+/* All that safetensors_write() needs, in one allocation's life. */
+struct draft {
+    struct tensor_out *tensors;
+    char (*names)[NAME_MAX_BYTES];
+    size_t n_tensors;
+    struct meta_out meta[TRAIN_TEXTS_MAX + 4];
+    char keys[TRAIN_TEXTS_MAX][NAME_MAX_BYTES];
+    char position[128];
+    size_t n_meta;
+};
+
+static void add_tensor(struct draft *d, const char *prefix, const struct param *p, const float *block)
+{
+    char *name = d->names[d->n_tensors];
+    snprintf(name, NAME_MAX_BYTES, "%s%s", prefix, p->name);
+    d->tensors[d->n_tensors++] = (struct tensor_out){name, p->rank, p->dims, block + p->offset};
+}
+
+static void add_meta(struct draft *d, const char *key, const char *value)
+{
+    d->meta[d->n_meta++] = (struct meta_out){key, value};
+}
+
+static void fill_meta(struct draft *d, const struct checkpoint_position *position,
+                      const struct train_text *texts, size_t n_texts)
+{
+    snprintf(d->position, sizeof d->position, "%lld %lld %a", (long long)position->step,
+             (long long)position->loss_count, position->loss_sum);
+    add_meta(d, "autodidact.checkpoint", "1");
+    add_meta(d, "autodidact.position", d->position);
+    for (size_t i = 0; i < n_texts; i++) {
+        snprintf(d->keys[i], NAME_MAX_BYTES, "option.%s", texts[i].name);
+        add_meta(d, d->keys[i], texts[i].value);
+    }
+}
+
+int checkpoint_write(const char *path, const struct net *net, const float *params,
+                     const float *momentum, const struct checkpoint_position *position,
+                     const struct train_text *texts, size_t n_texts, struct err *e)
+{
+    for (size_t i = 0; i < net_block_size(net); i++) {
+        if (isfinite(params[i])) continue;
+        return err_set(e, ERR_DIVERGED,
+                       "parameters are not finite after step %lld: a smaller --lr helps",
+                       (long long)position->step);
+    }
+    size_t n_params;
+    const struct param *list = net_params(net, &n_params);
+    struct draft *d = mem_new(1, sizeof *d);
+    int rc = -ENOMEM;
+    if (d == NULL) goto out;
+    d->tensors = mem_new(2 * n_params, sizeof *d->tensors);
+    d->names = mem_new(2 * n_params, sizeof *d->names);
+    if (d->tensors == NULL || d->names == NULL) goto out;
+    for (size_t i = 0; i < n_params; i++) add_tensor(d, prefix_model, &list[i], params);
+    for (size_t i = 0; i < n_params; i++) {
+        if (list[i].trained) add_tensor(d, prefix_momentum, &list[i], momentum);
+    }
+    fill_meta(d, position, texts, n_texts);
+    rc = safetensors_write(path, TENSOR_F32, d->tensors, d->n_tensors, d->meta, d->n_meta, e);
+out:
+    if (rc == -ENOMEM) err_set(e, rc, "out of memory for the checkpoint %s", path);
+    if (d != NULL) {
+        mem_free(d->tensors);
+        mem_free(d->names);
+    }
+    mem_free(d);
+    return rc;
+}
+
+static int compare_texts(const struct safetensors *file, const struct train_text *texts, size_t n_texts,
+                         struct err *e)
+{
+    for (size_t i = 0; i < n_texts; i++) {
+        char key[NAME_MAX_BYTES];
+        snprintf(key, sizeof key, "option.%s", texts[i].name);
+        const char *stored = safetensors_meta(file, key);
+        if (stored != NULL && strcmp(stored, texts[i].value) == 0) continue;
+        return err_set(e, ERR_CONFLICT,
+                       "it was made with --%s %s, not %s: use the same, or remove it to start anew",
+                       texts[i].name, stored != NULL ? stored : "(not given)", texts[i].value);
+    }
+    return 0;
+}
+
+static int read_position(const struct safetensors *file, struct checkpoint_position *ret, struct err *e)
+{
+    const char *version = safetensors_meta(file, "autodidact.checkpoint");
+    if (version == NULL) return err_set(e, ERR_FORMAT, "it is not a checkpoint");
+    if (strcmp(version, "1") != 0) {
+        return err_set(e, ERR_UNSUPPORTED, "its format is %.20s, this program knows %d", version,
+                       FORMAT_VERSION);
+    }
+    const char *text = safetensors_meta(file, "autodidact.position");
+    long long step, count;
+    double sum;
+    if (text == NULL || sscanf(text, "%lld %lld %la", &step, &count, &sum) != 3 || step < 0 ||
+        count < 0 || !isfinite(sum)) {
+        return err_set(e, ERR_FORMAT, "its position is damaged");
+    }
+    *ret = (struct checkpoint_position){step, sum, count};
+    return 0;
+}
+
+static int read_tensors(const struct safetensors *file, const char *prefix, bool trained_only,
+                        const struct net *net, float *block, struct err *e)
+{
+    size_t n_params;
+    const struct param *list = net_params(net, &n_params);
+    for (size_t i = 0; i < n_params; i++) {
+        const struct param *p = &list[i];
+        if (trained_only && !p->trained) continue;
+        char name[NAME_MAX_BYTES];
+        snprintf(name, sizeof name, "%s%s", prefix, p->name);
+        const struct tensor *t = safetensors_find(file, name);
+        if (t == NULL) return err_set(e, ERR_FORMAT, "it lacks the tensor %s", name);
+        if (t->count != p->size || t->type != TENSOR_F32) {
+            return err_set(e, ERR_FORMAT, "its tensor %s has another shape or type", name);
+        }
+        tensor_to_floats(t, block + p->offset);
+    }
+    return 0;
+}
+
+int checkpoint_read(const char *path, const struct net *net, const struct train_text *texts,
+                    size_t n_texts, struct checkpoint_position *ret_position, float *params,
+                    float *momentum, struct err *e)
+{
+    struct file_map map;
+    int rc = file_map(path, &map, e);
+    if (rc < 0) return rc;
+    struct safetensors *file = NULL;
+    struct checkpoint_position position;
+    rc = safetensors_parse(map.data, map.size, &file, e);
+    if (rc == 0) rc = read_position(file, &position, e);
+    if (rc == 0) rc = compare_texts(file, texts, n_texts, e);
+    if (rc == 0) rc = read_tensors(file, prefix_model, false, net, params, e);
+    if (rc == 0) rc = read_tensors(file, prefix_momentum, true, net, momentum, e);
+    if (rc == 0) {
+        *ret_position = position;
+    } else {
+        err_prefix(e, "the checkpoint %s", path);
+    }
+    safetensors_free(file);
+    file_unmap(&map);
+    return rc;
+}

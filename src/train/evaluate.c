@@ -1,0 +1,179 @@
+/* Evaluation of a plan on a list of images.
+ *
+ * Batches of 64 are cut from the start of the list and dealt to the ranks in contiguous runs, so the
+ * composition of a batch, and with it every bit of the logits, does not depend on the number of
+ * threads. All logits are kept (80 MB for 50,000 images of 100 classes and 5 classifiers), because
+ * calibration and thresholds read them many times. */
+#include "config.h"
+
+#include "train/evaluate.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "nn/loss.h"
+
+struct evaluation {
+    const struct plan *plan;
+    const struct dataset *set;
+    const uint32_t *indices;
+    const struct preprocess *preprocess;
+    struct logits *logits;
+    struct exec **execs; /* one a rank */
+};
+
+static float *row(const struct logits *l, int classifier, size_t i)
+{
+    size_t which = (size_t)(classifier == MODEL_ENSEMBLE ? l->n_exits : classifier);
+    return l->values + (which * l->n + i) * (size_t)l->classes;
+}
+
+const float *logits_of(const struct logits *logits, int classifier)
+{
+    return row(logits, classifier, 0);
+}
+
+static void evaluate_batch(const struct evaluation *v, struct exec *exec, size_t first, int n)
+{
+    struct logits *l = v->logits;
+    const struct net *net = plan_net(v->plan);
+    size_t size = shape_size(net_input(net));
+    float *input = exec_input(exec, 0);
+    for (int i = 0; i < n; i++) {
+        size_t at = first + (size_t)i, index = v->indices != NULL ? v->indices[at] : at;
+        batch_sample(v->set, index, v->preprocess, 0, 0, 0, input + (size_t)i * size);
+        l->labels[at] = dataset_class(v->set, index);
+    }
+    for (int s = 0; s < l->n_exits; s++) {
+        exec_section(exec, s, n, s > 0);
+        exec_head(exec, s, 0, n, row(l, s, first));
+    }
+    size_t count = (size_t)n * (size_t)l->classes;
+    float *mean = row(l, MODEL_ENSEMBLE, first);
+    for (size_t j = 0; j < count; j++) {
+        float sum = 0;
+        for (int s = 0; s < l->n_exits; s++) sum += row(l, s, first)[j];
+        mean[j] = sum / (float)l->n_exits;
+    }
+}
+
+static void evaluate_part(void *arg, unsigned rank, unsigned n_ranks)
+{
+    const struct evaluation *v = arg;
+    size_t n = v->logits->n, n_batches = (n + EVALUATE_BATCH - 1) / EVALUATE_BATCH, first, end;
+    pool_part(n_batches, rank, n_ranks, &first, &end);
+    for (size_t b = first; b < end; b++) {
+        size_t start = b * EVALUATE_BATCH, left = n - start;
+        evaluate_batch(v, v->execs[rank], start, left < EVALUATE_BATCH ? (int)left : EVALUATE_BATCH);
+    }
+}
+
+int evaluate_logits(const struct plan *plan, const struct dataset *set, const uint32_t *indices,
+                    size_t n, const struct preprocess *preprocess, struct pool *pool,
+                    struct logits *ret_logits, struct err *e)
+{
+    const struct net *net = plan_net(plan);
+    unsigned n_threads = pool_threads(pool);
+    struct logits l = {.n = n, .n_exits = net_sections(net), .classes = net_classes(net)};
+    size_t size;
+    struct exec **execs = mem_new(n_threads, sizeof *execs);
+    int rc = mem_size((size_t)l.n_exits + 1, n, 0, &size);
+    if (rc == 0) rc = mem_size(size, (size_t)l.classes, 0, &size);
+    if (rc == 0) {
+        l.values = mem_new(size, sizeof *l.values);
+        l.labels = mem_new(n, sizeof *l.labels);
+    }
+    if (execs == NULL || l.values == NULL || l.labels == NULL) {
+        rc = err_set(e, -ENOMEM, "out of memory for the logits of %zu images", n);
+        goto out;
+    }
+    for (unsigned i = 0; i < n_threads; i++) {
+        execs[i] = exec_new(plan, EVALUATE_BATCH, e);
+        if (execs[i] == NULL) {
+            rc = -ENOMEM;
+            goto out;
+        }
+    }
+    struct evaluation v = {plan, set, indices, preprocess, &l, execs};
+    pool_run(pool, evaluate_part, &v);
+    *ret_logits = l;
+out:
+    for (unsigned i = 0; execs != NULL && i < n_threads; i++) exec_free(execs[i]);
+    mem_free(execs);
+    if (rc < 0) logits_release(&l);
+    return rc;
+}
+
+void logits_release(struct logits *logits)
+{
+    mem_free(logits->values);
+    mem_free(logits->labels);
+    *logits = (struct logits){0};
+}
+
+int logits_best(const float *logits, int classes, float *ret_margin)
+{
+    int best = 0;
+    float second = -INFINITY;
+    for (int k = 1; k < classes; k++) {
+        if (logits[k] > logits[best]) {
+            second = logits[best];
+            best = k;
+        } else if (logits[k] > second) {
+            second = logits[k];
+        }
+    }
+    if (ret_margin != NULL) *ret_margin = logits[best] - second;
+    return best;
+}
+
+/* How many classes stand before the label when they are sorted by logit, equal ones by number. */
+static int rank_of(const float *z, int classes, int32_t label)
+{
+    int before = 0;
+    for (int k = 0; k < classes; k++) before += z[k] > z[label] || (z[k] == z[label] && k < label);
+    return before;
+}
+
+/* Softmax at temperature: the probability of the best class, and -log of the label's. */
+static void likelihood(const float *z, int classes, int best, int32_t label, double temperature,
+                       double *ret_confidence, double *ret_nll)
+{
+    double sum = 0;
+    for (int k = 0; k < classes; k++) sum += exp(((double)z[k] - (double)z[best]) / temperature);
+    *ret_confidence = 1.0 / sum;
+    *ret_nll = log(sum) - ((double)z[label] - (double)z[best]) / temperature;
+}
+
+struct training_figures evaluate_figures(const struct logits *logits, int classifier,
+                                         double temperature)
+{
+    struct {
+        double confidence;
+        size_t n, right;
+    } bins[EVALUATE_ECE_BINS] = {{0, 0, 0}};
+    size_t n = logits->n, top1 = 0, top5 = 0;
+    double nll = 0, ece = 0;
+    const float *z = logits_of(logits, classifier);
+    if (n == 0) return (struct training_figures){0, 0, 0, 0};
+    for (size_t i = 0; i < n; i++, z += logits->classes) {
+        int32_t label = logits->labels[i];
+        int best = logits_best(z, logits->classes, NULL), rank = rank_of(z, logits->classes, label);
+        double confidence, loss;
+        likelihood(z, logits->classes, best, label, temperature, &confidence, &loss);
+        nll += loss;
+        top1 += rank == 0;
+        top5 += rank < 5;
+        int bin = (int)ceil(confidence * EVALUATE_ECE_BINS) - 1;
+        bin = bin < 0 ? 0 : bin >= EVALUATE_ECE_BINS ? EVALUATE_ECE_BINS - 1 : bin;
+        bins[bin].confidence += confidence;
+        bins[bin].n++;
+        bins[bin].right += rank == 0;
+    }
+    for (int b = 0; b < EVALUATE_ECE_BINS; b++) ece += fabs((double)bins[b].right - bins[b].confidence);
+    double count = (double)n;
+    return (struct training_figures){(double)top1 / count, (double)top5 / count, nll / count,
+                                     ece / count};
+}
