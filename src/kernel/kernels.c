@@ -1,5 +1,5 @@
-/* Which table serves which instruction set. What an instruction set does not have of its own it
- * takes from the next lesser one, so that a caller never has to know what this build contains. */
+/* Which table serves which instruction set. BF16 has no kernels of its own in this version: there
+ * the AVX-512 table serves. */
 #include "kernel/kernel.h"
 
 #include "tables.h"
@@ -10,6 +10,13 @@ const struct kernels *kernels_of(enum cpu_isa isa)
     switch (isa) {
     case CPU_REFERENCE:
         return &kernels_reference;
+#if defined(__x86_64__)
+    case CPU_AVX2:
+        return &kernels_avx2;
+    case CPU_AVX512:
+    case CPU_AVX512BF16:
+        return &kernels_avx512;
+#endif
     default:
         return NULL;
     }
@@ -17,9 +24,6 @@ const struct kernels *kernels_of(enum cpu_isa isa)
 
 const struct kernels *kernels_best(void)
 {
-    for (int isa = (int)cpu_isa(); isa > CPU_REFERENCE; isa--) {
-        const struct kernels *k = kernels_of((enum cpu_isa)isa);
-        if (k != NULL) return k;
-    }
-    return &kernels_reference;
+    const struct kernels *k = kernels_of(cpu_isa());
+    return k != NULL ? k : &kernels_reference;
 }

@@ -1,0 +1,272 @@
+/* What the sources of a vector table share: vector operations by the compiler's target, and names
+ * that are private to the instance. Every simd_*.c is compiled once per instruction set; which one
+ * it is for is seen from the flags, and ISA(name) keeps the instances apart at link time. */
+#ifndef KERNEL_SIMD_H
+#define KERNEL_SIMD_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#include "kernel/kernel.h"
+
+#if defined(__AVX512F__)
+
+#define ISA(name) name##_avx512
+#define ISA_CODE CPU_AVX512
+#define LANES_16 1
+
+enum {
+    LANES = 16,
+    /* Pixels of a convolution's register tile with one and with two vectors of output channels, and
+     * input channels of a weight gradient's: 32 registers. */
+    PIXELS_1 = 14,
+    PIXELS_2 = 12,
+    INPUTS_1 = 16,
+    INPUTS_2 = 12,
+};
+
+typedef __m512 vec;
+
+/* The first n lanes, 0..LANES. */
+typedef __mmask16 vec_mask;
+
+static inline vec_mask vec_first(size_t n)
+{
+    return (vec_mask)((1U << n) - 1U);
+}
+
+static inline vec vec_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+
+static inline vec vec_set(float x)
+{
+    return _mm512_set1_ps(x);
+}
+
+static inline vec vec_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+
+static inline void vec_store(float *p, vec x)
+{
+    _mm512_storeu_ps(p, x);
+}
+
+/* Lanes that the mask leaves out are not touched in memory; loaded they are 0. */
+static inline vec vec_load_masked(const float *p, vec_mask m)
+{
+    return _mm512_maskz_loadu_ps(m, p);
+}
+
+static inline void vec_store_masked(float *p, vec_mask m, vec x)
+{
+    _mm512_mask_storeu_ps(p, m, x);
+}
+
+static inline vec vec_add(vec a, vec b)
+{
+    return _mm512_add_ps(a, b);
+}
+
+static inline vec vec_mul(vec a, vec b)
+{
+    return _mm512_mul_ps(a, b);
+}
+
+/* a * b + c, rounded once. */
+static inline vec vec_fma(vec a, vec b, vec c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+/* max(x, 0); a NaN stays one, because the instruction returns its second operand then. */
+static inline vec vec_relu(vec x)
+{
+    return _mm512_max_ps(_mm512_setzero_ps(), x);
+}
+
+/* x where y > 0, else 0. */
+static inline vec vec_where_positive(vec y, vec x)
+{
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_GT_OQ), x);
+}
+
+#elif defined(__AVX2__) && defined(__FMA__)
+
+#define ISA(name) name##_avx2
+#define ISA_CODE CPU_AVX2
+#define LANES_16 0
+
+enum {
+    LANES = 8,
+    PIXELS_1 = 12,
+    PIXELS_2 = 6,
+    INPUTS_1 = 12,
+    INPUTS_2 = 6,
+};
+
+typedef __m256 vec;
+typedef __m256i vec_mask;
+
+static inline vec_mask vec_first(size_t n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+static inline vec vec_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+
+static inline vec vec_set(float x)
+{
+    return _mm256_set1_ps(x);
+}
+
+static inline vec vec_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+
+static inline void vec_store(float *p, vec x)
+{
+    _mm256_storeu_ps(p, x);
+}
+
+static inline vec vec_load_masked(const float *p, vec_mask m)
+{
+    return _mm256_maskload_ps(p, m);
+}
+
+static inline void vec_store_masked(float *p, vec_mask m, vec x)
+{
+    _mm256_maskstore_ps(p, m, x);
+}
+
+static inline vec vec_add(vec a, vec b)
+{
+    return _mm256_add_ps(a, b);
+}
+
+static inline vec vec_mul(vec a, vec b)
+{
+    return _mm256_mul_ps(a, b);
+}
+
+static inline vec vec_fma(vec a, vec b, vec c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+static inline vec vec_relu(vec x)
+{
+    return _mm256_max_ps(_mm256_setzero_ps(), x);
+}
+
+static inline vec vec_where_positive(vec y, vec x)
+{
+    return _mm256_and_ps(_mm256_cmp_ps(y, _mm256_setzero_ps(), _CMP_GT_OQ), x);
+}
+
+#else
+#error "simd_*.c need the flags of an instruction set, see module.am"
+#endif
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* Channels are worked on in blocks of two vectors, the last one may have one. */
+enum { BLOCK = 2 * LANES };
+
+static inline size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int min_int(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static inline int max_int(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+/* n cut into ceil(n / most) parts that differ by 1 at most: where part i begins. */
+static inline size_t part_count(size_t n, size_t most)
+{
+    return (n + most - 1) / most;
+}
+
+static inline size_t part_begin(size_t n, size_t parts, size_t i)
+{
+    return n * i / parts;
+}
+
+/* Copies `count` floats; for the short rows of a pixel, where a call of memcpy costs more than it.
+ */
+static inline void copy_floats(float *to, const float *from, size_t count)
+{
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES) vec_store(to + i, vec_load(from + i));
+    for (; i < count; i++) to[i] = from[i];
+}
+
+/* simd_conv.c */
+size_t ISA(conv_packed_size)(const struct conv_geometry *g);
+void ISA(conv_pack)(const struct conv_geometry *g, const float *w, const float *scale,
+                    float *packed);
+size_t ISA(conv_packed_back_size)(const struct conv_geometry *g);
+void ISA(conv_pack_back)(const struct conv_geometry *g, const float *w, float *packed);
+size_t ISA(conv_data_scratch)(const struct conv_geometry *g); /* floats, both directions */
+void ISA(conv_forward)(const struct conv_geometry *g, int n, const float *x, const float *packed,
+                       const struct conv_epilogue *epilogue, float *y, void *scratch);
+void ISA(conv_backward_data)(const struct conv_geometry *g, int n, const float *dy,
+                             const float *packed_back, bool accumulate, float *dx, void *scratch);
+
+/* simd_conv_weight.c */
+size_t ISA(conv_weight_scratch)(const struct conv_geometry *g); /* floats */
+void ISA(conv_backward_weight)(const struct conv_geometry *g, int n, const float *x,
+                               const float *dy, float *dw, void *scratch);
+
+/* simd_tile.c: the register tiles of simd_conv.c. */
+struct tile {
+    const float *x, *w;           /* the first tap of pixel 0; its packed weights */
+    ptrdiff_t x_row, x_col;       /* floats from tap to tap, down and right */
+    ptrdiff_t w_row, w_col;       /* the same in w */
+    int rows, cols, run;          /* taps down and right; floats in a run at each */
+    const ptrdiff_t *x_at, *y_at; /* per pixel: floats from pixel 0's x and y */
+    float *y;                     /* output of pixel 0, at this block's first channel */
+    const float *bias, *residual; /* at the same channel; NULL: none */
+    bool relu;
+    size_t lanes; /* channels that exist in this block */
+};
+
+/* Computes `pixels` outputs of a block of `vectors` vectors: 1 <= pixels <= PIXELS_1 or PIXELS_2.
+ */
+void ISA(tile_run)(const struct tile *t, size_t vectors, size_t pixels);
+
+/* simd_norm.c */
+void ISA(norm_moments)(size_t rows, size_t channels, const float *x, double *sum, double *square);
+void ISA(norm_apply)(size_t rows, size_t channels, const float *x, const float *scale,
+                     const float *shift, const float *residual, bool relu, float *y);
+void ISA(norm_backward_sums)(size_t rows, size_t channels, const float *dy, const float *y,
+                             const float *x, double *sum_dz, double *sum_dzx);
+void ISA(norm_backward_apply)(size_t rows, size_t channels, const float *dy, const float *y,
+                              const float *x, const float *a, const float *b, const float *k,
+                              float *dx, float *dresidual, bool accumulate);
+
+/* simd_element.c */
+void ISA(relu)(size_t count, const float *x, float *y);
+void ISA(relu_backward)(size_t count, const float *dy, const float *y, bool accumulate, float *dx);
+void ISA(add)(size_t count, const float *x, float *y);
+void ISA(mean_pool)(int n, int pixels, int channels, const float *x, float *y);
+void ISA(mean_pool_backward)(int n, int pixels, int channels, const float *dy, bool accumulate,
+                             float *dx);
+void ISA(sgd_step)(size_t count, float rate, float momentum, float decay, const float *g, float *v,
+                   float *w);
+
+#endif

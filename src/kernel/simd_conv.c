@@ -1,0 +1,477 @@
+/* Convolution forward and its gradient by the input, as one thing: a correlation of a source with
+ * taps. Forward, the source is x; backward it is dy, and the pixels of dx fall into stride x stride
+ * phases, each of which is reached by its own taps only, so that no zero is ever multiplied (a k x
+ * k convolution with stride k becomes k*k plain matrix products). The work is done by register
+ * tiles (simd_tile.c); this file decides which pixels make a tile: flat     no tap leaves the
+ * image: tiles run over the pixels of all images where they stand; grouped  several images, small
+ * enough for the L2 cache: they are interleaved pixel by pixel in scratch and a tile is one
+ * position in all of them, so taps outside are left out (a 3x3 on 4x4 pixels has 31 % of such
+ * taps); padded   otherwise: one image at a time is copied into a frame of zeros. All three give
+ * the same bits: they add the same products in the same order, but for zeros. Left out: Winograd
+ * and FFT, which change the sums. */
+#include "simd.h"
+
+/* One direction (vertical or horizontal) of one phase. Output position i reads, for tap t, the
+ * source at i * step + first + t; it is stored at i * out_step + out_first. Tap t is the kernel's
+ * tap_first + t * tap_step. */
+struct axis {
+    int size; /* of the source */
+    int first, taps, step;
+    int count, out_first, out_step;
+    int tap_first, tap_step;
+};
+
+static struct axis axis_forward(int size, int kernel, int stride, int pad)
+{
+    return (struct axis){.size = size,
+                         .first = -pad,
+                         .taps = kernel,
+                         .step = stride,
+                         .count = (size + 2 * pad - kernel) / stride + 1,
+                         .out_first = 0,
+                         .out_step = 1,
+                         .tap_first = 0,
+                         .tap_step = 1};
+}
+
+/* Input position r + i * stride is fed by the outputs i + (r + pad - tap) / stride, where that
+ * divides. */
+static struct axis axis_backward(int size, int kernel, int stride, int pad, int phase)
+{
+    int lowest = (phase + pad) % stride;
+    int taps = lowest < kernel ? (kernel - 1 - lowest) / stride + 1 : 0;
+    int highest = lowest + (taps - 1) * stride;
+    return (struct axis){.size = (size + 2 * pad - kernel) / stride + 1,
+                         .first = taps > 0 ? (phase + pad - highest) / stride : 0,
+                         .taps = taps,
+                         .step = 1,
+                         .count = size > phase ? (size - phase - 1) / stride + 1 : 0,
+                         .out_first = phase,
+                         .out_step = stride,
+                         .tap_first = highest,
+                         .tap_step = -stride};
+}
+
+/* How far the taps of an axis leave the source at its low and high end. */
+static int axis_low(const struct axis *a)
+{
+    return a->taps > 0 && a->count > 0 ? max_int(0, -a->first) : 0;
+}
+
+static int axis_high(const struct axis *a)
+{
+    if (a->taps == 0 || a->count == 0) return 0;
+    return max_int(0, (a->count - 1) * a->step + a->first + a->taps - a->size);
+}
+
+/* The taps [*from, *to) that lie inside the source for output position i. */
+static void axis_inside(const struct axis *a, int i, int *from, int *to)
+{
+    int at = i * a->step + a->first;
+    *from = min_int(max_int(0, -at), a->taps);
+    *to = max_int(*from, min_int(a->taps, a->size - at));
+}
+
+/* A whole direction of a convolution. */
+struct pass {
+    size_t channels, outputs; /* of the source, of what is computed */
+    int phases;               /* in each direction */
+    bool back;
+    const struct conv_geometry *g;
+    int source_height, source_width, out_height, out_width;
+    int low, high; /* frame of zeros above/left and below/right that all phases together need */
+};
+
+static struct axis pass_axis(const struct pass *p, bool vertical, int phase)
+{
+    const struct conv_geometry *g = p->g;
+    int size = vertical ? g->height : g->width;
+    int kernel = vertical ? g->kernel_height : g->kernel_width;
+    return p->back ? axis_backward(size, kernel, g->stride, g->pad, phase)
+                   : axis_forward(size, kernel, g->stride, g->pad);
+}
+
+static struct pass pass_of(const struct conv_geometry *g, bool back)
+{
+    int oh = conv_out_height(g), ow = conv_out_width(g);
+    struct pass p = {.channels = (size_t)(back ? g->out_channels : g->in_channels),
+                     .outputs = (size_t)(back ? g->in_channels : g->out_channels),
+                     .phases = back ? g->stride : 1,
+                     .back = back,
+                     .g = g,
+                     .source_height = back ? oh : g->height,
+                     .source_width = back ? ow : g->width,
+                     .out_height = back ? g->height : oh,
+                     .out_width = back ? g->width : ow};
+    for (int i = 0; i < p.phases; i++) {
+        struct axis v = pass_axis(&p, true, i), h = pass_axis(&p, false, i);
+        p.low = max_int(p.low, max_int(axis_low(&v), axis_low(&h)));
+        p.high = max_int(p.high, max_int(axis_high(&v), axis_high(&h)));
+    }
+    return p;
+}
+
+static size_t pass_image(const struct pass *p)
+{
+    return (size_t)p->source_height * (size_t)p->source_width * p->channels;
+}
+
+/* Images that the grouped way takes at once; 0: not this way. */
+enum { GROUP_FEWEST = 6, GROUP_FLOATS = 131072 };
+
+static size_t pass_group(const struct pass *p)
+{
+    size_t fit = GROUP_FLOATS / pass_image(p);
+    size_t most = p->outputs > LANES ? PIXELS_2 : PIXELS_1;
+    return fit < GROUP_FEWEST ? 0 : min_size(fit, most);
+}
+
+static size_t pass_frame(const struct pass *p)
+{
+    return (size_t)(p->source_height + p->low + p->high) *
+           (size_t)(p->source_width + p->low + p->high) * p->channels;
+}
+
+static size_t pass_scratch(const struct pass *p)
+{
+    if (p->low == 0 && p->high == 0) return 0;
+    size_t group = pass_group(p) * pass_image(p), frame = pass_frame(p);
+    return group > frame ? group : frame;
+}
+
+size_t ISA(conv_data_scratch)(const struct conv_geometry *g)
+{
+    struct pass forward = pass_of(g, false), back = pass_of(g, true);
+    size_t a = pass_scratch(&forward), b = pass_scratch(&back);
+    return a > b ? a : b;
+}
+
+/* --- packed weights: [phase][block of outputs][tap row][tap column][channel][lane] ---------------
+ */
+
+static size_t outputs_padded(const struct pass *p)
+{
+    return (p->outputs + LANES - 1) / LANES * LANES;
+}
+
+static size_t block_width(const struct pass *p, size_t first_output)
+{
+    return min_size(outputs_padded(p) - first_output, BLOCK);
+}
+
+static size_t packed_size(const struct pass *p)
+{
+    return outputs_padded(p) * p->channels * (size_t)p->g->kernel_height *
+           (size_t)p->g->kernel_width;
+}
+
+/* Writes the weights of one tap and one block; w points to the tap in the first filter. */
+static float *pack_tap(const struct pass *p, size_t first, const float *w, const float *scale,
+                       float *packed)
+{
+    size_t taps = (size_t)p->g->kernel_height * (size_t)p->g->kernel_width;
+    size_t per_output = p->back ? taps : p->channels * taps;
+    size_t per_channel = p->back ? p->outputs * taps : taps;
+    size_t width = block_width(p, first), lanes = min_size(p->outputs - first, width);
+    for (size_t c = 0; c < p->channels; c++, packed += width) {
+        const float *from = w + first * per_output + c * per_channel;
+        for (size_t l = 0; l < lanes; l++) {
+            packed[l] = from[l * per_output] * (scale != NULL ? scale[first + l] : 1.0F);
+        }
+        for (size_t l = lanes; l < width; l++) packed[l] = 0;
+    }
+    return packed;
+}
+
+static void pack(const struct pass *p, const float *w, const float *scale, float *packed)
+{
+    for (int phase = 0; phase < p->phases * p->phases; phase++) {
+        struct axis v = pass_axis(p, true, phase / p->phases);
+        struct axis h = pass_axis(p, false, phase % p->phases);
+        for (size_t first = 0; first < p->outputs; first += BLOCK) {
+            for (int tap = 0; tap < v.taps * h.taps; tap++) {
+                int kh = v.tap_first + tap / h.taps * v.tap_step;
+                int kw = h.tap_first + tap % h.taps * h.tap_step;
+                packed = pack_tap(p, first, w + kh * p->g->kernel_width + kw, scale, packed);
+            }
+        }
+    }
+}
+
+size_t ISA(conv_packed_size)(const struct conv_geometry *g)
+{
+    struct pass p = pass_of(g, false);
+    return packed_size(&p);
+}
+
+void ISA(conv_pack)(const struct conv_geometry *g, const float *w, const float *scale,
+                    float *packed)
+{
+    struct pass p = pass_of(g, false);
+    pack(&p, w, scale, packed);
+}
+
+size_t ISA(conv_packed_back_size)(const struct conv_geometry *g)
+{
+    struct pass p = pass_of(g, true);
+    return packed_size(&p);
+}
+
+void ISA(conv_pack_back)(const struct conv_geometry *g, const float *w, float *packed)
+{
+    struct pass p = pass_of(g, true);
+    pack(&p, w, NULL, packed);
+}
+
+/* --- running
+ * -------------------------------------------------------------------------------------- */
+
+/* One phase with its operands. Tap 0 of output position (0, 0) reads image b at source[origin + b *
+ * image_pitch]; origin may lie before the array, where that tap is outside. */
+struct phase {
+    const struct pass *pass;
+    struct axis v, h;
+    const float *packed;
+    const struct conv_epilogue *epilogue;
+    const float *source;
+    ptrdiff_t origin;
+    size_t image_pitch, row_pitch, pixel_pitch;
+    float *y;
+    const float *residual;
+};
+
+static size_t phase_taps_size(const struct phase *f)
+{
+    return (size_t)f->v.taps * (size_t)f->h.taps * f->pass->channels;
+}
+
+static size_t phase_y_at(const struct phase *f, size_t image, int i, int j)
+{
+    size_t row = (size_t)(i * f->v.out_step + f->v.out_first);
+    size_t column = (size_t)(j * f->h.out_step + f->h.out_first);
+    size_t width = (size_t)f->pass->out_width;
+    return ((image * (size_t)f->pass->out_height + row) * width + column) * f->pass->outputs;
+}
+
+/* What all tiles of a block of outputs share. */
+static struct tile block_tile(const struct phase *f, size_t first)
+{
+    const struct conv_epilogue *e = f->epilogue;
+    size_t width = block_width(f->pass, first);
+    return (struct tile){.w = f->packed + first * phase_taps_size(f),
+                         .w_row = (ptrdiff_t)((size_t)f->h.taps * f->pass->channels * width),
+                         .w_col = (ptrdiff_t)(f->pass->channels * width),
+                         .bias = e->bias != NULL ? e->bias + first : NULL,
+                         .relu = e->relu,
+                         .lanes = min_size(f->pass->outputs - first, width)};
+}
+
+static void tile_place(struct tile *t, const struct phase *f, size_t first, const float *x,
+                       size_t y_at)
+{
+    t->x = x;
+    t->y = f->y + y_at + first;
+    t->residual = f->residual != NULL ? f->residual + y_at + first : NULL;
+}
+
+/* A pixel of the output while they are walked through in order. */
+struct pixel {
+    size_t image;
+    int i, j;
+};
+
+static struct pixel pixel_at(const struct phase *f, size_t index)
+{
+    size_t columns = (size_t)f->h.count, rows = (size_t)f->v.count;
+    return (struct pixel){.image = index / (rows * columns),
+                          .i = (int)(index / columns % rows),
+                          .j = (int)(index % columns)};
+}
+
+static void pixel_next(const struct phase *f, struct pixel *p)
+{
+    if (++p->j < f->h.count) return;
+    p->j = 0;
+    if (++p->i < f->v.count) return;
+    p->i = 0;
+    p->image++;
+}
+
+static size_t pixel_x(const struct phase *f, const struct pixel *p)
+{
+    return p->image * f->image_pitch + (size_t)(p->i * f->v.step) * f->row_pitch +
+           (size_t)(p->j * f->h.step) * f->pixel_pitch;
+}
+
+/* Fills in the tile's pixels, `pixels` from output pixel `index` on. */
+static void tile_walk(struct tile *t, const struct phase *f, size_t first, size_t index,
+                      size_t pixels, ptrdiff_t *x_at, ptrdiff_t *y_at)
+{
+    struct pixel p = pixel_at(f, index);
+    size_t x0 = pixel_x(f, &p), y0 = phase_y_at(f, p.image, p.i, p.j);
+    for (size_t k = 0; k < pixels; k++, pixel_next(f, &p)) {
+        x_at[k] = (ptrdiff_t)(pixel_x(f, &p) - x0);
+        y_at[k] = (ptrdiff_t)(phase_y_at(f, p.image, p.i, p.j) - y0);
+    }
+    tile_place(t, f, first, f->source + f->origin + (ptrdiff_t)x0, y0);
+}
+
+/* All pixels of `images` images whose taps all lie inside the source: flat and padded. The taps of
+ * a row are neighbours in the source and in the weights, so they make one run. */
+static void phase_run_rows(const struct phase *f, size_t images)
+{
+    size_t pixels = images * (size_t)f->v.count * (size_t)f->h.count;
+    ptrdiff_t x_at[PIXELS_1], y_at[PIXELS_1];
+    for (size_t first = 0; first < f->pass->outputs; first += BLOCK) {
+        size_t vectors = block_width(f->pass, first) / LANES;
+        size_t parts = part_count(pixels, vectors > 1 ? PIXELS_2 : PIXELS_1);
+        struct tile t = block_tile(f, first);
+        t.rows = f->v.taps;
+        t.cols = 1;
+        t.run = f->h.taps * (int)f->pass->channels;
+        t.x_row = (ptrdiff_t)f->row_pitch;
+        t.x_at = x_at;
+        t.y_at = y_at;
+        for (size_t part = 0; part < parts; part++) {
+            size_t begin = part_begin(pixels, parts, part);
+            size_t count = part_begin(pixels, parts, part + 1) - begin;
+            tile_walk(&t, f, first, begin, count, x_at, y_at);
+            ISA(tile_run)(&t, vectors, count);
+        }
+    }
+}
+
+/* All positions of `images` interleaved images. */
+static void phase_run_group(const struct phase *f, size_t images)
+{
+    const struct pass *p = f->pass;
+    ptrdiff_t x_at[PIXELS_1], y_at[PIXELS_1];
+    for (size_t b = 0; b < images; b++) {
+        x_at[b] = (ptrdiff_t)(b * p->channels);
+        y_at[b] = (ptrdiff_t)phase_y_at(f, b, 0, 0) - (ptrdiff_t)phase_y_at(f, 0, 0, 0);
+    }
+    for (size_t first = 0; first < p->outputs; first += BLOCK) {
+        size_t vectors = block_width(p, first) / LANES;
+        struct tile t = block_tile(f, first);
+        const float *w = t.w;
+        t.run = (int)p->channels;
+        t.x_row = (ptrdiff_t)f->row_pitch;
+        t.x_col = (ptrdiff_t)f->pixel_pitch;
+        t.x_at = x_at;
+        t.y_at = y_at;
+        for (int i = 0; i < f->v.count; i++) {
+            int top, bottom, left, right;
+            axis_inside(&f->v, i, &top, &bottom);
+            for (int j = 0; j < f->h.count; j++) {
+                axis_inside(&f->h, j, &left, &right);
+                t.rows = bottom - top;
+                t.cols = right - left;
+                t.w = w + top * t.w_row + left * t.w_col;
+                ptrdiff_t at =
+                    f->origin + (i * f->v.step + top) * t.x_row + (j * f->h.step + left) * t.x_col;
+                tile_place(&t, f, first, f->source + at, phase_y_at(f, 0, i, j));
+                ISA(tile_run)(&t, vectors, images);
+            }
+        }
+    }
+}
+
+/* Every phase of the images whose source is prepared, in a frame of `low` pixels. */
+static void pass_run(const struct pass *p, struct phase *f, int low, bool grouped, size_t images)
+{
+    const float *packed = f->packed;
+    f->pass = p;
+    for (int phase = 0; phase < p->phases * p->phases; phase++) {
+        f->v = pass_axis(p, true, phase / p->phases);
+        f->h = pass_axis(p, false, phase % p->phases);
+        f->origin = (ptrdiff_t)f->row_pitch * (f->v.first + low) +
+                    (ptrdiff_t)f->pixel_pitch * (f->h.first + low);
+        if (grouped) phase_run_group(f, images);
+        else phase_run_rows(f, images);
+        f->packed += outputs_padded(p) * phase_taps_size(f);
+    }
+    f->packed = packed;
+}
+
+/* scratch [row][column][image][channel] */
+static void interleave(const struct pass *p, const float *source, size_t images, float *scratch)
+{
+    size_t pixels = (size_t)p->source_height * (size_t)p->source_width, image = pass_image(p);
+    for (size_t b = 0; b < images; b++) {
+        for (size_t i = 0; i < pixels; i++) {
+            copy_floats(scratch + (i * images + b) * p->channels,
+                        source + b * image + i * p->channels, p->channels);
+        }
+    }
+}
+
+/* scratch: the image inside its frame of zeros. */
+static void frame(const struct pass *p, const float *source, float *scratch)
+{
+    size_t row = (size_t)p->source_width * p->channels;
+    size_t low = (size_t)p->low * p->channels, high = (size_t)p->high * p->channels;
+    for (int i = -p->low; i < p->source_height + p->high; i++, scratch += low + row + high) {
+        if (i < 0 || i >= p->source_height) {
+            for (size_t k = 0; k < low + row + high; k++) scratch[k] = 0;
+            continue;
+        }
+        for (size_t k = 0; k < low; k++) scratch[k] = 0;
+        for (size_t k = 0; k < high; k++) scratch[low + row + k] = 0;
+        copy_floats(scratch + low, source + (size_t)i * row, row);
+    }
+}
+
+/* Images of the flat way that are worked on before the next block of outputs: as many as a half of
+ * the L2 cache holds. */
+enum { FLAT_FLOATS = 131072 };
+
+static void pass_images(const struct pass *p, size_t n, const float *source, const float *packed,
+                        const struct conv_epilogue *epilogue, float *y, float *scratch)
+{
+    size_t image = pass_image(p), width = (size_t)p->source_width;
+    size_t out = (size_t)p->out_height * (size_t)p->out_width * p->outputs;
+    bool flat = p->low == 0 && p->high == 0;
+    size_t group = n >= GROUP_FEWEST && !flat ? pass_group(p) : 0;
+    size_t most = flat ? FLAT_FLOATS / image : group;
+    size_t parts = part_count(n, most > 0 ? most : 1);
+    for (size_t part = 0; part < parts; part++) {
+        size_t begin = part_begin(n, parts, part), count = part_begin(n, parts, part + 1) - begin;
+        const float *from = source + begin * image;
+        struct phase f = {.source = flat ? from : scratch,
+                          .packed = packed,
+                          .epilogue = epilogue,
+                          .y = y + begin * out,
+                          .residual =
+                              epilogue->residual != NULL ? epilogue->residual + begin * out : NULL,
+                          .image_pitch = image,
+                          .row_pitch = width * p->channels,
+                          .pixel_pitch = p->channels};
+        if (flat) {
+            pass_run(p, &f, 0, false, count);
+        } else if (group > 0) {
+            interleave(p, from, count, scratch);
+            f.row_pitch = width * count * p->channels;
+            f.pixel_pitch = count * p->channels;
+            pass_run(p, &f, 0, true, count);
+        } else {
+            frame(p, from, scratch);
+            f.row_pitch = (width + (size_t)(p->low + p->high)) * p->channels;
+            pass_run(p, &f, p->low, false, count);
+        }
+    }
+}
+
+void ISA(conv_forward)(const struct conv_geometry *g, int n, const float *x, const float *packed,
+                       const struct conv_epilogue *epilogue, float *y, void *scratch)
+{
+    struct pass p = pass_of(g, false);
+    pass_images(&p, (size_t)n, x, packed, epilogue, y, scratch);
+}
+
+void ISA(conv_backward_data)(const struct conv_geometry *g, int n, const float *dy,
+                             const float *packed_back, bool accumulate, float *dx, void *scratch)
+{
+    struct pass p = pass_of(g, true);
+    struct conv_epilogue epilogue = {.residual = accumulate ? dx : NULL};
+    pass_images(&p, (size_t)n, dy, packed_back, &epilogue, dx, scratch);
+}

@@ -1,0 +1,244 @@
+/* Batch norm's passes over rows x channels. They are bound by memory, so each reads its operands
+ * once and in order. Rows of few channels are first taken together to one wide row of four vectors
+ * (16 channels: four rows), whose per-channel factors repeat; what is left over goes the general
+ * way. Sums run in float over RUN_ROWS rows, then go into the caller's doubles: in double
+ * throughout they would cost more than the memory, and a run's error is far below that of the
+ * convolutions. */
+#include "simd.h"
+
+enum { WIDE = 4 * LANES, RUN_ROWS = 32 };
+
+/* Rows that make one wide row, 1 if the channels do not divide it. */
+static size_t rows_together(size_t channels)
+{
+    return channels < WIDE && WIDE % channels == 0 ? WIDE / channels : 1;
+}
+
+/* A per-channel factor repeated over a wide row. */
+static const float *repeat(const float *factor, size_t channels, float *wide)
+{
+    for (size_t i = 0; i < WIDE; i++) wide[i] = factor[i % channels];
+    return wide;
+}
+
+static void add_to_doubles(const float *run, size_t count, double *sum)
+{
+    for (size_t i = 0; i < count; i++) sum[i] += (double)run[i];
+}
+
+/* --- sums
+ * ----------------------------------------------------------------------------------------- */
+
+/* What is summed: of a = x alone: a and a^2; with dy given: dz and dz * x. */
+struct summed {
+    const float *x, *dy, *y;
+};
+
+static struct summed summed_from(const struct summed *s, size_t at)
+{
+    return (struct summed){.x = s->x + at,
+                           .dy = s->dy != NULL ? s->dy + at : NULL,
+                           .y = s->y != NULL ? s->y + at : NULL};
+}
+
+/* Sums `vectors` vectors of columns over at most RUN_ROWS rows. */
+ALWAYS_INLINE void run_body(const struct summed *s, size_t rows, size_t width, size_t lanes,
+                            double *first, double *second, const int vectors, const bool backward,
+                            const bool rectified)
+{
+    vec a[4], b[4];
+    vec_mask m = vec_first(min_size(lanes, LANES));
+    for (int v = 0; v < vectors; v++) a[v] = b[v] = vec_zero();
+    for (size_t r = 0; r < rows; r++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) {
+            size_t at = r * width + (size_t)v * LANES;
+            vec x = vec_load_masked(s->x + at, m), z = x;
+            if (backward) z = vec_load_masked(s->dy + at, m);
+            if (rectified) z = vec_where_positive(vec_load_masked(s->y + at, m), z);
+            a[v] = vec_add(a[v], z);
+            b[v] = vec_fma(z, x, b[v]);
+        }
+    }
+    float run[WIDE];
+    for (int v = 0; v < vectors; v++) vec_store(run + v * LANES, a[v]);
+    add_to_doubles(run, lanes, first);
+    for (int v = 0; v < vectors; v++) vec_store(run + v * LANES, b[v]);
+    add_to_doubles(run, lanes, second);
+}
+
+ALWAYS_INLINE void runs(const struct summed *s, size_t rows, size_t width, double *first,
+                        double *second, const bool backward, const bool rectified)
+{
+    for (size_t r = 0; r < rows; r += RUN_ROWS) {
+        size_t count = min_size(rows - r, RUN_ROWS), c = 0;
+        for (; c + WIDE <= width; c += WIDE) {
+            struct summed t = summed_from(s, r * width + c);
+            run_body(&t, count, width, WIDE, first + c, second + c, 4, backward, rectified);
+        }
+        for (; c < width; c += LANES) {
+            struct summed t = summed_from(s, r * width + c);
+            run_body(&t, count, width, min_size(width - c, LANES), first + c, second + c, 1,
+                     backward, rectified);
+        }
+    }
+}
+
+static void sums(const struct summed *s, size_t rows, size_t width, double *first, double *second)
+{
+    if (s->dy == NULL) runs(s, rows, width, first, second, false, false);
+    else if (s->y == NULL) runs(s, rows, width, first, second, true, false);
+    else runs(s, rows, width, first, second, true, true);
+}
+
+static void sums_folded(const struct summed *s, size_t rows, size_t channels, double *first,
+                        double *second)
+{
+    size_t together = rows_together(channels), wide_rows = together > 1 ? rows / together : 0;
+    if (wide_rows > 0) {
+        double a[WIDE] = {0}, b[WIDE] = {0};
+        sums(s, wide_rows, WIDE, a, b);
+        for (size_t i = 0; i < WIDE; i++) {
+            first[i % channels] += a[i];
+            second[i % channels] += b[i];
+        }
+    }
+    size_t done = wide_rows * together;
+    struct summed rest = summed_from(s, done * channels);
+    sums(&rest, rows - done, channels, first, second);
+}
+
+void ISA(norm_moments)(size_t rows, size_t channels, const float *x, double *sum, double *square)
+{
+    struct summed s = {.x = x};
+    sums_folded(&s, rows, channels, sum, square);
+}
+
+void ISA(norm_backward_sums)(size_t rows, size_t channels, const float *dy, const float *y,
+                             const float *x, double *sum_dz, double *sum_dzx)
+{
+    struct summed s = {.x = x, .dy = dy, .y = y};
+    sums_folded(&s, rows, channels, sum_dz, sum_dzx);
+}
+
+/* --- y = act(x * scale + shift + residual)
+ * -------------------------------------------------------- */
+
+ALWAYS_INLINE void apply_body(size_t rows, size_t width, const float *x, const float *scale,
+                              const float *shift, const float *residual, float *y,
+                              const bool with_residual, const bool relu)
+{
+    for (size_t r = 0; r < rows; r++, x += width, y += width) {
+        size_t c = 0;
+        for (; c + LANES <= width; c += LANES) {
+            vec v = vec_fma(vec_load(x + c), vec_load(scale + c), vec_load(shift + c));
+            if (with_residual) v = vec_add(v, vec_load(residual + c));
+            vec_store(y + c, relu ? vec_relu(v) : v);
+        }
+        if (c < width) {
+            vec_mask m = vec_first(width - c);
+            vec v = vec_fma(vec_load_masked(x + c, m), vec_load_masked(scale + c, m),
+                            vec_load_masked(shift + c, m));
+            if (with_residual) v = vec_add(v, vec_load_masked(residual + c, m));
+            vec_store_masked(y + c, m, relu ? vec_relu(v) : v);
+        }
+        if (with_residual) residual += width;
+    }
+}
+
+static void apply(size_t rows, size_t width, const float *x, const float *scale, const float *shift,
+                  const float *residual, bool relu, float *y)
+{
+    if (residual != NULL && relu) {
+        apply_body(rows, width, x, scale, shift, residual, y, true, true);
+    } else if (residual != NULL) {
+        apply_body(rows, width, x, scale, shift, residual, y, true, false);
+    } else if (relu) {
+        apply_body(rows, width, x, scale, shift, NULL, y, false, true);
+    } else {
+        apply_body(rows, width, x, scale, shift, NULL, y, false, false);
+    }
+}
+
+void ISA(norm_apply)(size_t rows, size_t channels, const float *x, const float *scale,
+                     const float *shift, const float *residual, bool relu, float *y)
+{
+    size_t together = rows_together(channels), wide_rows = together > 1 ? rows / together : 0;
+    size_t done = wide_rows * together, at = done * channels;
+    if (wide_rows > 0) {
+        float wide[2][WIDE];
+        apply(wide_rows, WIDE, x, repeat(scale, channels, wide[0]),
+              repeat(shift, channels, wide[1]), residual, relu, y);
+    }
+    apply(rows - done, channels, x + at, scale, shift, residual != NULL ? residual + at : NULL,
+          relu, y + at);
+}
+
+/* --- dx = dz * a + x * b + k, dresidual = or += dz
+ * ------------------------------------------------ */
+
+/* The operands of one call, so that the bodies stay readable. */
+struct backward {
+    const float *dy, *y, *x, *a, *b, *k;
+    float *dx, *dresidual;
+};
+
+/* One vector of columns; c counts from the row's begin, `at` from the operands'. */
+ALWAYS_INLINE void backward_vector(const struct backward *o, size_t at, size_t c, vec_mask m,
+                                   const bool rectified, const bool residual, const bool accumulate)
+{
+    vec z = vec_load_masked(o->dy + at, m);
+    if (rectified) z = vec_where_positive(vec_load_masked(o->y + at, m), z);
+    vec shift = vec_fma(vec_load_masked(o->x + at, m), vec_load_masked(o->b + c, m),
+                        vec_load_masked(o->k + c, m));
+    vec_store_masked(o->dx + at, m, vec_fma(z, vec_load_masked(o->a + c, m), shift));
+    if (residual) {
+        if (accumulate) z = vec_add(z, vec_load_masked(o->dresidual + at, m));
+        vec_store_masked(o->dresidual + at, m, z);
+    }
+}
+
+ALWAYS_INLINE void backward_body(const struct backward *o, size_t rows, size_t width,
+                                 const bool rectified, const bool residual, const bool accumulate)
+{
+    vec_mask all = vec_first(LANES), some = vec_first(width % LANES);
+    for (size_t at = 0; at < rows * width; at += width) {
+        size_t c = 0;
+        for (; c + LANES <= width; c += LANES) {
+            backward_vector(o, at + c, c, all, rectified, residual, accumulate);
+        }
+        if (c < width) backward_vector(o, at + c, c, some, rectified, residual, accumulate);
+    }
+}
+
+static void backward(const struct backward *o, size_t rows, size_t width, bool accumulate)
+{
+    bool rectified = o->y != NULL, residual = o->dresidual != NULL;
+    if (rectified && residual && accumulate) backward_body(o, rows, width, true, true, true);
+    else if (rectified && residual) backward_body(o, rows, width, true, true, false);
+    else if (rectified) backward_body(o, rows, width, true, false, false);
+    else if (residual && accumulate) backward_body(o, rows, width, false, true, true);
+    else if (residual) backward_body(o, rows, width, false, true, false);
+    else backward_body(o, rows, width, false, false, false);
+}
+
+void ISA(norm_backward_apply)(size_t rows, size_t channels, const float *dy, const float *y,
+                              const float *x, const float *a, const float *b, const float *k,
+                              float *dx, float *dresidual, bool accumulate)
+{
+    size_t together = rows_together(channels), wide_rows = together > 1 ? rows / together : 0;
+    size_t done = wide_rows * together, at = done * channels;
+    struct backward o = {dy, y, x, a, b, k, dx, dresidual};
+    if (wide_rows > 0) {
+        float wide[3][WIDE];
+        o.a = repeat(a, channels, wide[0]);
+        o.b = repeat(b, channels, wide[1]);
+        o.k = repeat(k, channels, wide[2]);
+        backward(&o, wide_rows, WIDE, accumulate);
+    }
+    struct backward rest = {dy + at, y != NULL ? y + at : NULL,
+                            x + at,  a,
+                            b,       k,
+                            dx + at, dresidual != NULL ? dresidual + at : NULL};
+    backward(&rest, rows - done, channels, accumulate);
+}

@@ -1,0 +1,106 @@
+/* The register tile of a convolution: the outputs of a few pixels times one or two vectors of
+ * channels stay in registers while all taps and input channels pass; per step, one input value of
+ * each pixel is broadcast and multiplied with the weights of all channels. The pixels may lie
+ * anywhere (their addresses are offsets from pixel 0), so that one tile serves rows, groups of
+ * images, strides and phases alike. The order of an output's sum is (tap row, tap column, input
+ * channel) always, whatever the tile's size and place: an image's result does not depend on its
+ * company. Left out: everything about which pixels and taps (simd_conv.c). */
+#include "simd.h"
+
+/* One instance per constant (vectors, pixels): only then do the sums live in registers. */
+ALWAYS_INLINE void tile_body(const struct tile *t, const int vectors, const int pixels)
+{
+    vec sum[PIXELS_1][2];
+#pragma GCC unroll 16
+    for (int p = 0; p < pixels; p++) {
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) sum[p][v] = vec_zero();
+    }
+    for (int row = 0; row < t->rows; row++) {
+        for (int col = 0; col < t->cols; col++) {
+            const float *x = t->x + row * t->x_row + col * t->x_col;
+            const float *w = t->w + row * t->w_row + col * t->w_col;
+            const float *at[PIXELS_1];
+#pragma GCC unroll 16
+            for (int p = 0; p < pixels; p++) at[p] = x + t->x_at[p];
+            for (ptrdiff_t i = 0; i < t->run; i++, w += vectors * LANES) {
+                vec w0 = vec_load(w), w1 = vectors > 1 ? vec_load(w + LANES) : vec_zero();
+#pragma GCC unroll 16
+                for (int p = 0; p < pixels; p++) {
+                    vec b = vec_set(at[p][i]);
+                    sum[p][0] = vec_fma(b, w0, sum[p][0]);
+                    if (vectors > 1) sum[p][1] = vec_fma(b, w1, sum[p][1]);
+                }
+            }
+        }
+    }
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++) {
+        size_t from = (size_t)v * LANES;
+        vec_mask m = vec_first(min_size(t->lanes - from, LANES));
+        vec bias = t->bias != NULL ? vec_load_masked(t->bias + from, m) : vec_zero();
+#pragma GCC unroll 16
+        for (int p = 0; p < pixels; p++) {
+            vec y = vec_add(sum[p][v], bias);
+            ptrdiff_t at = t->y_at[p] + (ptrdiff_t)from;
+            if (t->residual != NULL) y = vec_add(y, vec_load_masked(t->residual + at, m));
+            if (t->relu) y = vec_relu(y);
+            vec_store_masked(t->y + at, m, y);
+        }
+    }
+}
+
+#define TILE(vectors, pixels)                                                                      \
+    static void tile_##vectors##_##pixels(const struct tile *t)                                    \
+    {                                                                                              \
+        tile_body(t, vectors, pixels);                                                             \
+    }
+
+TILE(1, 1)
+TILE(1, 2)
+TILE(1, 3)
+TILE(1, 4)
+TILE(1, 5)
+TILE(1, 6)
+TILE(1, 7)
+TILE(1, 8)
+TILE(1, 9)
+TILE(1, 10)
+TILE(1, 11)
+TILE(1, 12)
+TILE(2, 1)
+TILE(2, 2)
+TILE(2, 3)
+TILE(2, 4)
+TILE(2, 5)
+TILE(2, 6)
+#if LANES_16
+TILE(1, 13)
+TILE(1, 14)
+TILE(2, 7)
+TILE(2, 8)
+TILE(2, 9)
+TILE(2, 10)
+TILE(2, 11)
+TILE(2, 12)
+#endif
+
+static void (*const tiles_1[PIXELS_1 + 1])(const struct tile *t) = {
+    NULL,      tile_1_1,  tile_1_2, tile_1_3,  tile_1_4,  tile_1_5,  tile_1_6,
+    tile_1_7,  tile_1_8,  tile_1_9, tile_1_10, tile_1_11, tile_1_12,
+#if LANES_16
+    tile_1_13, tile_1_14,
+#endif
+};
+
+static void (*const tiles_2[PIXELS_2 + 1])(const struct tile *t) = {
+    NULL,     tile_2_1, tile_2_2, tile_2_3,  tile_2_4,  tile_2_5,  tile_2_6,
+#if LANES_16
+    tile_2_7, tile_2_8, tile_2_9, tile_2_10, tile_2_11, tile_2_12,
+#endif
+};
+
+void ISA(tile_run)(const struct tile *t, size_t vectors, size_t pixels)
+{
+    (vectors > 1 ? tiles_2 : tiles_1)[pixels](t);
+}

@@ -1,0 +1,130 @@
+/* Speed of every kernel at the shapes of ResNet18, per table: GFLOP/s of one core for convolutions
+ * (2 * multiply-adds of the definition, taps outside the image included), GB/s for what is bound by
+ * memory. Not a test: `make check` builds it, people run it. Usage: bench_kernels [images
+ * [rounds]]. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "kernel/kernel.h"
+
+static const struct conv_geometry shapes[] = {
+    /* height width in out kernel kernel stride pad */
+    {32, 32, 3, 16, 3, 3, 1, 1},  {32, 32, 16, 16, 3, 3, 1, 1}, {32, 32, 16, 32, 3, 3, 2, 1},
+    {16, 16, 32, 32, 3, 3, 1, 1}, {16, 16, 32, 64, 3, 3, 2, 1}, {8, 8, 64, 64, 3, 3, 1, 1},
+    {8, 8, 64, 128, 3, 3, 2, 1},  {4, 4, 128, 128, 3, 3, 1, 1}, {32, 32, 16, 32, 1, 1, 2, 0},
+    {4, 4, 32, 128, 1, 1, 1, 0},  {32, 32, 16, 32, 8, 8, 8, 0}, {16, 16, 32, 32, 4, 4, 4, 0},
+    {8, 8, 64, 32, 2, 2, 2, 0},   {32, 32, 64, 64, 3, 3, 1, 1}, {16, 16, 128, 128, 3, 3, 1, 1},
+    {8, 8, 256, 256, 3, 3, 1, 1}, {4, 4, 512, 512, 3, 3, 1, 1},
+};
+
+static uint32_t state = 1;
+
+static float *numbers(size_t count)
+{
+    float *x = mem_new_aligned(count, sizeof(float));
+    if (x == NULL) abort();
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525U + 1013904223U;
+        x[i] = (float)(state >> 8) / 8388608.0F - 1.0F;
+    }
+    return x;
+}
+
+/* Best of `rounds` in seconds, of a statement that may be short. */
+#define BEST(rounds, statement, result)                                                            \
+    do {                                                                                           \
+        result = 1e30;                                                                             \
+        statement;                                                                                 \
+        for (int round_ = 0; round_ < (rounds); round_++) {                                        \
+            int64_t begin_ = clock_now();                                                          \
+            int times_ = 0;                                                                        \
+            do {                                                                                   \
+                statement;                                                                         \
+                times_++;                                                                          \
+            } while (clock_now() - begin_ < 2000000);                                              \
+            double seconds_ = (double)(clock_now() - begin_) / 1e9 / times_;                       \
+            if (seconds_ < result) result = seconds_;                                              \
+        }                                                                                          \
+    } while (0)
+
+static void bench_conv(const struct kernels *k, const struct conv_geometry *g, int n, int rounds)
+{
+    size_t pixels = (size_t)conv_out_height(g) * (size_t)conv_out_width(g);
+    size_t weights =
+        (size_t)(g->kernel_height * g->kernel_width * g->in_channels) * (size_t)g->out_channels;
+    float *x = numbers((size_t)n * (size_t)(g->height * g->width * g->in_channels));
+    float *y = numbers((size_t)n * pixels * (size_t)g->out_channels);
+    float *w = numbers(weights);
+    float *packed = numbers(k->conv_packed_size(g)), *back = numbers(k->conv_packed_back_size(g));
+    void *scratch = mem_new_aligned(k->conv_scratch_bytes(g), 1);
+    struct conv_epilogue epilogue = {NULL, NULL, false};
+    double flop = 2.0 * n * (double)pixels * (double)weights / 1e9, forward, data, weight, pack;
+    BEST(rounds, k->conv_pack(g, w, NULL, packed); k->conv_pack_back(g, w, back), pack);
+    BEST(rounds, k->conv_forward(g, n, x, packed, &epilogue, y, scratch), forward);
+    BEST(rounds, k->conv_backward_data(g, n, y, back, false, x, scratch), data);
+    BEST(rounds, k->conv_backward_weight(g, n, x, y, w, scratch), weight);
+    printf(
+        "%dx%d s%d %3d->%3d %2dx%-2d  forward %6.1f  data %6.1f  weight %6.1f GFLOP/s  %8.1f us  "
+        "packing both %6.1f us\n",
+        g->kernel_height, g->kernel_width, g->stride, g->in_channels, g->out_channels, g->height,
+        g->width, flop / forward, flop / data, flop / weight, (forward + data + weight) * 1e6,
+        pack * 1e6);
+    fflush(stdout);
+    mem_free(x);
+    mem_free(y);
+    mem_free(w);
+    mem_free(packed);
+    mem_free(back);
+    mem_free(scratch);
+}
+
+static void bench_norm(const struct kernels *k, size_t rows, size_t channels, int rounds)
+{
+    size_t count = rows * channels;
+    float *x = numbers(count), *y = numbers(count), *dy = numbers(count), *z = numbers(count);
+    float *a = numbers(channels), *b = numbers(channels), *c = numbers(channels);
+    double *sum = mem_new(2 * channels, sizeof(double)), seconds, gb = (double)count * 4e-9;
+    if (sum == NULL) abort();
+    printf("norm %7zu x %3zu ", rows, channels);
+    BEST(rounds, k->norm_moments(rows, channels, x, sum, sum + channels), seconds);
+    printf(" moments %6.1f", gb / seconds);
+    BEST(rounds, k->norm_apply(rows, channels, x, a, b, NULL, true, y), seconds);
+    printf(" apply %6.1f", 2 * gb / seconds);
+    BEST(rounds, k->norm_backward_sums(rows, channels, dy, y, x, sum, sum + channels), seconds);
+    printf(" sums %6.1f", 3 * gb / seconds);
+    BEST(rounds, k->norm_backward_apply(rows, channels, dy, y, x, a, b, c, z, NULL, false),
+         seconds);
+    printf(" backward %6.1f", 4 * gb / seconds);
+    BEST(rounds, k->sgd_step(count, 0.0F, 0.0F, 0.0F, x, z, y), seconds);
+    printf(" sgd %6.1f GB/s\n", 5 * gb / seconds);
+    mem_free(x);
+    mem_free(y);
+    mem_free(dy);
+    mem_free(z);
+    mem_free(a);
+    mem_free(b);
+    mem_free(c);
+    mem_free(sum);
+}
+
+int main(int argc, char **argv)
+{
+    int n = argc > 1 ? atoi(argv[1]) : 64, rounds = argc > 2 ? atoi(argv[2]) : 5;
+    if (n < 1 || rounds < 1) return 2;
+    for (int isa = CPU_ISA_COUNT - 1; isa > CPU_REFERENCE; isa--) {
+        const struct kernels *k = kernels_of((enum cpu_isa)isa);
+        if (k == NULL || (int)k->isa != isa) continue;
+        printf("%s, %d images\n", cpu_isa_name(k->isa), n);
+        for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+            bench_conv(k, &shapes[i], n, rounds);
+        }
+        bench_norm(k, (size_t)n * 1024, 16, rounds);
+        bench_norm(k, (size_t)n * 256, 32, rounds);
+        bench_norm(k, (size_t)n * 64, 64, rounds);
+        bench_norm(k, (size_t)n * 16, 512, rounds);
+    }
+    return 0;
+}

@@ -1,0 +1,48 @@
+/* The operator cases of convolution, shared by the tests against the reference, by the gradient
+ * check and by the test of batches: every code path (flat, grouped, padded; one and two vectors;
+ * rest channels; phases without taps; a frame for few channels) has at least one. */
+#ifndef TESTS_KERNEL_CASES_H
+#define TESTS_KERNEL_CASES_H
+
+#include "base/rng.h"
+#include "kernel/kernel.h"
+
+static const struct conv_geometry conv_cases[] = {
+    /* height, width, in, out, kernel height, width, stride, pad */
+    {1, 1, 1, 1, 1, 1, 1, 0},     {1, 1, 33, 17, 1, 1, 1, 0},     {1, 1, 5, 3, 3, 3, 1, 1},
+    {4, 4, 3, 16, 3, 3, 1, 1},    {4, 4, 16, 16, 3, 3, 1, 1},     {4, 4, 17, 33, 3, 3, 1, 1},
+    {4, 4, 48, 100, 3, 3, 1, 1},  {4, 4, 32, 128, 1, 1, 1, 0},    {5, 7, 1, 5, 3, 3, 1, 1},
+    {5, 7, 5, 1, 3, 3, 2, 1},     {5, 7, 3, 48, 5, 5, 1, 2},      {5, 7, 16, 17, 2, 2, 1, 1},
+    {5, 7, 17, 16, 4, 4, 1, 2},   {5, 7, 33, 5, 3, 3, 2, 0},      {5, 7, 100, 3, 1, 1, 2, 0},
+    {5, 7, 3, 3, 2, 2, 4, 0},     {5, 7, 16, 32, 3, 5, 1, 1},     {5, 7, 3, 20, 3, 1, 1, 1},
+    {8, 8, 3, 16, 3, 3, 2, 1},    {8, 8, 16, 32, 3, 3, 2, 1},     {8, 8, 48, 48, 3, 3, 1, 1},
+    {8, 8, 64, 32, 2, 2, 2, 0},   {8, 8, 17, 33, 4, 4, 4, 0},     {8, 8, 5, 16, 8, 8, 8, 0},
+    {8, 8, 33, 48, 1, 1, 2, 0},   {8, 8, 16, 16, 1, 1, 1, 1},     {8, 8, 3, 5, 5, 5, 2, 2},
+    {8, 8, 5, 100, 3, 3, 4, 1},   {9, 6, 16, 3, 4, 4, 3, 2},      {11, 13, 7, 9, 5, 5, 3, 2},
+    {32, 32, 3, 16, 3, 3, 1, 1},  {32, 32, 16, 16, 3, 3, 1, 1},   {32, 32, 16, 32, 8, 8, 8, 0},
+    {32, 32, 17, 5, 3, 3, 2, 1},  {32, 32, 1, 33, 5, 5, 1, 2},    {33, 31, 3, 8, 7, 7, 2, 3},
+    {32, 32, 64, 64, 3, 3, 1, 1}, {16, 16, 100, 100, 3, 3, 1, 1},
+};
+
+enum { CONV_CASES = sizeof(conv_cases) / sizeof(conv_cases[0]) };
+
+/* A geometry drawn from awkward sizes. */
+static inline struct conv_geometry conv_random(struct rng *r)
+{
+    static const int channels[] = {1, 2, 3, 5, 8, 15, 16, 17, 24, 32, 33, 48, 64, 100};
+    static const int kernels[] = {1, 2, 3, 4, 5, 8}, strides[] = {1, 1, 2, 3, 4, 8};
+    struct conv_geometry g;
+    do {
+        g.height = 1 + (int)rng_below(r, 18);
+        g.width = 1 + (int)rng_below(r, 18);
+        g.in_channels = channels[rng_below(r, sizeof(channels) / sizeof(channels[0]))];
+        g.out_channels = channels[rng_below(r, sizeof(channels) / sizeof(channels[0]))];
+        g.kernel_height = kernels[rng_below(r, 6)];
+        g.kernel_width = rng_below(r, 4) == 0 ? kernels[rng_below(r, 6)] : g.kernel_height;
+        g.stride = strides[rng_below(r, 6)];
+        g.pad = (int)rng_below(r, 4);
+    } while (g.height + 2 * g.pad < g.kernel_height || g.width + 2 * g.pad < g.kernel_width);
+    return g;
+}
+
+#endif

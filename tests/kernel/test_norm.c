@@ -1,0 +1,427 @@
+/* Norms, matrix products, element-wise kernels, pooling and the optimizer's step: every table
+ * against the reference, the reference against central differences and numbers worked out by hand.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "guarded.h"
+#include "kernel/kernel.h"
+
+static const size_t channel_cases[] = {1, 2, 3, 5, 8, 16, 17, 32, 33, 48, 64, 65, 100, 128, 512};
+static const size_t row_cases[] = {1, 2, 3, 7, 16, 33, 64, 131};
+enum {
+    CHANNEL_CASES = sizeof(channel_cases) / sizeof(channel_cases[0]),
+    ROW_CASES = sizeof(row_cases) / sizeof(row_cases[0])
+};
+
+/* Calls `body` for every table but the reference and every number of rows and channels. */
+static void each_case(void (*body)(const struct kernels *k, size_t rows, size_t channels,
+                                   struct rng *r))
+{
+    struct rng r;
+    rng_init(&r, 1, RNG_TEST, 0, 0);
+    for (int isa = CPU_REFERENCE + 1; isa < CPU_ISA_COUNT; isa++) {
+        const struct kernels *k = kernels_of((enum cpu_isa)isa);
+        if (k == NULL || (int)k->isa != isa) continue;
+        for (size_t i = 0; i < ROW_CASES; i++) {
+            for (size_t j = 0; j < CHANNEL_CASES; j++) {
+                body(k, row_cases[i], channel_cases[j], &r);
+            }
+        }
+    }
+}
+
+static void check_close(const char *what, const struct kernels *k, size_t rows, size_t channels,
+                        const float *got, const float *want, size_t count)
+{
+    size_t at = first_difference(got, want, count, 1e-6, 1e-6);
+    if (at == count) return;
+    fail_msg("%s, %s, %zu x %zu, index %zu: %.9g instead of %.9g", what, cpu_isa_name(k->isa), rows,
+             channels, at, (double)got[at], (double)want[at]);
+}
+
+static void check_sums(const char *what, const struct kernels *k, size_t rows, size_t channels,
+                       const double *got, const double *want)
+{
+    for (size_t c = 0; c < channels; c++) {
+        if (fabs(got[c] - want[c]) <= 1e-6 * (double)rows + 1e-6) continue;
+        fail_msg("%s, %s, %zu x %zu, channel %zu: %.12g instead of %.12g", what,
+                 cpu_isa_name(k->isa), rows, channels, c, got[c], want[c]);
+    }
+}
+
+/* --- norms
+ * ---------------------------------------------------------------------------------------- */
+
+static void case_moments(const struct kernels *k, size_t rows, size_t channels, struct rng *r)
+{
+    struct guarded x = guarded_random(rows * channels, r);
+    double got[2][512], want[2][512];
+    for (size_t c = 0; c < channels; c++) {
+        got[0][c] = want[0][c] = (double)c; /* they are added to */
+        got[1][c] = want[1][c] = -3;
+    }
+    k->norm_moments(rows, channels, x.data, got[0], got[1]);
+    kernels_of(CPU_REFERENCE)->norm_moments(rows, channels, x.data, want[0], want[1]);
+    check_sums("sum", k, rows, channels, got[0], want[0]);
+    check_sums("square", k, rows, channels, got[1], want[1]);
+    guarded_free(&x);
+}
+
+static void test_moments(void **state)
+{
+    (void)state;
+    each_case(case_moments);
+}
+
+static void case_apply(const struct kernels *k, size_t rows, size_t channels, struct rng *r)
+{
+    size_t count = rows * channels;
+    struct guarded x = guarded_random(count, r), residual = guarded_random(count, r);
+    struct guarded scale = guarded_random(channels, r), shift = guarded_random(channels, r);
+    for (int variant = 0; variant < 4; variant++) {
+        const float *add = (variant & 1) != 0 ? residual.data : NULL;
+        bool relu = (variant & 2) != 0;
+        struct guarded want = guarded_new(count), got = guarded_new(count);
+        kernels_of(CPU_REFERENCE)
+            ->norm_apply(rows, channels, x.data, scale.data, shift.data, add, relu, want.data);
+        k->norm_apply(rows, channels, x.data, scale.data, shift.data, add, relu, got.data);
+        check_close("apply", k, rows, channels, got.data, want.data, count);
+        struct guarded same = guarded_copy(&x);
+        k->norm_apply(rows, channels, same.data, scale.data, shift.data, add, relu, same.data);
+        assert_memory_equal(same.data, got.data, count * sizeof(float));
+        if (add != NULL) {
+            struct guarded onto = guarded_copy(&residual);
+            k->norm_apply(rows, channels, x.data, scale.data, shift.data, onto.data, relu,
+                          onto.data);
+            assert_memory_equal(onto.data, got.data, count * sizeof(float));
+            guarded_free(&onto);
+        }
+        guarded_free(&want);
+        guarded_free(&got);
+        guarded_free(&same);
+    }
+    guarded_free(&x);
+    guarded_free(&residual);
+    guarded_free(&scale);
+    guarded_free(&shift);
+}
+
+static void test_apply(void **state)
+{
+    (void)state;
+    each_case(case_apply);
+}
+
+static void case_backward_sums(const struct kernels *k, size_t rows, size_t channels, struct rng *r)
+{
+    size_t count = rows * channels;
+    struct guarded x = guarded_random(count, r), y = guarded_random(count, r);
+    struct guarded dy = guarded_random(count, r);
+    for (int rectified = 0; rectified < 2; rectified++) {
+        double got[2][512] = {{0}}, want[2][512] = {{0}};
+        const float *out = rectified != 0 ? y.data : NULL;
+        got[0][0] = want[0][0] = 5;
+        k->norm_backward_sums(rows, channels, dy.data, out, x.data, got[0], got[1]);
+        kernels_of(CPU_REFERENCE)
+            ->norm_backward_sums(rows, channels, dy.data, out, x.data, want[0], want[1]);
+        check_sums("sum of dz", k, rows, channels, got[0], want[0]);
+        check_sums("sum of dz * x", k, rows, channels, got[1], want[1]);
+    }
+    guarded_free(&x);
+    guarded_free(&y);
+    guarded_free(&dy);
+}
+
+static void test_backward_sums(void **state)
+{
+    (void)state;
+    each_case(case_backward_sums);
+}
+
+static void case_backward_apply(const struct kernels *k, size_t rows, size_t channels,
+                                struct rng *r)
+{
+    size_t count = rows * channels;
+    struct guarded x = guarded_random(count, r), y = guarded_random(count, r);
+    struct guarded dy = guarded_random(count, r), before = guarded_random(count, r);
+    struct guarded f[3] = {guarded_random(channels, r), guarded_random(channels, r),
+                           guarded_random(channels, r)};
+    for (int variant = 0; variant < 6; variant++) {
+        const float *out = variant % 2 != 0 ? y.data : NULL;
+        bool residual = variant >= 2, accumulate = variant >= 4;
+        struct guarded want = guarded_new(count), got = guarded_copy(&dy); /* dx is dy */
+        struct guarded want_r = guarded_copy(&before), got_r = guarded_copy(&before);
+        kernels_of(CPU_REFERENCE)
+            ->norm_backward_apply(rows, channels, dy.data, out, x.data, f[0].data, f[1].data,
+                                  f[2].data, want.data, residual ? want_r.data : NULL, accumulate);
+        k->norm_backward_apply(rows, channels, got.data, out, x.data, f[0].data, f[1].data,
+                               f[2].data, got.data, residual ? got_r.data : NULL, accumulate);
+        check_close("dx", k, rows, channels, got.data, want.data, count);
+        check_close("dresidual", k, rows, channels, got_r.data, want_r.data, count);
+        guarded_free(&want);
+        guarded_free(&got);
+        guarded_free(&want_r);
+        guarded_free(&got_r);
+    }
+    for (int i = 0; i < 3; i++) guarded_free(&f[i]);
+    guarded_free(&x);
+    guarded_free(&y);
+    guarded_free(&dy);
+    guarded_free(&before);
+}
+
+static void test_backward_apply(void **state)
+{
+    (void)state;
+    each_case(case_backward_apply);
+}
+
+/* --- batch norm as a whole, by central differences
+ * ------------------------------------------------- */
+
+enum { ROWS = 9, CHANNELS = 3, COUNT = ROWS * CHANNELS };
+
+static const double epsilon = 1e-5;
+
+struct norm_state {
+    double mean[CHANNELS], deviation[CHANNELS]; /* deviation: 1 / sqrt(variance + epsilon) */
+};
+
+static struct norm_state norm_of(const struct kernels *k, const float *x)
+{
+    double sum[CHANNELS] = {0}, square[CHANNELS] = {0};
+    struct norm_state s;
+    k->norm_moments(ROWS, CHANNELS, x, sum, square);
+    for (int c = 0; c < CHANNELS; c++) {
+        s.mean[c] = sum[c] / ROWS;
+        s.deviation[c] = 1 / sqrt(square[c] / ROWS - s.mean[c] * s.mean[c] + epsilon);
+    }
+    return s;
+}
+
+/* f = sum(u * norm(x)) with factors gamma; no shift, it would not be seen in the gradient by x. */
+static double norm_loss(const struct kernels *k, const float *x, const float *u, const float *gamma)
+{
+    struct norm_state s = norm_of(k, x);
+    float scale[CHANNELS], shift[CHANNELS], y[COUNT];
+    double loss = 0;
+    for (int c = 0; c < CHANNELS; c++) {
+        scale[c] = (float)(s.deviation[c] * (double)gamma[c]);
+        shift[c] = (float)(-s.mean[c] * s.deviation[c] * (double)gamma[c]);
+    }
+    k->norm_apply(ROWS, CHANNELS, x, scale, shift, NULL, false, y);
+    for (int i = 0; i < COUNT; i++) loss += (double)u[i] * (double)y[i];
+    return loss;
+}
+
+static void test_norm_gradient(void **state)
+{
+    (void)state;
+    const struct kernels *k = kernels_of(CPU_REFERENCE);
+    struct rng r;
+    rng_init(&r, 5, RNG_TEST, 0, 0);
+    float x[COUNT], u[COUNT], dx[COUNT], gamma[CHANNELS], a[CHANNELS], b[CHANNELS], shift[CHANNELS];
+    double sum[CHANNELS] = {0}, product[CHANNELS] = {0};
+    for (int i = 0; i < COUNT; i++) x[i] = (float)rng_normal(&r), u[i] = (float)rng_normal(&r);
+    for (int c = 0; c < CHANNELS; c++) gamma[c] = (float)rng_normal(&r);
+    struct norm_state s = norm_of(k, x);
+    k->norm_backward_sums(ROWS, CHANNELS, u, NULL, x, sum, product);
+    for (int c = 0; c < CHANNELS; c++) {
+        /* dx = gamma * d * (dy - mean(dy) - xhat * mean(dy * xhat)), xhat = (x - mean) * d */
+        double d = s.deviation[c], slope = (product[c] - s.mean[c] * sum[c]) * d / ROWS;
+        double factor = d * (double)gamma[c];
+        a[c] = (float)factor;
+        b[c] = (float)(-factor * d * slope);
+        shift[c] = (float)(factor * (s.mean[c] * d * slope - sum[c] / ROWS));
+    }
+    k->norm_backward_apply(ROWS, CHANNELS, u, NULL, x, a, b, shift, dx, NULL, false);
+    for (int i = 0; i < COUNT; i++) {
+        float kept = x[i];
+        x[i] = kept + 0.01F;
+        double high = norm_loss(k, x, u, gamma), step = (double)x[i];
+        x[i] = kept - 0.01F;
+        double low = norm_loss(k, x, u, gamma), want = (high - low) / (step - (double)x[i]);
+        x[i] = kept;
+        assert_true(fabs(want - (double)dx[i]) <= 1e-3 + 1e-3 * fabs(want));
+    }
+}
+
+/* --- matrix product
+ * --------------------------------------------------------------------------------- */
+
+static void check_gemm(const struct kernels *k, int m, int n, int l, unsigned variant,
+                       struct rng *r)
+{
+    bool ta = (variant & 1) != 0, tb = (variant & 2) != 0;
+    float beta = (variant & 4) != 0 ? 0.5F : 0.0F;
+    int a_rows = ta ? l : m, a_width = (ta ? m : l) + 2;
+    int b_rows = tb ? n : l, b_width = (tb ? l : n) + 1, c_width = n + 3;
+    struct guarded a = guarded_random((size_t)(a_rows * a_width), r);
+    struct guarded b = guarded_random((size_t)(b_rows * b_width), r);
+    struct guarded got = guarded_new((size_t)(m * c_width));
+    if (beta != 0) {
+        for (size_t i = 0; i < got.count; i++) got.data[i] = (float)i * 0.25F;
+    }
+    struct guarded want = guarded_copy(&got);
+    kernels_of(CPU_REFERENCE)
+        ->gemm(ta, tb, m, n, l, a.data, a_width, b.data, b_width, beta, want.data, c_width);
+    k->gemm(ta, tb, m, n, l, a.data, a_width, b.data, b_width, beta, got.data, c_width);
+    for (int i = 0; i < m; i++) {
+        size_t at = (size_t)(i * c_width);
+        assert_int_equal(
+            n, first_difference(got.data + at, want.data + at, (size_t)n, 1e-6 + 1e-7 * l, 1e-6));
+        for (int j = n; j < c_width; j++) { /* beyond the matrix nothing is touched */
+            assert_memory_equal(got.data + at + j, want.data + at + j, sizeof(float));
+        }
+    }
+    guarded_free(&a);
+    guarded_free(&b);
+    guarded_free(&got);
+    guarded_free(&want);
+}
+
+static void test_gemm(void **state)
+{
+    (void)state;
+    static const int sizes[][3] = {{1, 1, 1}, {3, 5, 7}, {16, 100, 33}, {17, 1, 64}, {1, 100, 128}};
+    struct rng r;
+    rng_init(&r, 6, RNG_TEST, 0, 0);
+    for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
+        const struct kernels *k = kernels_of((enum cpu_isa)isa);
+        if (k == NULL) continue;
+        for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+            for (unsigned variant = 0; variant < 8; variant++) {
+                check_gemm(k, sizes[i][0], sizes[i][1], sizes[i][2], variant, &r);
+            }
+        }
+    }
+    float a[] = {1, 2, 3, 4, 5, 6}, b[] = {1, 0, 2, 1, 1, 1}, c[4];
+    static const float want[] = {8, 5, 20, 11};
+    kernels_of(CPU_REFERENCE)->gemm(false, false, 2, 2, 3, a, 3, b, 2, 0, c, 2);
+    assert_memory_equal(c, want, sizeof(want));
+}
+
+/* --- element-wise, pooling, the optimizer
+ * ----------------------------------------------------------- */
+
+static void check_elements(const struct kernels *k, size_t count, struct rng *r)
+{
+    const struct kernels *reference = kernels_of(CPU_REFERENCE);
+    struct guarded x = guarded_random(count, r), y = guarded_random(count, r);
+    struct guarded got = guarded_new(count), want = guarded_new(count);
+    k->relu(count, x.data, got.data);
+    reference->relu(count, x.data, want.data);
+    check_close("relu", k, 1, count, got.data, want.data, count);
+    k->relu_backward(count, x.data, y.data, false, got.data);
+    reference->relu_backward(count, x.data, y.data, false, want.data);
+    check_close("relu backward", k, 1, count, got.data, want.data, count);
+    k->relu_backward(count, y.data, x.data, true, got.data);
+    reference->relu_backward(count, y.data, x.data, true, want.data);
+    check_close("relu backward, added", k, 1, count, got.data, want.data, count);
+    k->add(count, x.data, got.data);
+    reference->add(count, x.data, want.data);
+    check_close("add", k, 1, count, got.data, want.data, count);
+    struct guarded v = guarded_random(count, r), v_want = guarded_copy(&v);
+    for (int step = 0; step < 3; step++) {
+        k->sgd_step(count, 0.1F, 0.9F, 5e-4F, x.data, v.data, got.data);
+        reference->sgd_step(count, 0.1F, 0.9F, 5e-4F, x.data, v_want.data, want.data);
+    }
+    check_close("momentum", k, 1, count, v.data, v_want.data, count);
+    check_close("sgd", k, 1, count, got.data, want.data, count);
+    guarded_free(&x);
+    guarded_free(&y);
+    guarded_free(&got);
+    guarded_free(&want);
+    guarded_free(&v);
+    guarded_free(&v_want);
+}
+
+static void test_elements(void **state)
+{
+    (void)state;
+    struct rng r;
+    rng_init(&r, 7, RNG_TEST, 0, 0);
+    for (int isa = CPU_REFERENCE + 1; isa < CPU_ISA_COUNT; isa++) {
+        const struct kernels *k = kernels_of((enum cpu_isa)isa);
+        if (k == NULL || (int)k->isa != isa) continue;
+        for (size_t count = 0; count < 70; count++) check_elements(k, count, &r);
+    }
+}
+
+static void case_pool(const struct kernels *k, size_t rows, size_t channels, struct rng *r)
+{
+    const struct kernels *reference = kernels_of(CPU_REFERENCE);
+    int n = 3, pixels = (int)rows, width = (int)channels;
+    size_t small = (size_t)n * channels, large = small * rows;
+    struct guarded x = guarded_random(large, r), y = guarded_new(small),
+                   y_want = guarded_new(small);
+    k->mean_pool(n, pixels, width, x.data, y.data);
+    reference->mean_pool(n, pixels, width, x.data, y_want.data);
+    check_close("mean", k, rows, channels, y.data, y_want.data, small);
+    struct guarded dx = guarded_new(large), dx_want = guarded_new(large);
+    for (int accumulate = 0; accumulate < 2; accumulate++) {
+        k->mean_pool_backward(n, pixels, width, y.data, accumulate != 0, dx.data);
+        reference->mean_pool_backward(n, pixels, width, y.data, accumulate != 0, dx_want.data);
+        check_close("mean backward", k, rows, channels, dx.data, dx_want.data, large);
+    }
+    guarded_free(&x);
+    guarded_free(&y);
+    guarded_free(&y_want);
+    guarded_free(&dx);
+    guarded_free(&dx_want);
+}
+
+static void test_pool(void **state)
+{
+    (void)state;
+    each_case(case_pool);
+}
+
+/* Training must see a NaN, so no rectifier may turn one into 0. */
+static void test_nan(void **state)
+{
+    (void)state;
+    float x[20], y[20], one[20], zero[20];
+    for (int i = 0; i < 20; i++) x[i] = i == 3 || i == 18 ? NAN : -1.0F, one[i] = 1, zero[i] = 0;
+    for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
+        const struct kernels *k = kernels_of((enum cpu_isa)isa);
+        if (k == NULL) continue;
+        k->relu(20, x, y);
+        assert_true(isnan(y[3]) && isnan(y[18]) && y[0] == 0 && y[19] == 0);
+        k->norm_apply(1, 20, x, one, zero, NULL, true, y);
+        assert_true(isnan(y[3]) && isnan(y[18]) && y[0] == 0 && y[19] == 0);
+        struct conv_geometry g = {1, 20, 1, 1, 1, 1, 1, 0};
+        struct conv_epilogue e = {NULL, NULL, true};
+        struct guarded packed = guarded_new(k->conv_packed_size(&g));
+        struct guarded scratch = guarded_bytes(k->conv_scratch_bytes(&g), 64);
+        k->conv_pack(&g, one, NULL, packed.data);
+        k->conv_forward(&g, 1, x, packed.data, &e, y, scratch.data);
+        assert_true(isnan(y[3]) && isnan(y[18]) && y[0] == 0 && y[19] == 0);
+        guarded_free(&packed);
+        guarded_free(&scratch);
+    }
+}
+
+static void test_sgd_by_hand(void **state)
+{
+    (void)state;
+    float g = 1, v = 2, w = 10; /* g + 0.1 * 10 = 2; v = 0.5 * 2 + 2 = 3; w = 10 - 0.25 * 3 */
+    kernels_of(CPU_REFERENCE)->sgd_step(1, 0.25F, 0.5F, 0.1F, &g, &v, &w);
+    assert_true(g == 1 && fabsf(v - 3) < 1e-6F && fabsf(w - 9.25F) < 1e-6F);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_moments),       cmocka_unit_test(test_apply),
+        cmocka_unit_test(test_backward_sums), cmocka_unit_test(test_backward_apply),
+        cmocka_unit_test(test_norm_gradient), cmocka_unit_test(test_gemm),
+        cmocka_unit_test(test_elements),      cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_nan),           cmocka_unit_test(test_sgd_by_hand),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
