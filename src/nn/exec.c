@@ -1,0 +1,171 @@
+/* Runs a plan. An exec has one block of memory: the input that a caller gathers, two borders (a
+ * section writes one while it reads the other), the work area of one block of images, the kernels'
+ * scratch. Input and borders are apart, so that the next section's input can be gathered while the
+ * last one's output is still wanted. */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "plan_impl.h"
+
+struct exec {
+    const struct plan *plan;
+    int batch_max;
+    int done; /* the section that ran last, -1: none */
+    char *memory;
+    float *input, *borders[2], *work;
+    void *scratch;
+};
+
+/* Images that a piece takes at a time. */
+static int block_of(const struct plan_piece *piece, int batch_max)
+{
+    return piece->block < batch_max ? piece->block : batch_max;
+}
+
+/* Floats of the work area, large enough for every piece. */
+static size_t work_floats(const struct plan *plan, int batch_max)
+{
+    size_t largest = 0;
+    for (int s = 0; s < plan->net->spec.n_sections; s++) {
+        const struct plan_piece *pieces[] = {&plan->sections[s], &plan->heads[s]};
+        for (int i = 0; i < 2; i++) {
+            size_t floats = pieces[i]->work * (size_t)block_of(pieces[i], batch_max);
+            largest = floats > largest ? floats : largest;
+        }
+    }
+    return largest;
+}
+
+/* Bytes of the whole; 0 when that is no number. */
+static size_t total_bytes(const struct plan *plan, int batch)
+{
+    size_t bytes;
+    if (mem_size(plan->input_floats + 2 * plan->border_floats, (size_t)batch * sizeof(float),
+                 work_floats(plan, batch) * sizeof(float), &bytes) < 0 ||
+        mem_size(bytes, 1, plan->scratch_bytes, &bytes) < 0)
+        return 0;
+    return bytes;
+}
+
+size_t plan_activation_bytes(const struct plan *plan, int batch)
+{
+    return total_bytes(plan, batch);
+}
+
+struct exec *exec_new(const struct plan *plan, int batch_max, struct err *e)
+{
+    if (batch_max < 1) {
+        err_set(e, ERR_RANGE, "inference: a batch of %d images; it must have at least 1", batch_max);
+        return NULL;
+    }
+    size_t bytes = total_bytes(plan, batch_max), images = (size_t)batch_max;
+    struct exec *exec = mem_new(1, sizeof(*exec));
+    if (exec && bytes > 0)
+        exec->memory = mem_new_aligned(bytes, 1);
+    if (!exec || !exec->memory) {
+        err_set(e, -ENOMEM, "inference: out of memory for batches of %d images; use smaller batches",
+                batch_max);
+        exec_free(exec);
+        return NULL;
+    }
+    exec->plan = plan;
+    exec->batch_max = batch_max;
+    exec->done = -1;
+    exec->input = (float *)exec->memory;
+    exec->borders[0] = exec->input + images * plan->input_floats;
+    exec->borders[1] = exec->borders[0] + images * plan->border_floats;
+    exec->work = exec->borders[1] + images * plan->border_floats;
+    exec->scratch = exec->work + work_floats(plan, batch_max);
+    return exec;
+}
+
+void exec_free(struct exec *exec)
+{
+    if (!exec)
+        return;
+    mem_free(exec->memory);
+    mem_free(exec);
+}
+
+float *exec_input(struct exec *exec, int section)
+{
+    assert(section >= 0 && section < exec->plan->net->spec.n_sections);
+    (void)section;
+    return exec->input;
+}
+
+/* What a piece works on, for one block of images. */
+struct block {
+    const struct plan_piece *piece;
+    const float *in;
+    float *out;
+    int n, room; /* images in it; images that a value's place has room for */
+};
+
+static float *value_of(const struct exec *exec, const struct block *b, int value)
+{
+    return value == b->piece->out ? b->out
+                                  : exec->work + exec->plan->offsets[value] * (size_t)b->room;
+}
+
+static const float *source_of(const struct exec *exec, const struct block *b, int value)
+{
+    return value == b->piece->in ? b->in : value_of(exec, b, value);
+}
+
+static void run_op(struct exec *exec, const struct block *b, const struct plan_op *p)
+{
+    const struct plan *plan = exec->plan;
+    const float *x = source_of(exec, b, p->in);
+    float *y = value_of(exec, b, p->out);
+    if (p->kind == PLAN_MEAN) {
+        struct shape s = plan->net->values[p->in].shape;
+        plan->kernels->mean_pool(b->n, s.height * s.width, s.channels, x, y);
+        return;
+    }
+    struct conv_epilogue epilogue = {.bias = plan->weights + p->bias_at,
+                                     .residual = p->residual < 0 ? NULL
+                                                                 : source_of(exec, b, p->residual),
+                                     .relu = p->relu};
+    plan->kernels->conv_forward(&p->conv, b->n, x, plan->weights + p->packed_at, &epilogue, y,
+                                exec->scratch);
+}
+
+static void run_piece(struct exec *exec, const struct plan_piece *piece, const float *in, float *out,
+                      int batch)
+{
+    const struct plan *plan = exec->plan;
+    size_t in_size = shape_size(plan->net->values[piece->in].shape);
+    size_t out_size = shape_size(plan->net->values[piece->out].shape);
+    int room = block_of(piece, exec->batch_max);
+    for (int first = 0; first < batch; first += room) {
+        struct block b = {piece, in + (size_t)first * in_size, out + (size_t)first * out_size,
+                          batch - first < room ? batch - first : room, room};
+        for (int i = piece->first; i < piece->first + piece->n; i++)
+            run_op(exec, &b, &plan->ops[i]);
+    }
+}
+
+const float *exec_section(struct exec *exec, int section, int batch, bool from_previous)
+{
+    assert(section >= 0 && section < exec->plan->net->spec.n_sections);
+    assert(batch >= 1 && batch <= exec->batch_max);
+    assert(!from_previous || (section > 0 && exec->done == section - 1));
+    const float *in = from_previous ? exec->borders[(section - 1) % 2] : exec->input;
+    float *out = exec->borders[section % 2];
+    run_piece(exec, &exec->plan->sections[section], in, out, batch);
+    exec->done = section;
+    return out;
+}
+
+void exec_head(struct exec *exec, int exit, int first, int batch, float *ret_logits)
+{
+    assert(exec->done == exit && first >= 0 && batch >= 1 && batch <= exec->batch_max - first);
+    size_t size = shape_size(exec->plan->net->values[exec->plan->net->section_out[exit]].shape);
+    run_piece(exec, &exec->plan->heads[exit], exec->borders[exit % 2] + (size_t)first * size, ret_logits,
+              batch);
+}
