@@ -38,6 +38,10 @@ const char *exchange_header(const struct exchange *x, const char *name);
 int exchange_each_header(struct exchange *x, int (*fn)(void *arg, const char *name, const char *value),
                          void *arg);
 
+/* The same for the query's arguments, decoded. */
+int exchange_each_query(struct exchange *x, int (*fn)(void *arg, const char *name, const char *value),
+                        void *arg);
+
 /* The body as received, NUL-terminated (not counted); "" and 0 when there is none. */
 const void *exchange_body(const struct exchange *x, size_t *ret_size);
 
@@ -48,6 +52,11 @@ const char *exchange_content_type(const struct exchange *x);
  * media type, 400 with line and column for broken JSON, duplicate names, deep nesting). The caller owns
  * the reference. An empty body counts as {} where empty_ok. */
 json_t *exchange_json(struct exchange *x, bool empty_ok);
+
+/* Something of the handler's own that lives with the exchange; release(data) is called, once, when the
+ * exchange is over, however it ends (also between head and handler). release may be NULL. */
+void exchange_set_data(struct exchange *x, void *data, void (*release)(void *data));
+void *exchange_data(const struct exchange *x);
 
 struct loop *exchange_loop(const struct exchange *x);
 

@@ -1,0 +1,363 @@
+/* A server: a libmicrohttpd daemon in external epoll mode inside a libuv loop.
+ *
+ * The rules that keep it from losing requests (each has a regression test in tests/http):
+ *  - its epoll descriptor is watched by uv_poll; each event means one MHD_run();
+ *  - after every MHD_run() MHD_get_timeout() is asked: 0 means that data waits in its buffers although
+ *    no descriptor is readable, so an idle handle makes the loop come back at once;
+ *  - connections are suspended and resumed on the loop thread only, and a resume kicks the loop;
+ *  - the daemon is stopped only when no connection is suspended;
+ *  - backlog and idle connections are handled before the listener is closed.
+ *
+ * What HTTP means stands in exchange.c and guard.c; here is only the machinery. */
+#include "config.h"
+
+#include "http/server.h"
+
+#include <assert.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/sha256.h"
+#include "connection.h"
+#include "listener.h"
+
+enum { CONNECTION_POOL = 64 << 10, CONNECTION_POOL_STEP = 16 << 10, TOKEN_MAX = 4096 };
+
+struct server {
+    struct loop *loop;
+    struct server_options options;
+    struct routes routes;
+    struct listener listener;
+    struct MHD_Daemon *daemon;
+    uv_poll_t poll;
+    uv_timer_t timer;
+    uv_idle_t idle;
+    int open_handles;
+    bool running, closing, quiesced, has_token;
+    uint8_t token_digest[SHA256_SIZE];
+    struct connection *connections;
+    size_t exchanges;
+    void (*when_idle)(void *arg);
+    void *when_idle_arg;
+    struct loop_call idle_call;
+    bool idle_posted;
+};
+
+/* ---- what the other files ask ---- */
+
+struct connection **server_connections(struct server *server)
+{
+    return &server->connections;
+}
+
+const struct server_options *server_options_of(const struct server *server)
+{
+    return &server->options;
+}
+
+const struct routes *server_routes(const struct server *server)
+{
+    return &server->routes;
+}
+
+bool server_is_closing(const struct server *server)
+{
+    return server->closing;
+}
+
+struct loop *server_loop(const struct server *server)
+{
+    return server->loop;
+}
+
+const char *server_address(const struct server *server)
+{
+    return server->listener.address;
+}
+
+size_t server_exchanges(const struct server *server)
+{
+    return server->exchanges;
+}
+
+/* ---- the loop ---- */
+
+static void on_idle(uv_idle_t *handle);
+static void on_timer(uv_timer_t *handle);
+
+static void run(struct server *server)
+{
+    assert(!server->running); /* libmicrohttpd is not re-entrant */
+    server->running = true;
+    MHD_run(server->daemon);
+    server->running = false;
+    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
+    bool waits = MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES;
+    if (waits && wait_ms == 0)
+        uv_idle_start(&server->idle, on_idle);
+    else
+        uv_idle_stop(&server->idle);
+    if (waits && wait_ms > 0)
+        uv_timer_start(&server->timer, on_timer, wait_ms, 0);
+    else
+        uv_timer_stop(&server->timer);
+}
+
+static void on_idle(uv_idle_t *handle)
+{
+    run(handle->data);
+}
+
+static void on_timer(uv_timer_t *handle)
+{
+    run(handle->data);
+}
+
+static void on_poll(uv_poll_t *handle, int status, int events)
+{
+    (void)events;
+    struct server *server = handle->data;
+    if (status < 0) log_error("%s: polling failed: %s", server->options.name, uv_strerror(status));
+    run(server);
+}
+
+void server_kick(struct server *server)
+{
+    uv_idle_start(&server->idle, on_idle);
+}
+
+/* ---- libmicrohttpd's callbacks ---- */
+
+static void on_log(void *arg, const char *format, va_list args)
+{
+    const struct server *server = arg;
+    char text[300];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    vsnprintf(text, sizeof(text), format, args);
+#pragma GCC diagnostic pop
+    size_t n = strlen(text);
+    while (n > 0 && text[n - 1] == '\n') text[--n] = '\0';
+    log_debug("%s: libmicrohttpd: %s", server->options.name, text);
+}
+
+static void on_connection(void *arg, struct MHD_Connection *mhd, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *context = connection_new(arg, mhd);
+    } else if (*context != NULL) {
+        connection_lost(*context);
+        *context = NULL;
+    }
+}
+
+static struct connection *of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info == NULL ? NULL : info->socket_context;
+}
+
+static void *on_request_line(void *arg, const char *uri, struct MHD_Connection *mhd)
+{
+    (void)arg, (void)uri;
+    struct connection *c = of(mhd);
+    if (c != NULL) exchange_line(c);
+    return c;
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const char *url,
+                                  const char *method, const char *version, const char *upload_data,
+                                  size_t *upload_size, void **context)
+{
+    (void)arg, (void)context;
+    struct connection *c = of(mhd);
+    if (c == NULL) return MHD_NO; /* out of memory when it was accepted */
+    return exchange_step(c, url, method, version, upload_data, upload_size);
+}
+
+static void on_completed(void *arg, struct MHD_Connection *mhd, void **context,
+                         enum MHD_RequestTerminationCode code)
+{
+    (void)arg, (void)code, (void)context;
+    struct connection *c = of(mhd);
+    if (c != NULL) exchange_end(c);
+}
+
+/* ---- life ---- */
+
+int server_new(struct loop *loop, const struct server_options *options, struct server **ret_server,
+               struct err *e)
+{
+    struct server *server = mem_new(1, sizeof(*server));
+    if (server == NULL) return err_set(e, -ENOMEM, "out of memory for a listener");
+    server->loop = loop;
+    server->options = *options;
+    int rc = listener_open(&server->listener, options->listen, e);
+    if (rc < 0) {
+        mem_free(server);
+        return err_prefix(e, "%s.listen", options->name);
+    }
+    *ret_server = server;
+    return 0;
+}
+
+int server_route_head(struct server *server, const char *method, const char *pattern, size_t body_max,
+                      exchange_fn *head, exchange_fn *handler, void *arg)
+{
+    if (server->routes.n == ROUTES_MAX) return ERR_LIMIT;
+    server->routes.list[server->routes.n++] =
+        (struct route){.method = method, .pattern = pattern, .body_max = body_max, .head = head,
+                       .handler = handler, .arg = arg};
+    return 0;
+}
+
+int server_route(struct server *server, const char *method, const char *pattern, size_t body_max,
+                 exchange_fn *handler, void *arg)
+{
+    return server_route_head(server, method, pattern, body_max, NULL, handler, arg);
+}
+
+int server_set_token(struct server *server, const char *token, struct err *e)
+{
+    while (*token == ' ' || *token == '\t' || *token == '\r' || *token == '\n') token++;
+    size_t n = strlen(token);
+    while (n > 0 && strchr(" \t\r\n", token[n - 1]) != NULL) n--;
+    if (n == 0) return err_set(e, ERR_FORMAT, "the token is empty");
+    if (n > TOKEN_MAX) return err_set(e, ERR_FORMAT, "the token is longer than %d bytes", TOKEN_MAX);
+    for (size_t i = 0; i < n; i++)
+        if (token[i] <= ' ' || token[i] > '~')
+            return err_set(e, ERR_FORMAT, "the token must be one line of visible ASCII without blanks");
+    sha256(token, n, server->token_digest);
+    server->has_token = true;
+    return 0;
+}
+
+/* Digests are compared, so that neither content nor length of the token shows in the time it takes. */
+bool server_authorized(const struct server *server, const char *authorization)
+{
+    if (!server->options.needs_token) return true;
+    if (!server->has_token || authorization == NULL) return false;
+    if (strncasecmp(authorization, "Bearer ", 7) != 0) return false;
+    const char *token = authorization + 7;
+    while (*token == ' ') token++;
+    uint8_t digest[SHA256_SIZE];
+    sha256(token, strlen(token), digest);
+    unsigned difference = 0;
+    for (size_t i = 0; i < SHA256_SIZE; i++) difference |= digest[i] ^ server->token_digest[i];
+    return difference == 0;
+}
+
+int server_start(struct server *server, struct err *e)
+{
+    server->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server,
+        MHD_OPTION_EXTERNAL_LOGGER, on_log, server, /* first, so that it sees the others' problems */
+        MHD_OPTION_LISTEN_SOCKET, server->listener.fd,
+        MHD_OPTION_CONNECTION_LIMIT, server->options.connection_limit,
+        MHD_OPTION_CONNECTION_TIMEOUT, 0u, /* connection.c has the deadlines */
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL,
+        MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)CONNECTION_POOL_STEP,
+        MHD_OPTION_URI_LOG_CALLBACK, on_request_line, server,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_END);
+    const union MHD_DaemonInfo *info =
+        server->daemon == NULL ? NULL : MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    uv_loop_t *uv = loop_uv(server->loop);
+    if (info == NULL || uv_poll_init(uv, &server->poll, info->epoll_fd) < 0)
+        return err_set(e, -EIO, "%s.listen: cannot start serving on %s", server->options.name,
+                       server->listener.address);
+    uv_timer_init(uv, &server->timer);
+    uv_idle_init(uv, &server->idle);
+    server->poll.data = server->timer.data = server->idle.data = server;
+    server->open_handles = 3;
+    uv_poll_start(&server->poll, UV_READABLE, on_poll);
+    run(server);
+    return 0;
+}
+
+/* ---- the end ---- */
+
+void server_close_connections(struct server *server)
+{
+    server->closing = true;
+}
+
+void server_quiesce(struct server *server)
+{
+    server->closing = true;
+    if (server->quiesced || server->daemon == NULL) return;
+    /* A client whose connection stands in the backlog has been told that it is connected: take it in.
+     * libmicrohttpd accepts ten at a time; the count ends the game with a client that never stops. */
+    struct pollfd pfd = {.fd = server->listener.fd, .events = POLLIN};
+    for (int turn = 0; turn < 200 && poll(&pfd, 1, 0) > 0; turn++) run(server);
+    MHD_quiesce_daemon(server->daemon);
+    server->quiesced = true;
+    listener_close(&server->listener);
+    for (int turn = 0; turn < 3; turn++) run(server); /* what has arrived is read now */
+    for (struct connection *c = server->connections; c != NULL; c = c->next)
+        connection_hang_up_if_idle(c);
+    server_kick(server);
+}
+
+static void call_when_idle(struct loop_call *call)
+{
+    struct server *server = call->arg;
+    server->idle_posted = false;
+    if (server->exchanges > 0 || server->when_idle == NULL) return;
+    void (*fn)(void *) = server->when_idle;
+    server->when_idle = NULL;
+    fn(server->when_idle_arg);
+}
+
+static void post_if_idle(struct server *server)
+{
+    if (server->exchanges > 0 || server->when_idle == NULL || server->idle_posted) return;
+    server->idle_posted = true;
+    server->idle_call.fn = call_when_idle;
+    server->idle_call.arg = server;
+    loop_post(server->loop, &server->idle_call);
+}
+
+void server_exchange_count(struct server *server, int change)
+{
+    server->exchanges = change > 0 ? server->exchanges + 1 : server->exchanges - 1;
+    post_if_idle(server);
+}
+
+void server_when_idle(struct server *server, void (*idle)(void *arg), void *arg)
+{
+    server->when_idle = idle;
+    server->when_idle_arg = arg;
+    post_if_idle(server);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct server *server = handle->data;
+    server->open_handles--;
+}
+
+void server_free(struct server *server)
+{
+    if (server == NULL) return;
+    if (server->daemon != NULL) {
+        if (server->open_handles > 0) {
+            uv_close((uv_handle_t *)&server->poll, on_closed);
+            uv_close((uv_handle_t *)&server->timer, on_closed);
+            uv_close((uv_handle_t *)&server->idle, on_closed);
+        }
+        if (!server->quiesced) MHD_quiesce_daemon(server->daemon);
+        MHD_stop_daemon(server->daemon); /* closes what is left; connection_lost() for each */
+        while (server->open_handles > 0 || server->idle_posted)
+            uv_run(loop_uv(server->loop), UV_RUN_NOWAIT);
+    }
+    listener_close(&server->listener);
+    mem_free(server);
+}
