@@ -29,6 +29,9 @@ struct preprocess {
 int preprocess_apply(const struct preprocess *p, const struct image *image, struct arena *arena,
                      float *ret_input, struct err *e);
 
+/* Bytes of arena that preprocess_apply() takes at most for an image of this size. */
+size_t preprocess_arena_bytes(const struct preprocess *p, int width, int height);
+
 /* The normalisation alone, for pixels [count][3] that have the right size already. */
 void preprocess_normalise(const struct preprocess *p, const uint8_t *pixels, size_t count,
                           float *ret_input);

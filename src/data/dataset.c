@@ -1,0 +1,126 @@
+/* Data sets: the table of known kinds and the accessors.
+ *
+ * A set is wholly in memory, as bytes: CIFAR's 50,000 images are 154 MB, and every epoch wants all of
+ * them in another order. What does not fit into memory is deliberately left out. */
+#include "config.h"
+
+#include "data/dataset.h"
+#include "dataset.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static const struct kind {
+    const char *name;
+    int (*read)(const char *dir, enum data_part part, struct dataset *set, struct err *e);
+} kinds[] = {
+    {"cifar100", cifar100_read},
+};
+
+enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
+
+/* "cifar100:DIR, ..." for messages. */
+static const char *known_kinds(char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < N_KINDS; i++) {
+        const char *parts[] = {i > 0 ? ", " : "", kinds[i].name, ":DIR"};
+        for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++) {
+            size_t n = strlen(parts[k]);
+            if (n >= size - used) return text;
+            memcpy(text + used, parts[k], n + 1);
+            used += n;
+        }
+    }
+    return text;
+}
+
+int dataset_open(const char *source, enum data_part part, struct dataset **ret_set, struct err *e)
+{
+    char known[256];
+    const char *colon = strchr(source, ':');
+    if (colon == NULL || colon[1] == '\0') {
+        return err_set(e, ERR_USAGE, "data source '%.200s' is not KIND:DIR; known are %s", source,
+                       known_kinds(known, sizeof known));
+    }
+    size_t length = (size_t)(colon - source);
+    for (size_t i = 0; i < N_KINDS; i++) {
+        if (strlen(kinds[i].name) != length || memcmp(kinds[i].name, source, length) != 0) continue;
+
+        struct dataset *set = mem_new(1, sizeof *set);
+        if (set == NULL) return err_set(e, -ENOMEM, "no memory for the data set %.200s", source);
+        int rc = kinds[i].read(colon + 1, part, set, e);
+        if (rc < 0) {
+            dataset_free(set);
+            return rc;
+        }
+        set->kind = kinds[i].name;
+        *ret_set = set;
+        return 0;
+    }
+    return err_set(e, ERR_USAGE, "data source '%.200s' is of unknown kind; known are %s", source,
+                   known_kinds(known, sizeof known));
+}
+
+void dataset_free(struct dataset *set)
+{
+    if (set == NULL) return;
+    mem_free(set->pixels);
+    mem_free(set->classes);
+    mem_free(set->labels);
+    mem_free(set->label_text);
+    mem_free(set);
+}
+
+size_t dataset_count(const struct dataset *set)
+{
+    return set->count;
+}
+
+int dataset_width(const struct dataset *set)
+{
+    return set->width;
+}
+
+int dataset_height(const struct dataset *set)
+{
+    return set->height;
+}
+
+int dataset_classes(const struct dataset *set)
+{
+    return set->n_classes;
+}
+
+const char *dataset_label(const struct dataset *set, int class_index)
+{
+    assert(class_index >= 0 && class_index < set->n_classes);
+    return set->labels[class_index];
+}
+
+int32_t dataset_class(const struct dataset *set, size_t i)
+{
+    assert(i < set->count);
+    return set->classes[i];
+}
+
+const uint8_t *dataset_pixels(const struct dataset *set, size_t i)
+{
+    assert(i < set->count);
+    return set->pixels + i * (size_t)set->height * (size_t)set->width * 3;
+}
+
+const char *dataset_kind(const struct dataset *set)
+{
+    return set->kind;
+}
+
+void dataset_normalisation(const struct dataset *set, float ret_mean[3], float ret_std[3])
+{
+    memcpy(ret_mean, set->mean, sizeof set->mean);
+    memcpy(ret_std, set->std, sizeof set->std);
+}

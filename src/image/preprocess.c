@@ -1,0 +1,65 @@
+/* Pixels -> the input of a network: the part of the image that is looked at, its size, its scale.
+ *
+ * The resized image is bytes again before it is normalised: a training set holds bytes, so the network
+ * never saw anything finer. An image that has the right size already passes untouched. */
+#include "config.h"
+
+#include "image/preprocess.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "resample.h"
+
+/* With PREPROCESS_COVER the middle part of the image that has the shape of the input. */
+static struct resample_box visible_box(const struct preprocess *p, const struct image *image)
+{
+    struct resample_box box = {0, 0, image->width, image->height};
+    if (p->resize != PREPROCESS_COVER) return box;
+    const double by_width = (double)image->width / p->width;
+    const double by_height = (double)image->height / p->height;
+    const double scale = by_width < by_height ? by_width : by_height;
+    box.width = scale * p->width;
+    box.height = scale * p->height;
+    if (box.width > image->width) box.width = image->width; /* rounding */
+    if (box.height > image->height) box.height = image->height;
+    box.left = (image->width - box.width) / 2;
+    box.top = (image->height - box.height) / 2;
+    return box;
+}
+
+int preprocess_apply(const struct preprocess *p, const struct image *image, struct arena *arena,
+                     float *ret_input, struct err *e)
+{
+    assert(p->width > 0 && p->height > 0 && image->width > 0 && image->height > 0);
+    const size_t count = (size_t)p->width * (size_t)p->height;
+    const uint8_t *pixels = image->pixels;
+    if (image->width != p->width || image->height != p->height) {
+        uint8_t *resized = arena_alloc(arena, count, 3);
+        if (resized == NULL || resample(image, visible_box(p, image), p->width, p->height, arena,
+                                        resized) < 0) {
+            return err_set(e, -ENOMEM, "no memory to bring a %dx%d image to %dx%d", image->width,
+                           image->height, p->width, p->height);
+        }
+        pixels = resized;
+    }
+    preprocess_normalise(p, pixels, count, ret_input);
+    return 0;
+}
+
+size_t preprocess_arena_bytes(const struct preprocess *p, int width, int height)
+{
+    if (width == p->width && height == p->height) return 0;
+    return (size_t)p->width * (size_t)p->height * 3 + 64 +
+           resample_arena_bytes(width, height, p->width, p->height);
+}
+
+void preprocess_normalise(const struct preprocess *p, const uint8_t *pixels, size_t count,
+                          float *ret_input)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (int c = 0; c < 3; c++, pixels++, ret_input++) {
+            *ret_input = ((float)*pixels / 255.0f - p->mean[c]) / p->std[c];
+        }
+    }
+}
