@@ -1,0 +1,32 @@
+/* Health, as the Open Inference Protocol names it. Live: the loop turns. Ready: a model is published and
+ * warm, and the server is not about to stop. */
+#include "config.h"
+
+#include "classify.h"
+
+static void answer(struct exchange *x, int status, const char *text)
+{
+    struct buf body;
+    buf_init(&body, 4096);
+    buf_puts(&body, text);
+    exchange_reply(x, status, "application/json", &body);
+    buf_release(&body);
+}
+
+void health_live(struct exchange *x, void *arg)
+{
+    (void)arg;
+    answer(x, 200, "{\"live\":true}\n");
+}
+
+void health_ready(struct exchange *x, void *arg)
+{
+    const struct service *s = arg;
+    if (s->ready) {
+        answer(x, 200, "{\"ready\":true}\n");
+        return;
+    }
+    exchange_add_header(x, "Retry-After", "1");
+    exchange_problem(x, 503, s->was_ready ? "the server is shutting down"
+                                          : "the model is still being loaded");
+}

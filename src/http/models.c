@@ -1,0 +1,93 @@
+/* GET /v1/models: what is served, and what its classifiers cost and are worth. */
+#include "config.h"
+
+#include <string.h>
+#include "classify.h"
+#include "json_out.h"
+
+enum { MODELS_MAX = 256 };
+
+static void put_classifier(struct json_out *json, const char *key, struct service *s,
+                           struct model *model, int classifier)
+{
+    const struct calibration *c = &model->calibration;
+    bool ensemble = classifier == MODEL_ENSEMBLE;
+    const struct calibration_entry *entry = ensemble ? &c->ensemble : &c->exits[classifier];
+    struct net_cost cost = {0};
+    if (ensemble) {
+        cost = net_ensemble_cost(model->net);
+    } else {
+        cost = net_exit_cost(model->net, classifier);
+        for (int i = 0; i <= classifier; i++) {
+            struct net_cost section = net_section_cost(model->net, i);
+            cost.params += section.params;
+            cost.macs += section.macs;
+        }
+    }
+    json_out_open(json, key, '{');
+    json_out_string(json, "name", model_classifier_name(classifier));
+    json_out_integer(json, "params", cost.params);
+    json_out_integer(json, "macs", cost.macs);
+    if (c->present)
+        json_out_number(json, "accuracy", entry->top1, 6);
+    else
+        json_out_null(json, "accuracy");
+    json_out_number(json, "cost_ms", 1e3 * engine_cost(s->engine, model, classifier), 5);
+    if (!ensemble && c->has_thresholds) json_out_number(json, "threshold", c->thresholds[classifier], 6);
+    json_out_close(json, '}');
+}
+
+static void put_model(struct json_out *json, struct service *s, struct model *model, bool is_default)
+{
+    struct shape input = net_input(model->net);
+    int exits = net_sections(model->net);
+    json_out_open(json, NULL, '{');
+    json_out_string(json, "name", model->name);
+    json_out_integer(json, "version", model->version);
+    json_out_bool(json, "default", is_default);
+    json_out_string(json, "sha256", model->sha256);
+    json_out_string(json, "architecture", net_spec(model->net)->name);
+    json_out_string(json, "method", model->training.method);
+    json_out_open(json, "input", '[');
+    json_out_integer(json, NULL, input.channels);
+    json_out_integer(json, NULL, input.height);
+    json_out_integer(json, NULL, input.width);
+    json_out_close(json, ']');
+    json_out_integer(json, "classes", net_classes(model->net));
+    json_out_open(json, "labels", '[');
+    for (int i = 0; i < net_classes(model->net); i++) json_out_string(json, NULL, model->labels[i]);
+    json_out_close(json, ']');
+    json_out_open(json, "exits", '[');
+    for (int exit = 0; exit < exits; exit++) put_classifier(json, NULL, s, model, exit);
+    json_out_close(json, ']');
+    put_classifier(json, "ensemble", s, model, MODEL_ENSEMBLE);
+    json_out_close(json, '}');
+}
+
+void models_get(struct exchange *x, void *arg)
+{
+    struct service *s = arg;
+    const char *names[MODELS_MAX];
+    size_t n = engine_model_names(s->engine, names, MODELS_MAX);
+    struct model *first = engine_model(s->engine, "");
+    struct buf body;
+    struct json_out json;
+    buf_init(&body, (size_t)64 << 20);
+    json_out_init(&json, &body);
+    json_out_open(&json, NULL, '{');
+    json_out_open(&json, "models", '[');
+    for (size_t i = 0; i < n && i < MODELS_MAX; i++) {
+        struct model *model = engine_model(s->engine, names[i]);
+        if (model == NULL) continue;
+        put_model(&json, s, model, first != NULL && strcmp(first->name, model->name) == 0);
+        model_unref(model);
+    }
+    json_out_close(&json, ']');
+    json_out_close(&json, '}');
+    model_unref(first);
+    if (json.rc == 0 && buf_puts(&body, "\n") == 0)
+        exchange_reply(x, 200, "application/json", &body);
+    else
+        exchange_problem(x, 500, "out of memory for the answer");
+    buf_release(&body);
+}
