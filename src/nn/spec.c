@@ -49,8 +49,9 @@ static int check_stages(const struct spec *spec, struct err *e, int *ret_blocks)
     int blocks = 0;
     for (int i = 0; rc == 0 && i < spec->n_stages; i++) {
         rc = check_stage(&spec->stages[i], i, e);
-        blocks += spec->stages[i].blocks;
-        if (rc == 0 && blocks > SPEC_BLOCKS_MAX)
+        if (rc == 0)
+            blocks += spec->stages[i].blocks;
+        if (blocks > SPEC_BLOCKS_MAX)
             rc = err_set(e, ERR_RANGE, "spec: stages[%d].blocks: more than %d blocks in all stages", i,
                          SPEC_BLOCKS_MAX);
     }
