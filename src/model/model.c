@@ -1,0 +1,181 @@
+/* Loading a model, and its references.
+ *
+ * The file is read whole rather than mapped: it is hashed, parsed and converted at once, and a file that
+ * somebody cuts while it is mapped would kill the process instead of giving an error. After loading
+ * nothing of its bytes is kept. Everything in a model is immutable but the count. */
+#include "config.h"
+
+#include "model/model.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "metadata.h"
+#include "model/spec_file.h"
+#include "model_file.h"
+
+/* The public part comes first, so that a pointer to it is one to the whole. */
+struct counted_model {
+    struct model model;
+    atomic_uint references;
+};
+
+static struct counted_model *counted(struct model *model)
+{
+    return (struct counted_model *)(void *)model;
+}
+
+static void model_free(struct model *model)
+{
+    if (model->attached_free != NULL) model->attached_free(model->attached);
+    plan_free(model->plan);
+    mem_free(model->params);
+    mem_free(model->labels); /* one block */
+    net_free(model->net);    /* after the plan, which points into it */
+    mem_free(counted(model));
+}
+
+/* A string that every model has; NULL with the error set. */
+static const char *needed_meta(const struct safetensors *file, const char *key, struct err *e)
+{
+    const char *text = safetensors_meta(file, key);
+    if (text == NULL) {
+        err_set(e, ERR_FORMAT,
+                "there is no %s in its metadata: not a model that `autodidact train` or "
+                "`autodidact import` wrote",
+                key);
+    }
+    return text;
+}
+
+static int read_description(const struct safetensors *file, struct model *model, struct spec *spec,
+                            struct err *e)
+{
+    const char *text = needed_meta(file, METADATA_SPEC, e);
+    if (text == NULL) return ERR_FORMAT;
+    int rc = spec_parse(text, strlen(text), spec, e);
+    if (rc < 0) return err_prefix(e, METADATA_SPEC), rc;
+    memcpy(model->name, spec->name, sizeof model->name);
+
+    text = needed_meta(file, METADATA_LABELS, e);
+    if (text == NULL) return ERR_FORMAT;
+    rc = metadata_parse_labels(text, spec->classes, &model->labels, e);
+    if (rc < 0) return rc;
+
+    text = needed_meta(file, METADATA_PREPROCESS, e);
+    if (text == NULL) return ERR_FORMAT;
+    rc = metadata_parse_preprocess(text, &model->preprocess, e);
+    if (rc < 0) return rc;
+    if (model->preprocess.width != spec->width || model->preprocess.height != spec->height ||
+        spec->channels != 3) {
+        return err_set(e, ERR_CONFLICT,
+                       METADATA_PREPROCESS ": makes inputs of 3x%dx%d, but the net takes %dx%dx%d",
+                       model->preprocess.height, model->preprocess.width, spec->channels, spec->height,
+                       spec->width);
+    }
+    text = safetensors_meta(file, METADATA_CALIBRATION);
+    if (text != NULL) {
+        rc = metadata_parse_calibration(text, spec->n_sections, &model->calibration, e);
+        if (rc < 0) return rc;
+    }
+    text = safetensors_meta(file, METADATA_TRAINING);
+    if (text == NULL) return 0;
+    return metadata_parse_training(text, spec->n_sections, &model->training, e);
+}
+
+static int fill(struct model *model, const void *bytes, size_t size, struct err *e)
+{
+    struct safetensors *file = NULL;
+    struct spec spec;
+    uint8_t digest[SHA256_SIZE];
+    if (size > MODEL_FILE_MAX) {
+        return err_set(e, ERR_LIMIT, "%zu bytes long, a model may have %d", size, MODEL_FILE_MAX);
+    }
+    int rc = safetensors_parse(bytes, size, &file, e);
+    if (rc < 0) return rc;
+    rc = read_description(file, model, &spec, e);
+    if (rc < 0) goto out;
+
+    struct err local = {0}; /* these return no code */
+    model->net = net_new(&spec, &local);
+    if (model->net == NULL) {
+        rc = err_set(e, local.code < 0 ? local.code : -ENOMEM, "%s", local.text);
+        goto out;
+    }
+    if (net_block_size(model->net) > size / 2) { /* before a lying spec costs memory */
+        rc = err_set(e, ERR_CONFLICT, "the spec asks for %zu parameters, but the file has only %zu bytes",
+                     net_block_size(model->net), size);
+        goto out;
+    }
+    model->params = mem_new_aligned(net_block_size(model->net), sizeof *model->params);
+    if (model->params == NULL) {
+        rc = err_set(e, -ENOMEM, "no memory for %zu parameters", net_block_size(model->net));
+        goto out;
+    }
+    rc = model_read_params(file, model->net, model->params, e);
+    if (rc < 0) goto out;
+    model->plan = plan_new(model->net, model->params, kernels_best(), &local);
+    if (model->plan == NULL) {
+        rc = err_set(e, local.code < 0 ? local.code : -ENOMEM, "%s", local.text);
+        goto out;
+    }
+    sha256(bytes, size, digest);
+    sha256_hex(digest, model->sha256);
+out:
+    safetensors_free(file);
+    return rc;
+}
+
+int model_load_bytes(const void *bytes, size_t size, struct model **ret_model, struct err *e)
+{
+    struct counted_model *c = mem_new(1, sizeof *c);
+    if (c == NULL) return err_set(e, -ENOMEM, "no memory for a model");
+    atomic_init(&c->references, 1);
+    int rc = fill(&c->model, bytes, size, e);
+    if (rc < 0) {
+        model_free(&c->model);
+        return rc;
+    }
+    *ret_model = &c->model;
+    return 0;
+}
+
+int model_load(const char *path, struct model **ret_model, struct err *e)
+{
+    char *bytes;
+    size_t size;
+    int rc = file_read(path, MODEL_FILE_MAX, &bytes, &size, e);
+    if (rc < 0) return rc;
+    rc = model_load_bytes(bytes, size, ret_model, e);
+    if (rc < 0) err_prefix(e, "%s", path);
+    mem_free(bytes);
+    return rc;
+}
+
+struct model *model_acquire(struct model *model)
+{
+    atomic_fetch_add_explicit(&counted(model)->references, 1, memory_order_relaxed);
+    return model;
+}
+
+void model_unref(struct model *model)
+{
+    if (model == NULL) return;
+    /* Release: what this thread did with the model happens before it is freed by another. */
+    unsigned before = atomic_fetch_sub_explicit(&counted(model)->references, 1, memory_order_acq_rel);
+    assert(before > 0);
+    if (before == 1) model_free(model);
+}
+
+const char *model_classifier_name(int classifier)
+{
+    static const char *const names[] = {"1", "2", "3", "4", "5", "6", "7", "8"};
+    _Static_assert(sizeof names / sizeof names[0] == SPEC_SECTIONS_MAX, "a name for every exit");
+    if (classifier == MODEL_ENSEMBLE) return "ensemble";
+    assert(classifier >= 0 && classifier < SPEC_SECTIONS_MAX);
+    return names[classifier];
+}

@@ -1,0 +1,85 @@
+/* Writing a model file. What the reader would refuse is not written: a training that ends in NaNs ends
+ * in an error, not in a file that nobody can load. */
+#include "config.h"
+
+#include "model/model.h"
+
+#include <errno.h>
+
+#include "base/mem.h"
+#include "metadata.h"
+#include "model/spec_file.h"
+#include "model_file.h"
+
+enum { META_MAX = 5 };
+
+/* Strings of the metadata, in their order in the file. */
+struct meta_texts {
+    struct meta_out out[META_MAX];
+    char *texts[META_MAX];
+    size_t n;
+};
+
+static int add_text(struct meta_texts *meta, const char *key, char *text, int status, struct err *e)
+{
+    if (text == NULL) {
+        if (status == 0) status = -ENOMEM;
+        return err_set(e, status, "%s: %s", key,
+                       status == ERR_FORMAT  ? "a string is not UTF-8"
+                       : status == ERR_RANGE ? "a number is not finite"
+                                             : err_text(status));
+    }
+    meta->out[meta->n] = (struct meta_out){key, text};
+    meta->texts[meta->n++] = text;
+    return 0;
+}
+
+static int make_meta(struct meta_texts *meta, const struct net *net, char *const *labels,
+                     const struct preprocess *preprocess, const struct calibration *calibration,
+                     const struct training *training, struct err *e)
+{
+    const int sections = net_sections(net);
+    int status = 0;
+    char *text = spec_format(net_spec(net));
+    int rc = add_text(meta, METADATA_SPEC, text, -ENOMEM, e);
+    if (rc < 0) return rc;
+    text = metadata_format_labels(labels, net_classes(net), &status);
+    rc = add_text(meta, METADATA_LABELS, text, status, e);
+    if (rc < 0) return rc;
+    text = metadata_format_preprocess(preprocess, &status);
+    rc = add_text(meta, METADATA_PREPROCESS, text, status, e);
+    if (rc < 0) return rc;
+    if (calibration != NULL && calibration->present) {
+        text = metadata_format_calibration(calibration, sections, &status);
+        rc = add_text(meta, METADATA_CALIBRATION, text, status, e);
+        if (rc < 0) return rc;
+    }
+    if (training == NULL) return 0;
+    text = metadata_format_training(training, sections, &status);
+    return add_text(meta, METADATA_TRAINING, text, status, e);
+}
+
+int model_write(const char *path, enum tensor_type type, const struct net *net, const float *params,
+                char *const *labels, const struct preprocess *preprocess,
+                const struct calibration *calibration, const struct training *training, struct err *e)
+{
+    size_t n;
+    const struct param *descriptions = net_params(net, &n);
+    struct meta_texts meta = {.n = 0};
+    struct tensor_out *tensors = mem_new(n, sizeof *tensors);
+    int rc = tensors != NULL ? 0 : err_set(e, -ENOMEM, "no memory for %zu tensors", n);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        const struct param *p = &descriptions[i];
+        tensors[i] = (struct tensor_out){p->name, p->rank, p->dims, params + p->offset};
+        rc = model_check_values(p, tensors[i].values, e);
+    }
+    if (rc == 0) rc = make_meta(&meta, net, labels, preprocess, calibration, training, e);
+    if (rc < 0) {
+        err_prefix(e, "cannot write %s", path);
+    } else {
+        rc = safetensors_write(path, type, tensors, n, meta.out, meta.n, e);
+    }
+    for (size_t i = 0; i < meta.n; i++) mem_free(meta.texts[i]);
+    mem_free(tensors);
+    return rc;
+}

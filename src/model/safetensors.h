@@ -1,0 +1,12 @@
+/* Names of the element types, which the reader and the writer share. */
+#ifndef SRC_MODEL_SAFETENSORS_H
+#define SRC_MODEL_SAFETENSORS_H
+
+#include "model/safetensors.h"
+
+enum { TENSOR_TYPES = 3 };
+
+extern const char *const tensor_type_names[TENSOR_TYPES]; /* "F32".., in the order of the enum */
+size_t tensor_type_bytes(enum tensor_type type);
+
+#endif

@@ -1,0 +1,296 @@
+/* The reader of safetensors files.
+ *
+ * A file is 8 bytes of length n (little endian), n bytes of JSON, and the tensors' bytes. The JSON maps
+ * names to {"dtype", "shape", "data_offsets": [begin, end]} with offsets from the end of the JSON, and
+ * "__metadata__" to strings. Nothing in it is believed: after parsing, the tensors in the order of
+ * their offsets cover the data exactly, without holes or overlap, and each is as long as its shape and
+ * type say. Nothing is copied: names and strings stay in the JSON tree, elements in the caller's bytes.
+ * What the values mean, and whether they are finite, is not known here. */
+#include "config.h"
+
+#include "model/safetensors.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "half.h"
+#include "json_in.h"
+#include "safetensors.h"
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "safetensors files are little endian, and so must the processor be"
+#endif
+
+/* A tensor takes some ten structural characters: this is room for 26,000 of them. */
+enum { HEADER_ITEMS_MAX = 1 << 18, NAME_SHOWN_MAX = 96, LENGTH_BYTES = 8 };
+
+static const char metadata_key[] = "__metadata__";
+
+const char *const tensor_type_names[TENSOR_TYPES] = {"F32", "F16", "BF16"};
+
+struct safetensors {
+    json_t *root, *metadata; /* metadata is borrowed from root; NULL when there is none */
+    struct tensor *tensors;  /* [count], in the order of their data */
+    const struct tensor **by_name; /* [count], sorted */
+    size_t count;
+};
+
+size_t tensor_type_bytes(enum tensor_type type)
+{
+    return type == TENSOR_F32 ? 4 : 2;
+}
+
+/* Shape and type of one tensor, and how many bytes they make. */
+static int read_shape(const struct json_in *in, const json_t *info, const char *name,
+                      struct tensor *tensor, uint64_t *ret_bytes)
+{
+    int type;
+    int rc = json_in_choice(in, info, name, "dtype", tensor_type_names, TENSOR_TYPES, &type);
+    if (rc < 0) return rc;
+    const json_t *shape = json_in_member(in, info, name, "shape", JSON_ARRAY);
+    if (shape == NULL) return ERR_FORMAT;
+    size_t rank = json_array_size(shape);
+    if (rank > TENSOR_RANK_MAX) {
+        return err_set(in->e, ERR_LIMIT, "%s: %s.shape: %zu dimensions, at most %d", in->what, name,
+                       rank, TENSOR_RANK_MAX);
+    }
+    size_t count = 1, bytes;
+    for (size_t i = 0; i < rank; i++) {
+        const json_t *dim = json_array_get(shape, i);
+        json_int_t value = json_is_integer(dim) ? json_integer_value(dim) : -1;
+        if (value < 0) {
+            return err_set(in->e, ERR_FORMAT, "%s: %s.shape[%zu]: must be an integer not below 0",
+                           in->what, name, i);
+        }
+        if (mem_size(count, (size_t)value, 0, &count) < 0) {
+            return err_set(in->e, ERR_LIMIT, "%s: %s.shape: the product does not fit", in->what, name);
+        }
+        tensor->dims[i] = value;
+    }
+    if (mem_size(count, tensor_type_bytes((enum tensor_type)type), 0, &bytes) < 0) {
+        return err_set(in->e, ERR_LIMIT, "%s: %s.shape: the product does not fit", in->what, name);
+    }
+    tensor->type = (enum tensor_type)type;
+    tensor->rank = (int)rank;
+    tensor->count = count;
+    *ret_bytes = bytes;
+    return 0;
+}
+
+/* One entry of the header. data: the first byte behind the header, data_size bytes to the end. */
+static int read_tensor(const struct json_in *in, const char *key, const json_t *info,
+                       const unsigned char *data, size_t data_size, struct tensor *tensor)
+{
+    static const char *const known[] = {"dtype", "shape", "data_offsets"};
+    char name[NAME_SHOWN_MAX];
+    json_in_printable(name, sizeof name, key);
+    if (!json_is_object(info)) {
+        return err_set(in->e, ERR_FORMAT, "%s: %s: must be an object", in->what, name);
+    }
+    uint64_t bytes = 0;
+    int rc = json_in_known(in, info, name, known, sizeof known / sizeof known[0]);
+    if (rc == 0) rc = read_shape(in, info, name, tensor, &bytes);
+    if (rc < 0) return rc;
+
+    const json_t *offsets = json_in_member(in, info, name, "data_offsets", JSON_ARRAY);
+    if (offsets == NULL) return ERR_FORMAT;
+    const json_t *first = json_array_get(offsets, 0), *second = json_array_get(offsets, 1);
+    if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(second)) {
+        return err_set(in->e, ERR_FORMAT, "%s: %s.data_offsets: must be two integers", in->what, name);
+    }
+    const json_int_t begin = json_integer_value(first), end = json_integer_value(second);
+    if (begin < 0 || end < begin || (uint64_t)end > data_size) {
+        return err_set(in->e, ERR_FORMAT,
+                       "%s: %s.data_offsets: [%" PRId64 ", %" PRId64 "] does not lie in the %zu bytes "
+                       "of data; the file is cut short or damaged",
+                       in->what, name, (int64_t)begin, (int64_t)end, data_size);
+    }
+    if ((uint64_t)(end - begin) != bytes) {
+        return err_set(in->e, ERR_FORMAT,
+                       "%s: %s.data_offsets: %" PRId64 " bytes, but shape and dtype make %" PRIu64,
+                       in->what, name, (int64_t)(end - begin), bytes);
+    }
+    tensor->name = key;
+    tensor->data = data + begin;
+    return 0;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct tensor *x = a, *y = b;
+    if (x->data != y->data) return x->data < y->data ? -1 : 1;
+    /* An empty tensor begins where the next one does, and goes first. */
+    if (x->count != y->count) return x->count < y->count ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct tensor *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* Sorts the tensors by place; they must follow each other from the first byte of data to the last. */
+static int check_cover(const struct json_in *in, const unsigned char *data, size_t data_size,
+                       struct safetensors *file)
+{
+    if (file->count > 0) {
+        qsort(file->tensors, file->count, sizeof *file->tensors, compare_places);
+    }
+    size_t at = 0;
+    for (size_t i = 0; i < file->count; i++) {
+        const struct tensor *t = &file->tensors[i];
+        size_t begin = (size_t)(t->data - data);
+        if (begin != at) {
+            char name[NAME_SHOWN_MAX];
+            return err_set(in->e, ERR_FORMAT,
+                           "%s: %s.data_offsets: begins at %zu, but the tensor before it ends at %zu "
+                           "(no %s is allowed)",
+                           in->what, json_in_printable(name, sizeof name, t->name), begin, at,
+                           begin < at ? "overlap" : "hole");
+        }
+        at += t->count * tensor_type_bytes(t->type);
+        file->by_name[i] = t;
+    }
+    if (at != data_size) {
+        return err_set(in->e, ERR_FORMAT,
+                       "%s: the tensors end at byte %zu of the data, the file at %zu", in->what, at,
+                       data_size);
+    }
+    if (file->count > 0) {
+        qsort(file->by_name, file->count, sizeof *file->by_name, compare_names);
+    }
+    return 0;
+}
+
+static int read_metadata(const struct json_in *in, struct safetensors *file)
+{
+    const char *key;
+    json_t *value;
+    file->metadata = json_object_get(file->root, metadata_key);
+    if (file->metadata == NULL) return 0;
+    if (!json_is_object(file->metadata)) {
+        return err_set(in->e, ERR_FORMAT, "%s: %s: must be an object", in->what, metadata_key);
+    }
+    json_object_foreach(file->metadata, key, value) {
+        if (json_is_string(value)) continue;
+        char name[NAME_SHOWN_MAX];
+        return err_set(in->e, ERR_FORMAT, "%s: %s.%s: must be a string", in->what, metadata_key,
+                       json_in_printable(name, sizeof name, key));
+    }
+    return 0;
+}
+
+static int read_header(const struct json_in *in, const unsigned char *data, size_t data_size,
+                       struct safetensors *file)
+{
+    int rc = read_metadata(in, file);
+    if (rc < 0) return rc;
+    size_t n = json_object_size(file->root) - (file->metadata != NULL ? 1 : 0);
+    file->tensors = mem_new(n, sizeof *file->tensors);
+    file->by_name = mem_new(n, sizeof *file->by_name);
+    if (file->tensors == NULL || file->by_name == NULL) {
+        return err_set(in->e, -ENOMEM, "%s: no memory for %zu tensors", in->what, n);
+    }
+    const char *key;
+    json_t *value;
+    json_object_foreach(file->root, key, value) {
+        if (value == file->metadata) continue;
+        rc = read_tensor(in, key, value, data, data_size, &file->tensors[file->count]);
+        if (rc < 0) return rc;
+        file->count++;
+    }
+    return check_cover(in, data, data_size, file);
+}
+
+int safetensors_parse(const void *bytes, size_t size, struct safetensors **ret_file, struct err *e)
+{
+    struct err local = {0};
+    const struct json_in in = {"safetensors header", &local};
+    const unsigned char *start = bytes;
+    if (size < LENGTH_BYTES) {
+        return err_set(e, ERR_FORMAT,
+                       "not a safetensors file: %zu bytes, but the length of its header alone takes %d",
+                       size, LENGTH_BYTES);
+    }
+    uint64_t length = 0;
+    for (int i = LENGTH_BYTES - 1; i >= 0; i--) length = length << 8 | start[i];
+    if (length > SAFETENSORS_HEADER_MAX) {
+        return err_set(e, ERR_LIMIT,
+                       "not a safetensors file: its first 8 bytes name a header of %" PRIu64
+                       " bytes, at most %d are taken",
+                       length, SAFETENSORS_HEADER_MAX);
+    }
+    if (length > size - LENGTH_BYTES) {
+        return err_set(e, ERR_FORMAT,
+                       "safetensors header: %" PRIu64 " bytes long, but the file ends after %zu; it is "
+                       "cut short or no safetensors file",
+                       length, size - LENGTH_BYTES);
+    }
+    const size_t data_at = LENGTH_BYTES + (size_t)length;
+    struct safetensors *file = mem_new(1, sizeof *file);
+    if (file == NULL) return err_set(e, -ENOMEM, "no memory for a safetensors header");
+    file->root = json_in_parse(&in, (const char *)start + LENGTH_BYTES, (size_t)length,
+                               HEADER_ITEMS_MAX, JSON_OBJECT);
+    if (file->root == NULL || read_header(&in, start + data_at, size - data_at, file) < 0) {
+        safetensors_free(file);
+        return err_set(e, local.code, "%s", local.text);
+    }
+    *ret_file = file;
+    return 0;
+}
+
+void safetensors_free(struct safetensors *file)
+{
+    if (file == NULL) return;
+    json_decref(file->root);
+    mem_free(file->tensors);
+    mem_free(file->by_name);
+    mem_free(file);
+}
+
+size_t safetensors_count(const struct safetensors *file)
+{
+    return file->count;
+}
+
+const struct tensor *safetensors_at(const struct safetensors *file, size_t i)
+{
+    return i < file->count ? &file->tensors[i] : NULL;
+}
+
+const struct tensor *safetensors_find(const struct safetensors *file, const char *name)
+{
+    size_t low = 0, high = file->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(name, file->by_name[middle]->name);
+        if (order == 0) return file->by_name[middle];
+        if (order < 0) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return NULL;
+}
+
+const char *safetensors_meta(const struct safetensors *file, const char *key)
+{
+    return json_string_value(json_object_get(file->metadata, key));
+}
+
+void tensor_to_floats(const struct tensor *t, float *ret_values)
+{
+    if (t->type == TENSOR_F32) {
+        if (t->count > 0) memcpy(ret_values, t->data, t->count * sizeof *ret_values);
+        return;
+    }
+    for (size_t i = 0; i < t->count; i++) {
+        uint16_t bits = (uint16_t)(t->data[2 * i] | t->data[2 * i + 1] << 8);
+        ret_values[i] = t->type == TENSOR_F16 ? half_to_float(bits) : bfloat_to_float(bits);
+    }
+}

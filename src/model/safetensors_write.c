@@ -1,0 +1,152 @@
+/* The writer of safetensors files: tensors in the order given, one behind the other, so that there is
+ * no hole. The header is padded with blanks to a multiple of 8 bytes, which aligns F32 data. Nothing
+ * of the time or the machine goes in: the same input gives the same bytes. */
+#include "config.h"
+
+#include "model/safetensors.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "half.h"
+#include "json_out.h"
+#include "safetensors.h"
+
+/* What is written, put together before the file is touched. */
+struct image_of_file {
+    struct json_out header;
+    unsigned char length[8];
+    struct file_part *parts; /* length, header, then the tensors */
+    uint16_t *halves;        /* converted elements of all tensors; NULL for F32 */
+};
+
+static int count_elements(const struct tensor_out *t, size_t *ret_count)
+{
+    size_t count = 1;
+    for (int i = 0; i < t->rank; i++) {
+        if (t->dims[i] < 0 || mem_size(count, (size_t)t->dims[i], 0, &count) < 0) return -EOVERFLOW;
+    }
+    *ret_count = count;
+    return 0;
+}
+
+static void put_metadata(struct json_out *out, const struct meta_out *meta, size_t n_meta)
+{
+    json_out_raw(out, "\"__metadata__\":{");
+    for (size_t i = 0; i < n_meta; i++) {
+        if (i > 0) json_out_raw(out, ",");
+        json_out_string(out, meta[i].key);
+        json_out_raw(out, ":");
+        json_out_string(out, meta[i].value);
+    }
+    json_out_raw(out, "}");
+}
+
+static void put_tensor(struct json_out *out, enum tensor_type type, const struct tensor_out *t,
+                       size_t begin, size_t end)
+{
+    json_out_string(out, t->name);
+    json_out_raw(out, ":{\"dtype\":\"");
+    json_out_raw(out, tensor_type_names[type]);
+    json_out_raw(out, "\",\"shape\":[");
+    for (int i = 0; i < t->rank; i++) {
+        if (i > 0) json_out_raw(out, ",");
+        json_out_int(out, t->dims[i]);
+    }
+    json_out_raw(out, "],\"data_offsets\":[");
+    json_out_int(out, (int64_t)begin);
+    json_out_raw(out, ",");
+    json_out_int(out, (int64_t)end);
+    json_out_raw(out, "]}");
+}
+
+/* count values as 16-bit ones; a finite value that would become infinite is refused. */
+static int convert(enum tensor_type type, const struct tensor_out *t, size_t count, uint16_t *ret,
+                   struct err *e)
+{
+    for (size_t i = 0; i < count; i++) {
+        float value = t->values[i];
+        ret[i] = type == TENSOR_F16 ? half_from_float(value) : bfloat_from_float(value);
+        float stored = type == TENSOR_F16 ? half_to_float(ret[i]) : bfloat_to_float(ret[i]);
+        if (isfinite(value) && !isfinite(stored)) {
+            return err_set(e, ERR_RANGE, "tensor %s, element %zu: %g does not fit into %s; write F32",
+                           t->name, i, (double)value, tensor_type_names[type]);
+        }
+    }
+    return 0;
+}
+
+/* Sizes and header; halves are allocated here and filled later. */
+static int lay_out(struct image_of_file *image, enum tensor_type type,
+                   const struct tensor_out *tensors, size_t n_tensors, const struct meta_out *meta,
+                   size_t n_meta, struct err *e)
+{
+    struct json_out *out = &image->header;
+    const size_t width = tensor_type_bytes(type);
+    size_t at = 0;
+    json_out_raw(out, "{");
+    if (n_meta > 0) put_metadata(out, meta, n_meta);
+    for (size_t i = 0; i < n_tensors; i++) {
+        size_t count, end;
+        if (count_elements(&tensors[i], &count) < 0 || mem_size(count, width, at, &end) < 0 ||
+            end > INT64_MAX) {
+            return err_set(e, ERR_LIMIT, "tensor %s: its size does not fit", tensors[i].name);
+        }
+        if (i > 0 || n_meta > 0) json_out_raw(out, ",");
+        put_tensor(out, type, &tensors[i], at, end);
+        image->parts[2 + i].size = end - at;
+        at = end;
+    }
+    json_out_raw(out, "}");
+    for (size_t n = out->text.size % 8; n > 0 && n < 8; n++) json_out_raw(out, " ");
+    if (out->status == ERR_FORMAT) {
+        return err_set(e, ERR_FORMAT, "a name or a string of the metadata is not UTF-8");
+    }
+    if (out->status < 0) {
+        return err_set(e, out->status, "the header of a safetensors file: %s", err_text(out->status));
+    }
+    for (int i = 0; i < 8; i++) image->length[i] = (unsigned char)((uint64_t)out->text.size >> (8 * i));
+    image->parts[0] = (struct file_part){image->length, sizeof image->length};
+    image->parts[1] = (struct file_part){out->text.data, out->text.size};
+    if (type == TENSOR_F32) return 0;
+    image->halves = mem_new_aligned(at, 1);
+    return image->halves != NULL ? 0 : err_set(e, -ENOMEM, "no memory for %zu bytes of tensors", at);
+}
+
+int safetensors_write(const char *path, enum tensor_type type, const struct tensor_out *tensors,
+                      size_t n_tensors, const struct meta_out *meta, size_t n_meta, struct err *e)
+{
+    struct image_of_file image = {.parts = NULL, .halves = NULL};
+    size_t n_parts;
+    int rc = -ENOMEM;
+    json_out_init(&image.header, SAFETENSORS_HEADER_MAX);
+    if (mem_size(n_tensors, 1, 2, &n_parts) == 0) image.parts = mem_new(n_parts, sizeof *image.parts);
+    if (image.parts == NULL) {
+        err_set(e, rc, "no memory for %zu tensors", n_tensors);
+    } else {
+        rc = lay_out(&image, type, tensors, n_tensors, meta, n_meta, e);
+    }
+    uint16_t *halves = image.halves;
+    for (size_t i = 0; i < n_tensors && rc == 0; i++) {
+        struct file_part *part = &image.parts[2 + i];
+        part->data = tensors[i].values;
+        if (type == TENSOR_F32) continue;
+        size_t count = part->size / sizeof *halves;
+        rc = convert(type, &tensors[i], count, halves, e);
+        part->data = halves;
+        halves += count;
+    }
+    if (rc < 0) {
+        err_prefix(e, "cannot write %s", path);
+    } else {
+        rc = file_write_atomic(path, image.parts, n_parts, e); /* names the path itself */
+    }
+    json_out_release(&image.header);
+    mem_free(image.parts);
+    mem_free(image.halves);
+    return rc;
+}
