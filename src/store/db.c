@@ -1,0 +1,193 @@
+/* The database file: opened, checked, migrated, and its transactions.
+ *
+ * The schema is a list of steps; PRAGMA user_version says how many of them the file has seen, and what
+ * is missing runs in one transaction. WAL with synchronous=FULL: a state that was answered to a client
+ * survives a power cut, and these are a few writes a minute. Left out: backup, which `sqlite3 .backup`
+ * does on a live file. */
+#include "config.h"
+
+#include "store/db.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "sql.h"
+
+enum {
+    APPLICATION_ID = 0x41446964, /* "ADid": another program's file is not taken for ours */
+    BUSY_TIMEOUT_MS = 5000,      /* somebody looks at the file with the sqlite3 program */
+};
+
+static const char *const migrations[] = {
+    "CREATE TABLE job ("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 6),"
+    " model TEXT NOT NULL,"
+    " request TEXT NOT NULL,"
+    " created INTEGER NOT NULL,"
+    " started INTEGER NOT NULL DEFAULT 0,"
+    " finished INTEGER NOT NULL DEFAULT 0,"
+    " attempts INTEGER NOT NULL DEFAULT 0,"
+    " version INTEGER NOT NULL DEFAULT 0,"
+    " judgement TEXT,"
+    " reason TEXT) STRICT;"
+    "CREATE INDEX job_by_state ON job (state, id);"
+    "CREATE TABLE epoch ("
+    " job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,"
+    " epoch INTEGER NOT NULL,"
+    " document TEXT NOT NULL,"
+    " PRIMARY KEY (job, epoch)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE idempotency ("
+    " key TEXT PRIMARY KEY,"
+    " digest TEXT NOT NULL,"
+    " job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,"
+    " at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE version ("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " model TEXT NOT NULL,"
+    " number INTEGER NOT NULL CHECK (number > 0),"
+    " sha256 TEXT NOT NULL CHECK (length(sha256) = 64),"
+    " source TEXT NOT NULL,"
+    " detail TEXT NOT NULL,"
+    " created INTEGER NOT NULL,"
+    " ready INTEGER NOT NULL DEFAULT 0 CHECK (ready IN (0, 1)),"
+    " UNIQUE (model, number)) STRICT;"
+    "CREATE TABLE activation ("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " version INTEGER NOT NULL REFERENCES version (id),"
+    " previous INTEGER REFERENCES activation (id),"
+    " at INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE model ("
+    " name TEXT PRIMARY KEY,"
+    " last_number INTEGER NOT NULL DEFAULT 0,"
+    " current INTEGER REFERENCES activation (id)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE audit ("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " at INTEGER NOT NULL,"
+    " request_id TEXT NOT NULL,"
+    " method TEXT NOT NULL,"
+    " path TEXT NOT NULL,"
+    " status INTEGER NOT NULL,"
+    " detail TEXT NOT NULL) STRICT;",
+};
+enum { SCHEMA_VERSION = sizeof migrations / sizeof migrations[0] };
+
+static int pragma_int(struct db *db, const char *text, int64_t *ret, struct err *e)
+{
+    struct sql_statement *statement;
+    int rc = sql_begin(db, &statement, e, text, "");
+    if (rc < 0) return rc;
+    rc = sql_step(db, statement, e);
+    if (rc == 1) *ret = sql_int(statement, 0);
+    sql_end(statement);
+    return rc < 0 ? rc : 0;
+}
+
+static int check_integrity(struct db *db, struct err *e)
+{
+    struct sql_statement *statement;
+    int rc = sql_begin(db, &statement, e, "PRAGMA quick_check(1)", "");
+    if (rc < 0) return rc;
+    rc = sql_step(db, statement, e);
+    char text[256] = "";
+    if (rc == 1) sql_text_into(statement, 0, text, sizeof text);
+    sql_end(statement);
+    if (rc < 0) return rc;
+    if (strcmp(text, "ok") == 0) return 0;
+    return err_set(e, ERR_FORMAT, "%s is damaged: %s (restore it from a backup, or move it away to "
+                                  "begin with an empty one)", db->path, text);
+}
+
+static int migrate(struct db *db, void *arg, struct err *e)
+{
+    (void)arg;
+    int64_t version = 0, application = 0, tables = 0;
+    int rc = pragma_int(db, "PRAGMA user_version", &version, e);
+    if (rc == 0) rc = pragma_int(db, "PRAGMA application_id", &application, e);
+    if (rc == 0) rc = pragma_int(db, "SELECT count(*) FROM sqlite_schema", &tables, e);
+    if (rc < 0) return rc;
+    if (application != APPLICATION_ID && (application != 0 || version != 0 || tables != 0)) {
+        return err_set(e, ERR_UNSUPPORTED, "%s is a database of another program", db->path);
+    }
+    if (version > SCHEMA_VERSION) {
+        return err_set(e, ERR_UNSUPPORTED, "%s was written by a newer autodidactd (schema %lld, this "
+                                           "program knows %d): start that one", db->path,
+                       (long long)version, SCHEMA_VERSION);
+    }
+    if (version == SCHEMA_VERSION) return 0;
+    for (int64_t i = version; i < SCHEMA_VERSION; i++) {
+        rc = sql_exec(db, migrations[i], e);
+        if (rc < 0) return rc;
+    }
+    char text[96];
+    snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %d", APPLICATION_ID,
+             SCHEMA_VERSION);
+    return sql_exec(db, text, e);
+}
+
+static int set_up(struct db *db, struct err *e)
+{
+    int rc = sql_exec(db, "PRAGMA journal_mode = WAL", e);
+    if (rc == 0) rc = sql_exec(db, "PRAGMA synchronous = FULL", e);
+    if (rc == 0) rc = sql_exec(db, "PRAGMA foreign_keys = ON", e);
+    if (rc == 0) rc = sql_exec(db, "PRAGMA trusted_schema = OFF", e);
+    if (rc == 0) rc = check_integrity(db, e);
+    if (rc == 0) rc = db_transaction(db, migrate, NULL, e);
+    return rc;
+}
+
+int db_open(const char *path, struct db **ret_db, struct err *e)
+{
+    struct db *db = mem_new(1, sizeof *db);
+    if (db != NULL) db->path = mem_strdup(path);
+    if (db == NULL || db->path == NULL) {
+        mem_free(db);
+        return err_set(e, -ENOMEM, "%s: out of memory", path);
+    }
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    int rc = 0;
+    if (sqlite3_open_v2(path, &db->sqlite, flags, NULL) != SQLITE_OK) {
+        rc = sql_error(db, "open the database", e);
+    } else {
+        sqlite3_busy_timeout(db->sqlite, BUSY_TIMEOUT_MS);
+        rc = set_up(db, e);
+    }
+    if (rc < 0) {
+        db_close(db);
+        return rc;
+    }
+    *ret_db = db;
+    return 0;
+}
+
+void db_close(struct db *db)
+{
+    if (db == NULL) return;
+    for (size_t i = 0; i < db->n_statements; i++) sqlite3_finalize(db->statements[i].stmt);
+    sqlite3_close(db->sqlite); /* NULL is fine; writes the WAL back */
+    mem_free(db->path);
+    mem_free(db);
+}
+
+int db_transaction(struct db *db, int (*fn)(struct db *db, void *arg, struct err *e), void *arg,
+                   struct err *e)
+{
+    if (db->depth > 0) return fn(db, arg, e);
+    int rc = sql_exec(db, "BEGIN IMMEDIATE", e);
+    if (rc < 0) return rc;
+    db->depth++;
+    int result = fn(db, arg, e);
+    rc = result < 0 ? result : sql_exec(db, "COMMIT", e);
+    db->depth--;
+    /* After some errors (a full disk) SQLite has rolled back already. */
+    if (rc < 0 && !sqlite3_get_autocommit(db->sqlite))
+        sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+    return rc < 0 ? rc : result;
+}
+
+void db_fail_at(struct db *db, unsigned n)
+{
+    db->fail_at = n;
+}
