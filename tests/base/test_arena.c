@@ -85,6 +85,7 @@ static void test_reset_keeps_a_block(void **state)
     (void)state;
     struct arena *arena = arena_new(MIB);
     assert_non_null(arena_alloc(arena, 500000, 1));
+    assert_non_null(arena_alloc(arena, 100, 1)); /* in a second, smaller block */
     for (int i = 0; i < 10; i++) {
         arena_reset(arena);
         mem_fail_at(1);

@@ -59,6 +59,9 @@ static void test_long_messages_are_cut(void **state)
         size_t want = (size_t)n + strlen(": tail");
         if (want > ERR_TEXT_MAX - 1) want = ERR_TEXT_MAX - 1;
         assert_int_equal(strlen(p.text), want);
+        for (size_t i = 0; i < want; i++) {
+            assert_int_equal(p.text[i], i < (size_t)n ? 'a' : ": tail"[i - (size_t)n]);
+        }
     }
 }
 

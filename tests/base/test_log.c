@@ -92,6 +92,21 @@ static void test_levels(void **state)
     assert_string_equal(text, "<6>i 1\n<7>d\n");
 }
 
+/* A log that cannot be written must not change what the caller is about to report. */
+static void test_errno_survives(void **state)
+{
+    (void)state;
+    log_setup(LOG_INFO, LOG_TEXT);
+    saved_stderr = dup(STDERR_FILENO);
+    close(STDERR_FILENO);
+    errno = ENOSPC;
+    log_info("into the void");
+    int after = errno;
+    dup2(saved_stderr, STDERR_FILENO);
+    close(saved_stderr);
+    assert_int_equal(after, ENOSPC);
+}
+
 static void test_parse(void **state)
 {
     (void)state;
@@ -178,6 +193,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_errno_survives),
         cmocka_unit_test(test_parse),
         cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_long_text_is_cut),

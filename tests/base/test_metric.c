@@ -246,6 +246,52 @@ static void test_threads_lose_nothing(void **state)
     metrics_free(s.metrics);
 }
 
+struct racer {
+    struct metric_family *family;
+    pthread_barrier_t *barrier;
+    struct metric *found[METRIC_SERIES_MAX];
+};
+
+static void *race(void *arg)
+{
+    struct racer *racer = arg;
+    for (int i = 0; i < METRIC_SERIES_MAX; i++) {
+        char value[16];
+        snprintf(value, sizeof value, "%d", i);
+        if (i % 8 == 0) pthread_barrier_wait(racer->barrier); /* side by side again */
+        racer->found[i] = metric_series(racer->family, (const char *[]){value});
+    }
+    return NULL;
+}
+
+/* Whoever is first makes the series; the others, who also missed it, must find that one. */
+static void test_racing_for_one_series(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 10, RACERS = 2 };
+    static const char *const labels[] = {"n", NULL};
+    static struct racer racers[RACERS];
+    for (int round = 0; round < ROUNDS; round++) {
+        struct metrics *metrics = metrics_new();
+        struct metric_family *family =
+            metrics_add(metrics, METRIC_COUNTER, "c", "C.", labels, NULL, 0);
+        pthread_barrier_t barrier;
+        pthread_barrier_init(&barrier, NULL, RACERS);
+        pthread_t threads[RACERS];
+        for (int i = 0; i < RACERS; i++) {
+            racers[i].family = family;
+            racers[i].barrier = &barrier;
+            assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+        }
+        for (int i = 0; i < RACERS; i++) pthread_join(threads[i], NULL);
+        for (int i = 0; i < METRIC_SERIES_MAX; i++) {
+            assert_ptr_equal(racers[0].found[i], racers[1].found[i]);
+        }
+        pthread_barrier_destroy(&barrier);
+        metrics_free(metrics);
+    }
+}
+
 static void test_out_of_memory(void **state)
 {
     (void)state;
@@ -282,6 +328,7 @@ int main(void)
         cmocka_unit_test(test_forget),
         cmocka_unit_test(test_sink),
         cmocka_unit_test(test_threads_lose_nothing),
+        cmocka_unit_test(test_racing_for_one_series),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

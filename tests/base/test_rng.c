@@ -157,6 +157,8 @@ static void test_normal(void **state)
     /* The worst words: the logarithm stays finite. */
     struct rng high = {.out = {UINT32_MAX, UINT32_MAX, 0, 0}, .left = 4};
     assert_true(isfinite(rng_normal(&high)));
+    struct rng low = {.left = 4};
+    assert_true(isfinite(rng_normal(&low)));
 }
 
 int main(void)
