@@ -1,8 +1,9 @@
 /* Temperatures and first thresholds from held-out logits.
  *
- * The negative log likelihood is convex in the inverse temperature, so bisecting its derivative finds
- * the minimum without a starting point, a step size or a failure. Thresholds are chosen greedily from
- * the first exit on; the search over all of them together is the subcommand `tune`. */
+ * The negative log likelihood is convex in the inverse temperature, so bisecting its derivative
+ * finds the minimum without a starting point, a step size or a failure. Thresholds are chosen
+ * greedily from the first exit on; the search over all of them together is the subcommand `tune`.
+ */
 #include "config.h"
 
 #include "train/calibrate.h"
@@ -74,7 +75,8 @@ static double confidence_of(const float *z, int classes, double temperature)
 
 static bool is_right(const struct logits *l, int exit, size_t i)
 {
-    return logits_best(logits_of(l, exit) + i * (size_t)l->classes, l->classes, NULL) == l->labels[i];
+    return logits_best(logits_of(l, exit) + i * (size_t)l->classes, l->classes, NULL) ==
+           l->labels[i];
 }
 
 /* The threshold of one exit over the images not taken yet; marks those that it takes. */
@@ -102,12 +104,14 @@ static double threshold(const struct logits *l, int exit, double temperature, bo
 static struct calibration_entry entry(const struct logits *l, int classifier)
 {
     double temperature = calibrate_temperature(l, classifier);
-    return (struct calibration_entry){evaluate_figures(l, classifier, temperature).top1, temperature};
+    return (struct calibration_entry){evaluate_figures(l, classifier, temperature).top1,
+                                      temperature};
 }
 
 int calibrate(const struct logits *logits, struct calibration *ret_calibration, struct err *e)
 {
-    struct calibration c = {.present = true, .n_images = (int64_t)logits->n, .has_thresholds = true};
+    struct calibration c = {
+        .present = true, .n_images = (int64_t)logits->n, .has_thresholds = true};
     struct candidate *list = mem_new(logits->n, sizeof *list);
     bool *taken = mem_new(logits->n, sizeof *taken);
     int rc = 0;

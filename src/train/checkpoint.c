@@ -2,8 +2,8 @@
  *
  * Every option of the training stands in the metadata as "option.NAME", so that a training is never
  * continued by accident with other options: the comparison names the first that differs. Floating
- * sums are written as hexadecimal, which reads back exactly. The tensors lie in the same order as in
- * the net; nothing of the data set is stored. */
+ * sums are written as hexadecimal, which reads back exactly. The tensors lie in the same order as
+ * in the net; nothing of the data set is stored. */
 #include "config.h"
 
 #include "train/checkpoint.h"
@@ -34,7 +34,8 @@ struct draft {
     size_t n_meta;
 };
 
-static void add_tensor(struct draft *d, const char *prefix, const struct param *p, const float *block)
+static void add_tensor(struct draft *d, const char *prefix, const struct param *p,
+                       const float *block)
 {
     char *name = d->names[d->n_tensors];
     snprintf(name, NAME_MAX_BYTES, "%s%s", prefix, p->name);
@@ -93,8 +94,8 @@ out:
     return rc;
 }
 
-static int compare_texts(const struct safetensors *file, const struct train_text *texts, size_t n_texts,
-                         struct err *e)
+static int compare_texts(const struct safetensors *file, const struct train_text *texts,
+                         size_t n_texts, struct err *e)
 {
     for (size_t i = 0; i < n_texts; i++) {
         char key[NAME_MAX_BYTES];
@@ -108,7 +109,8 @@ static int compare_texts(const struct safetensors *file, const struct train_text
     return 0;
 }
 
-static int read_position(const struct safetensors *file, struct checkpoint_position *ret, struct err *e)
+static int read_position(const struct safetensors *file, struct checkpoint_position *ret,
+                         struct err *e)
 {
     const char *version = safetensors_meta(file, "autodidact.checkpoint");
     if (version == NULL) return err_set(e, ERR_FORMAT, "it is not a checkpoint");

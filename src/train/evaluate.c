@@ -1,7 +1,7 @@
 /* Evaluation of a plan on a list of images.
  *
- * Batches of 64 are cut from the start of the list and dealt to the ranks in contiguous runs, so the
- * composition of a batch, and with it every bit of the logits, does not depend on the number of
+ * Batches of 64 are cut from the start of the list and dealt to the ranks in contiguous runs, so
+ * the composition of a batch, and with it every bit of the logits, does not depend on the number of
  * threads. All logits are kept (80 MB for 50,000 images of 100 classes and 5 classifiers), because
  * calibration and thresholds read them many times. */
 #include "config.h"
@@ -66,7 +66,8 @@ static void evaluate_part(void *arg, unsigned rank, unsigned n_ranks)
     pool_part(n_batches, rank, n_ranks, &first, &end);
     for (size_t b = first; b < end; b++) {
         size_t start = b * EVALUATE_BATCH, left = n - start;
-        evaluate_batch(v, v->execs[rank], start, left < EVALUATE_BATCH ? (int)left : EVALUATE_BATCH);
+        evaluate_batch(v, v->execs[rank], start,
+                       left < EVALUATE_BATCH ? (int)left : EVALUATE_BATCH);
     }
 }
 
@@ -172,7 +173,8 @@ struct training_figures evaluate_figures(const struct logits *logits, int classi
         bins[bin].n++;
         bins[bin].right += rank == 0;
     }
-    for (int b = 0; b < EVALUATE_ECE_BINS; b++) ece += fabs((double)bins[b].right - bins[b].confidence);
+    for (int b = 0; b < EVALUATE_ECE_BINS; b++)
+        ece += fabs((double)bins[b].right - bins[b].confidence);
     double count = (double)n;
     return (struct training_figures){(double)top1 / count, (double)top5 / count, nll / count,
                                      ece / count};

@@ -1,8 +1,9 @@
 /* The table of methods and the one loss that covers them.
  *
- * All present methods are the same sum with different weights: the deepest exit learns from the labels
- * alone, a shallow one from the labels (1 - alpha), the deepest one's logits (alpha) and its features
- * (lambda); dsn is alpha = lambda = 0. Methods with a teacher of their own become further rows. */
+ * All present methods are the same sum with different weights: the deepest exit learns from the
+ * labels alone, a shallow one from the labels (1 - alpha), the deepest one's logits (alpha) and its
+ * features (lambda); dsn is alpha = lambda = 0. Methods with a teacher of their own become further
+ * rows. */
 #include "config.h"
 
 #include "train/method.h"

@@ -1,8 +1,8 @@
 /* SGD over the trained part of the parameter block.
  *
- * The block is a list of ranges that learn (tensors beside each other are one range); the ranges are
- * laid end to end and cut by rank. Every element is independent of the others, so the cut cannot
- * change a bit. */
+ * The block is a list of ranges that learn (tensors beside each other are one range); the ranges
+ * are laid end to end and cut by rank. Every element is independent of the others, so the cut
+ * cannot change a bit. */
 #include "config.h"
 
 #include "train/optimizer.h"
@@ -56,13 +56,15 @@ struct optimizer *optimizer_new(const struct net *net, unsigned exits, struct po
     }
     if (o == NULL || o->momentum == NULL || o->ranges == NULL) {
         optimizer_free(o);
-        err_set(e, -ENOMEM, "out of memory for the momentum of %zu parameters", net_trained_size(net));
+        err_set(e, -ENOMEM, "out of memory for the momentum of %zu parameters",
+                net_trained_size(net));
         return NULL;
     }
     memset(o->momentum, 0, net_trained_size(net) * sizeof *o->momentum);
     for (size_t i = 0; i < n_params; i++) {
         const struct param *p = &params[i];
-        if (p->trained && (p->exit < 0 || (exits >> p->exit & 1) != 0)) add_range(o, p->offset, p->size);
+        if (p->trained && (p->exit < 0 || (exits >> p->exit & 1) != 0))
+            add_range(o, p->offset, p->size);
     }
     return o;
 }

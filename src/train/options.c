@@ -99,7 +99,8 @@ static void add_string(struct train_text *texts, size_t *n, const char *name, co
     snprintf(next_text(texts, n, name)->value, TRAIN_TEXT_MAX, "%s", value);
 }
 
-size_t train_options_texts(const struct train_options *o, struct train_text ret_texts[TRAIN_TEXTS_MAX])
+size_t train_options_texts(const struct train_options *o,
+                           struct train_text ret_texts[TRAIN_TEXTS_MAX])
 {
     size_t n = 0;
     char text[SCHEDULE_TEXT_MAX];

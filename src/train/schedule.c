@@ -1,7 +1,7 @@
 /* Schedules: parsing, and the factor at a step.
  *
- * The factor is computed from the step alone, never from the last factor, so that a resumed training
- * sees the same rates to the last bit. */
+ * The factor is computed from the step alone, never from the last factor, so that a resumed
+ * training sees the same rates to the last bit. */
 #include "config.h"
 
 #include "train/schedule.h"
@@ -14,7 +14,8 @@
 
 #define STEP_FACTOR 0.1
 
-static const char *const takes = "it takes cosine, or steps: and increasing epochs, like steps:75,130,180";
+static const char *const takes =
+    "it takes cosine, or steps: and increasing epochs, like steps:75,130,180";
 
 static int parse_milestones(const char *text, struct schedule *s, struct err *e)
 {
@@ -30,7 +31,8 @@ static int parse_milestones(const char *text, struct schedule *s, struct err *e)
             return err_set(e, ERR_RANGE, "more than %d epochs; %s", SCHEDULE_MILESTONES_MAX, takes);
         }
         if (s->n_milestones > 0 && value <= s->milestones[s->n_milestones - 1]) {
-            return err_set(e, ERR_RANGE, "%ld does not come after the epoch before it; %s", value, takes);
+            return err_set(e, ERR_RANGE, "%ld does not come after the epoch before it; %s", value,
+                           takes);
         }
         s->milestones[s->n_milestones++] = value;
         if (*end == '\0') return 0;
@@ -67,14 +69,14 @@ void schedule_format(const struct schedule *schedule, char ret_text[SCHEDULE_TEX
     }
     size_t used = 0;
     for (int i = 0; i < schedule->n_milestones && used < SCHEDULE_TEXT_MAX; i++) {
-        int n = snprintf(ret_text + used, SCHEDULE_TEXT_MAX - used, "%s%lld", i == 0 ? "steps:" : ",",
-                         (long long)schedule->milestones[i]);
+        int n = snprintf(ret_text + used, SCHEDULE_TEXT_MAX - used, "%s%lld",
+                         i == 0 ? "steps:" : ",", (long long)schedule->milestones[i]);
         used += n > 0 ? (size_t)n : 0;
     }
 }
 
-double schedule_factor(const struct schedule *schedule, int64_t t, int64_t epoch_steps, int64_t epochs,
-                       int64_t warmup)
+double schedule_factor(const struct schedule *schedule, int64_t t, int64_t epoch_steps,
+                       int64_t epochs, int64_t warmup)
 {
     int64_t all = epochs * epoch_steps, warm = warmup * epoch_steps;
     if (t < warm) return (double)t / (double)warm;

@@ -1,9 +1,10 @@
 /* The steps of a training.
  *
- * One step: the ranks of the pool fill the input (augmented and normalised) of their images, forward,
- * loss, backward, SGD. Everything is in a fixed order; what is random comes from (seed, epoch, sample),
- * so nothing random is part of the state. The order of an epoch is made anew when the epoch changes.
- * Left out: clocks, evaluation and files other than checkpoints; the caller decides when. */
+ * One step: the ranks of the pool fill the input (augmented and normalised) of their images,
+ * forward, loss, backward, SGD. Everything is in a fixed order; what is random comes from (seed,
+ * epoch, sample), so nothing random is part of the state. The order of an epoch is made anew when
+ * the epoch changes. Left out: clocks, evaluation and files other than checkpoints; the caller
+ * decides when. */
 #include "config.h"
 
 #include "train/trainer.h"
@@ -26,8 +27,8 @@ struct trainer {
     struct grad *grad;
     struct optimizer *optimizer;
     float *params, *dparams;
-    int32_t *labels;  /* [batch] */
-    uint32_t *order;  /* [split->n_train], of the epoch ordered_epoch */
+    int32_t *labels;       /* [batch] */
+    uint32_t *order;       /* [split->n_train], of the epoch ordered_epoch */
     int64_t ordered_epoch; /* -1: none yet */
     int64_t epoch_steps;
     struct checkpoint_position position;
@@ -172,8 +173,8 @@ static void prepare_part(void *arg, unsigned rank, unsigned n_ranks)
 static void prepare(struct trainer *t, int64_t epoch, int64_t step_of_epoch)
 {
     if (t->ordered_epoch != epoch) {
-        batch_order(t->setup.split->train, t->setup.split->n_train, t->options.seed, (uint32_t)epoch,
-                    t->order);
+        batch_order(t->setup.split->train, t->setup.split->n_train, t->options.seed,
+                    (uint32_t)epoch, t->order);
         t->ordered_epoch = epoch;
     }
     struct preparation p = {t, t->order + step_of_epoch * t->options.batch, (uint32_t)epoch,
@@ -214,12 +215,14 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
     prepare(t, epoch, step_of_epoch);
     grad_forward(t->grad, t->params, (int)o->batch);
     double value = loss(t);
-    double rate = o->lr * schedule_factor(&o->schedule, at->step, t->epoch_steps, o->epochs, o->warmup);
+    double rate =
+        o->lr * schedule_factor(&o->schedule, at->step, t->epoch_steps, o->epochs, o->warmup);
     if (!isfinite(value)) {
-        return err_set(e, ERR_DIVERGED,
-                       "the loss is not finite at step %lld (epoch %lld, learning rate %g): a smaller "
-                       "--lr or a longer --warmup helps",
-                       (long long)at->step + 1, (long long)epoch + 1, rate);
+        return err_set(
+            e, ERR_DIVERGED,
+            "the loss is not finite at step %lld (epoch %lld, learning rate %g): a smaller "
+            "--lr or a longer --warmup helps",
+            (long long)at->step + 1, (long long)epoch + 1, rate);
     }
     grad_backward(t->grad, t->params, t->dparams);
     optimizer_step(t->optimizer, rate, o->momentum, o->weight_decay, t->dparams, t->params);
@@ -240,8 +243,8 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
 int trainer_save(const struct trainer *trainer, const char *path, struct err *e)
 {
     return checkpoint_write(path, trainer->setup.net, trainer->params,
-                            optimizer_momentum(trainer->optimizer), &trainer->position, trainer->texts,
-                            trainer->n_texts, e);
+                            optimizer_momentum(trainer->optimizer), &trainer->position,
+                            trainer->texts, trainer->n_texts, e);
 }
 
 int trainer_restore(struct trainer *trainer, const char *path, struct err *e)

@@ -1,0 +1,353 @@
+/* `autodidact bench`: images a second on this machine, as the best of three rounds.
+ *
+ * Inference: every thread has an executor and images of its own, as the server's workers have.
+ * Training: one batch over all threads, forward to SGD step; images are noise, which costs the
+ * same. FLOP are counted as two a multiply-accumulate, a training step as three forward passes. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "nn/grad.h"
+#include "nn/plan.h"
+#include "options.h"
+#include "tool.h"
+#include "train/method.h"
+#include "train/optimizer.h"
+
+enum { ROUNDS = 3, BATCHES_MAX = 32, BATCH_MAX = 65536 };
+
+#define ROUND_NS (CLOCK_SECOND / 2)
+
+struct command {
+    const char *path, *batch, *exits, *precision;
+    int64_t width, classes, threads;
+    bool train, json;
+};
+
+struct bench {
+    const struct command *command;
+    struct tool_net n;
+    struct pool *pool;
+    unsigned threads, heads; /* heads: bit i set when the head of exit i runs */
+    int sections;            /* how many of them run */
+    float *params;
+};
+
+static int parse(int argc, char **argv, struct command *c, struct err *e)
+{
+    *c = (struct command){.exits = "deepest", .precision = "fp32"};
+    const struct option_row rows[] = {
+        {"batch", OPTION_STRING, "N,N,...", &c->batch, NULL,
+         "images a batch (1,8,32,128; with --train 128)"},
+        {"exits", OPTION_STRING, "WHICH", &c->exits, NULL,
+         "deepest, all, or 1..N: up to this one, its head only (deepest)"},
+        {"train", OPTION_FLAG, NULL, &c->train, NULL,
+         "training steps (deepest: baseline, all: dsn)"},
+        {"width", OPTION_INT, "W", &c->width, NULL,
+         "channels of the first stage; all others scale (the spec's own)"},
+        {"classes", OPTION_INT, "N", &c->classes, NULL, "classes (the spec's own)"},
+        {"threads", OPTION_INT, "N", &c->threads, NULL, "(0: all processors)"},
+        {"precision", OPTION_STRING, "P", &c->precision, NULL, "fp32 (fp32)"},
+        {"json", OPTION_FLAG, NULL, &c->json, NULL, "JSON Lines"},
+        {NULL, 0, NULL, NULL, NULL, NULL},
+    };
+    const struct command_line line = {
+        "autodidact bench",
+        "SPEC.json|MODEL [OPTION]...",
+        "Prints for each batch size the milliseconds of a batch, images a second and GFLOP/s, the "
+        "best\n"
+        "of three rounds. In inference every thread works on a batch of its own; in training all\n"
+        "threads share one.",
+        rows,
+        1,
+        1};
+    const char *positional[POSITIONAL_MAX];
+    int rc = options_parse(&line, argc, argv, positional, e);
+    if (rc == 1) options_help(&line);
+    if (rc != 0) return rc;
+    c->path = positional[0];
+    if (c->batch == NULL) c->batch = c->train ? "128" : "1,8,32,128";
+    return tool_precision(c->precision, e);
+}
+
+static int parse_batches(const char *text, int *ret_batches, int *ret_n, struct err *e)
+{
+    int n = 0;
+    for (const char *p = text;; p++) {
+        char *end;
+        long v = strtol(p, &end, 10);
+        if (end == p || v < 1 || v > BATCH_MAX || (*end != ',' && *end != '\0') ||
+            n == BATCHES_MAX) {
+            return err_set(e, ERR_USAGE,
+                           "--batch %s: it takes up to %d numbers from 1 to %d, like 1,8,32", text,
+                           BATCHES_MAX, BATCH_MAX);
+        }
+        ret_batches[n++] = (int)v;
+        p = end;
+        if (*p == '\0') break;
+    }
+    *ret_n = n;
+    return 0;
+}
+
+static int parse_exits(struct bench *b, struct err *e)
+{
+    const char *text = b->command->exits;
+    int n = net_sections(b->n.net);
+    b->sections = n;
+    b->heads = 1u << (n - 1);
+    if (strcmp(text, "deepest") == 0) return 0;
+    if (strcmp(text, "all") == 0) {
+        b->heads |= b->heads - 1;
+        return 0;
+    }
+    char *end;
+    long v = strtol(text, &end, 10);
+    if (end == text || *end != '\0' || v < 1 || v > n) {
+        return err_set(e, ERR_USAGE, "--exits %s: it takes deepest, all, or 1 to %d", text, n);
+    }
+    if (b->command->train && v != n) {
+        return err_set(e, ERR_USAGE, "--exits %s: with --train it takes deepest or all", text);
+    }
+    b->sections = (int)v;
+    b->heads = 1u << (v - 1);
+    return 0;
+}
+
+static int64_t macs(const struct bench *b)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < b->sections; i++) {
+        sum += net_section_cost(b->n.net, i).macs;
+        if (b->heads >> i & 1) sum += net_exit_cost(b->n.net, i).macs;
+    }
+    return sum;
+}
+
+static void fill_noise(float *values, size_t count, uint32_t stream)
+{
+    struct rng r;
+    rng_init(&r, 0, RNG_TEST, stream, 0);
+    for (size_t i = 0; i < count; i++) values[i] = (float)(2.0 * rng_uniform(&r) - 1.0);
+}
+
+static int print_result(const struct bench *b, int batch, double seconds, struct err *e)
+{
+    double together = b->command->train ? 1.0 : (double)b->threads; /* batches at the same time */
+    double img_per_s = together * batch / seconds;
+    double flop = 2.0 * (double)macs(b) * (b->command->train ? 3.0 : 1.0);
+    double gflops = flop * img_per_s * 1e-9;
+    if (!b->command->json) {
+        printf("%6d %8u %10s %10.3f %12.1f %10.1f\n", batch, b->threads, b->command->precision,
+               1e3 * seconds, img_per_s, gflops);
+        fflush(stdout);
+        return 0;
+    }
+    json_t *o = json_object();
+    json_object_set_new(o, "batch", json_integer(batch));
+    json_object_set_new(o, "threads", json_integer(b->threads));
+    json_object_set_new(o, "precision", json_string(b->command->precision));
+    json_object_set_new(o, "ms", tool_json_real(1e3 * seconds));
+    json_object_set_new(o, "img_per_s", tool_json_real(img_per_s));
+    json_object_set_new(o, "gflops", tool_json_real(gflops));
+    return tool_print_json(o, e);
+}
+
+/* --- inference -------------------------------------------------------------------------------- */
+
+struct inference {
+    const struct bench *bench;
+    struct exec **execs;
+    float **inputs, **logits;
+    int batch, repeats;
+};
+
+static void run_inference(void *arg, unsigned rank, unsigned n_ranks)
+{
+    const struct inference *r = arg;
+    const struct bench *b = r->bench;
+    struct exec *exec = r->execs[rank];
+    size_t size = shape_size(net_input(b->n.net)) * (size_t)r->batch;
+    (void)n_ranks;
+    for (int k = 0; k < r->repeats; k++) {
+        memcpy(exec_input(exec, 0), r->inputs[rank], size * sizeof(float));
+        for (int s = 0; s < b->sections; s++) {
+            exec_section(exec, s, r->batch, s > 0);
+            if (b->heads >> s & 1) exec_head(exec, s, 0, r->batch, r->logits[rank]);
+        }
+    }
+}
+
+/* Repeats until a round lasts half a second; the best of three rounds, in seconds a batch. */
+static double best_round(struct pool *pool, pool_fn *fn, void *arg, int *repeats)
+{
+    double best = 0;
+    *repeats = 1;
+    for (int round = 0; round < ROUNDS;) {
+        int64_t start = clock_now();
+        pool_run(pool, fn, arg);
+        int64_t ns = clock_now() - start;
+        if (ns < ROUND_NS && *repeats < 1 << 20) {
+            double factor = ns > 0 ? 1.2 * (double)ROUND_NS / (double)ns : 16;
+            int more = (int)((double)*repeats * (factor < 16 ? factor : 16));
+            *repeats = more > *repeats ? more : *repeats + 1;
+            if (round == 0) continue; /* the first ones also warm the caches */
+        }
+        double seconds = (double)ns / (double)CLOCK_SECOND / *repeats;
+        if (round == 0 || seconds < best) best = seconds;
+        round++;
+    }
+    return best;
+}
+
+static int bench_inference(struct bench *b, const struct plan *plan, int batch, struct err *e)
+{
+    struct inference r = {.bench = b, .batch = batch};
+    size_t size = shape_size(net_input(b->n.net)) * (size_t)batch;
+    size_t n_logits = (size_t)net_classes(b->n.net) * (size_t)batch;
+    r.execs = mem_new(b->threads, sizeof *r.execs);
+    r.inputs = mem_new(b->threads, sizeof *r.inputs);
+    r.logits = mem_new(b->threads, sizeof *r.logits);
+    int rc = r.execs != NULL && r.inputs != NULL && r.logits != NULL ? 0 : -ENOMEM;
+    for (unsigned t = 0; t < b->threads && rc == 0; t++) {
+        r.execs[t] = exec_new(plan, batch, e);
+        r.inputs[t] = mem_new_aligned(size, sizeof(float));
+        r.logits[t] = mem_new_aligned(n_logits, sizeof(float));
+        if (r.execs[t] == NULL || r.inputs[t] == NULL || r.logits[t] == NULL) rc = -ENOMEM;
+        if (rc == 0) fill_noise(r.inputs[t], size, t);
+    }
+    if (rc == 0) {
+        rc = print_result(b, batch, best_round(b->pool, run_inference, &r, &r.repeats), e);
+    } else {
+        err_set(e, rc, "out of memory for batches of %d", batch);
+    }
+    for (unsigned t = 0; t < b->threads; t++) {
+        if (r.execs != NULL) exec_free(r.execs[t]);
+        if (r.inputs != NULL) mem_free(r.inputs[t]);
+        if (r.logits != NULL) mem_free(r.logits[t]);
+    }
+    mem_free(r.execs);
+    mem_free(r.inputs);
+    mem_free(r.logits);
+    return rc;
+}
+
+/* --- training --------------------------------------------------------------------------------- */
+
+struct training_bench {
+    struct bench *bench;
+    struct grad *grad;
+    struct optimizer *optimizer;
+    float *dparams;
+    int32_t *labels;
+    int batch, repeats;
+};
+
+/* Called on one thread; grad and optimizer use the pool themselves. */
+static void run_training(void *arg, unsigned rank, unsigned n_ranks)
+{
+    struct training_bench *t = arg;
+    struct bench *b = t->bench;
+    (void)rank;
+    (void)n_ranks;
+    const struct method *method = method_find(b->heads & (b->heads - 1) ? "dsn" : "baseline");
+    const struct distillation none = {.temperature = 1};
+    for (int k = 0; k < t->repeats; k++) {
+        struct method_batch m = {.n = t->batch,
+                                 .n_exits = b->sections,
+                                 .classes = net_classes(b->n.net),
+                                 .features = net_feature_size(b->n.net),
+                                 .labels = t->labels};
+        grad_forward(t->grad, b->params, t->batch);
+        for (int i = 0; i < b->sections; i++) {
+            if ((b->heads >> i & 1) == 0) continue;
+            m.logits[i] = grad_logits(t->grad, i);
+            m.feature[i] = grad_features(t->grad, i);
+            m.dlogits[i] = grad_dlogits(t->grad, i);
+            m.dfeature[i] = grad_dfeatures(t->grad, i);
+        }
+        method_loss(method, &none, &m);
+        grad_backward(t->grad, b->params, t->dparams);
+        optimizer_step(t->optimizer, 1e-6, 0.9, 5e-4, t->dparams, b->params);
+    }
+}
+
+static int bench_training(struct bench *b, int batch, struct err *e)
+{
+    const struct net *net = b->n.net;
+    const struct kernels *kernels = kernels_best();
+    struct training_bench t = {.bench = b, .batch = batch};
+    t.grad = grad_new(net, batch, b->heads, b->pool, kernels, e);
+    t.optimizer = t.grad != NULL ? optimizer_new(net, b->heads, b->pool, kernels, e) : NULL;
+    t.dparams = mem_new_aligned(net_trained_size(net), sizeof *t.dparams);
+    t.labels = mem_new((size_t)batch, sizeof *t.labels);
+    int rc = 0;
+    if (t.grad == NULL || t.optimizer == NULL) rc = e->code;
+    else if (t.dparams == NULL || t.labels == NULL)
+        rc = err_set(e, -ENOMEM, "out of memory for batches of %d", batch);
+    if (rc == 0) {
+        fill_noise(grad_input(t.grad), shape_size(net_input(net)) * (size_t)batch, 0);
+        for (int i = 0; i < batch; i++) t.labels[i] = i % net_classes(net);
+        rc = print_result(b, batch, best_round(NULL, run_training, &t, &t.repeats), e);
+    }
+    grad_free(t.grad);
+    optimizer_free(t.optimizer);
+    mem_free(t.dparams);
+    mem_free(t.labels);
+    return rc;
+}
+
+static int run(struct bench *b, struct err *e)
+{
+    int batches[BATCHES_MAX], n = 0;
+    const struct net *net = b->n.net;
+    struct plan *plan = NULL;
+    int rc = parse_batches(b->command->batch, batches, &n, e);
+    if (rc == 0) rc = parse_exits(b, e);
+    if (rc < 0) return rc;
+    b->pool = pool_new(b->threads);
+    b->params = mem_new_aligned(net_block_size(net), sizeof *b->params);
+    if (b->pool == NULL || b->params == NULL)
+        return err_set(e, -ENOMEM, "out of memory or threads");
+    if (b->n.model != NULL) {
+        memcpy(b->params, b->n.model->params, net_block_size(net) * sizeof *b->params);
+    } else {
+        net_init_params(net, 0, b->params);
+    }
+    if (!b->command->train) {
+        plan = plan_new(net, b->params, kernels_best(), e);
+        if (plan == NULL) return e->code;
+    }
+    if (!b->command->json) {
+        printf("%6s %8s %10s %10s %12s %10s\n", "batch", "threads", "precision", "ms", "img/s",
+               "GFLOP/s");
+    }
+    for (int i = 0; i < n && rc == 0; i++) {
+        rc = b->command->train ? bench_training(b, batches[i], e)
+                               : bench_inference(b, plan, batches[i], e);
+    }
+    plan_free(plan);
+    return rc;
+}
+
+int tool_bench(int argc, char **argv, struct err *e)
+{
+    struct command c;
+    struct bench b = {.command = &c};
+    int rc = parse(argc, argv, &c, e);
+    if (rc != 0) return rc;
+    rc = tool_threads(c.threads, &b.threads, e);
+    if (rc == 0) rc = tool_net_open(c.path, c.width, c.classes, &b.n, e);
+    if (rc < 0) return rc;
+    rc = run(&b, e);
+    pool_free(b.pool);
+    mem_free(b.params);
+    tool_net_free(&b.n);
+    return rc;
+}

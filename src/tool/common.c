@@ -1,0 +1,131 @@
+/* What subcommands share: opening nets, the options that all have, printing JSON. */
+#include "config.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/file.h"
+#include "model/spec_file.h"
+#include "tool.h"
+
+enum { THREADS_MAX = 1024 };
+
+/* A model file begins with the length of its header, 8 bytes, and then "{"; as such a length the
+ * text of a spec would be far longer than the file. */
+static int is_model(const char *path, bool *ret_is_model, struct err *e)
+{
+    struct file_map map;
+    int rc = file_map(path, &map, e);
+    if (rc < 0) return rc;
+    uint64_t length = 0;
+    for (size_t i = 0; i < 8 && i < map.size; i++) length |= (uint64_t)map.data[i] << 8 * i;
+    const char *dot = strrchr(path, '.');
+    bool named =
+        dot != NULL && strcmp(dot, ".safetensors") == 0; /* a broken one gets its own error */
+    *ret_is_model = named || (map.size > 8 && length <= map.size - 8 && map.data[8] == '{');
+    file_unmap(&map);
+    return 0;
+}
+
+static int check_model(const struct model *model, int64_t width, int64_t classes, struct err *e)
+{
+    const struct spec *spec = net_spec(model->net);
+    if (width != 0 && width != spec->stages[0].channels) {
+        return err_set(e, ERR_CONFLICT, "--width %lld: the model's width is %d and cannot change",
+                       (long long)width, spec->stages[0].channels);
+    }
+    if (classes != 0 && classes != spec->classes) {
+        return err_set(e, ERR_CONFLICT, "--classes %lld: the model has %d", (long long)classes,
+                       spec->classes);
+    }
+    return 0;
+}
+
+int tool_net_open(const char *path, int64_t width, int64_t classes, struct tool_net *ret_net,
+                  struct err *e)
+{
+    struct tool_net n = {NULL, NULL};
+    bool model;
+    if (width < 0 || width > SPEC_CHANNELS_MAX) {
+        return err_set(e, ERR_USAGE, "--width %lld: it takes 1 to %d", (long long)width,
+                       SPEC_CHANNELS_MAX);
+    }
+    if (classes < 0 || classes > SPEC_CLASSES_MAX) {
+        return err_set(e, ERR_USAGE, "--classes %lld: it takes 1 to %d", (long long)classes,
+                       SPEC_CLASSES_MAX);
+    }
+    int rc = is_model(path, &model, e);
+    if (rc < 0) return rc;
+    if (model) {
+        rc = model_load(path, &n.model, e);
+        if (rc < 0) return rc;
+        n.net = n.model->net;
+        rc = check_model(n.model, width, classes, e);
+    } else {
+        struct spec spec;
+        rc = spec_read(path, &spec, e);
+        if (rc == 0) {
+            rc = spec_scale(&spec, (int)width, (int)classes, e);
+            if (rc < 0) err_prefix(e, "%s", path);
+        }
+        if (rc == 0) {
+            n.net = net_new(&spec, e);
+            if (n.net == NULL) rc = e->code;
+        }
+    }
+    if (rc == 0) {
+        *ret_net = n;
+    } else {
+        tool_net_free(&n);
+    }
+    return rc;
+}
+
+void tool_net_free(struct tool_net *net)
+{
+    if (net->model != NULL) {
+        model_unref(net->model);
+    } else {
+        net_free(net->net);
+    }
+    *net = (struct tool_net){NULL, NULL};
+}
+
+int tool_threads(int64_t wish, unsigned *ret_threads, struct err *e)
+{
+    if (wish < 0 || wish > THREADS_MAX) {
+        return err_set(e, ERR_USAGE, "--threads %lld: it takes 1 to %d, or 0 for all processors",
+                       (long long)wish, THREADS_MAX);
+    }
+    *ret_threads = wish == 0 ? cpu_count() : (unsigned)wish;
+    return 0;
+}
+
+int tool_precision(const char *text, struct err *e)
+{
+    if (strcmp(text, "fp32") == 0) return 0;
+    if (strcmp(text, "bf16") == 0) {
+        return err_set(e, ERR_UNSUPPORTED, "--precision bf16 is not supported yet: use fp32");
+    }
+    return err_set(e, ERR_USAGE, "--precision %s: it takes fp32", text);
+}
+
+int tool_print_json(json_t *json, struct err *e)
+{
+    char *text = json != NULL ? json_dumps(json, JSON_REAL_PRECISION(10)) : NULL;
+    json_decref(json);
+    if (text == NULL) return err_set(e, -ENOMEM, "out of memory for the output");
+    printf("%s\n", text);
+    fflush(stdout);
+    free(text); /* jansson's own */
+    return 0;
+}
+
+json_t *tool_json_real(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}

@@ -1,0 +1,183 @@
+/* `autodidact describe`: what a network is and costs, from a spec or a model.
+ *
+ * Counted as in facts/method.md 3.0: multiply-accumulates of convolutions and linear layers for one
+ * image; parameters without running statistics. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "nn/plan.h"
+#include "options.h"
+#include "tool.h"
+
+enum { PLAN_TEXT_MAX = 4 << 20 };
+
+struct command {
+    const char *path;
+    int64_t width, classes;
+    bool plan, json;
+};
+
+static int parse(int argc, char **argv, struct command *c, struct err *e)
+{
+    *c = (struct command){0};
+    const struct option_row rows[] = {
+        {"width", OPTION_INT, "W", &c->width, NULL,
+         "channels of the first stage; all others scale (the spec's own)"},
+        {"classes", OPTION_INT, "N", &c->classes, NULL, "classes (the spec's own)"},
+        {"plan", OPTION_FLAG, NULL, &c->plan, NULL,
+         "also every operation of inference, with its algorithm"},
+        {"json", OPTION_FLAG, NULL, &c->json, NULL, "as one JSON object"},
+        {NULL, 0, NULL, NULL, NULL, NULL},
+    };
+    const struct command_line line = {"autodidact describe",
+                                      "SPEC.json|MODEL [OPTION]...",
+                                      "Prints parameters and multiply-accumulates (of one image) "
+                                      "of the network with its deepest\n"
+                                      "classifier, of each section of the trunk, of each "
+                                      "classifier's head alone, and of everything\n"
+                                      "(the ensemble).",
+                                      rows,
+                                      1,
+                                      1};
+    const char *positional[POSITIONAL_MAX];
+    int rc = options_parse(&line, argc, argv, positional, e);
+    if (rc == 1) options_help(&line);
+    c->path = positional[0];
+    return rc;
+}
+
+/* The plan's lines; of a spec with the parameters of seed 0, which change nothing in them. */
+static int plan_lines(const struct tool_net *n, struct buf *out, struct err *e)
+{
+    const struct kernels *kernels = kernels_best();
+    if (n->model != NULL) return plan_describe(n->model->plan, out);
+    float *params = mem_new_aligned(net_block_size(n->net), sizeof *params);
+    if (params == NULL) return err_set(e, -ENOMEM, "out of memory for the parameters");
+    net_init_params(n->net, 0, params);
+    struct plan *plan = plan_new(n->net, params, kernels, e);
+    mem_free(params);
+    if (plan == NULL) return e->code;
+    int rc = plan_describe(plan, out);
+    plan_free(plan);
+    return rc;
+}
+
+static void set_cost(json_t *o, struct net_cost cost)
+{
+    json_object_set_new(o, "params", json_integer(cost.params));
+    json_object_set_new(o, "macs", json_integer(cost.macs));
+}
+
+static json_t *plan_json(char *text)
+{
+    json_t *lines = json_array();
+    for (char *save, *l = strtok_r(text, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save)) {
+        json_array_append_new(lines, json_string(l));
+    }
+    return lines;
+}
+
+static int print_json(const struct net *net, char *plan, struct err *e)
+{
+    const struct spec *spec = net_spec(net);
+    json_t *o = json_object(), *sections = json_array(), *exits = json_array(),
+           *all = json_object();
+    struct shape in = net_input(net);
+    json_object_set_new(o, "name", json_string(spec->name));
+    json_object_set_new(o, "classes", json_integer(net_classes(net)));
+    json_object_set_new(o, "input", json_pack("[i,i,i]", in.channels, in.height, in.width));
+    set_cost(o, net_deepest_cost(net));
+    for (int i = 0; i < net_sections(net); i++) {
+        struct shape out = net_section_output(net, i);
+        json_t *s = json_object(), *x = json_object();
+        set_cost(s, net_section_cost(net, i));
+        json_object_set_new(s, "output", json_pack("[i,i,i]", out.channels, out.height, out.width));
+        json_array_append_new(sections, s);
+        json_object_set_new(x, "name", json_string(model_classifier_name(i)));
+        set_cost(x, net_exit_cost(net, i));
+        json_array_append_new(exits, x);
+    }
+    json_object_set_new(o, "sections", sections);
+    json_object_set_new(o, "exits", exits);
+    set_cost(all, net_ensemble_cost(net));
+    json_object_set_new(o, "ensemble", all);
+    if (plan != NULL) json_object_set_new(o, "plan", plan_json(plan));
+    return tool_print_json(o, e);
+}
+
+static void print_row(const char *what, int number, struct net_cost cost, const char *more)
+{
+    char name[32];
+    snprintf(name, sizeof name, number > 0 ? "%s %d" : "%s", what, number);
+    printf("%-14s %12lld %14lld  %s\n", name, (long long)cost.params, (long long)cost.macs, more);
+}
+
+static void print_model(const struct model *m)
+{
+    const struct training *t = &m->training;
+    if (t->method[0] != '\0') {
+        printf("\ntrained with %s on %s, %lld epochs, seed %llu, %lld images held out\n", t->method,
+               t->data, (long long)t->epochs, (unsigned long long)t->seed, (long long)t->holdout);
+    }
+    if (t->command[0] != '\0') printf("  %s\n", t->command);
+    if (!m->calibration.present) {
+        printf("not calibrated\n");
+        return;
+    }
+    printf("\n%-14s %8s %12s %10s  on %lld held-out images\n", "classifier", "top-1", "temperature",
+           "threshold", (long long)m->calibration.n_images);
+    for (int i = 0; i < net_sections(m->net); i++) {
+        const struct calibration_entry *c = &m->calibration.exits[i];
+        printf("%-14s %8.4f %12.4f", model_classifier_name(i), c->top1, c->temperature);
+        if (m->calibration.has_thresholds) printf(" %10.4f", m->calibration.thresholds[i]);
+        printf("\n");
+    }
+    printf("%-14s %8.4f %12.4f\n", "ensemble", m->calibration.ensemble.top1,
+           m->calibration.ensemble.temperature);
+}
+
+static void print_table(const struct tool_net *n, const char *plan)
+{
+    const struct net *net = n->net;
+    struct shape in = net_input(net);
+    printf("%s: %d classes, images of %dx%dx%d\n\n%-14s %12s %14s\n", net_spec(net)->name,
+           net_classes(net), in.channels, in.height, in.width, "", "parameters", "MACs");
+    print_row("network", 0, net_deepest_cost(net), "trunk and deepest classifier");
+    for (int i = 0; i < net_sections(net); i++) {
+        struct shape out = net_section_output(net, i);
+        char text[64];
+        snprintf(text, sizeof text, "-> %dx%dx%d", out.channels, out.height, out.width);
+        print_row("section", i + 1, net_section_cost(net, i), text);
+    }
+    for (int i = 0; i < net_sections(net); i++) {
+        print_row("classifier", i + 1, net_exit_cost(net, i),
+                  i + 1 == net_sections(net) ? "head alone (the deepest)" : "head alone");
+    }
+    print_row("ensemble", 0, net_ensemble_cost(net), "everything");
+    if (n->model != NULL) print_model(n->model);
+    if (plan != NULL) printf("\n%s", plan);
+}
+
+int tool_describe(int argc, char **argv, struct err *e)
+{
+    struct command c;
+    struct tool_net n;
+    struct buf plan;
+    int rc = parse(argc, argv, &c, e);
+    if (rc != 0) return rc;
+    rc = tool_net_open(c.path, c.width, c.classes, &n, e);
+    if (rc < 0) return rc;
+    buf_init(&plan, PLAN_TEXT_MAX);
+    if (c.plan) rc = plan_lines(&n, &plan, e);
+    char *text = c.plan && rc == 0 ? buf_take(&plan) : NULL;
+    if (rc == 0 && c.json) rc = print_json(n.net, text, e);
+    if (rc == 0 && !c.json) print_table(&n, text);
+    mem_free(text);
+    buf_release(&plan);
+    tool_net_free(&n);
+    return rc;
+}

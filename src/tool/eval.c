@@ -1,0 +1,218 @@
+/* `autodidact eval`: figures of every classifier of a model on a part of a data set.
+ *
+ * nll and ece are those of the calibrated answers, at the temperatures that the model carries (1
+ * where it has none). Images and labels must be of the model's classes, in their order. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "data/dataset.h"
+#include "data/split.h"
+#include "options.h"
+#include "tool.h"
+#include "train/evaluate.h"
+
+struct command {
+    const char *model, *data, *split, *precision, *predictions;
+    int64_t threads;
+    bool json;
+};
+
+static int parse(int argc, char **argv, struct command *c, struct err *e)
+{
+    *c = (struct command){.precision = "fp32"};
+    const struct option_row rows[] = {
+        {"data", OPTION_STRING, "KIND:DIR", &c->data, NULL, "the images: cifar100:DIR (required)"},
+        {"split", OPTION_STRING, "NAME", &c->split, NULL, "train, holdout or test (required)"},
+        {"predictions", OPTION_STRING, "FILE", &c->predictions, NULL,
+         "write CSV: index,label, then of each classifier its class and \"_margin\","},
+        {"threads", OPTION_INT, "N", &c->threads, NULL, "(0: all processors)"},
+        {"precision", OPTION_STRING, "P", &c->precision, NULL, "fp32 (fp32)"},
+        {"json", OPTION_FLAG, NULL, &c->json, NULL, "figures as one JSON object"},
+        {NULL, 0, NULL, NULL, NULL, NULL},
+    };
+    const struct command_line line = {
+        "autodidact eval",
+        "MODEL --data KIND:DIR --split train|holdout|test [OPTION]...",
+        "Prints of every classifier (1 to the deepest, and the ensemble) the share of images that "
+        "it\n"
+        "classifies right (top1), with the class among the best five (top5), the mean negative "
+        "log\n"
+        "likelihood (nll) and the expected calibration error in 15 bins (ece), both after "
+        "calibration.\n"
+        "holdout are the images that were held out when the model was trained, train the others.\n"
+        "The margin in the predictions is the distance between the two best logits; index is the\n"
+        "image's number in its file, from 0.",
+        rows,
+        1,
+        1};
+    const char *positional[POSITIONAL_MAX];
+    int rc = options_parse(&line, argc, argv, positional, e);
+    if (rc == 1) options_help(&line);
+    if (rc != 0) return rc;
+    c->model = positional[0];
+    if (c->data == NULL || c->split == NULL) {
+        return err_set(e, ERR_USAGE, "--%s is missing: usage: %s %s",
+                       c->data == NULL ? "data" : "split", line.program, line.usage);
+    }
+    if (strcmp(c->split, "train") != 0 && strcmp(c->split, "holdout") != 0 &&
+        strcmp(c->split, "test") != 0) {
+        return err_set(e, ERR_USAGE, "--split %s: it takes train, holdout or test", c->split);
+    }
+    return tool_precision(c->precision, e);
+}
+
+/* The classes must mean the same, or the figures mean nothing. */
+static int check_classes(const struct model *model, const struct dataset *set, struct err *e)
+{
+    int classes = net_classes(model->net);
+    struct shape input = net_input(model->net);
+    if (dataset_classes(set) != classes) {
+        return err_set(e, ERR_CONFLICT, "the model has %d classes, the data set %d", classes,
+                       dataset_classes(set));
+    }
+    for (int i = 0; i < classes; i++) {
+        if (strcmp(model->labels[i], dataset_label(set, i)) == 0) continue;
+        return err_set(e, ERR_CONFLICT,
+                       "class %d is \"%.80s\" in the model and \"%.80s\" in the data set", i,
+                       model->labels[i], dataset_label(set, i));
+    }
+    if (input.width != dataset_width(set) || input.height != dataset_height(set)) {
+        return err_set(e, ERR_CONFLICT, "the model takes images of %dx%d, the data set's are %dx%d",
+                       input.width, input.height, dataset_width(set), dataset_height(set));
+    }
+    return 0;
+}
+
+/* The images of --split: indices into the set, or NULL for all. ret_split: to release. */
+static int choose(const struct command *c, const struct model *model, const struct dataset *set,
+                  struct split *ret_split, const uint32_t **ret_indices, size_t *ret_n,
+                  struct err *e)
+{
+    const struct training *t = &model->training;
+    bool same_data = strcmp(t->data, dataset_kind(set)) == 0;
+    *ret_indices = NULL;
+    *ret_n = dataset_count(set);
+    if (strcmp(c->split, "test") == 0) return 0;
+    bool holdout = strcmp(c->split, "holdout") == 0;
+    if (holdout && (!same_data || t->holdout == 0)) {
+        return err_set(e, ERR_NOT_FOUND, "--split holdout: %s",
+                       same_data ? "nothing was held out when the model was trained"
+                                 : "the model was trained on other data");
+    }
+    if (!same_data || t->holdout == 0) return 0;
+    int rc = split_make(set, (size_t)t->holdout, t->holdout_seed, ret_split, e);
+    if (rc < 0) return rc;
+    *ret_indices = holdout ? ret_split->holdout : ret_split->train;
+    *ret_n = holdout ? ret_split->n_holdout : ret_split->n_train;
+    return 0;
+}
+
+static int write_predictions(const char *path, const struct logits *l, const uint32_t *indices,
+                             struct err *e)
+{
+    FILE *f = fopen(path, "we");
+    if (f == NULL) return err_set(e, -errno, "--predictions %s: %s", path, err_text(-errno));
+    fprintf(f, "index,label");
+    for (int c = 0; c <= l->n_exits; c++) {
+        const char *name = model_classifier_name(c < l->n_exits ? c : MODEL_ENSEMBLE);
+        fprintf(f, ",%s,%s_margin", name, name);
+    }
+    fprintf(f, "\n");
+    for (size_t i = 0; i < l->n; i++) {
+        fprintf(f, "%zu,%d", indices != NULL ? indices[i] : i, (int)l->labels[i]);
+        for (int c = 0; c <= l->n_exits; c++) {
+            const float *z =
+                logits_of(l, c < l->n_exits ? c : MODEL_ENSEMBLE) + i * (size_t)l->classes;
+            float margin;
+            int best = logits_best(z, l->classes, &margin);
+            fprintf(f, ",%d,%.9g", best, (double)margin);
+        }
+        fprintf(f, "\n");
+    }
+    bool failed = ferror(f) != 0;
+    if (fclose(f) != 0 || failed) {
+        return err_set(e, errno != 0 ? -errno : -EIO, "--predictions %s: cannot write all of it",
+                       path);
+    }
+    return 0;
+}
+
+static json_t *figures_json(const char *name, const struct training_figures *f)
+{
+    json_t *o = json_object();
+    if (name != NULL) json_object_set_new(o, "name", json_string(name));
+    json_object_set_new(o, "top1", tool_json_real(f->top1));
+    json_object_set_new(o, "top5", tool_json_real(f->top5));
+    json_object_set_new(o, "nll", tool_json_real(f->nll));
+    json_object_set_new(o, "ece", tool_json_real(f->ece));
+    return o;
+}
+
+static int print_figures(const struct command *c, const struct model *model, const struct logits *l,
+                         struct err *e)
+{
+    const struct calibration *k = &model->calibration;
+    struct training_figures f[SPEC_SECTIONS_MAX + 1];
+    for (int i = 0; i < l->n_exits; i++) {
+        f[i] = evaluate_figures(l, i, k->present ? k->exits[i].temperature : 1.0);
+    }
+    f[l->n_exits] = evaluate_figures(l, MODEL_ENSEMBLE, k->present ? k->ensemble.temperature : 1.0);
+    if (c->json) {
+        json_t *o = json_object(), *exits = json_array();
+        json_object_set_new(o, "n", json_integer((json_int_t)l->n));
+        for (int i = 0; i < l->n_exits; i++) {
+            json_array_append_new(exits, figures_json(model_classifier_name(i), &f[i]));
+        }
+        json_object_set_new(o, "exits", exits);
+        json_object_set_new(o, "ensemble", figures_json(NULL, &f[l->n_exits]));
+        return tool_print_json(o, e);
+    }
+    printf("%s, %zu images of %s\n\n%-12s %8s %8s %8s %8s\n", model->name, l->n, c->split,
+           "classifier", "top-1", "top-5", "nll", "ece");
+    for (int i = 0; i <= l->n_exits; i++) {
+        printf("%-12s %8.4f %8.4f %8.4f %8.4f\n",
+               model_classifier_name(i < l->n_exits ? i : MODEL_ENSEMBLE), f[i].top1, f[i].top5,
+               f[i].nll, f[i].ece);
+    }
+    return 0;
+}
+
+int tool_eval(int argc, char **argv, struct err *e)
+{
+    struct command c;
+    struct model *model = NULL;
+    struct dataset *set = NULL;
+    struct split split = {0};
+    struct pool *pool = NULL;
+    struct logits logits = {0};
+    const uint32_t *indices;
+    size_t n;
+    unsigned threads = 1;
+    int rc = parse(argc, argv, &c, e);
+    if (rc != 0) return rc;
+    rc = tool_threads(c.threads, &threads, e);
+    if (rc == 0) rc = model_load(c.model, &model, e);
+    if (rc == 0)
+        rc = dataset_open(c.data, strcmp(c.split, "test") == 0 ? DATA_TEST : DATA_TRAIN, &set, e);
+    if (rc == 0) rc = check_classes(model, set, e);
+    if (rc == 0) rc = choose(&c, model, set, &split, &indices, &n, e);
+    if (rc == 0) {
+        pool = pool_new(threads);
+        if (pool == NULL) rc = err_set(e, -EAGAIN, "cannot start %u threads", threads);
+    }
+    if (rc == 0)
+        rc = evaluate_logits(model->plan, set, indices, n, &model->preprocess, pool, &logits, e);
+    if (rc == 0 && c.predictions != NULL)
+        rc = write_predictions(c.predictions, &logits, indices, e);
+    if (rc == 0) rc = print_figures(&c, model, &logits, e);
+    logits_release(&logits);
+    pool_free(pool);
+    split_release(&split);
+    dataset_free(set);
+    model_unref(model);
+    return rc;
+}

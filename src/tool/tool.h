@@ -1,0 +1,51 @@
+/* The subcommands of `autodidact`, and what they share. Each is a function with main()'s arguments,
+ * argv[0] being the subcommand's name; it returns 0 or a negative code with the message in *e, and
+ * prints nothing but its result (stdout) and its progress (stderr). main() prints errors and turns
+ * codes into exit codes. A new subcommand is a function here and a row in main.c. */
+#ifndef TOOL_TOOL_H
+#define TOOL_TOOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "model/model.h"
+#include "nn/net.h"
+#include "nn/spec.h"
+
+int tool_bench(int argc, char **argv, struct err *e);
+int tool_describe(int argc, char **argv, struct err *e);
+int tool_eval(int argc, char **argv, struct err *e);
+int tool_train(int argc, char **argv, struct err *e);
+
+/* --- shared (common.c) ------------------------------------------------------------------------ */
+
+/* A net from SPEC.json or MODEL, told apart by the file's content. For a spec ret_model is NULL and
+ * width and classes (0: the spec's own) scale it; for a model both must be 0 or what it has. Free
+ * the net with net_free() and the model with model_unref() (the net is then the model's:
+ * tool_net_free() does the right one). */
+struct tool_net {
+    struct net *net;
+    struct model *model; /* NULL: from a spec */
+};
+
+int tool_net_open(const char *path, int64_t width, int64_t classes, struct tool_net *ret_net,
+                  struct err *e);
+void tool_net_free(struct tool_net *net);
+
+/* --threads: 0 is all processors. ERR_USAGE out of range. */
+int tool_threads(int64_t wish, unsigned *ret_threads, struct err *e);
+
+/* --precision: only fp32 so far; ERR_UNSUPPORTED for bf16, ERR_USAGE for anything else. */
+int tool_precision(const char *text, struct err *e);
+
+/* One line of JSON to stdout, at once. Takes the reference; NULL (out of memory) is -ENOMEM. */
+int tool_print_json(json_t *json, struct err *e);
+
+/* A number, or null when it is not finite, which JSON cannot say. */
+json_t *tool_json_real(double value);
+
+#endif

@@ -1,0 +1,207 @@
+/* `autodidact train`: a spec and a data set in, a model file out.
+ *
+ * The loop here owns what the trainer does not know: time, signals, files. A checkpoint stands
+ * beside the model (OUT.ckpt) from the first minute until the model is written; SIGTERM and SIGINT
+ * end the training after the step in flight, with a checkpoint. The model says nothing about time,
+ * host or paths, so that a training that was killed and resumed gives the same bytes as one that
+ * was not. */
+#include "config.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "nn/plan.h"
+#include "tool.h"
+#include "train.h"
+#include "train/calibrate.h"
+#include "train/evaluate.h"
+
+#define CHECKPOINT_NS (45 * CLOCK_SECOND)
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int number)
+{
+    stop_signal = number;
+}
+
+static int heldout_logits(struct train_session *s, struct logits *ret_logits, struct err *e)
+{
+    struct plan *plan = plan_new(s->net, trainer_params(s->trainer), s->kernels, e);
+    if (plan == NULL) return e->code;
+    int rc = evaluate_logits(plan, s->set, s->split.holdout, s->split.n_holdout, &s->preprocess,
+                             s->pool, ret_logits, e);
+    plan_free(plan);
+    return rc;
+}
+
+static void fill_heldout(const struct logits *l, const struct calibration *c, struct heldout *h)
+{
+    h->n_exits = l->n_exits;
+    for (int i = 0; i < l->n_exits; i++) {
+        h->exits[i] = evaluate_figures(l, i, c != NULL ? c->exits[i].temperature : 1.0);
+    }
+    h->ensemble = evaluate_figures(l, MODEL_ENSEMBLE, c != NULL ? c->ensemble.temperature : 1.0);
+}
+
+static int end_epoch(struct train_session *s, const struct train_report *report, struct err *e)
+{
+    struct heldout h = {0};
+    if (s->split.n_holdout > 0) {
+        struct logits l;
+        int rc = heldout_logits(s, &l, e);
+        if (rc < 0) return rc;
+        fill_heldout(&l, NULL, &h);
+        logits_release(&l);
+    }
+    progress_epoch(&s->progress, report, &h);
+    return 0;
+}
+
+static int run(struct train_session *s, struct err *e)
+{
+    int64_t saved_ns = clock_now(), every = s->command.checkpoint_steps;
+    progress_start(&s->progress, trainer_position(s->trainer));
+    while (!trainer_done(s->trainer)) {
+        struct train_report report;
+        int rc = trainer_step(s->trainer, &report, e);
+        if (rc < 0) break;
+        progress_step(&s->progress, &report);
+        if (report.epoch_end) rc = end_epoch(s, &report, e);
+        if (rc < 0) break;
+        bool due = every > 0 ? report.step % every == 0 : clock_now() - saved_ns >= CHECKPOINT_NS;
+        if (due || report.epoch_end || stop_signal) {
+            if (trainer_save(s->trainer, s->checkpoint, e) < 0) break;
+            saved_ns = clock_now();
+        }
+        if (stop_signal) {
+            err_set(e, ERR_CANCELLED,
+                    "stopped at step %lld of %lld by signal %d: go on with --resume",
+                    (long long)report.step, (long long)s->progress.steps, (int)stop_signal);
+            break;
+        }
+    }
+    if (e->code == 0) return 0;
+    progress_clear(&s->progress);
+    if (e->code == ERR_DIVERGED) {
+        bool kept = file_exists(s->checkpoint);
+        char text[ERR_TEXT_MAX];
+        snprintf(text, sizeof text, "%s", e->text);
+        return err_set(e, ERR_DIVERGED, "%.300s; %s%.150s", text,
+                       kept ? "the last checkpoint is kept: " : "there is no checkpoint yet",
+                       kept ? s->checkpoint : "");
+    }
+    return e->code;
+}
+
+/* A command that gives this model again; without paths, so that the file does not depend on them.
+ */
+static void format_command(const struct train_session *s, char *ret_text, size_t size)
+{
+    const struct spec *spec = net_spec(s->net);
+    struct train_text texts[TRAIN_TEXTS_MAX];
+    size_t n = train_options_texts(&s->command.options, texts), used = 0;
+    int k = snprintf(ret_text, size, "autodidact train %s.json --data %s:DIR --width %d%s",
+                     spec->name, dataset_kind(s->set), spec->stages[0].channels,
+                     s->parent != NULL ? " --init PARENT" : "");
+    for (size_t i = 0; k > 0 && used + (size_t)k < size; i++) {
+        used += (size_t)k;
+        if (i == n) {
+            k = snprintf(ret_text + used, size - used, " --threads %u", pool_threads(s->pool));
+        } else if (i < n) {
+            k = snprintf(ret_text + used, size - used, " --%s %s", texts[i].name, texts[i].value);
+        } else {
+            break;
+        }
+    }
+}
+
+static void fill_training(const struct train_session *s, const struct heldout *h,
+                          struct training *t)
+{
+    const struct train_options *o = &s->command.options;
+    bool kd = o->method->self_distillation;
+    *t = (struct training){.epochs = o->epochs,
+                           .batch = o->batch,
+                           .warmup = o->warmup,
+                           .threads = pool_threads(s->pool),
+                           .seed = o->seed,
+                           .lr = o->lr,
+                           .momentum = o->momentum,
+                           .weight_decay = o->weight_decay,
+                           .temperature = kd ? o->distillation.temperature : 0,
+                           .alpha = kd ? o->distillation.alpha : 0,
+                           .lambda = kd ? o->distillation.lambda : 0,
+                           .kd_scale = kd && o->distillation.kd_scale,
+                           .holdout = o->holdout,
+                           .holdout_seed = o->holdout_seed,
+                           .has_figures = h->n_exits > 0,
+                           .ensemble = h->ensemble};
+    memcpy(t->exits, h->exits, sizeof t->exits);
+    snprintf(t->method, sizeof t->method, "%s", o->method->name);
+    snprintf(t->data, sizeof t->data, "%s", dataset_kind(s->set));
+    snprintf(t->program, sizeof t->program, "%s", PACKAGE_STRING);
+    schedule_format(&o->schedule, t->schedule);
+    train_format_augment(o->augment, t->augment, sizeof t->augment);
+    if (s->parent != NULL) snprintf(t->parent, sizeof t->parent, "%s", s->parent->sha256);
+    format_command(s, t->command, sizeof t->command);
+}
+
+/* Calibrates, writes the model, removes the checkpoint. */
+static int finish(struct train_session *s, struct err *e)
+{
+    struct calibration calibration = {0};
+    struct training training;
+    struct heldout h = {0};
+    int rc = 0, n_labels = dataset_classes(s->set);
+    if (s->split.n_holdout > 0) {
+        struct logits l;
+        rc = heldout_logits(s, &l, e);
+        if (rc < 0) return rc;
+        rc = calibrate(&l, &calibration, e);
+        if (rc == 0) fill_heldout(&l, &calibration, &h);
+        logits_release(&l);
+        if (rc < 0) return rc;
+    }
+    fill_training(s, &h, &training);
+    char **labels = mem_new((size_t)n_labels, sizeof *labels);
+    if (labels == NULL) return err_set(e, -ENOMEM, "out of memory for the labels");
+    for (int i = 0; i < n_labels && rc == 0; i++) {
+        labels[i] = mem_strdup(dataset_label(s->set, i));
+        if (labels[i] == NULL) rc = err_set(e, -ENOMEM, "out of memory for the labels");
+    }
+    if (rc == 0) {
+        rc = model_write(s->command.out, TENSOR_F32, s->net, trainer_params(s->trainer), labels,
+                         &s->preprocess, &calibration, &training, e);
+    }
+    for (int i = 0; i < n_labels; i++) mem_free(labels[i]);
+    mem_free(labels);
+    if (rc < 0) return rc;
+    unlink(s->checkpoint);
+    progress_done(&s->progress, s->command.out, &h);
+    return 0;
+}
+
+int tool_train(int argc, char **argv, struct err *e)
+{
+    struct train_session *s = mem_new(1, sizeof *s);
+    if (s == NULL) return err_set(e, -ENOMEM, "out of memory");
+    int rc = train_command_parse(argc, argv, &s->command, &s->progress.mode, e);
+    if (rc == 0) {
+        struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+        sigaction(SIGTERM, &action, NULL);
+        sigaction(SIGINT, &action, NULL);
+        rc = train_session_open(s, e);
+        if (rc == 0) rc = run(s, e);
+        if (rc == 0) rc = finish(s, e);
+        train_session_close(s);
+    }
+    mem_free(s);
+    return rc;
+}

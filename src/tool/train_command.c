@@ -1,0 +1,129 @@
+/* The command line of `autodidact train`. */
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "data/batch.h"
+#include "options.h"
+#include "tool.h"
+#include "train.h"
+
+static int parse_names(struct train_command *c, struct err *e)
+{
+    char names[128];
+    c->options.method = method_find(c->method);
+    if (c->options.method == NULL) {
+        method_names(names, sizeof names);
+        return err_set(e, ERR_USAGE, "--method %s: it takes %s", c->method, names);
+    }
+    if (schedule_parse(c->schedule, &c->options.schedule, e) < 0) {
+        err_prefix(e, "--schedule");
+        return ERR_USAGE;
+    }
+    if (augment_parse(c->augment, &c->options.augment, e) < 0) {
+        err_prefix(e, "--augment");
+        return ERR_USAGE;
+    }
+    return 0;
+}
+
+int train_command_parse(int argc, char **argv, struct train_command *c,
+                        enum progress_mode *ret_mode, struct err *e)
+{
+    char names[128], method_help[192];
+    struct train_options *o = &c->options;
+    train_options_default(o);
+    *c = (struct train_command){
+        .options = *o, .schedule = "cosine", .augment = "crop,flip", .precision = "fp32"};
+    method_names(names, sizeof names);
+    snprintf(method_help, sizeof method_help, "%s (required)", names);
+    const struct option_row rows[] = {
+        {NULL, 0, NULL, NULL, NULL, "What is trained:"},
+        {"data", OPTION_STRING, "KIND:DIR", &c->data, NULL, "the images: cifar100:DIR (required)"},
+        {"method", OPTION_STRING, "NAME", &c->method, NULL, method_help},
+        {"epochs", OPTION_INT, "N", &o->epochs, NULL, "passes over the images (200)"},
+        {"out", OPTION_STRING, "FILE", &c->out, NULL, "the model file, .safetensors (required)"},
+        {"width", OPTION_INT, "W", &c->width, NULL,
+         "channels of the first stage; all others scale (the spec's own)"},
+        {"classes", OPTION_INT, "N", &c->classes, NULL,
+         "classes; must be those of the data (they are the default)"},
+        {"init", OPTION_STRING, "MODEL", &c->init, NULL,
+         "start from this model's parameters and keep its held-out images"},
+        {NULL, 0, NULL, NULL, NULL, "How:"},
+        {"batch", OPTION_INT, "N", &o->batch, NULL,
+         "images a step (128); an epoch's last, partial batch is dropped"},
+        {"lr", OPTION_REAL, "X", &o->lr, NULL, "learning rate (0.1)"},
+        {"momentum", OPTION_REAL, "X", &o->momentum, NULL, "of SGD (0.9)"},
+        {"weight-decay", OPTION_REAL, "X", &o->weight_decay, NULL,
+         "on all tensors that learn (5e-4)"},
+        {"schedule", OPTION_STRING, "NAME", &c->schedule, NULL,
+         "cosine, or steps:75,130,180 (times 0.1 at these epochs) (cosine)"},
+        {"warmup", OPTION_INT, "N", &o->warmup, NULL, "epochs of linear warm-up from zero (2)"},
+        {"augment", OPTION_STRING, "LIST", &c->augment, NULL, "crop,flip or none (crop,flip)"},
+        {"seed", OPTION_SEED, "N", &o->seed, NULL, "of everything random (0)"},
+        {NULL, 0, NULL, NULL, NULL, "Self distillation (byot):"},
+        {"temperature", OPTION_REAL, "T", &o->distillation.temperature, NULL,
+         "of the distilled softmax (3)"},
+        {"alpha", OPTION_REAL, "X", &o->distillation.alpha, NULL,
+         "share of the deepest one's answers, against the labels (0.3)"},
+        {"lambda", OPTION_REAL, "X", &o->distillation.lambda, NULL,
+         "weight of the hint between features (0.03)"},
+        {"kd-scale", OPTION_SWITCH, "on|off", &o->distillation.kd_scale, NULL,
+         "the distilled term times T^2 (on)"},
+        {NULL, 0, NULL, NULL, NULL,
+         "Held-out images (never trained on; they calibrate and judge the model):"},
+        {"holdout", OPTION_INT, "N", &o->holdout, &c->holdout_given,
+         "how many; 0: none, then no calibration (5000)"},
+        {"holdout-seed", OPTION_SEED, "N", &o->holdout_seed, &c->holdout_seed_given,
+         "another choice of them (0)"},
+        {NULL, 0, NULL, NULL, NULL, "The run:"},
+        {"threads", OPTION_INT, "N", &c->threads, NULL,
+         "equal threads give equal bits (0: all processors)"},
+        {"precision", OPTION_STRING, "P", &c->precision, NULL, "fp32 (fp32)"},
+        {"checkpoint-steps", OPTION_INT, "N", &c->checkpoint_steps, NULL,
+         "a checkpoint every N steps, beside those at epochs' ends (0: every 45 s)"},
+        {"resume", OPTION_FLAG, NULL, &c->resume, NULL,
+         "go on from FILE.ckpt if there is one; options must be the same"},
+        {"progress", OPTION_STRING, "MODE", &c->progress, NULL,
+         "bar, json or none (bar on a terminal, else a line an epoch)"},
+        {NULL, 0, NULL, NULL, NULL, NULL},
+    };
+    const struct command_line line = {
+        "autodidact train",
+        "SPEC.json --data KIND:DIR --method NAME --out FILE [OPTION]...",
+        "Trains the network of SPEC.json and writes one self-contained model file. With --init the "
+        "spec\n"
+        "may be left out. While it runs, FILE.ckpt holds a checkpoint; SIGTERM and Ctrl-C write "
+        "one and\n"
+        "stop with exit code 1. --progress json prints JSON Lines with the events start, step "
+        "(about\n"
+        "once a second), epoch and done; accuracies are of the held-out images.",
+        rows,
+        0,
+        1};
+    const char *positional[POSITIONAL_MAX];
+    int rc = options_parse(&line, argc, argv, positional, e);
+    if (rc == 1) options_help(&line);
+    if (rc != 0) return rc;
+    c->spec = positional[0];
+    if (c->spec == NULL && c->init == NULL) {
+        return err_set(e, ERR_USAGE, "which network? usage: %s %s", line.program, line.usage);
+    }
+    const char *missing = c->data == NULL     ? "data"
+                          : c->method == NULL ? "method"
+                          : c->out == NULL    ? "out"
+                                              : NULL;
+    if (missing != NULL)
+        return err_set(e, ERR_USAGE, "--%s is missing: usage: %s %s", missing, line.program,
+                       line.usage);
+    rc = parse_names(c, e);
+    if (rc == 0 && train_options_check(o, e) < 0) rc = ERR_USAGE;
+    if (rc == 0 && c->checkpoint_steps < 0) {
+        rc = err_set(e, ERR_USAGE, "--checkpoint-steps %lld: it takes a whole number from 0",
+                     (long long)c->checkpoint_steps);
+    }
+    if (rc == 0) rc = tool_precision(c->precision, e);
+    if (rc == 0) rc = progress_mode_parse(c->progress, ret_mode, e);
+    return rc;
+}

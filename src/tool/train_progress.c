@@ -1,0 +1,166 @@
+/* Progress of a training: speed, remaining time, and the four ways of saying it.
+ *
+ * Speed is measured over windows of about a second and smoothed; the time of an evaluation between
+ * two epochs is in no window. People's lines and the bar go to stderr, so that stdout holds JSON
+ * Lines or nothing. */
+#include "config.h"
+
+#include "train_progress.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "tool.h"
+
+enum { BAR_WIDTH = 24 };
+
+#define SMOOTHING 0.3 /* the weight of the newest window */
+#define BAR_NS (CLOCK_SECOND / 5)
+
+int progress_mode_parse(const char *text, enum progress_mode *ret_mode, struct err *e)
+{
+    if (text == NULL) {
+        *ret_mode = isatty(STDERR_FILENO) ? PROGRESS_BAR : PROGRESS_LINES;
+    } else if (strcmp(text, "bar") == 0) {
+        *ret_mode = PROGRESS_BAR;
+    } else if (strcmp(text, "json") == 0) {
+        *ret_mode = PROGRESS_JSON;
+    } else if (strcmp(text, "none") == 0) {
+        *ret_mode = PROGRESS_NONE;
+    } else {
+        return err_set(e, ERR_USAGE, "--progress %s: it takes bar, json or none", text);
+    }
+    return 0;
+}
+
+static double eta_s(const struct progress *p, int64_t step)
+{
+    return p->img_per_s > 0 ? (double)(p->steps - step) * (double)p->batch / p->img_per_s : 0;
+}
+
+static void print_json(const struct progress *p, const char *event, const struct train_report *r,
+                       double loss, const struct heldout *h, const char *path)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "event", json_string(event));
+    json_object_set_new(o, "epoch", json_integer(r->epoch));
+    json_object_set_new(o, "epochs", json_integer(p->epochs));
+    json_object_set_new(o, "step", json_integer(r->step));
+    json_object_set_new(o, "steps", json_integer(p->steps));
+    if (strcmp(event, "step") == 0 || strcmp(event, "epoch") == 0) {
+        json_object_set_new(o, "loss", tool_json_real(loss));
+        json_object_set_new(o, "lr", tool_json_real(r->rate));
+        json_object_set_new(o, "img_per_s", tool_json_real(p->img_per_s));
+        json_object_set_new(o, "eta_s", tool_json_real(eta_s(p, r->step)));
+    }
+    if (h != NULL && h->n_exits > 0) {
+        json_t *exits = json_array();
+        for (int i = 0; i < h->n_exits; i++) {
+            json_array_append_new(exits, json_pack("{s:s,s:f}", "name", model_classifier_name(i),
+                                                   "top1", h->exits[i].top1));
+        }
+        json_object_set_new(o, "exits", exits);
+        json_object_set_new(o, "ensemble", json_pack("{s:f}", "top1", h->ensemble.top1));
+    }
+    if (path != NULL) json_object_set_new(o, "model", json_string(path));
+    (void)tool_print_json(o, NULL); /* out of memory costs a line of progress, not the training */
+}
+
+static void print_time(double seconds)
+{
+    long s = (long)seconds;
+    if (s >= 3600) {
+        fprintf(stderr, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    } else {
+        fprintf(stderr, "%ld:%02ld", s / 60, s % 60);
+    }
+}
+
+static void print_bar(const struct progress *p, const struct train_report *r)
+{
+    int64_t in_epoch = (r->step - 1) % p->epoch_steps + 1;
+    int full = (int)(in_epoch * BAR_WIDTH / p->epoch_steps);
+    fprintf(stderr, "\repoch %lld/%lld [%.*s%.*s] loss %.4f  lr %.4g  %.0f img/s  ETA ",
+            (long long)r->epoch, (long long)p->epochs, full, "########################",
+            BAR_WIDTH - full, "........................", r->mean_loss, r->rate, p->img_per_s);
+    print_time(eta_s(p, r->step));
+    fprintf(stderr, "\033[K");
+    fflush(stderr);
+}
+
+static void print_accuracies(const struct heldout *h)
+{
+    if (h == NULL || h->n_exits == 0) return;
+    fprintf(stderr, "  held-out top-1");
+    for (int i = 0; i < h->n_exits; i++) fprintf(stderr, " %.4f", h->exits[i].top1);
+    fprintf(stderr, " ensemble %.4f", h->ensemble.top1);
+}
+
+static void measure(struct progress *p, int64_t step, int64_t now, int64_t least_ns)
+{
+    int64_t ns = now - p->window_ns, steps = step - p->window_step;
+    if (ns < least_ns || steps == 0 || ns == 0) return;
+    double speed = (double)(steps * p->batch) / ((double)ns / (double)CLOCK_SECOND);
+    p->img_per_s = p->img_per_s > 0 ? (1 - SMOOTHING) * p->img_per_s + SMOOTHING * speed : speed;
+    p->window_ns = now;
+    p->window_step = step;
+}
+
+void progress_start(struct progress *p, int64_t step)
+{
+    int64_t now = clock_now();
+    p->window_ns = p->said_ns = now;
+    p->window_step = step;
+    p->last =
+        (struct train_report){.epoch = step / p->epoch_steps + (step < p->steps), .step = step};
+    if (p->mode == PROGRESS_JSON) print_json(p, "start", &p->last, 0, NULL, NULL);
+}
+
+void progress_step(struct progress *p, const struct train_report *report)
+{
+    int64_t now = clock_now();
+    p->last = *report;
+    measure(p, report->step, now, CLOCK_SECOND);
+    if (p->mode == PROGRESS_BAR && now - p->said_ns >= BAR_NS) {
+        print_bar(p, report);
+        p->said_ns = now;
+    }
+    if (p->mode == PROGRESS_JSON && now - p->said_ns >= CLOCK_SECOND) {
+        print_json(p, "step", report, report->loss, NULL, NULL);
+        p->said_ns = now;
+    }
+    if (report->epoch_end) measure(p, report->step, now, 0);
+}
+
+void progress_epoch(struct progress *p, const struct train_report *report, const struct heldout *h)
+{
+    p->last = *report;
+    if (p->mode == PROGRESS_JSON) print_json(p, "epoch", report, report->mean_loss, h, NULL);
+    if (p->mode == PROGRESS_BAR || p->mode == PROGRESS_LINES) {
+        progress_clear(p);
+        fprintf(stderr, "epoch %lld/%lld  loss %.4f  lr %.4g  %.0f img/s", (long long)report->epoch,
+                (long long)p->epochs, report->mean_loss, report->rate, p->img_per_s);
+        print_accuracies(h);
+        fprintf(stderr, "\n");
+    }
+    p->window_ns = p->said_ns = clock_now();
+    p->window_step = report->step;
+}
+
+void progress_done(struct progress *p, const char *path, const struct heldout *h)
+{
+    if (p->mode == PROGRESS_JSON) print_json(p, "done", &p->last, 0, h, path);
+    if (p->mode == PROGRESS_BAR || p->mode == PROGRESS_LINES) {
+        progress_clear(p);
+        fprintf(stderr, "wrote %s", path);
+        print_accuracies(h);
+        fprintf(stderr, "\n");
+    }
+}
+
+void progress_clear(const struct progress *p)
+{
+    if (p->mode == PROGRESS_BAR) fprintf(stderr, "\r\033[K");
+}

@@ -1,0 +1,41 @@
+/* What a training says while it runs: a bar on a terminal, one line an epoch, JSON Lines, nothing.
+ * It measures speed by the clock; nothing that it says comes back into the training. */
+#ifndef TOOL_TRAIN_PROGRESS_H
+#define TOOL_TRAIN_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "model/model.h"
+#include "train/trainer.h"
+
+enum progress_mode { PROGRESS_BAR, PROGRESS_LINES, PROGRESS_JSON, PROGRESS_NONE };
+
+struct progress {
+    enum progress_mode mode;
+    int64_t epochs, steps, epoch_steps, batch;
+    int64_t window_ns, window_step; /* where the present measurement began */
+    int64_t said_ns;                /* the last line or bar */
+    double img_per_s;               /* smoothed; 0: not known yet */
+    struct train_report last;
+};
+
+/* What held-out images say; n_exits 0: there are none. */
+struct heldout {
+    int n_exits;
+    struct training_figures exits[SPEC_SECTIONS_MAX], ensemble;
+};
+
+/* "bar", "json", "none", or NULL: a bar when stderr is a terminal, else one line an epoch. */
+int progress_mode_parse(const char *text, enum progress_mode *ret_mode, struct err *e);
+
+void progress_start(struct progress *p, int64_t step);
+void progress_step(struct progress *p, const struct train_report *report);
+void progress_epoch(struct progress *p, const struct train_report *report, const struct heldout *h);
+void progress_done(struct progress *p, const char *path, const struct heldout *h);
+
+/* Ends the line of the bar, before something else is printed. */
+void progress_clear(const struct progress *p);
+
+#endif
