@@ -24,6 +24,8 @@ struct sla {
     double min_accuracy;   /* < 0: not given */
     bool fail_on_miss;
     int urgency;           /* 0..7 */
+    bool deadline_chooses; /* SLA_AUTO with SLA-Deadline-Ms and nothing else: the best classifier that
+                              fits the time (rule 2); a bound of another header never sets it (rule 1) */
 };
 
 enum sla_reason {
@@ -41,6 +43,7 @@ struct sla_draft {
     bool given[SLA_MEMBERS];
     struct sla values;
     int64_t bound_ns; /* smallest of grpc-timeout, x-envoy-expected-rq-timeout-ms, Prefer: wait; 0: none */
+    unsigned bounds_seen; /* which of these, private */
 };
 
 void sla_draft_init(struct sla_draft *draft);
@@ -50,8 +53,10 @@ void sla_draft_init(struct sla_draft *draft);
  * names the header and what it takes. Whether exit N exists is checked against the model later. */
 int sla_draft_header(struct sla_draft *draft, const char *name, const char *value, struct err *e);
 
-/* One member of a JSON body ("classifier", "deadline_ms"..), the value as text. prefix ("" or "sla_")
- * stands before the names in this body. Disagreement with a header is ERR_CONFLICT. */
+/* One member of a JSON body ("classifier", "deadline_ms"..), the value as text; numbers may have an
+ * exponent here, priority is "u=5" or "5". prefix ("" or "sla_") stands before the names in this body;
+ * where it is not empty, names without it are somebody else's and ignored. Disagreement with a header
+ * is ERR_CONFLICT. */
 int sla_draft_member(struct sla_draft *draft, const char *prefix, const char *name, const char *value,
                      struct err *e);
 

@@ -1,0 +1,87 @@
+/* The scheduler: who computes what next. Pure: no clock, no threads, no locks, no allocation; time is
+ * an argument and items and queues are the caller's structs, linked in place. An item is in one place
+ * at a time, and that place is its state:
+ *
+ *   nowhere -- sched_push --> a queue -- sched_take / sched_next --> running -- sched_push --> ..
+ *      ^                         |                                      |
+ *      +------- sched_remove ----+--------------------------------------+
+ *
+ * A queue belongs to one (model version, section); the queue for decoding is one of them. Queues hold
+ * their items by target time. The scheduler knows queues only while they hold items, so that a model
+ * version leaves no trace. */
+#ifndef SERVE_SCHED_H
+#define SERVE_SCHED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "serve/cost.h"
+
+enum { SCHED_DECODE = -1, SCHED_RUNNING = -2 };
+
+struct sched_item {
+    /* set by the caller before sched_push() */
+    int64_t target_ns;   /* the order: the deadline, or arrival + a target by urgency (rule 8) */
+    int64_t deadline_ns; /* 0: none */
+    double rest_s;       /* predicted seconds from the end of this place's step to the answer */
+    double work_s;       /* its share of the machine from here to the answer */
+    int urgency;         /* 0..7, 7 waits best */
+
+    /* the scheduler's */
+    struct sched_queue *place; /* NULL: nowhere */
+    struct sched_item *before, *after;
+    int64_t since_ns; /* when it came to this place */
+    uint64_t order;
+};
+
+struct sched_queue {
+    struct sched_item *first, *last;
+    size_t count;
+    int section;             /* or SCHED_DECODE */
+    const struct cost *cost; /* of the section */
+    struct sched_queue *before, *after;
+};
+
+struct sched {
+    struct sched_queue *queues; /* those that hold items, but for decode and running */
+    struct sched_queue decode, running;
+    size_t waiting; /* items in queues of sections */
+    uint64_t order;
+};
+
+void sched_init(struct sched *sched);
+void sched_queue_init(struct sched_queue *queue, int section, const struct cost *cost);
+
+/* rule 8: arrival + deadline, or + default_target x 2^(u-3). */
+int64_t sched_target(int64_t arrival_ns, int64_t deadline_ns, int64_t default_target_ns, int urgency);
+
+/* Puts an item that is nowhere or running into a queue. */
+void sched_push(struct sched *sched, struct sched_queue *queue, struct sched_item *item, int64_t now_ns);
+
+/* Takes an item out of wherever it is; nothing happens when it is nowhere. */
+void sched_remove(struct sched *sched, struct sched_item *item);
+
+/* The next batch for one of `idle` free workers (>= 1, the caller counted): items of one queue, up to
+ * max, earliest target first, moved to running. The queue whose first item has the earliest target
+ * is served; its items are merged while no deadline in the batch that a smaller batch would keep is
+ * predicted to suffer, and while the other free workers get their share. Returns how many, 0 when all
+ * queues are empty. */
+size_t sched_next(struct sched *sched, int64_t now_ns, size_t idle, size_t max,
+                  struct sched_item **ret_items);
+
+/* The earliest item that waits for decoding, moved to running; NULL: none. */
+struct sched_item *sched_take_decode(struct sched *sched);
+
+/* Work in seconds that goes before an item with this target: everything queued, being decoded or
+ * running whose target is not later. */
+double sched_work_before(const struct sched *sched, int64_t target_ns);
+
+/* The same, only what waits in queues of sections. */
+double sched_queued_before(const struct sched *sched, int64_t target_ns);
+
+/* Who is shed first (rule 8): of all queued items less urgent than `urgency`, the least urgent, among
+ * equals the one with the latest target. NULL: none. */
+struct sched_item *sched_victim(const struct sched *sched, int urgency);
+
+#endif

@@ -1,0 +1,57 @@
+/* The way of one image through a network, as its SLA wants it: which classifier shall answer, which
+ * heads run on the way, at which confidence to stop, and what to do when time runs short. Pure: time
+ * comes in as a judgement, confidence as a number. Any thread. */
+#ifndef SERVE_WAY_H
+#define SERVE_WAY_H
+
+#include <stdbool.h>
+
+#include "model/model.h"
+#include "serve/sla.h"
+
+struct way {
+    int exits;              /* of the model */
+    int goal;               /* the classifier (exit or MODEL_ENSEMBLE) that answers at the end.. */
+    int last;               /* ..after this section.. */
+    enum sla_reason reason; /* ..for this reason */
+    unsigned heads;         /* bit s: the head of exit s runs when the way comes past it */
+    double stop_at[SPEC_SECTIONS_MAX]; /* calibrated confidence at which exit s answers; > 1: never */
+    bool fail;              /* on-miss=fail */
+    bool free_choice;       /* the deadline chooses: an earlier exit is no miss (rule 2) */
+};
+
+/* The n-th choice: 0 is what the SLA asks for, further ones take less time (rules 2, 4 and 6: the
+ * single exits below it, deepest first; by held-out accuracy where the deadline chooses). Their reason
+ * is SLA_BY_DEADLINE. false when there is no n-th choice. A model without calibration counts as more
+ * accurate the deeper it is. */
+bool way_choose(const struct sla *sla, const struct calibration *calibration, int exits, int n,
+                struct way *ret_way);
+
+/* How much time there is, judged at a border before the heads run, or before a section. */
+enum way_time {
+    WAY_ENOUGH,
+    WAY_TIGHT, /* enough for the next section, but a small delay would be too much */
+    WAY_SHORT, /* the next section with its head would end too late */
+    WAY_OVER,  /* the deadline has passed */
+};
+
+/* After a section: does this way want the section's head to run? computed: bit s: head s has run. */
+bool way_needs_head(const struct way *way, int section, unsigned computed, enum way_time time);
+
+enum way_step { WAY_STOP, WAY_CONTINUE, WAY_EXPIRED };
+
+struct way_answer {
+    int classifier;
+    enum sla_reason reason;
+};
+
+/* After a section and its head (if it ran: its bit is in computed, and confidence is its calibrated
+ * one). WAY_STOP sets the answer. WAY_EXPIRED: 504. */
+enum way_step way_after(const struct way *way, int section, unsigned computed, double confidence,
+                        enum way_time time, struct way_answer *ret_answer);
+
+/* Before a section, for one that has waited (rule 7). computed may be 0. */
+enum way_step way_before(const struct way *way, unsigned computed, enum way_time time,
+                         struct way_answer *ret_answer);
+
+#endif
