@@ -57,8 +57,7 @@ double loss_distill(int n, int classes, const float *student, const float *teach
             double log_q = log_softmax(of_student, z[k], temperature);
             double log_p = log_softmax(of_teacher, t[k], temperature);
             double p = exp(log_p);
-            if (p > 0.0) /* 0 * log 0 is 0 */
-                sum += p * (log_p - log_q);
+            sum += p * (log_p - log_q); /* where p is 0, log_p is still finite */
             dz[k] += (float)(scale / temperature * (exp(log_q) - p));
         }
     }

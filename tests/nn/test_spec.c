@@ -105,10 +105,10 @@ static void test_scale(void **state)
     assert_int_equal(spec.heads.mid_channels, 32);
 
     spec = old;
-    spec.heads.mid_channels = 100; /* 100 * 9 / 64 = 14.06, 5 * 9 / 64 = 0.7, 3 * 9 / 64 = 0.4 */
+    spec.heads.mid_channels = 111; /* 111 * 9 / 64 = 15.6, 5 * 9 / 64 = 0.7, 3 * 9 / 64 = 0.4 */
     spec.stem.channels = 5;
     assert_int_equal(spec_scale(&spec, 9, 0, &e), 0);
-    assert_int_equal(spec.heads.mid_channels, 14);
+    assert_int_equal(spec.heads.mid_channels, 16);
     assert_int_equal(spec.stem.channels, 1);
     spec = old;
     spec.stem.channels = 3;
