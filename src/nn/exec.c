@@ -59,15 +59,16 @@ size_t plan_activation_bytes(const struct plan *plan, int batch)
 struct exec *exec_new(const struct plan *plan, int batch_max, struct err *e)
 {
     if (batch_max < 1) {
-        err_set(e, ERR_RANGE, "inference: a batch of %d images; it must have at least 1", batch_max);
+        err_set(e, ERR_RANGE, "inference: a batch of %d images; it must have at least 1",
+                batch_max);
         return NULL;
     }
     size_t bytes = total_bytes(plan, batch_max), images = (size_t)batch_max;
     struct exec *exec = mem_new(1, sizeof(*exec));
-    if (exec && bytes > 0)
-        exec->memory = mem_new_aligned(bytes, 1);
+    if (exec && bytes > 0) exec->memory = mem_new_aligned(bytes, 1);
     if (!exec || !exec->memory) {
-        err_set(e, -ENOMEM, "inference: out of memory for batches of %d images; use smaller batches",
+        err_set(e, -ENOMEM,
+                "inference: out of memory for batches of %d images; use smaller batches",
                 batch_max);
         exec_free(exec);
         return NULL;
@@ -85,8 +86,7 @@ struct exec *exec_new(const struct plan *plan, int batch_max, struct err *e)
 
 void exec_free(struct exec *exec)
 {
-    if (!exec)
-        return;
+    if (!exec) return;
     mem_free(exec->memory);
     mem_free(exec);
 }
@@ -128,15 +128,15 @@ static void run_op(struct exec *exec, const struct block *b, const struct plan_o
         return;
     }
     struct conv_epilogue epilogue = {.bias = plan->weights + p->bias_at,
-                                     .residual = p->residual < 0 ? NULL
-                                                                 : source_of(exec, b, p->residual),
+                                     .residual =
+                                         p->residual < 0 ? NULL : source_of(exec, b, p->residual),
                                      .relu = p->relu};
     plan->kernels->conv_forward(&p->conv, b->n, x, plan->weights + p->packed_at, &epilogue, y,
                                 exec->scratch);
 }
 
-static void run_piece(struct exec *exec, const struct plan_piece *piece, const float *in, float *out,
-                      int batch)
+static void run_piece(struct exec *exec, const struct plan_piece *piece, const float *in,
+                      float *out, int batch)
 {
     const struct plan *plan = exec->plan;
     size_t in_size = shape_size(plan->net->values[piece->in].shape);
@@ -166,6 +166,6 @@ void exec_head(struct exec *exec, int exit, int first, int batch, float *ret_log
 {
     assert(exec->done == exit && first >= 0 && batch >= 1 && batch <= exec->batch_max - first);
     size_t size = shape_size(exec->plan->net->values[exec->plan->net->section_out[exit]].shape);
-    run_piece(exec, &exec->plan->heads[exit], exec->borders[exit % 2] + (size_t)first * size, ret_logits,
-              batch);
+    run_piece(exec, &exec->plan->heads[exit], exec->borders[exit % 2] + (size_t)first * size,
+              ret_logits, batch);
 }

@@ -1,8 +1,8 @@
 /* The grad object and its two passes. A pass is a list of stages; each is one loop of the pool, in
- * which every rank takes its images block by block through the stage's steps, and is followed by what
- * needs the sums of all ranks. Weights are packed at the beginning of each pass, as they change with
- * every step of the optimizer. This file leaves out what the steps do (grad_steps.c) and their order
- * (grad_schedule.c). */
+ * which every rank takes its images block by block through the stage's steps, and is followed by
+ * what needs the sums of all ranks. Weights are packed at the beginning of each pass, as they
+ * change with every step of the optimizer. This file leaves out what the steps do (grad_steps.c)
+ * and their order (grad_schedule.c). */
 #include "config.h"
 
 #include "nn/grad.h"
@@ -23,8 +23,7 @@ static size_t round_up(size_t n, size_t to)
 
 static void *count_bytes(struct grad *grad, void *block, size_t count, size_t size)
 {
-    if (block)
-        grad->bytes += count * size;
+    if (block) grad->bytes += count * size;
     return block;
 }
 
@@ -49,17 +48,15 @@ static struct state_size state_size(const struct grad *grad, const struct op *op
 {
     struct state_size size = {0, 0, 0, 0};
     size_t out = (size_t)grad->net->values[op->out].shape.channels;
-    if (!op_is_needed(op, grad->exits))
-        return size;
+    if (!op_is_needed(op, grad->exits)) return size;
     if (op->kind == OP_CONV) {
         size.pack = round_up(grad->kernels->conv_packed_size(&op->conv), FLOATS_PER_LINE);
         if (op->in > 0)
-            size.pack_back = round_up(grad->kernels->conv_packed_back_size(&op->conv), FLOATS_PER_LINE);
+            size.pack_back =
+                round_up(grad->kernels->conv_packed_back_size(&op->conv), FLOATS_PER_LINE);
     }
-    if (op->kind == OP_NORM)
-        size.channels = round_up(out, FLOATS_PER_LINE);
-    if (op->kind != OP_MEAN)
-        size.sums = round_up(2 * out, DOUBLES_PER_LINE);
+    if (op->kind == OP_NORM) size.channels = round_up(out, FLOATS_PER_LINE);
+    if (op->kind != OP_MEAN) size.sums = round_up(2 * out, DOUBLES_PER_LINE);
     return size;
 }
 
@@ -67,8 +64,7 @@ static struct state_size state_size(const struct grad *grad, const struct op *op
 static unsigned least_loaded(size_t *load, unsigned n_ranks, size_t more)
 {
     unsigned best = 0;
-    for (unsigned r = 1; r < n_ranks; r++)
-        best = load[r] < load[best] ? r : best;
+    for (unsigned r = 1; r < n_ranks; r++) best = load[r] < load[best] ? r : best;
     load[best] += more;
     return best;
 }
@@ -97,8 +93,8 @@ static int make_states(struct grad *grad)
     grad->sums = grad_take_aligned(grad, grad->n_ranks, grad->sums_stride * sizeof(double));
     grad->scratch = grad_take_aligned(grad, grad->n_ranks, grad->scratch_stride);
     size_t *load = mem_new(grad->n_ranks, sizeof(*load));
-    if (!grad->states || !grad->packs || !grad->state_floats || !grad->state_doubles || !grad->sums ||
-        !grad->scratch || !load) {
+    if (!grad->states || !grad->packs || !grad->state_floats || !grad->state_doubles ||
+        !grad->sums || !grad->scratch || !load) {
         mem_free(load);
         return -ENOMEM;
     }
@@ -136,8 +132,8 @@ struct grad *grad_new(const struct net *net, int batch, unsigned exits, struct p
         return NULL;
     }
     if (exits == 0 || (exits & ~all) != 0) {
-        err_set(e, ERR_RANGE, "training: the set of exits 0x%x must be a part of 0x%x, not empty", exits,
-                all);
+        err_set(e, ERR_RANGE, "training: the set of exits 0x%x must be a part of 0x%x, not empty",
+                exits, all);
         return NULL;
     }
 
@@ -171,8 +167,7 @@ struct grad *grad_new(const struct net *net, int batch, unsigned exits, struct p
 
 void grad_free(struct grad *grad)
 {
-    if (!grad)
-        return;
+    if (!grad) return;
     mem_free(grad->steps);
     mem_free(grad->stages);
     mem_free(grad->activations);
@@ -225,16 +220,14 @@ static void stage_rank(void *arg, unsigned rank, unsigned n_ranks)
     struct grad *grad = arg;
     const struct stage *stage = &grad->stages[grad->running];
     const struct step *steps = grad->steps + stage->first;
-    for (int i = 0; i < stage->n; i++)
-        grad_clear_sums(grad, &steps[i], rank);
+    for (int i = 0; i < stage->n; i++) grad_clear_sums(grad, &steps[i], rank);
 
     size_t first, end;
     pool_part((size_t)grad->batch, rank, n_ranks, &first, &end);
     for (struct part part = {rank, (int)first, 0}; part.first < (int)end; part.first += part.n) {
         int left = (int)end - part.first;
         part.n = left < stage->block ? left : stage->block;
-        for (int i = 0; i < stage->n; i++)
-            grad_run_step(grad, &steps[i], part);
+        for (int i = 0; i < stage->n; i++) grad_run_step(grad, &steps[i], part);
     }
 }
 
@@ -256,8 +249,8 @@ static void pack_rank(void *arg, unsigned rank, unsigned n_ranks)
         const struct op *op = &grad->net->ops[i];
         if (op->kind != OP_CONV || !op_is_needed(op, grad->exits) || grad->states[i].packer != rank)
             continue;
-        grad->kernels->conv_pack(&op->conv, grad->params + grad->net->params[op->weight].offset, NULL,
-                                 grad->states[i].packed);
+        grad->kernels->conv_pack(&op->conv, grad->params + grad->net->params[op->weight].offset,
+                                 NULL, grad->states[i].packed);
     }
 }
 
@@ -265,8 +258,7 @@ static void clear_caller_gradients(struct grad *grad)
 {
     const struct net *net = grad->net;
     for (int i = 0; i < net->spec.n_sections; i++) {
-        if (!(grad->exits >> i & 1))
-            continue;
+        if (!(grad->exits >> i & 1)) continue;
         size_t n = (size_t)grad->batch_max;
         memset(grad_dlogits(grad, i), 0, n * (size_t)net_classes(net) * sizeof(float));
         memset(grad_dfeatures(grad, i), 0, n * (size_t)net_feature_size(net) * sizeof(float));
@@ -290,13 +282,15 @@ static void prepare_back_rank(void *arg, unsigned rank, unsigned n_ranks)
     struct grad *grad = arg;
     size_t size = grad->net->trained_size;
     (void)n_ranks;
-    memset(rank == 0 ? grad->dparams : grad->rank_dparams + (rank - 1) * size, 0, size * sizeof(float));
+    memset(rank == 0 ? grad->dparams : grad->rank_dparams + (rank - 1) * size, 0,
+           size * sizeof(float));
     for (int i = 0; i < grad->net->n_ops; i++) {
         const struct op *op = &grad->net->ops[i];
         if (op->kind != OP_CONV || op->in == 0 || !op_is_needed(op, grad->exits) ||
             grad->states[i].packer != rank)
             continue;
-        grad->kernels->conv_pack_back(&op->conv, grad->params + grad->net->params[op->weight].offset,
+        grad->kernels->conv_pack_back(&op->conv,
+                                      grad->params + grad->net->params[op->weight].offset,
                                       grad->states[i].packed_back);
     }
 }
@@ -319,8 +313,7 @@ void grad_backward(struct grad *grad, const float *params, float *dparams)
     grad->dparams = dparams;
     pool_run(grad->pool, prepare_back_rank, grad);
     run_stages(grad, grad->n_forward, grad->n_stages);
-    if (grad->n_ranks > 1)
-        pool_run(grad->pool, reduce_rank, grad);
+    if (grad->n_ranks > 1) pool_run(grad->pool, reduce_rank, grad);
     grad->params = NULL;
     grad->dparams = NULL;
 }

@@ -6,10 +6,10 @@
 #include "graph.h"
 #include "nn/grad.h"
 
-/* A step is one operation's work on some images; steps of a stage need nothing of other images, so a
- * rank runs all of them on a block of its images while the block is in its cache. What needs the
- * whole batch (a norm's statistics, a bias' gradient) is summed by rank during a stage and finished by
- * the calling thread between two stages. */
+/* A step is one operation's work on some images; steps of a stage need nothing of other images, so
+ * a rank runs all of them on a block of its images while the block is in its cache. What needs the
+ * whole batch (a norm's statistics, a bias' gradient) is summed by rank during a stage and finished
+ * by the calling thread between two stages. */
 enum step_kind {
     STEP_CONV,
     STEP_MOMENTS, /* of a norm's input; finish: the norm's scale and shift */

@@ -1,13 +1,13 @@
 /* The schedule of a training step, made once.
  *
- * Every operation is put into the earliest stage in which its inputs are complete; a stage ends only
- * where a norm needs the whole batch, so that a norm, the convolution after it and the sums for the
- * next norm run together on a block of images. Heads run beside the sections that follow them. Norms
- * whose result is wanted later only (shortcuts) move to the stage that wants it.
+ * Every operation is put into the earliest stage in which its inputs are complete; a stage ends
+ * only where a norm needs the whole batch, so that a norm, the convolution after it and the sums
+ * for the next norm run together on a block of images. Heads run beside the sections that follow
+ * them. Norms whose result is wanted later only (shortcuts) move to the stage that wants it.
  *
- * Values and gradients then share one block of memory by lifetime, in stages: in one stage ranks are
- * at different images and steps, so what meets in a stage never overlaps. A norm's dx overwrites its
- * dy, which saves a pass over memory. */
+ * Values and gradients then share one block of memory by lifetime, in stages: in one stage ranks
+ * are at different images and steps, so what meets in a stage never overlaps. A norm's dx
+ * overwrites its dy, which saves a pass over memory. */
 #include "config.h"
 
 #include <assert.h>
@@ -19,9 +19,10 @@
 #include "grad_impl.h"
 #include "place.h"
 
-/* A block's largest tensor. Measured with bench_grad on a Zen 5 (1 MB of second-level cache a core):
- * smaller blocks pass the weights of the deep stages through the cache too often (at full width 262,
- * 367, 403 GFLOP/s with 64, 256, 512 KB), larger ones lose the values between two steps. */
+/* A block's largest tensor. Measured with bench_grad on a Zen 5 (1 MB of second-level cache a
+ * core): smaller blocks pass the weights of the deep stages through the cache too often (at full
+ * width 262, 367, 403 GFLOP/s with 64, 256, 512 KB), larger ones lose the values between two steps.
+ */
 enum { BLOCK_BYTES = 512 * 1024, FLOATS_PER_LINE = MEM_ALIGN / sizeof(float) };
 
 struct schedule {
@@ -59,17 +60,13 @@ static void place_forward_ops(struct schedule *s)
     const struct net *net = s->net;
     for (int i = 0; i < net->n_ops; i++) {
         const struct op *op = &net->ops[i];
-        if (!is_needed(s, i))
-            continue;
+        if (!is_needed(s, i)) continue;
         int stage = s->value_stage[op->in];
-        if (op->kind == OP_NORM)
-            stage++;
-        if (op->residual >= 0)
-            stage = larger(stage, s->value_stage[op->residual]);
+        if (op->kind == OP_NORM) stage++;
+        if (op->residual >= 0) stage = larger(stage, s->value_stage[op->residual]);
         s->op_stage[i] = s->value_stage[op->out] = stage;
         s->consumers[op->in]++;
-        if (op->residual >= 0)
-            s->consumers[op->residual]++;
+        if (op->residual >= 0) s->consumers[op->residual]++;
     }
 }
 
@@ -79,13 +76,11 @@ static void delay_norms(struct schedule *s)
     const struct net *net = s->net;
     for (int i = net->n_ops - 1; i >= 0; i--) {
         const struct op *op = &net->ops[i];
-        if (!is_needed(s, i) || op->kind != OP_NORM)
-            continue;
+        if (!is_needed(s, i) || op->kind != OP_NORM) continue;
         int wanted = INT_MAX;
         for (int j = i + 1; j < net->n_ops; j++) {
             const struct op *reader = &net->ops[j];
-            if (!is_needed(s, j))
-                continue;
+            if (!is_needed(s, j)) continue;
             int stage = s->op_stage[j];
             if (reader->in == op->out && reader->kind == OP_NORM)
                 wanted = wanted < stage - 1 ? wanted : stage - 1;
@@ -99,13 +94,14 @@ static void delay_norms(struct schedule *s)
 
 static void add_forward_steps(struct schedule *s)
 {
-    static const enum step_kind kinds[] = {[OP_CONV] = STEP_CONV, [OP_NORM] = STEP_NORM,
-                                           [OP_MEAN] = STEP_MEAN, [OP_LINEAR] = STEP_LINEAR};
+    static const enum step_kind kinds[] = {[OP_CONV] = STEP_CONV,
+                                           [OP_NORM] = STEP_NORM,
+                                           [OP_MEAN] = STEP_MEAN,
+                                           [OP_LINEAR] = STEP_LINEAR};
     const struct net *net = s->net;
     for (int i = 0; i < net->n_ops; i++) {
         const struct op *op = &net->ops[i];
-        if (!is_needed(s, i))
-            continue;
+        if (!is_needed(s, i)) continue;
         if (op->kind == OP_NORM) /* right behind what makes its input */
             add_step(s, STEP_MOMENTS, i, s->value_stage[op->in],
                      2 * net->values[op->in].producer + 1);
@@ -118,8 +114,7 @@ static void add_forward_steps(struct schedule *s)
 
 static void contribute(struct schedule *s, int value, int stage)
 {
-    if (value > 0)
-        s->grad_stage[value] = larger(s->grad_stage[value], stage);
+    if (value > 0) s->grad_stage[value] = larger(s->grad_stage[value], stage);
 }
 
 static void add_backward_steps(struct schedule *s)
@@ -130,13 +125,18 @@ static void add_backward_steps(struct schedule *s)
 
     for (int i = net->n_ops - 1; i >= 0; i--) {
         const struct op *op = &net->ops[i];
-        if (!is_needed(s, i))
-            continue;
+        if (!is_needed(s, i)) continue;
         int stage = s->grad_stage[op->out], order = 2 * (net->n_ops - i);
         switch (op->kind) {
-        case OP_LINEAR: add_step(s, STEP_LINEAR_BACK, i, stage, order); break;
-        case OP_MEAN: add_step(s, STEP_MEAN_BACK, i, stage, order); break;
-        case OP_CONV: add_step(s, STEP_CONV_BACK, i, stage, order); break;
+        case OP_LINEAR:
+            add_step(s, STEP_LINEAR_BACK, i, stage, order);
+            break;
+        case OP_MEAN:
+            add_step(s, STEP_MEAN_BACK, i, stage, order);
+            break;
+        case OP_CONV:
+            add_step(s, STEP_CONV_BACK, i, stage, order);
+            break;
         case OP_NORM:
             add_step(s, STEP_NORM_SUMS, i, stage, order);
             add_step(s, STEP_NORM_BACK, i, ++stage, order);
@@ -152,25 +152,22 @@ static void add_backward_steps(struct schedule *s)
 static int compare_steps(const void *a, const void *b)
 {
     const struct step *x = a, *y = b;
-    if (x->stage != y->stage)
-        return x->stage < y->stage ? -1 : 1;
-    if (x->order != y->order)
-        return x->order < y->order ? -1 : 1;
+    if (x->stage != y->stage) return x->stage < y->stage ? -1 : 1;
+    if (x->order != y->order) return x->order < y->order ? -1 : 1;
     /* One value can feed two norms; no two steps are equal otherwise. */
     return (x->op > y->op) - (x->op < y->op);
 }
 
-/* Who writes a gradient first sets it, the others add to it. The features' has the caller's part. */
+/* Who writes a gradient first sets it, the others add to it. The features' has the caller's part.
+ */
 static void mark_accumulation(struct schedule *s)
 {
     const struct net *net = s->net;
-    for (int i = 0; i < net->spec.n_sections; i++)
-        s->touched[net->features[i]] = true;
+    for (int i = 0; i < net->spec.n_sections; i++) s->touched[net->features[i]] = true;
     for (int i = 0; i < s->grad->n_steps; i++) {
         struct step *step = &s->grad->steps[i];
         const struct op *op = &net->ops[step->op];
-        if (step->stage < s->grad->n_forward || step->kind == STEP_NORM_SUMS)
-            continue;
+        if (step->stage < s->grad->n_forward || step->kind == STEP_NORM_SUMS) continue;
         step->accumulate = op->in > 0 && s->touched[op->in];
         s->touched[op->in] = true;
         if (op->residual >= 0) {
@@ -198,8 +195,7 @@ static void cut_stages(struct grad *grad)
 {
     for (int i = 0; i < grad->n_steps; i++) {
         struct stage *stage = &grad->stages[grad->steps[i].stage];
-        if (stage->n++ == 0)
-            stage->first = i;
+        if (stage->n++ == 0) stage->first = i;
     }
     for (int i = 0; i < grad->n_stages; i++)
         grad->stages[i].block = block_of(grad, &grad->stages[i]);
@@ -238,25 +234,19 @@ static void find_lifetimes(struct schedule *s)
         const struct op *op = &net->ops[step->op];
         use(&values[op->in], step->stage);
         if (step->stage < s->grad->n_forward) {
-            if (step->kind != STEP_MOMENTS)
-                use(&values[op->out], step->stage);
+            if (step->kind != STEP_MOMENTS) use(&values[op->out], step->stage);
             if (op->residual >= 0 && step->kind == STEP_NORM)
                 use(&values[op->residual], step->stage);
             continue;
         }
-        if (op->relu)
-            use(&values[op->out], step->stage);
+        if (op->relu) use(&values[op->out], step->stage);
         use(&grads[grad_home(s, op->out)], step->stage);
-        if (step->kind == STEP_NORM_SUMS)
-            continue;
-        if (op->in > 0)
-            use(&grads[grad_home(s, op->in)], step->stage);
-        if (op->residual >= 0)
-            use(&grads[grad_home(s, op->residual)], step->stage);
+        if (step->kind == STEP_NORM_SUMS) continue;
+        if (op->in > 0) use(&grads[grad_home(s, op->in)], step->stage);
+        if (op->residual >= 0) use(&grads[grad_home(s, op->residual)], step->stage);
     }
     for (int i = 0; i < net->spec.n_sections; i++) {
-        if (!(s->grad->exits >> i & 1))
-            continue;
+        if (!(s->grad->exits >> i & 1)) continue;
         const int shown[] = {net->features[i], net->logits[i]}; /* to the caller, at any time */
         for (int j = 0; j < 2; j++) {
             use(&values[shown[j]], 0);
@@ -285,15 +275,12 @@ static int place_buffers(struct schedule *s)
     find_lifetimes(s);
     size_t whole = place_items(s->items, 2 * n, s->order);
     grad->activations = grad_take_aligned(grad, whole, sizeof(float));
-    if (!grad->activations)
-        return -ENOMEM;
+    if (!grad->activations) return -ENOMEM;
 
     for (int i = 0; i < n; i++) {
-        if (s->items[i].last >= 0)
-            grad->values[i] = grad->activations + s->items[i].offset;
+        if (s->items[i].last >= 0) grad->values[i] = grad->activations + s->items[i].offset;
         int home = n + grad_home(s, i);
-        if (s->items[home].last >= 0)
-            grad->grads[i] = grad->activations + s->items[home].offset;
+        if (s->items[home].last >= 0) grad->grads[i] = grad->activations + s->items[home].offset;
     }
     return 0;
 }
@@ -325,8 +312,7 @@ int grad_schedule(struct grad *grad, struct err *e)
     qsort(grad->steps, (size_t)grad->n_steps, sizeof(*grad->steps), compare_steps);
     grad->n_stages = grad->steps[grad->n_steps - 1].stage + 1;
     grad->stages = grad_take(grad, (size_t)grad->n_stages, sizeof(*grad->stages));
-    if (!grad->stages)
-        goto out;
+    if (!grad->stages) goto out;
     mark_accumulation(&s);
     cut_stages(grad);
     rc = place_buffers(&s);

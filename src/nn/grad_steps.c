@@ -1,6 +1,6 @@
-/* What the steps of a training pass compute: for each operation its forward and its backward side by
- * side. A step works on some images of one rank; sums over the batch are kept by rank and added in
- * rank order when a stage is finished. */
+/* What the steps of a training pass compute: for each operation its forward and its backward side
+ * by side. A step works on some images of one rank; sums over the batch are kept by rank and added
+ * in rank order when a stage is finished. */
 #include "config.h"
 
 #include <math.h>
@@ -63,8 +63,7 @@ static const double *reduce_sums(struct grad *grad, int op, size_t channels)
     double *sums = sums_of(grad, op, 0);
     for (unsigned r = 1; r < grad->n_ranks; r++) {
         const double *more = sums_of(grad, op, r);
-        for (size_t c = 0; c < 2 * channels; c++)
-            sums[c] += more[c];
+        for (size_t c = 0; c < 2 * channels; c++) sums[c] += more[c];
     }
     return sums;
 }
@@ -75,8 +74,8 @@ static void bias_sums(struct grad *grad, const struct step *step, struct part pa
     int out = grad->net->ops[step->op].out;
     size_t channels = channels_of(grad, out);
     double *sums = sums_of(grad, step->op, part.rank);
-    grad->kernels->norm_moments(rows_of(grad, out, part.n), channels, grad_at(grad, out, part.first),
-                                sums, sums + channels);
+    grad->kernels->norm_moments(rows_of(grad, out, part.n), channels,
+                                grad_at(grad, out, part.first), sums, sums + channels);
 }
 
 static void bias_finish(struct grad *grad, const struct step *step)
@@ -85,8 +84,7 @@ static void bias_finish(struct grad *grad, const struct step *step)
     size_t channels = channels_of(grad, op->out);
     const double *sums = reduce_sums(grad, step->op, channels);
     float *dbias = dparam_of(grad, op->bias, 0);
-    for (size_t c = 0; c < channels; c++)
-        dbias[c] = (float)sums[c];
+    for (size_t c = 0; c < channels; c++) dbias[c] = (float)sums[c];
 }
 
 /* --- convolution ------------------------------------------------------------------------------ */
@@ -105,13 +103,13 @@ static void conv_backward(struct grad *grad, const struct step *step, struct par
     const struct op *op = &grad->net->ops[step->op];
     const float *dy = grad_at(grad, op->out, part.first);
     void *scratch = scratch_of(grad, part.rank);
-    if (op->bias >= 0)
-        bias_sums(grad, step, part);
+    if (op->bias >= 0) bias_sums(grad, step, part);
     grad->kernels->conv_backward_weight(&op->conv, part.n, value_at(grad, op->in, part.first), dy,
                                         dparam_of(grad, op->weight, part.rank), scratch);
     if (op->in > 0) /* nobody asks for the gradient of the images */
         grad->kernels->conv_backward_data(&op->conv, part.n, dy, grad->states[step->op].packed_back,
-                                          step->accumulate, grad_at(grad, op->in, part.first), scratch);
+                                          step->accumulate, grad_at(grad, op->in, part.first),
+                                          scratch);
 }
 
 /* --- norm ------------------------------------------------------------------------------------- */
@@ -125,7 +123,8 @@ static void norm_moments(struct grad *grad, const struct step *step, struct part
                                 sums, sums + channels);
 }
 
-/* The batch's statistics use the biased variance, the running ones the unbiased, as PyTorch does. */
+/* The batch's statistics use the biased variance, the running ones the unbiased, as PyTorch does.
+ */
 static void norm_moments_finish(struct grad *grad, const struct step *step)
 {
     const struct op *op = &grad->net->ops[step->op];
@@ -173,8 +172,9 @@ static void norm_sums(struct grad *grad, const struct step *step, struct part pa
                                       value_at(grad, op->in, part.first), sums, sums + channels);
 }
 
-/* With n rows, h = (x - mean) * inverse and the sums over the batch (Ioffe and Szegedy 2015, section 3):
- * dgamma = sum(dz h), dbeta = sum(dz), dx = gamma * inverse * (dz - dbeta / n - h * dgamma / n). */
+/* With n rows, h = (x - mean) * inverse and the sums over the batch (Ioffe and Szegedy 2015,
+ * section 3): dgamma = sum(dz h), dbeta = sum(dz), dx = gamma * inverse * (dz - dbeta / n - h *
+ * dgamma / n). */
 static void norm_sums_finish(struct grad *grad, const struct step *step)
 {
     const struct op *op = &grad->net->ops[step->op];
@@ -208,7 +208,8 @@ static void norm_backward(struct grad *grad, const struct step *step, struct par
     grad->kernels->norm_backward_apply(
         rows, channels, dy, op->relu ? value_at(grad, op->out, part.first) : NULL,
         value_at(grad, op->in, part.first), state->a, state->b, state->k, dx,
-        op->residual < 0 ? NULL : grad_at(grad, op->residual, part.first), step->accumulate_residual);
+        op->residual < 0 ? NULL : grad_at(grad, op->residual, part.first),
+        step->accumulate_residual);
     if (step->accumulate)
         grad->kernels->add(rows * channels, dx, grad_at(grad, op->in, part.first));
 }
@@ -220,7 +221,8 @@ static void mean_forward(struct grad *grad, const struct step *step, struct part
     const struct op *op = &grad->net->ops[step->op];
     struct shape x = grad->net->values[op->in].shape;
     grad->kernels->mean_pool(part.n, x.height * x.width, x.channels,
-                             value_at(grad, op->in, part.first), value_at(grad, op->out, part.first));
+                             value_at(grad, op->in, part.first),
+                             value_at(grad, op->out, part.first));
 }
 
 static void mean_backward(struct grad *grad, const struct step *step, struct part part)
@@ -238,8 +240,7 @@ static void linear_forward(struct grad *grad, const struct step *step, struct pa
     int in = (int)channels_of(grad, op->in), out = (int)channels_of(grad, op->out);
     const float *bias = param_of(grad, op->bias);
     float *y = value_at(grad, op->out, part.first);
-    for (int i = 0; i < part.n; i++)
-        memcpy(y + (ptrdiff_t)i * out, bias, (size_t)out * sizeof(*y));
+    for (int i = 0; i < part.n; i++) memcpy(y + (ptrdiff_t)i * out, bias, (size_t)out * sizeof(*y));
     grad->kernels->gemm(false, true, part.n, out, in, value_at(grad, op->in, part.first), in,
                         param_of(grad, op->weight), in, 1.0f, y, out);
 }
@@ -250,8 +251,8 @@ static void linear_backward(struct grad *grad, const struct step *step, struct p
     int in = (int)channels_of(grad, op->in), out = (int)channels_of(grad, op->out);
     const float *dy = grad_at(grad, op->out, part.first);
     bias_sums(grad, step, part);
-    grad->kernels->gemm(true, false, out, in, part.n, dy, out, value_at(grad, op->in, part.first), in,
-                        1.0f, dparam_of(grad, op->weight, part.rank), in);
+    grad->kernels->gemm(true, false, out, in, part.n, dy, out, value_at(grad, op->in, part.first),
+                        in, 1.0f, dparam_of(grad, op->weight, part.rank), in);
     grad->kernels->gemm(false, false, part.n, in, out, dy, out, param_of(grad, op->weight), in,
                         step->accumulate ? 1.0f : 0.0f, grad_at(grad, op->in, part.first), in);
 }
@@ -261,16 +262,36 @@ static void linear_backward(struct grad *grad, const struct step *step, struct p
 void grad_run_step(struct grad *grad, const struct step *step, struct part part)
 {
     switch (step->kind) {
-    case STEP_CONV: conv_forward(grad, step, part); break;
-    case STEP_CONV_BACK: conv_backward(grad, step, part); break;
-    case STEP_MOMENTS: norm_moments(grad, step, part); break;
-    case STEP_NORM: norm_forward(grad, step, part); break;
-    case STEP_NORM_SUMS: norm_sums(grad, step, part); break;
-    case STEP_NORM_BACK: norm_backward(grad, step, part); break;
-    case STEP_MEAN: mean_forward(grad, step, part); break;
-    case STEP_MEAN_BACK: mean_backward(grad, step, part); break;
-    case STEP_LINEAR: linear_forward(grad, step, part); break;
-    case STEP_LINEAR_BACK: linear_backward(grad, step, part); break;
+    case STEP_CONV:
+        conv_forward(grad, step, part);
+        break;
+    case STEP_CONV_BACK:
+        conv_backward(grad, step, part);
+        break;
+    case STEP_MOMENTS:
+        norm_moments(grad, step, part);
+        break;
+    case STEP_NORM:
+        norm_forward(grad, step, part);
+        break;
+    case STEP_NORM_SUMS:
+        norm_sums(grad, step, part);
+        break;
+    case STEP_NORM_BACK:
+        norm_backward(grad, step, part);
+        break;
+    case STEP_MEAN:
+        mean_forward(grad, step, part);
+        break;
+    case STEP_MEAN_BACK:
+        mean_backward(grad, step, part);
+        break;
+    case STEP_LINEAR:
+        linear_forward(grad, step, part);
+        break;
+    case STEP_LINEAR_BACK:
+        linear_backward(grad, step, part);
+        break;
     }
 }
 
@@ -289,25 +310,32 @@ void grad_clear_sums(struct grad *grad, const struct step *step, unsigned rank)
     case STEP_MEAN:
     case STEP_LINEAR:
     case STEP_MEAN_BACK:
-    case STEP_NORM_BACK: break;
+    case STEP_NORM_BACK:
+        break;
     }
 }
 
 void grad_finish_step(struct grad *grad, const struct step *step)
 {
     switch (step->kind) {
-    case STEP_MOMENTS: norm_moments_finish(grad, step); break;
-    case STEP_NORM_SUMS: norm_sums_finish(grad, step); break;
-    case STEP_LINEAR_BACK: bias_finish(grad, step); break;
+    case STEP_MOMENTS:
+        norm_moments_finish(grad, step);
+        break;
+    case STEP_NORM_SUMS:
+        norm_sums_finish(grad, step);
+        break;
+    case STEP_LINEAR_BACK:
+        bias_finish(grad, step);
+        break;
     case STEP_CONV_BACK:
-        if (grad->net->ops[step->op].bias >= 0)
-            bias_finish(grad, step);
+        if (grad->net->ops[step->op].bias >= 0) bias_finish(grad, step);
         break;
     case STEP_CONV:
     case STEP_NORM:
     case STEP_MEAN:
     case STEP_LINEAR:
     case STEP_MEAN_BACK:
-    case STEP_NORM_BACK: break;
+    case STEP_NORM_BACK:
+        break;
     }
 }

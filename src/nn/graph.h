@@ -18,14 +18,14 @@ enum op_kind {
 
 struct op {
     enum op_kind kind;
-    int section;  /* the piece of trunk it belongs to or hangs on */
-    int exit;     /* the head it belongs to, -1: the trunk */
-    int in, out;  /* values */
-    int residual; /* OP_NORM: a value, or -1 */
-    bool relu;    /* OP_NORM */
-    struct conv_geometry conv;    /* OP_CONV */
-    int weight, bias;             /* params; -1: none. OP_NORM: scale and shift */
-    int mean, variance;           /* OP_NORM: params */
+    int section;               /* the piece of trunk it belongs to or hangs on */
+    int exit;                  /* the head it belongs to, -1: the trunk */
+    int in, out;               /* values */
+    int residual;              /* OP_NORM: a value, or -1 */
+    bool relu;                 /* OP_NORM */
+    struct conv_geometry conv; /* OP_CONV */
+    int weight, bias;          /* params; -1: none. OP_NORM: scale and shift */
+    int mean, variance;        /* OP_NORM: params */
 };
 
 struct value {

@@ -15,11 +15,9 @@ struct log_sum {
 static struct log_sum log_sum(int classes, const float *logits, double temperature)
 {
     struct log_sum s = {logits[0] / temperature, 0.0};
-    for (int k = 1; k < classes; k++)
-        s.largest = fmax(s.largest, logits[k] / temperature);
+    for (int k = 1; k < classes; k++) s.largest = fmax(s.largest, logits[k] / temperature);
     double sum = 0.0;
-    for (int k = 0; k < classes; k++)
-        sum += exp(logits[k] / temperature - s.largest);
+    for (int k = 0; k < classes; k++) sum += exp(logits[k] / temperature - s.largest);
     s.log = log(sum);
     return s;
 }
@@ -29,8 +27,8 @@ static double log_softmax(struct log_sum s, float logit, double temperature)
     return logit / temperature - s.largest - s.log;
 }
 
-double loss_cross_entropy(int n, int classes, const float *logits, const int32_t *labels, double weight,
-                          float *dlogits)
+double loss_cross_entropy(int n, int classes, const float *logits, const int32_t *labels,
+                          double weight, float *dlogits)
 {
     double scale = weight / n, sum = 0.0;
     for (int i = 0; i < n; i++) {
@@ -44,8 +42,8 @@ double loss_cross_entropy(int n, int classes, const float *logits, const int32_t
     return scale * sum;
 }
 
-double loss_distill(int n, int classes, const float *student, const float *teacher, double temperature,
-                    double weight, float *dstudent)
+double loss_distill(int n, int classes, const float *student, const float *teacher,
+                    double temperature, double weight, float *dstudent)
 {
     double scale = weight / n, sum = 0.0;
     for (int i = 0; i < n; i++) {

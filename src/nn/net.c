@@ -14,8 +14,7 @@
 
 struct net *net_new(const struct spec *spec, struct err *e)
 {
-    if (spec_check(spec, e) < 0)
-        return NULL;
+    if (spec_check(spec, e) < 0) return NULL;
     struct net *net = mem_new(1, sizeof(*net));
     if (!net) {
         err_set(e, -ENOMEM, "net: out of memory");
@@ -31,8 +30,7 @@ struct net *net_new(const struct spec *spec, struct err *e)
 
 void net_free(struct net *net)
 {
-    if (!net)
-        return;
+    if (!net) return;
     mem_free(net->ops);
     mem_free(net->values);
     mem_free(net->params);
@@ -124,8 +122,7 @@ static struct net_cost sum_costs(const struct net *net, int section, int exit)
     struct net_cost sum = {0, 0};
     for (int i = 0; i < net->n_ops; i++) {
         const struct op *op = &net->ops[i];
-        if ((section >= 0 && op->section != section) || op->exit != exit)
-            continue;
+        if ((section >= 0 && op->section != section) || op->exit != exit) continue;
         struct net_cost cost = op_cost(net, op);
         sum.params += cost.params;
         sum.macs += cost.macs;
@@ -161,12 +158,12 @@ struct net_cost net_ensemble_cost(const struct net *net)
     return sum;
 }
 
-/* --- first values ------------------------------------------------------------------------------ */
+/* --- first values ------------------------------------------------------------------------------
+ */
 
 static void fill(float *values, size_t n, float value)
 {
-    for (size_t i = 0; i < n; i++)
-        values[i] = value;
+    for (size_t i = 0; i < n; i++) values[i] = value;
 }
 
 /* Kaiming-normal of a convolution counts the outgoing connections, O*kh*kw (He et al. 2015). */
@@ -174,8 +171,7 @@ static void init_normal(const struct param *p, struct rng *rng, float *values)
 {
     double fan_out = (double)p->dims[0] * (double)p->dims[2] * (double)p->dims[3];
     double deviation = sqrt(2.0 / fan_out);
-    for (size_t i = 0; i < p->size; i++)
-        values[i] = (float)(deviation * rng_normal(rng));
+    for (size_t i = 0; i < p->size; i++) values[i] = (float)(deviation * rng_normal(rng));
 }
 
 static void init_uniform(const struct param *p, struct rng *rng, float *values)
@@ -193,14 +189,22 @@ void net_init_params(const struct net *net, uint64_t seed, float *block)
         struct rng rng;
         rng_init(&rng, seed, RNG_INIT, (uint32_t)i, 0);
         switch (p->role) {
-        case PARAM_CONV_WEIGHT: init_normal(p, &rng, values); break;
+        case PARAM_CONV_WEIGHT:
+            init_normal(p, &rng, values);
+            break;
         case PARAM_CONV_BIAS:
         case PARAM_LINEAR_WEIGHT:
-        case PARAM_LINEAR_BIAS: init_uniform(p, &rng, values); break;
+        case PARAM_LINEAR_BIAS:
+            init_uniform(p, &rng, values);
+            break;
         case PARAM_NORM_SCALE:
-        case PARAM_NORM_VARIANCE: fill(values, p->size, 1.0f); break;
+        case PARAM_NORM_VARIANCE:
+            fill(values, p->size, 1.0f);
+            break;
         case PARAM_NORM_SHIFT:
-        case PARAM_NORM_MEAN: fill(values, p->size, 0.0f); break;
+        case PARAM_NORM_MEAN:
+            fill(values, p->size, 0.0f);
+            break;
         }
     }
 }

@@ -23,15 +23,13 @@ enum { NAME_MAX_LENGTH = sizeof(((struct param *)NULL)->name) };
 
 static void fail_memory(struct builder *b)
 {
-    if (b->rc == 0)
-        b->rc = err_set(b->e, -ENOMEM, "net: out of memory");
+    if (b->rc == 0) b->rc = err_set(b->e, -ENOMEM, "net: out of memory");
 }
 
 /* Makes room for one more object in an array that grows by half. */
 static void *reserve(struct builder *b, void *array, int count, int *room, size_t size)
 {
-    if (b->rc < 0 || count < *room)
-        return array;
+    if (b->rc < 0 || count < *room) return array;
     int larger = *room + *room / 2 + 16;
     void *grown = mem_grow(array, (size_t)larger, size);
     if (!grown) {
@@ -46,8 +44,7 @@ static int add_value(struct builder *b, struct shape shape)
 {
     struct net *net = b->net;
     net->values = reserve(b, net->values, net->n_values, &net->values_room, sizeof(*net->values));
-    if (b->rc < 0)
-        return 0;
+    if (b->rc < 0) return 0;
     net->values[net->n_values] = (struct value){.shape = shape, .producer = net->n_ops};
     return net->n_values++;
 }
@@ -56,8 +53,7 @@ static int add_op(struct builder *b, struct op op)
 {
     struct net *net = b->net;
     net->ops = reserve(b, net->ops, net->n_ops, &net->ops_room, sizeof(*net->ops));
-    if (b->rc < 0)
-        return 0;
+    if (b->rc < 0) return 0;
     op.section = b->section;
     op.exit = b->exit;
     net->ops[net->n_ops++] = op;
@@ -69,8 +65,7 @@ static int add_param(struct builder *b, const char *name, const char *member, in
 {
     struct net *net = b->net;
     net->params = reserve(b, net->params, net->n_params, &net->params_room, sizeof(*net->params));
-    if (b->rc < 0)
-        return 0;
+    if (b->rc < 0) return 0;
 
     struct param *p = &net->params[net->n_params];
     *p = (struct param){.rank = rank, .exit = b->exit, .fan_in = fan_in, .size = 1};
@@ -79,8 +74,7 @@ static int add_param(struct builder *b, const char *name, const char *member, in
     snprintf(p->name, sizeof(p->name), "%s.%s", name, member);
     for (int i = 0; i < rank; i++) {
         p->dims[i] = dims[i];
-        if (mem_size(p->size, (size_t)dims[i], 0, &p->size) < 0)
-            fail_memory(b);
+        if (mem_size(p->size, (size_t)dims[i], 0, &p->size) < 0) fail_memory(b);
     }
     return net->n_params++;
 }
@@ -108,26 +102,32 @@ struct conv_options {
     bool bias;
 };
 
-static int conv(struct builder *b, int in, const char *name, int out_channels, struct conv_options o)
+static int conv(struct builder *b, int in, const char *name, int out_channels,
+                struct conv_options o)
 {
     struct shape x = shape_of(b, in);
-    struct conv_geometry g = {.height = x.height, .width = x.width, .in_channels = x.channels,
-                              .out_channels = out_channels, .kernel_height = o.kernel_height,
-                              .kernel_width = o.kernel_width, .stride = o.stride, .pad = o.pad};
-    if (b->rc == 0 && (x.height + 2 * o.pad < o.kernel_height || x.width + 2 * o.pad < o.kernel_width))
-        b->rc = err_set(b->e, ERR_RANGE,
-                        "net: the %dx%d map is too small for the %dx%d kernel of %s: enlarge input.height "
-                        "and input.width or lower the strides",
-                        x.height, x.width, o.kernel_height, o.kernel_width, name);
-    if (b->rc < 0)
-        return 0;
+    struct conv_geometry g = {.height = x.height,
+                              .width = x.width,
+                              .in_channels = x.channels,
+                              .out_channels = out_channels,
+                              .kernel_height = o.kernel_height,
+                              .kernel_width = o.kernel_width,
+                              .stride = o.stride,
+                              .pad = o.pad};
+    if (b->rc == 0 &&
+        (x.height + 2 * o.pad < o.kernel_height || x.width + 2 * o.pad < o.kernel_width))
+        b->rc = err_set(
+            b->e, ERR_RANGE,
+            "net: the %dx%d map is too small for the %dx%d kernel of %s: enlarge input.height "
+            "and input.width or lower the strides",
+            x.height, x.width, o.kernel_height, o.kernel_width, name);
+    if (b->rc < 0) return 0;
 
     size_t fan_in = (size_t)x.channels * (size_t)o.kernel_height * (size_t)o.kernel_width;
     int64_t dims[4] = {out_channels, x.channels, o.kernel_height, o.kernel_width};
     struct op op = {.kind = OP_CONV, .in = in, .residual = -1, .conv = g, .bias = -1};
     op.weight = add_param(b, name, "weight", PARAM_CONV_WEIGHT, 4, dims, fan_in);
-    if (o.bias)
-        op.bias = add_param(b, name, "bias", PARAM_CONV_BIAS, 1, dims, fan_in);
+    if (o.bias) op.bias = add_param(b, name, "bias", PARAM_CONV_BIAS, 1, dims, fan_in);
     op.out = add_value(b, (struct shape){conv_out_height(&g), conv_out_width(&g), out_channels});
     return add_op(b, op);
 }
@@ -166,8 +166,8 @@ static void classifier(struct builder *b, int in, const char *name)
 
 static struct conv_options square(int kernel, int stride, int pad)
 {
-    return (struct conv_options){.kernel_height = kernel, .kernel_width = kernel, .stride = stride,
-                                 .pad = pad};
+    return (struct conv_options){
+        .kernel_height = kernel, .kernel_width = kernel, .stride = stride, .pad = pad};
 }
 
 /* He et al. 2016, figure 5 left, with a projection (option B) where the shape changes. */
@@ -190,7 +190,8 @@ static int block(struct builder *b, int in, enum spec_block kind, const char *na
                  int stride)
 {
     switch (kind) {
-    case SPEC_BLOCK_BASIC: return basic_block(b, in, name, channels, stride);
+    case SPEC_BLOCK_BASIC:
+        return basic_block(b, in, name, channels, stride);
     }
     b->rc = err_set(b->e, ERR_UNSUPPORTED, "net: unknown kind of block");
     return 0;
@@ -224,7 +225,9 @@ static void shallow_head(struct builder *b, int exit, struct shape last)
     char name[NAME_MAX_LENGTH];
     join(name, "exits.%d", exit + 1);
     switch (b->net->spec.heads.kind) {
-    case SPEC_HEAD_SCALA: scala_head(b, b->net->section_out[exit], name, last); return;
+    case SPEC_HEAD_SCALA:
+        scala_head(b, b->net->section_out[exit], name, last);
+        return;
     }
     b->rc = err_set(b->e, ERR_UNSUPPORTED, "net: unknown kind of head");
 }
@@ -249,10 +252,8 @@ static void build_section_end(struct builder *b, int value, struct shape last)
     struct net *net = b->net;
     net->section_out[b->section] = value;
     b->exit = b->section;
-    if (b->section < net->spec.n_sections - 1)
-        shallow_head(b, b->section, last);
-    else
-        classifier(b, value, "fc");
+    if (b->section < net->spec.n_sections - 1) shallow_head(b, b->section, last);
+    else classifier(b, value, "fc");
     b->exit = -1;
     b->section++;
 }
@@ -264,8 +265,7 @@ static void build_ops(struct builder *b)
     char name[NAME_MAX_LENGTH];
 
     int y = add_value(b, (struct shape){spec->height, spec->width, spec->channels});
-    if (b->rc == 0)
-        b->net->values[0].producer = -1;
+    if (b->rc == 0) b->net->values[0].producer = -1;
     y = conv(b, y, "conv1", spec->stem.channels,
              square(spec->stem.kernel, spec->stem.stride, spec->stem.pad));
     y = norm(b, y, "bn1", true, -1);
@@ -275,14 +275,13 @@ static void build_ops(struct builder *b)
         for (int i = 0; i < stage->blocks && b->rc == 0; i++) {
             join(name, "layer%d.%d", s + 1, i);
             y = block(b, y, stage->block, name, stage->channels, i == 0 ? stage->stride : 1);
-            if (++done == spec->cuts[b->section])
-                build_section_end(b, y, last);
+            if (++done == spec->cuts[b->section]) build_section_end(b, y, last);
         }
     }
 }
 
-/* Moves the trained parameters before the others, keeps the order otherwise, and lays all of them out
- * in one block. */
+/* Moves the trained parameters before the others, keeps the order otherwise, and lays all of them
+ * out in one block. */
 static void place_params(struct builder *b)
 {
     struct net *net = b->net;
@@ -297,24 +296,20 @@ static void place_params(struct builder *b)
     int next = 0;
     for (int trained = 1; trained >= 0; trained--) {
         for (int i = 0; i < net->n_params; i++) {
-            if (net->params[i].trained != (trained == 1))
-                continue;
+            if (net->params[i].trained != (trained == 1)) continue;
             struct param *p = &sorted[next];
             *p = net->params[i];
             place[i] = next++;
             p->offset = net->block_size;
-            if (mem_size(net->block_size, 1, p->size, &net->block_size) < 0)
-                fail_memory(b);
+            if (mem_size(net->block_size, 1, p->size, &net->block_size) < 0) fail_memory(b);
         }
-        if (trained == 1)
-            net->trained_size = net->block_size;
+        if (trained == 1) net->trained_size = net->block_size;
     }
     memcpy(net->params, sorted, n * sizeof(*sorted));
 
     for (int i = 0; i < net->n_ops; i++) {
         struct op *op = &net->ops[i];
-        if (op->kind == OP_MEAN)
-            continue;
+        if (op->kind == OP_MEAN) continue;
         op->weight = place[op->weight];
         op->bias = op->bias < 0 ? -1 : place[op->bias];
         if (op->kind == OP_NORM) {
@@ -331,7 +326,6 @@ int net_build(struct net *net, struct err *e)
 {
     struct builder b = {.net = net, .e = e, .exit = -1};
     build_ops(&b);
-    if (b.rc == 0)
-        place_params(&b);
+    if (b.rc == 0) place_params(&b);
     return b.rc;
 }

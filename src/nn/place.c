@@ -17,8 +17,8 @@ static bool meet(const struct place_item *a, const struct place_item *b)
     return a->first <= b->last && b->first <= a->last;
 }
 
-/* The lowest offset at which items[i] meets none of the n placed ones. Each pass either ends or moves
- * up past one of them. */
+/* The lowest offset at which items[i] meets none of the n placed ones. Each pass either ends or
+ * moves up past one of them. */
 static size_t lowest_offset(const struct place_item *items, int i, const int *placed, int n)
 {
     size_t offset = 0;
@@ -37,11 +37,9 @@ size_t place_items(struct place_item *items, int n, int *order)
 {
     int count = 0;
     for (int i = 0; i < n; i++) {
-        if (!is_placed(&items[i]))
-            continue;
+        if (!is_placed(&items[i])) continue;
         int at = count++;
-        for (; at > 0 && items[order[at - 1]].size < items[i].size; at--)
-            order[at] = order[at - 1];
+        for (; at > 0 && items[order[at - 1]].size < items[i].size; at--) order[at] = order[at - 1];
         order[at] = i;
     }
 
@@ -49,8 +47,7 @@ size_t place_items(struct place_item *items, int n, int *order)
     for (int j = 0; j < count; j++) {
         struct place_item *item = &items[order[j]];
         item->offset = lowest_offset(items, order[j], order, j);
-        if (item->offset + item->size > whole)
-            whole = item->offset + item->size;
+        if (item->offset + item->size > whole) whole = item->offset + item->size;
     }
     return whole;
 }

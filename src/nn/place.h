@@ -1,5 +1,5 @@
-/* Places blocks that live for a while into one block of memory, so that those which live at the same
- * time do not overlap. */
+/* Places blocks that live for a while into one block of memory, so that those which live at the
+ * same time do not overlap. */
 #ifndef NN_PLACE_H
 #define NN_PLACE_H
 

@@ -1,9 +1,9 @@
 /* Makes a plan: fuses the net's operations, folds batch norms into weights, places inner values.
  *
  * A norm behind a convolution whose result nobody else reads becomes its scale and bias; the norm's
- * residual and ReLU become the convolution's epilogue, and the fused operation stands where the norm
- * stood, so that its residual is there. What a plan does not do: choose among algorithms (the kernel
- * table does) or own activations (exec.c). */
+ * residual and ReLU become the convolution's epilogue, and the fused operation stands where the
+ * norm stood, so that its residual is there. What a plan does not do: choose among algorithms (the
+ * kernel table does) or own activations (exec.c). */
 #include "config.h"
 
 #include "nn/plan.h"
@@ -41,10 +41,8 @@ static int only_norm_after(const struct net *net, const struct op *op)
     int found = -1;
     for (int i = 0; i < net->n_ops; i++) {
         const struct op *reader = &net->ops[i];
-        if (reader->in != op->out && reader->residual != op->out)
-            continue;
-        if (found >= 0 || reader->kind != OP_NORM || reader->residual == op->out)
-            return -1;
+        if (reader->in != op->out && reader->residual != op->out) continue;
+        if (found >= 0 || reader->kind != OP_NORM || reader->residual == op->out) return -1;
         found = i;
     }
     return found;
@@ -54,13 +52,22 @@ static void add_conv(struct plan *plan, int source, int norm)
 {
     const struct op *op = &plan->net->ops[source];
     struct plan_op *p = &plan->ops[plan->n_ops++];
-    *p = (struct plan_op){.kind = PLAN_CONV, .source = source, .norm = norm, .in = op->in,
-                          .out = op->out, .residual = -1, .conv = op->conv};
+    *p = (struct plan_op){.kind = PLAN_CONV,
+                          .source = source,
+                          .norm = norm,
+                          .in = op->in,
+                          .out = op->out,
+                          .residual = -1,
+                          .conv = op->conv};
     if (op->kind == OP_LINEAR)
-        p->conv = (struct conv_geometry){
-            .height = 1, .width = 1, .in_channels = plan->net->values[op->in].shape.channels,
-            .out_channels = plan->net->values[op->out].shape.channels, .kernel_height = 1,
-            .kernel_width = 1, .stride = 1, .pad = 0};
+        p->conv = (struct conv_geometry){.height = 1,
+                                         .width = 1,
+                                         .in_channels = plan->net->values[op->in].shape.channels,
+                                         .out_channels = plan->net->values[op->out].shape.channels,
+                                         .kernel_height = 1,
+                                         .kernel_width = 1,
+                                         .stride = 1,
+                                         .pad = 0};
     if (norm >= 0) {
         p->out = plan->net->ops[norm].out;
         p->residual = plan->net->ops[norm].residual;
@@ -80,8 +87,7 @@ static int fuse_op(struct plan *plan, int i, struct err *e)
     const struct op *op = &net->ops[i];
     switch (op->kind) {
     case OP_CONV:
-        if (only_norm_after(net, op) < 0)
-            add_conv(plan, i, -1);
+        if (only_norm_after(net, op) < 0) add_conv(plan, i, -1);
         return 0;
     case OP_NORM: {
         int producer = net->values[op->in].producer;
@@ -92,8 +98,12 @@ static int fuse_op(struct plan *plan, int i, struct err *e)
         return 0;
     }
     case OP_MEAN:
-        plan->ops[plan->n_ops++] = (struct plan_op){.kind = PLAN_MEAN, .source = i, .norm = -1,
-                                                    .in = op->in, .out = op->out, .residual = -1};
+        plan->ops[plan->n_ops++] = (struct plan_op){.kind = PLAN_MEAN,
+                                                    .source = i,
+                                                    .norm = -1,
+                                                    .in = op->in,
+                                                    .out = op->out,
+                                                    .residual = -1};
         return 0;
     case OP_LINEAR:
         add_conv(plan, i, -1);
@@ -109,11 +119,9 @@ static int make_piece(struct plan *plan, struct plan_piece *piece, int section, 
     piece->first = plan->n_ops;
     for (int i = 0; i < plan->net->n_ops; i++) {
         const struct op *op = &plan->net->ops[i];
-        if (op->section != section || op->exit != exit)
-            continue;
+        if (op->section != section || op->exit != exit) continue;
         int rc = fuse_op(plan, i, e);
-        if (rc < 0)
-            return rc;
+        if (rc < 0) return rc;
     }
     piece->n = plan->n_ops - piece->first;
     return 0;
@@ -122,8 +130,8 @@ static int make_piece(struct plan *plan, struct plan_piece *piece, int section, 
 /* --- weights ---------------------------------------------------------------------------------- */
 
 /* y = gamma * (x + bias - mean) / sqrt(variance + epsilon) + beta, as a scale and a bias. */
-static void fold(const struct plan *plan, const struct plan_op *p, const float *params, float *scale,
-                 float *ret_bias)
+static void fold(const struct plan *plan, const struct plan_op *p, const float *params,
+                 float *scale, float *ret_bias)
 {
     const struct param *list = plan->net->params;
     const struct op *source = &plan->net->ops[p->source];
@@ -149,7 +157,8 @@ static int make_weights(struct plan *plan, const float *params)
 {
     int channels = 1;
     for (int i = 0; i < plan->n_ops; i++)
-        channels = plan->ops[i].conv.out_channels > channels ? plan->ops[i].conv.out_channels : channels;
+        channels =
+            plan->ops[i].conv.out_channels > channels ? plan->ops[i].conv.out_channels : channels;
     float *scale = mem_new((size_t)channels, sizeof(*scale));
     plan->weights = mem_new_aligned(plan->weight_floats, sizeof(float));
     if (!scale || !plan->weights) {
@@ -158,12 +167,11 @@ static int make_weights(struct plan *plan, const float *params)
     }
     for (int i = 0; i < plan->n_ops; i++) {
         const struct plan_op *p = &plan->ops[i];
-        if (p->kind != PLAN_CONV)
-            continue;
+        if (p->kind != PLAN_CONV) continue;
         fold(plan, p, params, scale, plan->weights + p->bias_at);
-        plan->kernels->conv_pack(&p->conv,
-                                 params + plan->net->params[plan->net->ops[p->source].weight].offset,
-                                 p->norm < 0 ? NULL : scale, plan->weights + p->packed_at);
+        plan->kernels->conv_pack(
+            &p->conv, params + plan->net->params[plan->net->ops[p->source].weight].offset,
+            p->norm < 0 ? NULL : scale, plan->weights + p->packed_at);
     }
     mem_free(scale);
     return 0;
@@ -188,8 +196,7 @@ static void place_piece(struct plan *plan, struct plan_piece *piece, struct plac
         const struct plan_op *p = &plan->ops[i];
         use(&items[p->in], i);
         use(&items[p->out], i);
-        if (p->residual >= 0)
-            use(&items[p->residual], i);
+        if (p->residual >= 0) use(&items[p->residual], i);
     }
     items[piece->in].size = items[piece->out].size = 0;
     piece->work = place_items(items, net->n_values, order);
@@ -210,7 +217,8 @@ static int place_values(struct plan *plan)
     if (items && order && plan->offsets) {
         rc = 0;
         for (int s = 0; s < net->spec.n_sections; s++) {
-            size_t in = floats_of(net, net_section_in(net, s)), out = floats_of(net, net->section_out[s]);
+            size_t in = floats_of(net, net_section_in(net, s)),
+                   out = floats_of(net, net->section_out[s]);
             plan->input_floats = in > plan->input_floats ? in : plan->input_floats;
             plan->border_floats = out > plan->border_floats ? out : plan->border_floats;
             place_piece(plan, &plan->sections[s], items, order);
@@ -229,39 +237,31 @@ struct plan *plan_new(const struct net *net, const float *params, const struct k
 {
     int rc = -ENOMEM;
     struct plan *plan = mem_new(1, sizeof(*plan));
-    if (!plan)
-        goto out;
+    if (!plan) goto out;
     plan->net = net;
     plan->kernels = kernels;
     plan->ops = mem_new((size_t)net->n_ops, sizeof(*plan->ops));
-    if (!plan->ops)
-        goto out;
+    if (!plan->ops) goto out;
     for (int s = 0; s < net->spec.n_sections; s++) {
         plan->sections[s].in = net_section_in(net, s);
         plan->sections[s].out = plan->heads[s].in = net->section_out[s];
         plan->heads[s].out = net->logits[s];
         rc = make_piece(plan, &plan->sections[s], s, -1, e);
-        if (rc == 0)
-            rc = make_piece(plan, &plan->heads[s], s, s, e);
-        if (rc < 0)
-            goto out;
+        if (rc == 0) rc = make_piece(plan, &plan->heads[s], s, s, e);
+        if (rc < 0) goto out;
     }
     rc = place_values(plan);
-    if (rc == 0)
-        rc = make_weights(plan, params);
+    if (rc == 0) rc = make_weights(plan, params);
 out:
-    if (rc == 0)
-        return plan;
-    if (rc == -ENOMEM)
-        err_set(e, rc, "plan: out of memory");
+    if (rc == 0) return plan;
+    if (rc == -ENOMEM) err_set(e, rc, "plan: out of memory");
     plan_free(plan);
     return NULL;
 }
 
 void plan_free(struct plan *plan)
 {
-    if (!plan)
-        return;
+    if (!plan) return;
     mem_free(plan->ops);
     mem_free(plan->offsets);
     mem_free(plan->weights);
@@ -283,8 +283,8 @@ size_t plan_weight_bytes(const struct plan *plan)
 static int describe_piece(const struct plan *plan, const struct plan_piece *piece, const char *what,
                           int number, struct buf *out)
 {
-    int rc = buf_printf(out, "%s %d, %d images at a time, %zu bytes each\n", what, number, piece->block,
-                        piece->work * sizeof(float));
+    int rc = buf_printf(out, "%s %d, %d images at a time, %zu bytes each\n", what, number,
+                        piece->block, piece->work * sizeof(float));
     for (int i = piece->first; rc >= 0 && i < piece->first + piece->n; i++) {
         const struct plan_op *p = &plan->ops[i];
         const struct conv_geometry *g = &p->conv;
@@ -309,8 +309,7 @@ int plan_describe(const struct plan *plan, struct buf *out)
                         plan_weight_bytes(plan));
     for (int s = 0; rc >= 0 && s < plan->net->spec.n_sections; s++) {
         rc = describe_piece(plan, &plan->sections[s], "section", s + 1, out);
-        if (rc >= 0)
-            rc = describe_piece(plan, &plan->heads[s], "exit", s + 1, out);
+        if (rc >= 0) rc = describe_piece(plan, &plan->heads[s], "exit", s + 1, out);
     }
     return rc < 0 ? rc : 0;
 }

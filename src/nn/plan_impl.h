@@ -12,13 +12,13 @@ struct plan_op {
     int source, norm;      /* ops of the net; norm -1: none to fold */
     int in, out, residual; /* values of the net; residual -1: none */
     bool relu;
-    struct conv_geometry conv;  /* PLAN_CONV */
+    struct conv_geometry conv; /* PLAN_CONV */
     size_t packed_at, bias_at; /* floats in the plan's weights */
 };
 
-/* A piece that runs in one go: a section's trunk, or a head. Images are independent, so a piece takes
- * them block by block, all operations on one block while it is in cache; its inner values need room
- * for one block only. */
+/* A piece that runs in one go: a section's trunk, or a head. Images are independent, so a piece
+ * takes them block by block, all operations on one block while it is in cache; its inner values
+ * need room for one block only. */
 struct plan_piece {
     int first, n; /* ops */
     int in, out;  /* values, in buffers of their own */

@@ -15,8 +15,7 @@ enum { KERNEL_MAX = 15, STRIDE_MAX = 8 };
 
 static int check_range(struct err *e, const char *member, int value, int low, int high)
 {
-    if (value >= low && value <= high)
-        return 0;
+    if (value >= low && value <= high) return 0;
     return err_set(e, ERR_RANGE, "spec: %s is %d, it must lie in %d..%d", member, value, low, high);
 }
 
@@ -31,14 +30,13 @@ static int check_stage(const struct spec_stage *s, int index, struct err *e)
         {"stride", s->stride, STRIDE_MAX},
     };
     if (s->block != SPEC_BLOCK_BASIC)
-        return err_set(e, ERR_UNSUPPORTED, "spec: stages[%d].block: %d is no known kind of block", index,
-                       (int)s->block);
+        return err_set(e, ERR_UNSUPPORTED, "spec: stages[%d].block: %d is no known kind of block",
+                       index, (int)s->block);
     for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
         char member[64];
         snprintf(member, sizeof(member), "stages[%d].%s", index, ranges[i].member);
         int rc = check_range(e, member, ranges[i].value, 1, ranges[i].high);
-        if (rc < 0)
-            return rc;
+        if (rc < 0) return rc;
     }
     return 0;
 }
@@ -49,34 +47,33 @@ static int check_stages(const struct spec *spec, struct err *e, int *ret_blocks)
     int blocks = 0;
     for (int i = 0; rc == 0 && i < spec->n_stages; i++) {
         rc = check_stage(&spec->stages[i], i, e);
-        if (rc == 0)
-            blocks += spec->stages[i].blocks;
+        if (rc == 0) blocks += spec->stages[i].blocks;
         if (blocks > SPEC_BLOCKS_MAX)
-            rc = err_set(e, ERR_RANGE, "spec: stages[%d].blocks: more than %d blocks in all stages", i,
-                         SPEC_BLOCKS_MAX);
+            rc = err_set(e, ERR_RANGE, "spec: stages[%d].blocks: more than %d blocks in all stages",
+                         i, SPEC_BLOCKS_MAX);
     }
-    if (rc == 0)
-        *ret_blocks = blocks;
+    if (rc == 0) *ret_blocks = blocks;
     return rc;
 }
 
 static int check_cuts(const struct spec *spec, int blocks, struct err *e)
 {
     int rc = check_range(e, "cuts (their number)", spec->n_sections, 1, SPEC_SECTIONS_MAX);
-    if (rc < 0)
-        return rc;
+    if (rc < 0) return rc;
 
     int last = spec->n_sections - 1;
     for (int i = 0; i <= last; i++) {
         int low = i > 0 ? spec->cuts[i - 1] + 1 : 1;
         if (spec->cuts[i] < low || spec->cuts[i] > blocks)
-            return err_set(e, ERR_RANGE,
-                           "spec: cuts[%d] is %d, it must lie in %d..%d (cuts rise and count blocks)",
-                           i, spec->cuts[i], low, blocks);
+            return err_set(
+                e, ERR_RANGE,
+                "spec: cuts[%d] is %d, it must lie in %d..%d (cuts rise and count blocks)", i,
+                spec->cuts[i], low, blocks);
     }
     if (spec->cuts[last] != blocks)
-        return err_set(e, ERR_RANGE, "spec: cuts[%d] is %d, the last cut must be the number of blocks, %d",
-                       last, spec->cuts[last], blocks);
+        return err_set(e, ERR_RANGE,
+                       "spec: cuts[%d] is %d, the last cut must be the number of blocks, %d", last,
+                       spec->cuts[last], blocks);
     return 0;
 }
 
@@ -101,8 +98,7 @@ int spec_check(const struct spec *spec, struct err *e)
     };
     for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
         int rc = check_range(e, ranges[i].member, ranges[i].value, ranges[i].low, ranges[i].high);
-        if (rc < 0)
-            return rc;
+        if (rc < 0) return rc;
     }
     /* A wider pad than this would make outputs that see no input at all. */
     if (spec->stem.pad >= spec->stem.kernel)
@@ -111,20 +107,19 @@ int spec_check(const struct spec *spec, struct err *e)
 
     int blocks = 0;
     int rc = check_stages(spec, e, &blocks);
-    if (rc == 0)
-        rc = check_cuts(spec, blocks, e);
-    if (rc < 0)
-        return rc;
+    if (rc == 0) rc = check_cuts(spec, blocks, e);
+    if (rc < 0) return rc;
 
-    if (spec->n_sections == 1)
-        return 0; /* no shallow head, nothing more to say about heads */
+    if (spec->n_sections == 1) return 0; /* no shallow head, nothing more to say about heads */
     if (spec->heads.kind != SPEC_HEAD_SCALA)
-        return err_set(e, ERR_UNSUPPORTED, "spec: heads.kind: %d is no kind of head that this program knows",
+        return err_set(e, ERR_UNSUPPORTED,
+                       "spec: heads.kind: %d is no kind of head that this program knows",
                        (int)spec->heads.kind);
     return check_range(e, "heads.mid_channels", spec->heads.mid_channels, 1, SPEC_CHANNELS_MAX);
 }
 
-/* round(channels * width / own), at least 1; a result past int's range fails the check that follows. */
+/* round(channels * width / own), at least 1; a result past int's range fails the check that
+ * follows. */
 static int scale_channels(int channels, int width, int own)
 {
     int64_t scaled = (2 * (int64_t)channels * width + own) / (2 * (int64_t)own);
@@ -134,12 +129,9 @@ static int scale_channels(int channels, int width, int own)
 int spec_scale(struct spec *spec, int width, int classes, struct err *e)
 {
     int rc = spec_check(spec, e);
-    if (rc == 0 && width != 0)
-        rc = check_range(e, "width", width, 1, SPEC_CHANNELS_MAX);
-    if (rc == 0 && classes != 0)
-        rc = check_range(e, "classes", classes, 1, SPEC_CLASSES_MAX);
-    if (rc < 0)
-        return rc;
+    if (rc == 0 && width != 0) rc = check_range(e, "width", width, 1, SPEC_CHANNELS_MAX);
+    if (rc == 0 && classes != 0) rc = check_range(e, "classes", classes, 1, SPEC_CLASSES_MAX);
+    if (rc < 0) return rc;
 
     struct spec scaled = *spec;
     if (width != 0) {
@@ -150,10 +142,8 @@ int spec_scale(struct spec *spec, int width, int classes, struct err *e)
         if (spec->n_sections > 1)
             scaled.heads.mid_channels = scale_channels(spec->heads.mid_channels, width, own);
     }
-    if (classes != 0)
-        scaled.classes = classes;
+    if (classes != 0) scaled.classes = classes;
     rc = spec_check(&scaled, e);
-    if (rc == 0)
-        *spec = scaled;
+    if (rc == 0) *spec = scaled;
     return rc;
 }

@@ -1,5 +1,5 @@
-/* Speed of training passes: bench_grad [WIDTH [BATCH [THREADS [METHOD [ROUNDS]]]]], METHOD baseline or
- * byot. Not a test: run it by hand. Prints the best and the middle round. */
+/* Speed of training passes: bench_grad [WIDTH [BATCH [THREADS [METHOD [ROUNDS]]]]], METHOD baseline
+ * or byot. Not a test: run it by hand. Prints the best and the middle round. */
 #include "config.h"
 
 #include <stdio.h>
@@ -28,8 +28,7 @@ int main(int argc, char **argv)
     int rounds = argc > 5 ? atoi(argv[5]) : 20;
     struct err e;
     struct spec spec = spec_resnet18();
-    if (batch < 1 || rounds < 1 || spec_scale(&spec, width, 100, &e) < 0)
-        return 2;
+    if (batch < 1 || rounds < 1 || spec_scale(&spec, width, 100, &e) < 0) return 2;
 
     struct net *net = net_new(&spec, &e);
     struct pool *pool = pool_new(threads);
@@ -38,8 +37,7 @@ int main(int argc, char **argv)
     float *dparams = net ? mem_new(net_trained_size(net), sizeof(float)) : NULL;
     int32_t *labels = mem_new((size_t)batch, sizeof(*labels));
     double *seconds = mem_new((size_t)rounds, sizeof(*seconds));
-    if (!grad || !params || !dparams || !labels || !seconds)
-        return 1;
+    if (!grad || !params || !dparams || !labels || !seconds) return 1;
     net_init_params(net, 1, params);
     struct rng rng;
     rng_init(&rng, 1, RNG_TEST, 0, 0);
@@ -53,13 +51,15 @@ int main(int argc, char **argv)
         double f = (double)(clock_now() - start) * 1e-9;
         forward = f < forward ? f : forward;
         for (int i = byot ? 0 : 3; i < 4; i++)
-            loss_cross_entropy(batch, 100, grad_logits(grad, i), labels, 1.0, grad_dlogits(grad, i));
+            loss_cross_entropy(batch, 100, grad_logits(grad, i), labels, 1.0,
+                               grad_dlogits(grad, i));
         grad_backward(grad, params, dparams);
         seconds[r] = (double)(clock_now() - start) * 1e-9;
     }
     qsort(seconds, (size_t)rounds, sizeof(*seconds), compare);
     struct net_cost cost = byot ? net_ensemble_cost(net) : net_deepest_cost(net);
-    printf("%s width %d batch %d threads %u %s: best %.1f ms (forward %.1f), %.0f img/s, %.0f GFLOP/s; "
+    printf("%s width %d batch %d threads %u %s: best %.1f ms (forward %.1f), %.0f img/s, %.0f "
+           "GFLOP/s; "
            "middle %.0f img/s; %.0f MB\n",
            cpu_isa_name(kernels_best()->isa), width, batch, threads, byot ? "byot" : "baseline",
            seconds[0] * 1e3, forward * 1e3, batch / seconds[0],

@@ -9,8 +9,13 @@
 /* models/resnet18.json as a struct. */
 static inline struct spec spec_resnet18(void)
 {
-    struct spec s = {.classes = 100, .channels = 3, .height = 32, .width = 32, .n_stages = 4,
-                     .n_sections = 4, .cuts = {2, 4, 6, 8}};
+    struct spec s = {.classes = 100,
+                     .channels = 3,
+                     .height = 32,
+                     .width = 32,
+                     .n_stages = 4,
+                     .n_sections = 4,
+                     .cuts = {2, 4, 6, 8}};
     snprintf(s.name, sizeof(s.name), "resnet18");
     s.stem.kernel = 3;
     s.stem.channels = 64;

@@ -1,5 +1,5 @@
-/* Training passes: against PyTorch in float64 for every instruction set, against central differences,
- * and what is promised about threads, smaller batches and memory. */
+/* Training passes: against PyTorch in float64 for every instruction set, against central
+ * differences, and what is promised about threads, smaller batches and memory. */
 #include "config.h"
 
 #include <math.h>
@@ -36,10 +36,9 @@ static double method_loss(struct grad *grad, const struct net *net, enum method 
     for (int i = 0; method != BASELINE && i < last; i++) {
         sum += loss_cross_entropy(batch, classes, grad_logits(grad, i), labels,
                                   method == BYOT ? 1 - ALPHA : 1.0, grad_dlogits(grad, i));
-        if (method != BYOT)
-            continue;
-        sum += loss_distill(batch, classes, grad_logits(grad, i), grad_logits(grad, last), TEMPERATURE,
-                            ALPHA * TEMPERATURE * TEMPERATURE, grad_dlogits(grad, i));
+        if (method != BYOT) continue;
+        sum += loss_distill(batch, classes, grad_logits(grad, i), grad_logits(grad, last),
+                            TEMPERATURE, ALPHA * TEMPERATURE * TEMPERATURE, grad_dlogits(grad, i));
         sum += loss_hint(batch, d, grad_features(grad, i), grad_features(grad, last), LAMBDA,
                          grad_dfeatures(grad, i));
     }
@@ -72,8 +71,7 @@ static struct result run_pass(const struct vectors *v, const struct kernels *ker
     size_t block = net_block_size(v->net), trained = net_trained_size(v->net);
     struct pool *pool = threads > 1 ? pool_new(threads) : NULL;
     struct grad *grad = grad_new(v->net, batch_max, exits_of(v->net, method), pool, kernels, &e);
-    if (!grad)
-        fail_msg("%s", e.text);
+    if (!grad) fail_msg("%s", e.text);
     r.params = mem_new(block, sizeof(float));
     r.dparams = mem_new(trained, sizeof(float));
     assert_non_null(r.params);
@@ -115,14 +113,14 @@ static void compare_result(const struct vectors *v, const struct result *r, enum
             vectors_compare(vectors_find(v, "%s.grad.%s", method_names[method], p->name),
                             r->dparams + p->offset, p->size, TOLERANCE);
         } else if (p->trained) {
-            for (size_t j = 0; j < p->size; j++)
-                assert_true(r->dparams[p->offset + j] == 0.0f);
+            for (size_t j = 0; j < p->size; j++) assert_true(r->dparams[p->offset + j] == 0.0f);
         } else if (runs) {
             vectors_compare(vectors_find(v, "after.%s", p->name), r->params + p->offset, p->size,
                             TOLERANCE);
         }
         if (p->trained || !runs)
-            assert_memory_equal(r->params + p->offset, v->params + p->offset, p->size * sizeof(float));
+            assert_memory_equal(r->params + p->offset, v->params + p->offset,
+                                p->size * sizeof(float));
     }
 }
 
@@ -184,12 +182,18 @@ static void test_same_bits(void **state)
     vectors_free(v);
 }
 
-/* A tiny net for differences: an input that is not square, and a cut within a stage, so that the value
- * there has three readers, a shortcut and a head among them. */
+/* A tiny net for differences: an input that is not square, and a cut within a stage, so that the
+ * value there has three readers, a shortcut and a head among them. */
 static struct spec tiny_spec(void)
 {
-    struct spec s = {.name = "tiny", .classes = 3, .channels = 2, .height = 6, .width = 5,
-                     .n_stages = 2, .n_sections = 2, .cuts = {1, 3}};
+    struct spec s = {.name = "tiny",
+                     .classes = 3,
+                     .channels = 2,
+                     .height = 6,
+                     .width = 5,
+                     .n_stages = 2,
+                     .n_sections = 2,
+                     .cuts = {1, 3}};
     s.stem.kernel = 3;
     s.stem.channels = 3;
     s.stem.stride = 1;
@@ -201,7 +205,8 @@ static struct spec tiny_spec(void)
     return s;
 }
 
-/* The loss as a function of the parameters: DSN's, as a detached teacher would show in differences. */
+/* The loss as a function of the parameters: DSN's, as a detached teacher would show in differences.
+ */
 struct probe {
     struct net *net;
     struct grad *grad;
@@ -224,8 +229,7 @@ static struct probe probe_new(uint64_t seed)
     assert_true(p.grad && p.params && p.copy && p.dparams);
     net_init_params(p.net, seed, p.params);
     rng_init(&rng, seed, RNG_TEST, 0, 0);
-    for (int i = 0; i < p.batch; i++)
-        p.labels[i] = (int32_t)rng_below(&rng, 3);
+    for (int i = 0; i < p.batch; i++) p.labels[i] = (int32_t)rng_below(&rng, 3);
     for (size_t i = 0; i < (size_t)p.batch * shape_size(net_input(p.net)); i++)
         grad_input(p.grad)[i] = (float)rng_normal(&rng);
     return p;
@@ -260,8 +264,8 @@ static double probe_difference(struct probe *p, size_t at, float h)
 }
 
 /* Central differences of the whole loss. The loss has kinks, at every ReLU: where two widths of the
- * step disagree, one has crossed a kink, and that parameter is passed over. float32 leaves about three
- * digits; the vectors test the rest. */
+ * step disagree, one has crossed a kink, and that parameter is passed over. float32 leaves about
+ * three digits; the vectors test the rest. */
 static void test_central_differences(void **state)
 {
     (void)state;
@@ -280,8 +284,7 @@ static void test_central_differences(void **state)
             double narrow = probe_difference(&p, at, 1.0f / 4096);
             double wide = probe_difference(&p, at, 1.0f / 1024), own = (double)p.dparams[at];
             double allowed = 1e-3 + 0.01 * fabs(own);
-            if (fabs(narrow - wide) > allowed / 3)
-                continue;
+            if (fabs(narrow - wide) > allowed / 3) continue;
             if (!(fabs(narrow - own) <= allowed))
                 fail_msg("%s[%zu], seed %llu: difference %g, gradient %g", list[i].name,
                          at - list[i].offset, (unsigned long long)seed, narrow, own);
@@ -322,8 +325,7 @@ static void test_out_of_memory(void **state)
         mem_fail_at(++n);
         e.code = 0;
         grad = grad_new(net, 4, 3, pool, kernels_best(), &e);
-        if (!grad)
-            assert_int_equal(e.code, -12 /* ENOMEM */);
+        if (!grad) assert_int_equal(e.code, -12 /* ENOMEM */);
     }
     mem_fail_at(0);
     assert_true(n > 10);
@@ -336,14 +338,10 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_baseline),
-        cmocka_unit_test(test_dsn),
-        cmocka_unit_test(test_byot),
-        cmocka_unit_test(test_byot_odd_sizes),
-        cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_central_differences),
-        cmocka_unit_test(test_refuses),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_baseline),  cmocka_unit_test(test_dsn),
+        cmocka_unit_test(test_byot),      cmocka_unit_test(test_byot_odd_sizes),
+        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_central_differences),
+        cmocka_unit_test(test_refuses),   cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("grad", tests, NULL, NULL);
 }

@@ -36,8 +36,7 @@ static void check_file(const char *file)
         const float *features = vectors_find(v, "train.features.%d", i)->values;
         check_term(vectors_find(v, "loss.ce.%d", i),
                    loss_cross_entropy(n, classes, logits, v->labels, 1.0, sink));
-        if (i == last)
-            break;
+        if (i == last) break;
         check_term(vectors_find(v, "loss.kl.%d", i),
                    loss_distill(n, classes, logits, teacher, 3.0, 1.0, sink));
         check_term(vectors_find(v, "loss.kl_scaled.%d", i),
@@ -69,18 +68,21 @@ static struct term random_term(uint32_t round)
         t.student[i] = (float)(2 * rng_normal(&rng));
         t.teacher[i] = (float)(2 * rng_normal(&rng));
     }
-    for (int i = 0; i < N; i++)
-        t.labels[i] = (int32_t)rng_below(&rng, CLASSES);
+    for (int i = 0; i < N; i++) t.labels[i] = (int32_t)rng_below(&rng, CLASSES);
     return t;
 }
 
 static double evaluate(int kind, const struct term *t, float *gradient)
 {
     switch (kind) {
-    case 0: return loss_cross_entropy(N, CLASSES, t->student, t->labels, 0.7, gradient);
-    case 1: return loss_distill(N, CLASSES, t->student, t->teacher, 3.0, 2.7, gradient);
-    case 2: return loss_distill(N, CLASSES, t->student, t->teacher, 1.0, 0.5, gradient);
-    default: return loss_hint(N, CLASSES, t->student, t->teacher, 0.3, gradient);
+    case 0:
+        return loss_cross_entropy(N, CLASSES, t->student, t->labels, 0.7, gradient);
+    case 1:
+        return loss_distill(N, CLASSES, t->student, t->teacher, 3.0, 2.7, gradient);
+    case 2:
+        return loss_distill(N, CLASSES, t->student, t->teacher, 1.0, 0.5, gradient);
+    default:
+        return loss_hint(N, CLASSES, t->student, t->teacher, 0.3, gradient);
     }
 }
 
@@ -92,8 +94,7 @@ static void test_gradients(void **state)
     for (int kind = 0; kind < 4; kind++) {
         struct term t = random_term((uint32_t)kind);
         float gradient[COUNT], sink[COUNT];
-        for (int i = 0; i < COUNT; i++)
-            gradient[i] = 10.0f;
+        for (int i = 0; i < COUNT; i++) gradient[i] = 10.0f;
         assert_true(evaluate(kind, &t, gradient) > 0);
         for (int i = 0; i < COUNT; i++) {
             float old = t.student[i];
@@ -119,9 +120,9 @@ static void test_distill_of_equals(void **state)
         memset(gradient, 0, sizeof(gradient));
         for (int i = 0; i < COUNT; i++) /* softmax does not see what is added to all logits */
             t.teacher[i] = t.student[i] + 0.5f * (float)(i / CLASSES);
-        assert_true(fabs(loss_distill(N, CLASSES, t.student, t.teacher, 2.0, 1.0, gradient)) < 1e-6);
-        for (int i = 0; i < COUNT; i++)
-            assert_true(fabsf(gradient[i]) < 1e-6f);
+        assert_true(fabs(loss_distill(N, CLASSES, t.student, t.teacher, 2.0, 1.0, gradient)) <
+                    1e-6);
+        for (int i = 0; i < COUNT; i++) assert_true(fabsf(gradient[i]) < 1e-6f);
     }
 }
 
@@ -154,8 +155,7 @@ static void test_softmax(void **state)
     float z[4] = {0.0f, logf(2.0f), logf(4.0f), logf(1.0f)}, p[4];
     loss_softmax(4, z, 1.0, p);
     const float wanted[4] = {0.125f, 0.25f, 0.5f, 0.125f};
-    for (int k = 0; k < 4; k++)
-        assert_true(fabsf(p[k] - wanted[k]) < 1e-6f);
+    for (int k = 0; k < 4; k++) assert_true(fabsf(p[k] - wanted[k]) < 1e-6f);
     loss_softmax(4, z, 2.0, z); /* in place, and flatter */
     assert_true(fabsf(z[0] + z[1] + z[2] + z[3] - 1.0f) < 1e-6f);
     assert_true(fabsf(z[2] / z[0] - 2.0f) < 1e-5f);

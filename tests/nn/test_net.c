@@ -19,8 +19,7 @@ static struct net *new_net(const struct spec *spec)
 {
     struct err e;
     struct net *net = net_new(spec, &e);
-    if (!net)
-        fail_msg("%s", e.text);
+    if (!net) fail_msg("%s", e.text);
     return net;
 }
 
@@ -36,7 +35,8 @@ static void test_costs(void **state)
     struct spec spec = spec_resnet18();
     struct net *net = new_net(&spec);
     check_cost(net_deepest_cost(net), 11220132, 555468800);
-    /* The heads by hand: c*128 + 128 + 256, 128*128*k*k + 384, 128*512 + 512 + 1024, 512*100 + 100. */
+    /* The heads by hand: c*128 + 128 + 256, 128*128*k*k + 384, 128*512 + 512 + 1024, 512*100 + 100.
+     */
     check_cost(net_exit_cost(net, 0), 1175908, 26265600);
     check_cost(net_exit_cost(net, 1), 397668, 9488384);
     check_cost(net_exit_cost(net, 2), 217444, 4245504);
@@ -55,7 +55,8 @@ static void test_costs(void **state)
     assert_int_equal(spec_scale(&spec, 16, 3, &e), 0);
     net = new_net(&spec);
     check_cost(net_exit_cost(net, 3), 3 * 128 + 3, 3 * 128);
-    check_cost(net_exit_cost(net, 2), (64 * 32 + 32 + 64) + (32 * 32 * 4 + 96) + (32 * 128 + 384) + 387,
+    check_cost(net_exit_cost(net, 2),
+               (64 * 32 + 32 + 64) + (32 * 32 * 4 + 96) + (32 * 128 + 384) + 387,
                64 * 64 * 32 + 16 * (32 * 32 * 4 + 32 * 128) + 384);
     net_free(net);
 }
@@ -105,8 +106,7 @@ static const struct param *find(const struct net *net, const char *name)
     size_t n;
     const struct param *params = net_params(net, &n);
     for (size_t i = 0; i < n; i++) {
-        if (strcmp(params[i].name, name) == 0)
-            return &params[i];
+        if (strcmp(params[i].name, name) == 0) return &params[i];
     }
     fail_msg("%s is not there", name);
     return NULL;
@@ -120,8 +120,7 @@ static void check_param(const struct net *net, const char *name, int role, int e
     assert_int_equal(p->exit, exit);
     assert_int_equal(p->rank, rank);
     assert_int_equal(p->dims[0], first);
-    if (rank > 1)
-        assert_int_equal(p->dims[1], second);
+    if (rank > 1) assert_int_equal(p->dims[1], second);
     if (rank == 4) {
         assert_int_equal(p->dims[2], side);
         assert_int_equal(p->dims[3], side);
@@ -157,10 +156,8 @@ static void test_params(void **state)
         bool running = params[i].role == PARAM_NORM_MEAN || params[i].role == PARAM_NORM_VARIANCE;
         assert_int_equal(params[i].trained, !running);
         offset += params[i].size;
-        if (params[i].trained)
-            assert_true(offset <= net_trained_size(net));
-        for (size_t j = 0; j < i; j++)
-            assert_string_not_equal(params[i].name, params[j].name);
+        if (params[i].trained) assert_true(offset <= net_trained_size(net));
+        for (size_t j = 0; j < i; j++) assert_string_not_equal(params[i].name, params[j].name);
     }
     assert_int_equal(offset, net_block_size(net));
     net_free(net);
@@ -264,9 +261,9 @@ static void test_largest(void **state)
     spec.channels = spec.stem.channels = spec.heads.mid_channels = SPEC_CHANNELS_MAX;
     spec.classes = SPEC_CLASSES_MAX;
     for (int i = 0; i < 4; i++)
-        spec.stages[i] = (struct spec_stage){SPEC_BLOCK_BASIC, SPEC_BLOCKS_MAX / 4, SPEC_CHANNELS_MAX, 1};
-    for (int i = 0; i < 4; i++)
-        spec.cuts[i] = SPEC_BLOCKS_MAX / 4 * (i + 1);
+        spec.stages[i] =
+            (struct spec_stage){SPEC_BLOCK_BASIC, SPEC_BLOCKS_MAX / 4, SPEC_CHANNELS_MAX, 1};
+    for (int i = 0; i < 4; i++) spec.cuts[i] = SPEC_BLOCKS_MAX / 4 * (i + 1);
     struct net *net = new_net(&spec);
     struct net_cost cost = net_ensemble_cost(net);
     assert_true(cost.params > 0 && cost.macs > 0);
@@ -298,12 +295,9 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_costs),
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_params),
-        cmocka_unit_test(test_first_values),
-        cmocka_unit_test(test_maps_too_small),
-        cmocka_unit_test(test_largest),
+        cmocka_unit_test(test_costs),          cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_params),         cmocka_unit_test(test_first_values),
+        cmocka_unit_test(test_maps_too_small), cmocka_unit_test(test_largest),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("net", tests, NULL, NULL);

@@ -20,8 +20,8 @@ static bool overlap(const struct place_item *a, const struct place_item *b)
            b->offset < a->offset + a->size;
 }
 
-/* Random lifetimes: no overlap, nothing past the end, never more than the sum of all sizes and never
- * less than what lives at one time. */
+/* Random lifetimes: no overlap, nothing past the end, never more than the sum of all sizes and
+ * never less than what lives at one time. */
 static void test_random(void **state)
 {
     (void)state;
@@ -46,15 +46,16 @@ static void test_random(void **state)
         }
         size_t whole = place_items(items, ITEMS, order);
         if (whole > sum || whole < live_max)
-            fail_msg("seed %d, round %u: %zu, not within %zu..%zu", (int)seed, round, whole, live_max, sum);
+            fail_msg("seed %d, round %u: %zu, not within %zu..%zu", (int)seed, round, whole,
+                     live_max, sum);
         for (int i = 0; i < ITEMS; i++) {
             bool placed = items[i].size > 0 && items[i].first <= items[i].last;
             for (int j = 0; placed && j < i; j++) {
-                if (items[j].size > 0 && items[j].first <= items[j].last && overlap(&items[i], &items[j]))
+                if (items[j].size > 0 && items[j].first <= items[j].last &&
+                    overlap(&items[i], &items[j]))
                     fail_msg("seed %d, round %u: items %d and %d overlap", (int)seed, round, i, j);
             }
-            if (placed)
-                assert_true(items[i].offset + items[i].size <= whole);
+            if (placed) assert_true(items[i].offset + items[i].size <= whole);
         }
     }
 }

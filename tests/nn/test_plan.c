@@ -17,12 +17,12 @@
 #include "nn/plan.h"
 #include "vectors.h"
 
-static struct plan *new_plan(const struct net *net, const float *params, const struct kernels *kernels)
+static struct plan *new_plan(const struct net *net, const float *params,
+                             const struct kernels *kernels)
 {
     struct err e;
     struct plan *plan = plan_new(net, params, kernels, &e);
-    if (!plan)
-        fail_msg("%s", e.text);
+    if (!plan) fail_msg("%s", e.text);
     return plan;
 }
 
@@ -30,15 +30,14 @@ static struct exec *new_exec(const struct plan *plan, int batch_max)
 {
     struct err e;
     struct exec *exec = exec_new(plan, batch_max, &e);
-    if (!exec)
-        fail_msg("%s", e.text);
+    if (!exec) fail_msg("%s", e.text);
     return exec;
 }
 
-/* Runs the whole net on n images; logits [exits][n][classes]. Gathers each section's input anew where
- * that is asked for, as a scheduler does. */
-static void run_net(struct exec *exec, const struct net *net, const float *images, int n, bool gather,
-                    float *logits)
+/* Runs the whole net on n images; logits [exits][n][classes]. Gathers each section's input anew
+ * where that is asked for, as a scheduler does. */
+static void run_net(struct exec *exec, const struct net *net, const float *images, int n,
+                    bool gather, float *logits)
 {
     size_t images_n = (size_t)n, classes = (size_t)net_classes(net);
     memcpy(exec_input(exec, 0), images, images_n * shape_size(net_input(net)) * sizeof(float));
@@ -59,8 +58,7 @@ static void check_vectors(const char *file)
     assert_non_null(logits);
     for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
         const struct kernels *kernels = kernels_of((enum cpu_isa)isa);
-        if (!kernels)
-            continue;
+        if (!kernels) continue;
         struct plan *plan = new_plan(v->net, v->params, kernels);
         assert_ptr_equal(plan_net(plan), v->net);
         for (int gather = 0; gather < 2; gather++) {
@@ -109,8 +107,7 @@ static struct big make_big(int width, int images)
     assert_true(b.params && b.images);
     net_init_params(b.net, 7, b.params);
     rng_init(&rng, 7, RNG_TEST, 1, 0);
-    for (size_t i = 0; i < pixels; i++)
-        b.images[i] = (float)rng_normal(&rng);
+    for (size_t i = 0; i < pixels; i++) b.images[i] = (float)rng_normal(&rng);
     return b;
 }
 
@@ -121,7 +118,8 @@ static void big_free(struct big *b)
     mem_free(b->images);
 }
 
-/* One batch against other batches of the same images, in parts and through other execs: bit by bit. */
+/* One batch against other batches of the same images, in parts and through other execs: bit by bit.
+ */
 static void check_batches(const struct kernels *kernels, int width, int images)
 {
     struct big b = make_big(width, images);
@@ -163,8 +161,7 @@ static void test_batches(void **state)
         if (kernels) {
             bool slow = isa == CPU_REFERENCE;
             check_batches(kernels, slow ? 2 : 16, slow ? 5 : 40);
-            if (!slow)
-                check_batches(kernels, 5, 19);
+            if (!slow) check_batches(kernels, 5, 19);
         }
     }
 }
@@ -184,8 +181,7 @@ static void test_head_of_some(void **state)
     const float *out = exec_section(exec, 0, IMAGES, false);
     float first = out[0];
     float *next = exec_input(exec, 1);
-    for (size_t i = 0; i < IMAGES * shape_size(net_section_input(b.net, 1)); i++)
-        next[i] = -1.0f;
+    for (size_t i = 0; i < IMAGES * shape_size(net_section_input(b.net, 1)); i++) next[i] = -1.0f;
     assert_true(out[0] == first);
     exec_head(exec, 0, 2, 3, some);
     assert_memory_equal(some, whole + 2 * CLASSES, sizeof(some));
@@ -256,12 +252,9 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors_even),
-        cmocka_unit_test(test_vectors_odd),
-        cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_head_of_some),
-        cmocka_unit_test(test_describe),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_vectors_even), cmocka_unit_test(test_vectors_odd),
+        cmocka_unit_test(test_batches),      cmocka_unit_test(test_head_of_some),
+        cmocka_unit_test(test_describe),     cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
 }

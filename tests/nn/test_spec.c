@@ -25,12 +25,12 @@ static void refuse(const char *member, int code, size_t offset, int value)
     assert_int_equal(e.code, code);
 }
 
-#define REFUSE_OUTSIDE(member, low, high)                                                            \
-    do {                                                                                             \
-        refuse(#member, ERR_RANGE, offsetof(struct spec, member), (low)-1);                          \
-        refuse(#member, ERR_RANGE, offsetof(struct spec, member), (high) + 1);                       \
-        refuse(#member, ERR_RANGE, offsetof(struct spec, member), INT32_MIN);                        \
-        refuse(#member, ERR_RANGE, offsetof(struct spec, member), INT32_MAX);                        \
+#define REFUSE_OUTSIDE(member, low, high)                                                          \
+    do {                                                                                           \
+        refuse(#member, ERR_RANGE, offsetof(struct spec, member), (low)-1);                        \
+        refuse(#member, ERR_RANGE, offsetof(struct spec, member), (high) + 1);                     \
+        refuse(#member, ERR_RANGE, offsetof(struct spec, member), INT32_MIN);                      \
+        refuse(#member, ERR_RANGE, offsetof(struct spec, member), INT32_MAX);                      \
     } while (0)
 
 static void test_ranges(void **state)
@@ -49,9 +49,11 @@ static void test_ranges(void **state)
     REFUSE_OUTSIDE(stages[3].blocks, 1, SPEC_BLOCKS_MAX);
     REFUSE_OUTSIDE(heads.mid_channels, 1, SPEC_CHANNELS_MAX);
     refuse("stages (their number)", ERR_RANGE, offsetof(struct spec, n_stages), 0);
-    refuse("stages (their number)", ERR_RANGE, offsetof(struct spec, n_stages), SPEC_STAGES_MAX + 1);
+    refuse("stages (their number)", ERR_RANGE, offsetof(struct spec, n_stages),
+           SPEC_STAGES_MAX + 1);
     refuse("cuts (their number)", ERR_RANGE, offsetof(struct spec, n_sections), 0);
-    refuse("cuts (their number)", ERR_RANGE, offsetof(struct spec, n_sections), SPEC_SECTIONS_MAX + 1);
+    refuse("cuts (their number)", ERR_RANGE, offsetof(struct spec, n_sections),
+           SPEC_SECTIONS_MAX + 1);
     refuse("stages[1].block", ERR_UNSUPPORTED, offsetof(struct spec, stages[1].block), 77);
     refuse("heads.kind", ERR_UNSUPPORTED, offsetof(struct spec, heads.kind), 77);
 }
@@ -60,11 +62,12 @@ static void test_how_things_fit(void **state)
 {
     (void)state;
     refuse("cuts[0]", ERR_RANGE, offsetof(struct spec, cuts[0]), 0);
-    refuse("cuts[1]", ERR_RANGE, offsetof(struct spec, cuts[1]), 2);  /* not above cuts[0] */
-    refuse("cuts[2]", ERR_RANGE, offsetof(struct spec, cuts[1]), 6);  /* not above cuts[1] */
-    refuse("cuts[3]", ERR_RANGE, offsetof(struct spec, cuts[3]), 7);  /* not the last block */
-    refuse("cuts[3]", ERR_RANGE, offsetof(struct spec, cuts[3]), 9);  /* more than there are */
-    refuse("stages[3].blocks", ERR_RANGE, offsetof(struct spec, stages[3].blocks), SPEC_BLOCKS_MAX - 5);
+    refuse("cuts[1]", ERR_RANGE, offsetof(struct spec, cuts[1]), 2); /* not above cuts[0] */
+    refuse("cuts[2]", ERR_RANGE, offsetof(struct spec, cuts[1]), 6); /* not above cuts[1] */
+    refuse("cuts[3]", ERR_RANGE, offsetof(struct spec, cuts[3]), 7); /* not the last block */
+    refuse("cuts[3]", ERR_RANGE, offsetof(struct spec, cuts[3]), 9); /* more than there are */
+    refuse("stages[3].blocks", ERR_RANGE, offsetof(struct spec, stages[3].blocks),
+           SPEC_BLOCKS_MAX - 5);
 
     struct err e = {0};
     struct spec spec = spec_resnet18();

@@ -42,8 +42,7 @@ const struct record *vectors_find(const struct vectors *v, const char *format, .
     vsnprintf(name, sizeof(name), format, args);
     va_end(args);
     for (size_t i = 0; i < v->n; i++) {
-        if (strcmp(v->records[i].name, name) == 0)
-            return &v->records[i];
+        if (strcmp(v->records[i].name, name) == 0) return &v->records[i];
     }
     return NULL;
 }
@@ -77,8 +76,7 @@ static void fill_params(struct vectors *v)
         found++;
     }
     size_t wanted = 0;
-    for (size_t i = 0; i < v->n; i++)
-        wanted += strncmp(v->records[i].name, "param.", 6) == 0;
+    for (size_t i = 0; i < v->n; i++) wanted += strncmp(v->records[i].name, "param.", 6) == 0;
     assert_int_equal(found, wanted);
 }
 
@@ -88,8 +86,7 @@ struct vectors *vectors_load(const char *file)
     const char *top = getenv("top_srcdir");
     snprintf(path, sizeof(path), "%s/tests/nn/vectors/%s", top ? top : ".", file);
     FILE *f = fopen(path, "rb");
-    if (!f)
-        fail_msg("%s: cannot be opened; set top_srcdir", path);
+    if (!f) fail_msg("%s: cannot be opened; set top_srcdir", path);
     struct vectors *v = mem_new(1, sizeof(*v));
     assert_non_null(v);
     read_records(v, f);
@@ -104,21 +101,18 @@ struct vectors *vectors_load(const char *file)
     v->spec.height = (int)shape[4];
     v->spec.width = (int)shape[5];
     v->net = net_new(&v->spec, &e);
-    if (!v->net)
-        fail_msg("%s", e.text);
+    if (!v->net) fail_msg("%s", e.text);
     fill_images(v);
     fill_params(v);
     v->labels = mem_new((size_t)v->batch, sizeof(*v->labels));
     assert_non_null(v->labels);
-    for (int i = 0; i < v->batch; i++)
-        v->labels[i] = (int32_t)vectors_find(v, "labels")->values[i];
+    for (int i = 0; i < v->batch; i++) v->labels[i] = (int32_t)vectors_find(v, "labels")->values[i];
     return v;
 }
 
 void vectors_free(struct vectors *v)
 {
-    for (size_t i = 0; i < v->n; i++)
-        mem_free(v->records[i].values);
+    for (size_t i = 0; i < v->n; i++) mem_free(v->records[i].values);
     mem_free(v->records);
     net_free(v->net);
     mem_free(v->images);

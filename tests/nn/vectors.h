@@ -18,9 +18,9 @@ struct vectors {
     struct spec spec;
     struct net *net;
     int batch;
-    float *images;   /* NHWC */
+    float *images; /* NHWC */
     int32_t *labels;
-    float *params;   /* the net's block */
+    float *params; /* the net's block */
 };
 
 /* Loads vectors/FILE and builds its net; fails the test when it cannot. */
@@ -31,8 +31,8 @@ void vectors_free(struct vectors *v);
 const struct record *vectors_find(const struct vectors *v, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Fails the test unless |values - wanted| <= tolerance * |wanted| in the L2 norm, or, where |wanted| is
- * under 1e-6, |values| is too. */
+/* Fails the test unless |values - wanted| <= tolerance * |wanted| in the L2 norm, or, where
+ * |wanted| is under 1e-6, |values| is too. */
 void vectors_compare(const struct record *wanted, const float *values, size_t count,
                      double tolerance);
 
