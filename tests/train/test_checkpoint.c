@@ -1,0 +1,226 @@
+/* Checkpoints: what goes in comes out to the bit; other options, other nets, damage and a full disk
+ * are refused with the reason, and the file that was there stays. */
+#include <errno.h>
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "tiny.h"
+#include "train/checkpoint.h"
+
+struct fixture {
+    char dir[64], path[128];
+    struct net *net;
+    float *params, *momentum;
+    struct train_options options;
+    struct train_text texts[TRAIN_TEXTS_MAX];
+    size_t n_texts;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = mem_new(1, sizeof *f);
+    snprintf(f->dir, sizeof f->dir, "/tmp/autodidact-test-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    snprintf(f->path, sizeof f->path, "%s/x.ckpt", f->dir);
+    f->net = tiny_net(8, 10);
+    f->params = mem_new(net_block_size(f->net), sizeof(float));
+    f->momentum = mem_new(net_trained_size(f->net), sizeof(float));
+    net_init_params(f->net, 3, f->params);
+    struct rng r;
+    rng_init(&r, 1, RNG_TEST, 0, 0);
+    for (size_t i = 0; i < net_trained_size(f->net); i++) f->momentum[i] = (float)rng_normal(&r);
+    train_options_default(&f->options);
+    f->n_texts = train_options_texts(&f->options, f->texts);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    file_remove_tree(f->dir, NULL);
+    net_free(f->net);
+    mem_free(f->params);
+    mem_free(f->momentum);
+    mem_free(f);
+    return 0;
+}
+
+static int write_it(struct fixture *f, int64_t step, struct err *e)
+{
+    const struct checkpoint_position at = {step, 1.0 / 3 * (double)step, 7};
+    return checkpoint_write(f->path, f->net, f->params, f->momentum, &at, f->texts, f->n_texts, e);
+}
+
+/* Reads into blocks of its own and returns the position's step. */
+static int64_t read_it(struct fixture *f, const struct net *net, struct err *e)
+{
+    float *params = mem_new(net_block_size(net), sizeof *params);
+    float *momentum = mem_new(net_trained_size(net), sizeof *momentum);
+    struct checkpoint_position at = {-1, 0, 0};
+    int rc = checkpoint_read(f->path, net, f->texts, f->n_texts, &at, params, momentum, e);
+    if (rc == 0) {
+        assert_memory_equal(params, f->params, net_block_size(net) * sizeof *params);
+        assert_memory_equal(momentum, f->momentum, net_trained_size(net) * sizeof *params);
+        assert_true(at.loss_sum == 1.0 / 3 * (double)at.step && at.loss_count == 7);
+    }
+    mem_free(params);
+    mem_free(momentum);
+    return rc < 0 ? rc : at.step;
+}
+
+static void test_round_trip(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    assert_int_equal(write_it(f, 1234567890123, &e), 0);
+    assert_int_equal(read_it(f, f->net, &e), 1234567890123);
+    assert_int_equal(write_it(f, 5, &e), 0);
+    assert_int_equal(read_it(f, f->net, &e), 5);
+}
+
+/* Every option that determines the result is compared and named. */
+static void test_other_options(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    assert_int_equal(write_it(f, 1, &e), 0);
+    for (size_t i = 0; i < f->n_texts; i++) {
+        struct train_text old = f->texts[i];
+        snprintf(f->texts[i].value, TRAIN_TEXT_MAX, "%s1", old.value);
+        assert_int_equal(read_it(f, f->net, &e), ERR_CONFLICT);
+        char option[64];
+        snprintf(option, sizeof option, "--%s %s, not %s1", old.name, old.value, old.value);
+        assert_non_null(strstr(e.text, option));
+        assert_non_null(strstr(e.text, f->path));
+        f->texts[i] = old;
+    }
+    assert_int_equal(read_it(f, f->net, &e), 1);
+}
+
+static void test_option_texts(void **state)
+{
+    struct fixture *f = *state;
+    struct {
+        const char *name, *value;
+    } wanted[] = {{"method", "byot"}, {"epochs", "200"}, {"lr", "0.1"}, {"weight-decay", "0.0005"},
+                  {"augment", "crop,flip"}, {"kd-scale", "on"}, {"seed", "0"}, {"schedule", "cosine"}};
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        bool found = false;
+        for (size_t j = 0; j < f->n_texts; j++) {
+            if (strcmp(f->texts[j].name, wanted[i].name) != 0) continue;
+            assert_string_equal(f->texts[j].value, wanted[i].value);
+            found = true;
+        }
+        assert_true(found);
+    }
+    f->options.method = method_find("dsn");
+    assert_int_equal(train_options_texts(&f->options, f->texts), f->n_texts - 4);
+    char text[32];
+    train_format_double(1.0 / 3, text, sizeof text);
+    assert_true(strtod(text, NULL) == 1.0 / 3);
+}
+
+static void test_other_net(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    assert_int_equal(write_it(f, 1, &e), 0);
+    struct net *other = tiny_net(8, 11);
+    assert_int_equal(read_it(f, other, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "shape"));
+    net_free(other);
+}
+
+static void test_not_finite(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    assert_int_equal(write_it(f, 1, &e), 0);
+    float old = f->params[17];
+    f->params[17] = INFINITY;
+    assert_int_equal(write_it(f, 2, &e), ERR_DIVERGED);
+    f->params[17] = old;
+    assert_int_equal(read_it(f, f->net, &e), 1);
+}
+
+/* Cut at every length: an error, never a crash or half a training. */
+static void test_cut_short(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    char *data;
+    size_t size;
+    assert_int_equal(write_it(f, 1, &e), 0);
+    assert_int_equal(file_read(f->path, 1 << 24, &data, &size, &e), 0);
+    for (size_t n = 0; n < size; n += n < 64 ? 1 : 1 + size / 97) {
+        const struct file_part part = {data, n};
+        assert_int_equal(file_write_atomic(f->path, &part, 1, &e), 0);
+        assert_true(read_it(f, f->net, &e) < 0);
+        assert_non_null(strstr(e.text, f->path));
+    }
+    mem_free(data);
+    unlink(f->path);
+    assert_int_equal(read_it(f, f->net, &e), -ENOENT);
+}
+
+static void test_full_disk(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    assert_int_equal(write_it(f, 1, &e), 0);
+    struct rlimit old, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = old;
+    small.rlim_cur = 2000;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    int rc = write_it(f, 2, &e);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(rc, -EFBIG);
+    assert_int_equal(read_it(f, f->net, &e), 1);
+}
+
+static void test_no_memory(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    assert_int_equal(write_it(f, 1, &e), 0);
+    bool written = false;
+    for (unsigned n = 1; !written; n++) {
+        mem_fail_at(n);
+        int rc = write_it(f, 2, &e);
+        written = mem_fail_left() > 0;
+        mem_fail_at(0);
+        assert_int_equal(rc, written ? 0 : -ENOMEM);
+        assert_int_equal(read_it(f, f->net, &e), written ? 2 : 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_round_trip, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_other_options, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_option_texts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_other_net, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_not_finite, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cut_short, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,184 @@
+/* Which heads learn, and from which terms: losses and gradients of every method against the formula
+ * written out again in double, and the gradient of what the shallow exits see by differences. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "near.h"
+
+#include "base/rng.h"
+#include "train/method.h"
+
+enum { N = 3, EXITS = 3, CLASSES = 4, D = 5 };
+
+struct data {
+    float logits[EXITS][N * CLASSES], feature[EXITS][N * D];
+    float dlogits[EXITS][N * CLASSES], dfeature[EXITS][N * D];
+    int32_t labels[N];
+    struct method_batch batch;
+};
+
+static void fill(struct data *d)
+{
+    struct rng r;
+    rng_init(&r, 7, RNG_TEST, 0, 0);
+    memset(d, 0, sizeof *d);
+    for (int i = 0; i < EXITS; i++) {
+        for (int j = 0; j < N * CLASSES; j++) d->logits[i][j] = (float)(2 * rng_normal(&r));
+        for (int j = 0; j < N * D; j++) d->feature[i][j] = (float)rng_uniform(&r);
+        d->batch.logits[i] = d->logits[i];
+        d->batch.feature[i] = d->feature[i];
+        d->batch.dlogits[i] = d->dlogits[i];
+        d->batch.dfeature[i] = d->dfeature[i];
+    }
+    for (int n = 0; n < N; n++) d->labels[n] = n % CLASSES;
+    d->batch.n = N;
+    d->batch.n_exits = EXITS;
+    d->batch.classes = CLASSES;
+    d->batch.features = D;
+    d->batch.labels = d->labels;
+}
+
+static void softmax(const float *z, double t, double *p)
+{
+    double sum = 0;
+    for (int k = 0; k < CLASSES; k++) sum += p[k] = exp((double)z[k] / t);
+    for (int k = 0; k < CLASSES; k++) p[k] /= sum;
+}
+
+static double cross_entropy(const struct data *d, int exit)
+{
+    double sum = 0, p[CLASSES];
+    for (int n = 0; n < N; n++) {
+        softmax(d->logits[exit] + n * CLASSES, 1, p);
+        sum -= log(p[d->labels[n]]);
+    }
+    return sum / N;
+}
+
+static double divergence(const struct data *d, int exit, double t)
+{
+    double sum = 0, p[CLASSES], q[CLASSES];
+    for (int n = 0; n < N; n++) {
+        softmax(d->logits[exit] + n * CLASSES, t, p);
+        softmax(d->logits[EXITS - 1] + n * CLASSES, t, q);
+        for (int k = 0; k < CLASSES; k++) sum += q[k] * log(q[k] / p[k]);
+    }
+    return sum / N;
+}
+
+static double hint(const struct data *d, int exit)
+{
+    double sum = 0;
+    for (int j = 0; j < N * D; j++) {
+        double x = (double)d->feature[exit][j] - (double)d->feature[EXITS - 1][j];
+        sum += x * x;
+    }
+    return sum / (N * D);
+}
+
+static double expected(const char *name, const struct distillation *k, const struct data *d)
+{
+    double loss = cross_entropy(d, EXITS - 1);
+    for (int i = 0; i < EXITS - 1; i++) {
+        if (strcmp(name, "dsn") == 0) loss += cross_entropy(d, i);
+        if (strcmp(name, "byot") == 0) {
+            double scale = k->kd_scale ? k->temperature * k->temperature : 1;
+            loss += (1 - k->alpha) * cross_entropy(d, i) +
+                    k->alpha * scale * divergence(d, i, k->temperature) + k->lambda * hint(d, i);
+        }
+    }
+    return loss;
+}
+
+/* The gradient with respect to *x while the teacher's part is held: exits below the deepest see the
+ * deepest as a constant, so only shallow entries may be compared with the whole loss; the deepest's
+ * with its own cross entropy. */
+static void check_gradient(const char *name, const struct distillation *k, struct data *d, float *x,
+                           double got, int exit)
+{
+    const float h = 1.0f / 64, old = *x;
+    *x = old + h;
+    double up = exit == EXITS - 1 ? cross_entropy(d, exit) : expected(name, k, d);
+    *x = old - h;
+    double down = exit == EXITS - 1 ? cross_entropy(d, exit) : expected(name, k, d);
+    *x = old;
+    assert_near(got, (up - down) / (2.0 * (double)h), 2e-4);
+}
+
+static void check_method(const char *name, const struct distillation *k)
+{
+    struct data d;
+    fill(&d);
+    const struct method *m = method_find(name);
+    assert_non_null(m);
+    assert_near(method_loss(m, k, &d.batch), expected(name, k, &d), 1e-6);
+    for (int i = 0; i < EXITS; i++) {
+        for (int j = 0; j < N * CLASSES; j++) {
+            check_gradient(name, k, &d, &d.logits[i][j], (double)d.dlogits[i][j], i);
+        }
+        for (int j = 0; j < N * D; j++) {
+            if (i == EXITS - 1) {
+                assert_near((double)d.dfeature[i][j], 0, 0); /* the teacher is a constant */
+            } else {
+                check_gradient(name, k, &d, &d.feature[i][j], (double)d.dfeature[i][j], i);
+            }
+        }
+    }
+}
+
+static void test_losses(void **state)
+{
+    (void)state;
+    const struct distillation sets[] = {
+        {3, 0.3, 0.03, true}, {3, 0.3, 0.03, false}, {1.5, 1, 0, true}, {4, 0, 0.5, true}};
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+        check_method("baseline", &sets[i]);
+        check_method("dsn", &sets[i]);
+        check_method("byot", &sets[i]);
+    }
+}
+
+/* The baseline reads and writes nothing of the other exits. */
+static void test_baseline_alone(void **state)
+{
+    (void)state;
+    struct data d;
+    fill(&d);
+    for (int i = 0; i < EXITS - 1; i++) {
+        d.batch.logits[i] = d.batch.feature[i] = NULL;
+        d.batch.dlogits[i] = d.batch.dfeature[i] = NULL;
+    }
+    const struct distillation k = {3, 0.3, 0.03, true};
+    assert_near(method_loss(method_find("baseline"), &k, &d.batch),
+                        cross_entropy(&d, EXITS - 1), 1e-6);
+}
+
+static void test_table(void **state)
+{
+    (void)state;
+    char names[128];
+    method_names(names, sizeof names);
+    assert_string_equal(names, "baseline, dsn or byot");
+    assert_null(method_find("kd"));
+    assert_null(method_at(3));
+    assert_int_equal(method_exits(method_find("baseline"), 4), 8);
+    assert_int_equal(method_exits(method_find("dsn"), 4), 15);
+    assert_int_equal(method_exits(method_find("byot"), 1), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_baseline_alone),
+        cmocka_unit_test(test_table),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

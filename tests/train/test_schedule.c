@@ -1,0 +1,107 @@
+/* Learning rates by hand, and what the parser refuses. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "near.h"
+
+#include "train/schedule.h"
+
+#define EPS 1e-12
+
+static struct schedule parsed(const char *text)
+{
+    struct schedule s;
+    struct err e = {0};
+    assert_int_equal(schedule_parse(text, &s, &e), 0);
+    return s;
+}
+
+/* 10 epochs of 5 steps, 2 epochs of warm-up: W = 10, S = 50. */
+static void test_cosine(void **state)
+{
+    (void)state;
+    struct schedule s = parsed("cosine");
+    assert_near(schedule_factor(&s, 0, 5, 10, 2), 0.0, 0);
+    assert_near(schedule_factor(&s, 1, 5, 10, 2), 0.1, EPS);
+    assert_near(schedule_factor(&s, 9, 5, 10, 2), 0.9, EPS);
+    assert_near(schedule_factor(&s, 10, 5, 10, 2), 1.0, EPS);
+    assert_near(schedule_factor(&s, 20, 5, 10, 2), 0.5 * (1 + sqrt(0.5)), EPS);
+    assert_near(schedule_factor(&s, 30, 5, 10, 2), 0.5, EPS);
+    assert_near(schedule_factor(&s, 49, 5, 10, 2), 0.5 * (1 - cos(M_PI / 40)), EPS);
+    assert_near(schedule_factor(&s, 50, 5, 10, 2), 0.0, 0);
+    assert_near(schedule_factor(&s, 0, 5, 10, 0), 1.0, EPS);
+}
+
+/* A training that is shorter than its warm-up never leaves it. */
+static void test_warmup_only(void **state)
+{
+    (void)state;
+    struct schedule s = parsed("cosine");
+    for (int64_t t = 0; t < 5; t++) {
+        assert_near(schedule_factor(&s, t, 5, 1, 2), (double)t / 10, EPS);
+    }
+}
+
+static void test_steps(void **state)
+{
+    (void)state;
+    struct schedule s = parsed("steps:2,4,7");
+    assert_near(schedule_factor(&s, 4, 10, 9, 1), 0.4, EPS);
+    assert_near(schedule_factor(&s, 19, 10, 9, 1), 1.0, EPS);
+    assert_near(schedule_factor(&s, 20, 10, 9, 1), 0.1, EPS);
+    assert_near(schedule_factor(&s, 39, 10, 9, 1), 0.1, EPS);
+    assert_near(schedule_factor(&s, 40, 10, 9, 1), 0.01, EPS);
+    assert_near(schedule_factor(&s, 89, 10, 9, 1), 0.001, EPS);
+}
+
+static void test_text(void **state)
+{
+    (void)state;
+    char text[SCHEDULE_TEXT_MAX];
+    const char *good[] = {"cosine", "steps:1", "steps:75,130,180"};
+    for (size_t i = 0; i < 3; i++) {
+        struct schedule s = parsed(good[i]);
+        schedule_format(&s, text);
+        assert_string_equal(text, good[i]);
+    }
+    const char *bad[] = {"", "linear", "cosine ", "steps", "steps:", "steps:0", "steps:-3", "steps:5,5",
+                         "steps:5,4", "steps:5,", "steps: 5", "steps:5;6", "steps:99999999",
+                         "steps:1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct schedule s = {.n_milestones = 77};
+        struct err e = {0};
+        assert_int_equal(schedule_parse(bad[i], &s, &e), ERR_RANGE);
+        assert_non_null(strstr(e.text, "takes"));
+        assert_int_equal(s.n_milestones, 77);
+    }
+}
+
+/* Sixteen milestones of six digits do not fit into the text of a model: refused, not cut. */
+static void test_long_text(void **state)
+{
+    (void)state;
+    char text[256] = "steps:100000";
+    for (int i = 1; i < 16; i++) {
+        size_t n = strlen(text);
+        snprintf(text + n, sizeof text - n, ",%d", 100000 + i);
+    }
+    struct schedule s;
+    struct err e = {0};
+    assert_int_equal(schedule_parse(text, &s, &e), ERR_RANGE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cosine), cmocka_unit_test(test_warmup_only), cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_text),   cmocka_unit_test(test_long_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,290 @@
+/* The trainer on a data set made here: a training that is stopped and restored ends in the same bits,
+ * the loss falls, the baseline leaves the other heads alone, divergence is an error, evaluation does
+ * not depend on the number of threads. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "near.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "nn/plan.h"
+#include "tiny.h"
+#include "train/evaluate.h"
+#include "train/trainer.h"
+
+enum { IMAGES = 300, PIXELS = 32 * 32, CLASSES = 100 };
+
+struct fixture {
+    char dir[64], source[96], checkpoint[96];
+    struct dataset *set;
+    struct split split;
+    struct preprocess preprocess;
+    struct net *net;
+    struct train_options options;
+};
+
+/* A file in CIFAR-100's layout: coarse label, fine label, planes. The class is how bright the planes
+ * are, so that it can be learnt; only five classes occur. */
+static void write_records(const char *dir, const char *name, size_t n)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    struct rng r;
+    rng_init(&r, 5, RNG_TEST, 0, 0);
+    for (size_t i = 0; i < n; i++) {
+        unsigned label = rng_below(&r, 5);
+        fputc(0, f);
+        fputc((int)label, f);
+        for (int c = 0; c < 3; c++) {
+            for (int k = 0; k < PIXELS; k++) {
+                fputc((int)(rng_below(&r, 100) + (label >> c & 1) * 120), f);
+            }
+        }
+    }
+    assert_int_equal(fclose(f), 0);
+}
+
+static void write_labels(const char *dir, const char *name, int n)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    for (int i = 0; i < n; i++) fprintf(f, "class_%d\n", i);
+    assert_int_equal(fclose(f), 0);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = mem_new(1, sizeof *f);
+    struct err e = {0};
+    snprintf(f->dir, sizeof f->dir, "/tmp/autodidact-test-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    snprintf(f->source, sizeof f->source, "cifar100:%s", f->dir);
+    snprintf(f->checkpoint, sizeof f->checkpoint, "%s/x.ckpt", f->dir);
+    write_records(f->dir, "train.bin", IMAGES);
+    write_labels(f->dir, "fine_label_names.txt", CLASSES);
+    write_labels(f->dir, "coarse_label_names.txt", 20);
+    if (dataset_open(f->source, DATA_TRAIN, &f->set, &e) < 0) fail_msg("%s", e.text);
+    assert_int_equal(split_make(f->set, 40, 0, &f->split, &e), 0);
+    f->net = tiny_net(32, CLASSES);
+    f->preprocess = (struct preprocess){.width = 32, .height = 32};
+    dataset_normalisation(f->set, f->preprocess.mean, f->preprocess.std);
+    train_options_default(&f->options);
+    f->options.epochs = 3;
+    f->options.batch = 50; /* 5 steps an epoch, 10 images dropped */
+    f->options.warmup = 1;
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    file_remove_tree(f->dir, NULL);
+    split_release(&f->split);
+    dataset_free(f->set);
+    net_free(f->net);
+    mem_free(f);
+    return 0;
+}
+
+static struct trainer *make(struct fixture *f, struct pool *pool)
+{
+    const struct trainer_setup setup = {&f->options, f->net, f->set,  &f->split,
+                                        &f->preprocess, "",  pool,    kernels_best()};
+    struct err e = {0};
+    struct trainer *t = trainer_new(&setup, &e);
+    if (t == NULL) fail_msg("%s", e.text);
+    return t;
+}
+
+static struct train_report run(struct trainer *t, int64_t until)
+{
+    struct train_report report = {0};
+    struct err e = {0};
+    while (trainer_position(t) < until) {
+        if (trainer_step(t, &report, &e) < 0) fail_msg("%s", e.text);
+    }
+    return report;
+}
+
+/* Stopped after every number of steps, the middle of an epoch and its border included. */
+static void test_resume(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    const char *methods[] = {"baseline", "byot"};
+    size_t bytes = net_block_size(f->net) * sizeof(float);
+    struct pool *pool = pool_new(2);
+    for (int m = 0; m < 2; m++) {
+        f->options.method = method_find(methods[m]);
+        struct trainer *whole = make(f, pool);
+        assert_int_equal(trainer_epoch_steps(whole), 5);
+        assert_int_equal(trainer_steps(whole), 15);
+        struct train_report last = run(whole, 15);
+        assert_true(trainer_done(whole) && last.epoch_end && last.epoch == 3);
+        for (int64_t stop = 1; stop < 15; stop += 2) {
+            struct trainer *a = make(f, pool), *b = make(f, pool);
+            run(a, stop);
+            assert_int_equal(trainer_save(a, f->checkpoint, &e), 0);
+            assert_int_equal(trainer_restore(b, f->checkpoint, &e), 0);
+            assert_int_equal(trainer_position(b), stop);
+            struct train_report end = run(b, 15);
+            assert_memory_equal(&end, &last, offsetof(struct train_report, epoch_end));
+            assert_memory_equal(trainer_params(b), trainer_params(whole), bytes);
+            trainer_free(a);
+            trainer_free(b);
+        }
+        trainer_free(whole);
+    }
+    pool_free(pool);
+}
+
+static void test_learns(void **state)
+{
+    struct fixture *f = *state;
+    f->options.epochs = 8;
+    f->options.method = method_find("byot");
+    struct trainer *t = make(f, NULL);
+    double first = run(t, 5).mean_loss, last = run(t, 40).mean_loss;
+    assert_true(last < 0.6 * first);
+    trainer_free(t);
+}
+
+static void test_baseline_leaves_heads(void **state)
+{
+    struct fixture *f = *state;
+    f->options.method = method_find("baseline");
+    struct trainer *t = make(f, NULL);
+    float *first = mem_new(net_block_size(f->net), sizeof *first);
+    net_init_params(f->net, f->options.seed, first);
+    run(t, 15);
+    size_t n;
+    const struct param *list = net_params(f->net, &n);
+    for (size_t i = 0; i < n; i++) {
+        bool same = memcmp(first + list[i].offset, trainer_params(t) + list[i].offset,
+                           list[i].size * sizeof *first) == 0;
+        assert_int_equal(same, list[i].exit == 0);
+    }
+    mem_free(first);
+    trainer_free(t);
+}
+
+/* Far too great a rate: an error that names it; what was saved before can still be restored. */
+static void test_diverges(void **state)
+{
+    struct fixture *f = *state;
+    f->options.lr = 1e9;
+    f->options.warmup = 0;
+    struct trainer *t = make(f, NULL), *u = make(f, NULL);
+    struct train_report report;
+    struct err e = {0};
+    int rc = 0;
+    while (rc == 0 && !trainer_done(t)) {
+        if (trainer_save(t, f->checkpoint, &e) == 0) rc = trainer_restore(u, f->checkpoint, &e);
+        assert_int_equal(rc, 0);
+        rc = trainer_step(t, &report, &e);
+    }
+    assert_int_equal(rc, ERR_DIVERGED);
+    assert_non_null(strstr(e.text, "--lr"));
+    assert_int_equal(trainer_restore(u, f->checkpoint, &e), 0);
+    trainer_free(t);
+    trainer_free(u);
+}
+
+static void test_too_few_images(void **state)
+{
+    struct fixture *f = *state;
+    f->options.batch = 261;
+    const struct trainer_setup setup = {&f->options, f->net, f->set, &f->split,
+                                        &f->preprocess, "", NULL, kernels_best()};
+    struct err e = {0};
+    assert_null(trainer_new(&setup, &e));
+    assert_int_equal(e.code, ERR_RANGE);
+    assert_non_null(strstr(e.text, "260 images"));
+}
+
+static void test_no_memory(void **state)
+{
+    struct fixture *f = *state;
+    const struct trainer_setup setup = {&f->options, f->net, f->set, &f->split,
+                                        &f->preprocess, "", NULL, kernels_best()};
+    bool made = false;
+    for (unsigned n = 1; !made; n++) {
+        struct err e = {0};
+        mem_fail_at(n);
+        struct trainer *t = trainer_new(&setup, &e);
+        made = mem_fail_left() > 0;
+        mem_fail_at(0);
+        assert_true(made == (t != NULL));
+        if (!made) assert_true(e.code < 0);
+        trainer_free(t);
+    }
+}
+
+static void test_evaluate(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct trainer *t = make(f, NULL);
+    run(t, 15);
+    struct plan *plan = plan_new(f->net, trainer_params(t), kernels_best(), &e);
+    assert_non_null(plan);
+    struct logits one;
+    assert_int_equal(evaluate_logits(plan, f->set, NULL, IMAGES, &f->preprocess, NULL, &one, &e), 0);
+    for (unsigned threads = 2; threads <= 3; threads++) {
+        struct pool *pool = pool_new(threads);
+        struct logits l;
+        assert_int_equal(evaluate_logits(plan, f->set, NULL, IMAGES, &f->preprocess, pool, &l, &e), 0);
+        assert_memory_equal(l.values, one.values, (size_t)3 * IMAGES * CLASSES * sizeof(float));
+        assert_memory_equal(l.labels, one.labels, IMAGES * sizeof *l.labels);
+        logits_release(&l);
+        pool_free(pool);
+    }
+    for (size_t j = 0; j < (size_t)IMAGES * CLASSES; j++) {
+        float mean = (logits_of(&one, 0)[j] + logits_of(&one, 1)[j]) / 2;
+        assert_near((double)logits_of(&one, MODEL_ENSEMBLE)[j], (double)mean, 1e-5);
+    }
+    struct logits part; /* chosen images are those of the list */
+    assert_int_equal(evaluate_logits(plan, f->set, f->split.holdout, f->split.n_holdout, &f->preprocess,
+                                     NULL, &part, &e), 0);
+    for (size_t i = 0; i < part.n; i++) {
+        size_t at = f->split.holdout[i];
+        assert_int_equal(part.labels[i], dataset_class(f->set, at));
+        for (size_t k = 0; k < CLASSES; k++) {
+            assert_near((double)logits_of(&part, 1)[i * CLASSES + k],
+                                (double)logits_of(&one, 1)[at * CLASSES + k], 1e-3);
+        }
+    }
+    logits_release(&part);
+    logits_release(&one);
+    plan_free(plan);
+    trainer_free(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_resume, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_learns, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_baseline_leaves_heads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_diverges, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_too_few_images, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_evaluate, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
