@@ -82,10 +82,15 @@ static inline vec vec_fma(vec a, vec b, vec c)
     return _mm512_fmadd_ps(a, b, c);
 }
 
-/* max(x, 0); a NaN stays one, because the instruction returns its second operand then. */
+/* max(x, 0) and max(x, least); a NaN stays one: the instruction returns its second operand then. */
 static inline vec vec_relu(vec x)
 {
     return _mm512_max_ps(_mm512_setzero_ps(), x);
+}
+
+static inline vec vec_floor(vec x, vec least)
+{
+    return _mm512_max_ps(least, x);
 }
 
 /* x where y > 0, else 0. */
@@ -164,6 +169,11 @@ static inline vec vec_fma(vec a, vec b, vec c)
 static inline vec vec_relu(vec x)
 {
     return _mm256_max_ps(_mm256_setzero_ps(), x);
+}
+
+static inline vec vec_floor(vec x, vec least)
+{
+    return _mm256_max_ps(least, x);
 }
 
 static inline vec vec_where_positive(vec y, vec x)

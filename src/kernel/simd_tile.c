@@ -7,6 +7,8 @@
  * company. Left out: everything about which pixels and taps (simd_conv.c). */
 #include "simd.h"
 
+#include <math.h>
+
 /* One instance per constant (vectors, pixels): only then do the sums live in registers. */
 ALWAYS_INLINE void tile_body(const struct tile *t, const int vectors, const int pixels)
 {
@@ -23,6 +25,7 @@ ALWAYS_INLINE void tile_body(const struct tile *t, const int vectors, const int 
             const float *at[PIXELS_1];
 #pragma GCC unroll 16
             for (int p = 0; p < pixels; p++) at[p] = x + t->x_at[p];
+#pragma GCC unroll 4
             for (ptrdiff_t i = 0; i < t->run; i++, w += vectors * LANES) {
                 vec w0 = vec_load(w), w1 = vectors > 1 ? vec_load(w + LANES) : vec_zero();
 #pragma GCC unroll 16
@@ -34,18 +37,23 @@ ALWAYS_INLINE void tile_body(const struct tile *t, const int vectors, const int 
             }
         }
     }
+    vec floor = vec_set(t->relu ? 0.0F : -INFINITY);
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; v++) {
         size_t from = (size_t)v * LANES;
         vec_mask m = vec_first(min_size(t->lanes - from, LANES));
         vec bias = t->bias != NULL ? vec_load_masked(t->bias + from, m) : vec_zero();
+        float *y = t->y + from;
+        if (t->residual != NULL) {
+            const float *residual = t->residual + from;
+#pragma GCC unroll 16
+            for (int p = 0; p < pixels; p++) {
+                sum[p][v] = vec_add(sum[p][v], vec_load_masked(residual + t->y_at[p], m));
+            }
+        }
 #pragma GCC unroll 16
         for (int p = 0; p < pixels; p++) {
-            vec y = vec_add(sum[p][v], bias);
-            ptrdiff_t at = t->y_at[p] + (ptrdiff_t)from;
-            if (t->residual != NULL) y = vec_add(y, vec_load_masked(t->residual + at, m));
-            if (t->relu) y = vec_relu(y);
-            vec_store_masked(t->y + at, m, y);
+            vec_store_masked(y + t->y_at[p], m, vec_floor(vec_add(sum[p][v], bias), floor));
         }
     }
 }
