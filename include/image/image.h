@@ -1,6 +1,8 @@
 /* Images: JPEG or PNG bytes -> 8-bit RGB pixels, by stb_image, with every size checked before anything
- * is decoded and with memory from a bounded arena. Greyscale and alpha become RGB (alpha is dropped);
- * CMYK, 12-bit and arithmetic JPEGs are refused with a message that says so. Any thread. */
+ * is decoded. The pixels come from an arena; what decoding takes besides is counted against a budget
+ * that the size of the image gives, and freed. Greyscale, palettes and 16 bits become 8-bit RGB, alpha
+ * is dropped, orientation tags are not followed; CMYK, 12-bit and arithmetic JPEGs are refused with a
+ * message that says so, and so are files that end early. Any thread. */
 #ifndef IMAGE_IMAGE_H
 #define IMAGE_IMAGE_H
 
@@ -29,12 +31,12 @@ struct image {
 /* What the first bytes say the content is; ERR_UNSUPPORTED when it is neither JPEG nor PNG. */
 int image_format_of(const void *bytes, size_t size, enum image_format *ret_format, struct err *e);
 
-/* Reads the header only and checks it against the limits.
+/* Reads the header only (of a JPEG up to its frame) and checks it against the limits.
  * ERR_UNSUPPORTED: not JPEG or PNG; ERR_LIMIT: too large; ERR_FORMAT: broken. */
 int image_probe(const void *bytes, size_t size, const struct image_limits *limits, int *ret_width,
                 int *ret_height, struct err *e);
 
-/* Bytes of arena that decoding an image of this size can take at most. */
+/* Bytes of arena that decoding an image of this size takes at most. */
 size_t image_arena_bytes(int width, int height, size_t encoded_size);
 
 /* Probes and decodes. Errors as image_probe(), and -ENOMEM when the arena is too small. */
