@@ -11,6 +11,7 @@
 #include "base/metric.h"
 #include "image/image.h"
 #include "model/model.h"
+#include "serve/cost.h"
 #include "serve/request.h"
 
 struct engine;
@@ -28,14 +29,20 @@ void engine_options_default(struct engine_options *options);
 /* metrics may be NULL. The engine fills section duration, batch size and queue wait. */
 struct engine *engine_new(const struct engine_options *options, struct metrics *metrics, struct err *e);
 
-/* Stops taking requests, finishes what is in flight, joins the threads. */
+/* Stops taking requests, finishes what is in flight, joins the threads. Not on an engine thread. */
 void engine_free(struct engine *engine);
 
 /* Makes a model the current version of its name: measures its costs and warms up on a compute worker,
  * exchanges the slot, then calls published(arg, 0) on that worker (or a negative code and nothing is
- * changed). Takes over the caller's reference. The first published name is the default. */
+ * changed; published may be NULL). Takes over the caller's reference, in any case. Versions are
+ * published one after the other in the order of the calls. The first published name is the default.
+ * Fails at once only when out of memory; then published is not called. */
 int engine_publish(struct engine *engine, struct model *model,
                    void (*published)(void *arg, int status), void *arg, struct err *e);
+
+/* The same with a cost table that is known (cost.h; taken over), instead of measuring one. */
+int engine_publish_with(struct engine *engine, struct model *model, struct cost *cost,
+                        void (*published)(void *arg, int status), void *arg, struct err *e);
 
 /* A reference to the current version; "" is the default model; NULL when there is none. */
 struct model *engine_model(struct engine *engine, const char *name);
@@ -49,7 +56,9 @@ double engine_cost(struct engine *engine, struct model *model, int classifier);
 
 /* Admits the request (rules 5 and 6) and takes it over; 0: done will be called. Otherwise it stays the
  * caller's, nothing is called, and request->error, status and retry_after_s are set: ERR_NOT_FOUND no
- * such model, ERR_RANGE / ERR_UNSUPPORTED what sla_check_model() said, ERR_BUSY, ERR_DEADLINE. */
+ * such model, ERR_RANGE / ERR_UNSUPPORTED what sla_check_model() said, ERR_BUSY, ERR_DEADLINE,
+ * ERR_LIMIT more images than the queue holds, -ENOMEM the arena is too small. Takes some kilobytes of
+ * the arena an image (a vector of classes for each classifier); decoding takes nothing of it. */
 int engine_submit(struct engine *engine, struct request *request);
 
 /* The client has gone: the request leaves the queues as soon as no worker holds it. done is still

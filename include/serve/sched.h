@@ -25,7 +25,7 @@ struct sched_item {
     int64_t target_ns;   /* the order: the deadline, or arrival + a target by urgency (rule 8) */
     int64_t deadline_ns; /* 0: none */
     double rest_s;       /* predicted seconds from the end of this place's step to the answer */
-    double work_s;       /* its share of the machine from here to the answer */
+    double work_s;       /* its share of the machine from here to the answer, in a usual batch */
     int urgency;         /* 0..7, 7 waits best */
 
     /* the scheduler's */
@@ -62,13 +62,13 @@ void sched_push(struct sched *sched, struct sched_queue *queue, struct sched_ite
 /* Takes an item out of wherever it is; nothing happens when it is nowhere. */
 void sched_remove(struct sched *sched, struct sched_item *item);
 
-/* The next batch for one of `idle` free workers (>= 1, the caller counted): items of one queue, up to
- * max, earliest target first, moved to running. The queue whose first item has the earliest target
+/* The next batch for one of `idle` free workers (>= 1, the caller counted): items of one queue
+ * (*ret_queue), up to max, earliest target first, moved to running. The queue whose first item has the earliest target
  * is served; its items are merged while no deadline in the batch that a smaller batch would keep is
  * predicted to suffer, and while the other free workers get their share. Returns how many, 0 when all
  * queues are empty. */
 size_t sched_next(struct sched *sched, int64_t now_ns, size_t idle, size_t max,
-                  struct sched_item **ret_items);
+                  struct sched_item **ret_items, struct sched_queue **ret_queue);
 
 /* The earliest item that waits for decoding, moved to running; NULL: none. */
 struct sched_item *sched_take_decode(struct sched *sched);
@@ -83,5 +83,6 @@ double sched_queued_before(const struct sched *sched, int64_t target_ns);
 /* Who is shed first (rule 8): of all queued items less urgent than `urgency`, the least urgent, among
  * equals the one with the latest target. NULL: none. */
 struct sched_item *sched_victim(const struct sched *sched, int urgency);
+size_t sched_less_urgent(const struct sched *sched, int urgency); /* how many there are to choose from */
 
 #endif

@@ -119,7 +119,7 @@ static int64_t must_end(const struct sched_item *item, int64_t end_ns)
 }
 
 size_t sched_next(struct sched *sched, int64_t now_ns, size_t idle, size_t max,
-                  struct sched_item **ret_items)
+                  struct sched_item **ret_items, struct sched_queue **ret_queue)
 {
     struct sched_queue *q = earliest_queue(sched);
     if (q == NULL || max == 0) return 0;
@@ -141,6 +141,7 @@ size_t sched_next(struct sched *sched, int64_t now_ns, size_t idle, size_t max,
     }
     if (q->count == 0) unlink_queue(sched, q);
     for (size_t i = 0; i < n; i++) list_insert(&sched->running, ret_items[i]);
+    *ret_queue = q;
     return n;
 }
 
@@ -201,4 +202,20 @@ struct sched_item *sched_victim(const struct sched *sched, int urgency)
         victim = victim_in(q, urgency, victim);
     }
     return victim;
+}
+
+static size_t less_urgent_in(const struct sched_queue *queue, int urgency)
+{
+    size_t n = 0;
+    for (const struct sched_item *i = queue->first; i != NULL; i = i->after) n += i->urgency > urgency;
+    return n;
+}
+
+size_t sched_less_urgent(const struct sched *sched, int urgency)
+{
+    size_t n = less_urgent_in(&sched->decode, urgency);
+    for (const struct sched_queue *q = sched->queues; q != NULL; q = q->after) {
+        n += less_urgent_in(q, urgency);
+    }
+    return n;
 }

@@ -1,0 +1,295 @@
+/* The engine's life, the names it serves, and requests on their way in. Everything that a request
+ * needs until its reply is taken from its arena here, on the submitter's thread, so that no other
+ * thread ever allocates from it. What happens then stands in decode.c, worker.c and item.c. */
+#include "engine_impl.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "base/mem.h"
+
+/* Both families are of work that takes from a tenth of a millisecond to seconds. */
+static const double seconds_buckets[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
+                                         0.025,  0.05,    0.1,    0.25,  0.5,    1,     2.5};
+static const double batch_buckets[] = {1, 2, 4, 8, 16, 32, 64, 128};
+static const char *const wait_labels[] = {"section", NULL};
+static const char *const section_labels[] = {"model", "section", NULL};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+void engine_options_default(struct engine_options *options)
+{
+    *options = (struct engine_options){.workers = 0,
+                                       .batch_max = 32,
+                                       .queue_max = 1024,
+                                       .default_target_ns = CLOCK_SECOND,
+                                       .image_limits = image_limits_default};
+}
+
+static void add_metrics(struct engine *engine, struct metrics *metrics)
+{
+    struct metric_family *wait = NULL;
+    if (metrics != NULL) {
+        wait = metrics_add(metrics, METRIC_HISTOGRAM, "autodidact_queue_wait_seconds",
+                           "Time that images waited for a section to begin.", wait_labels,
+                           seconds_buckets, COUNT(seconds_buckets));
+        engine->section_seconds =
+            metrics_add(metrics, METRIC_HISTOGRAM, "autodidact_section_duration_seconds",
+                        "Time that a batch took in a section, without heads.", section_labels,
+                        seconds_buckets, COUNT(seconds_buckets));
+        engine->batch_size = metrics_add(metrics, METRIC_HISTOGRAM, "autodidact_batch_size",
+                                         "Images in the batch of a section.", section_labels,
+                                         batch_buckets, COUNT(batch_buckets));
+    }
+    for (int s = 0; s < SPEC_SECTIONS_MAX; s++) {
+        const char *values[] = {model_classifier_name(s)};
+        engine->queue_wait[s] = metric_series(wait, values);
+    }
+}
+
+static int check_options(const struct engine_options *o, struct err *e)
+{
+    if (o->batch_max < 1 || o->batch_max > 4096) {
+        return err_set(e, ERR_RANGE, "batch_max: %d given, takes 1 to 4096", o->batch_max);
+    }
+    if (o->queue_max < 1 || o->queue_max > 1 << 20) {
+        return err_set(e, ERR_RANGE, "queue_max: %d given, takes 1 to %d", o->queue_max, 1 << 20);
+    }
+    if (o->workers > 1024) {
+        return err_set(e, ERR_RANGE, "workers: %u given, takes 0 to 1024", o->workers);
+    }
+    if (o->default_target_ns < 1 || o->default_target_ns > 3600 * CLOCK_SECOND) {
+        return err_set(e, ERR_RANGE, "default_target_ms: takes more than 0 and at most an hour");
+    }
+    return 0;
+}
+
+/* Signals are for the program's own threads. */
+static int start_threads(struct engine *engine, struct err *e)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&engine->decoder, NULL, decode_main, engine);
+    engine->decoder_started = rc == 0;
+    while (rc == 0 && engine->n_workers < engine->options.workers) {
+        struct worker *worker = &engine->workers[engine->n_workers];
+        rc = pthread_create(&worker->thread, NULL, worker_main, worker);
+        if (rc == 0) engine->n_workers++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc == 0 ? 0 : err_set(e, -rc, "cannot start the engine's threads: %s", err_text(-rc));
+}
+
+static int make_workers(struct engine *engine, struct err *e)
+{
+    engine->workers = mem_new(engine->options.workers, sizeof(*engine->workers));
+    if (engine->workers == NULL) return err_set(e, -ENOMEM, "out of memory for the engine");
+    for (unsigned w = 0; w < engine->options.workers; w++) {
+        struct worker *worker = &engine->workers[w];
+        worker->engine = engine;
+        worker->number = w;
+        worker->batch = mem_new((size_t)engine->options.batch_max, sizeof(struct item *));
+        worker->taken = mem_new((size_t)engine->options.batch_max, sizeof(struct sched_item *));
+        if (worker->batch == NULL || worker->taken == NULL) {
+            return err_set(e, -ENOMEM, "out of memory for the engine");
+        }
+    }
+    return 0;
+}
+
+struct engine *engine_new(const struct engine_options *options, struct metrics *metrics,
+                          struct err *e)
+{
+    if (check_options(options, e) < 0) return NULL;
+    struct engine *engine = mem_new(1, sizeof(*engine));
+    if (engine == NULL) {
+        err_set(e, -ENOMEM, "out of memory for the engine");
+        return NULL;
+    }
+    engine->options = *options;
+    if (engine->options.workers == 0) engine->options.workers = cpu_count();
+    pthread_mutex_init(&engine->lock, NULL);
+    pthread_cond_init(&engine->work, NULL);
+    pthread_cond_init(&engine->decode, NULL);
+    sched_init(&engine->sched);
+    engine->done_last = &engine->done_first;
+    engine->publish_last = &engine->publish_first;
+    add_metrics(engine, metrics);
+    if (make_workers(engine, e) < 0 || start_threads(engine, e) < 0) {
+        engine_free(engine);
+        return NULL;
+    }
+    return engine;
+}
+
+void engine_free(struct engine *engine)
+{
+    if (engine == NULL) return;
+    pthread_mutex_lock(&engine->lock);
+    engine->stopping = true;
+    pthread_cond_broadcast(&engine->work);
+    pthread_cond_broadcast(&engine->decode);
+    pthread_mutex_unlock(&engine->lock);
+    if (engine->decoder_started) pthread_join(engine->decoder, NULL);
+    for (unsigned w = 0; w < engine->n_workers; w++) pthread_join(engine->workers[w].thread, NULL);
+    for (size_t i = 0; i < engine->n_models; i++) slot_free(engine->models[i].slot);
+    for (unsigned w = 0; engine->workers != NULL && w < engine->options.workers; w++) {
+        mem_free(engine->workers[w].batch);
+        mem_free(engine->workers[w].taken);
+    }
+    mem_free(engine->workers);
+    pthread_cond_destroy(&engine->decode);
+    pthread_cond_destroy(&engine->work);
+    pthread_mutex_destroy(&engine->lock);
+    mem_free(engine);
+}
+
+struct model *engine_model(struct engine *engine, const char *name)
+{
+    struct slot *slot = NULL;
+    pthread_mutex_lock(&engine->lock);
+    for (size_t i = 0; i < engine->n_models && slot == NULL; i++) {
+        if (name[0] == '\0' || strcmp(engine->models[i].name, name) == 0) {
+            slot = engine->models[i].slot;
+        }
+    }
+    pthread_mutex_unlock(&engine->lock);
+    return slot != NULL ? slot_acquire(slot) : NULL;
+}
+
+size_t engine_model_names(struct engine *engine, const char **ret_names, size_t max)
+{
+    pthread_mutex_lock(&engine->lock);
+    size_t n = engine->n_models < max ? engine->n_models : max;
+    for (size_t i = 0; i < n; i++) ret_names[i] = engine->models[i].name;
+    pthread_mutex_unlock(&engine->lock);
+    return n;
+}
+
+double engine_cost(struct engine *engine, struct model *model, int classifier)
+{
+    pthread_mutex_lock(&engine->lock);
+    double s = model->attached != NULL ? cost_answer(served_of(model)->cost, classifier) : 0;
+    pthread_mutex_unlock(&engine->lock);
+    return s;
+}
+
+size_t engine_in_flight(struct engine *engine)
+{
+    pthread_mutex_lock(&engine->lock);
+    size_t n = engine->in_flight;
+    pthread_mutex_unlock(&engine->lock);
+    return n;
+}
+
+/* Everything from the arena: items, results, probabilities. */
+static struct ticket *ticket_new(const struct engine *engine, struct request *request)
+{
+    const struct served *served = served_of(request->model);
+    size_t n = (size_t)request->n_images, classes = (size_t)served->classes;
+    size_t vectors = (size_t)served->sections + 1;
+    struct ticket *ticket = arena_alloc(request->arena, 1, sizeof(*ticket));
+    struct item *items = arena_alloc(request->arena, n, sizeof(*items));
+    request->results = arena_alloc(request->arena, n, sizeof(*request->results));
+    float *floats = arena_alloc(request->arena, n * vectors, classes * sizeof(float));
+    if (ticket == NULL || items == NULL || request->results == NULL || floats == NULL) return NULL;
+    memset(items, 0, n * sizeof(*items));
+    memset(request->results, 0, n * sizeof(*request->results));
+    memset(floats, 0, n * vectors * classes * sizeof(float));
+    *ticket = (struct ticket){.request = request,
+                              .served = (struct served *)request->model->attached,
+                              .items = items,
+                              .pending = request->n_images};
+    const struct sla *sla = &request->sla;
+    for (size_t i = 0; i < n; i++) {
+        items[i].ticket = ticket;
+        items[i].index = (int)i;
+        items[i].sched.urgency = sla->urgency;
+        items[i].sched.deadline_ns = sla->deadline_ns > 0 ? request->arrival_ns + sla->deadline_ns : 0;
+        items[i].sched.target_ns = sched_target(request->arrival_ns, sla->deadline_ns,
+                                                engine->options.default_target_ns, sla->urgency);
+        for (size_t v = 0; v < vectors; v++, floats += classes) {
+            *(v + 1 < vectors ? &items[i].probabilities[v] : &items[i].logit_sum) = floats;
+        }
+    }
+    return ticket;
+}
+
+/* Lock held: decides, and lets the items in. */
+static int admit(struct engine *engine, struct ticket *ticket)
+{
+    struct request *request = ticket->request;
+    if (engine->stopping) {
+        request->retry_after_s = 1;
+        return err_set(&request->error, ERR_BUSY, "the server is stopping");
+    }
+    int64_t now = clock_now();
+    int rc = admission_decide(engine, ticket, now);
+    if (rc < 0) return rc;
+    for (int i = 0; i < request->n_images; i++) {
+        item_predict(&ticket->items[i], 0);
+        sched_push(&engine->sched, &engine->sched.decode, &ticket->items[i].sched, now);
+    }
+    engine->in_flight += (size_t)request->n_images;
+    pthread_cond_signal(&engine->decode);
+    return 0;
+}
+
+static int submit(struct engine *engine, struct request *request)
+{
+    if (request->n_images < 1 || request->n_images > engine->options.queue_max) {
+        return err_set(&request->error, ERR_LIMIT, "%d images in one request, takes 1 to %d",
+                       request->n_images, engine->options.queue_max);
+    }
+    request->model = engine_model(engine, request->model_name);
+    if (request->model == NULL) {
+        return request->model_name[0] != '\0'
+                   ? err_set(&request->error, ERR_NOT_FOUND, "no model is named \"%s\"",
+                             request->model_name)
+                   : err_set(&request->error, ERR_NOT_FOUND, "no model is loaded");
+    }
+    int rc = sla_check_model(&request->sla, request->model, &request->error);
+    if (rc < 0) return rc;
+    struct ticket *ticket = ticket_new(engine, request);
+    if (ticket == NULL) {
+        return err_set(&request->error, -ENOMEM, "out of memory for the request: send fewer images");
+    }
+    request->engine_private = ticket;
+    pthread_mutex_lock(&engine->lock);
+    rc = admit(engine, ticket);
+    pthread_mutex_unlock(&engine->lock);
+    return rc;
+}
+
+int engine_submit(struct engine *engine, struct request *request)
+{
+    request->model = NULL;
+    request->status = 0;
+    request->error = (struct err){.code = 0};
+    request->retry_after_s = 0;
+    request->results = NULL;
+    request->deadline_met = false;
+    request->timing = (struct request_timing){.decode_ns = 0};
+    int rc = submit(engine, request);
+    /* From here on an admitted request may be gone already. */
+    if (rc < 0) {
+        model_unref(request->model);
+        request->model = NULL;
+        request->engine_private = NULL;
+        request->status = rc;
+    }
+    return rc;
+}
+
+void engine_cancel(struct engine *engine, struct request *request)
+{
+    pthread_mutex_lock(&engine->lock);
+    struct ticket *ticket = request->engine_private;
+    if (ticket->pending > 0) ticket_fail(engine, ticket, ERR_CANCELLED);
+    pthread_cond_signal(&engine->decode); /* hands it back */
+    pthread_mutex_unlock(&engine->lock);
+}

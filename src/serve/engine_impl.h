@@ -1,0 +1,161 @@
+/* The engine's inside, shared by its sources: engine.c (life, names, requests in), admission.c (rules 5
+ * and 6), decode.c, worker.c, served.c (what a model version carries), item.c (requests out), publish.c.
+ *
+ * One lock, engine->lock, guards everything here that is not said to be otherwise. It is never held
+ * while computing, decoding, allocating much or calling back, and no other lock is taken under it. */
+#ifndef SERVE_ENGINE_IMPL_H
+#define SERVE_ENGINE_IMPL_H
+
+#include <pthread.h>
+
+#include "model/slot.h"
+#include "serve/cost.h"
+#include "serve/engine.h"
+#include "serve/sched.h"
+#include "serve/way.h"
+
+enum { ENGINE_MODELS_MAX = 64 };
+
+/* A feature map (at first: the input) of an item between two sections. */
+struct features {
+    struct features *next; /* in the free list */
+    float *values;
+};
+
+/* What a model version carries while it is served; model->attached. Freed with the model. */
+struct served {
+    struct engine *engine; /* to tell engines apart only: a model may outlive its engine */
+    struct model *model;   /* not a reference: the model owns this */
+    int sections, classes;
+    struct cost *cost;
+    struct sched_queue queues[SPEC_SECTIONS_MAX];
+    size_t features_size; /* floats: the largest input of a section */
+    struct features *free_features;
+    int n_features; /* made so far */
+    unsigned n_workers;
+    struct served_worker {
+        struct exec *exec; /* that worker's alone, no lock */
+        float *logits;     /* [batch_max][classes] */
+    } *workers;
+    struct metric *section_seconds[SPEC_SECTIONS_MAX], *batch_size[SPEC_SECTIONS_MAX];
+};
+
+/* One image. Lives in the request's arena. Between sched_next() and the next border it is the
+ * worker's that runs it, but for `sched`. */
+struct item {
+    struct sched_item sched; /* first member, see item_of() */
+    struct ticket *ticket;
+    int index; /* in the request */
+    struct way way;
+    struct features *features;
+    unsigned computed; /* bit s: head s has run */
+    double confidence; /* of the head that ran last */
+    float *probabilities[SPEC_SECTIONS_MAX]; /* [classes] each */
+    float *logit_sum;  /* [classes]; at the end the ensemble's probabilities */
+    struct request_timing timing;
+    int rank; /* in its batch, by target: 0 is the most urgent */
+    /* at the present border */
+    enum way_time time;
+    bool needs_head;
+    enum way_step step;
+    struct way_answer answer;
+};
+
+/* The scheduler hands out pointers to its part; NULL stays NULL. */
+static inline struct item *item_of(struct sched_item *sched)
+{
+    return (struct item *)sched;
+}
+
+/* A request inside the engine; request->engine_private. */
+struct ticket {
+    struct request *request;
+    struct served *served;
+    struct item *items;
+    int pending; /* items that are not finished */
+    int failed;  /* code for the whole request: cancelled, shed, a bad image; 0 */
+    struct ticket *next; /* in the list of those that are done */
+};
+
+struct publish {
+    struct model *model;
+    struct cost *cost; /* given, or NULL: measured */
+    void (*published)(void *arg, int status);
+    void *arg;
+    struct publish *next;
+};
+
+struct worker {
+    struct engine *engine;
+    unsigned number;
+    pthread_t thread;
+    struct sched_item **taken; /* [batch_max] */
+    struct item **batch;       /* the same */
+    int64_t busy_until_ns;     /* predicted end of what it does; 0: idle */
+};
+
+struct engine {
+    struct engine_options options;
+    pthread_mutex_t lock;
+    pthread_cond_t work;   /* for workers */
+    pthread_cond_t decode; /* for the decode thread */
+    struct sched sched;
+    size_t in_flight;
+    double decode_s; /* of one image, learned */
+    bool stopping;
+    unsigned idle; /* workers that wait */
+    struct ticket *done_first, **done_last;
+    struct publish *publish_first, **publish_last;
+    bool publishing;
+
+    struct {
+        char name[MODEL_NAME_MAX + 1];
+        struct slot *slot;
+    } models[ENGINE_MODELS_MAX]; /* entries below n_models never change */
+    size_t n_models;
+
+    struct worker *workers;
+    unsigned n_workers; /* started */
+    pthread_t decoder;
+    bool decoder_started;
+
+    struct metric_family *section_seconds, *batch_size;
+    struct metric *queue_wait[SPEC_SECTIONS_MAX];
+};
+
+static inline double seconds_of(int64_t ns)
+{
+    return (double)ns / 1e9;
+}
+
+/* admission.c. Lock held. Sets the ways of all items; 0, ERR_BUSY or ERR_DEADLINE, with
+ * request->error and retry_after_s. May shed others. */
+int admission_decide(struct engine *engine, struct ticket *ticket, int64_t now_ns);
+/* Predicted seconds until the answer, and the share of the machine's time, from a section on. */
+void item_predict(struct item *item, int section);
+
+/* item.c. Lock held: the item gets its answer, or the status, and leaves. */
+void item_answer(struct engine *engine, struct item *item, struct way_answer answer);
+void item_fail(struct engine *engine, struct item *item, int status);
+/* Lock held: the whole request fails; items that wait leave now, those in work when they come back. */
+void ticket_fail(struct engine *engine, struct ticket *ticket, int code);
+/* Lock held: gives back the done ones; the lock is let go for each callback. Returns how many. */
+size_t engine_flush(struct engine *engine);
+
+/* served.c */
+int served_new(struct engine *engine, struct model *model, struct cost *cost, struct err *e);
+static inline struct served *served_of(const struct model *model)
+{
+    return model->attached;
+}
+/* Decode thread, lock held; lets the lock go for an allocation. NULL: out of memory. */
+struct features *features_take(struct engine *engine, struct served *served);
+void features_give(struct served *served, struct features *features); /* lock held */
+
+/* decode.c, worker.c: thread mains. publish.c: the first of the waiting publications; lock held on entry
+ * and return. */
+void *decode_main(void *engine);
+void *worker_main(void *worker);
+void publish_run(struct worker *worker);
+
+#endif

@@ -1,0 +1,319 @@
+/* A compute worker: takes a batch from the scheduler, runs one section of it, then only the heads that
+ * somebody needs, asks each item's way what comes next, and puts those that go on into the next
+ * section's queue.
+ *
+ *   lock: sched_next, way_before | gather, section | lock: judge the time | heads, way_after, scatter
+ *   | lock: finish and push
+ *
+ * While nothing else waits and the whole batch goes on, it stays in the executor and is not copied. */
+#include "engine_impl.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "nn/loss.h"
+
+/* A batch in work. */
+struct batch {
+    struct served *served;
+    struct served_worker *own; /* this worker's executor */
+    struct item **items;
+    int n, section;
+    int64_t section_ns; /* what the section took */
+};
+
+static int64_t ns_of(double s)
+{
+    return (int64_t)(s * (double)CLOCK_SECOND);
+}
+
+static double temperature_of(const struct model *model, int classifier)
+{
+    const struct calibration *c = &model->calibration;
+    double t = classifier == MODEL_ENSEMBLE ? c->ensemble.temperature
+                                            : c->exits[classifier].temperature;
+    return c->present && t > 0 ? t : 1;
+}
+
+/* Time before a section that is about to run in a batch of n. */
+static enum way_time judge_before(const struct batch *b, const struct item *item, int64_t now_ns)
+{
+    int64_t deadline = item->sched.deadline_ns;
+    if (deadline == 0) return WAY_ENOUGH;
+    if (now_ns > deadline) return WAY_OVER;
+    const struct cost *cost = b->served->cost;
+    double s = cost_section(cost, b->section, b->n) + cost_head(cost, b->section, b->n);
+    return now_ns + ns_of(s) > deadline ? WAY_SHORT : WAY_ENOUGH;
+}
+
+/* Time after a section, its heads not run yet. Those of the batch with earlier targets are expected to
+ * come along, the others to come later; what is queued with an earlier target goes first. */
+static enum way_time judge_after(const struct engine *engine, const struct batch *b,
+                                 const struct item *item, int64_t now_ns)
+{
+    int64_t deadline = item->sched.deadline_ns;
+    if (deadline == 0) return WAY_ENOUGH;
+    if (now_ns > deadline) return WAY_OVER;
+    if (b->section == item->way.last) return WAY_ENOUGH;
+    const struct cost *cost = b->served->cost;
+    int next = b->section + 1, along = item->rank + 1;
+    double section = cost_section(cost, next, along);
+    double end = cost_head(cost, b->section, b->n) + section + cost_head(cost, next, along) +
+                 sched_queued_before(&engine->sched, item->sched.target_ns) / engine->options.workers;
+    if (now_ns + ns_of(end) > deadline) return WAY_SHORT;
+    return now_ns + ns_of(end + section) > deadline ? WAY_TIGHT : WAY_ENOUGH;
+}
+
+/* Lock held. Items that have no time left, or whose request was given up, leave before the section. */
+static void drop_late(struct engine *engine, struct batch *b, int64_t now_ns)
+{
+    int kept = 0;
+    for (int i = 0; i < b->n; i++) {
+        struct item *item = b->items[i];
+        int64_t waited = now_ns - item->sched.since_ns;
+        item->timing.queue_ns += waited;
+        metric_observe(engine->queue_wait[b->section], seconds_of(waited));
+        struct way_answer answer = {0, SLA_REQUESTED};
+        enum way_step step = way_before(&item->way, item->computed, judge_before(b, item, now_ns),
+                                        &answer);
+        if (step == WAY_CONTINUE) {
+            b->items[kept++] = item;
+        } else if (step == WAY_STOP) {
+            item_answer(engine, item, answer);
+        } else {
+            item_fail(engine, item, ERR_DEADLINE);
+        }
+    }
+    b->n = kept;
+}
+
+/* Those that are known to need the head come first, so that one call computes them all. */
+static void order_by_head(struct batch *b)
+{
+    int first = 0;
+    for (int i = 0; i < b->n; i++) {
+        struct item *item = b->items[i];
+        item->rank = i;
+        if ((item->way.heads & 1u << b->section) == 0) continue;
+        memmove(b->items + first + 1, b->items + first, (size_t)(i - first) * sizeof(*b->items));
+        b->items[first++] = item;
+    }
+}
+
+static void gather(const struct batch *b)
+{
+    size_t size = shape_size(net_section_input(b->served->model->net, b->section));
+    float *input = exec_input(b->own->exec, b->section);
+    for (int i = 0; i < b->n; i++) {
+        memcpy(input + (size_t)i * size, b->items[i]->features->values, size * sizeof(float));
+    }
+}
+
+static void scatter(const struct batch *b, const float *output)
+{
+    size_t size = shape_size(net_section_output(b->served->model->net, b->section));
+    for (int i = 0; i < b->n; i++) {
+        const struct item *item = b->items[i];
+        if (item->step != WAY_CONTINUE) continue;
+        memcpy(item->features->values, output + (size_t)i * size, size * sizeof(float));
+    }
+}
+
+/* One item's logits of this section's head. */
+static void take_logits(const struct batch *b, struct item *item, const float *logits)
+{
+    int classes = b->served->classes, s = b->section;
+    float *p = item->probabilities[s];
+    loss_softmax(classes, logits, temperature_of(b->served->model, s), p);
+    float most = 0;
+    for (int c = 0; c < classes; c++) {
+        item->logit_sum[c] += logits[c];
+        if (p[c] > most) most = p[c];
+    }
+    item->confidence = (double)most;
+    item->computed |= 1u << s;
+}
+
+static void run_heads(const struct batch *b)
+{
+    size_t classes = (size_t)b->served->classes;
+    int64_t start = clock_now();
+    for (int i = 0, end; i < b->n; i = end + 1) {
+        for (end = i; end < b->n && b->items[end]->needs_head; end++) continue;
+        if (end == i) continue;
+        exec_head(b->own->exec, b->section, i, end - i, b->own->logits);
+        for (int k = i; k < end; k++) {
+            take_logits(b, b->items[k], b->own->logits + (size_t)(k - i) * classes);
+        }
+    }
+    int64_t took = clock_now() - start;
+    for (int i = 0; i < b->n; i++) {
+        if (b->items[i]->needs_head) b->items[i]->timing.head_ns += took;
+    }
+}
+
+/* The mean of all logits (rule 4) becomes probabilities where the sum stood. */
+static void finish_ensemble(const struct batch *b, struct item *item)
+{
+    const struct served *served = b->served;
+    for (int c = 0; c < served->classes; c++) item->logit_sum[c] /= (float)served->sections;
+    loss_softmax(served->classes, item->logit_sum, temperature_of(served->model, MODEL_ENSEMBLE),
+                 item->logit_sum);
+}
+
+/* What each item does next. Returns how many go on. */
+static int decide(const struct batch *b)
+{
+    int go_on = 0;
+    int64_t now = clock_now();
+    for (int i = 0; i < b->n; i++) {
+        struct item *item = b->items[i];
+        bool late = item->sched.deadline_ns > 0 && now > item->sched.deadline_ns;
+        enum way_time time = late && item->way.fail ? WAY_OVER : item->time;
+        item->step = way_after(&item->way, b->section, item->computed, item->confidence, time,
+                               &item->answer);
+        if (item->step == WAY_CONTINUE) go_on++;
+        if (item->step == WAY_STOP && item->answer.classifier == MODEL_ENSEMBLE) {
+            finish_ensemble(b, item);
+        }
+    }
+    return go_on;
+}
+
+static void note_section(const struct batch *b, int64_t took_ns)
+{
+    int s = b->section;
+    for (int i = 0; i < b->n; i++) {
+        struct item *item = b->items[i];
+        struct result *result = &item->ticket->request->results[item->index];
+        item->timing.section_ns[s] = took_ns;
+        result->exits_run = s + 1;
+        result->batch[s] = b->n;
+    }
+    metric_observe(b->served->section_seconds[s], seconds_of(took_ns));
+    metric_observe(b->served->batch_size[s], b->n);
+}
+
+/* Lock held. */
+static void judge(struct engine *engine, struct batch *b, double predicted_s)
+{
+    cost_learn(b->served->cost, predicted_s, seconds_of(b->section_ns));
+    int64_t now = clock_now();
+    for (int i = 0; i < b->n; i++) {
+        struct item *item = b->items[i];
+        item->time = judge_after(engine, b, item, now);
+        item->needs_head = item->ticket->failed == 0 &&
+                           way_needs_head(&item->way, b->section, item->computed, item->time);
+    }
+}
+
+/* Lock held. Everybody leaves the batch: for an answer, or for the next queue. */
+static void part(struct engine *engine, struct batch *b)
+{
+    int64_t now = clock_now();
+    for (int i = 0; i < b->n; i++) {
+        struct item *item = b->items[i];
+        if (item->ticket->failed != 0) {
+            item_fail(engine, item, item->ticket->failed);
+        } else if (item->step == WAY_STOP) {
+            item_answer(engine, item, item->answer);
+        } else if (item->step == WAY_EXPIRED) {
+            item_fail(engine, item, ERR_DEADLINE);
+        } else {
+            item_predict(item, b->section + 1);
+            sched_push(&engine->sched, &b->served->queues[b->section + 1], &item->sched, now);
+        }
+    }
+}
+
+/* Lock held: a few sums, then it is let go while computing and held again on return. Returns whether
+ * the whole batch stays in the executor for the next section. */
+static bool run_section(struct worker *worker, struct batch *b, bool from_previous)
+{
+    struct engine *engine = worker->engine;
+    double predicted = cost_section(b->served->cost, b->section, b->n);
+    double head = cost_head(b->served->cost, b->section, b->n);
+    worker->busy_until_ns = clock_now() + ns_of(predicted + head);
+    pthread_mutex_unlock(&engine->lock);
+
+    if (!from_previous) {
+        order_by_head(b);
+        gather(b);
+    }
+    int64_t start = clock_now();
+    const float *output = exec_section(b->own->exec, b->section, b->n, from_previous);
+    b->section_ns = clock_now() - start;
+    note_section(b, b->section_ns);
+
+    pthread_mutex_lock(&engine->lock);
+    judge(engine, b, predicted);
+    pthread_mutex_unlock(&engine->lock);
+    run_heads(b);
+    int go_on = decide(b);
+    bool whole = go_on == b->n;
+    if (!whole && go_on > 0) scatter(b, output);
+    pthread_mutex_lock(&engine->lock);
+    if (whole) {
+        bool given_up = false;
+        for (int i = 0; i < b->n; i++) given_up |= b->items[i]->ticket->failed != 0;
+        if (!given_up && engine->sched.waiting == 0 && engine->done_first == NULL) return true;
+        pthread_mutex_unlock(&engine->lock);
+        scatter(b, output);
+        pthread_mutex_lock(&engine->lock);
+    }
+    part(engine, b);
+    return false;
+}
+
+/* Lock held on entry and return. */
+static void run_batch(struct worker *worker, const struct sched_queue *queue, size_t n)
+{
+    struct engine *engine = worker->engine;
+    struct batch b = {.items = worker->batch, .n = (int)n, .section = queue->section};
+    for (size_t i = 0; i < n; i++) worker->batch[i] = item_of(worker->taken[i]);
+    b.served = b.items[0]->ticket->served;
+    b.own = &b.served->workers[worker->number];
+    drop_late(engine, &b, clock_now());
+    if (b.n == 0) return;
+    /* Once its items have left, nothing of the version may be touched: they held the references. */
+    bool stays = false;
+    while ((stays = run_section(worker, &b, stays))) b.section++;
+}
+
+static bool all_over(const struct engine *engine)
+{
+    return engine->stopping && engine->in_flight == 0 && engine->publish_first == NULL;
+}
+
+void *worker_main(void *arg)
+{
+    struct worker *worker = arg;
+    struct engine *engine = worker->engine;
+    pthread_mutex_lock(&engine->lock);
+    for (;;) {
+        worker->busy_until_ns = 0;
+        if (engine_flush(engine) > 0) continue;
+        if (engine->publish_first != NULL && !engine->publishing) {
+            publish_run(worker);
+            continue;
+        }
+        struct sched_queue *queue;
+        size_t n = sched_next(&engine->sched, clock_now(), engine->idle + 1u,
+                              (size_t)engine->options.batch_max,
+                              worker->taken, &queue);
+        if (n > 0) {
+            if (engine->sched.waiting > 0 && engine->idle > 0) pthread_cond_signal(&engine->work);
+            run_batch(worker, queue, n);
+            continue;
+        }
+        if (all_over(engine)) break;
+        engine->idle++;
+        pthread_cond_wait(&engine->work, &engine->lock);
+        engine->idle--;
+    }
+    /* Those who wait for the same need to look again. */
+    pthread_cond_broadcast(&engine->work);
+    pthread_cond_signal(&engine->decode);
+    pthread_mutex_unlock(&engine->lock);
+    return NULL;
+}
