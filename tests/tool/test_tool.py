@@ -1,0 +1,402 @@
+"""The program `autodidact` as its users see it: exit codes, messages, figures, training that is killed and resumed.
+Prints TAP. Standard library only."""
+import csv, hashlib, json, os, random, resource, signal, struct, subprocess, sys, tempfile, time, traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+from tiny_cifar import write_set
+
+TOP = os.environ.get("top_srcdir", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+PROGRAM = os.path.join(os.environ.get("top_builddir", "."), "autodidact")
+SPEC = os.path.join(TOP, "models", "resnet18.json")
+SEED = int(os.environ.get("TEST_SEED", str(time.time_ns() % 1000000)))
+
+
+def run(*args, code=0, **more):
+    """Runs the program, checks its exit code, returns (stdout, stderr)."""
+    p = subprocess.run([PROGRAM, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300, **more)
+    assert p.returncode == code, f"{' '.join(args)}: exit code {p.returncode}, wanted {code}\n{p.stderr}"
+    return p.stdout, p.stderr
+
+
+def fails(*args, code=1, text="", **more):
+    """Fails with one line on stderr that has the text, and says nothing on stdout."""
+    out, err = run(*args, code=code, **more)
+    assert out == "", out
+    assert err.count("\n") == 1 and err.endswith("\n"), err
+    assert text in err, f"{text!r} is not in {err!r}"
+    return err
+
+
+def lines(text):
+    return [json.loads(l) for l in text.splitlines()]
+
+
+def digest(path):
+    with open(path, "rb") as f:
+        return hashlib.sha256(f.read()).hexdigest()
+
+
+def metadata(path):
+    with open(path, "rb") as f:
+        n, = struct.unpack("<Q", f.read(8))
+        return json.loads(f.read(n))["__metadata__"]
+
+
+class Place:
+    """A folder with the data set, and the models that several tests use."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.data = write_set(os.path.join(folder, "data"))
+        self.models = {}
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def options(self, out, method="byot", **more):
+        o = {"data": self.data, "method": method, "width": 4, "epochs": 2, "batch": 20, "holdout": 200,
+             "warmup": 0, "lr": 0.05, "threads": 2, "progress": "none", "out": out}
+        o.update({k.replace("_", "-"): v for k, v in more.items()})
+        return [SPEC] + [w for k, v in o.items() if v is not None for w in ("--" + k, str(v))]
+
+    def train(self, out, *flags, **more):
+        return run("train", *self.options(out, **more), *flags)
+
+    def model(self, method):
+        if method not in self.models:
+            out = self.path(method + ".safetensors")
+            self.train(out, method=method)
+            self.models[method] = out
+        return self.models[method]
+
+
+def test_usage(_):
+    assert "Usage" in run(code=2)[1]
+    out, _ = run("--help")
+    for name in ("train", "eval", "describe", "bench"):
+        assert name in out
+        text, err = run(name, "--help")
+        assert text.startswith(f"Usage: autodidact {name} ") and err == ""
+        # Every option that the design names is in the help.
+    text = run("train", "--help")[0]
+    for name in ("data method epochs out width classes batch lr momentum weight-decay schedule warmup temperature alpha "
+                 "lambda kd-scale init augment holdout holdout-seed seed threads precision resume progress").split():
+        assert f"  --{name}" in text, name
+    assert run("--version")[0].startswith("autodidact ")
+    fails("evla", code=2, text="did you mean eval?")
+    fails("nonsense", code=2, text="unknown subcommand")
+
+
+def test_bad_options(p):
+    good = p.options(p.path("x.safetensors"))
+    table = [
+        (["--epochz", "3"], 2, "did you mean --epochs?"),
+        (["--zzzzz"], 2, "unknown option --zzzzz"),
+        (["-x"], 2, "unknown option -x"),
+        (["--epochs"], 2, "--epochs needs a value"),
+        (["--epochs", "3x"], 2, "--epochs 3x: it takes a whole number"),
+        (["--epochs", "0"], 2, "--epochs 0: it takes a whole number from 1"),
+        (["--batch", "1"], 2, "--batch 1: it takes"),
+        (["--lr", "-0.1"], 2, "--lr -0.1: it takes"),
+        (["--lr", "nan"], 2, "--lr nan: it takes a number"),
+        (["--lr="], 2, "--lr : it takes a number"),
+        (["--momentum", "1"], 2, "--momentum 1"),
+        (["--alpha", "1.5"], 2, "--alpha 1.5: it takes a number from 0 to 1"),
+        (["--seed", "-1"], 2, "--seed -1: it takes a whole number from 0"),
+        (["--kd-scale", "yes"], 2, "--kd-scale yes: it takes on or off"),
+        (["--resume=1"], 2, "--resume takes no value"),
+        (["--method", "magic"], 2, "--method magic: it takes baseline, dsn or byot"),
+        (["--schedule", "steps:9,5"], 2, "--schedule: "),
+        (["--augment", "crop,spin"], 2, "--augment: "),
+        (["--progress", "loud"], 2, "--progress loud: it takes bar, json or none"),
+        (["--precision", "bf16"], 1, "--precision bf16"),
+        (["--precision", "int8"], 2, "--precision int8: it takes fp32"),
+        (["--threads", "-2"], 2, "--threads -2"),
+        (["more.json"], 2, 'unexpected argument "more.json"'),
+        (["--classes", "7"], 1, "--classes 7: the data set has 100"),
+        (["--holdout", "1200"], 1, "--holdout 1200"),
+        (["--batch", "1001"], 1, "--batch 1001: there are only 1000 images"),
+        (["--out", p.path("no/such/x.safetensors")], 1, "--out"),
+        (["--out", p.folder], 1, "--out"),
+        (["--data", "mnist:/x"], 2, "mnist"),
+        (["--data", "cifar100:" + p.path("nowhere")], 1, "nowhere"),
+        (["--init", p.path("nothing.safetensors")], 1, "nothing.safetensors"),
+    ]
+    for args, code, text in table:
+        fails("train", *good, *args, code=code, text=text)
+    fails("train", code=2, text="usage:")
+    fails("train", SPEC, code=2, text="--data is missing")
+    fails("train", p.path("no.json"), *good[1:], text="no.json")
+    fails("eval", "x", code=2, text="--data is missing")
+    fails("eval", "x", "--data", p.data, "--split", "all", code=2, text="--split all: it takes train, holdout or test")
+    fails("bench", SPEC, "--batch", "1,,2", code=2, text="--batch 1,,2")
+    fails("bench", SPEC, "--exits", "5", code=2, text="--exits 5: it takes deepest, all, or 1 to 4")
+    fails("describe", SPEC, "--width", "-3", code=2, text="--width -3")
+    assert not os.path.exists(p.path("x.safetensors")) and not os.path.exists(p.path("x.safetensors.ckpt"))
+
+
+def test_describe(p):
+    """The counts of facts/method.md 2.1, 3.1 and 3.2, to the digit."""
+    d = json.loads(run("describe", SPEC, "--json")[0])
+    assert list(d) == ["name", "classes", "input", "params", "macs", "sections", "exits", "ensemble"]
+    assert (d["name"], d["classes"], d["input"]) == ("resnet18", 100, [3, 32, 32])
+    assert (d["params"], d["macs"]) == (11220132, 555468800)
+    assert [s["output"] for s in d["sections"]] == [[64, 32, 32], [128, 16, 16], [256, 8, 8], [512, 4, 4]]
+    assert [e["name"] for e in d["exits"]] == ["1", "2", "3", "4"]
+    assert [round(e["params"] / 1e6, 3) for e in d["exits"][:3]] == [1.176, 0.398, 0.217]
+    assert [round(e["macs"] / 1e6, 2) for e in d["exits"][:3]] == [26.27, 9.49, 4.25]
+    deepest = d["exits"][3]
+    assert sum(s["params"] for s in d["sections"]) + deepest["params"] == d["params"]
+    assert sum(s["macs"] for s in d["sections"]) + deepest["macs"] == d["macs"]
+    assert d["ensemble"]["params"] == d["params"] + sum(e["params"] for e in d["exits"][:3])
+    assert round(d["ensemble"]["macs"] / d["macs"], 4) == 1.0720
+    w = json.loads(run("describe", SPEC, "--json", "--width", "16", "--classes", "10")[0])
+    assert w["sections"][0]["output"] == [16, 32, 32] and w["classes"] == 10
+    assert w["exits"][3]["params"] == 128 * 10 + 10
+    assert "11220132" in run("describe", SPEC)[0]
+    plan = json.loads(run("describe", SPEC, "--width", "4", "--plan", "--json")[0])["plan"]
+    assert len(plan) > 10
+    m = json.loads(run("describe", p.model("byot"), "--json")[0])
+    s = json.loads(run("describe", SPEC, "--json", "--width", "4")[0])
+    assert m == s
+    assert "trained with byot" in run("describe", p.model("byot"))[0]
+    fails("describe", p.model("byot"), "--width", "8", text="--width 8")
+
+
+def test_train_events(p):
+    out = p.path("events.safetensors")
+    text, err = p.train(out, "--progress", "json", method="byot")
+    assert err == "", err
+    events = lines(text)
+    kinds = [e["event"] for e in events]
+    assert kinds[0] == "start" and kinds[-1] == "done" and kinds.count("epoch") == 2, kinds
+    assert set(kinds) <= {"start", "step", "epoch", "done"}
+    for e in events:
+        assert (e["epochs"], e["steps"]) == (2, 100)
+    epochs = [e for e in events if e["event"] == "epoch"]
+    assert [(e["epoch"], e["step"]) for e in epochs] == [(1, 50), (2, 100)]
+    assert epochs[1]["loss"] < epochs[0]["loss"]
+    for e in epochs:
+        assert {"loss", "lr", "img_per_s", "eta_s"} <= set(e)
+        assert [x["name"] for x in e["exits"]] == ["1", "2", "3", "4"] and 0 <= e["ensemble"]["top1"] <= 1
+    # The same model judged again on the same images says the same.
+    holdout = json.loads(run("eval", out, "--data", p.data, "--split", "holdout", "--json")[0])
+    assert holdout["n"] == 200
+    assert [x["top1"] for x in holdout["exits"]] == [x["top1"] for x in epochs[1]["exits"]]
+    assert holdout["ensemble"]["top1"] == events[-1]["ensemble"]["top1"]
+    assert not os.path.exists(out + ".ckpt")
+    calibration = json.loads(metadata(out)["autodidact.calibration"])
+    assert "temperature" in json.dumps(calibration)
+    # Nothing of the run's circumstances is in the file.
+    text = json.dumps(metadata(out))
+    assert p.folder not in text and "/home" not in text
+
+
+def test_learning(p):
+    """Ten classes that differ by brightness are learnt by every method, by the heads that it trains."""
+    for method in ("baseline", "dsn", "byot"):
+        f = json.loads(run("eval", p.model(method), "--data", p.data, "--split", "test", "--json")[0])
+        top1 = [x["top1"] for x in f["exits"]]
+        assert f["n"] == 200 and list(f) == ["n", "exits", "ensemble"]
+        assert top1[3] > 0.3, (method, top1)
+        if method == "baseline":
+            assert max(top1[:3]) < 0.2, top1
+        else:
+            assert min(top1) > 0.2, (method, top1)
+        for x in f["exits"] + [f["ensemble"]]:
+            assert 0 <= x["top1"] <= x["top5"] <= 1 and x["nll"] > 0 and 0 <= x["ece"] <= 1
+    text = run("eval", p.model("byot"), "--data", p.data, "--split", "train")[0]
+    assert "1000 images of train" in text and "ensemble" in text
+
+
+def test_predictions(p):
+    path = p.path("predictions.csv")
+    f = json.loads(run("eval", p.model("byot"), "--data", p.data, "--split", "test", "--json", "--predictions", path)[0])
+    with open(path) as file:
+        rows = list(csv.DictReader(file))
+    assert [int(r["index"]) for r in rows] == list(range(200))
+    names = ["1", "2", "3", "4", "ensemble"]
+    assert list(rows[0]) == ["index", "label"] + [w for n in names for w in (n, n + "_margin")]
+    for name, figures in zip(names, f["exits"] + [f["ensemble"]]):
+        right = sum(r[name] == r["label"] for r in rows)
+        assert abs(right / 200 - figures["top1"]) < 1e-9
+        assert all(float(r[name + "_margin"]) >= 0 for r in rows)
+    with open(p.path("data/test.bin"), "rb") as file:
+        data = file.read()
+    assert [int(r["label"]) for r in rows] == [data[3074 * i + 1] for i in range(200)]
+    # One thread gives the same.
+    other = p.path("predictions1.csv")
+    run("eval", p.model("byot"), "--data", p.data, "--split", "test", "--threads", "1", "--predictions", other)
+    assert digest(path) == digest(other)
+    fails("eval", p.model("byot"), "--data", p.data, "--split", "test", "--predictions", p.path("no/x.csv"),
+          text="--predictions")
+
+
+def position(path):
+    try:
+        return int(metadata(path)["autodidact.position"].split()[0])
+    except OSError:
+        return -1
+
+
+def test_killed(p):
+    """SIGKILL at five random steps; each time it goes on where the last checkpoint stands. The file is the same."""
+    r = random.Random(SEED)
+    out = p.path("killed.safetensors")
+    args = p.options(out, method="byot", checkpoint_steps=1)
+    targets = sorted(r.sample(range(3, 97), 5))
+    print(f"# seed {SEED}, killed from steps", *targets)
+    for target in targets:
+        child = subprocess.Popen([PROGRAM, "train", *args, "--resume"])
+        while position(out + ".ckpt") < target and child.poll() is None:
+            time.sleep(0.001)
+        assert child.poll() is None, "it ended before it could be killed"
+        child.kill()
+        assert child.wait() == -signal.SIGKILL
+        assert not os.path.exists(out)
+    run("train", *args, "--resume")
+    assert digest(out) == digest(p.model("byot"))
+    assert not os.path.exists(out + ".ckpt")
+
+
+def test_stopped(p):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        out = p.path("stopped.safetensors")
+        child = subprocess.Popen([PROGRAM, "train", *p.options(out, method="baseline", checkpoint_steps=1)],
+                                 stderr=subprocess.PIPE, text=True)
+        while position(out + ".ckpt") < 20 and child.poll() is None:
+            time.sleep(0.001)
+        child.send_signal(number)
+        err = child.communicate()[1]
+        assert child.returncode == 1 and "--resume" in err and "stopped at step" in err, err
+        at = position(out + ".ckpt")
+        assert 20 <= at < 100 and f"step {at} " in err
+        # It is not overwritten by accident, nor continued with other options.
+        before = digest(out + ".ckpt")
+        fails("train", *p.options(out, method="baseline"), text="--resume")
+        fails("train", *p.options(out, method="baseline", lr=0.03), "--resume", text="--lr 0.05, not 0.03")
+        fails("train", *p.options(out, method="dsn"), "--resume", text="--method baseline, not dsn")
+        fails("train", *p.options(out, method="baseline", width=5), "--resume", text="--spec")
+        fails("train", *p.options(out, method="baseline", holdout=100), "--resume", text="--holdout 200, not 100")
+        assert digest(out + ".ckpt") == before
+        events = lines(p.train(out, "--resume", "--progress", "json", method="baseline")[0])
+        assert events[0]["event"] == "start" and events[0]["step"] == at
+        assert digest(out) == digest(p.model("baseline"))
+        os.unlink(out)
+
+
+def test_diverged(p):
+    out = p.path("diverged.safetensors")
+    err = fails("train", *p.options(out, lr=1e9, warmup=0), text="not finite")
+    assert "--lr" in err and not os.path.exists(out)
+    # The last checkpoint before is good: of finite parameters.
+    if os.path.exists(out + ".ckpt"):
+        assert out + ".ckpt" in err
+
+
+def test_full_disk(p):
+    out = p.path("full.safetensors")
+    args = p.options(out, method="byot", checkpoint_steps=1)
+    child = subprocess.Popen([PROGRAM, "train", *args])
+    while position(out + ".ckpt") < 5:
+        time.sleep(0.001)
+    child.kill()
+    child.wait()
+    before = digest(out + ".ckpt")
+    fails("train", *args, "--resume", text=out + ".ckpt",
+          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)))
+    assert digest(out + ".ckpt") == before
+    run("train", *args, "--resume")
+    assert digest(out) == digest(p.model("byot"))
+    # A figure that cannot be written is a failure, too.
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "w") as full:
+            q = subprocess.run([PROGRAM, "describe", SPEC, "--json"], stdout=full, stderr=subprocess.PIPE)
+        assert q.returncode == 1 and b"cannot write" in q.stderr
+
+
+def test_init(p):
+    parent, out = p.model("byot"), p.path("child.safetensors")
+    base = p.options(out, holdout=None, width=None)[1:]
+    run("train", *base, "--init", parent)
+    text = json.dumps(metadata(out))
+    assert digest(parent) in text
+    assert json.loads(run("eval", out, "--data", p.data, "--split", "holdout", "--json")[0])["n"] == 200
+    fails("train", *base, "--init", parent, "--holdout", "100", text="--holdout 100")
+    fails("train", *base, "--init", parent, "--holdout-seed", "9", text="--holdout-seed 9")
+    run("train", *base, "--init", parent, "--holdout", "200")
+    fails("train", SPEC, *base, "--init", parent, text="another one")
+    # With a rate of 0 the weights stay those of the parent; only running statistics move.
+    run("train", *base, "--init", parent, "--lr", "0", "--epochs", "1")
+    a, b = (json.loads(run("eval", m, "--data", p.data, "--split", "test", "--json")[0]) for m in (parent, out))
+    assert abs(a["exits"][3]["top1"] - b["exits"][3]["top1"]) < 0.2
+
+
+def test_no_holdout(p):
+    out = p.path("all.safetensors")
+    text, _ = p.train(out, "--progress", "json", holdout=0, epochs=1, method="baseline")
+    assert all("exits" not in e for e in lines(text))
+    fails("eval", out, "--data", p.data, "--split", "holdout", text="nothing was held out")
+    assert json.loads(run("eval", out, "--data", p.data, "--split", "train", "--json")[0])["n"] == 1200
+    assert "not calibrated" in run("describe", out)[0]
+    child = p.path("child0.safetensors")
+    fails("train", *p.options(child, holdout=100), "--init", out, text="--holdout 100")
+
+
+def test_damaged_files(p):
+    with open(p.model("byot"), "rb") as f:
+        data = f.read()
+    broken = p.path("broken.safetensors")
+    for n in (0, 5, 100, len(data) // 2, len(data) - 1):
+        with open(broken, "wb") as f:
+            f.write(data[:n])
+        for args in (["describe", broken], ["eval", broken, "--data", p.data, "--split", "test"], ["bench", broken]):
+            fails(*args, text="broken.safetensors")
+    odd = p.path("odd")
+    write_set(odd, 30, 10)
+    with open(os.path.join(odd, "train.bin"), "ab") as f:
+        f.write(b"x")
+    fails("train", *p.options(p.path("x.safetensors")), "--data", "cifar100:" + odd, text="train.bin")
+    names = os.path.join(odd, "fine_label_names.txt")
+    with open(names) as f:
+        text = f.read()
+    with open(names, "w") as f:
+        f.write(text.replace("fine_7\n", "other\n"))
+    fails("eval", p.model("byot"), "--data", "cifar100:" + odd, "--split", "test", text='class 7 is "fine_7"')
+
+
+def test_bench(p):
+    out = lines(run("bench", SPEC, "--width", "4", "--batch", "1,3", "--threads", "2", "--exits", "all", "--json")[0])
+    assert [x["batch"] for x in out] == [1, 3]
+    for x in out:
+        assert list(x) == ["batch", "threads", "precision", "ms", "img_per_s", "gflops"]
+        assert x["threads"] == 2 and x["precision"] == "fp32"
+        assert abs(x["img_per_s"] - 2 * x["batch"] * 1000 / x["ms"]) < 0.01 * x["img_per_s"]
+    macs = json.loads(run("describe", SPEC, "--width", "4", "--json")[0])["ensemble"]["macs"]
+    assert abs(out[0]["gflops"] - 2e-9 * macs * out[0]["img_per_s"]) < 0.01 * out[0]["gflops"]
+    x, = lines(run("bench", p.model("byot"), "--batch", "8", "--train", "--json")[0])
+    assert abs(x["img_per_s"] - 8000 / x["ms"]) < 0.01 * x["img_per_s"]
+
+
+def main():
+    tests = [(n, f) for n, f in globals().items() if n.startswith("test_")]
+    chosen = sys.argv[1:] or [n for n, _ in tests]
+    print(f"1..{len(chosen)}", flush=True)
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(folder)
+        for i, (name, f) in enumerate([t for t in tests if t[0] in chosen], 1):
+            start = time.monotonic()
+            try:
+                f(place)
+                print(f"ok {i} - {name} # {time.monotonic() - start:.1f} s", flush=True)
+            except Exception:
+                failed += 1
+                for line in traceback.format_exc().splitlines():
+                    print("#", line)
+                print(f"not ok {i} - {name}", flush=True)
+    return 1 if failed else 0
+
+
+sys.exit(main())
