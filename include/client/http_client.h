@@ -31,10 +31,4 @@ int client_call(struct client *client, const char *method, const char *path,
                 const char *const *headers, const void *body, size_t size, long timeout_ms,
                 struct client_answer *ret_answer, struct err *e);
 
-/* The same, but hands the body to `chunk` as it arrives (server-sent events); chunk returns 0, or another
- * value to hang up. The answer's body stays empty. */
-int client_follow(struct client *client, const char *path,
-                  int (*chunk)(void *arg, const char *data, size_t size), void *arg,
-                  struct client_answer *ret_answer, struct err *e);
-
 #endif

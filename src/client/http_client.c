@@ -18,14 +18,6 @@ struct client {
     char problem[CURL_ERROR_SIZE];
 };
 
-/* Where the bytes of an answer go. */
-struct sink {
-    struct buf *body;
-    int (*chunk)(void *arg, const char *data, size_t size);
-    void *arg;
-    int status; /* 0, or why the transfer was broken off */
-};
-
 int client_new(const char *base, const char *token, struct client **ret_client, struct err *e)
 {
     int status = -ENOMEM;
@@ -70,18 +62,10 @@ void client_answer_release(struct client_answer *answer)
     buf_release(&answer->body);
 }
 
-static size_t take_header(char *data, size_t size, size_t count, void *arg)
+/* Headers and body alike; less than count breaks the transfer off. */
+static size_t take(char *data, size_t size, size_t count, void *arg)
 {
-    struct buf *headers = arg;
-    return buf_append(headers, data, size * count) < 0 ? 0 : count;
-}
-
-static size_t take_body(char *data, size_t size, size_t count, void *arg)
-{
-    struct sink *sink = arg;
-    sink->status = sink->chunk ? sink->chunk(sink->arg, data, size * count)
-                               : buf_append(sink->body, data, size * count);
-    return sink->status ? 0 : count;
+    return buf_append(arg, data, size * count) < 0 ? 0 : count;
 }
 
 /* "Name: value" lines, and the bearer token, as curl's list; NULL when out of memory. */
@@ -110,15 +94,14 @@ out:
     return NULL;
 }
 
-static int transfer(struct client *client, const char *method, const char *path,
-                    const char *const *headers, const void *body, size_t size, long timeout_ms,
-                    struct sink *sink, struct client_answer *ret_answer, struct err *e)
+int client_call(struct client *client, const char *method, const char *path,
+                const char *const *headers, const void *body, size_t size, long timeout_ms,
+                struct client_answer *ret_answer, struct err *e)
 {
     int status = -ENOMEM;
     struct client_answer answer;
     buf_init(&answer.headers, 1 << 20);
     buf_init(&answer.body, CLIENT_ANSWER_MAX);
-    sink->body = &answer.body;
     struct buf url;
     buf_init(&url, 8192);
     struct curl_slist *list = header_list(client, headers);
@@ -142,19 +125,19 @@ static int transfer(struct client *client, const char *method, const char *path,
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)0);
     }
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, &answer.headers);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, sink);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer.body);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 10000L);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, timeout_ms);
     CURLcode code = curl_easy_perform(curl);
-    if (code == CURLE_OK || (sink->chunk && sink->status)) {
+    if (code == CURLE_OK) {
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer.status);
         *ret_answer = answer;
         status = 0;
-    } else if (code == CURLE_WRITE_ERROR && sink->status == ERR_LIMIT) {
-        status = err_set(e, ERR_LIMIT, "the answer of %s%s is larger than %d bytes",
+    } else if (code == CURLE_WRITE_ERROR) {
+        status = err_set(e, ERR_LIMIT, "the answer of %s%s is larger than the %d bytes that fit",
                          client->socket ? client->socket : client->base, path, CLIENT_ANSWER_MAX);
     } else {
         status = err_set(e, code == CURLE_OPERATION_TIMEDOUT ? ERR_DEADLINE : -EIO, "%s%s: %s",
@@ -166,20 +149,4 @@ out:
     curl_slist_free_all(list);
     buf_release(&url);
     return status;
-}
-
-int client_call(struct client *client, const char *method, const char *path,
-                const char *const *headers, const void *body, size_t size, long timeout_ms,
-                struct client_answer *ret_answer, struct err *e)
-{
-    struct sink sink = {0};
-    return transfer(client, method, path, headers, body, size, timeout_ms, &sink, ret_answer, e);
-}
-
-int client_follow(struct client *client, const char *path,
-                  int (*chunk)(void *arg, const char *data, size_t size), void *arg,
-                  struct client_answer *ret_answer, struct err *e)
-{
-    struct sink sink = {.chunk = chunk, .arg = arg};
-    return transfer(client, "GET", path, NULL, NULL, 0, 0, &sink, ret_answer, e);
 }

@@ -152,7 +152,7 @@ int options_parse(const struct command_line *line, int argc, char **argv,
 {
     int n = 0;
     bool options = true;
-    memset(ret_positional, 0, POSITIONAL_MAX * sizeof *ret_positional);
+    memset(ret_positional, 0, ((size_t)line->positional_max + 1) * sizeof *ret_positional);
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return 1;
     }

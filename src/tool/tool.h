@@ -17,8 +17,10 @@
 #include "nn/spec.h"
 
 int tool_bench(int argc, char **argv, struct err *e);
+int tool_classify(int argc, char **argv, struct err *e);
 int tool_describe(int argc, char **argv, struct err *e);
 int tool_eval(int argc, char **argv, struct err *e);
+int tool_jobs(int argc, char **argv, struct err *e);
 int tool_train(int argc, char **argv, struct err *e);
 
 /* --- shared (common.c) ------------------------------------------------------------------------ */
