@@ -58,6 +58,9 @@ json_t *exchange_json(struct exchange *x, bool empty_ok);
 void exchange_set_data(struct exchange *x, void *data, void (*release)(void *data));
 void *exchange_data(const struct exchange *x);
 
+/* The status answered; 408 or 499 when the request ended before it could be answered. */
+int exchange_status(const struct exchange *x);
+
 struct loop *exchange_loop(const struct exchange *x);
 
 /* ---- the answer ---- */

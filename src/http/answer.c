@@ -74,9 +74,9 @@ static void put_exits(struct json_out *json, const struct model *model, const st
     json_out_close(json, ']');
 }
 
-static void put_result(struct json_out *json, const struct job *job, const struct result *result)
+static void put_result(struct json_out *json, const struct task *task, const struct result *result)
 {
-    const struct model *model = job->request.model;
+    const struct model *model = task->request.model;
     int classes = net_classes(model->net);
     if (result->status < 0) {
         json_out_integer(json, "status", problem_status(result->status));
@@ -89,8 +89,8 @@ static void put_result(struct json_out *json, const struct job *job, const struc
     json_out_string(json, "reason", sla_reason_name(result->reason));
     put_label(json, model, best);
     json_out_number(json, "confidence", (double)p[best], DIGITS_PROBABILITY);
-    put_top(json, model, p, classes, job->top);
-    if (job->explain) put_exits(json, model, result, classes);
+    put_top(json, model, p, classes, task->top);
+    if (task->explain) put_exits(json, model, result, classes);
 }
 
 static double ms(int64_t ns)
@@ -129,9 +129,9 @@ static const struct result *deepest(const struct request *r)
     return found;
 }
 
-static void add_headers(struct job *job, const struct result *result, bool met)
+static void add_headers(struct task *task, const struct result *result, bool met)
 {
-    const struct request *r = &job->request;
+    const struct request *r = &task->request;
     char timing[256];
     int n = snprintf(timing, sizeof(timing), "queue;dur=%.3f, decode;dur=%.3f", ms(r->timing.queue_ns),
                      ms(r->timing.decode_ns));
@@ -140,36 +140,36 @@ static void add_headers(struct job *job, const struct result *result, bool met)
             n += snprintf(timing + n, sizeof(timing) - (size_t)n, ", s%d;dur=%.3f", s + 1,
                           ms(r->timing.section_ns[s]));
     snprintf(timing + n, sizeof(timing) - (size_t)n, ", head;dur=%.3f", ms(r->timing.head_ns));
-    exchange_add_header(job->x, "Server-Timing", "%s", timing);
+    exchange_add_header(task->x, "Server-Timing", "%s", timing);
     if (result != NULL) {
-        exchange_add_header(job->x, "SLA-Classifier", "%s", model_classifier_name(result->classifier));
-        exchange_add_header(job->x, "SLA-Reason", "%s", sla_reason_name(result->reason));
+        exchange_add_header(task->x, "SLA-Classifier", "%s", model_classifier_name(result->classifier));
+        exchange_add_header(task->x, "SLA-Reason", "%s", sla_reason_name(result->reason));
     }
-    if (r->sla.deadline_ns > 0) exchange_add_header(job->x, "SLA-Deadline", met ? "met" : "missed");
+    if (r->sla.deadline_ns > 0) exchange_add_header(task->x, "SLA-Deadline", met ? "met" : "missed");
 }
 
-void answer_reply(struct job *job, int64_t now_ns, bool met)
+void answer_reply(struct task *task, int64_t now_ns, bool met)
 {
-    const struct request *r = &job->request;
+    const struct request *r = &task->request;
     const struct result *shown = deepest(r);
     struct buf body;
     struct json_out json;
     buf_init(&body, ANSWER_MAX);
     json_out_init(&json, &body);
     json_out_open(&json, NULL, '{');
-    json_out_string(&json, "id", exchange_id(job->x));
+    json_out_string(&json, "id", exchange_id(task->x));
     json_out_string(&json, "model", r->model->name);
     json_out_integer(&json, "version", r->model->version);
-    if (job->many) {
+    if (task->many) {
         json_out_open(&json, "results", '[');
         for (int i = 0; i < r->n_images; i++) {
             json_out_open(&json, NULL, '{');
-            put_result(&json, job, &r->results[i]);
+            put_result(&json, task, &r->results[i]);
             json_out_close(&json, '}');
         }
         json_out_close(&json, ']');
     } else {
-        put_result(&json, job, &r->results[0]);
+        put_result(&json, task, &r->results[0]);
     }
     if (r->sla.deadline_ns > 0) {
         json_out_open(&json, "deadline", '{');
@@ -180,13 +180,13 @@ void answer_reply(struct job *job, int64_t now_ns, bool met)
     put_timing(&json, r, now_ns);
     json_out_close(&json, '}');
     if (json.rc != 0 || buf_puts(&body, "\n") != 0) {
-        count_request(job, 0, false, SLA_REQUESTED, 500);
-        exchange_problem(job->x, 500, "out of memory for the answer");
+        count_request(task, 0, false, SLA_REQUESTED, 500);
+        exchange_problem(task->x, 500, "out of memory for the answer");
     } else {
-        add_headers(job, shown, met);
-        count_request(job, shown == NULL ? 0 : shown->classifier, shown != NULL,
+        add_headers(task, shown, met);
+        count_request(task, shown == NULL ? 0 : shown->classifier, shown != NULL,
                       shown == NULL ? SLA_REQUESTED : shown->reason, 200);
-        exchange_reply(job->x, 200, "application/json", &body);
+        exchange_reply(task->x, 200, "application/json", &body);
     }
     buf_release(&body);
 }

@@ -1,7 +1,7 @@
 /* POST /v1/classify: from headers to answer. States stand in classify.h.
  *
  * A request is the engine's from engine_submit() until done(), which runs on an engine thread and does
- * nothing but post the job to the loop. When the client hangs up in between, the loop asks the engine to
+ * nothing but post the task to the loop. When the client hangs up in between, the loop asks the engine to
  * cancel; one lock decides whether done() came first, so that a request that has been handed back is
  * never touched by the engine again. */
 #include "config.h"
@@ -47,182 +47,184 @@ static void arena_give(struct service *s, struct arena *arena)
     s->arenas[s->n_arenas++] = arena;
 }
 
-static void job_release(void *data)
+static void task_release(void *data)
 {
-    struct job *job = data;
-    struct service *s = job->service;
-    assert(job->state == JOB_NEW || job->state == JOB_ANSWERED);
-    if (job->previous != NULL)
-        job->previous->next = job->next;
+    struct task *task = data;
+    struct service *s = task->service;
+    assert(task->state == TASK_NEW || task->state == TASK_ANSWERED);
+    /* A body that never came, or one too many bytes: answered elsewhere, counted here. */
+    count_request(task, 0, false, SLA_REQUESTED, exchange_status(task->x));
+    if (task->previous != NULL)
+        task->previous->next = task->next;
     else
-        s->jobs = job->next;
-    if (job->next != NULL) job->next->previous = job->previous;
+        s->tasks = task->next;
+    if (task->next != NULL) task->next->previous = task->previous;
     metric_add(s->m.in_flight, -1);
-    arena_give(s, job->arena);
-    mem_free(job);
+    arena_give(s, task->arena);
+    mem_free(task);
 }
 
-static struct job *job_new(struct service *s, struct exchange *x)
+static struct task *task_new(struct service *s, struct exchange *x)
 {
-    struct job *job = mem_new(1, sizeof(*job));
-    if (job == NULL) return NULL;
-    job->arena = arena_take(s);
-    if (job->arena == NULL) {
-        mem_free(job);
+    struct task *task = mem_new(1, sizeof(*task));
+    if (task == NULL) return NULL;
+    task->arena = arena_take(s);
+    if (task->arena == NULL) {
+        mem_free(task);
         return NULL;
     }
-    job->service = s;
-    job->x = x;
-    job->top = TOP_DEFAULT;
-    job->request.arena = job->arena;
-    job->request.arrival_ns = exchange_arrival_ns(x);
-    job->request.owner = job;
-    sla_draft_init(&job->draft);
-    job->next = s->jobs;
-    if (job->next != NULL) job->next->previous = job;
-    s->jobs = job;
+    task->service = s;
+    task->x = x;
+    task->top = TOP_DEFAULT;
+    task->request.arena = task->arena;
+    task->request.arrival_ns = exchange_arrival_ns(x);
+    task->request.owner = task;
+    sla_draft_init(&task->draft);
+    task->next = s->tasks;
+    if (task->next != NULL) task->next->previous = task;
+    s->tasks = task;
     metric_add(s->m.in_flight, 1);
-    exchange_set_data(x, job, job_release);
-    return job;
+    exchange_set_data(x, task, task_release);
+    return task;
 }
 
 /* ---- answers ---- */
 
-static void refuse(struct job *job, int status, const char *text)
+static void refuse(struct task *task, int status, const char *text)
 {
-    job->state = JOB_ANSWERED;
-    count_request(job, 0, false, SLA_REQUESTED, status);
-    if (job->request.sla.deadline_ns > 0 && status == 504)
-        exchange_add_header(job->x, "SLA-Deadline", "missed");
+    task->state = TASK_ANSWERED;
+    count_request(task, 0, false, SLA_REQUESTED, status);
+    if (task->request.sla.deadline_ns > 0 && status == 504)
+        exchange_add_header(task->x, "SLA-Deadline", "missed");
     if (status == 503) {
-        int after_s = job->request.retry_after_s > 0 ? job->request.retry_after_s : 1;
-        exchange_add_header(job->x, "Retry-After", "%d", after_s);
+        int after_s = task->request.retry_after_s > 0 ? task->request.retry_after_s : 1;
+        exchange_add_header(task->x, "Retry-After", "%d", after_s);
     }
-    exchange_problem(job->x, status, "%s", text);
+    exchange_problem(task->x, status, "%s", text);
 }
 
-static void refuse_err(struct job *job, int code, const struct err *e)
+static void refuse_err(struct task *task, int code, const struct err *e)
 {
     int status = problem_status(code);
-    if (status == 500) log_error("%s: %s", exchange_id(job->x), e->text);
-    refuse(job, status, e->text[0] != '\0' ? e->text : err_text(code));
+    if (status == 500) log_error("%s: %s", exchange_id(task->x), e->text);
+    refuse(task, status, e->text[0] != '\0' ? e->text : err_text(code));
 }
 
-static void finish(struct job *job)
+static void finish(struct task *task)
 {
-    struct request *r = &job->request;
+    struct request *r = &task->request;
     int64_t now_ns = clock_now();
     bool met = r->sla.deadline_ns == 0 || now_ns - r->arrival_ns <= r->sla.deadline_ns;
     int status = r->status;
     if (status == 0 && r->n_images == 1 && r->results[0].status < 0) status = r->results[0].status;
     if (r->sla.deadline_ns > 0)
-        metric_add(metric_series(job->service->m.deadlines,
+        metric_add(metric_series(task->service->m.deadlines,
                                  (const char *[]){met && status == 0 ? "met" : "missed", NULL}), 1);
-    if (job->gone) {
-        refuse(job, 499, "the client hung up");
+    if (task->gone) {
+        refuse(task, 499, "the client hung up");
     } else if (status == ERR_CANCELLED) {
-        count_refused(job->service, "shutdown");
-        refuse(job, 503, "the server is shutting down");
+        count_refused(task->service, "shutdown");
+        refuse(task, 503, "the server is shutting down");
     } else if (status == ERR_FORMAT || status == ERR_UNSUPPORTED) {
-        refuse(job, 422, r->error.text[0] != '\0' ? r->error.text : err_text(status));
+        refuse(task, 422, r->error.text[0] != '\0' ? r->error.text : err_text(status));
     } else if (status < 0) {
-        refuse_err(job, status, &r->error);
+        refuse_err(task, status, &r->error);
     } else if (!met && r->sla.fail_on_miss) {
-        refuse(job, 504, "the answer was ready only after the deadline, and SLA-On-Miss is fail");
+        refuse(task, 504, "the answer was ready only after the deadline, and SLA-On-Miss is fail");
     } else {
-        job->state = JOB_ANSWERED;
-        answer_reply(job, now_ns, met);
+        task->state = TASK_ANSWERED;
+        answer_reply(task, now_ns, met);
     }
 }
 
 static void on_done(struct loop_call *call)
 {
-    struct job *job = call->arg;
-    struct model *model = job->request.model;
-    assert(job->state == JOB_SUBMITTED);
-    finish(job);
+    struct task *task = call->arg;
+    struct model *model = task->request.model;
+    assert(task->state == TASK_SUBMITTED);
+    finish(task);
     model_unref(model);
 }
 
 /* On an engine thread. */
 static void done(struct request *request)
 {
-    struct job *job = request->owner;
-    pthread_mutex_lock(&job->service->lock);
-    job->returned = true;
-    pthread_mutex_unlock(&job->service->lock);
-    loop_post(job->service->loop, &job->call);
+    struct task *task = request->owner;
+    pthread_mutex_lock(&task->service->lock);
+    task->returned = true;
+    pthread_mutex_unlock(&task->service->lock);
+    loop_post(task->service->loop, &task->call);
 }
 
-static void cancel(struct job *job)
+static void cancel(struct task *task)
 {
-    struct service *s = job->service;
+    struct service *s = task->service;
     pthread_mutex_lock(&s->lock);
-    if (job->state == JOB_SUBMITTED && !job->returned) engine_cancel(s->engine, &job->request);
+    if (task->state == TASK_SUBMITTED && !task->returned) engine_cancel(s->engine, &task->request);
     pthread_mutex_unlock(&s->lock);
 }
 
 static void gone(struct exchange *x, void *arg)
 {
     (void)x;
-    struct job *job = arg;
-    job->gone = true;
-    cancel(job);
+    struct task *task = arg;
+    task->gone = true;
+    cancel(task);
 }
 
 /* ---- the way in ---- */
 
-static void submit(struct job *job)
+static void submit(struct task *task)
 {
-    struct request *r = &job->request;
-    struct service *s = job->service;
-    int rc = sla_draft_finish(&job->draft, s->options.default_classifier, &r->sla, &job->error);
+    struct request *r = &task->request;
+    struct service *s = task->service;
+    int rc = sla_draft_finish(&task->draft, s->options.default_classifier, &r->sla, &task->error);
     if (rc < 0) {
-        refuse_err(job, rc, &job->error);
+        refuse_err(task, rc, &task->error);
         return;
     }
-    r->want_exits = job->explain;
+    r->want_exits = task->explain;
     r->done = done;
-    job->call.fn = on_done;
-    job->call.arg = job;
+    task->call.fn = on_done;
+    task->call.arg = task;
     /* Before the call: done() may run on its thread before engine_submit() has returned. */
-    job->state = JOB_SUBMITTED;
+    task->state = TASK_SUBMITTED;
     rc = engine_submit(s->engine, r);
     if (rc == 0) return;
-    job->state = JOB_NEW;
+    task->state = TASK_NEW;
     if (rc == ERR_BUSY || rc == ERR_DEADLINE)
         count_refused(s, rc == ERR_BUSY ? "overload" : "deadline");
     if (r->sla.deadline_ns > 0)
         metric_add(metric_series(s->m.deadlines, (const char *[]){"missed", NULL}), 1);
-    refuse_err(job, rc, &r->error);
+    refuse_err(task, rc, &r->error);
 }
 
 /* The body has been read (or not). */
-static void go_on(struct job *job, int rc)
+static void go_on(struct task *task, int rc)
 {
-    if (job->gone)
-        refuse(job, 499, "the client hung up");
-    else if (job->cancelled)
-        refuse(job, 503, "the server is shutting down");
+    if (task->gone)
+        refuse(task, 499, "the client hung up");
+    else if (task->cancelled)
+        refuse(task, 503, "the server is shutting down");
     else if (rc < 0)
-        refuse_err(job, rc, &job->error);
+        refuse_err(task, rc, &task->error);
     else
-        submit(job);
+        submit(task);
 }
 
 static void read_work(uv_work_t *work)
 {
-    struct job *job = work->data;
+    struct task *task = work->data;
     size_t size;
-    const void *body = exchange_body(job->x, &size);
-    input_json(job, body, size, &job->error);
+    const void *body = exchange_body(task->x, &size);
+    input_json(task, body, size, &task->error);
 }
 
 static void read_done(uv_work_t *work, int status)
 {
-    struct job *job = work->data;
-    job->state = JOB_NEW;
-    go_on(job, status < 0 ? ERR_CANCELLED : job->error.code);
+    struct task *task = work->data;
+    task->state = TASK_NEW;
+    go_on(task, status < 0 ? ERR_CANCELLED : task->error.code);
 }
 
 static bool is_json(const struct exchange *x)
@@ -233,23 +235,23 @@ static bool is_json(const struct exchange *x)
 static void classify_body(struct exchange *x, void *arg)
 {
     struct service *s = arg;
-    struct job *job = exchange_data(x);
+    struct task *task = exchange_data(x);
     size_t size;
     const void *body = exchange_body(x, &size);
-    exchange_on_gone(x, gone, job);
+    exchange_on_gone(x, gone, task);
     if (size == 0) {
-        refuse(job, 400, "the body is empty: send an image's bytes, or JSON");
+        refuse(task, 400, "the body is empty: send an image's bytes, or JSON");
     } else if (!is_json(x)) {
-        go_on(job, input_raw(job, body, size, &job->error));
+        go_on(task, input_raw(task, body, size, &task->error));
     } else if (size <= READ_INLINE_MAX) {
-        go_on(job, input_json(job, body, size, &job->error));
+        go_on(task, input_json(task, body, size, &task->error));
     } else {
-        job->work.data = job;
-        job->state = JOB_READING;
-        int rc = uv_queue_work(loop_uv(s->loop), &job->work, read_work, read_done);
+        task->work.data = task;
+        task->state = TASK_READING;
+        int rc = uv_queue_work(loop_uv(s->loop), &task->work, read_work, read_done);
         if (rc < 0) {
-            job->state = JOB_NEW;
-            refuse(job, 503, uv_strerror(rc));
+            task->state = TASK_NEW;
+            refuse(task, 503, uv_strerror(rc));
         }
     }
 }
@@ -272,8 +274,8 @@ static void classify_head(struct exchange *x, void *arg)
 {
     struct service *s = arg;
     struct err e = {0};
-    struct job *job = job_new(s, x);
-    if (job == NULL) {
+    struct task *task = task_new(s, x);
+    if (task == NULL) {
         exchange_add_header(x, "Retry-After", "1");
         exchange_problem(x, 503, "out of memory for another request");
         return;
@@ -281,16 +283,16 @@ static void classify_head(struct exchange *x, void *arg)
     int status = check_type(x, &e);
     if (!s->was_ready) {
         count_refused(s, "not_ready");
-        refuse(job, 503, "the model is still being loaded");
+        refuse(task, 503, "the model is still being loaded");
     } else if (status != 0) {
-        refuse(job, status, e.text);
+        refuse(task, status, e.text);
     } else if (exchange_header(x, "Content-Length") == NULL &&
                exchange_header(x, "Transfer-Encoding") == NULL) {
-        refuse(job, 411, "the body's length is missing: send Content-Length or a chunked body");
+        refuse(task, 411, "the body's length is missing: send Content-Length or a chunked body");
     } else {
-        int rc = input_query(job, &e);
-        if (rc == 0) rc = input_headers(job, &e);
-        if (rc < 0) refuse_err(job, rc, &e);
+        int rc = input_query(task, &e);
+        if (rc == 0) rc = input_headers(task, &e);
+        if (rc < 0) refuse_err(task, rc, &e);
     }
 }
 
@@ -338,16 +340,16 @@ void service_set_ready(struct service *service, bool ready)
 
 void service_cancel(struct service *service)
 {
-    for (struct job *job = service->jobs; job != NULL; job = job->next) {
-        job->cancelled = true;
-        cancel(job);
+    for (struct task *task = service->tasks; task != NULL; task = task->next) {
+        task->cancelled = true;
+        cancel(task);
     }
 }
 
 void service_free(struct service *service)
 {
     if (service == NULL) return;
-    assert(service->jobs == NULL);
+    assert(service->tasks == NULL);
     for (size_t i = 0; i < service->n_arenas; i++) arena_free(service->arenas[i]);
     pthread_mutex_destroy(&service->lock);
     mem_free(service);

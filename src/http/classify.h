@@ -26,7 +26,7 @@ struct service {
     struct service_metrics m;
     bool ready, was_ready;
     pthread_mutex_t lock; /* orders engine_cancel() against `returned`; taken before the engine's own */
-    struct job *jobs;     /* all of them, for service_cancel() */
+    struct task *tasks;     /* all of them, for service_cancel() */
     struct arena *arenas[ARENAS_KEPT];
     size_t n_arenas;
 };
@@ -37,12 +37,12 @@ struct service {
  *   NEW, READING -> SUBMITTED    the engine owns the request
  *   SUBMITTED -> ANSWERED        it came back
  *   NEW, READING -> ANSWERED     refused */
-enum job_state { JOB_NEW, JOB_READING, JOB_SUBMITTED, JOB_ANSWERED };
+enum classify_state { TASK_NEW, TASK_READING, TASK_SUBMITTED, TASK_ANSWERED };
 
-struct job {
+struct task {
     struct service *service;
     struct exchange *x;
-    enum job_state state;
+    enum classify_state state;
     struct arena *arena;
     struct request request;
     struct sla_draft draft;
@@ -56,25 +56,25 @@ struct job {
     struct loop_call call;
     uv_work_t work;
     struct err error; /* of reading */
-    struct job *previous, *next;
+    struct task *previous, *next;
 };
 
 /* classify.c */
 int classify_register(struct service *service, struct server *server);
 
 /* classify_input.c. Errors have problem_status()'s codes. */
-int input_query(struct job *job, struct err *e);
-int input_headers(struct job *job, struct err *e);
-int input_raw(struct job *job, const void *body, size_t size, struct err *e);
-int input_json(struct job *job, const void *body, size_t size, struct err *e); /* any thread */
+int input_query(struct task *task, struct err *e);
+int input_headers(struct task *task, struct err *e);
+int input_raw(struct task *task, const void *body, size_t size, struct err *e);
+int input_json(struct task *task, const void *body, size_t size, struct err *e); /* any thread */
 
 /* answer.c: headers and body of a finished request; status 0 and at least one result. */
-void answer_reply(struct job *job, int64_t now_ns, bool met);
+void answer_reply(struct task *task, int64_t now_ns, bool met);
 
 /* metrics.c */
 int service_metrics_init(struct service *service, struct err *e);
 void service_metrics_get(struct exchange *x, void *arg);
-void count_request(struct job *job, int classifier, bool answered, enum sla_reason reason, int code);
+void count_request(struct task *task, int classifier, bool answered, enum sla_reason reason, int code);
 void count_refused(struct service *service, const char *reason);
 void count_models(struct service *service);
 

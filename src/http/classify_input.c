@@ -15,7 +15,7 @@
 /* ---- query ---- */
 
 struct query {
-    struct job *job;
+    struct task *task;
     struct err *e;
     bool top, explain, model;
 };
@@ -35,13 +35,13 @@ static int query_value(void *arg, const char *name, const char *value)
         long top = strtol(value, &end, 10);
         if (value[0] < '0' || value[0] > '9' || *end != '\0' || top < 1 || top > TOP_MAX)
             return err_set(q->e, ERR_RANGE, "?top= takes a number from 1 to %d", TOP_MAX);
-        q->job->top = (int)top;
+        q->task->top = (int)top;
         return query_once(&q->top, name, q->e);
     }
     if (strcmp(name, "explain") == 0) {
         if (strcmp(value, "1") != 0 && strcmp(value, "0") != 0)
             return err_set(q->e, ERR_RANGE, "?explain= takes 1 or 0");
-        q->job->explain = value[0] == '1';
+        q->task->explain = value[0] == '1';
         return query_once(&q->explain, name, q->e);
     }
     if (strcmp(name, "model") == 0) {
@@ -50,16 +50,16 @@ static int query_value(void *arg, const char *name, const char *value)
             strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789._-") != n)
             return err_set(q->e, ERR_RANGE, "?model= takes a name of [a-z0-9._-], 1 to %d characters",
                            MODEL_NAME_MAX);
-        memcpy(q->job->request.model_name, value, n + 1);
+        memcpy(q->task->request.model_name, value, n + 1);
         return query_once(&q->model, name, q->e);
     }
     return err_set(q->e, ERR_RANGE, "?%.40s= is unknown here; taken are top, explain and model", name);
 }
 
-int input_query(struct job *job, struct err *e)
+int input_query(struct task *task, struct err *e)
 {
-    struct query q = {.job = job, .e = e};
-    return exchange_each_query(job->x, query_value, &q);
+    struct query q = {.task = task, .e = e};
+    return exchange_each_query(task->x, query_value, &q);
 }
 
 /* ---- headers ---- */
@@ -75,31 +75,31 @@ static int header_value(void *arg, const char *name, const char *value)
     return sla_draft_header(h->draft, name, value, h->e);
 }
 
-int input_headers(struct job *job, struct err *e)
+int input_headers(struct task *task, struct err *e)
 {
-    struct headers h = {.draft = &job->draft, .e = e};
-    return exchange_each_header(job->x, header_value, &h);
+    struct headers h = {.draft = &task->draft, .e = e};
+    return exchange_each_header(task->x, header_value, &h);
 }
 
 /* ---- bodies ---- */
 
-int input_raw(struct job *job, const void *body, size_t size, struct err *e)
+int input_raw(struct task *task, const void *body, size_t size, struct err *e)
 {
-    struct request_image *image = arena_alloc(job->arena, 1, sizeof(*image));
+    struct request_image *image = arena_alloc(task->arena, 1, sizeof(*image));
     if (image == NULL) return err_set(e, ERR_BUSY, "out of memory for the request");
     *image = (struct request_image){.bytes = body, .size = size};
-    job->request.images = image;
-    job->request.n_images = 1;
+    task->request.images = image;
+    task->request.n_images = 1;
     return 0;
 }
 
-static int read_image(struct job *job, const json_t *value, const char *place,
+static int read_image(struct task *task, const json_t *value, const char *place,
                       struct request_image *ret_image, struct err *e)
 {
     if (!json_is_string(value))
         return err_set(e, ERR_FORMAT, "%s: a string with the image's bytes in base64 is expected", place);
     size_t length = json_string_length(value), size;
-    void *bytes = arena_alloc(job->arena, base64_decoded_max(length), 1);
+    void *bytes = arena_alloc(task->arena, base64_decoded_max(length), 1);
     if (bytes == NULL) return err_set(e, ERR_BUSY, "%s: out of memory for the image", place);
     if (base64_decode(json_string_value(value), length, bytes, &size) < 0)
         return err_set(e, ERR_FORMAT, "%s: no valid base64 (RFC 4648 section 4, with padding)", place);
@@ -108,35 +108,35 @@ static int read_image(struct job *job, const json_t *value, const char *place,
     return 0;
 }
 
-static int read_images(struct job *job, const json_t *list, struct err *e)
+static int read_images(struct task *task, const json_t *list, struct err *e)
 {
-    int max = job->service->options.images_max;
+    int max = task->service->options.images_max;
     size_t n = json_array_size(list);
     if (!json_is_array(list)) return err_set(e, ERR_FORMAT, "images: a list is expected");
     if (n == 0) return err_set(e, ERR_FORMAT, "images: the list is empty");
     if (n > (size_t)max)
         return err_set(e, ERR_LIMIT, "images: %zu of them, at most %d in one request", n, max);
-    struct request_image *images = arena_alloc(job->arena, n, sizeof(*images));
+    struct request_image *images = arena_alloc(task->arena, n, sizeof(*images));
     if (images == NULL) return err_set(e, ERR_BUSY, "out of memory for the request");
     for (size_t i = 0; i < n; i++) {
         char place[32];
         snprintf(place, sizeof(place), "images[%zu]", i);
-        int rc = read_image(job, json_array_get(list, i), place, &images[i], e);
+        int rc = read_image(task, json_array_get(list, i), place, &images[i], e);
         if (rc < 0) return rc;
     }
-    job->request.images = images;
-    job->request.n_images = (int)n;
-    job->many = true;
+    task->request.images = images;
+    task->request.n_images = (int)n;
+    task->many = true;
     return 0;
 }
 
-static int read_one(struct job *job, const json_t *value, struct err *e)
+static int read_one(struct task *task, const json_t *value, struct err *e)
 {
-    struct request_image *image = arena_alloc(job->arena, 1, sizeof(*image));
+    struct request_image *image = arena_alloc(task->arena, 1, sizeof(*image));
     if (image == NULL) return err_set(e, ERR_BUSY, "out of memory for the request");
-    int rc = read_image(job, value, "image", image, e);
-    job->request.images = image;
-    job->request.n_images = 1;
+    int rc = read_image(task, value, "image", image, e);
+    task->request.images = image;
+    task->request.n_images = 1;
     return rc;
 }
 
@@ -158,7 +158,7 @@ static int sla_text(const json_t *value, const char *name, char *text, size_t si
     return 0;
 }
 
-static int read_sla(struct job *job, json_t *sla, struct err *e)
+static int read_sla(struct task *task, json_t *sla, struct err *e)
 {
     const char *name;
     json_t *value;
@@ -166,13 +166,13 @@ static int read_sla(struct job *job, json_t *sla, struct err *e)
     json_object_foreach(sla, name, value) {
         char text[400];
         int rc = sla_text(value, name, text, sizeof(text), e);
-        if (rc == 0) rc = sla_draft_member(&job->draft, "", name, text, e);
+        if (rc == 0) rc = sla_draft_member(&task->draft, "", name, text, e);
         if (rc < 0) return rc == ERR_CONFLICT ? ERR_RANGE : rc; /* rule 11: 400 */
     }
     return 0;
 }
 
-int input_json(struct job *job, const void *body, size_t size, struct err *e)
+int input_json(struct task *task, const void *body, size_t size, struct err *e)
 {
     const char *name;
     json_t *value, *json = json_in_object(body, size, e);
@@ -190,8 +190,8 @@ int input_json(struct job *job, const void *body, size_t size, struct err *e)
     if (rc == 0 && (image != NULL) == (images != NULL))
         rc = err_set(e, ERR_FORMAT, image != NULL ? "image and images exclude each other"
                                                   : "image or images is missing");
-    if (rc == 0 && sla != NULL) rc = read_sla(job, sla, e);
-    if (rc == 0) rc = image != NULL ? read_one(job, image, e) : read_images(job, images, e);
+    if (rc == 0 && sla != NULL) rc = read_sla(task, sla, e);
+    if (rc == 0) rc = image != NULL ? read_one(task, image, e) : read_images(task, images, e);
     json_decref(json);
     return rc;
 }

@@ -64,13 +64,13 @@ void count_refused(struct service *s, const char *reason)
     metric_add(metric_series(s->m.refused, (const char *[]){reason, NULL}), 1);
 }
 
-void count_request(struct job *job, int classifier, bool answered, enum sla_reason reason, int code)
+void count_request(struct task *task, int classifier, bool answered, enum sla_reason reason, int code)
 {
-    struct service *s = job->service;
-    const struct model *model = job->request.model;
+    struct service *s = task->service;
+    const struct model *model = task->request.model;
     char code_text[12];
-    if (job->counted) return;
-    job->counted = true;
+    if (task->counted) return;
+    task->counted = true;
     snprintf(code_text, sizeof(code_text), "%d", code);
     /* A name that a client made up is no label: only a model that exists has one. */
     const char *name = model != NULL ? model->name : "none";
@@ -79,7 +79,7 @@ void count_request(struct job *job, int classifier, bool answered, enum sla_reas
     metric_add(metric_series(s->m.requests, (const char *[]){name, who, why, code_text, NULL}), 1);
     if (answered)
         metric_observe(metric_series(s->m.duration, (const char *[]){name, who, NULL}),
-                       (double)(clock_now() - job->request.arrival_ns) / 1e9);
+                       (double)(clock_now() - task->request.arrival_ns) / 1e9);
 }
 
 void count_models(struct service *s)

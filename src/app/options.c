@@ -1,0 +1,151 @@
+/* The table of options. To add one: a member in struct config, a line here; everything else follows. */
+#include "config.h"
+
+#include "options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AT(member) offsetof(struct config, member)
+#define TEXT(section, key, standard, help) \
+    {#section, #key, OPTION_TEXT, AT(section##_##key), standard, 0, 0, NULL, help}
+#define CHOICE(section, key, standard, choices, help) \
+    {#section, #key, OPTION_CHOICE, AT(section##_##key), standard, 0, 0, choices, help}
+#define INTEGER(section, key, standard, min, max, help) \
+    {#section, #key, OPTION_INTEGER, AT(section##_##key), standard, min, max, NULL, help}
+#define BYTES(section, key, standard, min, max, help) \
+    {#section, #key, OPTION_BYTES, AT(section##_##key), standard, min, max, NULL, help}
+#define REAL(section, key, standard, min, max, help) \
+    {#section, #key, OPTION_REAL, AT(section##_##key), standard, min, max, NULL, help}
+
+const struct option options[] = {
+    TEXT(http, listen, "127.0.0.1:8080", "public listener: HOST:PORT, [IPV6]:PORT or unix:PATH; port 0 takes a free one"),
+    INTEGER(http, connection_limit, "1000", 1, 100000, "connections of a listener at a time"),
+    INTEGER(http, header_timeout_ms, "10000", 10, 3600000, "for request line and headers to arrive"),
+    INTEGER(http, body_timeout_ms, "30000", 10, 3600000, "for a whole body to arrive"),
+    INTEGER(http, idle_timeout_ms, "60000", 10, 3600000, "between two requests of a connection, and to take an answer"),
+    BYTES(http, body_max_bytes, "32M", 1024, 1 << 30, "of a request to classify"),
+    INTEGER(http, images_max, "64", 1, 4096, "images in one request"),
+    TEXT(admin, listen, "", "listener for administration; empty: unix:STATE/admin.sock, mode 0600"),
+    TEXT(admin, token_file, "", "file with the bearer token; needed when admin.listen is not a UNIX socket; read again at SIGHUP"),
+    TEXT(state, directory, "/var/lib/autodidact", "versions, jobs and database; one daemon's own"),
+    TEXT(model, file, "", "model to import at start when it is not the one imported last"),
+    TEXT(model, specs, "", "directory of NAME.json for jobs; empty: where the models were installed"),
+    INTEGER(engine, workers, "0", 0, 1024, "compute threads; 0: one a processor"),
+    INTEGER(engine, batch_max, "32", 1, 1024, "images in one batch of a section"),
+    INTEGER(engine, queue_max, "1024", 1, 1000000, "images admitted and not answered; above, requests get 503"),
+    CHOICE(sla, default_classifier, "deepest", "deepest|ensemble|auto", "for requests that ask for nothing"),
+    INTEGER(sla, default_target_ms, "1000", 1, 3600000, "where a request without a deadline stands in the queue"),
+    BYTES(image, bytes_max, "16M", 64, 1 << 30, "of one encoded image"),
+    INTEGER(image, pixels_max, "25000000", 1, 1000000000, "width x height of one image"),
+    INTEGER(image, side_max, "8192", 1, 65535, "width or height of one image"),
+    CHOICE(log, level, "info", "error|warning|info|debug", "least important level that is written"),
+    CHOICE(log, format, "text", "text|json|journal", "journal: <N> prefixes, no time, for systemd"),
+    INTEGER(drain, delay_ms, "2000", 0, 600000, "after SIGTERM: ready says 503 while requests are still taken, so that balancers notice"),
+    INTEGER(drain, timeout_ms, "30000", 0, 3600000, "then: for requests in flight to be answered"),
+    TEXT(train, data_root, "", "data sets of jobs lie below it; empty: no training over HTTP"),
+    TEXT(train, program, "", "the tool; empty: autodidact beside this program"),
+    REAL(train, margin, "0.01", 0, 1, "a result may be this much worse (top-1) than what serves"),
+    INTEGER(train, threads, "0", 0, 1024, "of a training unless the job says; 0: one a processor"),
+    INTEGER(train, niceness, "10", 0, 19, "of a training"),
+    INTEGER(train, queue_max, "100", 1, 100000, "jobs waiting"),
+    INTEGER(train, attempts_max, "3", 1, 100, "starts of one job's training"),
+    INTEGER(train, grace_ms, "10000", 0, 600000, "for a training to write its checkpoint when it is stopped"),
+};
+const size_t options_count = sizeof(options) / sizeof(options[0]);
+
+const struct option *option_find(const char *section, const char *key)
+{
+    for (size_t i = 0; i < options_count; i++)
+        if (strcmp(options[i].section, section) == 0 && strcmp(options[i].key, key) == 0)
+            return &options[i];
+    return NULL;
+}
+
+static void *place(const struct option *o, struct config *config)
+{
+    return (char *)config + o->offset;
+}
+
+static const void *const_place(const struct option *o, const struct config *config)
+{
+    return (const char *)config + o->offset;
+}
+
+static bool is_choice(const char *choices, const char *text)
+{
+    size_t n = strlen(text);
+    for (const char *at = choices; *at != '\0';) {
+        size_t length = strcspn(at, "|");
+        if (length == n && memcmp(at, text, n) == 0) return true;
+        at += length + (at[length] == '|');
+    }
+    return false;
+}
+
+static int set_integer(const struct option *o, struct config *config, const char *text, struct err *e)
+{
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10), scale = 1;
+    bool digits = end != text && text[0] != ' ' && text[0] != '+';
+    if (o->type == OPTION_BYTES && *end != '\0' && end[1] == '\0') {
+        scale = *end == 'K' ? 1LL << 10 : *end == 'M' ? 1LL << 20 : *end == 'G' ? 1LL << 30 : 0;
+        end++;
+    }
+    if (!digits || *end != '\0' || errno != 0 || scale == 0 ||
+        (double)value * (double)scale < o->min || (double)value * (double)scale > o->max)
+        return err_set(e, ERR_RANGE, "%s.%s takes a number from %.0f to %.0f%s, not \"%.64s\"", o->section,
+                       o->key, o->min, o->max, o->type == OPTION_BYTES ? ", also with K, M or G" : "",
+                       text);
+    *(int64_t *)place(o, config) = value * scale;
+    return 0;
+}
+
+static int set_real(const struct option *o, struct config *config, const char *text, struct err *e)
+{
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end != '\0' || !isfinite(value) || value < o->min || value > o->max)
+        return err_set(e, ERR_RANGE, "%s.%s takes a number from %g to %g, not \"%.64s\"", o->section,
+                       o->key, o->min, o->max, text);
+    *(double *)place(o, config) = value;
+    return 0;
+}
+
+int option_set(const struct option *o, struct config *config, const char *text, struct err *e)
+{
+    if (o->type == OPTION_REAL) return set_real(o, config, text, e);
+    if (o->type == OPTION_INTEGER || o->type == OPTION_BYTES) return set_integer(o, config, text, e);
+    if (o->type == OPTION_CHOICE && !is_choice(o->choices, text))
+        return err_set(e, ERR_RANGE, "%s.%s takes %s, not \"%.64s\"", o->section, o->key, o->choices, text);
+    size_t n = strlen(text);
+    if (n >= CONFIG_TEXT_MAX)
+        return err_set(e, ERR_RANGE, "%s.%s is longer than %d bytes", o->section, o->key,
+                       CONFIG_TEXT_MAX - 1);
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)text[i] < ' ')
+            return err_set(e, ERR_RANGE, "%s.%s holds a control character", o->section, o->key);
+    memcpy(place(o, config), text, n + 1);
+    return 0;
+}
+
+void option_text(const struct option *o, const struct config *config, char *text, size_t size)
+{
+    const void *value = const_place(o, config);
+    if (o->type == OPTION_REAL)
+        snprintf(text, size, "%.17g", *(const double *)value);
+    else if (o->type == OPTION_INTEGER || o->type == OPTION_BYTES)
+        snprintf(text, size, "%lld", (long long)*(const int64_t *)value);
+    else
+        snprintf(text, size, "%s", (const char *)value);
+}
+
+void config_init(struct config *config)
+{
+    memset(config, 0, sizeof(*config));
+    for (size_t i = 0; i < options_count; i++) option_set(&options[i], config, options[i].standard, NULL);
+}

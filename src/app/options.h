@@ -1,0 +1,66 @@
+/* The daemon's options: one table, from which the file, the environment, --set, --print-config, --help
+ * and the manual page are made. */
+#ifndef APP_OPTIONS_H
+#define APP_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum { CONFIG_TEXT_MAX = 1024 };
+
+/* All values. Texts are empty when not given. */
+struct config {
+    char http_listen[CONFIG_TEXT_MAX];
+    int64_t http_connection_limit, http_header_timeout_ms, http_body_timeout_ms, http_idle_timeout_ms,
+        http_body_max_bytes, http_images_max;
+    char admin_listen[CONFIG_TEXT_MAX], admin_token_file[CONFIG_TEXT_MAX];
+    char state_directory[CONFIG_TEXT_MAX];
+    char model_file[CONFIG_TEXT_MAX], model_specs[CONFIG_TEXT_MAX];
+    int64_t engine_workers, engine_batch_max, engine_queue_max;
+    char sla_default_classifier[CONFIG_TEXT_MAX];
+    int64_t sla_default_target_ms;
+    int64_t image_bytes_max, image_pixels_max, image_side_max;
+    char log_level[CONFIG_TEXT_MAX], log_format[CONFIG_TEXT_MAX];
+    int64_t drain_delay_ms, drain_timeout_ms;
+    char train_data_root[CONFIG_TEXT_MAX], train_program[CONFIG_TEXT_MAX];
+    double train_margin;
+    int64_t train_threads, train_niceness, train_queue_max, train_attempts_max, train_grace_ms;
+};
+
+enum option_type {
+    OPTION_TEXT,    /* any */
+    OPTION_CHOICE,  /* one of `choices` */
+    OPTION_INTEGER, /* min..max */
+    OPTION_BYTES,   /* the same, with K, M or G (powers of 1024) behind it */
+    OPTION_REAL,    /* min..max */
+};
+
+struct option {
+    const char *section, *key;
+    enum option_type type;
+    size_t offset; /* in struct config */
+    const char *standard;
+    double min, max;
+    const char *choices; /* "a|b|c" */
+    const char *help;
+};
+
+extern const struct option options[];
+extern const size_t options_count;
+
+const struct option *option_find(const char *section, const char *key);
+
+/* All defaults. */
+void config_init(struct config *config);
+
+/* Parses text as the option's value; ERR_RANGE with a message that says what it takes. */
+int option_set(const struct option *option, struct config *config, const char *text, struct err *e);
+
+/* The value as text that option_set() reads back. */
+void option_text(const struct option *option, const struct config *config, char *text, size_t size);
+
+#endif

@@ -1,0 +1,237 @@
+/* Reading the options' values. Whatever is not understood is an error that says where it stands: an
+ * option that is misspelt must not leave its default in force. */
+#include "config.h"
+
+#include "settings.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "ini.h"
+
+enum { CONFIG_FILE_MAX = 1 << 20, ENTRY_MAX = 4096 };
+
+
+/* ---- the command line ---- */
+
+static int need_value(int argc, char **argv, int *i, const char **ret_value, struct err *e)
+{
+    if (*i + 1 >= argc) return err_set(e, ERR_USAGE, "%s needs a value", argv[*i]);
+    *ret_value = argv[++*i];
+    return 0;
+}
+
+int settings_parse(struct settings *s, int argc, char **argv, struct err *e)
+{
+    memset(s, 0, sizeof(*s));
+    for (int i = 1; i < argc; i++) {
+        const char *a = argv[i];
+        int rc = 0;
+        if (strcmp(a, "--config") == 0) {
+            if (s->config_file != NULL) return err_set(e, ERR_USAGE, "--config stands there twice");
+            rc = need_value(argc, argv, &i, &s->config_file, e);
+        } else if (strcmp(a, "--set") == 0) {
+            if (s->n_flags == SETTINGS_FLAGS_MAX)
+                return err_set(e, ERR_USAGE, "more than %d times --set", SETTINGS_FLAGS_MAX);
+            rc = need_value(argc, argv, &i, &s->flags[s->n_flags], e);
+            if (rc == 0) s->n_flags++;
+        } else if (strcmp(a, "--check-config") == 0) {
+            s->check = true;
+        } else if (strcmp(a, "--print-config") == 0) {
+            s->print = true;
+        } else if (strcmp(a, "--version") == 0) {
+            s->version = true;
+        } else if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0) {
+            s->help = true;
+        } else {
+            return err_set(e, ERR_USAGE, "unknown argument %.100s; see autodidactd --help", a);
+        }
+        if (rc < 0) return rc;
+    }
+    return 0;
+}
+
+/* ---- names ---- */
+
+/* The option that a misspelt one is nearest to: the same key in another section, or a name of which one
+ * begins with the other. */
+static const char *suggest(const char *section, const char *key, char *text, size_t size)
+{
+    for (size_t i = 0; i < options_count; i++) {
+        const struct option *o = &options[i];
+        size_t n = strlen(key) < strlen(o->key) ? strlen(key) : strlen(o->key);
+        bool same_key = strcmp(o->key, key) == 0;
+        bool near = strcmp(o->section, section) == 0 && n >= 3 && strncmp(o->key, key, n) == 0;
+        if (same_key || near) {
+            snprintf(text, size, "; did you mean %s.%s?", o->section, o->key);
+            return text;
+        }
+    }
+    return " (autodidactd --help lists them)";
+}
+
+static int set_named(const char *section, const char *key, const char *value, struct config *config,
+                     struct err *e)
+{
+    char hint[200];
+    const struct option *option = option_find(section, key);
+    if (option == NULL)
+        return err_set(e, ERR_NOT_FOUND, "unknown option %.64s.%.64s%s", section, key,
+                       suggest(section, key, hint, sizeof(hint)));
+    return option_set(option, config, value, e);
+}
+
+/* ---- the sources ---- */
+
+struct file_entry {
+    const char *name;
+    struct config *config;
+    int lines[128]; /* where an option was set, to find those that stand there twice */
+};
+
+static int set_entry(void *arg, const char *section, const char *key, const char *value, int line,
+                     struct err *e)
+{
+    struct file_entry *f = arg;
+    int rc = set_named(section, key, value, f->config, e);
+    if (rc < 0) {
+        err_prefix(e, "line %d", line);
+        return rc;
+    }
+    int *first = &f->lines[option_find(section, key) - options];
+    if (*first != 0)
+        return err_set(e, ERR_CONFLICT, "line %d: %s.%s stands in line %d already", line, section, key,
+                       *first);
+    *first = line;
+    return 0;
+}
+
+int settings_read(const char *name, const char *text, size_t size, struct config *config, struct err *e)
+{
+    struct file_entry f = {.name = name, .config = config};
+    int rc = ini_parse(text, size, set_entry, &f, e);
+    if (rc < 0 && e != NULL && strncmp(e->text, "line ", 5) == 0) {
+        /* "FILE:12: ..", as compilers write it and editors read it. */
+        char rest[ERR_TEXT_MAX];
+        snprintf(rest, sizeof(rest), "%s", e->text + 5);
+        err_set(e, rc, "%s:%s", name, rest);
+    }
+    return rc;
+}
+
+static int read_file(const char *path, struct config *config, struct err *e)
+{
+    char *text;
+    size_t size;
+    int rc = file_read(path, CONFIG_FILE_MAX, &text, &size, e);
+    if (rc < 0) return rc;
+    rc = settings_read(path, text, size, config, e);
+    mem_free(text);
+    return rc;
+}
+
+/* Names of the program's environment that are no options. */
+static bool is_other_variable(const char *name, size_t size)
+{
+    static const char *const others[] = {"AUTODIDACT_ISA", "AUTODIDACT_DATA"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (strlen(others[i]) == size && memcmp(others[i], name, size) == 0) return true;
+    return false;
+}
+
+static int read_variable(const char *variable, struct config *config, struct err *e)
+{
+    static const char prefix[] = "AUTODIDACT_";
+    char name[ENTRY_MAX];
+    const char *equals = strchr(variable, '=');
+    if (equals == NULL || strncmp(variable, prefix, sizeof(prefix) - 1) != 0) return 0;
+    size_t size = (size_t)(equals - variable);
+    if (is_other_variable(variable, size)) return 0;
+    if (size >= sizeof(name)) return err_set(e, ERR_NOT_FOUND, "unknown variable %.64s..", variable);
+    for (size_t i = 0; i < size; i++) name[i] = (char)tolower((unsigned char)variable[i]);
+    name[size] = '\0';
+    char *section = name + sizeof(prefix) - 1, *key = strchr(section, '_');
+    int rc = ERR_NOT_FOUND;
+    if (key != NULL) {
+        *key++ = '\0';
+        rc = set_named(section, key, equals + 1, config, e);
+    } else {
+        err_set(e, ERR_NOT_FOUND, "no option has this name");
+    }
+    if (rc < 0) err_prefix(e, "environment variable %.*s", (int)(size < 100 ? size : 100), variable);
+    return rc;
+}
+
+static int read_flag(const char *flag, struct config *config, struct err *e)
+{
+    char name[ENTRY_MAX];
+    const char *equals = strchr(flag, '=');
+    const char *dot = equals == NULL ? NULL : memchr(flag, '.', (size_t)(equals - flag));
+    if (dot == NULL || (size_t)(equals - flag) >= sizeof(name))
+        return err_set(e, ERR_USAGE, "--set %.100s: SECTION.KEY=VALUE is expected", flag);
+    memcpy(name, flag, (size_t)(equals - flag));
+    name[equals - flag] = '\0';
+    name[dot - flag] = '\0';
+    int rc = set_named(name, name + (dot - flag) + 1, equals + 1, config, e);
+    if (rc < 0) err_prefix(e, "--set %.100s", flag);
+    return rc;
+}
+
+int settings_apply(const struct settings *settings, char *const *environment, struct config *config,
+                   struct err *e)
+{
+    int rc = 0;
+    config_init(config);
+    if (settings->config_file != NULL) rc = read_file(settings->config_file, config, e);
+    for (size_t i = 0; rc == 0 && environment[i] != NULL; i++)
+        rc = read_variable(environment[i], config, e);
+    for (size_t i = 0; rc == 0 && i < settings->n_flags; i++)
+        rc = read_flag(settings->flags[i], config, e);
+    return rc;
+}
+
+/* ---- printing ---- */
+
+static int print_option(const struct option *o, const char *value, struct buf *out)
+{
+    int rc = buf_printf(out, "# %s", o->help);
+    if (rc == 0 && o->type == OPTION_CHOICE) rc = buf_printf(out, " (%s)", o->choices);
+    if (rc == 0 && (o->type == OPTION_INTEGER || o->type == OPTION_BYTES))
+        rc = buf_printf(out, " (%.0f..%.0f)", o->min, o->max);
+    if (rc == 0 && o->type == OPTION_REAL) rc = buf_printf(out, " (%g..%g)", o->min, o->max);
+    if (rc == 0) rc = buf_printf(out, "\n%s = %s\n", o->key, value);
+    return rc;
+}
+
+int settings_print(const struct config *config, struct buf *out)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < options_count; i++) {
+        char value[CONFIG_TEXT_MAX];
+        if (i == 0 || strcmp(options[i].section, options[i - 1].section) != 0)
+            rc = buf_printf(out, "%s[%s]\n", i == 0 ? "" : "\n", options[i].section);
+        option_text(&options[i], config, value, sizeof(value));
+        if (rc == 0) rc = print_option(&options[i], value, out);
+    }
+    return rc;
+}
+
+int settings_help(struct buf *out)
+{
+    int rc = buf_puts(out, "Usage: autodidactd [--config FILE] [--set SECTION.KEY=VALUE]... [--check-config]"
+                           " [--print-config] [--version]\n\n"
+                           "Serves a network section by section over HTTP. Options come from --set, else from"
+                           " the environment\n(AUTODIDACT_SECTION_KEY), else from the file, else from here:\n\n");
+    for (size_t i = 0; rc == 0 && i < options_count; i++) {
+        char name[80];
+        const struct option *o = &options[i];
+        snprintf(name, sizeof(name), "%s.%s", o->section, o->key);
+        rc = buf_printf(out, "  %-26s %s%s%s%s [%s]\n", name, o->help, o->choices ? " (" : "",
+                        o->choices ? o->choices : "", o->choices ? ")" : "", o->standard);
+    }
+    return rc == 0 ? buf_puts(out, "\nSignals: SIGTERM drains and stops, a second one cuts it short; SIGINT"
+                                   " without the delay; SIGHUP reads the token again.\n") : rc;
+}
