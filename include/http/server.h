@@ -54,6 +54,10 @@ void server_close_connections(struct server *server);
 /* Takes what stands in the listener's backlog, then stops accepting and hangs up on idle connections. */
 void server_quiesce(struct server *server);
 
+/* Hangs up on everybody who still sends a request or does not take an answer. Those whose request is
+ * being worked on stay; whoever works on it must answer. */
+void server_hang_up(struct server *server);
+
 /* Connections whose request has no complete answer yet. */
 size_t server_exchanges(const struct server *server);
 

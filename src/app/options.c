@@ -21,7 +21,7 @@
 #define REAL(section, key, standard, min, max, help) \
     {#section, #key, OPTION_REAL, AT(section##_##key), standard, min, max, NULL, help}
 
-const struct option options[] = {
+const struct option option_table[] = {
     TEXT(http, listen, "127.0.0.1:8080", "public listener: HOST:PORT, [IPV6]:PORT or unix:PATH; port 0 takes a free one"),
     INTEGER(http, connection_limit, "1000", 1, 100000, "connections of a listener at a time"),
     INTEGER(http, header_timeout_ms, "10000", 10, 3600000, "for request line and headers to arrive"),
@@ -55,13 +55,13 @@ const struct option options[] = {
     INTEGER(train, attempts_max, "3", 1, 100, "starts of one job's training"),
     INTEGER(train, grace_ms, "10000", 0, 600000, "for a training to write its checkpoint when it is stopped"),
 };
-const size_t options_count = sizeof(options) / sizeof(options[0]);
+const size_t option_count = sizeof(option_table) / sizeof(option_table[0]);
 
 const struct option *option_find(const char *section, const char *key)
 {
-    for (size_t i = 0; i < options_count; i++)
-        if (strcmp(options[i].section, section) == 0 && strcmp(options[i].key, key) == 0)
-            return &options[i];
+    for (size_t i = 0; i < option_count; i++)
+        if (strcmp(option_table[i].section, section) == 0 && strcmp(option_table[i].key, key) == 0)
+            return &option_table[i];
     return NULL;
 }
 
@@ -147,5 +147,5 @@ void option_text(const struct option *o, const struct config *config, char *text
 void config_init(struct config *config)
 {
     memset(config, 0, sizeof(*config));
-    for (size_t i = 0; i < options_count; i++) option_set(&options[i], config, options[i].standard, NULL);
+    for (size_t i = 0; i < option_count; i++) option_set(&option_table[i], config, option_table[i].standard, NULL);
 }

@@ -49,8 +49,8 @@ struct option {
     const char *help;
 };
 
-extern const struct option options[];
-extern const size_t options_count;
+extern const struct option option_table[];
+extern const size_t option_count;
 
 const struct option *option_find(const char *section, const char *key);
 

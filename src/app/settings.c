@@ -60,8 +60,8 @@ int settings_parse(struct settings *s, int argc, char **argv, struct err *e)
  * begins with the other. */
 static const char *suggest(const char *section, const char *key, char *text, size_t size)
 {
-    for (size_t i = 0; i < options_count; i++) {
-        const struct option *o = &options[i];
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option *o = &option_table[i];
         size_t n = strlen(key) < strlen(o->key) ? strlen(key) : strlen(o->key);
         bool same_key = strcmp(o->key, key) == 0;
         bool near = strcmp(o->section, section) == 0 && n >= 3 && strncmp(o->key, key, n) == 0;
@@ -101,7 +101,7 @@ static int set_entry(void *arg, const char *section, const char *key, const char
         err_prefix(e, "line %d", line);
         return rc;
     }
-    int *first = &f->lines[option_find(section, key) - options];
+    int *first = &f->lines[option_find(section, key) - option_table];
     if (*first != 0)
         return err_set(e, ERR_CONFLICT, "line %d: %s.%s stands in line %d already", line, section, key,
                        *first);
@@ -209,12 +209,12 @@ static int print_option(const struct option *o, const char *value, struct buf *o
 int settings_print(const struct config *config, struct buf *out)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < options_count; i++) {
+    for (size_t i = 0; rc == 0 && i < option_count; i++) {
         char value[CONFIG_TEXT_MAX];
-        if (i == 0 || strcmp(options[i].section, options[i - 1].section) != 0)
-            rc = buf_printf(out, "%s[%s]\n", i == 0 ? "" : "\n", options[i].section);
-        option_text(&options[i], config, value, sizeof(value));
-        if (rc == 0) rc = print_option(&options[i], value, out);
+        if (i == 0 || strcmp(option_table[i].section, option_table[i - 1].section) != 0)
+            rc = buf_printf(out, "%s[%s]\n", i == 0 ? "" : "\n", option_table[i].section);
+        option_text(&option_table[i], config, value, sizeof(value));
+        if (rc == 0) rc = print_option(&option_table[i], value, out);
     }
     return rc;
 }
@@ -225,9 +225,9 @@ int settings_help(struct buf *out)
                            " [--print-config] [--version]\n\n"
                            "Serves a network section by section over HTTP. Options come from --set, else from"
                            " the environment\n(AUTODIDACT_SECTION_KEY), else from the file, else from here:\n\n");
-    for (size_t i = 0; rc == 0 && i < options_count; i++) {
+    for (size_t i = 0; rc == 0 && i < option_count; i++) {
         char name[80];
-        const struct option *o = &options[i];
+        const struct option *o = &option_table[i];
         snprintf(name, sizeof(name), "%s.%s", o->section, o->key);
         rc = buf_printf(out, "  %-26s %s%s%s%s [%s]\n", name, o->help, o->choices ? " (" : "",
                         o->choices ? o->choices : "", o->choices ? ")" : "", o->standard);

@@ -122,6 +122,7 @@ void connection_lost(struct connection *c)
     else
         *server_connections(c->server) = c->next;
     if (c->next != NULL) c->next->previous = c->previous;
+    server_kick(c->server); /* those who wait beyond the limit of connections are accepted now */
     uv_close((uv_handle_t *)&c->timer, on_closed);
     /* The descriptor is still open here and is closed by libmicrohttpd next: the watch must be off. */
     if (c->has_watch) uv_close((uv_handle_t *)&c->watch, on_closed);
@@ -183,4 +184,11 @@ bool connection_hang_up_if_idle(struct connection *c)
     c->expired = true;
     shutdown(c->fd, SHUT_RDWR);
     return true;
+}
+
+void connection_hang_up(struct connection *c)
+{
+    if (c->suspended || c->expired) return;
+    c->expired = true;
+    shutdown(c->fd, SHUT_RDWR);
 }

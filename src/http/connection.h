@@ -90,6 +90,7 @@ void connection_phase(struct connection *c, enum connection_phase phase, int64_t
 void connection_suspend(struct connection *c);
 void connection_resume(struct connection *c);
 bool connection_hang_up_if_idle(struct connection *c);
+void connection_hang_up(struct connection *c); /* unless its request is being worked on */
 
 /* exchange.c */
 void exchange_line(struct connection *c);

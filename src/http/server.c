@@ -5,6 +5,8 @@
  *  - after every MHD_run() MHD_get_timeout() is asked: 0 means that data waits in its buffers although
  *    no descriptor is readable, so an idle handle makes the loop come back at once;
  *  - connections are suspended and resumed on the loop thread only, and a resume kicks the loop;
+ *  - at the limit of connections it stops watching the listener and takes it up again only in an
+ *    MHD_run() after one has ended, which no event announces: so the end of a connection kicks, too;
  *  - the daemon is stopped only when no connection is suspended;
  *  - backlog and idle connections are handled before the listener is closed.
  *
@@ -38,7 +40,7 @@ struct server {
     uv_timer_t timer;
     uv_idle_t idle;
     int open_handles;
-    bool running, closing, quiesced, has_token;
+    bool running, kicked, closing, quiesced, stopping, has_token;
     uint8_t token_digest[SHA256_SIZE];
     struct connection *connections;
     size_t exchanges;
@@ -94,11 +96,12 @@ static void run(struct server *server)
 {
     assert(!server->running); /* libmicrohttpd is not re-entrant */
     server->running = true;
+    server->kicked = false; /* a kick from inside of MHD_run() asks for one more */
     MHD_run(server->daemon);
     server->running = false;
     MHD_UNSIGNED_LONG_LONG wait_ms = 0;
     bool waits = MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES;
-    if (waits && wait_ms == 0)
+    if (server->kicked || (waits && wait_ms == 0))
         uv_idle_start(&server->idle, on_idle);
     else
         uv_idle_stop(&server->idle);
@@ -128,6 +131,8 @@ static void on_poll(uv_poll_t *handle, int status, int events)
 
 void server_kick(struct server *server)
 {
+    if (server->stopping) return;
+    server->kicked = true;
     uv_idle_start(&server->idle, on_idle);
 }
 
@@ -306,6 +311,12 @@ void server_quiesce(struct server *server)
     server_kick(server);
 }
 
+void server_hang_up(struct server *server)
+{
+    for (struct connection *c = server->connections; c != NULL; c = c->next) connection_hang_up(c);
+    server_kick(server);
+}
+
 static void call_when_idle(struct loop_call *call)
 {
     struct server *server = call->arg;
@@ -353,6 +364,7 @@ void server_free(struct server *server)
             uv_close((uv_handle_t *)&server->timer, on_closed);
             uv_close((uv_handle_t *)&server->idle, on_closed);
         }
+        server->stopping = true;
         if (!server->quiesced) MHD_quiesce_daemon(server->daemon);
         MHD_stop_daemon(server->daemon); /* closes what is left; connection_lost() for each */
         while (server->open_handles > 0 || server->idle_posted)

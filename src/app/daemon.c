@@ -1,0 +1,506 @@
+/* Start order, signals, stop order.
+ *
+ *   STARTING   listeners answer (live), the store thread imports and publishes the model
+ *   SERVING    ready says 200
+ *   DELAYING   SIGTERM: ready says 503, answers end their connections, requests are still taken
+ *   DRAINING   listeners closed; what is in flight is answered
+ *   CUTTING    drain.timeout_ms is over, or a second signal: what still computes gets 503, what still
+ *              uploads is hung up on
+ *   then the threads are joined and everything is freed in the reverse order of its making
+ *
+ * The loop never waits for a disk: after the start everything slow runs on the store thread. */
+#include "config.h"
+
+#include "daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/cpu.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "http/admin.h"
+#include "http/loop.h"
+#include "http/server.h"
+#include "http/service.h"
+#include "jobs/jobs.h"
+#include "notify.h"
+#include "registry/registry.h"
+#include "serve/engine.h"
+#include "store/store.h"
+
+enum { TOKEN_FILE_MAX = 8192, PATH_SIZE = 4096, SPARE_FDS = 128, HARD_STOP_MS = 15000 };
+
+enum state { STARTING, SERVING, DELAYING, DRAINING, CUTTING };
+
+struct daemon {
+    const struct config *config;
+    enum state state;
+    int exit_code;
+    struct loop *loop;
+    struct metrics *metrics;
+    struct store *store;
+    struct engine *engine;
+    struct registry *registry;
+    struct jobs *jobs;
+    struct server *public, *private;
+    struct service *service;
+    struct admin *admin;
+    uv_signal_t signals[3];
+    uv_timer_t timer;
+    bool has_handles, jobs_started, jobs_stopped, public_idle, private_idle;
+
+    /* the start on the store thread */
+    struct store_task start_task;
+    struct loop_call start_call;
+    struct err start_error;
+    int start_status; /* models that serve, or a negative code */
+
+    /* the one publication that is under way: the store thread waits for each */
+    void (*published)(void *arg, int status);
+    void *published_arg;
+    struct loop_call published_call;
+    atomic_bool published_posted;
+};
+
+static bool admin_is_unix(const struct config *config)
+{
+    return config->admin_listen[0] == '\0' || strncmp(config->admin_listen, "unix:", 5) == 0;
+}
+
+/* ---- stop ---- */
+
+static void begin_draining(struct daemon *d);
+static void cut_short(struct daemon *d);
+
+static void stop_when_done(struct daemon *d)
+{
+    if (!d->public_idle || !d->private_idle || !d->jobs_stopped) return;
+    loop_stop(d->loop);
+}
+
+static void public_is_idle(void *arg)
+{
+    struct daemon *d = arg;
+    d->public_idle = true;
+    stop_when_done(d);
+}
+
+static void private_is_idle(void *arg)
+{
+    struct daemon *d = arg;
+    d->private_idle = true;
+    stop_when_done(d);
+}
+
+static void jobs_are_stopped(void *arg)
+{
+    struct daemon *d = arg;
+    d->jobs_stopped = true;
+    stop_when_done(d);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    if (d->state == DELAYING) {
+        begin_draining(d);
+    } else if (d->state == DRAINING) {
+        log_warning("%zu requests are not answered after drain.timeout_ms",
+                    server_exchanges(d->public) + server_exchanges(d->private));
+        cut_short(d);
+    } else if (d->state == CUTTING) {
+        log_error("stopping hard: %zu requests and %s hang", server_exchanges(d->public) +
+                  server_exchanges(d->private), d->jobs_stopped ? "no job" : "a job");
+        _exit(1);
+    }
+}
+
+static void begin_delay(struct daemon *d)
+{
+    d->state = DELAYING;
+    service_set_ready(d->service, false);
+    server_close_connections(d->public);
+    server_close_connections(d->private);
+    notify_systemd("STOPPING=1");
+    d->jobs_stopped = !d->jobs_started;
+    if (d->jobs_started) jobs_stop(d->jobs, jobs_are_stopped, d);
+}
+
+static void begin_draining(struct daemon *d)
+{
+    d->state = DRAINING;
+    server_quiesce(d->public);
+    server_quiesce(d->private);
+    uv_timer_start(&d->timer, on_timer, (uint64_t)d->config->drain_timeout_ms, 0);
+    server_when_idle(d->public, public_is_idle, d);
+    server_when_idle(d->private, private_is_idle, d);
+}
+
+static void cut_short(struct daemon *d)
+{
+    d->state = CUTTING;
+    service_cancel(d->service);
+    server_hang_up(d->public);
+    server_hang_up(d->private);
+    uv_timer_start(&d->timer, on_timer, HARD_STOP_MS, 0);
+}
+
+static void stop(struct daemon *d, int64_t delay_ms)
+{
+    if (d->state <= SERVING) {
+        begin_delay(d);
+        if (delay_ms > 0)
+            uv_timer_start(&d->timer, on_timer, (uint64_t)delay_ms, 0);
+        else
+            begin_draining(d);
+    } else if (d->state == DELAYING) {
+        begin_draining(d);
+        cut_short(d);
+    } else if (d->state == DRAINING) {
+        cut_short(d);
+    }
+}
+
+/* ---- signals ---- */
+
+static int read_token(struct daemon *d, struct err *e)
+{
+    char *text;
+    size_t size;
+    int rc = file_read(d->config->admin_token_file, TOKEN_FILE_MAX, &text, &size, e);
+    if (rc < 0) return rc;
+    if (strlen(text) != size)
+        rc = err_set(e, ERR_FORMAT, "the token holds a NUL byte");
+    else
+        rc = server_set_token(d->private, text, e);
+    mem_free(text);
+    if (rc < 0) err_prefix(e, "admin.token_file %s", d->config->admin_token_file);
+    return rc;
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct daemon *d = handle->data;
+    struct err e;
+    if (number == SIGHUP) {
+        if (admin_is_unix(d->config)) return;
+        if (read_token(d, &e) < 0)
+            log_error("%s; the token stays what it was", e.text);
+        else
+            log_info("admin.token_file has been read again");
+        return;
+    }
+    log_info("%s: %s", number == SIGTERM ? "SIGTERM" : "SIGINT",
+             d->state <= SERVING ? "draining" : "stopping at once");
+    stop(d, number == SIGTERM ? d->config->drain_delay_ms : 0);
+}
+
+/* ---- the model ---- */
+
+static void on_published(struct loop_call *call)
+{
+    struct daemon *d = call->arg;
+    atomic_store(&d->published_posted, false);
+    if (d->state == SERVING) service_set_ready(d->service, true);
+}
+
+/* On a compute worker. A daemon that started without a model becomes ready with its first one. */
+static void published(void *arg, int status)
+{
+    struct daemon *d = arg;
+    if (status == 0 && !atomic_exchange(&d->published_posted, true))
+        loop_post(d->loop, &d->published_call);
+    d->published(d->published_arg, status);
+}
+
+static void start_done(struct loop_call *call)
+{
+    struct daemon *d = call->arg;
+    if (d->start_status < 0) {
+        log_error("%s", d->start_error.text);
+        d->exit_code = 1;
+        stop(d, 0);
+        return;
+    }
+    if (d->state != STARTING) return;
+    d->state = SERVING;
+    jobs_start(d->jobs);
+    d->jobs_started = true;
+    if (d->start_status > 0) {
+        service_set_ready(d->service, true);
+        log_info("ready");
+    } else {
+        log_warning("there is no model to serve: give model.file, or activate one over the admin listener");
+    }
+    notify_systemd("READY=1");
+}
+
+static void complain(void *arg, const char *message)
+{
+    (void)arg;
+    log_error("%s", message);
+}
+
+/* On the store thread. */
+static void start_on_store(struct store_task *task, struct db *db)
+{
+    struct daemon *d = (struct daemon *)((char *)task - offsetof(struct daemon, start_task));
+    const char *file = d->config->model_file;
+    int rc = registry_recover(d->registry, db, &d->start_error);
+    if (rc >= 0 && file[0] != '\0') {
+        rc = registry_import(d->registry, db, file, &d->start_error);
+        if (rc < 0) err_prefix(&d->start_error, "model.file");
+        if (rc > 0) log_info("%s was imported as a new version", file);
+    }
+    if (rc >= 0) rc = registry_serve(d->registry, db, complain, d, &d->start_error);
+    d->start_status = rc;
+    loop_post(d->loop, &d->start_call);
+}
+
+/* The registry's way into the engine, on the store thread. */
+static int publish(void *arg, struct model *model, void (*fn)(void *fn_arg, int status), void *fn_arg,
+                   struct err *e)
+{
+    struct daemon *d = arg;
+    d->published = fn;
+    d->published_arg = fn_arg;
+    return engine_publish(d->engine, model, published, d, e);
+}
+
+/* ---- start ---- */
+
+/* Every connection is a descriptor; the limit that shells set is for people. */
+static unsigned connection_limit(const struct config *config)
+{
+    struct rlimit limit;
+    int64_t wanted = config->http_connection_limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return (unsigned)wanted;
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    /* Two listeners, and descriptors for files. */
+    int64_t possible = limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > 1 << 30
+                           ? INT64_MAX
+                           : ((int64_t)limit.rlim_cur - SPARE_FDS) / 2;
+    if (possible >= wanted) return (unsigned)wanted;
+    if (possible < 1) possible = 1;
+    log_warning("http.connection_limit is %lld instead of %lld: the process may open %lld files",
+                (long long)possible, (long long)wanted, (long long)limit.rlim_cur);
+    return (unsigned)possible;
+}
+
+static int open_servers(struct daemon *d, struct err *e)
+{
+    const struct config *c = d->config;
+    char socket_path[PATH_SIZE];
+    struct server_options options = {
+        .name = "http",
+        .listen = c->http_listen,
+        .connection_limit = connection_limit(c),
+        .header_timeout_ns = c->http_header_timeout_ms * 1000000,
+        .body_timeout_ns = c->http_body_timeout_ms * 1000000,
+        .idle_timeout_ns = c->http_idle_timeout_ms * 1000000,
+    };
+    int rc = server_new(d->loop, &options, &d->public, e);
+    if (rc < 0) return rc;
+    options.name = "admin";
+    options.listen = c->admin_listen;
+    options.needs_token = !admin_is_unix(c);
+    if (c->admin_listen[0] == '\0') {
+        if ((size_t)snprintf(socket_path, sizeof(socket_path), "unix:%s/admin.sock", c->state_directory) >=
+            sizeof(socket_path))
+            return err_set(e, ERR_LIMIT, "state.directory is too long");
+        options.listen = socket_path;
+    }
+    rc = server_new(d->loop, &options, &d->private, e);
+    if (rc == 0 && options.needs_token) rc = read_token(d, e);
+    return rc;
+}
+
+static enum sla_classifier default_classifier(const struct config *c)
+{
+    if (strcmp(c->sla_default_classifier, "ensemble") == 0) return SLA_ENSEMBLE;
+    return strcmp(c->sla_default_classifier, "auto") == 0 ? SLA_AUTO : SLA_DEEPEST;
+}
+
+static int make_engine(struct daemon *d, struct err *e)
+{
+    const struct config *c = d->config;
+    struct engine_options options;
+    engine_options_default(&options);
+    options.workers = (unsigned)c->engine_workers;
+    options.batch_max = (int)c->engine_batch_max;
+    options.queue_max = (int)c->engine_queue_max;
+    options.default_target_ns = c->sla_default_target_ms * 1000000;
+    options.image_limits.bytes_max = (size_t)c->image_bytes_max;
+    options.image_limits.pixels_max = (uint64_t)c->image_pixels_max;
+    options.image_limits.side_max = (int)c->image_side_max;
+    d->engine = engine_new(&options, d->metrics, e);
+    if (d->engine == NULL) return e->code != 0 ? e->code : -ENOMEM;
+    struct service_options service = {
+        .default_classifier = default_classifier(c),
+        .body_max = (size_t)c->http_body_max_bytes,
+        .images_max = (int)c->http_images_max,
+        .image_limits = options.image_limits,
+    };
+    return service_new(d->loop, d->public, d->engine, d->metrics, &service, &d->service, e);
+}
+
+static int make_jobs(struct daemon *d, struct err *e)
+{
+    const struct config *c = d->config;
+    char models[PATH_SIZE], jobs[PATH_SIZE];
+    struct jobs_options options;
+    if (file_join(models, sizeof(models), c->state_directory, "models") < 0 ||
+        file_join(jobs, sizeof(jobs), c->state_directory, "jobs") < 0)
+        return err_set(e, ERR_LIMIT, "state.directory is too long");
+    int rc = registry_new(models, publish, d, &d->registry, e);
+    if (rc < 0) return rc;
+    jobs_options_default(&options);
+    options.directory = jobs;
+    options.program = c->train_program;
+    options.data_root = c->train_data_root;
+    options.spec_directory = c->model_specs;
+    options.margin = c->train_margin;
+    options.threads = c->train_threads;
+    options.niceness = (int)c->train_niceness;
+    options.queue_max = c->train_queue_max;
+    options.attempts_max = c->train_attempts_max;
+    options.grace_ns = c->train_grace_ms * 1000000;
+    rc = jobs_new(loop_uv(d->loop), d->store, d->registry, d->metrics, &options, &d->jobs, e);
+    if (rc == 0)
+        rc = admin_new(d->private, d->loop, d->store, d->registry, d->jobs, &d->admin, e);
+    return rc;
+}
+
+static int make_handles(struct daemon *d, struct err *e)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    uv_loop_t *uv = loop_uv(d->loop);
+    uv_timer_init(uv, &d->timer);
+    d->timer.data = d;
+    for (int i = 0; i < 3; i++) {
+        uv_signal_init(uv, &d->signals[i]);
+        d->signals[i].data = d;
+    }
+    d->has_handles = true;
+    for (int i = 0; i < 3; i++) {
+        int rc = uv_signal_start(&d->signals[i], on_signal, numbers[i]);
+        if (rc < 0) return err_set(e, rc, "cannot catch signals: %s", uv_strerror(rc));
+    }
+    return 0;
+}
+
+/* For scripts: where we listen, with the real ports. */
+static int write_addresses(struct daemon *d, struct err *e)
+{
+    char path[PATH_SIZE], text[1024];
+    int n = snprintf(text, sizeof(text), "{\"http\":\"%s\",\"admin\":\"%s\"}\n", server_address(d->public),
+                     server_address(d->private));
+    if (n >= (int)sizeof(text) || strpbrk(text, "\\") != NULL)
+        return err_set(e, ERR_LIMIT, "the listeners' addresses do not fit into listen.json");
+    int rc = file_join(path, sizeof(path), d->config->state_directory, "listen.json");
+    if (rc < 0) return err_set(e, rc, "state.directory is too long");
+    struct file_part part = {.data = text, .size = (size_t)n};
+    return file_write_atomic(path, &part, 1, e);
+}
+
+static void remove_addresses(const struct config *config)
+{
+    char path[PATH_SIZE];
+    if (file_join(path, sizeof(path), config->state_directory, "listen.json") == 0) unlink(path);
+}
+
+static int start(struct daemon *d, struct err *e)
+{
+    int rc = file_make_dirs(d->config->state_directory, e);
+    if (rc == 0) rc = store_open(d->config->state_directory, &d->store, e);
+    if (rc < 0) {
+        err_prefix(e, "state.directory");
+        return rc;
+    }
+    remove_addresses(d->config); /* of a daemon that was killed */
+    d->loop = loop_new(e);
+    if (d->loop == NULL) return e->code;
+    d->metrics = metrics_new();
+    if (d->metrics == NULL) return err_set(e, -ENOMEM, "out of memory at start");
+    rc = make_handles(d, e);
+    if (rc == 0) rc = open_servers(d, e);
+    if (rc == 0) rc = make_engine(d, e);
+    if (rc == 0) rc = make_jobs(d, e);
+    if (rc == 0) rc = server_start(d->public, e);
+    if (rc == 0) rc = server_start(d->private, e);
+    if (rc == 0) rc = write_addresses(d, e);
+    if (rc < 0) return rc;
+    log_info("listening: http %s, admin %s", server_address(d->public), server_address(d->private));
+    d->published_call.fn = on_published;
+    d->published_call.arg = d;
+    d->start_call.fn = start_done;
+    d->start_call.arg = d;
+    d->start_task.run = start_on_store;
+    store_post(d->store, &d->start_task);
+    return 0;
+}
+
+/* What waits on the store thread may still need engine, registry and jobs; what the engine gives back
+ * still needs loop and service. */
+static void release(struct daemon *d)
+{
+    server_free(d->public);
+    server_free(d->private);
+    admin_free(d->admin);
+    store_close(d->store);
+    engine_free(d->engine);
+    service_free(d->service);
+    jobs_free(d->jobs);
+    registry_free(d->registry);
+    if (d->has_handles) {
+        for (int i = 0; i < 3; i++) uv_close((uv_handle_t *)&d->signals[i], NULL);
+        uv_close((uv_handle_t *)&d->timer, NULL);
+    }
+    loop_free(d->loop);
+    metrics_free(d->metrics);
+}
+
+int daemon_check(const struct config *c, struct err *e)
+{
+    if (!admin_is_unix(c) && c->admin_token_file[0] == '\0')
+        return err_set(e, ERR_CONFLICT, "admin.listen is %s: on TCP admin.token_file is needed (a file with "
+                       "the bearer token); a UNIX socket needs none", c->admin_listen);
+    if (!admin_is_unix(c) && access(c->admin_token_file, R_OK) != 0)
+        return err_set(e, -errno, "admin.token_file %s: %s", c->admin_token_file, strerror(errno));
+    if (c->model_file[0] != '\0' && access(c->model_file, R_OK) != 0)
+        return err_set(e, -errno, "model.file %s: %s", c->model_file, strerror(errno));
+    if (c->image_bytes_max > c->http_body_max_bytes)
+        return err_set(e, ERR_CONFLICT, "image.bytes_max is larger than http.body_max_bytes");
+    return 0;
+}
+
+int daemon_run(const struct config *config)
+{
+    struct daemon d = {.config = config};
+    struct err e = {0};
+    signal(SIGPIPE, SIG_IGN);
+    int rc = start(&d, &e);
+    if (rc == 0) {
+        loop_run(d.loop);
+        log_info("stopped");
+    } else {
+        log_error("%s", e.text);
+        d.exit_code = 1;
+    }
+    if (rc == 0) remove_addresses(config);
+    release(&d);
+    return d.exit_code;
+}

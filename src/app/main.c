@@ -1,0 +1,63 @@
+/* autodidactd: reads its settings and runs the daemon. Exit codes: 0 done, 1 failed, 2 bad usage. */
+#include "config.h"
+
+#include <stdio.h>
+
+#include "base/cpu.h"
+#include "base/log.h"
+#include "daemon.h"
+#include "settings.h"
+
+extern char **environ;
+
+static int print(int (*fill)(struct buf *out))
+{
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    int rc = fill(&text);
+    if (rc == 0) fputs(buf_text(&text), stdout);
+    buf_release(&text);
+    return rc == 0 && fflush(stdout) == 0 ? 0 : 1;
+}
+
+static int print_config(const struct config *config)
+{
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    int rc = settings_print(config, &text);
+    if (rc == 0) fputs(buf_text(&text), stdout);
+    buf_release(&text);
+    return rc == 0 && fflush(stdout) == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    cpu_prepare_blas(argv);
+    static struct config config;
+    struct settings settings;
+    struct err e = {0};
+    int rc = settings_parse(&settings, argc, argv, &e);
+    if (rc < 0) {
+        fprintf(stderr, "autodidactd: %s\n", e.text);
+        return 2;
+    }
+    if (settings.help) return print(settings_help);
+    if (settings.version) {
+        printf("autodidactd %s (%s)\n", PACKAGE_VERSION, AD_BUILD_SUMMARY);
+        return 0;
+    }
+    rc = settings_apply(&settings, environ, &config, &e);
+    if (rc == 0 && settings.print) return print_config(&config);
+    if (rc == 0) rc = daemon_check(&config, &e);
+    if (rc < 0) {
+        fprintf(stderr, "autodidactd: %s\n", e.text);
+        return rc == ERR_USAGE ? 2 : 1;
+    }
+    if (settings.check) {
+        printf("the configuration is good\n");
+        return 0;
+    }
+    log_setup((enum log_level)log_level_parse(config.log_level),
+              (enum log_format)log_format_parse(config.log_format));
+    return daemon_run(&config);
+}

@@ -1,0 +1,246 @@
+/* A server for the tests of the HTTP machinery: the real loop, connections and exchanges with handlers
+ * that are slow, quick, or answered by another thread. Prints its address, stops at SIGTERM.
+ *
+ *   trap_server HEADER_MS BODY_MS IDLE_MS CONNECTIONS [LISTEN [TOKEN]] */
+#include "config.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "http/server.h"
+
+static struct loop *loop;
+static struct server *server;
+static unsigned gone_count, slow_count;
+
+static void reply_text(struct exchange *x, const char *text)
+{
+    struct buf body;
+    buf_init(&body, 1 << 20);
+    buf_puts(&body, text);
+    exchange_reply(x, 200, "text/plain", &body);
+    buf_release(&body);
+}
+
+static void fast(struct exchange *x, void *arg)
+{
+    (void)arg;
+    reply_text(x, "fast\n");
+}
+
+struct slow {
+    uv_timer_t timer;
+    struct exchange *x;
+};
+
+static void free_slow(uv_handle_t *handle)
+{
+    mem_free(handle->data);
+}
+
+static void slow_over(uv_timer_t *timer)
+{
+    struct slow *slow = timer->data;
+    reply_text(slow->x, "slow\n");
+    uv_close((uv_handle_t *)timer, free_slow);
+}
+
+static void slow_gone(struct exchange *x, void *arg)
+{
+    (void)x, (void)arg;
+    gone_count++;
+}
+
+static void slow(struct exchange *x, void *arg)
+{
+    (void)arg;
+    const char *ms = exchange_query(x, "ms");
+    struct slow *slow_one = mem_new(1, sizeof(*slow_one));
+    slow_one->x = x;
+    slow_one->timer.data = slow_one;
+    slow_count++;
+    uv_timer_init(loop_uv(loop), &slow_one->timer);
+    uv_timer_start(&slow_one->timer, slow_over, ms == NULL ? 100 : (uint64_t)atoi(ms), 0);
+    exchange_on_gone(x, slow_gone, NULL);
+}
+
+/* ---- answered by another thread, as the engine does ---- */
+
+struct far {
+    struct loop_call call;
+    struct exchange *x;
+    struct far *next;
+};
+
+static pthread_mutex_t far_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t far_there = PTHREAD_COND_INITIALIZER;
+static struct far *far_first;
+static bool far_end;
+
+static void far_done(struct loop_call *call)
+{
+    struct far *far = call->arg;
+    reply_text(far->x, "far\n");
+    mem_free(far);
+}
+
+static void *far_main(void *arg)
+{
+    (void)arg;
+    pthread_mutex_lock(&far_lock);
+    while (!far_end || far_first != NULL) {
+        struct far *far = far_first;
+        if (far == NULL) {
+            pthread_cond_wait(&far_there, &far_lock);
+            continue;
+        }
+        far_first = far->next;
+        pthread_mutex_unlock(&far_lock);
+        far->call.fn = far_done;
+        far->call.arg = far;
+        loop_post(loop, &far->call);
+        pthread_mutex_lock(&far_lock);
+    }
+    pthread_mutex_unlock(&far_lock);
+    return NULL;
+}
+
+static void far(struct exchange *x, void *arg)
+{
+    (void)arg;
+    struct far *far_one = mem_new(1, sizeof(*far_one));
+    far_one->x = x;
+    pthread_mutex_lock(&far_lock);
+    far_one->next = far_first;
+    far_first = far_one;
+    pthread_cond_signal(&far_there);
+    pthread_mutex_unlock(&far_lock);
+}
+
+/* ---- bodies ---- */
+
+static void echo(struct exchange *x, void *arg)
+{
+    (void)arg;
+    size_t size;
+    const unsigned char *body = exchange_body(x, &size);
+    unsigned long sum = 0;
+    char text[80];
+    for (size_t i = 0; i < size; i++) sum = sum * 31 + body[i];
+    snprintf(text, sizeof(text), "%zu %lu\n", size, sum & 0xffffffff);
+    reply_text(x, text);
+}
+
+static void json(struct exchange *x, void *arg)
+{
+    (void)arg;
+    json_t *document = exchange_json(x, false);
+    if (document != NULL) exchange_reply_json(x, 200, document);
+}
+
+static void big(struct exchange *x, void *arg)
+{
+    (void)arg;
+    struct buf body;
+    static char block[4096];
+    buf_init(&body, 64 << 20);
+    memset(block, 'b', sizeof(block));
+    for (int i = 0; i < 4096; i++) buf_append(&body, block, sizeof(block));
+    exchange_reply(x, 200, "text/plain", &body);
+    buf_release(&body);
+}
+
+static void item(struct exchange *x, void *arg)
+{
+    (void)arg;
+    char text[300];
+    snprintf(text, sizeof(text), "%s|%s\n", exchange_parameter(x, "name"), exchange_parameter(x, "part"));
+    reply_text(x, text);
+}
+
+/* Refuses in the head, as a wrong content type is. */
+static void picky(struct exchange *x, void *arg)
+{
+    (void)arg;
+    if (exchange_header(x, "X-Refuse") != NULL) exchange_problem(x, 415, "refused by its headers");
+}
+
+static void stats(struct exchange *x, void *arg)
+{
+    (void)arg;
+    exchange_reply_json(x, 200, json_pack("{s:i, s:i, s:i}", "gone", (int)gone_count, "slow",
+                                          (int)slow_count, "exchanges", (int)server_exchanges(server)));
+}
+
+/* ---- the end ---- */
+
+static void is_idle(void *arg)
+{
+    (void)arg;
+    loop_stop(loop);
+}
+
+static void on_term(uv_signal_t *handle, int number)
+{
+    (void)handle, (void)number;
+    server_quiesce(server);
+    server_when_idle(server, is_idle, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 5) return 2;
+    struct err e;
+    struct server_options options = {
+        .name = "http",
+        .listen = argc > 5 ? argv[5] : "127.0.0.1:0",
+        .header_timeout_ns = atoll(argv[1]) * 1000000,
+        .body_timeout_ns = atoll(argv[2]) * 1000000,
+        .idle_timeout_ns = atoll(argv[3]) * 1000000,
+        .connection_limit = (unsigned)atoi(argv[4]),
+        .needs_token = argc > 6,
+    };
+    signal(SIGPIPE, SIG_IGN);
+    loop = loop_new(&e);
+    if (loop == NULL || server_new(loop, &options, &server, &e) < 0) {
+        fprintf(stderr, "%s\n", e.text);
+        return 1;
+    }
+    if (argc > 6 && server_set_token(server, argv[6], &e) < 0) return 1;
+    server_route(server, "GET", "/fast", 0, fast, NULL);
+    server_route(server, "GET", "/slow", 0, slow, NULL);
+    server_route(server, "POST", "/slow", 1000, slow, NULL);
+    server_route(server, "GET", "/far", 0, far, NULL);
+    server_route(server, "POST", "/far", 1 << 20, far, NULL);
+    server_route(server, "POST", "/echo", 8 << 20, echo, NULL);
+    server_route(server, "POST", "/json", 1 << 20, json, NULL);
+    server_route(server, "GET", "/big", 0, big, NULL);
+    server_route(server, "GET", "/items/{name}", 0, item, NULL);
+    server_route(server, "DELETE", "/items/{name}", 0, item, NULL);
+    server_route(server, "GET", "/items/{name}/parts/{part}", 0, item, NULL);
+    server_route_head(server, "POST", "/picky", 8 << 20, picky, echo, NULL);
+    server_route(server, "GET", "/stats", 0, stats, NULL);
+    uv_signal_t term;
+    uv_signal_init(loop_uv(loop), &term);
+    uv_signal_start(&term, on_term, SIGTERM);
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, far_main, NULL) != 0) return 1;
+    if (server_start(server, &e) < 0) return 1;
+    printf("%s\n", server_address(server));
+    fflush(stdout);
+    loop_run(loop);
+    pthread_mutex_lock(&far_lock);
+    far_end = true;
+    pthread_cond_signal(&far_there);
+    pthread_mutex_unlock(&far_lock);
+    pthread_join(thread, NULL);
+    server_free(server);
+    uv_close((uv_handle_t *)&term, NULL);
+    loop_free(loop);
+    return 0;
+}
