@@ -9,7 +9,6 @@
 #include "base/metric.h"
 #include "http/loop.h"
 #include "http/server.h"
-#include "image/image.h"
 #include "serve/engine.h"
 #include "serve/sla.h"
 
@@ -19,7 +18,7 @@ struct service_options {
     enum sla_classifier default_classifier; /* SLA_DEEPEST, SLA_ENSEMBLE or SLA_AUTO */
     size_t body_max;                        /* bytes of a request's body */
     int images_max;                         /* images in one request */
-    struct image_limits image_limits;       /* sizes the memory of a request */
+    size_t arena_max;                       /* bytes of memory that a request may take */
 };
 
 /* Registers POST /v1/classify, GET /v1/models, /v2/health/live, /v2/health/ready and /metrics. The

@@ -32,6 +32,7 @@
 #include "http/loop.h"
 #include "http/server.h"
 #include "http/service.h"
+#include "image/image.h"
 #include "jobs/jobs.h"
 #include "notify.h"
 #include "registry/registry.h"
@@ -334,6 +335,17 @@ static enum sla_classifier default_classifier(const struct config *c)
     return strcmp(c->sla_default_classifier, "auto") == 0 ? SLA_AUTO : SLA_DEEPEST;
 }
 
+/* What a request may take: its images decoded from base64, the pixels of one image at a time, and the
+ * inputs and answers of all. */
+static size_t request_memory(const struct config *c)
+{
+    int side = (int)c->image_side_max;
+    int height = (int)(c->image_pixels_max / side) + 1;
+    return 2 * (size_t)c->http_body_max_bytes +
+           image_arena_bytes(side, height, (size_t)c->image_bytes_max) +
+           (size_t)c->http_images_max * ((size_t)16 << 20);
+}
+
 static int make_engine(struct daemon *d, struct err *e)
 {
     const struct config *c = d->config;
@@ -352,7 +364,7 @@ static int make_engine(struct daemon *d, struct err *e)
         .default_classifier = default_classifier(c),
         .body_max = (size_t)c->http_body_max_bytes,
         .images_max = (int)c->http_images_max,
-        .image_limits = options.image_limits,
+        .arena_max = request_memory(c),
     };
     return service_new(d->loop, d->public, d->engine, d->metrics, &service, &d->service, e);
 }

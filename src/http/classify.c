@@ -20,19 +20,9 @@ enum { READ_INLINE_MAX = 64 << 10 };
 
 /* ---- memory ---- */
 
-/* What a request may take: its images decoded from base64, their inputs and answers. Pixels of one
- * image at a time. */
-static size_t arena_max(const struct service_options *o)
-{
-    size_t side = (size_t)o->image_limits.side_max;
-    size_t height = (size_t)(o->image_limits.pixels_max / side) + 1;
-    return 2 * o->body_max + image_arena_bytes((int)side, (int)height, o->image_limits.bytes_max) +
-           (size_t)o->images_max * ((size_t)16 << 20);
-}
-
 static struct arena *arena_take(struct service *s)
 {
-    return s->n_arenas > 0 ? s->arenas[--s->n_arenas] : arena_new(arena_max(&s->options));
+    return s->n_arenas > 0 ? s->arenas[--s->n_arenas] : arena_new(s->options.arena_max);
 }
 
 /* One that has held something large is not kept: its memory would never come back. */
