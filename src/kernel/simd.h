@@ -185,7 +185,27 @@ static inline vec vec_where_positive(vec y, vec x)
 #error "simd_*.c need the flags of an instruction set, see module.am"
 #endif
 
+/* Before a loop over constants, so that an array indexed by it can live in registers. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* A whole vector, or the lanes of a mask; `whole` is a constant, whole vectors are quicker stored.
+ */
+ALWAYS_INLINE vec vec_get(const float *p, const bool whole, vec_mask m)
+{
+    return whole ? vec_load(p) : vec_load_masked(p, m);
+}
+
+ALWAYS_INLINE void vec_put(float *p, const bool whole, vec_mask m, vec x)
+{
+    if (whole) vec_store(p, x);
+    else vec_store_masked(p, m, x);
+}
 
 /* Channels are worked on in blocks of two vectors, the last one may have one. */
 enum { BLOCK = 2 * LANES };

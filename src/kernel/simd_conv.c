@@ -176,10 +176,10 @@ static float *pack_tap(const struct pass *p, size_t first, const float *w, const
     size_t width = block_width(p, first), lanes = min_size(p->outputs - first, width);
     for (size_t c = 0; c < p->channels; c++, packed += width) {
         const float *from = w + first * per_output + c * per_channel;
-        for (size_t l = 0; l < lanes; l++) {
-            packed[l] = from[l * per_output] * (scale != NULL ? scale[first + l] : 1.0F);
-        }
+        for (size_t l = 0; l < lanes; l++) packed[l] = from[l * per_output];
         for (size_t l = lanes; l < width; l++) packed[l] = 0;
+        if (scale == NULL) continue;
+        for (size_t l = 0; l < lanes; l++) packed[l] *= scale[first + l];
     }
     return packed;
 }

@@ -22,9 +22,9 @@ ALWAYS_INLINE void tile_body(const struct patch *a, size_t lanes, float *sums, c
     vec sum[INPUTS_1][2];
     vec_mask m0 = vec_first(min_size(lanes, LANES));
     vec_mask m1 = vec_first(vectors > 1 ? lanes - LANES : 0);
-#pragma GCC unroll 16
+    UNROLL
     for (int i = 0; i < inputs; i++) {
-#pragma GCC unroll 2
+        UNROLL
         for (int v = 0; v < vectors; v++) sum[i][v] = vec_load(sums + (i * vectors + v) * LANES);
     }
     for (size_t b = 0; b < a->images; b++) {
@@ -34,7 +34,7 @@ ALWAYS_INLINE void tile_body(const struct patch *a, size_t lanes, float *sums, c
             for (size_t c = 0; c < a->columns; c++, x += a->x_column, dy += a->dy_column) {
                 vec d0 = vec_load_masked(dy, m0);
                 vec d1 = vectors > 1 ? vec_load_masked(dy + LANES, m1) : vec_zero();
-#pragma GCC unroll 16
+                UNROLL
                 for (int i = 0; i < inputs; i++) {
                     vec w = vec_set(x[i]);
                     sum[i][0] = vec_fma(w, d0, sum[i][0]);
@@ -43,9 +43,9 @@ ALWAYS_INLINE void tile_body(const struct patch *a, size_t lanes, float *sums, c
             }
         }
     }
-#pragma GCC unroll 16
+    UNROLL
     for (int i = 0; i < inputs; i++) {
-#pragma GCC unroll 2
+        UNROLL
         for (int v = 0; v < vectors; v++) vec_store(sums + (i * vectors + v) * LANES, sum[i][v]);
     }
 }

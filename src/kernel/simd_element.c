@@ -2,33 +2,48 @@
  * rest. Bound by memory: nothing here is worth more than reading each operand once. */
 #include "simd.h"
 
+ALWAYS_INLINE void relu_vector(const float *x, float *y, const bool whole, vec_mask m)
+{
+    vec_put(y, whole, m, vec_relu(vec_get(x, whole, m)));
+}
+
 void ISA(relu)(size_t count, const float *x, float *y)
 {
     size_t i = 0;
-    for (; i + LANES <= count; i += LANES) vec_store(y + i, vec_relu(vec_load(x + i)));
-    vec_mask m = vec_first(count - i);
-    vec_store_masked(y + i, m, vec_relu(vec_load_masked(x + i, m)));
+    vec_mask rest = vec_first(count % LANES);
+    for (; i + LANES <= count; i += LANES) relu_vector(x + i, y + i, true, rest);
+    if (i < count) relu_vector(x + i, y + i, false, rest);
+}
+
+ALWAYS_INLINE void relu_backward_vector(const float *dy, const float *y, bool accumulate, float *dx,
+                                        const bool whole, vec_mask m)
+{
+    vec z = vec_where_positive(vec_get(y, whole, m), vec_get(dy, whole, m));
+    if (accumulate) z = vec_add(z, vec_get(dx, whole, m));
+    vec_put(dx, whole, m, z);
 }
 
 void ISA(relu_backward)(size_t count, const float *dy, const float *y, bool accumulate, float *dx)
 {
-    vec_mask m = vec_first(LANES);
-    for (size_t i = 0; i < count; i += LANES) {
-        if (count - i < LANES) m = vec_first(count - i);
-        vec z = vec_where_positive(vec_load_masked(y + i, m), vec_load_masked(dy + i, m));
-        if (accumulate) z = vec_add(z, vec_load_masked(dx + i, m));
-        vec_store_masked(dx + i, m, z);
+    size_t i = 0;
+    vec_mask rest = vec_first(count % LANES);
+    for (; i + LANES <= count; i += LANES) {
+        relu_backward_vector(dy + i, y + i, accumulate, dx + i, true, rest);
     }
+    if (i < count) relu_backward_vector(dy + i, y + i, accumulate, dx + i, false, rest);
+}
+
+ALWAYS_INLINE void add_vector(const float *x, float *y, const bool whole, vec_mask m)
+{
+    vec_put(y, whole, m, vec_add(vec_get(y, whole, m), vec_get(x, whole, m)));
 }
 
 void ISA(add)(size_t count, const float *x, float *y)
 {
     size_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        vec_store(y + i, vec_add(vec_load(y + i), vec_load(x + i)));
-    }
-    vec_mask m = vec_first(count - i);
-    vec_store_masked(y + i, m, vec_add(vec_load_masked(y + i, m), vec_load_masked(x + i, m)));
+    vec_mask rest = vec_first(count % LANES);
+    for (; i + LANES <= count; i += LANES) add_vector(x + i, y + i, true, rest);
+    if (i < count) add_vector(x + i, y + i, false, rest);
 }
 
 void ISA(mean_pool)(int n, int pixels, int channels, const float *x, float *y)
@@ -64,17 +79,27 @@ void ISA(mean_pool_backward)(int n, int pixels, int channels, const float *dy, b
     }
 }
 
+/* The factors of one step, in all lanes. */
+struct step {
+    vec minus_rate, momentum, decay;
+};
+
+ALWAYS_INLINE void sgd_vector(const struct step *s, const float *g, float *v, float *w,
+                              const bool whole, vec_mask m)
+{
+    vec weight = vec_get(w, whole, m);
+    vec speed = vec_fma(s->decay, weight, vec_get(g, whole, m));
+    speed = vec_fma(s->momentum, vec_get(v, whole, m), speed);
+    vec_put(v, whole, m, speed);
+    vec_put(w, whole, m, vec_fma(s->minus_rate, speed, weight));
+}
+
 void ISA(sgd_step)(size_t count, float rate, float momentum, float decay, const float *g, float *v,
                    float *w)
 {
-    vec minus_rate = vec_set(-rate), keep = vec_set(momentum), pull = vec_set(decay);
-    vec_mask m = vec_first(LANES);
-    for (size_t i = 0; i < count; i += LANES) {
-        if (count - i < LANES) m = vec_first(count - i);
-        vec weight = vec_load_masked(w + i, m);
-        vec step = vec_fma(pull, weight, vec_load_masked(g + i, m));
-        step = vec_fma(keep, vec_load_masked(v + i, m), step);
-        vec_store_masked(v + i, m, step);
-        vec_store_masked(w + i, m, vec_fma(minus_rate, step, weight));
-    }
+    struct step s = {vec_set(-rate), vec_set(momentum), vec_set(decay)};
+    size_t i = 0;
+    vec_mask rest = vec_first(count % LANES);
+    for (; i + LANES <= count; i += LANES) sgd_vector(&s, g + i, v + i, w + i, true, rest);
+    if (i < count) sgd_vector(&s, g + i, v + i, w + i, false, rest);
 }

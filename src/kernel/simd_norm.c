@@ -41,7 +41,7 @@ static struct summed summed_from(const struct summed *s, size_t at)
                            .y = s->y != NULL ? s->y + at : NULL};
 }
 
-/* Sums `vectors` vectors of columns over at most RUN_ROWS rows. */
+/* Sums `vectors` vectors of columns over at most RUN_ROWS rows; one vector may have fewer lanes. */
 ALWAYS_INLINE void run_body(const struct summed *s, size_t rows, size_t width, size_t lanes,
                             double *first, double *second, const int vectors, const bool backward,
                             const bool rectified)
@@ -50,12 +50,12 @@ ALWAYS_INLINE void run_body(const struct summed *s, size_t rows, size_t width, s
     vec_mask m = vec_first(min_size(lanes, LANES));
     for (int v = 0; v < vectors; v++) a[v] = b[v] = vec_zero();
     for (size_t r = 0; r < rows; r++) {
-#pragma GCC unroll 4
+        UNROLL
         for (int v = 0; v < vectors; v++) {
             size_t at = r * width + (size_t)v * LANES;
-            vec x = vec_load_masked(s->x + at, m), z = x;
-            if (backward) z = vec_load_masked(s->dy + at, m);
-            if (rectified) z = vec_where_positive(vec_load_masked(s->y + at, m), z);
+            vec x = vec_get(s->x + at, vectors > 1, m), z = x;
+            if (backward) z = vec_get(s->dy + at, vectors > 1, m);
+            if (rectified) z = vec_where_positive(vec_get(s->y + at, vectors > 1, m), z);
             a[v] = vec_add(a[v], z);
             b[v] = vec_fma(z, x, b[v]);
         }
@@ -124,23 +124,30 @@ void ISA(norm_backward_sums)(size_t rows, size_t channels, const float *dy, cons
 /* --- y = act(x * scale + shift + residual)
  * -------------------------------------------------------- */
 
+/* One vector of columns. */
+ALWAYS_INLINE void apply_vector(const float *x, const float *scale, const float *shift,
+                                const float *residual, float *y, const bool whole, vec_mask m,
+                                const bool with_residual, const bool relu)
+{
+    vec v = vec_fma(vec_get(x, whole, m), vec_get(scale, whole, m), vec_get(shift, whole, m));
+    if (with_residual) v = vec_add(v, vec_get(residual, whole, m));
+    vec_put(y, whole, m, relu ? vec_relu(v) : v);
+}
+
 ALWAYS_INLINE void apply_body(size_t rows, size_t width, const float *x, const float *scale,
                               const float *shift, const float *residual, float *y,
                               const bool with_residual, const bool relu)
 {
+    vec_mask rest = vec_first(width % LANES);
     for (size_t r = 0; r < rows; r++, x += width, y += width) {
         size_t c = 0;
         for (; c + LANES <= width; c += LANES) {
-            vec v = vec_fma(vec_load(x + c), vec_load(scale + c), vec_load(shift + c));
-            if (with_residual) v = vec_add(v, vec_load(residual + c));
-            vec_store(y + c, relu ? vec_relu(v) : v);
+            apply_vector(x + c, scale + c, shift + c, with_residual ? residual + c : NULL, y + c,
+                         true, rest, with_residual, relu);
         }
         if (c < width) {
-            vec_mask m = vec_first(width - c);
-            vec v = vec_fma(vec_load_masked(x + c, m), vec_load_masked(scale + c, m),
-                            vec_load_masked(shift + c, m));
-            if (with_residual) v = vec_add(v, vec_load_masked(residual + c, m));
-            vec_store_masked(y + c, m, relu ? vec_relu(v) : v);
+            apply_vector(x + c, scale + c, shift + c, with_residual ? residual + c : NULL, y + c,
+                         false, rest, with_residual, relu);
         }
         if (with_residual) residual += width;
     }
@@ -184,30 +191,33 @@ struct backward {
 };
 
 /* One vector of columns; c counts from the row's begin, `at` from the operands'. */
-ALWAYS_INLINE void backward_vector(const struct backward *o, size_t at, size_t c, vec_mask m,
-                                   const bool rectified, const bool residual, const bool accumulate)
+ALWAYS_INLINE void backward_vector(const struct backward *o, size_t at, size_t c, const bool whole,
+                                   vec_mask m, const bool rectified, const bool residual,
+                                   const bool accumulate)
 {
-    vec z = vec_load_masked(o->dy + at, m);
-    if (rectified) z = vec_where_positive(vec_load_masked(o->y + at, m), z);
-    vec shift = vec_fma(vec_load_masked(o->x + at, m), vec_load_masked(o->b + c, m),
-                        vec_load_masked(o->k + c, m));
-    vec_store_masked(o->dx + at, m, vec_fma(z, vec_load_masked(o->a + c, m), shift));
+    vec z = vec_get(o->dy + at, whole, m);
+    if (rectified) z = vec_where_positive(vec_get(o->y + at, whole, m), z);
+    vec shift = vec_fma(vec_get(o->x + at, whole, m), vec_get(o->b + c, whole, m),
+                        vec_get(o->k + c, whole, m));
+    vec_put(o->dx + at, whole, m, vec_fma(z, vec_get(o->a + c, whole, m), shift));
     if (residual) {
-        if (accumulate) z = vec_add(z, vec_load_masked(o->dresidual + at, m));
-        vec_store_masked(o->dresidual + at, m, z);
+        if (accumulate) z = vec_add(z, vec_get(o->dresidual + at, whole, m));
+        vec_put(o->dresidual + at, whole, m, z);
     }
 }
 
 ALWAYS_INLINE void backward_body(const struct backward *o, size_t rows, size_t width,
                                  const bool rectified, const bool residual, const bool accumulate)
 {
-    vec_mask all = vec_first(LANES), some = vec_first(width % LANES);
+    vec_mask rest = vec_first(width % LANES);
     for (size_t at = 0; at < rows * width; at += width) {
         size_t c = 0;
         for (; c + LANES <= width; c += LANES) {
-            backward_vector(o, at + c, c, all, rectified, residual, accumulate);
+            backward_vector(o, at + c, c, true, rest, rectified, residual, accumulate);
         }
-        if (c < width) backward_vector(o, at + c, c, some, rectified, residual, accumulate);
+        if (c < width) {
+            backward_vector(o, at + c, c, false, rest, rectified, residual, accumulate);
+        }
     }
 }
 

@@ -13,9 +13,9 @@
 ALWAYS_INLINE void tile_body(const struct tile *t, const int vectors, const int pixels)
 {
     vec sum[PIXELS_1][2];
-#pragma GCC unroll 16
+    UNROLL
     for (int p = 0; p < pixels; p++) {
-#pragma GCC unroll 2
+        UNROLL
         for (int v = 0; v < vectors; v++) sum[p][v] = vec_zero();
     }
     for (int row = 0; row < t->rows; row++) {
@@ -23,12 +23,12 @@ ALWAYS_INLINE void tile_body(const struct tile *t, const int vectors, const int 
             const float *x = t->x + row * t->x_row + col * t->x_col;
             const float *w = t->w + row * t->w_row + col * t->w_col;
             const float *at[PIXELS_1];
-#pragma GCC unroll 16
+            UNROLL
             for (int p = 0; p < pixels; p++) at[p] = x + t->x_at[p];
 #pragma GCC unroll 4
             for (ptrdiff_t i = 0; i < t->run; i++, w += vectors * LANES) {
                 vec w0 = vec_load(w), w1 = vectors > 1 ? vec_load(w + LANES) : vec_zero();
-#pragma GCC unroll 16
+                UNROLL
                 for (int p = 0; p < pixels; p++) {
                     vec b = vec_set(at[p][i]);
                     sum[p][0] = vec_fma(b, w0, sum[p][0]);
@@ -38,7 +38,7 @@ ALWAYS_INLINE void tile_body(const struct tile *t, const int vectors, const int 
         }
     }
     vec floor = vec_set(t->relu ? 0.0F : -INFINITY);
-#pragma GCC unroll 2
+    UNROLL
     for (int v = 0; v < vectors; v++) {
         size_t from = (size_t)v * LANES;
         vec_mask m = vec_first(min_size(t->lanes - from, LANES));
@@ -46,12 +46,12 @@ ALWAYS_INLINE void tile_body(const struct tile *t, const int vectors, const int 
         float *y = t->y + from;
         if (t->residual != NULL) {
             const float *residual = t->residual + from;
-#pragma GCC unroll 16
+            UNROLL
             for (int p = 0; p < pixels; p++) {
                 sum[p][v] = vec_add(sum[p][v], vec_load_masked(residual + t->y_at[p], m));
             }
         }
-#pragma GCC unroll 16
+        UNROLL
         for (int p = 0; p < pixels; p++) {
             vec_store_masked(y + t->y_at[p], m, vec_floor(vec_add(sum[p][v], bias), floor));
         }
