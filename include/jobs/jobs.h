@@ -44,8 +44,9 @@ void jobs_start(struct jobs *jobs);
 
 /* The end of the program: starts nothing more; a running child is told to write its checkpoint and stop
  * (killed after the grace time), and its job stays queued, so that the next start goes on from there.
- * stopped(arg) is called on the loop when no child is left. Then jobs_free(), which closes the handles
- * (the loop must run once more for them) and may only follow stopped(), or a jobs_start() never made. */
+ * stopped(arg) is called on the loop, maybe at once, when no child is left and every call was answered.
+ * Then jobs_free(), which closes the handles (the loop must run once more for them, and frees the rest);
+ * it follows stopped(), or a jobs_start() never made, and no call is made between the two. */
 void jobs_stop(struct jobs *jobs, void (*stopped)(void *arg), void *arg);
 void jobs_free(struct jobs *jobs);
 

@@ -40,6 +40,10 @@ void job_row_release(struct job_row *row);
 int job_table_add(struct db *db, const char *model, const char *request, const char *key,
                   const char *digest, int64_t queue_max, int64_t now_ns, int64_t *ret_id, struct err *e);
 
+/* 1 and the job that was added with this key and digest; 0 when the key is new; ERR_UNSUPPORTED when it
+ * came with another digest. */
+int job_table_find_key(struct db *db, const char *key, const char *digest, int64_t *ret_id, struct err *e);
+
 /* ERR_NOT_FOUND when there is no such job. job_row_release() the row. */
 int job_table_get(struct db *db, int64_t id, struct job_row *ret_row, struct err *e);
 

@@ -40,21 +40,21 @@ struct addition {
     int64_t queue_max, now_ns, id;
 };
 
-/* 1: the key is known and its job is the answer. */
-static int find_key(struct db *db, struct addition *a, struct err *e)
+int job_table_find_key(struct db *db, const char *key, const char *digest, int64_t *ret_id, struct err *e)
 {
     struct sql_statement *statement;
-    int rc = sql_begin(db, &statement, e, "SELECT job, digest FROM idempotency WHERE key = ?", "s", a->key);
+    int rc = sql_begin(db, &statement, e, "SELECT job, digest FROM idempotency WHERE key = ?", "s", key);
     if (rc < 0) return rc;
     rc = sql_step(db, statement, e);
     if (rc == 1) {
-        char digest[128];
-        sql_text_into(statement, 1, digest, sizeof digest);
-        a->id = sql_int(statement, 0);
-        if (strcmp(digest, a->digest) != 0) {
+        char known[128];
+        sql_text_into(statement, 1, known, sizeof known);
+        int64_t id = sql_int(statement, 0);
+        if (strcmp(known, digest) == 0) {
+            *ret_id = id;
+        } else {
             rc = err_set(e, ERR_UNSUPPORTED, "Idempotency-Key %s came before with another body, and made "
-                                             "job %lld: take a new key for a new job", a->key,
-                         (long long)a->id);
+                                             "job %lld: take a new key for a new job", key, (long long)id);
         }
     }
     sql_end(statement);
@@ -64,7 +64,7 @@ static int find_key(struct db *db, struct addition *a, struct err *e)
 static int add(struct db *db, void *arg, struct err *e)
 {
     struct addition *a = arg;
-    int rc = a->key != NULL ? find_key(db, a, e) : 0;
+    int rc = a->key != NULL ? job_table_find_key(db, a->key, a->digest, &a->id, e) : 0;
     if (rc != 0) return rc;
     int64_t waiting = 0;
     rc = job_table_count(db, JOB_QUEUED, &waiting, e);

@@ -1,0 +1,32 @@
+/* Judging: is the result good enough to serve? Pure. */
+#ifndef JOBS_JUDGE_H
+#define JOBS_JUDGE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum verdict {
+    VERDICT_PROMOTE, /* becomes the next version and serves */
+    VERDICT_WAIT,    /* becomes the next version; a person activates it, or not */
+    VERDICT_REJECT,  /* worse than what serves */
+};
+
+struct evidence {
+    const json_t *result, *serving; /* what `autodidact eval --json` printed, or NULL: not evaluated */
+    int64_t serving_version;        /* 0: nothing serves under this name */
+    bool manual;                    /* "promote":"manual" */
+    const char *hindrance;          /* why the two cannot be compared, one clause; or NULL */
+    double margin;
+};
+
+/* The deepest classifier's top-1 of an evaluation; ERR_FORMAT when it is none. */
+int judge_top1(const json_t *evaluation, double *ret_top1);
+
+/* The verdict, and the sentence that says why. ERR_FORMAT when an evaluation cannot be read. */
+int judge(const struct evidence *evidence, enum verdict *ret_verdict, char *ret_reason, size_t size,
+          struct err *e);
+
+#endif

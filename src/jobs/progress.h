@@ -1,0 +1,32 @@
+/* What the JSON Lines of `autodidact train` say. A line that says nothing we know is left out: the child
+ * may be newer than this program, and libraries print on stdout too. Pure. */
+#ifndef JOBS_PROGRESS_H
+#define JOBS_PROGRESS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nn/spec.h"
+
+enum progress_event { PROGRESS_NOTHING, PROGRESS_START, PROGRESS_STEP, PROGRESS_EPOCH, PROGRESS_DONE };
+
+struct progress {
+    int64_t epoch, epochs, step, steps;
+    double loss, lr, img_per_s, eta_s; /* 0: not known */
+    int n_exits;                       /* of the last epoch's figures; 0: none yet */
+    double top1[SPEC_SECTIONS_MAX], ensemble_top1;
+};
+
+/* Reads a line into *progress; what a line does not say stays as it was. */
+enum progress_event progress_read(struct progress *progress, const char *line, size_t size);
+
+/* {"epoch","epochs","step","steps","loss","lr","img_per_s","eta_s"}; NULL out of memory. */
+json_t *progress_document(const struct progress *progress);
+
+/* What is kept of an epoch: {"epoch","step","loss","lr","img_per_s","exits":[{"name","top1"}],
+ * "ensemble":{"top1"}}. */
+json_t *progress_epoch_document(const struct progress *progress);
+
+#endif

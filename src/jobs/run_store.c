@@ -1,0 +1,368 @@
+/* The run of a job, its half on the store thread: the database, the job's directory, model files.
+ *
+ * What a daemon that dies leaves behind decides what the next one does: a job's state is written before
+ * its process is started, the checkpoint is the trainer's, and a result that is there (it is written
+ * beside and renamed) needs no training any more. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/model.h"
+#include "state.h"
+
+enum { SPEC_FILE_MAX = 1 << 20 };
+
+static void __attribute__((format(printf, 2, 3))) fail(struct run *run, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    vsnprintf(run->failure, sizeof run->failure, format, values);
+    va_end(values);
+}
+
+/* ---- preparing ---- */
+
+static int make_places(struct run *run, struct err *e)
+{
+    char id[32];
+    snprintf(id, sizeof id, "%lld", (long long)run->row.id);
+    if (file_join(run->directory, sizeof run->directory, run->jobs->options.directory, id) < 0 ||
+        file_join(run->log, sizeof run->log, run->directory, "log") < 0 ||
+        file_join(run->result, sizeof run->result, run->directory, "result.safetensors") < 0 ||
+        file_join(run->spec, sizeof run->spec, run->directory, "spec.json") < 0) {
+        return err_set(e, ERR_LIMIT, "state.directory is too long");
+    }
+    /* Whatever is there belongs to the job of a database that was lost. */
+    int rc = run->row.attempts == 0 ? file_remove_tree(run->directory, e) : 0;
+    if (rc == 0) rc = file_make_dirs(run->directory, e);
+    run->trained = file_exists(run->result);
+    return rc;
+}
+
+/* The architecture stays the one that the first attempt saw: its checkpoint belongs to it. */
+static int copy_spec(struct run *run, struct err *e)
+{
+    char path[PATH_MAX], *text;
+    size_t size;
+    int rc = request_spec(run->request, run->jobs->options.spec_directory, path, sizeof path, e);
+    if (rc < 0) return rc;
+    if (path[0] == '\0') {
+        run->spec[0] = '\0';
+        return 0;
+    }
+    if (file_exists(run->spec)) return 0;
+    rc = file_read(path, SPEC_FILE_MAX, &text, &size, e);
+    if (rc < 0) return rc;
+    const struct file_part part = {text, size};
+    rc = file_write_atomic(run->spec, &part, 1, e);
+    mem_free(text);
+    return rc;
+}
+
+static void add_threads(struct run *run, struct command *command)
+{
+    char text[32];
+    const json_t *own = json_object_get(run->request, "threads");
+    int64_t threads = own != NULL ? json_integer_value(own) : run->jobs->options.threads;
+    if (threads <= 0) return;
+    snprintf(text, sizeof text, "%lld", (long long)threads);
+    command_add(command, "--threads");
+    command_add(command, text);
+}
+
+static int build_training(struct run *run, struct err *e)
+{
+    struct command *c = &run->command;
+    char name[VERSION_MODEL_MAX + 1], path[PATH_MAX];
+    int64_t version;
+    command_add(c, run->jobs->options.program);
+    command_add(c, "train");
+    if (run->spec[0] != '\0') command_add(c, run->spec);
+    command_add(c, "--data");
+    command_add(c, run->data);
+    if (json_object_get(run->request, "method") == NULL) {
+        command_add(c, "--method");
+        command_add(c, "byot");
+    }
+    request_add_options(run->request, c);
+    if (json_object_get(run->request, "threads") == NULL) add_threads(run, c);
+    request_init(run->request, name, &version);
+    if (name[0] != '\0') {
+        int rc = registry_path(run->jobs->registry, name, version, path, sizeof path);
+        if (rc < 0) return err_set(e, rc, "state.directory is too long");
+        command_add(c, "--init");
+        command_add(c, path);
+    }
+    command_add(c, "--out");
+    command_add(c, run->result);
+    command_add(c, "--resume"); /* goes on from a checkpoint if there is one */
+    command_add(c, "--progress");
+    command_add(c, "json");
+    return c->failed ? err_set(e, -ENOMEM, "out of memory") : 0;
+}
+
+static int prepare(struct run *run, struct err *e)
+{
+    run->request = json_loads(run->row.request, 0, NULL);
+    int rc = run->request == NULL ? err_set(e, ERR_FORMAT, "what was asked for is not JSON any more")
+                                  : request_check(run->request, e);
+    if (rc == 0) rc = make_places(run, e);
+    if (rc == 0)
+        rc = request_data(run->request, run->jobs->options.data_root, run->data, sizeof run->data, e);
+    if (rc == 0) rc = copy_spec(run, e);
+    if (rc == 0) rc = build_training(run, e);
+    return rc;
+}
+
+void run_prepare(struct run *run, struct db *db)
+{
+    struct err e = {0};
+    int rc = job_table_next(db, &run->row, &e);
+    if (rc < 0) {
+        if (rc != ERR_NOT_FOUND) log_error("jobs: %s", e.text);
+        run->idle = true;
+        return;
+    }
+    rc = prepare(run, &e);
+    if (rc == 0) {
+        struct job_row *row = &run->row;
+        row->state = run->trained ? JOB_EVALUATING : JOB_RUNNING;
+        if (row->started_ns == 0) row->started_ns = clock_real();
+        row->attempts++;
+        rc = job_table_update(db, row, &e);
+    }
+    if (rc < 0) fail(run, "%s", e.text);
+}
+
+/* ---- what is the result to be compared with? ---- */
+
+static bool labels_equal(const struct model *a, const struct model *b)
+{
+    int n = net_classes(a->net);
+    if (n != net_classes(b->net)) return false;
+    for (int i = 0; i < n; i++) {
+        if (strcmp(a->labels[i], b->labels[i]) != 0) return false;
+    }
+    return true;
+}
+
+static void build_evaluation(struct run *run, struct command *c, const char *model)
+{
+    char holdout[32], seed[32];
+    snprintf(holdout, sizeof holdout, "%lld", (long long)run->holdout);
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)run->holdout_seed);
+    const char *const words[] = {run->jobs->options.program, "eval", model, "--data", run->data, "--split",
+                                 "holdout", "--holdout", holdout, "--holdout-seed", seed, "--json"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) command_add(c, words[i]);
+    add_threads(run, c);
+}
+
+static int compare_with(struct run *run, const struct model *result, const struct version_row *row,
+                        struct err *e)
+{
+    char path[PATH_MAX];
+    struct model *serving;
+    run->serving_version = row->number;
+    int rc = registry_path(run->jobs->registry, row->model, row->number, path, sizeof path);
+    if (rc < 0) return err_set(e, rc, "state.directory is too long");
+    rc = model_load(path, &serving, e);
+    if (rc < 0) {
+        snprintf(run->hindrance, sizeof run->hindrance, "the serving version %lld cannot be read: %.300s",
+                 (long long)row->number, e->text);
+        return 0;
+    }
+    if (!labels_equal(result, serving)) {
+        snprintf(run->hindrance, sizeof run->hindrance, "it has other labels than the serving version %lld",
+                 (long long)row->number);
+    } else if (run->evaluates) {
+        const struct training *t = &serving->training;
+        build_evaluation(run, &run->eval_serving, path);
+        if (strcmp(t->data, result->training.data) != 0 || t->holdout != run->holdout ||
+            t->holdout_seed != run->holdout_seed) {
+            snprintf(run->note, sizeof run->note,
+                     "the serving version %lld was trained with another choice of held-out images and may "
+                     "have seen some of these, which is to its advantage",
+                     (long long)row->number);
+        }
+    }
+    model_unref(serving);
+    return 0;
+}
+
+static int note(struct run *run, struct db *db, struct err *e)
+{
+    struct model *result = NULL;
+    struct version_row row;
+    run->row.state = JOB_EVALUATING;
+    int rc = job_table_update(db, &run->row, e);
+    if (rc == 0) rc = model_load(run->result, &result, e);
+    if (rc < 0) return rc;
+    run->holdout = result->training.holdout;
+    run->holdout_seed = result->training.holdout_seed;
+    run->evaluates = run->holdout > 0;
+    if (!run->evaluates)
+        snprintf(run->hindrance, sizeof run->hindrance, "no images were held out to judge it by");
+    command_release(&run->command);
+    if (run->evaluates) build_evaluation(run, &run->command, run->result);
+    rc = version_table_active(db, run->row.model, &row, e);
+    if (rc == 0)
+        rc = compare_with(run, result, &row, e);
+    else if (rc == ERR_NOT_FOUND)
+        rc = 0;
+    model_unref(result);
+    if (rc == 0 && (run->command.failed || run->eval_serving.failed))
+        rc = err_set(e, -ENOMEM, "out of memory");
+    return rc;
+}
+
+void run_note(struct run *run, struct db *db)
+{
+    struct err e = {0};
+    if (note(run, db, &e) < 0) fail(run, "%s", e.text);
+}
+
+/* ---- the end ---- */
+
+/* Appends the last line of the log, where the tool says in one line what went wrong. */
+static void add_last_words(struct run *run)
+{
+    char text[1024];
+    int fd = open(run->log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return;
+    off_t size = lseek(fd, 0, SEEK_END), from = size > (off_t)sizeof text - 1 ? size - (off_t)sizeof text + 1 : 0;
+    ssize_t n = pread(fd, text, sizeof text - 1, from);
+    close(fd);
+    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' ')) n--;
+    if (n <= 0) return;
+    text[n] = '\0';
+    const char *line = strrchr(text, '\n');
+    line = line != NULL ? line + 1 : text;
+    size_t used = strlen(run->failure);
+    snprintf(run->failure + used, sizeof run->failure - used, ": %s", line);
+    /* It becomes JSON, which is UTF-8; the log may hold anything. */
+    for (char *p = run->failure; *p != '\0'; p++) {
+        if ((unsigned char)*p >= 0x80 || (unsigned char)*p < ' ') *p = '?';
+    }
+}
+
+static int set_text(char **text, const char *value)
+{
+    mem_free(*text);
+    *text = mem_strdup(value);
+    return *text != NULL ? 0 : -ENOMEM;
+}
+
+struct own_version {
+    const char *detail, *sha256;
+    int64_t number;
+};
+
+static int find_own(void *arg, const struct version_row *row)
+{
+    struct own_version *own = arg;
+    if (row->ready && strcmp(row->source, "job") == 0 && strcmp(row->detail, own->detail) == 0 &&
+        strcmp(row->sha256, own->sha256) == 0)
+        own->number = row->number;
+    return 0;
+}
+
+/* The result as a version; the one that it became already when the last daemon died after that. */
+static int register_result(struct run *run, struct db *db, struct err *e)
+{
+    char id[32], sha[SHA256_HEX_SIZE];
+    snprintf(id, sizeof id, "%lld", (long long)run->row.id);
+    struct own_version own = {id, sha, 0};
+    int rc = sha256_file(run->result, sha, e);
+    if (rc == 0) rc = version_table_each(db, run->row.model, find_own, &own, e);
+    if (rc < 0) return rc;
+    run->row.version = own.number;
+    if (own.number > 0) return 0;
+    return registry_add(run->jobs->registry, db, run->row.model, run->result, "job", id, &run->row.version, e);
+}
+
+static int keep_judgement(struct run *run, enum verdict verdict)
+{
+    static const char *const names[] = {
+        [VERDICT_PROMOTE] = "promoted", [VERDICT_WAIT] = "waiting", [VERDICT_REJECT] = "rejected"};
+    json_t *serving = json_null();
+    if (run->serving_version > 0) {
+        serving = run->serving_figures != NULL ? json_incref(run->serving_figures) : json_object();
+        json_object_set_new(serving, "version", json_integer((json_int_t)run->serving_version));
+    }
+    json_t *document =
+        json_pack("{s:s,s:s,s:I,s:I,s:f,s:O?,s:o,s:s?}", "verdict", names[verdict], "split", "holdout",
+                  "holdout", (json_int_t)run->holdout, "holdout_seed", (json_int_t)run->holdout_seed, "margin",
+                  run->jobs->options.margin, "result", run->result_figures, "serving", serving, "note",
+                  run->note[0] != '\0' ? run->note : NULL);
+    char *text = document != NULL ? json_dumps(document, JSON_COMPACT) : NULL;
+    json_decref(document);
+    if (text == NULL) return -ENOMEM;
+    int rc = set_text(&run->row.judgement, text);
+    free(text);
+    return rc;
+}
+
+/* Judged and, where the verdict says so, put into service. Sets state and reason. */
+static int decide(struct run *run, struct db *db, struct err *e)
+{
+    const struct evidence evidence = {run->result_figures,
+                                      run->serving_figures,
+                                      run->serving_version,
+                                      request_is_manual(run->request),
+                                      run->hindrance[0] != '\0' ? run->hindrance : NULL,
+                                      run->jobs->options.margin};
+    enum verdict verdict;
+    char reason[REASON_MAX];
+    int rc = judge(&evidence, &verdict, reason, sizeof reason, e);
+    if (rc == 0 && keep_judgement(run, verdict) < 0) rc = err_set(e, -ENOMEM, "out of memory");
+    if (rc == 0 && verdict != VERDICT_REJECT) rc = register_result(run, db, e);
+    if (rc == 0 && verdict == VERDICT_PROMOTE)
+        rc = registry_activate(run->jobs->registry, db, run->row.model, run->row.version, e);
+    if (rc < 0) return rc;
+    run->row.state = verdict == VERDICT_REJECT ? JOB_REJECTED : JOB_SUCCEEDED;
+    return set_text(&run->row.reason, reason);
+}
+
+/* What only a run needs; the log stays. After a failure the checkpoint stays too, to be looked at. */
+static void remove_remains(const struct run *run)
+{
+    char checkpoint[PATH_MAX + 8];
+    snprintf(checkpoint, sizeof checkpoint, "%s.ckpt", run->result);
+    if (run->row.state != JOB_FAILED) unlink(checkpoint);
+    if (run->row.version > 0) unlink(run->result); /* the registry has it */
+}
+
+void run_conclude(struct run *run, struct db *db)
+{
+    struct err e = {0};
+    struct job_row *row = &run->row;
+    if (run->again) {
+        row->state = JOB_QUEUED;
+        if (run->orderly && row->attempts > 0) row->attempts--;
+    } else if (run->cancelled) {
+        row->state = JOB_CANCELLED;
+        set_text(&row->reason, "cancelled on request");
+    } else {
+        if (run->failure[0] == '\0' && decide(run, db, &e) < 0) fail(run, "%s", e.text);
+        if (run->failure[0] != '\0') {
+            if (strstr(run->failure, "exit code") != NULL) add_last_words(run);
+            row->state = JOB_FAILED;
+            set_text(&row->reason, run->failure);
+        }
+    }
+    if (job_state_is_final(row->state)) row->finished_ns = clock_real();
+    if (job_table_update(db, row, &e) < 0)
+        log_error("job %lld: cannot note that it is %s: %s", (long long)row->id, job_state_name(row->state),
+                  e.text);
+    else if (job_state_is_final(row->state))
+        remove_remains(run);
+}

@@ -1,0 +1,102 @@
+/* Inside the jobs layer: what a struct jobs holds, and the run of the present job. Loop thread, but for
+ * what says "store thread". */
+#ifndef JOBS_STATE_H
+#define JOBS_STATE_H
+
+#include <limits.h>
+
+#include "base/buf.h"
+#include "child.h"
+#include "jobs/jobs.h"
+#include "judge.h"
+#include "mailbox.h"
+#include "progress.h"
+#include "request.h"
+#include "store/job_table.h"
+
+/* The steps of a run; run.c has the function that makes each. */
+enum run_phase {
+    RUN_PREPARING,    /* store: next job of the queue, directory, command; marked running */
+    RUN_TRAINING,     /* child: autodidact train */
+    RUN_NOTING,       /* store: marked evaluating; what is it to be compared with? */
+    RUN_EVAL_RESULT,  /* child: autodidact eval of the result */
+    RUN_EVAL_SERVING, /* child: autodidact eval of the serving version */
+    RUN_CONCLUDING,   /* store: judged, registered, put into service, marked */
+};
+
+enum { EVALUATION_MAX = 256 << 10, REASON_MAX = 512 };
+
+struct run {
+    struct jobs *jobs;
+    struct store_task task; /* of the phases on the store thread, which own all below meanwhile */
+    struct mail mail;
+    enum run_phase phase;
+    struct job_row row;
+    json_t *request;
+    char directory[PATH_MAX], log[PATH_MAX], result[PATH_MAX], spec[PATH_MAX], data[PATH_MAX];
+    struct command command;     /* of the next child */
+    struct command eval_serving;
+    bool trained;               /* the result was there already when the run began */
+    bool evaluates;             /* there are held-out images to judge by */
+    int64_t serving_version;    /* compared with; 0: none serves */
+    int64_t holdout;            /* of the result */
+    uint64_t holdout_seed;
+    char hindrance[REASON_MAX]; /* "" or why the two cannot be compared */
+    char note[REASON_MAX];      /* "" or what a reader of the judgement must know */
+    json_t *result_figures, *serving_figures;
+    struct buf out;             /* stdout of an evaluation */
+    struct child *child;
+    struct progress progress;
+    bool cancelled;             /* never set while the store concludes, which reads it */
+    char failure[REASON_MAX];   /* "" or why the run ends without a judgement */
+    bool idle;                  /* the queue was empty */
+    bool again;                 /* back into the queue: the run goes on with the next one */
+    bool orderly;               /* .. because the daemon stops: no attempt is used up */
+};
+
+struct jobs_metrics {
+    struct metric *running, *epoch, *epochs, *loss, *img_per_s, *last_success;
+    struct metric_family *accuracy, *ended;
+};
+
+struct jobs {
+    uv_loop_t *loop;
+    struct store *store;
+    struct registry *registry;
+    struct jobs_options options; /* strings are ours */
+    struct jobs_metrics metrics;
+    struct mailbox mailbox;
+    uv_timer_t grace;
+    int open_handles;
+    struct run *run;             /* the present one, or NULL */
+    size_t calls;                /* on their way to the store and back */
+    bool started;
+    bool stopping;
+    void (*stopped)(void *arg);
+    void *stopped_arg;
+};
+
+/* Calls `stopped` when it is wanted and nothing is on its way any more (jobs.c). */
+void jobs_check_stopped(struct jobs *jobs);
+
+/* Looks for a queued job, unless one runs. */
+void run_next(struct jobs *jobs);
+
+/* Asks the present run to end: the job is cancelled, or queued again when the daemon stops. */
+void run_cancel(struct run *run);
+void run_stop(struct run *run);
+
+/* The store's half of a run (run_store.c), on the store thread. Each leaves its result in the run. */
+void run_prepare(struct run *run, struct db *db);
+void run_note(struct run *run, struct db *db);
+void run_conclude(struct run *run, struct db *db);
+
+/* The document of a job (document.c). epochs: an array to take over, or NULL. */
+json_t *job_document(const struct job_row *row, json_t *epochs);
+
+/* metrics.c */
+void jobs_metrics_init(struct jobs_metrics *m, struct metrics *metrics);
+void jobs_metrics_progress(struct jobs_metrics *m, const struct progress *progress);
+void jobs_metrics_ended(struct jobs_metrics *m, enum job_state state);
+
+#endif
