@@ -7,7 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "model/model.h"
 
 static void read_count(const json_t *object, const char *name, int64_t *value)
 {

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "nn/spec.h"
+#include "model/model.h"
 
 enum progress_event { PROGRESS_NOTHING, PROGRESS_START, PROGRESS_STEP, PROGRESS_EPOCH, PROGRESS_DONE };
 
