@@ -83,7 +83,8 @@ void exchange_problem(struct exchange *x, int status, const char *format, ...)
 void exchange_problem_err(struct exchange *x, const struct err *e);
 
 /* 400 ERR_FORMAT ERR_RANGE ERR_USAGE, 404 ERR_NOT_FOUND, 409 ERR_CONFLICT, 413 ERR_LIMIT,
- * 422 ERR_UNSUPPORTED, 503 ERR_BUSY, 504 ERR_DEADLINE, 499 ERR_CANCELLED, 507 -ENOSPC, else 500. */
+ * 422 ERR_UNSUPPORTED, 503 ERR_BUSY -ENOMEM, 504 ERR_DEADLINE, 499 ERR_CANCELLED, 507 -ENOSPC, else
+ * 500. */
 int problem_status(int code);
 
 /* For a deferred answer: gone(x, arg) is called, once, when the client hangs up before the answer. The

@@ -32,7 +32,6 @@
 #include "http/loop.h"
 #include "http/server.h"
 #include "http/service.h"
-#include "image/image.h"
 #include "jobs/jobs.h"
 #include "notify.h"
 #include "registry/registry.h"
@@ -260,7 +259,6 @@ static void start_on_store(struct store_task *task, struct db *db)
     int rc = registry_recover(d->registry, db, &d->start_error);
     if (rc >= 0 && file[0] != '\0') {
         rc = registry_import(d->registry, db, file, &d->start_error);
-        if (rc < 0) err_prefix(&d->start_error, "model.file");
         if (rc > 0) log_info("%s was imported as a new version", file);
     }
     if (rc >= 0) rc = registry_serve(d->registry, db, complain, d, &d->start_error);
@@ -335,15 +333,10 @@ static enum sla_classifier default_classifier(const struct config *c)
     return strcmp(c->sla_default_classifier, "auto") == 0 ? SLA_AUTO : SLA_DEEPEST;
 }
 
-/* What a request may take: its images decoded from base64, the pixels of one image at a time, and the
- * inputs and answers of all. */
+/* What a request may take: its images decoded from base64, and the answers of all its classifiers. */
 static size_t request_memory(const struct config *c)
 {
-    int side = (int)c->image_side_max;
-    int height = (int)(c->image_pixels_max / side) + 1;
-    return 2 * (size_t)c->http_body_max_bytes +
-           image_arena_bytes(side, height, (size_t)c->image_bytes_max) +
-           (size_t)c->http_images_max * ((size_t)16 << 20);
+    return 2 * (size_t)c->http_body_max_bytes + (size_t)c->http_images_max * ((size_t)4 << 20);
 }
 
 static int make_engine(struct daemon *d, struct err *e)

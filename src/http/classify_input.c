@@ -10,7 +10,7 @@
 
 #include "base/base64.h"
 #include "classify.h"
-#include "json_in.h"
+#include "json_body.h"
 
 /* ---- query ---- */
 
@@ -175,7 +175,7 @@ static int read_sla(struct task *task, json_t *sla, struct err *e)
 int input_json(struct task *task, const void *body, size_t size, struct err *e)
 {
     const char *name;
-    json_t *value, *json = json_in_object(body, size, e);
+    json_t *value, *json = json_body_object(body, size, e);
     if (json == NULL) return e->code;
     json_t *image = json_object_get(json, "image"), *images = json_object_get(json, "images");
     json_t *sla = json_object_get(json, "sla");

@@ -3,11 +3,11 @@
 
 #include <string.h>
 #include "classify.h"
-#include "json_out.h"
+#include "json_text.h"
 
 enum { MODELS_MAX = 256 };
 
-static void put_classifier(struct json_out *json, const char *key, struct service *s,
+static void put_classifier(struct json_text *json, const char *key, struct service *s,
                            struct model *model, int classifier)
 {
     const struct calibration *c = &model->calibration;
@@ -24,44 +24,44 @@ static void put_classifier(struct json_out *json, const char *key, struct servic
             cost.macs += section.macs;
         }
     }
-    json_out_open(json, key, '{');
-    json_out_string(json, "name", model_classifier_name(classifier));
-    json_out_integer(json, "params", cost.params);
-    json_out_integer(json, "macs", cost.macs);
+    json_text_open(json, key, '{');
+    json_text_string(json, "name", model_classifier_name(classifier));
+    json_text_integer(json, "params", cost.params);
+    json_text_integer(json, "macs", cost.macs);
     if (c->present)
-        json_out_number(json, "accuracy", entry->top1, 6);
+        json_text_number(json, "accuracy", entry->top1, 6);
     else
-        json_out_null(json, "accuracy");
-    json_out_number(json, "cost_ms", 1e3 * engine_cost(s->engine, model, classifier), 5);
-    if (!ensemble && c->has_thresholds) json_out_number(json, "threshold", c->thresholds[classifier], 6);
-    json_out_close(json, '}');
+        json_text_null(json, "accuracy");
+    json_text_number(json, "cost_ms", 1e3 * engine_cost(s->engine, model, classifier), 5);
+    if (!ensemble && c->has_thresholds) json_text_number(json, "threshold", c->thresholds[classifier], 6);
+    json_text_close(json, '}');
 }
 
-static void put_model(struct json_out *json, struct service *s, struct model *model, bool is_default)
+static void put_model(struct json_text *json, struct service *s, struct model *model, bool is_default)
 {
     struct shape input = net_input(model->net);
     int exits = net_sections(model->net);
-    json_out_open(json, NULL, '{');
-    json_out_string(json, "name", model->name);
-    json_out_integer(json, "version", model->version);
-    json_out_bool(json, "default", is_default);
-    json_out_string(json, "sha256", model->sha256);
-    json_out_string(json, "architecture", net_spec(model->net)->name);
-    json_out_string(json, "method", model->training.method);
-    json_out_open(json, "input", '[');
-    json_out_integer(json, NULL, input.channels);
-    json_out_integer(json, NULL, input.height);
-    json_out_integer(json, NULL, input.width);
-    json_out_close(json, ']');
-    json_out_integer(json, "classes", net_classes(model->net));
-    json_out_open(json, "labels", '[');
-    for (int i = 0; i < net_classes(model->net); i++) json_out_string(json, NULL, model->labels[i]);
-    json_out_close(json, ']');
-    json_out_open(json, "exits", '[');
+    json_text_open(json, NULL, '{');
+    json_text_string(json, "name", model->name);
+    json_text_integer(json, "version", model->version);
+    json_text_bool(json, "default", is_default);
+    json_text_string(json, "sha256", model->sha256);
+    json_text_string(json, "architecture", net_spec(model->net)->name);
+    json_text_string(json, "method", model->training.method);
+    json_text_open(json, "input", '[');
+    json_text_integer(json, NULL, input.channels);
+    json_text_integer(json, NULL, input.height);
+    json_text_integer(json, NULL, input.width);
+    json_text_close(json, ']');
+    json_text_integer(json, "classes", net_classes(model->net));
+    json_text_open(json, "labels", '[');
+    for (int i = 0; i < net_classes(model->net); i++) json_text_string(json, NULL, model->labels[i]);
+    json_text_close(json, ']');
+    json_text_open(json, "exits", '[');
     for (int exit = 0; exit < exits; exit++) put_classifier(json, NULL, s, model, exit);
-    json_out_close(json, ']');
+    json_text_close(json, ']');
     put_classifier(json, "ensemble", s, model, MODEL_ENSEMBLE);
-    json_out_close(json, '}');
+    json_text_close(json, '}');
 }
 
 void models_get(struct exchange *x, void *arg)
@@ -71,19 +71,19 @@ void models_get(struct exchange *x, void *arg)
     size_t n = engine_model_names(s->engine, names, MODELS_MAX);
     struct model *first = engine_model(s->engine, "");
     struct buf body;
-    struct json_out json;
+    struct json_text json;
     buf_init(&body, (size_t)64 << 20);
-    json_out_init(&json, &body);
-    json_out_open(&json, NULL, '{');
-    json_out_open(&json, "models", '[');
+    json_text_init(&json, &body);
+    json_text_open(&json, NULL, '{');
+    json_text_open(&json, "models", '[');
     for (size_t i = 0; i < n && i < MODELS_MAX; i++) {
         struct model *model = engine_model(s->engine, names[i]);
         if (model == NULL) continue;
         put_model(&json, s, model, first != NULL && strcmp(first->name, model->name) == 0);
         model_unref(model);
     }
-    json_out_close(&json, ']');
-    json_out_close(&json, '}');
+    json_text_close(&json, ']');
+    json_text_close(&json, '}');
     model_unref(first);
     if (json.rc == 0 && buf_puts(&body, "\n") == 0)
         exchange_reply(x, 200, "application/json", &body);

@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 #include "http/exchange.h"
-#include "json_out.h"
+#include "json_text.h"
 
 int problem_status(int code)
 {
@@ -19,6 +19,7 @@ int problem_status(int code)
         {ERR_FORMAT, 400},      {ERR_RANGE, 400},    {ERR_USAGE, 400},     {ERR_NOT_FOUND, 404},
         {ERR_CONFLICT, 409},    {ERR_LIMIT, 413},    {ERR_UNSUPPORTED, 422}, {ERR_CANCELLED, 499},
         {ERR_BUSY, 503},        {ERR_DEADLINE, 504}, {-ENOSPC, 507},
+        {-ENOMEM, 503},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (table[i].code == code) return table[i].status;
@@ -34,14 +35,14 @@ const char *problem_title(int status)
 
 int problem_write(struct buf *out, int status, const char *detail)
 {
-    struct json_out json;
-    json_out_init(&json, out);
-    json_out_open(&json, NULL, '{');
-    json_out_string(&json, "type", "about:blank");
-    json_out_string(&json, "title", problem_title(status));
-    json_out_integer(&json, "status", status);
-    json_out_string(&json, "detail", detail);
-    json_out_string(&json, "error", detail);
-    json_out_close(&json, '}');
+    struct json_text json;
+    json_text_init(&json, out);
+    json_text_open(&json, NULL, '{');
+    json_text_string(&json, "type", "about:blank");
+    json_text_string(&json, "title", problem_title(status));
+    json_text_integer(&json, "status", status);
+    json_text_string(&json, "detail", detail);
+    json_text_string(&json, "error", detail);
+    json_text_close(&json, '}');
     return json.rc != 0 ? json.rc : buf_puts(out, "\n");
 }

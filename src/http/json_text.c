@@ -2,18 +2,18 @@
  * member already, which needs no stack, because after closing a container the one around it has one. */
 #include "config.h"
 
-#include "json_out.h"
+#include "json_text.h"
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-void json_out_init(struct json_out *out, struct buf *buf)
+void json_text_init(struct json_text *out, struct buf *buf)
 {
-    *out = (struct json_out){.buf = buf};
+    *out = (struct json_text){.buf = buf};
 }
 
-static void put(struct json_out *out, const void *data, size_t size)
+static void put(struct json_text *out, const void *data, size_t size)
 {
     if (out->rc == 0) out->rc = buf_append(out->buf, data, size);
 }
@@ -32,7 +32,7 @@ static size_t utf8_length(const unsigned char *s, size_t size)
     return n;
 }
 
-static void put_string(struct json_out *out, const char *text)
+static void put_string(struct json_text *out, const char *text)
 {
     static const char hex[] = "0123456789abcdef";
     const unsigned char *s = (const unsigned char *)text;
@@ -65,7 +65,7 @@ static void put_string(struct json_out *out, const char *text)
     put(out, "\"", 1);
 }
 
-static void start(struct json_out *out, const char *key)
+static void start(struct json_text *out, const char *key)
 {
     if (out->comma) put(out, ",", 1);
     out->comma = true;
@@ -74,32 +74,32 @@ static void start(struct json_out *out, const char *key)
     put(out, ":", 1);
 }
 
-void json_out_open(struct json_out *out, const char *key, char bracket)
+void json_text_open(struct json_text *out, const char *key, char bracket)
 {
     start(out, key);
     put(out, &bracket, 1);
     out->comma = false;
 }
 
-void json_out_close(struct json_out *out, char bracket)
+void json_text_close(struct json_text *out, char bracket)
 {
     put(out, &bracket, 1);
     out->comma = true;
 }
 
-void json_out_string(struct json_out *out, const char *key, const char *value)
+void json_text_string(struct json_text *out, const char *key, const char *value)
 {
     start(out, key);
     put_string(out, value);
 }
 
-void json_out_integer(struct json_out *out, const char *key, long long value)
+void json_text_integer(struct json_text *out, const char *key, long long value)
 {
     start(out, key);
     if (out->rc == 0) out->rc = buf_printf(out->buf, "%lld", value);
 }
 
-void json_out_number(struct json_out *out, const char *key, double value, int digits)
+void json_text_number(struct json_text *out, const char *key, double value, int digits)
 {
     start(out, key);
     if (!isfinite(value))
@@ -108,13 +108,13 @@ void json_out_number(struct json_out *out, const char *key, double value, int di
         out->rc = buf_printf(out->buf, "%.*g", digits, value);
 }
 
-void json_out_bool(struct json_out *out, const char *key, bool value)
+void json_text_bool(struct json_text *out, const char *key, bool value)
 {
     start(out, key);
     put(out, value ? "true" : "false", value ? 4 : 5);
 }
 
-void json_out_null(struct json_out *out, const char *key)
+void json_text_null(struct json_text *out, const char *key)
 {
     start(out, key);
     put(out, "null", 4);

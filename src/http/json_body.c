@@ -2,7 +2,7 @@
  * names that stand there twice are refused, because two readers may take different ones. */
 #include "config.h"
 
-#include "json_in.h"
+#include "json_body.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -23,9 +23,9 @@ static int check_depth(const char *text, size_t size, struct err *e)
         } else if (ch == '"') {
             in_string = true;
         } else if (ch == '[' || ch == '{') {
-            if (++depth > JSON_IN_DEPTH_MAX)
+            if (++depth > JSON_BODY_DEPTH_MAX)
                 return err_set(e, ERR_FORMAT, "JSON: byte %zu: nested deeper than %d", i,
-                               JSON_IN_DEPTH_MAX);
+                               JSON_BODY_DEPTH_MAX);
         } else if (ch == ']' || ch == '}') {
             depth--;
         }
@@ -33,7 +33,7 @@ static int check_depth(const char *text, size_t size, struct err *e)
     return 0;
 }
 
-json_t *json_in_object(const char *text, size_t size, struct err *e)
+json_t *json_body_object(const char *text, size_t size, struct err *e)
 {
     if (check_depth(text, size, e) < 0) return NULL;
     json_error_t at;
@@ -59,7 +59,7 @@ json_t *exchange_json(struct exchange *x, bool empty_ok)
         return NULL;
     }
     struct err e;
-    json_t *json = json_in_object(text, size, &e);
+    json_t *json = json_body_object(text, size, &e);
     if (json == NULL) exchange_problem_err(x, &e);
     return json;
 }

@@ -1,0 +1,70 @@
+/* Writes a small model with random weights for the tests of the daemon.
+ *
+ *   make_model SPEC.json OUT WIDTH CLASSES SEED calibrated|plain [NAME]
+ *
+ * "calibrated": exits of rising accuracy 0.40 0.50 0.60 0.70.., the ensemble 0.05 above the deepest, and
+ * thresholds. Temperatures fall with depth, so that confidence rises with it: the first exit is nearly
+ * sure of nothing, the deepest of everything. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/model.h"
+#include "model/spec_file.h"
+
+static struct calibration calibrate(int exits)
+{
+    struct calibration c = {.present = true, .n_images = 1000, .has_thresholds = true};
+    for (int i = 0; i < exits; i++) {
+        c.exits[i].top1 = 0.4 + 0.1 * i;
+        c.exits[i].temperature = i == 0 ? 50 : i + 1 == exits ? 1e-3 : 1;
+        c.thresholds[i] = i + 1 == exits ? 0 : 0.95;
+    }
+    c.ensemble.top1 = c.exits[exits - 1].top1 + 0.05;
+    c.ensemble.temperature = 1;
+    return c;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 7) return 2;
+    struct spec spec;
+    struct err e = {0};
+    struct net *net;
+    int width = atoi(argv[3]), classes = atoi(argv[4]);
+    if (spec_read(argv[1], &spec, &e) < 0 || spec_scale(&spec, width, classes, &e) < 0) {
+        fprintf(stderr, "%s\n", e.text);
+        return 1;
+    }
+    if (argc > 7) snprintf(spec.name, sizeof(spec.name), "%s", argv[7]);
+    net = net_new(&spec, &e);
+    if (net == NULL) {
+        fprintf(stderr, "%s\n", e.text);
+        return 1;
+    }
+    float *params = mem_new(net_block_size(net), sizeof(float));
+    net_init_params(net, (uint64_t)atoll(argv[5]), params);
+    char **labels = mem_new((size_t)classes, sizeof(*labels));
+    for (int i = 0; i < classes; i++) {
+        char label[32];
+        snprintf(label, sizeof(label), "label %d%s", i, i == 3 ? " \"3\" \xc3\xa9" : "");
+        labels[i] = mem_strdup(label);
+    }
+    struct shape input = net_input(net);
+    struct preprocess preprocess = {.width = input.width, .height = input.height,
+                                    .resize = PREPROCESS_STRETCH, .filter = PREPROCESS_BILINEAR,
+                                    .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}};
+    struct calibration calibration = {0};
+    if (strcmp(argv[6], "calibrated") == 0) calibration = calibrate(net_sections(net));
+    struct training training = {.method = "none"};
+    int rc = model_write(argv[2], TENSOR_F32, net, params, labels, &preprocess, &calibration, &training, &e);
+    if (rc < 0) fprintf(stderr, "%s\n", e.text);
+    for (int i = 0; i < classes; i++) mem_free(labels[i]);
+    mem_free(labels);
+    mem_free(params);
+    net_free(net);
+    return rc < 0;
+}
