@@ -28,7 +28,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "http/admin.h"
 #include "http/loop.h"
 #include "http/server.h"
 #include "http/service.h"
@@ -54,7 +53,6 @@ struct daemon {
     struct jobs *jobs;
     struct server *public, *private;
     struct service *service;
-    struct admin *admin;
     uv_signal_t signals[3];
     uv_timer_t timer;
     bool has_handles, jobs_started, jobs_stopped, public_idle, private_idle;
@@ -383,10 +381,7 @@ static int make_jobs(struct daemon *d, struct err *e)
     options.queue_max = c->train_queue_max;
     options.attempts_max = c->train_attempts_max;
     options.grace_ns = c->train_grace_ms * 1000000;
-    rc = jobs_new(loop_uv(d->loop), d->store, d->registry, d->metrics, &options, &d->jobs, e);
-    if (rc == 0)
-        rc = admin_new(d->private, d->loop, d->store, d->registry, d->jobs, &d->admin, e);
-    return rc;
+    return jobs_new(loop_uv(d->loop), d->store, d->registry, d->metrics, &options, &d->jobs, e);
 }
 
 static int make_handles(struct daemon *d, struct err *e)
@@ -464,7 +459,6 @@ static void release(struct daemon *d)
 {
     server_free(d->public);
     server_free(d->private);
-    admin_free(d->admin);
     store_close(d->store);
     engine_free(d->engine);
     service_free(d->service);
