@@ -1,0 +1,565 @@
+/* Decoding: every kind of PNG and JPEG that is taken gives the pixels it should, everything else an
+ * error that says what is wrong, and nothing that a file holds does more harm than that. */
+#include "config.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "image/image.h"
+#include "vectors.h"
+
+/* tolerance: of one byte; PNG is exact, of JPEGs only the arithmetic of the inverse DCT is open, and how
+ * halved colour is spread over its pixels. */
+static const struct {
+    const char *name, *suffix;
+    int width, height, tolerance;
+} good[] = {
+    {"grey1", "png", 11, 5, 0},
+    {"grey2", "png", 7, 5, 0},
+    {"grey4", "png", 7, 5, 0},
+    {"grey8", "png", 7, 6, 0},
+    {"grey16", "png", 6, 7, 0},
+    {"rgb8", "png", 9, 7, 0},
+    {"rgb16", "png", 5, 6, 0},
+    {"rgb8_key", "png", 5, 6, 0},
+    {"palette1", "png", 9, 5, 0},
+    {"palette2", "png", 9, 5, 0},
+    {"palette4", "png", 9, 5, 0},
+    {"palette8", "png", 9, 8, 0},
+    {"palette_alpha", "png", 9, 5, 0},
+    {"palette_past", "png", 9, 5, 0},
+    {"grey_alpha8", "png", 6, 5, 0},
+    {"grey_alpha16", "png", 6, 5, 0},
+    {"rgba8", "png", 6, 5, 0},
+    {"rgba16", "png", 6, 5, 0},
+    {"one", "png", 1, 1, 0},
+    {"one_interlaced", "png", 1, 1, 0},
+    {"grey1_interlaced", "png", 13, 10, 0},
+    {"grey8_interlaced", "png", 13, 10, 0},
+    {"rgb8_interlaced", "png", 13, 10, 0},
+    {"rgba16_interlaced", "png", 13, 10, 0},
+    {"palette4_interlaced", "png", 13, 10, 0},
+    {"grey", "jpg", 19, 13, 1},
+    {"rgb444", "jpg", 19, 13, 3},
+    {"rgb420", "jpg", 34, 21, 6},
+    {"rgb422", "jpg", 34, 21, 8}, /* stb weighs the last column wrongly */
+    {"progressive", "jpg", 34, 21, 6},
+    {"progressive_grey", "jpg", 17, 9, 1},
+    {"optimised", "jpg", 16, 16, 6},
+    {"one_jpeg", "jpg", 1, 1, 2},
+};
+
+enum { N_GOOD = sizeof good / sizeof good[0], ARENA_MAX = 1 << 20 };
+
+static uint8_t *good_read(size_t i, size_t *ret_size)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s.%s", good[i].name, good[i].suffix);
+    return vector_read(name, ret_size);
+}
+
+/* Decodes in an arena of its own; a good result must have the size given. */
+static int decode(const void *bytes, size_t size, struct image *ret_image, struct arena **ret_arena,
+                  struct err *e)
+{
+    *e = (struct err){0};
+    *ret_arena = arena_new(ARENA_MAX);
+    assert_non_null(*ret_arena);
+    int rc = image_decode(bytes, size, &image_limits_default, *ret_arena, ret_image, e);
+    if (rc < 0) {
+        assert_int_equal(rc, e->code);
+        assert_true(e->text[0] != '\0');
+    }
+    return rc;
+}
+
+static void assert_refused(const void *bytes, size_t size, int code, const char *words)
+{
+    struct image image;
+    struct arena *arena;
+    struct err e;
+    int rc = decode(bytes, size, &image, &arena, &e);
+    if (rc != code || strstr(e.text, words) == NULL) {
+        fail_msg("wanted %d with '%s', got %d: %s", code, words, rc, e.text);
+    }
+    arena_free(arena);
+}
+
+static void test_pixels(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_GOOD; i++) {
+        char name[64];
+        size_t size, expected_size;
+        int width, height, worst = 0;
+        struct image image;
+        struct arena *arena;
+        struct err e;
+        uint8_t *bytes = good_read(i, &size);
+        snprintf(name, sizeof name, "%s.rgb", good[i].name);
+        uint8_t *expected = vector_read(name, &expected_size);
+        assert_int_equal(image_probe(bytes, size, &image_limits_default, &width, &height, &e), 0);
+        assert_int_equal(width, good[i].width);
+        assert_int_equal(height, good[i].height);
+        if (decode(bytes, size, &image, &arena, &e) < 0) fail_msg("%s: %s", good[i].name, e.text);
+        assert_int_equal(image.width, width);
+        assert_int_equal(image.height, height);
+        assert_int_equal(expected_size, (size_t)width * (size_t)height * 3);
+        for (size_t k = 0; k < expected_size; k++) {
+            int difference = abs(image.pixels[k] - expected[k]);
+            if (difference > worst) worst = difference;
+        }
+        if (worst > good[i].tolerance) fail_msg("%s: a byte is off by %d", good[i].name, worst);
+        assert_true(arena_used(arena) <= image_arena_bytes(width, height, size));
+        arena_free(arena);
+        mem_free(bytes);
+        mem_free(expected);
+    }
+}
+
+/* Every proper prefix of every file is refused, from no byte at all to all but one. The copy has the
+ * prefix's size, so that a sanitizer sees a read past its end. */
+static void test_truncation(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_GOOD; i++) {
+        size_t size;
+        uint8_t *bytes = good_read(i, &size);
+        for (size_t n = 0; n < size; n++) {
+            struct image image;
+            struct arena *arena;
+            struct err e;
+            uint8_t *prefix = mem_new(n, 1);
+            memcpy(prefix, bytes, n);
+            int rc = decode(prefix, n, &image, &arena, &e);
+            if (rc >= 0) fail_msg("%s: %zu of %zu bytes are taken", good[i].name, n, size);
+            assert_true(rc == ERR_FORMAT || (n < 4 && rc == ERR_UNSUPPORTED));
+            arena_free(arena);
+            mem_free(prefix);
+        }
+        mem_free(bytes);
+    }
+}
+
+/* Damage to a PNG is seen, or it changes no pixel (in a text chunk). */
+static void test_damaged_png(void **state)
+{
+    (void)state;
+    const uint64_t seed = 20;
+    print_message("# seed %llu\n", (unsigned long long)seed);
+    struct rng rng;
+    rng_init(&rng, seed, RNG_TEST, 0, 0);
+    for (size_t i = 0; i < N_GOOD; i++) {
+        if (strcmp(good[i].suffix, "png") != 0) continue;
+        size_t size;
+        struct image image, again;
+        struct arena *arena, *second;
+        struct err e;
+        uint8_t *bytes = good_read(i, &size);
+        assert_int_equal(decode(bytes, size, &image, &arena, &e), 0);
+        for (size_t at = 0; at < size; at++) {
+            uint8_t bit = (uint8_t)(1 << rng_below(&rng, 8));
+            bytes[at] ^= bit;
+            if (decode(bytes, size, &again, &second, &e) == 0) {
+                assert_int_equal(again.width, image.width);
+                assert_int_equal(again.height, image.height);
+                assert_memory_equal(again.pixels, image.pixels,
+                                    (size_t)image.width * (size_t)image.height * 3);
+            }
+            arena_free(second);
+            bytes[at] ^= bit;
+        }
+        arena_free(arena);
+        mem_free(bytes);
+    }
+}
+
+/* Damage to a JPEG cannot always be seen; it must do no harm (sanitizers watch), and equal input must
+ * give equal pixels: no byte of the result may be what happened to stand in memory. */
+static void test_damaged_jpeg(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 400 };
+    const uint64_t seed = 21;
+    print_message("# seed %llu\n", (unsigned long long)seed);
+    struct rng rng;
+    rng_init(&rng, seed, RNG_TEST, 0, 0);
+    for (size_t i = 0; i < N_GOOD; i++) {
+        if (strcmp(good[i].suffix, "jpg") != 0) continue;
+        size_t size;
+        uint8_t *bytes = good_read(i, &size);
+        for (int round = 0; round < ROUNDS; round++) {
+            struct image image, again;
+            struct arena *arena, *second;
+            struct err e;
+            uint8_t *copy = mem_new(size, 1);
+            memcpy(copy, bytes, size);
+            for (uint32_t n = 1 + rng_below(&rng, 3); n > 0; n--) {
+                copy[rng_below(&rng, (uint32_t)size)] = (uint8_t)rng_below(&rng, 256);
+            }
+            int rc = decode(copy, size, &image, &arena, &e);
+            assert_int_equal(decode(copy, size, &again, &second, &e), rc);
+            if (rc == 0) {
+                assert_int_equal(again.width, image.width);
+                assert_memory_equal(again.pixels, image.pixels,
+                                    (size_t)image.width * (size_t)image.height * 3);
+            }
+            arena_free(arena);
+            arena_free(second);
+            mem_free(copy);
+        }
+        mem_free(bytes);
+    }
+}
+
+static void test_other_content(void **state)
+{
+    (void)state;
+    assert_refused("", 0, ERR_FORMAT, "0 bytes");
+    assert_refused("GIF89a\1\0\1\0\0\0\0;", 14, ERR_UNSUPPORTED, "neither a JPEG nor a PNG");
+    assert_refused("BM\0\0\0\0\0\0\0\0\0\0\0\0", 14, ERR_UNSUPPORTED, "neither a JPEG nor a PNG");
+    assert_refused("P6 1 1 255 abc", 14, ERR_UNSUPPORTED, "neither a JPEG nor a PNG");
+    assert_refused("{\"image\": \"\"}", 13, ERR_UNSUPPORTED, "neither a JPEG nor a PNG");
+    assert_refused("\xff", 1, ERR_UNSUPPORTED, "neither");
+}
+
+static void test_broken_png(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int code;
+        const char *words;
+    } cases[] = {
+        {"bad_short.png", ERR_FORMAT, "not enough pixels"},
+        {"bad_stream.png", ERR_FORMAT, "damaged"},
+        {"bad_filter.png", ERR_FORMAT, "invalid filter"},
+        {"bad_zlib.png", ERR_FORMAT, "bad zlib header"},
+        {"bomb.png", ERR_LIMIT, "more than its size allows for"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t size;
+        uint8_t *bytes = vector_read(cases[i].name, &size);
+        assert_refused(bytes, size, cases[i].code, cases[i].words);
+        mem_free(bytes);
+    }
+}
+
+static uint32_t crc(const uint8_t *data, size_t size)
+{
+    uint32_t c = 0xffffffff;
+    for (size_t i = 0; i < size; i++) {
+        c ^= data[i];
+        for (int k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ c >> 1 : c >> 1;
+    }
+    return ~c;
+}
+
+/* Writes a field of the header of a PNG, with a good checksum. */
+static void patch_header(uint8_t *png, size_t at, uint32_t value, int bytes)
+{
+    for (int i = 0; i < bytes; i++) png[16 + at + (size_t)i] = (uint8_t)(value >> 8 * (bytes - 1 - i));
+    uint32_t sum = crc(png + 12, 17);
+    for (int i = 0; i < 4; i++) png[29 + i] = (uint8_t)(sum >> 8 * (3 - i));
+}
+
+static void test_png_header(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t at;
+        uint32_t value;
+        int bytes, code;
+        const char *words;
+    } cases[] = {
+        {0, 0, 4, ERR_FORMAT, "0x7"},
+        {4, 0, 4, ERR_FORMAT, "9x0"},
+        {0, 0x80000000, 4, ERR_FORMAT, "2147483648x7"},
+        {0, 8193, 4, ERR_LIMIT, "8192"},
+        {4, 10, 4, ERR_FORMAT, "not enough pixels"},
+        {8, 4, 1, ERR_FORMAT, "depth 4"},
+        {9, 5, 1, ERR_FORMAT, "colour type 5"},
+        {9, 3, 1, ERR_FORMAT, "out of place"}, /* a palette image without a palette */
+        {10, 1, 1, ERR_FORMAT, "compression 1"},
+        {11, 1, 1, ERR_FORMAT, "filter 1"},
+        {12, 2, 1, ERR_FORMAT, "interlace 2"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t size;
+        uint8_t *bytes = vector_read("rgb8.png", &size);
+        patch_header(bytes, cases[i].at, cases[i].value, cases[i].bytes);
+        assert_refused(bytes, size, cases[i].code, cases[i].words);
+        mem_free(bytes);
+    }
+    size_t size;
+    uint8_t *bytes = vector_read("rgb8.png", &size);
+    memcpy(bytes + 12, "CgBI", 4);
+    assert_refused(bytes, size, ERR_UNSUPPORTED, "CgBI");
+    mem_free(bytes);
+}
+
+/* A chunk that a decoder must know and we do not is refused, one that it need not know is skipped. */
+static void test_png_unknown_chunk(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = vector_read("rgb8.png", &size);
+    uint8_t *text = bytes + 33 + 4; /* tEXt, the chunk behind the header */
+    assert_memory_equal(text, "tEXt", 4);
+    struct image image;
+    struct arena *arena;
+    struct err e;
+    memcpy(text, "zzZz", 4);
+    assert_int_equal(decode(bytes, size, &image, &arena, &e), 0);
+    arena_free(arena);
+    memcpy(text, "ZzZz", 4);
+    assert_refused(bytes, size, ERR_UNSUPPORTED, "5a7a5a7a");
+    mem_free(bytes);
+}
+
+/* Nothing is allocated for an image whose header says that it is too large. */
+static void test_limits(void **state)
+{
+    (void)state;
+    size_t size;
+    int width, height;
+    struct err e = {0};
+    struct image image;
+    uint8_t *bytes = vector_read("rgb8.png", &size);
+    struct arena *arena = arena_new(ARENA_MAX);
+    struct image_limits large = {.bytes_max = SIZE_MAX, .pixels_max = 25000000, .side_max = 1 << 30};
+
+    patch_header(bytes, 0, 14143, 4);
+    patch_header(bytes, 4, 14143, 4);
+    mem_fail_at(1);
+    assert_int_equal(image_decode(bytes, size, &image_limits_default, arena, &image, &e), ERR_LIMIT);
+    assert_int_equal(image_probe(bytes, size, &image_limits_default, &width, &height, &e), ERR_LIMIT);
+    assert_int_equal(image_decode(bytes, size, &large, arena, &image, &e), ERR_LIMIT); /* stb's own */
+    patch_header(bytes, 0, 8000, 4);
+    patch_header(bytes, 4, 4000, 4);
+    assert_int_equal(image_decode(bytes, size, &image_limits_default, arena, &image, &e), ERR_LIMIT);
+    assert_non_null(strstr(e.text, "8000x4000 = 32000000 pixels"));
+    assert_int_equal(mem_fail_left(), 1);
+    mem_fail_at(0);
+    mem_free(bytes);
+
+    bytes = vector_read("rgb8.png", &size);
+    struct image_limits exact = {.bytes_max = size, .pixels_max = 63, .side_max = 9};
+    assert_int_equal(image_decode(bytes, size, &exact, arena, &image, &e), 0);
+    exact.bytes_max--;
+    assert_int_equal(image_decode(bytes, size, &exact, arena, &image, &e), ERR_LIMIT);
+    exact = (struct image_limits){size, 62, 9};
+    assert_int_equal(image_decode(bytes, size, &exact, arena, &image, &e), ERR_LIMIT);
+    exact = (struct image_limits){size, 63, 8};
+    assert_int_equal(image_decode(bytes, size, &exact, arena, &image, &e), ERR_LIMIT);
+    mem_free(bytes);
+    arena_free(arena);
+}
+
+/* Where a segment of a JPEG begins: the 0xff of its marker. */
+static size_t find_segment(const uint8_t *bytes, size_t size, uint8_t marker)
+{
+    for (size_t at = 2; at + 4 <= size;) {
+        if (bytes[at + 1] == marker) return at;
+        at += 2 + ((size_t)bytes[at + 2] << 8 | bytes[at + 3]);
+    }
+    fail_msg("no segment %02x", marker);
+    return 0;
+}
+
+enum { SOF0 = 0xc0, DHT = 0xc4, SOS = 0xda, DQT = 0xdb };
+
+static void test_jpeg_kinds(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = vector_read("cmyk.jpg", &size);
+    int width, height;
+    struct err e;
+    assert_refused(bytes, size, ERR_UNSUPPORTED, "CMYK");
+    assert_int_equal(image_probe(bytes, size, &image_limits_default, &width, &height, &e),
+                     ERR_UNSUPPORTED);
+    mem_free(bytes);
+
+    static const struct {
+        size_t at; /* in the frame header, from its marker */
+        uint8_t value;
+        int code;
+        const char *words;
+    } cases[] = {
+        {1, 0xc9, ERR_UNSUPPORTED, "arithmetic"},
+        {1, 0xca, ERR_UNSUPPORTED, "arithmetic"},
+        {1, 0xc3, ERR_UNSUPPORTED, "lossless"},
+        {1, 0xc5, ERR_UNSUPPORTED, "hierarchical"},
+        {4, 12, ERR_UNSUPPORTED, "12 bits"},
+        {6, 0, ERR_UNSUPPORTED, "height"},
+        {8, 0, ERR_FORMAT, "width of 0"},
+        {9, 2, ERR_FORMAT, "frame header"},
+        {11, 0x01, ERR_FORMAT, "frame header"},
+        {11, 0x15, ERR_FORMAT, "frame header"},
+        {12, 4, ERR_FORMAT, "frame header"},
+        {12, 3, ERR_FORMAT, "not there"}, /* a table that is not defined */
+        {13, 1, ERR_FORMAT, "frame header"}, /* the same component twice */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bytes = vector_read("rgb444.jpg", &size);
+        bytes[find_segment(bytes, size, SOF0) + cases[i].at] = cases[i].value;
+        assert_refused(bytes, size, cases[i].code, cases[i].words);
+        mem_free(bytes);
+    }
+}
+
+/* A header that promises more than the data can hold is refused before any memory is taken for it. */
+static void test_jpeg_too_little_data(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"rgb444.jpg", "progressive.jpg"};
+    for (size_t i = 0; i < 2; i++) {
+        size_t size;
+        uint8_t *bytes = vector_read(names[i], &size);
+        size_t frame = find_segment(bytes, size, i == 0 ? SOF0 : 0xc2);
+        struct image image;
+        struct err e = {0};
+        struct arena *arena = arena_new(ARENA_MAX);
+        bytes[frame + 5] = bytes[frame + 7] = 4000 >> 8;
+        mem_fail_at(1);
+        assert_int_equal(image_decode(bytes, size, &image_limits_default, arena, &image, &e), ERR_FORMAT);
+        assert_non_null(strstr(e.text, "cannot hold"));
+        assert_int_equal(mem_fail_left(), 1);
+        mem_fail_at(0);
+        arena_free(arena);
+        mem_free(bytes);
+    }
+}
+
+static void test_jpeg_tables(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = vector_read("rgb444.jpg", &size);
+    const size_t huffman = find_segment(bytes, size, DHT), scan = find_segment(bytes, size, SOS);
+    const size_t quantisation = find_segment(bytes, size, DQT);
+    const struct {
+        size_t at;
+        uint8_t value;
+        const char *words;
+    } cases[] = {
+        {huffman + 4, 0x20, "Huffman"},   /* neither DC nor AC */
+        {huffman + 4, 0x04, "Huffman"},   /* a fifth table */
+        {huffman + 5, 3, "Huffman"},      /* three codes of one bit */
+        {huffman + 20, 200, "Huffman"},   /* more codes than the segment has symbols */
+        {huffman + 20, 255, "Huffman"},
+        {huffman + 3, 3, "Huffman"},      /* the segment ends inside the counts */
+        {quantisation + 4, 0x20, "quantisation"},
+        {quantisation + 4, 0x05, "quantisation"},
+        {quantisation + 4, 0x13, "quantisation"}, /* 16 bits do not fit into the segment */
+        {scan + 4, 0, "scan"},
+        {scan + 4, 2, "scan"},
+        {scan + 5, 77, "not there"},      /* no such component */
+        {scan + 6, 0x20, "not there"},    /* a DC table that is not defined */
+        {scan + 6, 0x03, "not there"},
+        {scan + 6, 0x40, "not there"},
+        {scan + 1, 0x02, "unknown marker"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t kept = bytes[cases[i].at];
+        bytes[cases[i].at] = cases[i].value;
+        assert_refused(bytes, size, ERR_FORMAT, cases[i].words);
+        bytes[cases[i].at] = kept;
+    }
+    mem_free(bytes);
+}
+
+/* A scan of one component only: the others would be what stood in memory. */
+static void test_jpeg_missing_component(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = vector_read("rgb444.jpg", &size);
+    size_t scan = find_segment(bytes, size, SOS);
+    bytes[scan + 3] = 8; /* of three components, 12 bytes, make one */
+    bytes[scan + 4] = 1;
+    memmove(bytes + scan + 7, bytes + scan + 11, size - scan - 11);
+    assert_refused(bytes, size - 4, ERR_FORMAT, "no pixels for component 1");
+    mem_free(bytes);
+}
+
+/* Progressive scans are repeated until there are too many of them. */
+static void test_jpeg_scans(void **state)
+{
+    (void)state;
+    enum { COPIES = 120 };
+    size_t size;
+    uint8_t *bytes = vector_read("progressive_grey.jpg", &size);
+    size_t first = find_segment(bytes, size, SOS), end = first + 10;
+    while (!(bytes[end] == 0xff && bytes[end + 1] != 0)) end++;
+    const size_t scan = end - first;
+    uint8_t *many = mem_new(size + COPIES * scan, 1);
+    memcpy(many, bytes, first);
+    for (size_t i = 0; i < COPIES; i++) memcpy(many + first + i * scan, bytes + first, scan);
+    memcpy(many + first + COPIES * scan, bytes + first, size - first);
+    assert_refused(many, size + COPIES * scan, ERR_LIMIT, "scans");
+    mem_free(many);
+    mem_free(bytes);
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"rgb8_interlaced.png", "palette4.png", "progressive.jpg"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        size_t size;
+        uint8_t *bytes = vector_read(names[i], &size);
+        for (unsigned n = 1;; n++) {
+            struct image image;
+            struct err e = {0};
+            struct arena *arena = arena_new(ARENA_MAX);
+            assert_non_null(arena);
+            mem_fail_at(n);
+            int rc = image_decode(bytes, size, &image_limits_default, arena, &image, &e);
+            bool fired = mem_fail_left() == 0;
+            mem_fail_at(0);
+            arena_free(arena);
+            if (!fired) {
+                assert_int_equal(rc, 0);
+                assert_true(n > 3);
+                break;
+            }
+            assert_int_equal(rc, -ENOMEM);
+        }
+        struct image image;
+        struct err e = {0};
+        struct arena *small = arena_new(64); /* room for less than the pixels */
+        assert_int_equal(image_decode(bytes, size, &image_limits_default, small, &image, &e), -ENOMEM);
+        arena_free(small);
+        mem_free(bytes);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pixels),
+        cmocka_unit_test(test_truncation),
+        cmocka_unit_test(test_damaged_png),
+        cmocka_unit_test(test_damaged_jpeg),
+        cmocka_unit_test(test_other_content),
+        cmocka_unit_test(test_broken_png),
+        cmocka_unit_test(test_png_header),
+        cmocka_unit_test(test_png_unknown_chunk),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_jpeg_kinds),
+        cmocka_unit_test(test_jpeg_too_little_data),
+        cmocka_unit_test(test_jpeg_tables),
+        cmocka_unit_test(test_jpeg_missing_component),
+        cmocka_unit_test(test_jpeg_scans),
+        cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
