@@ -17,8 +17,9 @@
 
 struct command {
     const char *model, *data, *split, *precision, *predictions;
-    int64_t threads;
-    bool json;
+    int64_t threads, holdout;
+    uint64_t holdout_seed;
+    bool json, holdout_given, holdout_seed_given;
 };
 
 static int parse(int argc, char **argv, struct command *c, struct err *e)
@@ -27,6 +28,10 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
     const struct option_row rows[] = {
         {"data", OPTION_STRING, "KIND:DIR", &c->data, NULL, "the images: cifar100:DIR (required)"},
         {"split", OPTION_STRING, "NAME", &c->split, NULL, "train, holdout or test (required)"},
+        {"holdout", OPTION_INT, "N", &c->holdout, &c->holdout_given,
+         "hold out so many instead of the model's own choice (to compare two models on"},
+        {"holdout-seed", OPTION_SEED, "N", &c->holdout_seed, &c->holdout_seed_given,
+         "the same images; see autodidact train)"},
         {"predictions", OPTION_STRING, "FILE", &c->predictions, NULL,
          "write CSV: index,label, then of each classifier its class and \"_margin\","},
         {"threads", OPTION_INT, "N", &c->threads, NULL, "(0: all processors)"},
@@ -62,6 +67,11 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         strcmp(c->split, "test") != 0) {
         return err_set(e, ERR_USAGE, "--split %s: it takes train, holdout or test", c->split);
     }
+    if (c->holdout_seed_given && !c->holdout_given)
+        return err_set(e, ERR_USAGE, "--holdout-seed goes with --holdout");
+    if (c->holdout_given && (c->holdout < 1 || strcmp(c->split, "test") == 0)) {
+        return err_set(e, ERR_USAGE, "--holdout takes a whole number from 1, and --split holdout or train");
+    }
     return tool_precision(c->precision, e);
 }
 
@@ -93,18 +103,20 @@ static int choose(const struct command *c, const struct model *model, const stru
                   struct err *e)
 {
     const struct training *t = &model->training;
-    bool same_data = strcmp(t->data, dataset_kind(set)) == 0;
+    bool same_data = c->holdout_given || strcmp(t->data, dataset_kind(set)) == 0;
+    int64_t wish = c->holdout_given ? c->holdout : t->holdout;
+    uint64_t seed = c->holdout_given ? c->holdout_seed : t->holdout_seed;
     *ret_indices = NULL;
     *ret_n = dataset_count(set);
     if (strcmp(c->split, "test") == 0) return 0;
     bool holdout = strcmp(c->split, "holdout") == 0;
-    if (holdout && (!same_data || t->holdout == 0)) {
+    if (holdout && (!same_data || wish == 0)) {
         return err_set(e, ERR_NOT_FOUND, "--split holdout: %s",
                        same_data ? "nothing was held out when the model was trained"
                                  : "the model was trained on other data");
     }
-    if (!same_data || t->holdout == 0) return 0;
-    int rc = split_make(set, (size_t)t->holdout, t->holdout_seed, ret_split, e);
+    if (!same_data || wish == 0) return 0;
+    int rc = split_make(set, (size_t)wish, seed, ret_split, e);
     if (rc < 0) return rc;
     *ret_indices = holdout ? ret_split->holdout : ret_split->train;
     *ret_n = holdout ? ret_split->n_holdout : ret_split->n_train;
