@@ -1,14 +1,17 @@
 /* Admission: rules 5 and 6, before anything is spent on a request. Two questions: is there room (if
- * not, somebody less urgent makes some), and which choice of its SLA is predicted to be in time, on an
- * idle machine and behind what waits already. Predictions are sums of the cost table; a queue's work
- * is shared by the workers. Left out: what newcomers will take away later; the borders see to that. */
+ * not, somebody less urgent makes some), and which choice of its SLA is predicted to be in time, on
+ * an idle machine and behind what waits already. Predictions are sums of the cost table; a queue's
+ * work is shared by the workers. Left out: what newcomers will take away later; the borders see to
+ * that. */
+#include "config.h"
+
 #include "engine_impl.h"
 
 #include "base/clock.h"
 
 /* Seconds until n images have gone the way, on a machine that does nothing else. */
-static double alone_s(const struct engine *engine, const struct served *served, const struct way *way,
-                      int n)
+static double alone_s(const struct engine *engine, const struct served *served,
+                      const struct way *way, int n)
 {
     int batch_max = engine->options.batch_max;
     int batch = n < batch_max ? n : batch_max;
@@ -103,8 +106,7 @@ static int choose_in_time(struct engine *engine, struct ticket *ticket, int64_t 
                        (double)request->sla.deadline_ns / (double)CLOCK_MS);
     }
     int64_t target = request->arrival_ns + request->sla.deadline_ns;
-    int behind =
-        first_in_time(engine, ticket, now_ns, wait_s(engine, target, now_ns), idle, &way);
+    int behind = first_in_time(engine, ticket, now_ns, wait_s(engine, target, now_ns), idle, &way);
     if (behind < 0 && request->sla.fail_on_miss) {
         return err_set(&request->error, ERR_DEADLINE,
                        "not possible within %.3f ms of arrival behind the present queue",

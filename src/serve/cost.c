@@ -1,6 +1,8 @@
-/* The cost table. Sizes are powers of two and batch_max, values between them are linear, which is what
- * a convolution's time over the batch looks like. The slow-down factor is one number a model: what
- * slows a processor slows all sections alike. Left out: learning single entries. */
+/* The cost table. Sizes are powers of two and batch_max, values between them are linear, which is
+ * what a convolution's time over the batch looks like. The slow-down factor is one number a model:
+ * what slows a processor slows all sections alike. Left out: learning single entries. */
+#include "config.h"
+
 #include "serve/cost.h"
 
 #include <errno.h>
@@ -37,7 +39,8 @@ static struct cost *cost_new(int sections, int batch_max)
     return cost;
 }
 
-struct cost *cost_new_linear(int sections, int batch_max, const double *section_s, const double *head_s)
+struct cost *cost_new_linear(int sections, int batch_max, const double *section_s,
+                             const double *head_s)
 {
     struct cost *cost = cost_new(sections, batch_max);
     if (cost == NULL) return NULL;
@@ -79,7 +82,8 @@ static void run_once(struct cost *cost, struct exec *exec, const struct net *net
         start = clock_now();
         exec_head(exec, s, 0, batch, logits);
         double head = seconds_since(start);
-        double *best_section = &cost->section[s][size_index], *best_head = &cost->head[s][size_index];
+        double *best_section = &cost->section[s][size_index],
+               *best_head = &cost->head[s][size_index];
         if (first || section < *best_section) *best_section = section;
         if (first || head < *best_head) *best_head = head;
     }

@@ -1,7 +1,9 @@
-/* The decode thread: encoded bytes -> the network's input, in the item's feature map. Pixels live in a
- * scratch arena of this thread and only until the next image, so that a request with many images
- * takes no more memory than one with the largest of them. An image that cannot be decoded fails its
- * whole request and says which one it was. */
+/* The decode thread: encoded bytes -> the network's input, in the item's feature map. Pixels live
+ * in a scratch arena of this thread and only until the next image, so that a request with many
+ * images takes no more memory than one with the largest of them. An image that cannot be decoded
+ * fails its whole request and says which one it was. */
+#include "config.h"
+
 #include "engine_impl.h"
 
 #include <errno.h>
@@ -21,8 +23,8 @@ static int decode_item(const struct engine *engine, struct item *item, struct ar
     const struct ticket *ticket = item->ticket;
     const struct request_image *input = &ticket->request->images[item->index];
     struct image image;
-    int rc = image_decode(input->bytes, input->size, &engine->options.image_limits, scratch, &image,
-                          e);
+    int rc =
+        image_decode(input->bytes, input->size, &engine->options.image_limits, scratch, &image, e);
     if (rc < 0) return rc;
     return preprocess_apply(&ticket->served->model->preprocess, &image, scratch,
                             item->features->values, e);
@@ -61,8 +63,8 @@ static void decode_step(struct engine *engine, struct item *item, struct arena *
 
     pthread_mutex_lock(&engine->lock);
     double took = seconds_of(end - start);
-    engine->decode_s = engine->decode_s > 0 ? engine->decode_s + learn_rate * (took - engine->decode_s)
-                                            : took;
+    engine->decode_s =
+        engine->decode_s > 0 ? engine->decode_s + learn_rate * (took - engine->decode_s) : took;
     if (rc < 0 && ticket->failed == 0) {
         request->error = e;
         ticket_fail(engine, ticket, rc);

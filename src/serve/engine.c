@@ -1,6 +1,8 @@
 /* The engine's life, the names it serves, and requests on their way in. Everything that a request
  * needs until its reply is taken from its arena here, on the submitter's thread, so that no other
  * thread ever allocates from it. What happens then stands in decode.c, worker.c and item.c. */
+#include "config.h"
+
 #include "engine_impl.h"
 
 #include <errno.h>
@@ -209,7 +211,8 @@ static struct ticket *ticket_new(const struct engine *engine, struct request *re
         items[i].ticket = ticket;
         items[i].index = (int)i;
         items[i].sched.urgency = sla->urgency;
-        items[i].sched.deadline_ns = sla->deadline_ns > 0 ? request->arrival_ns + sla->deadline_ns : 0;
+        items[i].sched.deadline_ns =
+            sla->deadline_ns > 0 ? request->arrival_ns + sla->deadline_ns : 0;
         items[i].sched.target_ns = sched_target(request->arrival_ns, sla->deadline_ns,
                                                 engine->options.default_target_ns, sla->urgency);
         for (size_t v = 0; v < vectors; v++, floats += classes) {
@@ -256,7 +259,8 @@ static int submit(struct engine *engine, struct request *request)
     if (rc < 0) return rc;
     struct ticket *ticket = ticket_new(engine, request);
     if (ticket == NULL) {
-        return err_set(&request->error, -ENOMEM, "out of memory for the request: send fewer images");
+        return err_set(&request->error, -ENOMEM,
+                       "out of memory for the request: send fewer images");
     }
     request->engine_private = ticket;
     pthread_mutex_lock(&engine->lock);

@@ -1,8 +1,10 @@
-/* The engine's inside, shared by its sources: engine.c (life, names, requests in), admission.c (rules 5
- * and 6), decode.c, worker.c, served.c (what a model version carries), item.c (requests out), publish.c.
+/* The engine's inside, shared by its sources: engine.c (life, names, requests in), admission.c
+ * (rules 5 and 6), decode.c, worker.c, served.c (what a model version carries), item.c (requests
+ * out), publish.c.
  *
  * One lock, engine->lock, guards everything here that is not said to be otherwise. It is never held
- * while computing, decoding, allocating much or calling back, and no other lock is taken under it. */
+ * while computing, decoding, allocating much or calling back, and no other lock is taken under it.
+ */
 #ifndef SERVE_ENGINE_IMPL_H
 #define SERVE_ENGINE_IMPL_H
 
@@ -36,7 +38,7 @@ struct served {
     struct served_worker {
         struct exec *exec; /* that worker's alone, no lock */
         float *logits;     /* [batch_max][classes] */
-    } *workers;
+    } * workers;
     struct metric *section_seconds[SPEC_SECTIONS_MAX], *batch_size[SPEC_SECTIONS_MAX];
 };
 
@@ -48,10 +50,10 @@ struct item {
     int index; /* in the request */
     struct way way;
     struct features *features;
-    unsigned computed; /* bit s: head s has run */
-    double confidence; /* of the head that ran last */
+    unsigned computed;                       /* bit s: head s has run */
+    double confidence;                       /* of the head that ran last */
     float *probabilities[SPEC_SECTIONS_MAX]; /* [classes] each */
-    float *logit_sum;  /* [classes]; at the end the ensemble's probabilities */
+    float *logit_sum; /* [classes]; at the end the ensemble's probabilities */
     struct request_timing timing;
     int rank; /* in its batch, by target: 0 is the most urgent */
     /* at the present border */
@@ -72,8 +74,8 @@ struct ticket {
     struct request *request;
     struct served *served;
     struct item *items;
-    int pending; /* items that are not finished */
-    int failed;  /* code for the whole request: cancelled, shed, a bad image; 0 */
+    int pending;         /* items that are not finished */
+    int failed;          /* code for the whole request: cancelled, shed, a bad image; 0 */
     struct ticket *next; /* in the list of those that are done */
 };
 
@@ -137,7 +139,8 @@ void item_predict(struct item *item, int section);
 /* item.c. Lock held: the item gets its answer, or the status, and leaves. */
 void item_answer(struct engine *engine, struct item *item, struct way_answer answer);
 void item_fail(struct engine *engine, struct item *item, int status);
-/* Lock held: the whole request fails; items that wait leave now, those in work when they come back. */
+/* Lock held: the whole request fails; items that wait leave now, those in work when they come back.
+ */
 void ticket_fail(struct engine *engine, struct ticket *ticket, int code);
 /* Lock held: gives back the done ones; the lock is let go for each callback. Returns how many. */
 size_t engine_flush(struct engine *engine);
@@ -152,8 +155,8 @@ static inline struct served *served_of(const struct model *model)
 struct features *features_take(struct engine *engine, struct served *served);
 void features_give(struct served *served, struct features *features); /* lock held */
 
-/* decode.c, worker.c: thread mains. publish.c: the first of the waiting publications; lock held on entry
- * and return. */
+/* decode.c, worker.c: thread mains. publish.c: the first of the waiting publications; lock held on
+ * entry and return. */
 void *decode_main(void *engine);
 void *worker_main(void *worker);
 void publish_run(struct worker *worker);

@@ -1,5 +1,8 @@
 /* Requests out: an item gets its answer or fails, and the request is done with its last item. Done
- * requests wait in a list, because callbacks run without the lock and on the engine's threads only. */
+ * requests wait in a list, because callbacks run without the lock and on the engine's threads only.
+ */
+#include "config.h"
+
 #include "engine_impl.h"
 
 #include "base/clock.h"
@@ -8,9 +11,12 @@
 static const char *failed_text(int code)
 {
     switch (code) {
-    case ERR_CANCELLED: return "the client has gone";
-    case ERR_BUSY: return "the queue is full and more urgent requests came; try again later";
-    default: return err_text(code);
+    case ERR_CANCELLED:
+        return "the client has gone";
+    case ERR_BUSY:
+        return "the queue is full and more urgent requests came; try again later";
+    default:
+        return err_text(code);
     }
 }
 
@@ -47,8 +53,9 @@ void item_answer(struct engine *engine, struct item *item, struct way_answer ans
     result->status = 0;
     result->classifier = answer.classifier;
     result->reason = answer.reason;
-    result->probabilities = answer.classifier == MODEL_ENSEMBLE ? item->logit_sum
-                                                                : item->probabilities[answer.classifier];
+    result->probabilities = answer.classifier == MODEL_ENSEMBLE
+                                ? item->logit_sum
+                                : item->probabilities[answer.classifier];
     for (int s = 0; s < SPEC_SECTIONS_MAX; s++) {
         result->exit_probabilities[s] =
             (item->computed & 1u << s) != 0 ? item->probabilities[s] : NULL;

@@ -1,6 +1,8 @@
-/* Publishing a model version, on a compute worker: executors, costs and warm-up first, then the slot
- * of its name is exchanged. One publication at a time, in the order they came, so that the last one
- * asked for is the one that serves. */
+/* Publishing a model version, on a compute worker: executors, costs and warm-up first, then the
+ * slot of its name is exchanged. One publication at a time, in the order they came, so that the
+ * last one asked for is the one that serves. */
+#include "config.h"
+
 #include "engine_impl.h"
 
 #include <errno.h>

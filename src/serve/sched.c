@@ -1,7 +1,9 @@
-/* The scheduler. Lists sorted by target, walked from the end on insertion: items come nearly in order.
- * There are as many lists as model versions with work times sections, a handful, so that the earliest
- * is found by looking at all. Left out: waiting for a batch to fill. A worker that is free takes what
- * there is, since a batch that waits costs latency and a CPU gains little from it. */
+/* The scheduler. Lists sorted by target, walked from the end on insertion: items come nearly in
+ * order. There are as many lists as model versions with work times sections, a handful, so that the
+ * earliest is found by looking at all. Left out: waiting for a batch to fill. A worker that is free
+ * takes what there is, since a batch that waits costs latency and a CPU gains little from it. */
+#include "config.h"
+
 #include "serve/sched.h"
 
 #include "base/clock.h"
@@ -18,7 +20,8 @@ void sched_init(struct sched *sched)
     sched_queue_init(&sched->running, SCHED_RUNNING, NULL);
 }
 
-int64_t sched_target(int64_t arrival_ns, int64_t deadline_ns, int64_t default_target_ns, int urgency)
+int64_t sched_target(int64_t arrival_ns, int64_t deadline_ns, int64_t default_target_ns,
+                     int urgency)
 {
     if (deadline_ns > 0) return arrival_ns + deadline_ns;
     return arrival_ns + (urgency >= 3 ? default_target_ns * (INT64_C(1) << (urgency - 3))
@@ -77,7 +80,8 @@ void sched_remove(struct sched *sched, struct sched_item *item)
     if (queue->count == 0) unlink_queue(sched, queue);
 }
 
-void sched_push(struct sched *sched, struct sched_queue *queue, struct sched_item *item, int64_t now_ns)
+void sched_push(struct sched *sched, struct sched_queue *queue, struct sched_item *item,
+                int64_t now_ns)
 {
     sched_remove(sched, item);
     item->since_ns = now_ns;
@@ -89,7 +93,8 @@ void sched_push(struct sched *sched, struct sched_queue *queue, struct sched_ite
     if (queue->count == 1) link_queue(sched, queue);
 }
 
-/* The queue to serve: earliest first item; among equal targets the deeper section, which frees more. */
+/* The queue to serve: earliest first item; among equal targets the deeper section, which frees
+ * more. */
 static struct sched_queue *earliest_queue(const struct sched *sched)
 {
     struct sched_queue *best = NULL;
@@ -104,13 +109,13 @@ static struct sched_queue *earliest_queue(const struct sched *sched)
 
 static int64_t end_of_batch(const struct sched_queue *q, int64_t now_ns, size_t batch)
 {
-    double s = cost_section(q->cost, q->section, (int)batch) +
-               cost_head(q->cost, q->section, (int)batch);
+    double s =
+        cost_section(q->cost, q->section, (int)batch) + cost_head(q->cost, q->section, (int)batch);
     return now_ns + (int64_t)(s * (double)CLOCK_SECOND);
 }
 
-/* The latest time at which the batch must end for this item's sake; INT64_MAX when that is never, or
- * when the deadline is lost even if the batch ends at end_ns. */
+/* The latest time at which the batch must end for this item's sake; INT64_MAX when that is never,
+ * or when the deadline is lost even if the batch ends at end_ns. */
 static int64_t must_end(const struct sched_item *item, int64_t end_ns)
 {
     if (item->deadline_ns == 0) return INT64_MAX;
@@ -207,7 +212,8 @@ struct sched_item *sched_victim(const struct sched *sched, int urgency)
 static size_t less_urgent_in(const struct sched_queue *queue, int urgency)
 {
     size_t n = 0;
-    for (const struct sched_item *i = queue->first; i != NULL; i = i->after) n += i->urgency > urgency;
+    for (const struct sched_item *i = queue->first; i != NULL; i = i->after)
+        n += i->urgency > urgency;
     return n;
 }
 

@@ -1,7 +1,9 @@
 /* What a model version carries while it is served: its cost table, its queues, an executor for each
- * worker and the free feature maps. Made by a worker before anybody sees the version, freed with the
- * model's last reference, on whatever thread that is; then all its queues are empty, because whoever
- * waits in them holds a reference. */
+ * worker and the free feature maps. Made by a worker before anybody sees the version, freed with
+ * the model's last reference, on whatever thread that is; then all its queues are empty, because
+ * whoever waits in them holds a reference. */
+#include "config.h"
+
 #include "engine_impl.h"
 
 #include <errno.h>
@@ -116,7 +118,8 @@ struct features *features_take(struct engine *engine, struct served *served)
         served->free_features = f->next;
         return f;
     }
-    /* As many as there are items in flight at most, so at most queue_max; kept for the next ones. */
+    /* As many as there are items in flight at most, so at most queue_max; kept for the next ones.
+     */
     served->n_features++;
     pthread_mutex_unlock(&engine->lock);
     f = mem_new(1, sizeof(*f));

@@ -2,6 +2,8 @@
  * each thing that can be said; header and member share its parser, so that they cannot differ.
  * Numbers are read by a parser of our own: strtod() follows the locale and takes "inf", "0x1p3" and
  * blanks. Left out: what the values mean for a model (way.c) and the time (engine). */
+#include "config.h"
+
 #include "serve/sla.h"
 
 #include <math.h>
@@ -261,18 +263,26 @@ static int refuse(struct err *e, const char *name, struct span value, const char
 static bool same_value(enum sla_member m, const struct sla *a, const struct sla *b)
 {
     switch (m) {
-    case SLA_M_CLASSIFIER: return a->classifier == b->classifier && a->exit == b->exit;
-    case SLA_M_DEADLINE_MS: return a->deadline_ns == b->deadline_ns;
-    case SLA_M_MIN_CONFIDENCE: return a->min_confidence == b->min_confidence;
-    case SLA_M_MIN_ACCURACY: return a->min_accuracy == b->min_accuracy;
-    case SLA_M_ON_MISS: return a->fail_on_miss == b->fail_on_miss;
-    case SLA_M_PRIORITY: return a->urgency == b->urgency;
-    case SLA_MEMBERS: break;
+    case SLA_M_CLASSIFIER:
+        return a->classifier == b->classifier && a->exit == b->exit;
+    case SLA_M_DEADLINE_MS:
+        return a->deadline_ns == b->deadline_ns;
+    case SLA_M_MIN_CONFIDENCE:
+        return a->min_confidence == b->min_confidence;
+    case SLA_M_MIN_ACCURACY:
+        return a->min_accuracy == b->min_accuracy;
+    case SLA_M_ON_MISS:
+        return a->fail_on_miss == b->fail_on_miss;
+    case SLA_M_PRIORITY:
+        return a->urgency == b->urgency;
+    case SLA_MEMBERS:
+        break;
     }
     return false;
 }
 
-/* grpc-timeout (gRPC over HTTP/2, "Timeout"): 1 to 8 digits, positive, and a unit, case-sensitive. */
+/* grpc-timeout (gRPC over HTTP/2, "Timeout"): 1 to 8 digits, positive, and a unit, case-sensitive.
+ */
 static bool parse_grpc_timeout(struct span s, int64_t *ret_ns)
 {
     static const struct {
@@ -334,9 +344,9 @@ static const struct bound {
 const char *sla_reason_name(enum sla_reason reason)
 {
     static const char *const names[] = {
-        [SLA_REQUESTED] = "requested",  [SLA_CONFIDENCE] = "confidence",
-        [SLA_ACCURACY] = "accuracy",    [SLA_BY_DEADLINE] = "deadline",
-        [SLA_OVERLOAD] = "overload",    [SLA_EXHAUSTED] = "exhausted",
+        [SLA_REQUESTED] = "requested", [SLA_CONFIDENCE] = "confidence",
+        [SLA_ACCURACY] = "accuracy",   [SLA_BY_DEADLINE] = "deadline",
+        [SLA_OVERLOAD] = "overload",   [SLA_EXHAUSTED] = "exhausted",
     };
     return names[reason];
 }
@@ -390,8 +400,8 @@ int sla_draft_header(struct sla_draft *draft, const char *name, const char *valu
     return 0;
 }
 
-int sla_draft_member(struct sla_draft *draft, const char *prefix, const char *name, const char *value,
-                     struct err *e)
+int sla_draft_member(struct sla_draft *draft, const char *prefix, const char *name,
+                     const char *value, struct err *e)
 {
     size_t skip = strlen(prefix);
     if (strncmp(name, prefix, skip) != 0) return 0;
@@ -409,8 +419,9 @@ int sla_draft_member(struct sla_draft *draft, const char *prefix, const char *na
         draft->given[i] = true;
         return 0;
     }
-    return refuse(e, skip > 0 ? "parameters" : "sla", span_of(name),
-                  "only classifier, deadline_ms, min_confidence, min_accuracy, on_miss and priority");
+    return refuse(
+        e, skip > 0 ? "parameters" : "sla", span_of(name),
+        "only classifier, deadline_ms, min_confidence, min_accuracy, on_miss and priority");
 }
 
 int sla_draft_finish(const struct sla_draft *draft, enum sla_classifier default_classifier,
@@ -429,8 +440,7 @@ int sla_draft_finish(const struct sla_draft *draft, enum sla_classifier default_
                        draft->given[SLA_M_MIN_CONFIDENCE] ? rows[SLA_M_MIN_CONFIDENCE].header
                                                           : rows[SLA_M_MIN_ACCURACY].header);
     }
-    sla.deadline_chooses =
-        sla.classifier == SLA_AUTO && draft->given[SLA_M_DEADLINE_MS] && !least;
+    sla.deadline_chooses = sla.classifier == SLA_AUTO && draft->given[SLA_M_DEADLINE_MS] && !least;
     if (draft->bound_ns > 0 && (sla.deadline_ns == 0 || draft->bound_ns < sla.deadline_ns)) {
         sla.deadline_ns = draft->bound_ns;
     }

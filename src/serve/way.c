@@ -3,8 +3,10 @@
  *
  *   way_choose -> [way_before -> section -> way_needs_head -> head -> way_after]* -> STOP | EXPIRED
  *
- * The design decision: time enters only as one of four judgements, so that all rules can be tested as
- * a table. Left out: predictions (cost.c) and queues (sched.c). */
+ * The design decision: time enters only as one of four judgements, so that all rules can be tested
+ * as a table. Left out: predictions (cost.c) and queues (sched.c). */
+#include "config.h"
+
 #include "serve/way.h"
 
 static const double never = 2; /* a confidence that no softmax reaches */
@@ -122,9 +124,15 @@ bool way_choose(const struct sla *sla, const struct calibration *calibration, in
         return true;
     }
     switch (sla->classifier) {
-    case SLA_EXIT: way_to_exit(&way, sla->exit, SLA_REQUESTED); break;
-    case SLA_DEEPEST: way_to_exit(&way, exits - 1, SLA_REQUESTED); break;
-    case SLA_ENSEMBLE: way_to(&way, MODEL_ENSEMBLE, SLA_REQUESTED); break;
+    case SLA_EXIT:
+        way_to_exit(&way, sla->exit, SLA_REQUESTED);
+        break;
+    case SLA_DEEPEST:
+        way_to_exit(&way, exits - 1, SLA_REQUESTED);
+        break;
+    case SLA_ENSEMBLE:
+        way_to(&way, MODEL_ENSEMBLE, SLA_REQUESTED);
+        break;
     case SLA_AUTO:
         if (sla->min_accuracy >= 0 || sla->min_confidence >= 0) {
             way_least(&way, sla, calibration);
@@ -157,16 +165,18 @@ bool way_needs_head(const struct way *way, int section, unsigned computed, enum 
     if (time == WAY_OVER && (way->fail || computed != 0)) return false;
     if ((way->heads & 1u << section) != 0) return true;
     switch (time) {
-    case WAY_OVER:  /* the work is done but for a head: an answer that is late beats none */
+    case WAY_OVER: /* the work is done but for a head: an answer that is late beats none */
     case WAY_SHORT:
     case WAY_TIGHT: /* insurance: a stored feature map cannot be turned into an answer any more */
         return may_stop_here;
-    case WAY_ENOUGH: break;
+    case WAY_ENOUGH:
+        break;
     }
     return false;
 }
 
-static enum way_step stop_with(int classifier, enum sla_reason reason, struct way_answer *ret_answer)
+static enum way_step stop_with(int classifier, enum sla_reason reason,
+                               struct way_answer *ret_answer)
 {
     *ret_answer = (struct way_answer){classifier, reason};
     return WAY_STOP;
@@ -200,7 +210,8 @@ enum way_step way_before(const struct way *way, unsigned computed, enum way_time
     bool may_stop = computed != 0 && (!way->fail || (way->free_choice && time != WAY_OVER));
     switch (time) {
     case WAY_ENOUGH:
-    case WAY_TIGHT: return WAY_CONTINUE;
+    case WAY_TIGHT:
+        return WAY_CONTINUE;
     case WAY_SHORT:
         if (may_stop) return stop_with(deepest_of(computed), SLA_BY_DEADLINE, ret_answer);
         return way->fail ? WAY_EXPIRED : WAY_CONTINUE;

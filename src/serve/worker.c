@@ -1,11 +1,14 @@
-/* A compute worker: takes a batch from the scheduler, runs one section of it, then only the heads that
- * somebody needs, asks each item's way what comes next, and puts those that go on into the next
- * section's queue.
+/* A compute worker: takes a batch from the scheduler, runs one section of it, then only the heads
+ * that somebody needs, asks each item's way what comes next, and puts those that go on into the
+ * next section's queue.
  *
- *   lock: sched_next, way_before | gather, section | lock: judge the time | heads, way_after, scatter
- *   | lock: finish and push
+ *   lock: sched_next, way_before | gather, section | lock: judge the time | heads, way_after,
+ * scatter | lock: finish and push
  *
- * While nothing else waits and the whole batch goes on, it stays in the executor and is not copied. */
+ * While nothing else waits and the whole batch goes on, it stays in the executor and is not copied.
+ */
+#include "config.h"
+
 #include "engine_impl.h"
 
 #include <string.h>
@@ -30,8 +33,8 @@ static int64_t ns_of(double s)
 static double temperature_of(const struct model *model, int classifier)
 {
     const struct calibration *c = &model->calibration;
-    double t = classifier == MODEL_ENSEMBLE ? c->ensemble.temperature
-                                            : c->exits[classifier].temperature;
+    double t =
+        classifier == MODEL_ENSEMBLE ? c->ensemble.temperature : c->exits[classifier].temperature;
     return c->present && t > 0 ? t : 1;
 }
 
@@ -46,8 +49,8 @@ static enum way_time judge_before(const struct batch *b, const struct item *item
     return now_ns + ns_of(s) > deadline ? WAY_SHORT : WAY_ENOUGH;
 }
 
-/* Time after a section, its heads not run yet. Those of the batch with earlier targets are expected to
- * come along, the others to come later; what is queued with an earlier target goes first. */
+/* Time after a section, its heads not run yet. Those of the batch with earlier targets are expected
+ * to come along, the others to come later; what is queued with an earlier target goes first. */
 static enum way_time judge_after(const struct engine *engine, const struct batch *b,
                                  const struct item *item, int64_t now_ns)
 {
@@ -58,13 +61,15 @@ static enum way_time judge_after(const struct engine *engine, const struct batch
     const struct cost *cost = b->served->cost;
     int next = b->section + 1, along = item->rank + 1;
     double section = cost_section(cost, next, along);
-    double end = cost_head(cost, b->section, b->n) + section + cost_head(cost, next, along) +
-                 sched_queued_before(&engine->sched, item->sched.target_ns) / engine->options.workers;
+    double end =
+        cost_head(cost, b->section, b->n) + section + cost_head(cost, next, along) +
+        sched_queued_before(&engine->sched, item->sched.target_ns) / engine->options.workers;
     if (now_ns + ns_of(end) > deadline) return WAY_SHORT;
     return now_ns + ns_of(end + section) > deadline ? WAY_TIGHT : WAY_ENOUGH;
 }
 
-/* Lock held. Items that have no time left, or whose request was given up, leave before the section. */
+/* Lock held. Items that have no time left, or whose request was given up, leave before the section.
+ */
 static void drop_late(struct engine *engine, struct batch *b, int64_t now_ns)
 {
     int kept = 0;
@@ -74,8 +79,8 @@ static void drop_late(struct engine *engine, struct batch *b, int64_t now_ns)
         item->timing.queue_ns += waited;
         metric_observe(engine->queue_wait[b->section], seconds_of(waited));
         struct way_answer answer = {0, SLA_REQUESTED};
-        enum way_step step = way_before(&item->way, item->computed, judge_before(b, item, now_ns),
-                                        &answer);
+        enum way_step step =
+            way_before(&item->way, item->computed, judge_before(b, item, now_ns), &answer);
         if (step == WAY_CONTINUE) {
             b->items[kept++] = item;
         } else if (step == WAY_STOP) {
@@ -226,8 +231,8 @@ static void part(struct engine *engine, struct batch *b)
     }
 }
 
-/* Lock held: a few sums, then it is let go while computing and held again on return. Returns whether
- * the whole batch stays in the executor for the next section. */
+/* Lock held: a few sums, then it is let go while computing and held again on return. Returns
+ * whether the whole batch stays in the executor for the next section. */
 static bool run_section(struct worker *worker, struct batch *b, bool from_previous)
 {
     struct engine *engine = worker->engine;
@@ -299,8 +304,7 @@ void *worker_main(void *arg)
         }
         struct sched_queue *queue;
         size_t n = sched_next(&engine->sched, clock_now(), engine->idle + 1u,
-                              (size_t)engine->options.batch_max,
-                              worker->taken, &queue);
+                              (size_t)engine->options.batch_max, worker->taken, &queue);
         if (n > 0) {
             if (engine->sched.waiting > 0 && engine->idle > 0) pthread_cond_signal(&engine->work);
             run_batch(worker, queue, n);

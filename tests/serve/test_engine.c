@@ -1,0 +1,384 @@
+/* The engine gives the answers that the plan gives, whatever the batches; it says which image is
+ * bad; it hands every request back once. */
+#include "config.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "fixture.h"
+
+static const char *const nothing[] = {NULL};
+
+static struct engine *start(unsigned workers, const struct calibration *calibration)
+{
+    struct engine_options options;
+    struct err e = {.code = 0};
+    engine_options_default(&options);
+    options.workers = workers;
+    struct engine *engine = engine_new(&options, NULL, &e);
+    assert_non_null(engine);
+    assert_int_equal(publish_now(engine, tiny_model("tiny", 7, calibration), NULL), 0);
+    return engine;
+}
+
+/* Batches of other sizes may sum in another order. */
+static void assert_near(const float *got, const float *want)
+{
+    for (int c = 0; c < TINY_CLASSES; c++) {
+        double difference = (double)got[c] - (double)want[c];
+        if (difference < 0) difference = -difference;
+        if (difference > 1e-4)
+            fail_msg("class %d: %g, wanted %g", c, (double)got[c], (double)want[c]);
+    }
+}
+
+static void assert_answer(const struct call *call, int i, const struct png *png, int classifier,
+                          enum sla_reason reason)
+{
+    const struct result *r = &call->request.results[i];
+    float want[TINY_CLASSES];
+    assert_int_equal(r->status, 0);
+    assert_int_equal(r->classifier, classifier);
+    assert_string_equal(sla_reason_name(r->reason), sla_reason_name(reason));
+    expect_probabilities(call->request.model, png, classifier, want);
+    assert_near(r->probabilities, want);
+}
+
+static void each_classifier_answers_as_the_plan(void **state)
+{
+    (void)state;
+    struct calibration calibration = tiny_calibration();
+    struct engine *engine = start(1, &calibration);
+    struct png png;
+    png_make(&png, 3);
+    static const char *const names[] = {"SLA-Classifier: 1", "SLA-Classifier: 2",
+                                        "SLA-Classifier: 3", "SLA-Classifier: 4",
+                                        "SLA-Classifier: ensemble"};
+    for (int i = 0; i < 5; i++) {
+        const char *const headers[] = {names[i], NULL};
+        int classifier = i < 4 ? i : MODEL_ENSEMBLE, last = i < 4 ? i : 3;
+        struct call call;
+        call_init(&call, sla_of(headers), &png, 1);
+        assert_int_equal(call_run(engine, &call), 0);
+        assert_answer(&call, 0, &png, classifier, SLA_REQUESTED);
+        const struct result *r = &call.request.results[0];
+        assert_int_equal(r->exits_run, last + 1);
+        for (int s = 0; s < TINY_SECTIONS; s++) {
+            bool head = classifier == MODEL_ENSEMBLE || s == classifier;
+            assert_int_equal(r->batch[s], s <= last ? 1 : 0);
+            assert_int_equal(r->exit_probabilities[s] != NULL, head);
+            if (!head) continue;
+            float want[TINY_CLASSES];
+            expect_probabilities(call.request.model, &png, s, want);
+            assert_near(r->exit_probabilities[s], want);
+        }
+        assert_true(call.request.deadline_met);
+        assert_true(call.request.timing.decode_ns > 0 && call.request.timing.section_ns[last] > 0);
+        call_reset(&call);
+    }
+    assert_int_equal(engine_in_flight(engine), 0);
+    engine_free(engine);
+}
+
+static void a_model_without_calibration_answers(void **state)
+{
+    (void)state;
+    struct engine *engine = start(1, NULL);
+    struct png png;
+    png_make(&png, 4);
+    struct call call;
+    call_init(&call, sla_of(nothing), &png, 1);
+    assert_int_equal(call_run(engine, &call), 0);
+    assert_answer(&call, 0, &png, 3, SLA_REQUESTED);
+    call_reset(&call);
+
+    static const char *const least[] = {"SLA-Min-Confidence: 0.5", NULL};
+    call_init(&call, sla_of(least), &png, 1);
+    assert_int_equal(engine_submit(engine, &call.request), ERR_UNSUPPORTED);
+    assert_int_equal(call.request.status, ERR_UNSUPPORTED);
+    assert_null(call.request.model);
+    call_reset(&call);
+    engine_free(engine);
+}
+
+/* Many requests of all kinds at once, on one worker that is held until all are queued: real
+ * batches. */
+static void mixed_batches_answer_as_the_plan(void **state)
+{
+    (void)state;
+    enum { CALLS = 40 };
+    static const char *const names[] = {"SLA-Classifier: 1",        "SLA-Classifier: 2",
+                                        "SLA-Classifier: 3",        "SLA-Classifier: 4",
+                                        "SLA-Classifier: ensemble", "SLA-Min-Confidence: 0.4",
+                                        "SLA-Min-Accuracy: 0.65",   "SLA-Min-Confidence: 1"};
+    struct calibration calibration = tiny_calibration();
+    struct engine *engine = start(1, &calibration);
+    struct call *calls = calloc(CALLS, sizeof(*calls));
+    struct png *pngs = calloc(CALLS, sizeof(*pngs));
+    assert_true(calls != NULL && pngs != NULL);
+    struct blocker blocker;
+    worker_block(engine, &blocker);
+    for (int i = 0; i < CALLS; i++) {
+        const char *const headers[] = {names[i % 8], NULL};
+        png_make(&pngs[i], (unsigned)i);
+        call_init(&calls[i], sla_of(headers), &pngs[i], 1);
+        assert_int_equal(engine_submit(engine, &calls[i].request), 0);
+    }
+    assert_int_equal(engine_in_flight(engine), CALLS);
+    worker_release(&blocker);
+    int largest = 0, confident = 0;
+    for (int i = 0; i < CALLS; i++) {
+        assert_int_equal(call_wait(&calls[i]), 0);
+        const struct result *r = &calls[i].request.results[0];
+        if (r->batch[0] > largest) largest = r->batch[0];
+        if (i % 8 < 5) {
+            assert_answer(&calls[i], 0, &pngs[i], i % 8 < 4 ? i % 8 : MODEL_ENSEMBLE,
+                          SLA_REQUESTED);
+        } else if (i % 8 == 6) {
+            assert_answer(&calls[i], 0, &pngs[i], 2, SLA_ACCURACY);
+        } else if (i % 8 == 7) {
+            /* These weights never reach 1: all heads run, the best on held-out images answers. */
+            assert_answer(&calls[i], 0, &pngs[i], MODEL_ENSEMBLE, SLA_EXHAUSTED);
+            for (int s = 0; s < TINY_SECTIONS; s++) assert_non_null(r->exit_probabilities[s]);
+        } else {
+            /* The first exit that is confident enough, and none before it was. */
+            float want[TINY_CLASSES];
+            int first = TINY_SECTIONS;
+            for (int s = TINY_SECTIONS - 1; s >= 0; s--) {
+                float most = 0;
+                expect_probabilities(calls[i].request.model, &pngs[i], s, want);
+                for (int c = 0; c < TINY_CLASSES; c++) most = want[c] > most ? want[c] : most;
+                if (most >= 0.4f) first = s;
+            }
+            if (first < TINY_SECTIONS) {
+                confident++;
+                assert_answer(&calls[i], 0, &pngs[i], first, SLA_CONFIDENCE);
+            } else {
+                assert_answer(&calls[i], 0, &pngs[i], MODEL_ENSEMBLE, SLA_EXHAUSTED);
+            }
+        }
+    }
+    assert_true(largest > 8);
+    print_message("# largest batch %d, %d confident\n", largest, confident);
+    for (int i = 0; i < CALLS; i++) call_reset(&calls[i]);
+    free(calls);
+    free(pngs);
+    engine_free(engine);
+}
+
+static void several_images_have_results_of_their_own(void **state)
+{
+    (void)state;
+    enum { N = 37 }; /* more than a batch holds */
+    struct calibration calibration = tiny_calibration();
+    struct engine *engine = start(2, &calibration);
+    struct png *pngs = calloc(N, sizeof(*pngs));
+    assert_non_null(pngs);
+    for (int i = 0; i < N; i++) png_make(&pngs[i], (unsigned)(100 + i));
+    static const char *const ensemble[] = {"SLA-Classifier: ensemble", NULL};
+    struct call call;
+    call_init(&call, sla_of(ensemble), pngs, N);
+    assert_int_equal(call_run(engine, &call), 0);
+    for (int i = 0; i < N; i++) assert_answer(&call, i, &pngs[i], MODEL_ENSEMBLE, SLA_REQUESTED);
+    call_reset(&call);
+    free(pngs);
+    engine_free(engine);
+}
+
+static void a_bad_image_fails_its_request_and_is_named(void **state)
+{
+    (void)state;
+    struct engine *engine = start(1, NULL);
+    struct png pngs[3];
+    for (unsigned i = 0; i < 3; i++) png_make(&pngs[i], i);
+    struct call call;
+    call_init(&call, sla_of(nothing), pngs, 3);
+    call.images[1].size /= 2;
+    int rc = call_run(engine, &call);
+    assert_int_equal(rc, ERR_FORMAT);
+    assert_int_equal(call.request.error.code, ERR_FORMAT);
+    assert_non_null(strstr(call.request.error.text, "images[1]: "));
+    call_reset(&call);
+
+    call_init(&call, sla_of(nothing), pngs, 1);
+    call.images[0] = (struct request_image){"hello", 5};
+    rc = call_run(engine, &call);
+    assert_true(rc == ERR_UNSUPPORTED || rc == ERR_FORMAT);
+    assert_null(strstr(call.request.error.text, "images["));
+    call_reset(&call);
+
+    call_init(&call, sla_of(nothing), pngs, 1);
+    call.images[0].size = 0;
+    assert_true(call_run(engine, &call) < 0);
+    call_reset(&call);
+
+    /* The engine goes on. */
+    call_init(&call, sla_of(nothing), pngs, 3);
+    assert_int_equal(call_run(engine, &call), 0);
+    call_reset(&call);
+    assert_int_equal(engine_in_flight(engine), 0);
+    engine_free(engine);
+}
+
+static void what_cannot_be_admitted_stays_the_callers(void **state)
+{
+    (void)state;
+    struct engine_options options;
+    struct err e;
+    engine_options_default(&options);
+    options.workers = 1;
+    options.queue_max = 4;
+    struct engine *engine = engine_new(&options, NULL, &e);
+    assert_non_null(engine);
+    struct png pngs[5];
+    for (unsigned i = 0; i < 5; i++) png_make(&pngs[i], i);
+    struct call call;
+    call_init(&call, sla_of(nothing), pngs, 1);
+    assert_int_equal(engine_submit(engine, &call.request), ERR_NOT_FOUND);
+    call_reset(&call);
+    assert_int_equal(publish_now(engine, tiny_model("tiny", 7, NULL), NULL), 0);
+
+    call_init(&call, sla_of(nothing), pngs, 1);
+    strcpy(call.request.model_name, "other");
+    assert_int_equal(engine_submit(engine, &call.request), ERR_NOT_FOUND);
+    assert_non_null(strstr(call.request.error.text, "other"));
+    strcpy(call.request.model_name, "tiny");
+    assert_int_equal(call_run(engine, &call), 0);
+    call_reset(&call);
+
+    call_init(&call, sla_of(nothing), pngs, 5);
+    assert_int_equal(engine_submit(engine, &call.request), ERR_LIMIT);
+    call_reset(&call);
+
+    static const char *const fifth[] = {"SLA-Classifier: 5", NULL};
+    call_init(&call, sla_of(fifth), pngs, 1);
+    assert_int_equal(engine_submit(engine, &call.request), ERR_RANGE);
+    assert_non_null(strstr(call.request.error.text, "SLA-Classifier"));
+    assert_non_null(strstr(call.request.error.text, "1 to 4"));
+    call_reset(&call);
+
+    call_init(&call, sla_of(nothing), pngs, 1);
+    arena_free(call.request.arena);
+    call.request.arena = arena_new(100);
+    assert_int_equal(engine_submit(engine, &call.request), -ENOMEM);
+    call_reset(&call);
+    assert_int_equal(engine_in_flight(engine), 0);
+    engine_free(engine);
+}
+
+static void thresholds_decide_for_auto(void **state)
+{
+    (void)state;
+    struct calibration calibration = tiny_calibration();
+    calibration.has_thresholds = true;
+    calibration.thresholds[0] = 1;
+    calibration.thresholds[1] = 0.05; /* always reached: there are seven classes */
+    calibration.thresholds[2] = 0.5;
+    struct engine *engine = start(1, &calibration);
+    struct png png;
+    png_make(&png, 8);
+    static const char *const automatic[] = {"SLA-Classifier: auto", NULL};
+    struct call call;
+    call_init(&call, sla_of(automatic), &png, 1);
+    assert_int_equal(call_run(engine, &call), 0);
+    assert_answer(&call, 0, &png, 1, SLA_CONFIDENCE);
+    assert_non_null(call.request.results[0].exit_probabilities[0]);
+    call_reset(&call);
+    engine_free(engine);
+}
+
+static void names_and_costs_are_known(void **state)
+{
+    (void)state;
+    struct calibration calibration = tiny_calibration();
+    struct engine *engine = start(1, &calibration);
+    assert_int_equal(publish_now(engine, tiny_model("second", 8, &calibration), NULL), 0);
+    assert_int_equal(publish_now(engine, tiny_model("second", 9, &calibration), NULL), 0);
+    const char *names[4];
+    assert_int_equal(engine_model_names(engine, names, 4), 2);
+    assert_string_equal(names[0], "tiny");
+    assert_string_equal(names[1], "second");
+    assert_int_equal(engine_model_names(engine, names, 1), 1);
+    struct model *model = engine_model(engine, "");
+    assert_string_equal(model->name, "tiny");
+    double before = 0;
+    for (int s = 0; s < TINY_SECTIONS; s++) {
+        double cost = engine_cost(engine, model, s);
+        assert_true(cost > 0);
+        assert_true(engine_cost(engine, model, MODEL_ENSEMBLE) >= cost);
+        before = cost;
+    }
+    assert_true(before < 1);
+    model_unref(model);
+    assert_null(engine_model(engine, "third"));
+    engine_free(engine);
+}
+
+/* The n-th allocation of an engine's life fails, for every n: an error, never a crash or a leak. */
+static void allocations_may_fail(void **state)
+{
+    (void)state;
+    struct calibration calibration = tiny_calibration();
+    struct png png;
+    png_make(&png, 1);
+    unsigned n = 0;
+    for (bool fired = true; fired; n++) {
+        assert_true(n < 500);
+        struct model *model = tiny_model("tiny", 7, &calibration);
+        struct engine_options options;
+        struct err e = {.code = 0};
+        engine_options_default(&options);
+        options.workers = 2;
+        struct call call;
+        call_init(&call, sla_of(nothing), &png, 1);
+        const double none[TINY_SECTIONS] = {0};
+        mem_fail_at(n + 1);
+        struct engine *engine = engine_new(&options, NULL, &e);
+        if (engine == NULL) {
+            assert_int_equal(e.code, -ENOMEM);
+            model_unref(model);
+        } else {
+            struct cost *cost = cost_new_linear(TINY_SECTIONS, 32, none, none);
+            int rc = -ENOMEM;
+            if (cost != NULL) {
+                rc = publish_now(engine, model, cost);
+            } else {
+                model_unref(model);
+            }
+            if (rc == 0) rc = call_run(engine, &call);
+            if (rc != 0) assert_int_equal(rc, -ENOMEM);
+        }
+        fired = mem_fail_left() == 0;
+        mem_fail_at(0);
+        engine_free(engine);
+        call_reset(&call);
+    }
+    print_message("# %u allocations failed in turn\n", n - 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_classifier_answers_as_the_plan),
+        cmocka_unit_test(a_model_without_calibration_answers),
+        cmocka_unit_test(mixed_batches_answer_as_the_plan),
+        cmocka_unit_test(several_images_have_results_of_their_own),
+        cmocka_unit_test(a_bad_image_fails_its_request_and_is_named),
+        cmocka_unit_test(what_cannot_be_admitted_stays_the_callers),
+        cmocka_unit_test(thresholds_decide_for_auto),
+        cmocka_unit_test(names_and_costs_are_known),
+        cmocka_unit_test(allocations_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
