@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "http/admin.h"
 #include "http/loop.h"
 #include "http/server.h"
 #include "http/service.h"
@@ -53,6 +54,7 @@ struct daemon {
     struct jobs *jobs;
     struct server *public, *private;
     struct service *service;
+    struct admin *admin;
     uv_signal_t signals[3];
     uv_timer_t timer;
     bool has_handles, jobs_started, jobs_stopped, public_idle, private_idle;
@@ -381,7 +383,9 @@ static int make_jobs(struct daemon *d, struct err *e)
     options.queue_max = c->train_queue_max;
     options.attempts_max = c->train_attempts_max;
     options.grace_ns = c->train_grace_ms * 1000000;
-    return jobs_new(loop_uv(d->loop), d->store, d->registry, d->metrics, &options, &d->jobs, e);
+    rc = jobs_new(loop_uv(d->loop), d->store, d->registry, d->metrics, &options, &d->jobs, e);
+    if (rc < 0) return rc;
+    return admin_new(d->private, d->loop, d->store, d->registry, d->jobs, &d->admin, e);
 }
 
 static int make_handles(struct daemon *d, struct err *e)
@@ -459,6 +463,7 @@ static void release(struct daemon *d)
 {
     server_free(d->public);
     server_free(d->private);
+    admin_free(d->admin);
     store_close(d->store);
     engine_free(d->engine);
     service_free(d->service);
