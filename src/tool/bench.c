@@ -184,7 +184,8 @@ static void run_inference(void *arg, unsigned rank, unsigned n_ranks)
     }
 }
 
-/* Repeats until a round lasts half a second; the best of three rounds, in seconds a batch. */
+/* The number of repeats grows until a round lasts half a second; then the best of three rounds with
+ * that number, in seconds a batch. The rounds before are too short to count, but warm the caches. */
 static double best_round(struct pool *pool, pool_fn *fn, void *arg, int *repeats)
 {
     double best = 0;
@@ -193,11 +194,11 @@ static double best_round(struct pool *pool, pool_fn *fn, void *arg, int *repeats
         int64_t start = clock_now();
         pool_run(pool, fn, arg);
         int64_t ns = clock_now() - start;
-        if (ns < ROUND_NS && *repeats < 1 << 20) {
+        if (round == 0 && ns < ROUND_NS && *repeats < 1 << 20) {
             double factor = ns > 0 ? 1.2 * (double)ROUND_NS / (double)ns : 16;
             int more = (int)((double)*repeats * (factor < 16 ? factor : 16));
             *repeats = more > *repeats ? more : *repeats + 1;
-            if (round == 0) continue; /* the first ones also warm the caches */
+            continue;
         }
         double seconds = (double)ns / (double)CLOCK_SECOND / *repeats;
         if (round == 0 || seconds < best) best = seconds;
