@@ -147,13 +147,15 @@ bool way_choose(const struct sla *sla, const struct calibration *calibration, in
         bool cheaper_at_last = (way.heads & ~(1u << way.last)) != 0;
         int exit = way.last - n + (cheaper_at_last ? 1 : 0);
         if (exit < 0) return false;
-        bool stops = sla->classifier == SLA_AUTO;
         way_to_exit(&way, exit, SLA_BY_DEADLINE);
+        /* Where a confidence decides, it may still stop at any exit up to the one that is in time. */
         for (int s = 0; s < SPEC_SECTIONS_MAX; s++) {
-            /* Where a confidence decides, it may still stop before the exit that is in time. */
-            if (stops && s < exit && way.stop_at[s] <= 1) way.heads |= 1u << s;
+            if (s > exit) {
+                way.stop_at[s] = never;
+            } else if (way.stop_at[s] <= 1) {
+                way.heads |= 1u << s;
+            }
         }
-        way.stop_at[exit] = stops ? way.stop_at[exit] : never;
     }
     *ret_way = way;
     return true;
