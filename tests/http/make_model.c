@@ -1,12 +1,14 @@
 /* Writes a small model with random weights for the tests of the daemon.
  *
- *   make_model SPEC.json OUT WIDTH CLASSES SEED calibrated|plain [NAME]
+ *   make_model SPEC.json OUT WIDTH CLASSES SEED calibrated|flat|plain [NAME]
  *
  * "calibrated": exits of rising accuracy 0.40 0.50 0.60 0.70.., the ensemble 0.05 above the deepest, and
  * thresholds. Temperatures fall with depth, so that confidence rises with it: the first exit is nearly
- * sure of nothing, the deepest of everything. */
+ * sure of nothing, the deepest of everything. "flat": the same accuracies, with the ensemble below the
+ * deepest, and no classifier is sure of anything. "plain": no calibration at all. */
 #include "config.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,7 @@
 #include "model/model.h"
 #include "model/spec_file.h"
 
-static struct calibration calibrate(int exits)
+static struct calibration calibrate(int exits, bool flat)
 {
     struct calibration c = {.present = true, .n_images = 1000, .has_thresholds = true};
     for (int i = 0; i < exits; i++) {
@@ -23,8 +25,9 @@ static struct calibration calibrate(int exits)
         c.exits[i].temperature = i == 0 ? 50 : i + 1 == exits ? 1e-3 : 1;
         c.thresholds[i] = i + 1 == exits ? 0 : 0.95;
     }
-    c.ensemble.top1 = c.exits[exits - 1].top1 + 0.05;
+    c.ensemble.top1 = c.exits[exits - 1].top1 + (flat ? -0.05 : 0.05);
     c.ensemble.temperature = 1;
+    for (int i = 0; flat && i < exits; i++) c.exits[i].temperature = 50;
     return c;
 }
 
@@ -58,7 +61,8 @@ int main(int argc, char **argv)
                                     .resize = PREPROCESS_STRETCH, .filter = PREPROCESS_BILINEAR,
                                     .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}};
     struct calibration calibration = {0};
-    if (strcmp(argv[6], "calibrated") == 0) calibration = calibrate(net_sections(net));
+    bool flat = strcmp(argv[6], "flat") == 0;
+    if (strcmp(argv[6], "plain") != 0) calibration = calibrate(net_sections(net), flat);
     struct training training = {.method = "none"};
     int rc = model_write(argv[2], TENSOR_F32, net, params, labels, &preprocess, &calibration, &training, &e);
     if (rc < 0) fprintf(stderr, "%s\n", e.text);

@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""What bad input gets: a precise 4xx problem document, and the daemon goes on."""
+import base64, json, zlib
+from daemon import Closed, Daemon, Wire, make_model, once, png, problem, run
+
+LIMITS = ["http.body_max_bytes=1M", "image.bytes_max=512K", "image.pixels_max=2000000", "image.side_max=4096",
+          "http.images_max=4"]
+IMAGE = ("Content-Type", "image/png")
+JSON = ("Content-Type", "application/json")
+d = None
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
+def check(status, words, body=None, headers=(IMAGE,), path="/v1/classify", method="POST"):
+    answer = once(d.address, method, path, body, headers)
+    problem(answer, status, *words)
+    return answer
+
+
+def case(name, *args, **named):
+    def test():
+        check(*args, **named)
+        assert d.classify().status == 200
+    test.__doc__ = name
+    return test
+
+
+def truncated():
+    """an image cut short anywhere is 422, never 5xx"""
+    image = png(20, 20)
+    for size in list(range(1, 60)) + list(range(60, len(image) - 1, 37)):
+        answer = d.classify(image[:size])
+        assert answer.status == 422, (size, answer)
+
+
+def flipped():
+    """an image with any byte changed is 200 or 4xx, never 5xx"""
+    image = bytearray(png(12, 12, seed=2))
+    for at in range(0, len(image), 3):
+        image[at] ^= 0x55
+        answer = d.classify(bytes(image))
+        image[at] ^= 0x55
+        assert answer.status in (200, 413, 422), (at, answer)
+
+
+def late_too_large():
+    """a chunked body over the limit is 413 and ends the connection"""
+    with Wire(d.address) as w:
+        w.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Type: image/png\r\n\r\n")
+        try:
+            for _ in range(40):
+                w.send(b"10000\r\n" + b"z" * 65536 + b"\r\n")
+            w.send("0\r\n\r\n")
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        answer = w.answer()
+        problem(answer, 413, "1048576")
+        assert answer.header("Connection") == "close"
+
+
+def announced_too_large():
+    """a body that is announced too large is refused before it is sent"""
+    with Wire(d.address) as w:
+        w.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 1048577\r\n\r\n")
+        answer = w.answer()
+        problem(answer, 413, "1048577", "1048576")
+        assert answer.header("Connection") == "close" and w.closed()
+    with Wire(d.address) as w:  # and without 100 Continue
+        w.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nExpect: 100-continue\r\n"
+               "Content-Length: 1048577\r\n\r\n")
+        w.more()
+        assert w.buffer.startswith(b"HTTP/1.1 413"), w.buffer
+
+
+def no_length():
+    """a body without its length is 411"""
+    with Wire(d.address) as w:
+        w.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n\r\n")
+        problem(w.answer(), 411, "Content-Length")
+
+
+def bad_chunks():
+    """broken chunks end the connection"""
+    for chunks in ("zz\r\n", "-1\r\nab\r\n", "5\r\nabcdefgh\r\n0\r\n\r\n", "ffffffffffffffffff\r\n"):
+        with Wire(d.address) as w:
+            w.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+            try:
+                answer = w.answer()
+                assert 400 <= answer.status < 500, answer
+            except Closed:
+                pass
+    assert d.classify().status == 200
+
+
+def garbage():
+    """bytes that are no HTTP are 400 or a closed connection"""
+    for junk in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"\r\n\r\n\r\n\r\nGET\r\n\r\n", b"GET\r\n\r\n", b"\0" * 100 + b"\r\n\r\n",
+                 b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nnocolon\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"):
+        with Wire(d.address) as w:
+            w.send(junk)
+            w.socket.shutdown(1)
+            try:
+                answer = w.answer()
+                assert 400 <= answer.status <= 505, (junk, answer)
+            except Closed:
+                pass
+    assert d.classify().status == 200
+
+
+def method_not_allowed():
+    """a wrong method is 405 and says which are right"""
+    for method, path, allow in (("GET", "/v1/classify", "POST"), ("DELETE", "/v1/classify", "POST"),
+                                ("PUT", "/v1/models", "GET, HEAD"), ("POST", "/metrics", "GET, HEAD"),
+                                ("OPTIONS", "/v2/health/ready", "GET, HEAD")):
+        assert check(405, [method], None, (), path, method).header("Allow") == allow
+
+
+def huge_png():
+    """a PNG that claims 200 megapixels is refused without being decoded"""
+    bomb = png(claim=(14000, 14000), data=zlib.compress(b"\0" * 100000))
+    problem(d.classify(bomb), 413, "14000")
+    problem(d.classify(png(claim=(1, 5000), data=zlib.compress(b"\0"))), 413, "5000")
+    problem(d.classify(png(claim=(2000, 2000), data=zlib.compress(b"\0"))), 413, "2000")
+    before = d.metrics()["process_resident_memory_bytes"]
+    for _ in range(5):
+        d.classify(bomb)
+    assert d.metrics()["process_resident_memory_bytes"] - before < 20 << 20
+
+
+def images_named():
+    """a bad image among several is named, whatever is wrong with it"""
+    good = b64(png())
+    for bad, status in ((b64(b"junk"), 422), ("!!!!", 400), ("abc", 400), (7, 400), (None, 400), ("", 400), (b64(png()[:40]), 422)):
+        problem(d.classify_json({"images": [good, good, bad]}), status, "images[2]")
+        if status == 400:
+            problem(d.classify_json({"image": bad}), status, "image")
+
+
+def deep_json():
+    """JSON that is nested deeply is refused without recursion"""
+    for text in ("[" * 200000, '{"image":' * 100000, '{"image":' + "[" * 17 + "]" * 17 + "}", '{"sla":' + '{"a":' * 20 + "1" + "}" * 21):
+        problem(d.classify(text.encode(), type="application/json"), 400, "deeper")
+
+
+def conflict():
+    """header and body that disagree are 400 and both named"""
+    problem(d.classify_json({"image": b64(png()), "sla": {"classifier": 2}}, [("SLA-Classifier", "1")]), 400,
+            "classifier", "SLA-Classifier")
+    image = b64(png(200, 200)) + " " * 80000  # the same from a body that is read off the loop
+    problem(d.classify_json({"image": image, "sla": {"classifier": 2}}, [("SLA-Classifier", "1")]), 400, "disagree")
+
+
+def broken_json_cases():
+    good = b64(png())
+    for name, text, words in (
+            ("empty object", "{}", ["image or images"]),
+            ("both image and images", json.dumps({"image": good, "images": [good]}), ["exclude"]),
+            ("an unknown member", json.dumps({"image": good, "slo": {}}), ["slo"]),
+            ("a name that stands there twice", '{"image":"%s","image":"%s"}' % (good, good), ["line 1"]),
+            ("text behind", json.dumps({"image": good}) + "x", ["line 1"]),
+            ("cut short", json.dumps({"image": good})[:-1], ["line 1"]),
+            ("a list", "[]", ["object"]),
+            ("a number", "17", ["JSON"]),
+            ("nothing but blanks", "   ", ["JSON"]),
+            ("invalid UTF-8", b'{"image":"\xff\xfe"}', ["JSON"]),
+            ("a NUL", '{"image":"\\u0000"}', ["JSON"]),
+            ("images that is no list", '{"images":{}}', ["images", "list"]),
+            ("images that is empty", '{"images":[]}', ["images", "empty"]),
+            ("sla that is no object", json.dumps({"image": good, "sla": 5}), ["sla"]),
+            ("an unknown name in sla", json.dumps({"image": good, "sla": {"speed": 5}}), ["speed"]),
+            ("a wrong type in sla", json.dumps({"image": good, "sla": {"deadline_ms": True}}), ["deadline_ms"]),
+            ("a list in sla", json.dumps({"image": good, "sla": {"classifier": [1]}}), ["classifier"]),
+            ("a negative deadline", json.dumps({"image": good, "sla": {"deadline_ms": -5}}), ["deadline_ms"]),
+            ("a confidence over 1", json.dumps({"image": good, "sla": {"min_confidence": 1.5}}), ["min_confidence"]),
+            ("a classifier that is not there", json.dumps({"image": good, "sla": {"classifier": 9}}), ["9"])):
+        yield case(f"JSON: {name}: 400", 400, words, text if isinstance(text, bytes) else text.encode(), (JSON,))
+
+
+CASES = [
+    case("an empty body: 400", 400, ["empty"], b""),
+    case("not an image: 422", 422, ["JPEG", "PNG"], b"hello, world" * 10),
+    case("a GIF: 422", 422, ["JPEG", "PNG"], b"GIF89a" + b"\0" * 50),
+    case("an image over image.bytes_max: 413", 413, ["524288"], png()[:-12] + b"\0" * 600000),
+    case("text/plain: 415 with what is taken", 415, ["text/plain", "image/jpeg", "application/json"], b"x", [("Content-Type", "text/plain")]),
+    case("what curl sends by itself: 415", 415, ["x-www-form-urlencoded"], png(), [("Content-Type", "application/x-www-form-urlencoded")]),
+    case("multipart: 415", 415, ["multipart/form-data"], b"x", [("Content-Type", "multipart/form-data; boundary=x")]),
+    case("?top=0: 400", 400, ["top", "1000"], png(), path="/v1/classify?top=0"),
+    case("?top=x: 400", 400, ["top"], png(), path="/v1/classify?top=x"),
+    case("?top= : 400", 400, ["top"], png(), path="/v1/classify?top="),
+    case("?top=-1: 400", 400, ["top"], png(), path="/v1/classify?top=-1"),
+    case("?top=1001: 400", 400, ["top"], png(), path="/v1/classify?top=1001"),
+    case("?top twice: 400", 400, ["top", "twice"], png(), path="/v1/classify?top=1&top=2"),
+    case("?explain=yes: 400", 400, ["explain"], png(), path="/v1/classify?explain=yes"),
+    case("an unknown argument: 400", 400, ["tpo"], png(), path="/v1/classify?tpo=1"),
+    case("?model= that is not there: 404", 404, ["other"], png(), path="/v1/classify?model=other"),
+    case("?model= that is no name: 400", 400, ["model"], png(), path="/v1/classify?model=../../etc"),
+    case("a path that is not there: 404", 404, ["/v1/clasify"], png(), path="/v1/clasify"),
+    case("a path with blanks and quotes: 404", 404, ['"'], png(), path="/%22%20%0a"),
+    case("a GET with a body: 400", 400, ["no body"], b"x", path="/v1/models", method="GET"),
+    case("too many images: 413", 413, ["5", "at most 4"], json.dumps({"images": [b64(png())] * 5}).encode(), (JSON,)),
+]
+
+with Daemon(LIMITS) as d:
+    run(CASES + list(broken_json_cases()) + [truncated, flipped, late_too_large, announced_too_large, no_length, bad_chunks,
+                                             garbage, method_not_allowed, huge_png, images_named, deep_json, conflict])

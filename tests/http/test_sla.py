@@ -1,0 +1,313 @@
+#!/usr/bin/env python3
+"""The rules of "What a request can ask", each a row or more over HTTP. The model under test (make_model.c) has the
+accuracies 0.4 0.5 0.6 0.7 and 0.75 for the ensemble; its first exit is sure of nothing, its deepest of everything."""
+import base64, json, math, os, signal, threading, time
+from daemon import Daemon, Wire, make_model, once, png, problem, run
+
+d = plain = slow = None
+
+
+def row(name, headers, expected, status=200, words=(), sla=None, daemon=None, deadline=None):
+    """expected: (classifier, reason)."""
+    def test():
+        server = daemon() if daemon else d
+        if sla is None:
+            answer = server.classify(headers=headers)
+        else:
+            answer = server.classify_json({"image": base64.b64encode(png()).decode(), "sla": sla}, headers)
+        if status != 200:
+            problem(answer, status, *words)
+            return
+        assert answer.status == 200, answer
+        got = answer.json
+        assert (got["classifier"], got["reason"]) == expected, (got["classifier"], got["reason"])
+        assert (answer.header("SLA-Classifier"), answer.header("SLA-Reason")) == expected, answer
+        if deadline is None:
+            assert "deadline" not in got and answer.header("SLA-Deadline") is None
+        else:
+            assert got["deadline"] == {"ms": deadline, "met": True} and answer.header("SLA-Deadline") == "met"
+    test.__doc__ = name
+    return test
+
+
+C, D, CONFIDENCE, ACCURACY, MISS = ("SLA-Classifier", "SLA-Deadline-Ms", "SLA-Min-Confidence", "SLA-Min-Accuracy", "SLA-On-Miss")
+LONG = 60000
+
+
+def rows():
+    yield row("headers: nothing asked is the default", [], ("4", "requested"))
+    for c, answered in (("1", "1"), ("2", "2"), ("3", "3"), ("4", "4"), ("deepest", "4"), ("ensemble", "ensemble")):
+        yield row(f"headers: classifier {c}", [(C, c)], (answered, "requested"))
+    yield row("headers: names in any case, blanks around values", [("sla-classifier", "  2 ")], ("2", "requested"))
+
+    # 1
+    for name, value, ms in (("grpc-timeout", "60S", LONG), ("grpc-timeout", "60000m", LONG), ("grpc-timeout", "1M", LONG),
+                            ("x-envoy-expected-rq-timeout-ms", "60000", LONG), ("Prefer", "wait=60", LONG),
+                            ("Prefer", "respond-async, wait=60", LONG)):
+        yield row(f"rule 1: {name}: {value} bounds the time and does not select auto", [(name, value)], ("4", "requested"), deadline=ms)
+    yield row("rule 1: the smallest bound counts, whoever says it", [("grpc-timeout", "70S"), ("Prefer", "wait=50"), (D, "60000"), (C, "2")],
+              ("2", "requested"), deadline=50000)
+    yield row("rule 1: the smallest bound counts, SLA-Deadline-Ms too", [("grpc-timeout", "70S"), (D, "60000"), (C, "2")],
+              ("2", "requested"), deadline=LONG)
+    yield row("rule 1: a bound that is no time: 400", [("grpc-timeout", "5x")], None, 400, ["grpc-timeout"])
+
+    # 2
+    yield row("rule 2: auto alone uses the thresholds", [(C, "auto")], ("4", "confidence"))
+    yield row("rule 2: auto alone without thresholds is the deepest", [(C, "auto")], ("4", "requested"), daemon=lambda: plain)
+    yield row("rule 2: auto with only a deadline: the most accurate that fits", [(C, "auto"), (D, LONG)], ("ensemble", "deadline"), deadline=LONG)
+    yield row("rule 2: a deadline alone is auto", [(D, LONG)], ("ensemble", "deadline"), deadline=LONG)
+    yield row("rule 2: without calibration depth stands for accuracy", [(D, LONG)], ("4", "deadline"), daemon=lambda: plain, deadline=LONG)
+
+    # 3
+    for x, c in ((0, "1"), (0.4, "1"), (0.41, "2"), (0.5, "2"), (0.6, "3"), (0.61, "4"), (0.7, "4"), (0.71, "ensemble"), (0.75, "ensemble")):
+        yield row(f"rule 3: accuracy {x} is first reached by {c}", [(ACCURACY, x)], (c, "accuracy"))
+    yield row("rule 3: accuracy above all: the best, exhausted", [(ACCURACY, 0.76)], ("ensemble", "exhausted"))
+    yield row("rule 3: accuracy above all with fail: 422", [(ACCURACY, 0.76), (MISS, "fail")], None, 422, ["0.75"])
+    yield row("rule 3: confidence 0 is reached at once", [(CONFIDENCE, 0)], ("1", "confidence"))
+    yield row("rule 3: confidence 0.9999 is reached by the deepest", [(CONFIDENCE, 0.9999)], ("4", "confidence"))
+    yield row("rule 3: confidence counts from the permitted exit on", [(CONFIDENCE, 0), (ACCURACY, 0.55)], ("3", "confidence"))
+    yield row("rule 3: confidence and accuracy beyond the exits: exhausted", [(CONFIDENCE, 0), (ACCURACY, 0.72)], ("ensemble", "exhausted"))
+    yield row("rule 3: confidence never reached: the most accurate, exhausted", [(CONFIDENCE, 1)], ("4", "exhausted"), daemon=lambda: slow)
+    for name in (CONFIDENCE, ACCURACY):
+        yield row(f"rule 3: {name} of a model without calibration: 422", [(name, 0.5)], None, 422, ["calibrat"], daemon=lambda: plain)
+        for c in ("1", "deepest", "ensemble"):
+            yield row(f"rule 3: {name} with classifier {c}: 400", [(name, 0.5), (C, c)], None, 400, [name])
+        yield row(f"rule 3: {name} with auto is fine", [(name, 0), (C, "auto")], ("1", "confidence" if name == CONFIDENCE else "accuracy"))
+
+    # 6
+    for miss in ("degrade", "fail"):
+        for c in ("1", "4", "ensemble", "auto"):
+            yield row(f"rule 6: impossible even alone: 504 ({c}, {miss})", [(D, "0.000001"), (C, c), (MISS, miss)], None, 504, ["0.000"])
+
+    # 11
+    for name, value in ((C, "0"), (C, "5"), (C, "-1"), (C, "01"), (C, "1.0"), (C, "Deepest"), (C, ""), (C, "1,2"), (D, "0"), (D, "-1"),
+                        (D, "abc"), (D, "1e3"), (D, "0x10"), (D, "inf"), (D, "nan"), (D, ""), (D, "5 ms"), (CONFIDENCE, "1.01"),
+                        (CONFIDENCE, "-0.1"), (CONFIDENCE, "50%"), (ACCURACY, "2"), (ACCURACY, ""), (MISS, "retry"), (MISS, ""),
+                        ("Priority", "u=8"), ("SLA-Speed", "fast"), ("sla-x", "1"), ("SLA-", "1")):
+        yield row(f"rule 11: {name}: {value or 'nothing'}: 400, named", [(name, value)], None, 400, [name if name[:4] == "SLA-" or name == "Priority" else "SLA-"])
+    for name, value in ((C, "1"), (D, "100"), (CONFIDENCE, "0.5"), (ACCURACY, "0.5"), (MISS, "fail"), ("Priority", "u=1")):
+        yield row(f"rule 11: {name} twice: 400", [(name, value), (name, value)], None, 400, [name])
+    for header, member in (((C, "1"), {"classifier": "2"}), ((D, "50000"), {"deadline_ms": 60000}), ((CONFIDENCE, "0.1"), {"min_confidence": 0.2}),
+                           ((ACCURACY, "0.1"), {"min_accuracy": 0.2}), ((MISS, "fail"), {"on_miss": "degrade"}), (("Priority", "u=1"), {"priority": 2})):
+        yield row(f"rule 11: {header[0]} against the body: 400", [header], None, 400, [header[0]], member)
+    yield row("rule 11: header and body that agree", [(C, "2"), (D, "60000.0")], ("2", "requested"), sla={"classifier": 2, "deadline_ms": 6e4}, deadline=LONG)
+    yield row("rule 11: header and body that complete each other", [(C, "3")], ("3", "requested"), sla={"deadline_ms": LONG}, deadline=LONG)
+    yield row("rule 11: Min-* in the body with a named classifier in a header: 400", [(C, "3")], None, 400, ["SLA-Min-Accuracy"], {"min_accuracy": 0.5})
+
+
+def explained(server, classifier="ensemble", seed=1):
+    j = server.classify(png(seed=seed), [(C, classifier)], "?explain=1&top=10").json
+    top = {t["index"]: t["probability"] for t in j["top"]}
+    return [e["probabilities"] for e in j["exits"]], [top[i] for i in range(10)]
+
+
+def softmax(logits):
+    top = max(logits)
+    e = [math.exp(v - top) for v in logits]
+    return [v / sum(e) for v in e]
+
+
+def rule_4_mean():
+    """rule 4: the ensemble is the softmax of the mean of all classifiers' logits"""
+    for seed in range(4):
+        exits, ensemble = explained(plain, seed=seed)  # temperature 1: the logarithms are the logits but for a constant
+        mean = [sum(math.log(p[i]) for p in exits) / len(exits) for i in range(10)]
+        assert len(exits) == 4 and all(abs(a - b) < 1e-4 for a, b in zip(softmax(mean), ensemble)), (mean, ensemble)
+
+
+def rule_10_calibrated():
+    """rule 10: probabilities are those of the logits divided by the exit's temperature"""
+    for seed in range(4):
+        logits = [[math.log(v) for v in p] for p in explained(plain, seed=seed)[0]]
+        calibrated, _ = explained(d, seed=seed)
+        for exit, temperature in ((0, 50), (1, 1), (2, 1)):
+            expected = softmax([v / temperature for v in logits[exit]])
+            assert all(abs(a - b) < 1e-4 for a, b in zip(expected, calibrated[exit])), (exit, expected, calibrated[exit])
+        assert max(calibrated[0]) < 0.2 and max(calibrated[3]) > 0.9
+
+
+def load(server, n, headers=(), clients=8):
+    """Posts n images from some clients at a time until told to stop; returns (stop, statuses)."""
+    statuses, end = [], threading.Event()
+    body = json.dumps({"images": [base64.b64encode(png(seed=i)).decode() for i in range(n)]}).encode()
+
+    def client():
+        with Wire(server.address) as w:
+            while not end.is_set():
+                statuses.append(w.ask("POST", "/v1/classify", body, [("Content-Type", "application/json"), *headers]).status)
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    [t.start() for t in threads]
+
+    def stop():
+        end.set()
+        [t.join() for t in threads]
+        return statuses
+    return stop
+
+
+def costs(server):
+    m, = once(server.address, "GET", "/v1/models").json["models"]
+    return [e["cost_ms"] for e in m["exits"]] + [m["ensemble"]["cost_ms"]]
+
+
+def rule_4_degrades():
+    """rule 4: an ensemble in a hurry degrades to a single exit, never to a part"""
+    c, seen = costs(slow), set()
+    for k in range(40):
+        ms = c[0] + (c[4] * 1.6 - c[0]) * k / 40
+        answer = slow.classify(headers=[(C, "ensemble"), (D, "%.4f" % ms)])
+        assert answer.status in (200, 504), answer
+        if answer.status == 200:
+            j = answer.json
+            seen.add(j["classifier"])
+            assert j["reason"] == ("requested" if j["classifier"] == "ensemble" else "deadline"), j
+            assert j["classifier"] in ("1", "2", "3", "4", "ensemble")
+    answer = slow.classify(headers=[(C, "ensemble"), (D, LONG)])
+    assert answer.json["classifier"] == "ensemble"
+    assert seen & {"1", "2", "3", "4"}, f"never degraded: {seen}"
+
+
+def rule_5_no_substitute():
+    """rule 5: without a deadline the named classifier waits, or is refused with 503 and Retry-After"""
+    stop = load(slow, 8)
+    try:
+        got = []
+        for k in range(12):
+            answer = slow.classify(headers=[(C, "ensemble" if k % 2 else "3")])
+            got.append(answer.status)
+            if answer.status == 503:
+                problem(answer, 503)
+                assert int(answer.header("Retry-After")) >= 1
+            else:
+                assert answer.status == 200 and answer.json["reason"] == "requested", answer
+                assert answer.json["classifier"] == ("ensemble" if k % 2 else "3")
+    finally:
+        statuses = stop()
+    assert set(statuses) <= {200, 503} and 200 in statuses and (503 in statuses or 503 in got), (statuses[:20], got)
+
+
+def rule_6_behind_queue():
+    """rule 6: behind a queue of more urgent work: a shallower exit, 503 with Retry-After, or 504 with fail"""
+    c = costs(slow)
+    hurried = [(D, "%.3f" % (c[4] * 8)), (C, "1"), ("Priority", "u=0")]
+    stop = load(slow, 4, hurried, clients=6)
+    seen = {"degrade": set(), "fail": set()}
+    try:
+        for k in range(120):
+            miss = "fail" if k % 2 else "degrade"
+            answer = slow.classify(headers=[(C, "4"), (D, "%.3f" % (c[3] * (2 + k % 12))), (MISS, miss)])
+            what = answer.json["reason"] if answer.status == 200 else answer.status
+            seen[miss].add(what)
+            if answer.status == 503:
+                assert int(answer.header("Retry-After")) >= 1
+            if answer.status == 200 and answer.json["classifier"] != "4":
+                assert miss == "degrade" and what in ("overload", "deadline"), answer
+    finally:
+        stop()
+    assert seen["degrade"] <= {"requested", "overload", "deadline", 503, 504} and seen["fail"] <= {"requested", 504, 503}, seen
+    assert seen["degrade"] & {"overload", "deadline", 503}, seen
+
+
+def upload_slowly(server, ms, headers, wait):
+    image = png()
+    with Wire(server.address) as w:
+        w.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n" + f"{D}: {ms}\r\n" +
+               "".join(f"{n}: {v}\r\n" for n, v in headers) + f"Content-Length: {len(image)}\r\n\r\n")
+        w.send(image[:100])
+        time.sleep(wait)
+        w.send(image[100:])
+        return w.answer()
+
+
+def rule_7_nothing_computed():
+    """rule 7: deadline past and nothing computed: 504, whatever on-miss says"""
+    for miss in ("degrade", "fail"):
+        problem(upload_slowly(d, 60, [(MISS, miss)], 0.2), 504)
+
+
+def rule_7_late():
+    """rule 7: an answer that is late is 200 missed with degrade and 504 with fail"""
+    late = 0
+    for k in range(60):
+        miss = "fail" if k % 3 == 2 else "degrade"
+        with Wire(slow.address) as w:
+            image = png()
+            w.send(f"POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n{C}: ensemble\r\n{MISS}: {miss}\r\n"
+                   f"{D}: 150\r\nContent-Length: {len(image)}\r\n\r\n".encode() + image)
+            time.sleep(0.001 + 0.0007 * (k % 20))
+            os.kill(slow.process.pid, signal.SIGSTOP)
+            time.sleep(0.2)
+            os.kill(slow.process.pid, signal.SIGCONT)
+            answer = w.answer()
+        if answer.status == 504:
+            problem(answer, 504)
+            assert answer.header("SLA-Deadline") == "missed", answer
+        else:
+            met = answer.json["deadline"]["met"]
+            assert answer.header("SLA-Deadline") == ("met" if met else "missed")
+            assert met or miss == "degrade", answer
+            late += not met
+        if late >= 2 and k >= 5:
+            return
+    assert late, "no answer was late in 60 tries"
+
+
+def rule_8_order():
+    """rule 8: who is urgent overtakes who is not"""
+    done, threads = [], []
+    lock = threading.Lock()
+
+    def client(name, headers, n):
+        body = json.dumps({"images": [base64.b64encode(png()).decode()] * n}).encode()
+        with Wire(slow.address) as w:
+            answer = w.ask("POST", "/v1/classify", body, [("Content-Type", "application/json"), *headers])
+        with lock:
+            done.append((name, answer.status))
+    for i in range(5):
+        threads.append(threading.Thread(target=client, args=("late", [("Priority", "u=6")], 8)))
+        threads[-1].start()
+        time.sleep(0.005)
+    time.sleep(0.02)
+    for i in range(3):
+        threads.append(threading.Thread(target=client, args=("soon", [("Priority", "u=0")], 1)))
+        threads[-1].start()
+    [t.join() for t in threads]
+    names = [n for n, _ in done]
+    assert all(s == 200 for _, s in done), done
+    assert names.index("late", names.index("soon")) and names[-1] == "late", names
+    assert max(i for i, n in enumerate(names) if n == "soon") < 7, names
+
+
+def rule_8_shed():
+    """rule 8: who is less urgent is shed first"""
+    statuses, threads = {}, []
+
+    def client(name, headers, n):
+        body = json.dumps({"images": [base64.b64encode(png()).decode()] * n}).encode()
+        with Wire(slow.address) as w:
+            answer = w.ask("POST", "/v1/classify", body, [("Content-Type", "application/json"), *headers])
+            statuses.setdefault(name, []).append((answer.status, answer.header("Retry-After")))
+    for i in range(6):  # fills queue_max = 48
+        threads.append(threading.Thread(target=client, args=("late", [("Priority", "u=7")], 8)))
+    [t.start() for t in threads]
+    time.sleep(0.03)
+    urgent = [threading.Thread(target=client, args=("urgent", [("Priority", "u=0")], 8)) for _ in range(4)]
+    [t.start() for t in urgent]
+    [t.join() for t in threads + urgent]
+    assert [s for s, _ in statuses["urgent"]] == [200] * 4, statuses
+    for status, after in statuses["late"]:
+        assert status == 200 or (status == 503 and int(after) >= 1), statuses
+
+
+def rule_9_upload_counts():
+    """rule 9: the upload counts: a deadline that it uses up is missed, one beyond it is met"""
+    problem(upload_slowly(d, 100, [(C, "1")], 0.3), 504)
+    answer = upload_slowly(d, 20000, [(C, "1")], 0.3)
+    assert answer.status == 200 and answer.json["deadline"]["met"] and answer.json["timing_ms"]["total"] >= 300, answer
+
+
+with Daemon() as d, Daemon(model=make_model(kind="plain")) as plain, \
+        Daemon(["engine.workers=1", "engine.batch_max=2", "engine.queue_max=48", "http.idle_timeout_ms=120000"],
+               make_model(width=32, kind="flat")) as slow:
+    run(list(rows()) + [rule_4_mean, rule_4_degrades, rule_5_no_substitute, rule_6_behind_queue, rule_7_nothing_computed, rule_7_late,
+                        rule_8_order, rule_8_shed, rule_9_upload_counts, rule_10_calibrated])
