@@ -37,7 +37,8 @@ int logits_best(const float *logits, int classes, float *ret_margin);
 
 /* Accuracy (first and first five), and of the softmax at this temperature the mean negative log
  * likelihood in nats and the expected calibration error: 15 bins (b/15, (b+1)/15] of the confidence,
- * sum over bins of share * |accuracy - mean confidence| (Guo et al., ICML 2017, equation 5). */
+ * sum over bins of share * |accuracy - mean confidence| (Guo et al., ICML 2017, equation 5). An image
+ * with a logit that is not a number is wrong, and makes the other two figures not a number. */
 struct training_figures evaluate_figures(const struct logits *logits, int classifier,
                                          double temperature);
 

@@ -98,7 +98,7 @@ static double threshold(const struct logits *l, int exit, double temperature, bo
         if (border && lost <= CALIBRATE_TOLERANCE * (double)(i + 1)) cut = i + 1;
     }
     for (size_t i = 0; i < cut; i++) taken[list[i].image] = true;
-    return cut > 0 ? list[cut - 1].confidence : 1.0;
+    return cut > 0 ? list[cut - 1].confidence : CALIBRATE_NEVER;
 }
 
 static struct calibration_entry entry(const struct logits *l, int classifier)

@@ -130,11 +130,15 @@ int logits_best(const float *logits, int classes, float *ret_margin)
     return best;
 }
 
-/* How many classes stand before the label when they are sorted by logit, equal ones by number. */
+/* How many classes stand before the label when they are sorted by logit, equal ones by number. What
+ * is not a number stands last when it is the label's and first otherwise: it is never right. */
 static int rank_of(const float *z, int classes, int32_t label)
 {
     int before = 0;
-    for (int k = 0; k < classes; k++) before += z[k] > z[label] || (z[k] == z[label] && k < label);
+    if (isnan(z[label])) return classes;
+    for (int k = 0; k < classes; k++) {
+        before += !(z[k] <= z[label]) || (z[k] == z[label] && k < label);
+    }
     return before;
 }
 
@@ -167,8 +171,8 @@ struct training_figures evaluate_figures(const struct logits *logits, int classi
         nll += loss;
         top1 += rank == 0;
         top5 += rank < 5;
-        int bin = (int)ceil(confidence * EVALUATE_ECE_BINS) - 1;
-        bin = bin < 0 ? 0 : bin >= EVALUATE_ECE_BINS ? EVALUATE_ECE_BINS - 1 : bin;
+        int bin = confidence > 0 ? (int)ceil(confidence * EVALUATE_ECE_BINS) - 1 : 0; /* NaN: 0 */
+        bin = bin >= EVALUATE_ECE_BINS ? EVALUATE_ECE_BINS - 1 : bin;
         bins[bin].confidence += confidence;
         bins[bin].n++;
         bins[bin].right += rank == 0;

@@ -55,8 +55,8 @@ static struct logits noise(uint64_t seed, size_t n, int exits, int classes, doub
     return l;
 }
 
-/* Two classes, logits (log c, log (1-c)): the confidence is c exactly. Four images of confidence 0.6,
- * two of them right (bin 9 of 15: 0.6 is its upper border, 9/15), and one of 0.9, right (bin 14). */
+/* Two classes, logits (log c, log (1-c)): the confidence is c exactly. Four images of confidence 0.59,
+ * two of them right (the bin up to 9/15), and one of 0.9, right (the bin up to 14/15). */
 static void test_figures_by_hand(void **state)
 {
     (void)state;
@@ -103,6 +103,25 @@ static void test_ranks(void **state)
     assert_near((double)margin, 1, 0);
     assert_int_equal(logits_best(z + 1, 6, &margin), 0); /* the first of equal ones */
     assert_near((double)margin, 0, 0);
+    logits_release(&l);
+}
+
+/* A network that overflows is not right: not at the label and not beside it. */
+static void test_not_a_number(void **state)
+{
+    (void)state;
+    struct logits l = make(3, 1, 7);
+    const float all[7] = {NAN, NAN, NAN, NAN, NAN, NAN, NAN}, one[7] = {0, NAN, 1, 0, 0, 0, 0};
+    set(&l, 0, 0, all);
+    set(&l, 0, 1, one);
+    set(&l, 0, 2, one);
+    l.labels[0] = 0;
+    l.labels[1] = 1;
+    l.labels[2] = 2;
+    struct training_figures f = evaluate_figures(&l, 0, 1.0);
+    assert_near(f.top1, 0, 0);
+    assert_near(f.top5, 1.0 / 3, 1e-12);
+    assert_true(isnan(f.nll) && isnan(f.ece));
     logits_release(&l);
 }
 
@@ -181,6 +200,26 @@ static void test_thresholds(void **state)
     }
 }
 
+/* An exit that is always sure and always wrong answers nothing, not even at a confidence of 1. */
+static void test_no_threshold(void **state)
+{
+    (void)state;
+    struct logits l = make(10, 2, 2);
+    for (size_t i = 0; i < 10; i++) {
+        const float wrong[2] = {10000, 0}, good[2] = {0, 1};
+        l.labels[i] = 1;
+        set(&l, 0, i, wrong);
+        set(&l, 1, i, good);
+        set(&l, MODEL_ENSEMBLE, i, wrong);
+    }
+    struct calibration c;
+    struct err e = {0};
+    assert_int_equal(calibrate(&l, &c, &e), 0);
+    assert_near(confidence(&l, 0, 0, c.exits[0].temperature), 1, 0);
+    assert_true(c.thresholds[0] > 1);
+    logits_release(&l);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -200,7 +239,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_figures_by_hand),    cmocka_unit_test(test_ranks),
         cmocka_unit_test(test_temperature),        cmocka_unit_test(test_temperature_limits),
-        cmocka_unit_test(test_thresholds),         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_thresholds),         cmocka_unit_test(test_no_threshold),
+        cmocka_unit_test(test_not_a_number),       cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
