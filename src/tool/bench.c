@@ -60,10 +60,9 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
     const struct command_line line = {
         "autodidact bench",
         "SPEC.json|MODEL [OPTION]...",
-        "Prints for each batch size the milliseconds of a batch, images a second and GFLOP/s, the "
-        "best\n"
-        "of three rounds. In inference every thread works on a batch of its own; in training all\n"
-        "threads share one.",
+        "Prints for each batch size the milliseconds of a batch, images a second and GFLOP/s,\n"
+        "the best of three rounds. In inference every thread works on a batch of its own; in\n"
+        "training all threads share one.",
         rows,
         1,
         1};

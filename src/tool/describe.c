@@ -33,16 +33,15 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         {"json", OPTION_FLAG, NULL, &c->json, NULL, "as one JSON object"},
         {NULL, 0, NULL, NULL, NULL, NULL},
     };
-    const struct command_line line = {"autodidact describe",
-                                      "SPEC.json|MODEL [OPTION]...",
-                                      "Prints parameters and multiply-accumulates (of one image) "
-                                      "of the network with its deepest\n"
-                                      "classifier, of each section of the trunk, of each "
-                                      "classifier's head alone, and of everything\n"
-                                      "(the ensemble).",
-                                      rows,
-                                      1,
-                                      1};
+    const struct command_line line = {
+        "autodidact describe",
+        "SPEC.json|MODEL [OPTION]...",
+        "Prints parameters and multiply-accumulates (of one image) of the network with its\n"
+        "deepest classifier, of each section of the trunk, of each classifier's head alone,\n"
+        "and of everything (the ensemble).",
+        rows,
+        1,
+        1};
     const char *positional[POSITIONAL_MAX];
     int rc = options_parse(&line, argc, argv, positional, e);
     if (rc == 1) options_help(&line);

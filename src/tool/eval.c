@@ -29,11 +29,11 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         {"data", OPTION_STRING, "KIND:DIR", &c->data, NULL, "the images: cifar100:DIR (required)"},
         {"split", OPTION_STRING, "NAME", &c->split, NULL, "train, holdout or test (required)"},
         {"holdout", OPTION_INT, "N", &c->holdout, &c->holdout_given,
-         "hold out so many instead of the model's own choice (to compare two models on"},
+         "so many held-out images instead of the model's own choice, to judge two models alike"},
         {"holdout-seed", OPTION_SEED, "N", &c->holdout_seed, &c->holdout_seed_given,
-         "the same images; see autodidact train)"},
+         "of that choice; goes with --holdout (0)"},
         {"predictions", OPTION_STRING, "FILE", &c->predictions, NULL,
-         "write CSV: index,label, then of each classifier its class and \"_margin\","},
+         "also write CSV: index,label, and of each classifier its class and its margin"},
         {"threads", OPTION_INT, "N", &c->threads, NULL, "(0: all processors)"},
         {"precision", OPTION_STRING, "P", &c->precision, NULL, "fp32 (fp32)"},
         {"json", OPTION_FLAG, NULL, &c->json, NULL, "figures as one JSON object"},
@@ -42,15 +42,12 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
     const struct command_line line = {
         "autodidact eval",
         "MODEL --data KIND:DIR --split train|holdout|test [OPTION]...",
-        "Prints of every classifier (1 to the deepest, and the ensemble) the share of images that "
-        "it\n"
-        "classifies right (top1), with the class among the best five (top5), the mean negative "
-        "log\n"
-        "likelihood (nll) and the expected calibration error in 15 bins (ece), both after "
-        "calibration.\n"
-        "holdout are the images that were held out when the model was trained, train the others.\n"
-        "The margin in the predictions is the distance between the two best logits; index is the\n"
-        "image's number in its file, from 0.",
+        "Prints of every classifier (1 to the deepest, and the ensemble) the share of images\n"
+        "that it classifies right (top1), with the class among the best five (top5), the mean\n"
+        "negative log likelihood (nll) and the expected calibration error in 15 bins (ece), both\n"
+        "after calibration. holdout are the images that were held out when the model was\n"
+        "trained, train the others. The margin in the predictions is the distance between the\n"
+        "two best logits; index is the image's number in its file, from 0.",
         rows,
         1,
         1};
@@ -67,10 +64,14 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         strcmp(c->split, "test") != 0) {
         return err_set(e, ERR_USAGE, "--split %s: it takes train, holdout or test", c->split);
     }
-    if (c->holdout_seed_given && !c->holdout_given)
+    if (c->holdout_seed_given && !c->holdout_given) {
         return err_set(e, ERR_USAGE, "--holdout-seed goes with --holdout");
+    }
     if (c->holdout_given && (c->holdout < 1 || strcmp(c->split, "test") == 0)) {
-        return err_set(e, ERR_USAGE, "--holdout takes a whole number from 1, and --split holdout or train");
+        return err_set(
+            e, ERR_USAGE,
+            "--holdout %lld: it takes a whole number from 1, with --split holdout or train",
+            (long long)c->holdout);
     }
     return tool_precision(c->precision, e);
 }

@@ -38,8 +38,8 @@ struct command_line {
 
 enum { POSITIONAL_MAX = 4 }; /* room enough for a subcommand of few arguments */
 
-/* Parses argv[1..argc). ret_positional has room for positional_max + 1 entries, the rest become NULL. Returns
- * 0, ERR_USAGE, or 1 when --help was asked for (nothing else is checked then). */
+/* Parses argv[1..argc). ret_positional has room for positional_max + 1 entries, the rest become
+ * NULL. Returns 0, ERR_USAGE, or 1 when --help was asked for (nothing else is checked then). */
 int options_parse(const struct command_line *line, int argc, char **argv,
                   const char **ret_positional, struct err *e);
 

@@ -113,7 +113,8 @@ static void format_command(const struct train_session *s, char *ret_text, size_t
     for (size_t i = 0; k > 0 && used + (size_t)k < size; i++) {
         used += (size_t)k;
         if (i == n) {
-            k = snprintf(ret_text + used, size - used, " --threads %u", pool_threads(s->pool));
+            k = snprintf(ret_text + used, size - used, " --threads %u --store %s",
+                         pool_threads(s->pool), s->command.store);
         } else if (i < n) {
             k = snprintf(ret_text + used, size - used, " --%s %s", texts[i].name, texts[i].value);
         } else {
@@ -153,35 +154,75 @@ static void fill_training(const struct train_session *s, const struct heldout *h
     format_command(s, t->command, sizeof t->command);
 }
 
+static void free_labels(char **labels, int n)
+{
+    for (int i = 0; labels != NULL && i < n; i++) mem_free(labels[i]);
+    mem_free(labels);
+}
+
+static char **copy_labels(const struct dataset *set, struct err *e)
+{
+    int n = dataset_classes(set);
+    char **labels = mem_new((size_t)n, sizeof *labels);
+    bool made = labels != NULL;
+    for (int i = 0; made && i < n; i++) {
+        labels[i] = mem_strdup(dataset_label(set, i));
+        made = labels[i] != NULL;
+    }
+    if (made) return labels;
+    free_labels(labels, n);
+    err_set(e, -ENOMEM, "out of memory for the labels");
+    return NULL;
+}
+
+/* Rounds the parameters to what the file will hold, by way of a file, so that the model is
+ * calibrated as it will be served. The checkpoint still has the exact ones. */
+static int round_params(struct train_session *s, char **labels, struct err *e)
+{
+    const struct calibration none = {0};
+    const struct training unknown = {0};
+    struct model *model;
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%.*s.part", (int)sizeof path - 6, s->command.out);
+    int rc = model_write(path, s->command.store_type, s->net, trainer_params(s->trainer), labels,
+                         &s->preprocess, &none, &unknown, e);
+    if (rc == 0) rc = model_load(path, &model, e);
+    unlink(path);
+    if (rc < 0) return rc;
+    memcpy(trainer_params(s->trainer), model->params, net_block_size(s->net) * sizeof(float));
+    model_unref(model);
+    return 0;
+}
+
+static int calibrate_session(struct train_session *s, struct calibration *ret_calibration,
+                             struct heldout *ret_heldout, struct err *e)
+{
+    struct logits l;
+    int rc = heldout_logits(s, &l, e);
+    if (rc < 0) return rc;
+    rc = calibrate(&l, ret_calibration, e);
+    if (rc == 0) fill_heldout(&l, ret_calibration, ret_heldout);
+    logits_release(&l);
+    return rc;
+}
+
 /* Calibrates, writes the model, removes the checkpoint. */
 static int finish(struct train_session *s, struct err *e)
 {
     struct calibration calibration = {0};
     struct training training;
     struct heldout h = {0};
-    int rc = 0, n_labels = dataset_classes(s->set);
-    if (s->split.n_holdout > 0) {
-        struct logits l;
-        rc = heldout_logits(s, &l, e);
-        if (rc < 0) return rc;
-        rc = calibrate(&l, &calibration, e);
-        if (rc == 0) fill_heldout(&l, &calibration, &h);
-        logits_release(&l);
-        if (rc < 0) return rc;
-    }
-    fill_training(s, &h, &training);
-    char **labels = mem_new((size_t)n_labels, sizeof *labels);
-    if (labels == NULL) return err_set(e, -ENOMEM, "out of memory for the labels");
-    for (int i = 0; i < n_labels && rc == 0; i++) {
-        labels[i] = mem_strdup(dataset_label(s->set, i));
-        if (labels[i] == NULL) rc = err_set(e, -ENOMEM, "out of memory for the labels");
-    }
+    char **labels = copy_labels(s->set, e);
+    if (labels == NULL) return -ENOMEM;
+    int rc = 0;
+    if (s->command.store_type != TENSOR_F32) rc = round_params(s, labels, e);
+    if (rc == 0 && s->split.n_holdout > 0) rc = calibrate_session(s, &calibration, &h, e);
     if (rc == 0) {
-        rc = model_write(s->command.out, TENSOR_F32, s->net, trainer_params(s->trainer), labels,
-                         &s->preprocess, &calibration, &training, e);
+        fill_training(s, &h, &training);
+        rc = model_write(s->command.out, s->command.store_type, s->net, trainer_params(s->trainer),
+                         labels, &s->preprocess, &calibration, &training, e);
     }
-    for (int i = 0; i < n_labels; i++) mem_free(labels[i]);
-    mem_free(labels);
+    free_labels(labels, dataset_classes(s->set));
     if (rc < 0) return rc;
     unlink(s->checkpoint);
     progress_done(&s->progress, s->command.out, &h);

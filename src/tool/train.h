@@ -19,7 +19,9 @@
 /* The command line. */
 struct train_command {
     struct train_options options;
-    const char *spec, *data, *out, *init, *method, *schedule, *augment, *progress, *precision;
+    const char *spec, *data, *out, *init, *method, *schedule, *augment, *progress, *precision,
+        *store;
+    enum tensor_type store_type;
     int64_t width, classes, threads, checkpoint_steps;
     bool resume, holdout_given, holdout_seed_given;
 };

@@ -17,6 +17,12 @@ static int parse_names(struct train_command *c, struct err *e)
         method_names(names, sizeof names);
         return err_set(e, ERR_USAGE, "--method %s: it takes %s", c->method, names);
     }
+    static const char *const types[] = {
+        [TENSOR_F32] = "f32", [TENSOR_F16] = "f16", [TENSOR_BF16] = "bf16"};
+    size_t type = 0;
+    while (type < 3 && strcmp(types[type], c->store) != 0) type++;
+    if (type == 3) return err_set(e, ERR_USAGE, "--store %s: it takes f32, f16 or bf16", c->store);
+    c->store_type = (enum tensor_type)type;
     if (schedule_parse(c->schedule, &c->options.schedule, e) < 0) {
         err_prefix(e, "--schedule");
         return ERR_USAGE;
@@ -34,8 +40,11 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
     char names[128], method_help[192];
     struct train_options *o = &c->options;
     train_options_default(o);
-    *c = (struct train_command){
-        .options = *o, .schedule = "cosine", .augment = "crop,flip", .precision = "fp32"};
+    *c = (struct train_command){.options = *o,
+                                .schedule = "cosine",
+                                .augment = "crop,flip",
+                                .precision = "fp32",
+                                .store = "f32"};
     method_names(names, sizeof names);
     snprintf(method_help, sizeof method_help, "%s (required)", names);
     const struct option_row rows[] = {
@@ -81,6 +90,8 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
         {"threads", OPTION_INT, "N", &c->threads, NULL,
          "equal threads give equal bits (0: all processors)"},
         {"precision", OPTION_STRING, "P", &c->precision, NULL, "fp32 (fp32)"},
+        {"store", OPTION_STRING, "TYPE", &c->store, NULL,
+         "f32, f16 or bf16: what FILE holds; it is calibrated as stored (f32)"},
         {"checkpoint-steps", OPTION_INT, "N", &c->checkpoint_steps, NULL,
          "a checkpoint every N steps, beside those at epochs' ends (0: every 45 s)"},
         {"resume", OPTION_FLAG, NULL, &c->resume, NULL,
@@ -92,13 +103,11 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
     const struct command_line line = {
         "autodidact train",
         "SPEC.json --data KIND:DIR --method NAME --out FILE [OPTION]...",
-        "Trains the network of SPEC.json and writes one self-contained model file. With --init the "
-        "spec\n"
-        "may be left out. While it runs, FILE.ckpt holds a checkpoint; SIGTERM and Ctrl-C write "
-        "one and\n"
-        "stop with exit code 1. --progress json prints JSON Lines with the events start, step "
-        "(about\n"
-        "once a second), epoch and done; accuracies are of the held-out images.",
+        "Trains the network of SPEC.json and writes one self-contained model file. With\n"
+        "--init the spec may be left out. While it runs, FILE.ckpt holds a checkpoint;\n"
+        "SIGTERM and Ctrl-C write one and stop with exit code 1. --progress json prints JSON\n"
+        "Lines with the events start, step (about once a second), epoch and done; accuracies\n"
+        "are of the held-out images.",
         rows,
         0,
         1};

@@ -112,6 +112,7 @@ def test_bad_options(p):
         (["--progress", "loud"], 2, "--progress loud: it takes bar, json or none"),
         (["--precision", "bf16"], 1, "--precision bf16"),
         (["--precision", "int8"], 2, "--precision int8: it takes fp32"),
+        (["--store", "f8"], 2, "--store f8: it takes f32, f16 or bf16"),
         (["--threads", "-2"], 2, "--threads -2"),
         (["more.json"], 2, 'unexpected argument "more.json"'),
         (["--classes", "7"], 1, "--classes 7: the data set has 100"),
@@ -331,6 +332,33 @@ def test_init(p):
     run("train", *base, "--init", parent, "--lr", "0", "--epochs", "1")
     a, b = (json.loads(run("eval", m, "--data", p.data, "--split", "test", "--json")[0]) for m in (parent, out))
     assert abs(a["exits"][3]["top1"] - b["exits"][3]["top1"]) < 0.2
+
+
+def test_store(p):
+    """A model stored in 16 bits is half as large, is calibrated as it is stored, and knows as much."""
+    exact = os.path.getsize(p.model("byot"))
+    for kind in ("f16", "bf16"):
+        out = p.path(kind + ".safetensors")
+        events = lines(p.train(out, "--store", kind, "--progress", "json", method="byot")[0])
+        assert os.path.getsize(out) < 0.6 * exact
+        f = json.loads(run("eval", out, "--data", p.data, "--split", "holdout", "--json")[0])
+        assert [x["top1"] for x in f["exits"]] == [x["top1"] for x in events[-1]["exits"]]
+        assert f["ensemble"]["top1"] == events[-1]["ensemble"]["top1"]
+        assert not os.path.exists(out + ".part") and not os.path.exists(out + ".ckpt")
+
+
+def test_same_images(p):
+    """--holdout of eval: two models judged on the same images, whatever they remember."""
+    all_, own = p.path("none.safetensors"), p.model("byot")
+    p.train(all_, holdout=0, epochs=1, method="baseline")
+    judge = ["--data", p.data, "--split", "holdout", "--json"]
+    a, b = (json.loads(run("eval", m, *judge, "--holdout", "150", "--holdout-seed", "3")[0]) for m in (all_, own))
+    assert a["n"] == b["n"] == 150
+    c, d = (json.loads(run("eval", own, *judge, *more)[0]) for more in ([], ["--holdout", "200"]))
+    assert c == d
+    fails("eval", own, *judge, "--holdout", "0", code=2, text="--holdout 0")
+    fails("eval", own, *judge, "--holdout-seed", "1", code=2, text="--holdout-seed")
+    fails("eval", own, *judge, "--holdout", "1200", text="1200")
 
 
 def test_no_holdout(p):

@@ -85,6 +85,21 @@ static void test_figures_by_hand(void **state)
     logits_release(&l);
 }
 
+/* Twenty classes, confidences 0.05 (the first bin) and 0.1 (the second): the one always right, the
+ * other always wrong. In one bin they would make up for each other. */
+static void test_low_bins(void **state)
+{
+    (void)state;
+    struct logits l = make(2, 1, 20);
+    float flat[20] = {0}, peak[20] = {0};
+    peak[0] = (float)log(0.1 * 19 / 0.9);
+    set(&l, 0, 0, flat);
+    set(&l, 0, 1, peak);
+    l.labels[1] = 3;
+    assert_near(evaluate_figures(&l, 0, 1.0).ece, (1 - 0.05) / 2 + 0.1 / 2, 1e-6);
+    logits_release(&l);
+}
+
 static void test_ranks(void **state)
 {
     (void)state;
@@ -237,7 +252,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_figures_by_hand),    cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_figures_by_hand),    cmocka_unit_test(test_low_bins),
+        cmocka_unit_test(test_ranks),
         cmocka_unit_test(test_temperature),        cmocka_unit_test(test_temperature_limits),
         cmocka_unit_test(test_thresholds),         cmocka_unit_test(test_no_threshold),
         cmocka_unit_test(test_not_a_number),       cmocka_unit_test(test_no_memory),
