@@ -216,20 +216,13 @@ int registry_import(struct registry *registry, struct db *db, const char *path, 
     struct version_row last;
     int64_t version;
     int rc = sha256_file(path, sha, e);
-    if (rc < 0) {
-        err_prefix(e, "model.file");
-        return rc;
-    }
+    if (rc < 0) return rc;
     struct err none;
     rc = version_table_last_import(db, &last, &none);
     if (rc == 0 && strcmp(last.sha256, sha) == 0) return 0;
     if (rc < 0 && rc != ERR_NOT_FOUND) return err_set(e, rc, "%s", none.text);
     rc = add_file(registry, db, NULL, path, "import", path, true, &version, e);
-    if (rc < 0) {
-        err_prefix(e, "model.file");
-        return rc;
-    }
-    return 1;
+    return rc < 0 ? rc : 1;
 }
 
 /* ---- activation ---- */

@@ -1,0 +1,435 @@
+/* Versions: adding, importing, activating, rolling back, starting again; every statement and every
+ * allocation failing; what a crash leaves. */
+#include "config.h"
+
+#include "registry/registry.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../store/place.h"
+#include "../train/tiny.h"
+#include "base/mem.h"
+
+/* What serves, as `publish` sees it; a thread of its own calls back, as the engine's does. */
+static struct {
+    char name[MODEL_NAME_MAX + 1];
+    int64_t version;
+    int calls, refuse; /* refuse: this code at once; fail: this one by the callback */
+    int fail;
+} service;
+
+struct answer {
+    void (*published)(void *arg, int status);
+    void *arg;
+    int status;
+};
+
+static void *call_back(void *arg)
+{
+    struct answer *a = arg;
+    a->published(a->arg, a->status);
+    free(a); /* not of base/mem.h, whose failures are for the registry */
+    return NULL;
+}
+
+static int publish(void *arg, struct model *model, void (*published)(void *arg, int status), void *published_arg,
+                   struct err *e)
+{
+    (void)arg;
+    service.calls++;
+    if (service.refuse == 0 && service.fail == 0) {
+        snprintf(service.name, sizeof service.name, "%s", model->name);
+        service.version = model->version;
+    }
+    model_unref(model);
+    if (service.refuse != 0) return err_set(e, service.refuse, "refused at once");
+    struct answer *a = malloc(sizeof *a);
+    *a = (struct answer){published, published_arg, service.fail};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, call_back, a), 0);
+    pthread_detach(thread);
+    return 0;
+}
+
+struct fixture {
+    struct place place;
+    struct db *db;
+    struct registry *registry;
+    char models[128], file[3][128]; /* three models of one name, with other weights */
+};
+
+static void write_model(const char *path, const char *name, uint64_t seed)
+{
+    struct net *net = tiny_net(8, 2);
+    struct spec spec = *net_spec(net);
+    struct err e = {0};
+    net_free(net);
+    snprintf(spec.name, sizeof spec.name, "%s", name);
+    net = net_new(&spec, &e);
+    assert_non_null(net);
+    float *params = mem_new_aligned(net_block_size(net), sizeof *params);
+    net_init_params(net, seed, params);
+    char a[] = "cat", b[] = "dog", *labels[] = {a, b};
+    const struct preprocess preprocess = {
+        .width = 8, .height = 8, .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}};
+    const struct calibration calibration = {0};
+    const struct training training = {0};
+    if (model_write(path, TENSOR_F32, net, params, labels, &preprocess, &calibration, &training, &e) < 0)
+        fail_msg("%s", e.text);
+    mem_free(params);
+    net_free(net);
+}
+
+static void open_registry(struct fixture *f)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/a.db", f->place.root);
+    assert_int_equal(db_open(path, &f->db, NULL), 0);
+    assert_int_equal(registry_new(f->models, publish, NULL, &f->registry, NULL), 0);
+}
+
+static void close_registry(struct fixture *f)
+{
+    registry_free(f->registry);
+    db_close(f->db);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = mem_new(1, sizeof *f);
+    place_make(&f->place);
+    memset(&service, 0, sizeof service);
+    snprintf(f->models, sizeof f->models, "%s/models", f->place.root);
+    for (int i = 0; i < 3; i++) {
+        snprintf(f->file[i], sizeof f->file[i], "%s/file%d", f->place.root, i);
+        write_model(f->file[i], "tiny", (uint64_t)i);
+    }
+    open_registry(f);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    close_registry(f);
+    place_remove(&f->place);
+    mem_free(f);
+    return 0;
+}
+
+static char complaints[2048];
+
+static void complain(void *arg, const char *message)
+{
+    (void)arg;
+    size_t used = strlen(complaints);
+    snprintf(complaints + used, sizeof complaints - used, "%s\n", message);
+}
+
+/* A restart: how many models serve. */
+static int restart(struct fixture *f, const char *import)
+{
+    struct err e = {0};
+    close_registry(f);
+    complaints[0] = '\0';
+    service.name[0] = '\0';
+    service.version = 0;
+    open_registry(f);
+    int rc = registry_recover(f->registry, f->db, &e);
+    if (rc == 0 && import != NULL) rc = registry_import(f->registry, f->db, import, &e);
+    if (rc >= 0) rc = registry_serve(f->registry, f->db, complain, NULL, &e);
+    if (rc < 0) fail_msg("%s", e.text);
+    return rc;
+}
+
+static int64_t add(struct fixture *f, const char *name, int i)
+{
+    struct err e = {0};
+    int64_t version = 0;
+    if (registry_add(f->registry, f->db, name, f->file[i], "job", "1", &version, &e) < 0) fail_msg("%s", e.text);
+    return version;
+}
+
+static int64_t active(struct fixture *f, const char *name)
+{
+    struct version_row row;
+    return version_table_active(f->db, name, &row, NULL) == 0 ? row.number : 0;
+}
+
+static const char *path_of(struct fixture *f, int64_t version)
+{
+    static char path[PATH_MAX];
+    assert_int_equal(registry_path(f->registry, "tiny", version, path, sizeof path), 0);
+    return path;
+}
+
+static void test_import(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(restart(f, f->file[0]), 1);
+    assert_string_equal(service.name, "tiny");
+    assert_int_equal(service.version, 1);
+    assert_int_equal(add(f, "tiny", 1), 2);
+    assert_int_equal(service.version, 1);
+    assert_int_equal(registry_activate(f->registry, f->db, "tiny", 2, NULL), 0);
+    assert_int_equal(service.version, 2);
+    assert_int_equal(restart(f, f->file[0]), 1); /* a restart never undoes a retraining */
+    assert_int_equal(service.version, 2);
+    assert_int_equal(restart(f, f->file[2]), 1); /* another file does */
+    assert_int_equal(service.version, 3);
+    assert_int_equal(restart(f, f->file[0]), 1); /* the first again is not the one imported last */
+    assert_int_equal(service.version, 4);
+    assert_int_equal(restart(f, NULL), 1);
+    assert_int_equal(service.version, 4);
+    struct stat st;
+    assert_int_equal(stat(path_of(f, 4), &st), 0);
+}
+
+static void test_import_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    const struct file_part part = {"no model", 8};
+    const char *path = place_path(&f->place, "broken");
+    assert_int_equal(file_write_atomic(path, &part, 1, NULL), 0);
+    assert_true(registry_import(f->registry, f->db, path, &e) < 0);
+    assert_non_null(strstr(e.text, path));
+    assert_int_equal(registry_import(f->registry, f->db, "/nonesuch", &e), -ENOENT);
+    write_model(path, "Not A Name", 1);
+    assert_int_equal(registry_import(f->registry, f->db, path, &e), ERR_RANGE);
+    assert_non_null(strstr(e.text, path));
+    assert_non_null(strstr(e.text, "name"));
+    assert_int_equal(restart(f, NULL), 0);
+}
+
+static void test_activate(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    int64_t version = 0;
+    assert_int_equal(registry_rollback(f->registry, f->db, "tiny", &version, &e), ERR_NOT_FOUND);
+    for (int i = 0; i < 3; i++) add(f, "tiny", i);
+    for (int i = 1; i <= 3; i++) assert_int_equal(registry_activate(f->registry, f->db, "tiny", i, NULL), 0);
+    int calls = service.calls;
+    assert_int_equal(registry_activate(f->registry, f->db, "tiny", 3, NULL), 0); /* serves already */
+    assert_int_equal(service.calls, calls);
+    assert_int_equal(registry_activate(f->registry, f->db, "tiny", 4, &e), ERR_NOT_FOUND);
+    for (int64_t i = 2; i >= 1; i--) {
+        assert_int_equal(registry_rollback(f->registry, f->db, "tiny", &version, NULL), 0);
+        assert_int_equal(version, i);
+        assert_int_equal(service.version, i);
+    }
+    assert_int_equal(registry_rollback(f->registry, f->db, "tiny", &version, &e), ERR_CONFLICT);
+    assert_int_equal(e.code, ERR_CONFLICT);
+    assert_int_equal(restart(f, NULL), 1);
+    assert_int_equal(service.version, 1);
+    assert_int_equal(add(f, "other-name", 0), 1); /* published under the name it was given */
+    assert_int_equal(registry_activate(f->registry, f->db, "other-name", 1, NULL), 0);
+    assert_string_equal(service.name, "other-name");
+    assert_int_equal(restart(f, NULL), 2);
+}
+
+/* What cannot be put into service leaves everything as it was. */
+static void test_publish_fails(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    int64_t version;
+    for (int i = 0; i < 2; i++) add(f, "tiny", i);
+    assert_int_equal(registry_activate(f->registry, f->db, "tiny", 1, NULL), 0);
+    service.refuse = -ENOMEM;
+    assert_int_equal(registry_activate(f->registry, f->db, "tiny", 2, &e), -ENOMEM);
+    assert_string_equal(e.text, "refused at once");
+    service.refuse = 0;
+    service.fail = ERR_UNSUPPORTED;
+    assert_int_equal(registry_activate(f->registry, f->db, "tiny", 2, &e), ERR_UNSUPPORTED);
+    assert_non_null(strstr(e.text, "version 2 of model tiny"));
+    assert_int_equal(active(f, "tiny"), 1);
+    service.fail = 0;
+    assert_int_equal(registry_activate(f->registry, f->db, "tiny", 2, NULL), 0);
+    service.fail = ERR_UNSUPPORTED;
+    assert_int_equal(registry_rollback(f->registry, f->db, "tiny", &version, &e), ERR_UNSUPPORTED);
+    assert_int_equal(active(f, "tiny"), 2);
+}
+
+/* Whichever statement meets the full disk: what serves and what the database says are the same. */
+static void test_database_fails(void **state)
+{
+    struct fixture *f = *state;
+    int64_t version;
+    for (int i = 0; i < 2; i++) add(f, "tiny", i);
+    assert_int_equal(registry_activate(f->registry, f->db, "tiny", 1, NULL), 0);
+    unsigned n = 1;
+    for (; n < 50; n++) {
+        db_fail_at(f->db, n);
+        int rc = registry_activate(f->registry, f->db, "tiny", 2, NULL);
+        db_fail_at(f->db, 0);
+        assert_int_equal(service.version, active(f, "tiny"));
+        if (rc == 0) break;
+        assert_int_equal(rc, -ENOSPC);
+        assert_int_equal(active(f, "tiny"), 1);
+    }
+    assert_true(n > 3 && n < 50);
+    for (n = 1; n < 50; n++) {
+        db_fail_at(f->db, n);
+        int rc = registry_rollback(f->registry, f->db, "tiny", &version, NULL);
+        db_fail_at(f->db, 0);
+        assert_int_equal(service.version, active(f, "tiny"));
+        if (rc == 0) break;
+        assert_int_equal(active(f, "tiny"), 2);
+    }
+    assert_true(n > 1 && n < 50);
+    /* An import is whole or not there: the next start makes it again. */
+    for (n = 1; n < 50; n++) {
+        db_fail_at(f->db, n);
+        int rc = registry_import(f->registry, f->db, f->file[2], NULL);
+        db_fail_at(f->db, 0);
+        if (rc == 1) break;
+        assert_int_equal(active(f, "tiny"), 1);
+    }
+    assert_true(n > 4 && n < 50);
+    assert_int_equal(restart(f, f->file[2]), 1);
+    assert_true(service.version >= 3);
+    assert_int_equal(active(f, "tiny"), service.version);
+}
+
+static void test_no_memory(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(restart(f, f->file[0]), 1);
+    unsigned failed = 0;
+    for (unsigned n = 1; n < 5000; n += n < 40 ? 1 : 7) {
+        struct err e = {0};
+        int64_t version = 0;
+        mem_fail_at(n);
+        int rc = registry_add(f->registry, f->db, "tiny", f->file[1], "job", "1", &version, &e);
+        bool fired = mem_fail_left() == 0;
+        mem_fail_at(0);
+        if (!fired) break;
+        if (rc == 0) continue; /* an allocation that was not needed */
+        failed++;
+        assert_int_equal(version, 0);
+        assert_true(e.text[0] != '\0');
+    }
+    assert_true(failed > 5);
+    assert_int_equal(restart(f, f->file[0]), 1);
+    assert_int_equal(service.version, 1);
+}
+
+static void test_damaged(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    int64_t version;
+    for (int i = 0; i < 3; i++) {
+        add(f, "tiny", i);
+        assert_int_equal(registry_activate(f->registry, f->db, "tiny", i + 1, NULL), 0);
+    }
+    assert_int_equal(registry_rollback(f->registry, f->db, "tiny", &version, NULL), 0);
+    /* Version 3 becomes another model. */
+    char *bytes;
+    size_t size;
+    assert_int_equal(file_read(f->file[0], 1 << 20, &bytes, &size, NULL), 0);
+    const struct file_part part = {bytes, size};
+    assert_int_equal(file_write_atomic(path_of(f, 3), &part, 1, NULL), 0);
+    assert_int_equal(registry_activate(f->registry, f->db, "tiny", 3, &e), ERR_CONFLICT);
+    assert_non_null(strstr(e.text, "has changed"));
+    mem_free(bytes);
+    assert_int_equal(service.version, 2);
+    /* Version 2, which serves, is cut short: the start takes the one below it, and says so. */
+    assert_int_equal(truncate(path_of(f, 2), 100), 0);
+    assert_int_equal(restart(f, NULL), 1);
+    assert_int_equal(service.version, 1);
+    assert_int_equal(active(f, "tiny"), 1);
+    assert_non_null(strstr(complaints, "tiny/2/model.safetensors"));
+}
+
+/* When nothing can be served (the disk with the models is not there, say) the database keeps its choice. */
+static void test_all_gone(void **state)
+{
+    struct fixture *f = *state;
+    char away[PATH_MAX];
+    for (int i = 0; i < 2; i++) {
+        add(f, "tiny", i);
+        assert_int_equal(registry_activate(f->registry, f->db, "tiny", i + 1, NULL), 0);
+    }
+    snprintf(away, sizeof away, "%s/away", f->place.root);
+    assert_int_equal(rename(f->models, away), 0);
+    assert_int_equal(restart(f, NULL), 0);
+    assert_non_null(strstr(complaints, "tiny/2"));
+    assert_non_null(strstr(complaints, "tiny/1"));
+    assert_int_equal(rmdir(f->models), 0);
+    assert_int_equal(rename(away, f->models), 0);
+    assert_int_equal(restart(f, NULL), 1);
+    assert_int_equal(service.version, 2);
+}
+
+static void test_crash(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    int64_t number;
+    struct version_row row;
+    add(f, "tiny", 0);
+    assert_int_equal(registry_activate(f->registry, f->db, "tiny", 1, NULL), 0);
+    /* Died while writing; and after the rename, before the row said ready. */
+    assert_int_equal(version_table_add(f->db, "tiny", "0123456789abcdef0123456789abcdef0123456789abcdef"
+                                                      "0123456789abcdef", "job", "1", 1, 1, &number, NULL), 0);
+    assert_int_equal(number, 2);
+    snprintf(path, sizeof path, "%s/tiny/.new-2", f->models);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/tiny/2", f->models);
+    assert_int_equal(mkdir(path, 0700), 0);
+    /* A version that no row knows (a lost database) is left alone, and its number not used. */
+    snprintf(path, sizeof path, "%s/tiny/7", f->models);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(restart(f, NULL), 1);
+    assert_int_equal(version_table_get(f->db, "tiny", 2, &row, NULL), ERR_NOT_FOUND);
+    snprintf(path, sizeof path, "%s/tiny/2", f->models);
+    assert_false(file_exists(path));
+    snprintf(path, sizeof path, "%s/tiny/.new-2", f->models);
+    assert_false(file_exists(path));
+    snprintf(path, sizeof path, "%s/tiny/7", f->models);
+    assert_true(file_exists(path));
+    assert_int_equal(add(f, "tiny", 1), 8);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"a", "resnet18", "0", "a.b_c-d", "...", "-",
+                                       "0123456789012345678901234567890123456789012345678901234567890123"};
+    static const char *const bad[] = {"", ".", "..", "A", "a/b", "/", "a b", "\xc3\xa9", "a\n", "~",
+                                      "01234567890123456789012345678901234567890123456789012345678901234"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) assert_true(registry_name_is_valid(good[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_false(registry_name_is_valid(bad[i]));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_import, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_import_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_activate, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_publish_fails, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_database_fails, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damaged, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_all_gone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_crash, set_up, tear_down),
+        cmocka_unit_test(test_names),
+    };
+    return cmocka_run_group_tests_name("registry", tests, NULL, NULL);
+}
