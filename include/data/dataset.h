@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/sha256.h"
 
 enum data_part { DATA_TRAIN, DATA_TEST };
 
@@ -23,6 +24,9 @@ int dataset_classes(const struct dataset *set);
 const char *dataset_label(const struct dataset *set, int class_index);
 int32_t dataset_class(const struct dataset *set, size_t i);
 const uint8_t *dataset_pixels(const struct dataset *set, size_t i); /* [height][width][3] RGB */
+
+/* SHA-256 of everything in the set: sizes, names, class numbers and pixels. Reads all of it. */
+void dataset_digest(const struct dataset *set, char ret_text[SHA256_HEX_SIZE]);
 
 /* "cifar100": the source's kind, for the model's metadata. Channel mean and deviation, in 0..1, that
  * training on this set normalises with. */

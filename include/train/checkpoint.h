@@ -29,4 +29,9 @@ int checkpoint_read(const char *path, const struct net *net, const struct train_
                     size_t n_texts, struct checkpoint_position *ret_position, float *params,
                     float *momentum, struct err *e);
 
+/* The value of one text in a checkpoint, before there is a training to compare with. ERR_NOT_FOUND
+ * when it has no such text (or one longer than this program writes). */
+int checkpoint_text(const char *path, const char *name, char ret_value[TRAIN_TEXT_MAX],
+                    struct err *e);
+
 #endif

@@ -114,6 +114,30 @@ const uint8_t *dataset_pixels(const struct dataset *set, size_t i)
     return set->pixels + i * (size_t)set->height * (size_t)set->width * 3;
 }
 
+/* A chain of digests, so that nothing has to be put together in memory first. */
+struct chain {
+    uint8_t bytes[2][SHA256_SIZE]; /* of all before, of the next part */
+};
+
+static void chain_add(struct chain *chain, const void *data, size_t size)
+{
+    sha256(data, size, chain->bytes[1]);
+    sha256(chain->bytes, sizeof chain->bytes, chain->bytes[0]);
+}
+
+void dataset_digest(const struct dataset *set, char ret_text[SHA256_HEX_SIZE])
+{
+    struct chain chain = {{{0}, {0}}};
+    const int sizes[] = {set->width, set->height, set->n_classes};
+    chain_add(&chain, sizes, sizeof sizes);
+    for (int i = 0; i < set->n_classes; i++) {
+        chain_add(&chain, set->labels[i], strlen(set->labels[i]));
+    }
+    chain_add(&chain, set->classes, set->count * sizeof *set->classes);
+    chain_add(&chain, set->pixels, set->count * (size_t)set->height * (size_t)set->width * 3);
+    sha256_hex(chain.bytes[0], ret_text);
+}
+
 const char *dataset_kind(const struct dataset *set)
 {
     return set->kind;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <libgen.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "model/spec_file.h"
 #include "tool.h"
 #include "train.h"
+#include "train/checkpoint.h"
 
 static int check_out(struct train_session *s, struct err *e)
 {
@@ -162,12 +164,26 @@ static int open_trainer(struct train_session *s, struct err *e)
     return s->parent != NULL ? copy_parent(s, trainer_params(s->trainer), e) : 0;
 }
 
+/* A training goes on with the threads that it began with, as other ones give other bits, unless the
+ * user names some: then the checkpoint is compared with those. */
+static int choose_threads(const struct train_session *s, unsigned *ret_threads, struct err *e)
+{
+    int64_t wish = s->command.threads;
+    char text[TRAIN_TEXT_MAX];
+    if (wish == 0 && s->command.resume && file_exists(s->checkpoint)) {
+        int rc = checkpoint_text(s->checkpoint, "threads", text, e);
+        if (rc < 0) return rc;
+        wish = strtoll(text, NULL, 10);
+    }
+    return tool_threads(wish, ret_threads, e);
+}
+
 int train_session_open(struct train_session *s, struct err *e)
 {
     struct train_command *c = &s->command;
     unsigned threads = 1;
     int rc = check_out(s, e);
-    if (rc == 0) rc = tool_threads(c->threads, &threads, e);
+    if (rc == 0) rc = choose_threads(s, &threads, e);
     if (rc == 0 && c->init != NULL) rc = model_load(c->init, &s->parent, e);
     if (rc == 0) rc = dataset_open(c->data, DATA_TRAIN, &s->set, e);
     if (rc == 0) rc = inherit_holdout(s, e);

@@ -149,26 +149,65 @@ static int read_tensors(const struct safetensors *file, const char *prefix, bool
     return 0;
 }
 
+/* A checkpoint's bytes and header; to be closed in either case. */
+struct opened {
+    struct file_map map;
+    struct safetensors *file;
+};
+
+static int open_file(const char *path, struct opened *ret, struct err *e)
+{
+    *ret = (struct opened){{NULL, 0}, NULL};
+    int rc = file_map(path, &ret->map, e);
+    if (rc < 0) return rc;
+    rc = safetensors_parse(ret->map.data, ret->map.size, &ret->file, e);
+    if (rc < 0) err_prefix(e, "the checkpoint %s", path);
+    return rc;
+}
+
+static void close_file(struct opened *opened)
+{
+    safetensors_free(opened->file);
+    file_unmap(&opened->map);
+}
+
 int checkpoint_read(const char *path, const struct net *net, const struct train_text *texts,
                     size_t n_texts, struct checkpoint_position *ret_position, float *params,
                     float *momentum, struct err *e)
 {
-    struct file_map map;
-    int rc = file_map(path, &map, e);
-    if (rc < 0) return rc;
-    struct safetensors *file = NULL;
+    struct opened o;
     struct checkpoint_position position;
-    rc = safetensors_parse(map.data, map.size, &file, e);
-    if (rc == 0) rc = read_position(file, &position, e);
-    if (rc == 0) rc = compare_texts(file, texts, n_texts, e);
-    if (rc == 0) rc = read_tensors(file, prefix_model, false, net, params, e);
-    if (rc == 0) rc = read_tensors(file, prefix_momentum, true, net, momentum, e);
+    int rc = open_file(path, &o, e);
+    if (rc < 0) goto out;
+    rc = read_position(o.file, &position, e);
+    if (rc == 0) rc = compare_texts(o.file, texts, n_texts, e);
+    if (rc == 0) rc = read_tensors(o.file, prefix_model, false, net, params, e);
+    if (rc == 0) rc = read_tensors(o.file, prefix_momentum, true, net, momentum, e);
     if (rc == 0) {
         *ret_position = position;
     } else {
         err_prefix(e, "the checkpoint %s", path);
     }
-    safetensors_free(file);
-    file_unmap(&map);
+out:
+    close_file(&o);
+    return rc;
+}
+
+int checkpoint_text(const char *path, const char *name, char ret_value[TRAIN_TEXT_MAX],
+                    struct err *e)
+{
+    struct opened o;
+    int rc = open_file(path, &o, e);
+    if (rc == 0) {
+        char key[NAME_MAX_BYTES];
+        snprintf(key, sizeof key, "option.%s", name);
+        const char *stored = safetensors_meta(o.file, key);
+        if (stored != NULL && strlen(stored) < TRAIN_TEXT_MAX) {
+            memcpy(ret_value, stored, strlen(stored) + 1);
+        } else {
+            rc = err_set(e, ERR_NOT_FOUND, "the checkpoint %s does not say its --%s", path, name);
+        }
+    }
+    close_file(&o);
     return rc;
 }

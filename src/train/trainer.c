@@ -36,17 +36,19 @@ struct trainer {
     size_t n_texts;
 };
 
-/* Beside the options a checkpoint belongs to an architecture, to data and to first parameters. */
+/* Beside the options a checkpoint belongs to an architecture, to data, to first parameters and to a
+ * number of threads. Not to a processor: elsewhere the bits differ, but hours of work go on. */
 static int make_texts(struct trainer *t, struct err *e)
 {
     t->n_texts = train_options_texts(&t->options, t->texts);
     char *json = spec_format(net_spec(t->setup.net));
     if (json == NULL) return err_set(e, -ENOMEM, "out of memory for the spec's text");
     uint8_t digest[SHA256_SIZE];
-    char hex[SHA256_HEX_SIZE];
+    char hex[SHA256_HEX_SIZE], data[SHA256_HEX_SIZE];
     sha256(json, strlen(json), digest);
     sha256_hex(digest, hex);
     mem_free(json);
+    dataset_digest(t->setup.set, data);
 
     struct train_text *text = &t->texts[t->n_texts++];
     text->name = "spec";
@@ -54,11 +56,14 @@ static int make_texts(struct trainer *t, struct err *e)
              net_spec(t->setup.net)->name, net_spec(t->setup.net)->stages[0].channels, hex);
     text = &t->texts[t->n_texts++];
     text->name = "data";
-    snprintf(text->value, sizeof text->value, "%.64s of %zu images", dataset_kind(t->setup.set),
-             dataset_count(t->setup.set));
+    snprintf(text->value, sizeof text->value, "%.64s of %zu images (%.16s)",
+             dataset_kind(t->setup.set), dataset_count(t->setup.set), data);
     text = &t->texts[t->n_texts++];
     text->name = "init";
     snprintf(text->value, sizeof text->value, "%.64s", *t->setup.parent ? t->setup.parent : "none");
+    text = &t->texts[t->n_texts++];
+    text->name = "threads";
+    snprintf(text->value, sizeof text->value, "%u", pool_threads(t->setup.pool));
     return 0;
 }
 

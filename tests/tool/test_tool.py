@@ -287,6 +287,19 @@ def test_stopped(p):
         os.unlink(out)
 
 
+def test_resumed_threads(p):
+    """Without --threads it goes on with those that it began with; with other ones it does not."""
+    out = p.path("threads.safetensors")
+    child = subprocess.Popen([PROGRAM, "train", *p.options(out, method="baseline", threads=3, checkpoint_steps=1)])
+    while position(out + ".ckpt") < 5 and child.poll() is None:
+        time.sleep(0.001)
+    child.kill()
+    child.wait()
+    fails("train", *p.options(out, method="baseline", threads=2), "--resume", text="--threads 3, not 2")
+    p.train(out, "--resume", method="baseline", threads=None)
+    assert json.loads(metadata(out)["autodidact.training"])["threads"] == 3
+
+
 def test_diverged(p):
     out = p.path("diverged.safetensors")
     err = fails("train", *p.options(out, lr=1e9, warmup=0), text="not finite")

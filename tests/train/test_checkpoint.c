@@ -111,6 +111,19 @@ static void test_other_options(void **state)
     assert_int_equal(read_it(f, f->net, &e), 1);
 }
 
+static void test_text(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    char text[TRAIN_TEXT_MAX];
+    assert_int_equal(checkpoint_text(f->path, "epochs", text, &e), -ENOENT);
+    assert_int_equal(write_it(f, 1, &e), 0);
+    assert_int_equal(checkpoint_text(f->path, "epochs", text, &e), 0);
+    assert_string_equal(text, "200");
+    assert_int_equal(checkpoint_text(f->path, "epoch", text, &e), ERR_NOT_FOUND);
+    assert_non_null(strstr(e.text, f->path));
+}
+
 static void test_option_texts(void **state)
 {
     struct fixture *f = *state;
@@ -215,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_options, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_option_texts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_net, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_not_finite, set_up, tear_down),

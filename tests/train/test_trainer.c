@@ -153,6 +153,41 @@ static void test_resume(void **state)
     pool_free(pool);
 }
 
+/* Neither other threads nor other images go on with a checkpoint: they would end in other bits. */
+static void test_resume_elsewhere(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct pool *pool = pool_new(2);
+    struct trainer *t = make(f, pool);
+    run(t, 2);
+    assert_int_equal(trainer_save(t, f->checkpoint, &e), 0);
+    trainer_free(t);
+
+    t = make(f, NULL);
+    assert_int_equal(trainer_restore(t, f->checkpoint, &e), ERR_CONFLICT);
+    assert_non_null(strstr(e.text, "--threads 2, not 1"));
+    trainer_free(t);
+
+    char path[128];
+    snprintf(path, sizeof path, "%s/train.bin", f->dir);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -1, SEEK_END), 0);
+    int last = fgetc(file);
+    assert_int_equal(fseek(file, -1, SEEK_END), 0);
+    assert_int_equal(fputc(last ^ 1, file), last ^ 1);
+    assert_int_equal(fclose(file), 0);
+    dataset_free(f->set);
+    f->set = NULL;
+    assert_int_equal(dataset_open(f->source, DATA_TRAIN, &f->set, &e), 0);
+    t = make(f, pool);
+    assert_int_equal(trainer_restore(t, f->checkpoint, &e), ERR_CONFLICT);
+    assert_non_null(strstr(e.text, "--data"));
+    trainer_free(t);
+    pool_free(pool);
+}
+
 static void test_learns(void **state)
 {
     struct fixture *f = *state;
@@ -279,6 +314,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_resume, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_resume_elsewhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_learns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_baseline_leaves_heads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_diverges, set_up, tear_down),
