@@ -1,0 +1,156 @@
+"""Makes the seeds in tests/fuzz/corpus/{safetensors,spec,model,image}: valid inputs and broken ones, all small.
+Run by hand; the files are committed. Images come from tests/image/vectors."""
+import json, os, random, struct
+
+here = os.path.dirname(os.path.abspath(__file__))
+vectors = os.path.join(here, "..", "image", "vectors")
+rnd = random.Random(2)
+
+
+def write(target, name, data):
+    folder = os.path.join(here, "corpus", target)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name), "wb") as f:
+        f.write(data.encode() if isinstance(data, str) else data)
+
+
+def tensors_file(header, data=b""):
+    text = header if isinstance(header, str) else json.dumps(header)
+    return struct.pack("<Q", len(text)) + text.encode() + data
+
+
+def tensor(dtype, shape, begin, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+def safetensors():
+    floats = struct.pack("<6f", 1, -2, 3.5, 1e-40, float("inf"), 0)
+    write("safetensors", "empty", tensors_file({}))
+    write("safetensors", "one", tensors_file({"a": tensor("F32", [2, 3], 0, 24)}, floats))
+    write("safetensors", "three", tensors_file(
+        {"__metadata__": {"autodidact.spec": "{}", "k": "v\n\u00e9"}, "b": tensor("F16", [4], 8, 16),
+         "a": tensor("F32", [2], 0, 8), "c": tensor("BF16", [], 16, 18)}, bytes(range(18))))
+    write("safetensors", "no_elements", tensors_file({"a": tensor("F32", [0, 5], 0, 0), "b": tensor("F32", [1], 0, 4)}, b"1234"))
+    write("safetensors", "padded", tensors_file('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}      ', b"1234"))
+    write("safetensors", "hole", tensors_file({"a": tensor("F32", [1], 0, 4), "b": tensor("F32", [1], 8, 12)}, bytes(12)))
+    write("safetensors", "overlap", tensors_file({"a": tensor("F32", [2], 0, 8), "b": tensor("F32", [2], 4, 12)}, bytes(12)))
+    write("safetensors", "past_end", tensors_file({"a": tensor("F32", [2], 0, 8)}, bytes(7)))
+    write("safetensors", "trailing", tensors_file({"a": tensor("F32", [2], 0, 8)}, bytes(9)))
+    write("safetensors", "huge_shape", tensors_file({"a": tensor("F32", [1 << 32, 1 << 32], 0, 0)}))
+    write("safetensors", "huge_offset", tensors_file({"a": tensor("F32", [1], (1 << 63) - 5, (1 << 63) - 1)}, bytes(4)))
+    write("safetensors", "other_type", tensors_file({"a": tensor("I64", [1], 0, 8)}, bytes(8)))
+    write("safetensors", "long_header", struct.pack("<Q", (1 << 64) - 1) + b"{}")
+    write("safetensors", "deep", tensors_file("[" * 3000))
+    write("safetensors", "short", b"\1\0\0")
+
+
+SPEC = {"name": "tiny", "classes": 2, "input": {"channels": 3, "height": 4, "width": 4},
+        "stem": {"kernel": 3, "channels": 2, "stride": 1, "pad": 1},
+        "stages": [{"block": "basic", "blocks": 1, "channels": 2, "stride": 1},
+                   {"block": "basic", "blocks": 1, "channels": 3, "stride": 2}],
+        "cuts": [1, 2], "heads": {"kind": "scala", "mid_channels": 2}}
+
+
+def changed(path, value):
+    spec = json.loads(json.dumps(SPEC))
+    at = spec
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    return json.dumps(spec)
+
+
+def specs():
+    with open(os.path.join(here, "..", "..", "models", "resnet18.json"), "rb") as f:
+        write("spec", "resnet18", f.read())
+    write("spec", "tiny", json.dumps(SPEC))
+    write("spec", "one_section", json.dumps({k: v for k, v in SPEC.items() if k != "heads"} | {"cuts": [2]}))
+    write("spec", "wide", changed(("stages", 1, "channels"), 16384))
+    write("spec", "deep", changed(("stages", 1, "blocks"), 511).replace("[1, 2]", "[1, 512]"))
+    write("spec", "vanishing", changed(("stages", 1, "stride"), 8))
+    write("spec", "real", changed(("classes",), 2.5))
+    write("spec", "unknown", changed(("stem", "bias"), 1))
+    write("spec", "block", changed(("stages", 0, "block"), "bottleneck"))
+    write("spec", "cuts", changed(("cuts",), [2, 1]))
+    write("spec", "name", changed(("name",), "../x"))
+    write("spec", "cut_short", json.dumps(SPEC)[:-40])
+    write("spec", "nested", "[" * 3000)
+    write("spec", "null", "null")
+
+
+def conv(name, o, i, k, bias=False):
+    return [(name + ".weight", [o, i, k, k])] + ([(name + ".bias", [o])] if bias else [])
+
+
+def norm(name, c):
+    return [(name + "." + m, [c]) for m in ("weight", "bias", "running_mean", "running_var")]
+
+
+def params():
+    out = conv("conv1", 2, 3, 3) + norm("bn1", 2)
+    for stage, (i, o) in enumerate(((2, 2), (2, 3)), 1):
+        b = f"layer{stage}.0."
+        out += conv(b + "conv1", o, i, 3) + norm(b + "bn1", o) + conv(b + "conv2", o, o, 3) + norm(b + "bn2", o)
+        if stage == 2:
+            out += conv(b + "downsample.0", o, i, 1) + norm(b + "downsample.1", o)
+    e = "exits.1."
+    out += conv(e + "conv1", 2, 2, 1, True) + norm(e + "bn1", 2) + conv(e + "conv2", 2, 2, 2, True) + norm(e + "bn2", 2)
+    out += conv(e + "conv3", 3, 2, 1, True) + norm(e + "bn3", 3) + [(e + "fc.weight", [2, 3]), (e + "fc.bias", [2])]
+    return out + [("fc.weight", [2, 3]), ("fc.bias", [2])]
+
+
+META = {
+    "autodidact.spec": json.dumps(SPEC),
+    "autodidact.labels": '["cat", "dog"]',
+    "autodidact.preprocess": '{"width": 4, "height": 4, "resize": "stretch", "filter": "bilinear", "crop": "none",'
+                             ' "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}',
+    "autodidact.calibration": '{"images": 10, "exits": [{"top1": 0.5, "temperature": 1}, {"top1": 0.6, "temperature": 2}],'
+                              ' "ensemble": {"top1": 0.7, "temperature": 1.5}, "thresholds": [0.9, 0]}',
+}
+
+
+def model(meta=META, drop=None, value=0.25):
+    header, data = {"__metadata__": meta}, b""
+    for name, shape in params():
+        if name == drop:
+            continue
+        n = 1
+        for d in shape:
+            n *= d
+        header[name] = tensor("F16", shape, len(data), len(data) + 2 * n)
+        data += struct.pack(f"<{n}e", *(value if "running_var" in name else rnd.uniform(-1, 1) for _ in range(n)))
+    return tensors_file(header, data)
+
+
+def models():
+    write("model", "good", model())
+    write("model", "no_calibration", model({k: v for k, v in META.items() if "calibration" not in k}))
+    write("model", "no_labels", model({k: v for k, v in META.items() if "labels" not in k}))
+    write("model", "missing", model(drop="layer2.0.bn2.bias"))
+    write("model", "negative", model(value=-1))
+    write("model", "not_finite", model(value=float("nan")))
+    write("model", "cut_short", model()[:-3])
+    write("model", "labels", model(META | {"autodidact.labels": '["cat"]'}))
+    write("model", "std", model(META | {"autodidact.preprocess": META["autodidact.preprocess"].replace("0.25]", "0]")}))
+
+
+def images():
+    for name in ("grey1.png", "grey16.png", "rgb8.png", "rgb8_key.png", "palette4.png", "palette_past.png", "grey_alpha8.png",
+                 "rgba16_interlaced.png", "palette4_interlaced.png", "one.png", "bad_short.png", "bad_stream.png", "bad_zlib.png",
+                 "grey.jpg", "rgb444.jpg", "rgb420.jpg", "progressive.jpg", "one_jpeg.jpg", "cmyk.jpg"):
+        with open(os.path.join(vectors, name), "rb") as f:
+            data = f.read()
+        write("image", name, data)
+        if name in ("rgb8.png", "rgb420.jpg", "progressive.jpg"):
+            write("image", "cut_" + name, data[:len(data) * 2 // 3])
+    with open(os.path.join(vectors, "rgb420.jpg"), "rb") as f:
+        data = f.read()
+    write("image", "no_scan.jpg", data[:data.index(b"\xff\xda")] + b"\xff\xd9")
+    write("image", "headless.jpg", b"\xff\xd8\xff\xd9")
+    write("image", "gif", b"GIF89a\1\0\1\0\0\0\0;")
+
+
+safetensors()
+specs()
+models()
+images()
