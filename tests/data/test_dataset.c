@@ -2,7 +2,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -157,50 +156,6 @@ static void test_no_memory(void **state)
     }
 }
 
-/* The real thing, where it is: counts, classes in equal numbers, and the constants that training
- * normalises with. */
-static void test_real(void **state)
-{
-    (void)state;
-    const char *top = getenv("AUTODIDACT_DATA");
-    char path[1024], source[1100];
-    snprintf(path, sizeof path, "%s/cifar-100-binary/train.bin", top != NULL ? top : "../shared/data");
-    if (!file_exists(path)) {
-        print_message("# no %s: skipped\n", path);
-        skip();
-    }
-    *strrchr(path, '/') = '\0';
-    snprintf(source, sizeof source, "cifar100:%s", path);
-    struct dataset *set;
-    struct err e = {0};
-    if (dataset_open(source, DATA_TRAIN, &set, &e) < 0) fail_msg("%s", e.text);
-    assert_int_equal(dataset_count(set), 50000);
-    assert_string_equal(dataset_label(set, 0), "apple");
-    assert_string_equal(dataset_label(set, 99), "worm");
-    int counts[100] = {0};
-    uint64_t sum[3] = {0}, squares[3] = {0};
-    for (size_t i = 0; i < 50000; i++) {
-        const uint8_t *p = dataset_pixels(set, i);
-        counts[dataset_class(set, i)]++;
-        for (size_t k = 0; k < 1024; k++) {
-            for (size_t c = 0; c < 3; c++, p++) {
-                sum[c] += *p;
-                squares[c] += (uint64_t)*p * *p;
-            }
-        }
-    }
-    for (int i = 0; i < 100; i++) assert_int_equal(counts[i], 500);
-    float mean[3], std[3];
-    dataset_normalisation(set, mean, std);
-    for (int c = 0; c < 3; c++) {
-        const double n = 50000.0 * 1024, m = (double)sum[c] / n;
-        const double deviation = sqrt((double)squares[c] / n - m * m);
-        assert_true(fabs(m / 255 - (double)mean[c]) < 1e-4);
-        assert_true(fabs(deviation / 255 - (double)std[c]) < 1e-4);
-    }
-    dataset_free(set);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,7 +164,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_source, fake_begin, fake_end),
         cmocka_unit_test_setup_teardown(test_bad_files, fake_begin, fake_end),
         cmocka_unit_test_setup_teardown(test_no_memory, fake_begin, fake_end),
-        cmocka_unit_test(test_real),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
