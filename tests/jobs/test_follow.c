@@ -1,0 +1,216 @@
+/* Following a child's stdout: lines out of arbitrary pieces, progress out of lines, and the verdict. */
+#include "config.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "../../src/jobs/judge.h"
+#include "../../src/jobs/lines.h"
+#include "../../src/jobs/progress.h"
+
+static char got[1 << 20];
+static size_t got_size;
+
+static void collect(void *arg, const char *text, size_t size)
+{
+    (void)arg;
+    assert_true(strlen(text) <= size && text[size] == '\0');
+    assert_true(got_size + size + 1 < sizeof got);
+    memcpy(got + got_size, text, size);
+    got_size += size;
+    got[got_size++] = '|';
+    got[got_size] = '\0';
+}
+
+static struct lines lines;
+
+static void test_lines(void **state)
+{
+    (void)state;
+    lines_init(&lines);
+    got_size = 0;
+    const char text[] = "one\ntwo\r\n\n\rx\r\r\nlast";
+    lines_feed(&lines, text, strlen(text), collect, NULL);
+    assert_string_equal(got, "one|two||\rx\r|");
+    lines_end(&lines, collect, NULL);
+    assert_string_equal(got, "one|two||\rx\r|last|");
+    lines_end(&lines, collect, NULL);
+    assert_string_equal(got, "one|two||\rx\r|last|");
+}
+
+/* Whatever the pieces, the lines are the same; those that are too long are missing, and nothing else. */
+static void test_lines_property(void **state)
+{
+    (void)state;
+    const char *seed_text = getenv("TEST_SEED");
+    unsigned seed = seed_text != NULL ? (unsigned)strtoul(seed_text, NULL, 10) : (unsigned)time(NULL);
+    print_message("# seed %u (TEST_SEED)\n", seed);
+    srandom(seed);
+    static char input[1 << 20], expected[1 << 20];
+    size_t size = 0, expected_size = 0, too_long = 0;
+    for (int i = 0; i < 60; i++) {
+        size_t length = (size_t)random() % 50;
+        if (random() % 10 == 0) length = LINES_MAX - 2 + (size_t)random() % 5;
+        if (size + length + 1 >= sizeof input) break;
+        for (size_t j = 0; j < length; j++) input[size + j] = (char)('a' + random() % 26);
+        if (length <= LINES_MAX) {
+            memcpy(expected + expected_size, input + size, length);
+            expected_size += length;
+            expected[expected_size++] = '|';
+        } else {
+            too_long++;
+        }
+        size += length;
+        input[size++] = '\n';
+    }
+    lines_init(&lines);
+    got_size = 0;
+    for (size_t at = 0; at < size;) {
+        size_t piece = 1 + (size_t)random() % (random() % 3 == 0 ? 20000 : 30);
+        if (piece > size - at) piece = size - at;
+        lines_feed(&lines, input + at, piece, collect, NULL);
+        at += piece;
+    }
+    lines_end(&lines, collect, NULL);
+    assert_int_equal(got_size, expected_size);
+    assert_memory_equal(got, expected, expected_size);
+    assert_int_equal(lines.dropped, too_long);
+}
+
+static enum progress_event read_text(struct progress *p, const char *text)
+{
+    return progress_read(p, text, strlen(text));
+}
+
+static void test_progress(void **state)
+{
+    (void)state;
+    struct progress p = {0};
+    assert_int_equal(read_text(&p, "{\"event\":\"start\",\"epoch\":3,\"epochs\":9,\"step\":20,\"steps\":90}"),
+                     PROGRESS_START);
+    assert_int_equal(p.epoch, 3);
+    assert_int_equal(p.steps, 90);
+    assert_int_equal(read_text(&p, "{\"event\":\"step\",\"step\":21,\"loss\":2.5,\"lr\":0.1,\"img_per_s\":100,"
+                                   "\"eta_s\":7}"), PROGRESS_STEP);
+    assert_int_equal(p.epoch, 3);
+    assert_int_equal(p.step, 21);
+    assert_true(p.loss == 2.5 && p.lr == 0.1 && p.img_per_s == 100 && p.eta_s == 7);
+    assert_int_equal(read_text(&p, "{\"event\":\"epoch\",\"epoch\":3,\"loss\":1,\"exits\":[{\"name\":\"1\","
+                                   "\"top1\":0.25},{\"name\":\"2\",\"top1\":0.5}],\"ensemble\":{\"top1\":0.75}}"),
+                     PROGRESS_EPOCH);
+    assert_int_equal(p.n_exits, 2);
+    assert_true(p.top1[0] == 0.25 && p.top1[1] == 0.5 && p.ensemble_top1 == 0.75);
+    json_t *document = progress_epoch_document(&p);
+    char *text = json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS);
+    assert_string_equal(text, "{\"ensemble\":{\"top1\":0.75},\"epoch\":3,\"exits\":[{\"name\":\"1\",\"top1\":0.25},"
+                              "{\"name\":\"2\",\"top1\":0.5}],\"img_per_s\":100.0,\"loss\":1.0,\"lr\":"
+                              "0.10000000000000001,\"step\":21}");
+    free(text);
+    json_decref(document);
+    assert_int_equal(read_text(&p, "{\"event\":\"done\"}"), PROGRESS_DONE);
+}
+
+static void test_garbage(void **state)
+{
+    (void)state;
+    static const char *const garbage[] = {
+        "", "{", "null", "[]", "42", "\"event\"", "hello", "{\"event\":7}", "{\"event\":\"x\"}", "{\"step\":1}",
+        "{\"event\":\"step\",\"event\":\"step\"}", "\xff\xfe", "{\"event\":\"step\"} x",
+    };
+    struct progress p = {.step = 5}, before = p;
+    for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++) {
+        assert_int_equal(read_text(&p, garbage[i]), PROGRESS_NOTHING);
+        assert_memory_equal(&p, &before, sizeof p);
+    }
+    assert_int_equal(progress_read(&p, "{}\0{}", 5), PROGRESS_NOTHING);
+    /* The right event with members of the wrong kind: what can be read is. */
+    assert_int_equal(read_text(&p, "{\"event\":\"epoch\",\"step\":-1,\"steps\":\"x\",\"loss\":\"NaN\",\"lr\":null,"
+                                   "\"exits\":[1,{},{\"top1\":\"x\"}],\"ensemble\":[]}"), PROGRESS_EPOCH);
+    assert_int_equal(p.step, 5);
+    assert_int_equal(p.steps, 0);
+    assert_int_equal(p.n_exits, 3);
+    assert_true(p.top1[0] == 0 && p.top1[2] == 0 && p.loss == 0);
+    assert_int_equal(read_text(&p, "{\"event\":\"epoch\",\"exits\":[0,1,2,3,4,5,6,7,8,9]}"), PROGRESS_EPOCH);
+    assert_int_equal(p.n_exits, 3);
+}
+
+static json_t *evaluation(double deepest)
+{
+    return json_pack("{s:i,s:[{s:f},{s:f}]}", "n", 100, "exits", "top1", 0.99, "top1", deepest);
+}
+
+static void test_judge(void **state)
+{
+    (void)state;
+    enum { NONE = -1 };
+    static const struct {
+        double result, serving; /* NONE: not evaluated */
+        int64_t version;
+        bool manual;
+        const char *hindrance;
+        enum verdict verdict;
+        const char *words;
+    } rows[] = {
+        {0.50, 0.50, 3, false, NULL, VERDICT_PROMOTE, "promoted"},
+        {0.60, 0.50, 3, false, NULL, VERDICT_PROMOTE, "0.6000"},
+        {0.49, 0.50, 3, false, NULL, VERDICT_PROMOTE, "0.0100 less"}, /* exactly the margin */
+        {0.4899, 0.50, 3, false, NULL, VERDICT_REJECT, "version 3"},
+        {0.00, 1.00, 3, false, NULL, VERDICT_REJECT, "rejected"},
+        {0.00, 1.00, 3, true, NULL, VERDICT_WAIT, "manual"},
+        {0.90, 0.10, 3, true, NULL, VERDICT_WAIT, "manual"},
+        {0.90, 0.10, 3, false, "it has other labels", VERDICT_WAIT, "other labels"},
+        {0.90, NONE, 3, false, "it has other labels", VERDICT_WAIT, "other labels"},
+        {NONE, NONE, 3, false, NULL, VERDICT_WAIT, "not compared"},
+        {0.10, NONE, 0, false, NULL, VERDICT_PROMOTE, "no version"},
+        {NONE, NONE, 0, false, "nothing held out", VERDICT_PROMOTE, "no version"},
+        {0.10, NONE, 0, true, NULL, VERDICT_WAIT, "manual"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        json_t *result = rows[i].result < 0 ? NULL : evaluation(rows[i].result);
+        json_t *serving = rows[i].serving < 0 ? NULL : evaluation(rows[i].serving);
+        const struct evidence v = {result, serving, rows[i].version, rows[i].manual, rows[i].hindrance, 0.01};
+        enum verdict verdict;
+        char reason[512];
+        assert_int_equal(judge(&v, &verdict, reason, sizeof reason, NULL), 0);
+        if (verdict != rows[i].verdict || strstr(reason, rows[i].words) == NULL)
+            fail_msg("row %zu: %d %s", i, verdict, reason);
+        json_decref(result);
+        json_decref(serving);
+    }
+}
+
+static void test_judge_nonsense(void **state)
+{
+    (void)state;
+    static const char *const nonsense[] = {"{}", "[]", "{\"exits\":[]}", "{\"exits\":[{\"top1\":\"1\"}]}",
+                                           "{\"exits\":[{\"top1\":1.5}]}", "{\"exits\":[{\"top1\":-0.1}]}",
+                                           "{\"exits\":[{\"top1\":0.5},{}]}"};
+    for (size_t i = 0; i < sizeof nonsense / sizeof nonsense[0]; i++) {
+        json_t *bad = json_loads(nonsense[i], 0, NULL), *good = evaluation(0.5);
+        enum verdict verdict;
+        char reason[512];
+        const struct evidence first = {bad, good, 1, false, NULL, 0.01}, second = {good, bad, 1, false, NULL, 0.01};
+        assert_int_equal(judge(&first, &verdict, reason, sizeof reason, NULL), ERR_FORMAT);
+        assert_int_equal(judge(&second, &verdict, reason, sizeof reason, NULL), ERR_FORMAT);
+        json_decref(bad);
+        json_decref(good);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines),   cmocka_unit_test(test_lines_property), cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_garbage), cmocka_unit_test(test_judge),          cmocka_unit_test(test_judge_nonsense),
+    };
+    return cmocka_run_group_tests_name("jobs/follow", tests, NULL, NULL);
+}
