@@ -78,6 +78,10 @@ void model_unref(struct model *model); /* NULL is fine */
 #define MODEL_ENSEMBLE (-1)
 const char *model_classifier_name(int classifier);
 
+/* Whether a label can stand in a model file: 1 to MODEL_LABEL_MAX bytes of UTF-8 without control
+ * characters. ERR_FORMAT with the reason; -ENOMEM. */
+int model_check_label(const char *label, struct err *e);
+
 /* Writes a model file: the net's parameters and everything else as given. labels: net_classes(). */
 int model_write(const char *path, enum tensor_type type, const struct net *net, const float *params,
                 char *const *labels, const struct preprocess *preprocess,

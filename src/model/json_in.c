@@ -23,6 +23,14 @@ const char *json_in_printable(char *ret_text, size_t size, const char *s)
     return ret_text;
 }
 
+bool json_in_has_control(const char *s)
+{
+    for (; *s != '\0'; s++) {
+        if ((unsigned char)*s < 0x20 || *s == 0x7f) return true;
+    }
+    return false;
+}
+
 /* Structural characters outside of strings: each begins or ends an item. */
 static size_t count_items(const char *text, size_t size)
 {
@@ -195,6 +203,11 @@ int json_in_string(const struct json_in *in, const json_t *object, const char *p
         json_in_path(at, path, member, 0);
         return err_set(in->e, ERR_LIMIT, "%s: %s: %zu bytes long, at most %zu", in->what, at, length,
                        size - 1);
+    }
+    if (json_in_has_control(json_string_value(value))) {
+        char at[JSON_PATH_MAX];
+        json_in_path(at, path, member, 0);
+        return err_set(in->e, ERR_FORMAT, "%s: %s: control characters are not allowed", in->what, at);
     }
     memcpy(ret_text, json_string_value(value), length + 1);
     return 0;

@@ -5,6 +5,7 @@
 #define SRC_MODEL_JSON_IN_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,13 +41,16 @@ int json_in_int(const struct json_in *in, const json_t *object, const char *path
 int json_in_number(const struct json_in *in, const json_t *object, const char *path,
                    const char *member, double low, double high, double *ret_value);
 
-/* A string of less than size bytes, copied. */
+/* A string of less than size bytes, copied; ERR_FORMAT when it has control characters, since such
+ * strings are printed. */
 int json_in_string(const struct json_in *in, const json_t *object, const char *path,
                    const char *member, char *ret_text, size_t size);
 
 /* The index of a string among the n names; ERR_UNSUPPORTED with the list of them. */
 int json_in_choice(const struct json_in *in, const json_t *object, const char *path,
                    const char *member, const char *const *names, size_t n, int *ret_index);
+
+bool json_in_has_control(const char *s);
 
 /* n printable characters of s at most, others as '?': what strangers wrote, fit for a message. */
 const char *json_in_printable(char *ret_text, size_t size, const char *s);

@@ -14,6 +14,10 @@ extern const char *const preprocess_resize_names[2];
 extern const char *const preprocess_crop_names[2]; /* what each way of resizing implies */
 extern const char *const preprocess_filter_names[1];
 
+/* Why a label of so many bytes cannot stand in a file (whether it is UTF-8 is not looked at); NULL: it
+ * can. */
+const char *metadata_label_problem(const char *label, size_t length);
+
 /* Text of the documents, for mem_free(); NULL when out of memory, too long, or not UTF-8 (*ret_status).
  * Doubles must be finite. sections: exits that are written. */
 char *metadata_format_labels(char *const *labels, int n, int *ret_status);

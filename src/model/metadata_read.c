@@ -23,22 +23,21 @@ enum { LABEL_ITEMS_MAX = SPEC_CLASSES_MAX + 2, DOCUMENT_ITEMS_MAX = 1024 };
 #define TEMPERATURE_MIN 1e-3
 #define TEMPERATURE_MAX 1e3
 
+const char *metadata_label_problem(const char *label, size_t length)
+{
+    _Static_assert(MODEL_LABEL_MAX == 256, "the text below says it");
+    if (length == 0 || length > MODEL_LABEL_MAX) return "must be a string of 1 to 256 bytes";
+    return json_in_has_control(label) ? "control characters are not allowed" : NULL;
+}
+
 /* A label of class i, checked; its bytes with the NUL, or 0 with the error set. */
 static size_t check_label(const struct json_in *in, const json_t *label, size_t i)
 {
     size_t length = json_string_length(label); /* 0 when it is no string */
-    if (length == 0 || length > MODEL_LABEL_MAX) {
-        err_set(in->e, ERR_FORMAT, "%s: [%zu]: must be a string of 1 to %d bytes", in->what, i,
-                MODEL_LABEL_MAX);
-        return 0;
-    }
-    const char *text = json_string_value(label);
-    for (size_t k = 0; k < length; k++) {
-        if ((unsigned char)text[k] >= 0x20 && text[k] != 0x7f) continue;
-        err_set(in->e, ERR_FORMAT, "%s: [%zu]: control characters are not allowed", in->what, i);
-        return 0;
-    }
-    return length + 1;
+    const char *problem = metadata_label_problem(json_string_value(label), length);
+    if (problem == NULL) return length + 1;
+    err_set(in->e, ERR_FORMAT, "%s: [%zu]: %s", in->what, i, problem);
+    return 0;
 }
 
 static int copy_labels(const struct json_in *in, const json_t *root, int n, char ***ret_labels)

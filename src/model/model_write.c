@@ -5,13 +5,28 @@
 #include "model/model.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "json_out.h"
 #include "metadata.h"
 #include "model/spec_file.h"
 #include "model_file.h"
 
-enum { META_MAX = 5 };
+enum { META_MAX = 5, LABEL_TEXT_MAX = 2 * MODEL_LABEL_MAX + 2 /* every byte escaped, quotes */ };
+
+int model_check_label(const char *label, struct err *e)
+{
+    const char *problem = metadata_label_problem(label, strlen(label));
+    if (problem != NULL) return err_set(e, ERR_FORMAT, "the label: %s", problem);
+    struct json_out out;
+    json_out_init(&out, LABEL_TEXT_MAX);
+    json_out_string(&out, label);
+    int status = out.status;
+    json_out_release(&out);
+    if (status == ERR_FORMAT) return err_set(e, status, "the label: it is not UTF-8");
+    return status == 0 ? 0 : err_set(e, status, "the label: %s", err_text(status));
+}
 
 /* Strings of the metadata, in their order in the file. */
 struct meta_texts {
@@ -43,6 +58,10 @@ static int make_meta(struct meta_texts *meta, const struct net *net, char *const
     char *text = spec_format(net_spec(net));
     int rc = add_text(meta, METADATA_SPEC, text, -ENOMEM, e);
     if (rc < 0) return rc;
+    for (int i = 0; i < net_classes(net) && rc == 0; i++) {
+        rc = model_check_label(labels[i], e);
+        if (rc < 0) return err_prefix(e, "class %d", i), rc;
+    }
     text = metadata_format_labels(labels, net_classes(net), &status);
     rc = add_text(meta, METADATA_LABELS, text, status, e);
     if (rc < 0) return rc;

@@ -293,6 +293,32 @@ static void test_bad_tensors(void **state)
     mem_free(bytes);
 }
 
+/* What the reader refuses is not written: nobody trains for hours to get a file that cannot be read. */
+static void test_bad_labels(void **state)
+{
+    const struct tiny *t = *state;
+    static char too_long[MODEL_LABEL_MAX + 2], longest[MODEL_LABEL_MAX + 1];
+    memset(too_long, 'x', sizeof too_long - 1);
+    memset(longest, 'x', sizeof longest - 1);
+    static char bad_texts[][8] = {"", "a\tb", "a\x7f", "caf\xe9"};
+    char *const bad[] = {bad_texts[0], bad_texts[1], bad_texts[2], bad_texts[3], too_long};
+    struct err e = {0};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char *labels[] = {tiny_cat, bad[i], tiny_gnat};
+        assert_int_equal(model_check_label(bad[i], &e), ERR_FORMAT);
+        unlink(tiny_path);
+        assert_int_equal(model_write(tiny_path, TENSOR_F32, t->net, t->params, labels, &t->preprocess,
+                                     NULL, NULL, &e), ERR_FORMAT);
+        assert_non_null(strstr(e.text, "label"));
+        assert_false(file_exists(tiny_path));
+    }
+    char *labels[] = {longest, tiny_dog, tiny_gnat};
+    assert_int_equal(model_check_label(longest, &e), 0);
+    assert_int_equal(model_write(tiny_path, TENSOR_F32, t->net, t->params, labels, &t->preprocess, NULL,
+                                 NULL, &e), 0);
+    model_unref(tiny_load());
+}
+
 static void test_bad_metadata(void **state)
 {
     const struct tiny *t = *state;
@@ -342,6 +368,7 @@ static void test_bad_metadata(void **state)
         {4, "\"18446744073709551615\"", "-1", ERR_FORMAT, "seed"},
         {4, "\"18446744073709551615\"", "\"1x\"", ERR_FORMAT, "seed"},
         {4, "\"byot\"", "\"a method whose name is longer than thirty-one bytes\"", ERR_LIMIT, "method"},
+        {4, "\"byot\"", "\"by\\u001bot\"", ERR_FORMAT, "method: control characters"},
         {4, "\"nll\": 1.1", "\"nll\": \"1.1\"", ERR_FORMAT, "figures.exits[1].nll"},
         {4, "true", "1", ERR_FORMAT, "kd_scale"},
     };
@@ -479,6 +506,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_tensors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_metadata, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bad_labels, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
         cmocka_unit_test(test_names),
