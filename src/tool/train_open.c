@@ -46,6 +46,16 @@ static int check_out(struct train_session *s, struct err *e)
     return 0;
 }
 
+/* Labels that the model file could not hold. */
+static int check_labels(const struct train_session *s, struct err *e)
+{
+    for (int i = 0; i < dataset_classes(s->set); i++) {
+        int rc = model_check_label(dataset_label(s->set, i), e);
+        if (rc < 0) return err_prefix(e, "--data %.200s: class %d", s->command.data, i), rc;
+    }
+    return 0;
+}
+
 static int open_net(struct train_session *s, struct err *e)
 {
     const struct train_command *c = &s->command;
@@ -112,8 +122,10 @@ static int inherit_holdout(struct train_session *s, struct err *e)
 static void choose_preprocess(struct train_session *s)
 {
     struct preprocess *p = &s->preprocess;
-    if (s->parent != NULL) { /* its weights know these */
-        *p = s->parent->preprocess;
+    if (s->parent != NULL) {
+        *p = s->parent->preprocess; /* its weights know these; a spec may bring another size */
+        p->width = dataset_width(s->set);
+        p->height = dataset_height(s->set);
         return;
     }
     *p = (struct preprocess){.width = dataset_width(s->set),
@@ -186,6 +198,7 @@ int train_session_open(struct train_session *s, struct err *e)
     if (rc == 0) rc = choose_threads(s, &threads, e);
     if (rc == 0 && c->init != NULL) rc = model_load(c->init, &s->parent, e);
     if (rc == 0) rc = dataset_open(c->data, DATA_TRAIN, &s->set, e);
+    if (rc == 0) rc = check_labels(s, e);
     if (rc == 0) rc = inherit_holdout(s, e);
     if (rc == 0) rc = open_net(s, e);
     if (rc < 0) return rc;

@@ -43,6 +43,17 @@ def metadata(path):
         return json.loads(f.read(n))["__metadata__"]
 
 
+def rewrite_metadata(source, out, change):
+    """A copy of a model whose metadata change() has changed."""
+    with open(source, "rb") as f:
+        n, = struct.unpack("<Q", f.read(8))
+        header, data = json.loads(f.read(n)), f.read()
+    change(header["__metadata__"])
+    text = json.dumps(header).encode()
+    with open(out, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + data)
+
+
 class Place:
     """A folder with the data set, and the models that several tests use."""
 
@@ -374,6 +385,21 @@ def test_same_images(p):
     fails("eval", own, *judge, "--holdout", "1200", text="1200")
 
 
+def test_init_of_other_size(p):
+    """Convolutions do not know the size of the images: a parent for larger ones can have a child."""
+    def enlarge(m):
+        spec, pre = json.loads(m["autodidact.spec"]), json.loads(m["autodidact.preprocess"])
+        spec["input"].update(height=64, width=64)
+        pre.update(height=64, width=64)
+        m["autodidact.spec"], m["autodidact.preprocess"] = json.dumps(spec), json.dumps(pre)
+    parent, out = p.path("large.safetensors"), p.path("small.safetensors")
+    rewrite_metadata(p.model("byot"), parent, enlarge)
+    assert json.loads(run("describe", parent, "--json")[0])["input"] == [3, 64, 64]
+    fails("train", *p.options(out, epochs=1)[1:], "--init", parent, text="64x64")
+    run("train", *p.options(out, epochs=1), "--init", parent)
+    assert json.loads(run("eval", out, "--data", p.data, "--split", "test", "--json")[0])["n"] == 200
+
+
 def test_no_holdout(p):
     out = p.path("all.safetensors")
     text, _ = p.train(out, "--progress", "json", holdout=0, epochs=1, method="baseline")
@@ -402,6 +428,11 @@ def test_damaged_files(p):
     names = os.path.join(odd, "fine_label_names.txt")
     with open(names) as f:
         text = f.read()
+    with open(names, "w") as f:
+        f.write(text.replace("fine_7\n", "fine\t7\n"))
+    with open(os.path.join(odd, "train.bin"), "r+b") as f:
+        f.truncate(30 * 3074)
+    fails("train", *p.options(p.path("x.safetensors"), holdout=0), "--data", "cifar100:" + odd, text="class 7: the label")
     with open(names, "w") as f:
         f.write(text.replace("fine_7\n", "other\n"))
     fails("eval", p.model("byot"), "--data", "cifar100:" + odd, "--split", "test", text='class 7 is "fine_7"')
