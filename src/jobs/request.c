@@ -54,6 +54,7 @@ static const struct member {
     {"seed", KIND_INT, "--seed", 0, (double)(INT64_C(1) << 53)},
     {"threads", KIND_INT, "--threads", 0, 1024},
     {"precision", KIND_NAME, "--precision", 0, 0},
+    {"store", KIND_NAME, "--store", 0, 0},
 };
 enum { MEMBERS = sizeof members / sizeof members[0] };
 

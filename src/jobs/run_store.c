@@ -42,7 +42,7 @@ static int make_places(struct run *run, struct err *e)
         return err_set(e, ERR_LIMIT, "state.directory is too long");
     }
     /* Whatever is there belongs to the job of a database that was lost. */
-    int rc = run->row.attempts == 0 ? file_remove_tree(run->directory, e) : 0;
+    int rc = run->row.started_ns == 0 ? file_remove_tree(run->directory, e) : 0;
     if (rc == 0) rc = file_make_dirs(run->directory, e);
     run->trained = file_exists(run->result);
     return rc;

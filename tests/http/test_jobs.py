@@ -487,14 +487,13 @@ def test_daemon_killed():
 def test_orderly_stop():
     """an orderly stop costs a job no attempt; the daemon waits for the checkpoint"""
     number = world.create(init="resnet18", epochs=1000)
-    wire.until(lambda: "progress" in world.job(number), "it runs")
+    wire.until(lambda: len(world.job(number)["epochs"]) > 1, "two epochs", 30)
     pid, = world.children()
     world.stop()
     assert not alive(pid)
     world.start()
-    wire.until(lambda: world.job(number)["state"] == "running" and "progress" in world.job(number), "it goes on")
-    job = world.job(number)
-    assert job["attempts"] == 1, job
+    job = wire.until(lambda: (lambda j: j if "progress" in j else None)(world.job(number)), "it goes on")
+    assert job["state"] == "running" and job["attempts"] == 1 and job["progress"]["step"] >= 100, job
     assert world.call("POST", f"/admin/v1/jobs/{number}/cancel").status == 202
     world.wait(number, "cancelled")
 

@@ -1,0 +1,472 @@
+/* The daemon's side of a job, with a tool that misbehaves as each test wants it (fake_tool.sh). */
+#include "config.h"
+
+#include "jobs/jobs.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../store/place.h"
+#include "../train/tiny.h"
+#include "base/mem.h"
+#include "store/job_table.h"
+
+#define FIGURES(top1) "echo '{\"n\":10,\"exits\":[{\"top1\":0.9},{\"top1\":" top1 "}]}'\n"
+#define COPY "cp \"$data/model\" \"$out\"\n"
+
+struct fixture {
+    struct place place;
+    char tool[PATH_MAX];
+    uv_loop_t loop;
+    struct store *store;
+    struct registry *registry;
+    struct metrics *metrics;
+    struct jobs *jobs;
+    struct jobs_options options;
+    char models[128], children[128], data_root[128];
+    bool stopped;
+    json_t *document; /* of the last call */
+    struct err error;
+    bool answered;
+};
+
+static int64_t serving;
+
+static int publish(void *arg, struct model *model, void (*published)(void *arg, int status), void *published_arg,
+                   struct err *e)
+{
+    (void)arg;
+    (void)e;
+    serving = model->version;
+    model_unref(model);
+    published(published_arg, 0);
+    return 0;
+}
+
+static void write_text(struct fixture *f, const char *name, const char *text)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/set/%s", f->data_root, name);
+    const struct file_part part = {text, strlen(text)};
+    assert_int_equal(file_write_atomic(path, &part, 1, NULL), 0);
+}
+
+static void write_model(const char *path, uint64_t seed, const char *label, int64_t holdout)
+{
+    struct err e = {0};
+    struct net *net = tiny_net(8, 2);
+    float *params = mem_new_aligned(net_block_size(net), sizeof *params);
+    net_init_params(net, seed, params);
+    char a[32], b[] = "dog", *labels[] = {a, b};
+    snprintf(a, sizeof a, "%s", label);
+    const struct preprocess preprocess = {
+        .width = 8, .height = 8, .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}};
+    const struct calibration calibration = {0};
+    struct training training = {.holdout = holdout};
+    snprintf(training.data, sizeof training.data, "cifar100");
+    if (model_write(path, TENSOR_F32, net, params, labels, &preprocess, &calibration, &training, &e) < 0)
+        fail_msg("%s", e.text);
+    mem_free(params);
+    net_free(net);
+}
+
+/* What the child writes as its result. */
+static void result_is(struct fixture *f, const char *label, int64_t holdout)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/set/model", f->data_root);
+    write_model(path, 2, label, holdout);
+}
+
+static int serve_first(struct db *db, void *arg, struct err *e)
+{
+    struct fixture *f = arg;
+    char path[256];
+    int64_t version;
+    snprintf(path, sizeof path, "%s/first", f->data_root);
+    write_model(path, 1, "cat", 10);
+    int rc = registry_add(f->registry, db, "tiny", path, "import", "first", &version, e);
+    return rc < 0 ? rc : registry_activate(f->registry, db, "tiny", version, e);
+}
+
+static void make_jobs(struct fixture *f)
+{
+    struct err e = {0};
+    assert_int_equal(uv_loop_init(&f->loop), 0);
+    f->metrics = metrics_new();
+    if (jobs_new(&f->loop, f->store, f->registry, f->metrics, &f->options, &f->jobs, &e) < 0) fail_msg("%s", e.text);
+    f->stopped = false;
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = mem_new(1, sizeof *f);
+    const char *source = getenv("top_srcdir");
+    char path[256];
+    *state = f;
+    serving = 0;
+    place_make(&f->place);
+    snprintf(f->tool, sizeof f->tool, "%s/tests/jobs/fake_tool.sh", source != NULL ? source : ".");
+    snprintf(f->models, sizeof f->models, "%s/models", f->place.root);
+    snprintf(f->children, sizeof f->children, "%s/jobs", f->place.root);
+    snprintf(f->data_root, sizeof f->data_root, "%s/data", f->place.root);
+    snprintf(path, sizeof path, "%s/set", f->data_root);
+    if (file_make_dirs(path, NULL) < 0 || store_open(f->place.root, &f->store, NULL) < 0) return -1;
+    if (registry_new(f->models, publish, NULL, &f->registry, NULL) < 0) return -1;
+    jobs_options_default(&f->options);
+    f->options.directory = f->children;
+    f->options.program = f->tool;
+    f->options.data_root = f->data_root;
+    f->options.spec_directory = f->data_root;
+    f->options.grace_ns = 100000000;
+    write_text(f, "train", COPY);
+    write_text(f, "eval_result", FIGURES("0.5"));
+    write_text(f, "eval_serving", FIGURES("0.5"));
+    write_text(f, "../tiny.json", "{}");
+    result_is(f, "cat", 10);
+    make_jobs(f);
+    return store_call(f->store, serve_first, f, NULL);
+}
+
+static void on_stopped(void *arg)
+{
+    struct fixture *f = arg;
+    f->stopped = true;
+}
+
+static void stop_jobs(struct fixture *f)
+{
+    jobs_stop(f->jobs, on_stopped, f);
+    while (!f->stopped) uv_run(&f->loop, UV_RUN_ONCE);
+    jobs_free(f->jobs);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&f->loop), 0); /* no handle is left */
+    metrics_free(f->metrics);
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    stop_jobs(f);
+    json_decref(f->document);
+    store_close(f->store);
+    registry_free(f->registry);
+    place_remove(&f->place);
+    mem_free(f);
+    return 0;
+}
+
+/* ---- calls, waited for ---- */
+
+static void done(void *arg, json_t *document, const struct err *error)
+{
+    struct fixture *f = arg;
+    assert_false(f->answered);
+    f->answered = true;
+    json_decref(f->document);
+    f->document = document;
+    assert_true((document == NULL) == (error != NULL));
+    f->error = error != NULL ? *error : (struct err){0};
+}
+
+static void wait_answer(struct fixture *f)
+{
+    while (!f->answered) uv_run(&f->loop, UV_RUN_ONCE);
+    f->answered = false;
+}
+
+static int64_t create(struct fixture *f, const char *more)
+{
+    char text[512];
+    snprintf(text, sizeof text, "{\"kind\":\"train\",\"spec\":\"tiny\",\"data\":\"cifar100:set\"%s}", more);
+    json_t *body = json_loads(text, 0, NULL);
+    assert_non_null(body);
+    jobs_create(f->jobs, body, NULL, done, f);
+    json_decref(body);
+    wait_answer(f);
+    if (f->document == NULL) fail_msg("%s", f->error.text);
+    return json_integer_value(json_object_get(f->document, "id"));
+}
+
+static const char *text_of(struct fixture *f, const char *member)
+{
+    const char *text = json_string_value(json_object_get(f->document, member));
+    return text != NULL ? text : "";
+}
+
+static int64_t number_of(struct fixture *f, const char *member)
+{
+    return json_integer_value(json_object_get(f->document, member));
+}
+
+static void get(struct fixture *f, int64_t id)
+{
+    jobs_get(f->jobs, id, done, f);
+    wait_answer(f);
+    assert_non_null(f->document);
+}
+
+/* Until the job is in that state. A state that is never reached ends in the alarm of main(). */
+static void wait_state(struct fixture *f, int64_t id, const char *state)
+{
+    for (;;) {
+        get(f, id);
+        if (strcmp(text_of(f, "state"), state) == 0) return;
+        if (json_is_string(json_object_get(f->document, "finished")))
+            fail_msg("%s instead of %s: %s", text_of(f, "state"), state, text_of(f, "reason"));
+        usleep(2000);
+    }
+}
+
+static void ends(struct fixture *f, int64_t id, const char *state, const char *words)
+{
+    wait_state(f, id, state);
+    if (strstr(text_of(f, "reason"), words) == NULL) fail_msg("%s", text_of(f, "reason"));
+}
+
+/* ---- tests ---- */
+
+static void test_verdicts(void **state)
+{
+    struct fixture *f = *state;
+    jobs_start(f->jobs);
+    ends(f, create(f, ""), "succeeded", "promoted");
+    assert_int_equal(number_of(f, "version"), 2);
+    assert_int_equal(serving, 2);
+    write_text(f, "eval_result", FIGURES("0.4899"));
+    ends(f, create(f, ""), "rejected", "0.4899");
+    assert_int_equal(number_of(f, "version"), 0);
+    ends(f, create(f, ",\"promote\":\"manual\""), "succeeded", "manual");
+    assert_int_equal(number_of(f, "version"), 3);
+    assert_int_equal(serving, 2);
+    result_is(f, "lion", 10);
+    ends(f, create(f, ""), "succeeded", "other labels than the serving version 2");
+    assert_int_equal(serving, 2);
+    result_is(f, "cat", 0);
+    ends(f, create(f, ""), "succeeded", "no images were held out");
+    assert_int_equal(serving, 2);
+    result_is(f, "cat", 7);
+    write_text(f, "eval_result", FIGURES("0.5"));
+    ends(f, create(f, ""), "succeeded", "promoted");
+    assert_non_null(strstr(json_string_value(json_object_get(json_object_get(f->document, "judgement"), "note")),
+                           "another choice of held-out images"));
+    int64_t latest = serving;
+    ends(f, create(f, ",\"model\":\"new-name\""), "succeeded", "no version of this model served");
+    assert_int_equal(number_of(f, "version"), 1);
+    assert_int_equal(serving, 1);
+    assert_true(latest > 2);
+}
+
+static void test_misbehaving(void **state)
+{
+    struct fixture *f = *state;
+    jobs_start(f->jobs);
+    static const struct {
+        const char *file, *text, *state, *words;
+    } rows[] = {
+        {"train", "echo 'autodidact: no luck today' >&2; exit 1\n", "failed",
+         "exit code 1: autodidact: no luck today"},
+        {"train", "printf '\\377\\001 odd' >&2; exit 2\n", "failed", "exit code 2: ?? odd"},
+        {"train", "exit 0\n", "failed", "result.safetensors"},
+        {"train", "echo rubbish >\"$out\"\n", "failed", "result.safetensors"},
+        {"train", "kill -9 $$\n", "failed", "killed by signal 9, at attempt 3 of 3"},
+        {"train", "sleep 600 & " COPY, "succeeded", "promoted"},
+        {"train", "head -c 300000 /dev/zero; echo; echo '{'; echo '{\"event\":\"epoch\",\"epoch\":1}'; " COPY,
+         "succeeded", "promoted"},
+        {"eval_result", "exit 1\n", "failed", "evaluation of the result ended with exit code 1"},
+        {"eval_result", "echo nonsense\n", "failed", "evaluation of the result"},
+        {"eval_result", "echo '{}'\n", "failed", "no top1"},
+        {"eval_result", "kill -9 $$\n", "failed", "evaluation was killed by signal 9"},
+        {"eval_serving", "exit 1\n", "succeeded", "cannot be evaluated on the same images"},
+        {"eval_serving", "echo '{\"exits\":[{\"top1\":7}]}'\n", "failed", "serving version has no top1"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        write_text(f, "train", COPY);
+        write_text(f, "eval_result", FIGURES("0.5"));
+        write_text(f, "eval_serving", FIGURES("0.5"));
+        write_text(f, rows[i].file, rows[i].text);
+        ends(f, create(f, ""), rows[i].state, rows[i].words);
+    }
+}
+
+static void test_cannot_start(void **state)
+{
+    struct fixture *f = *state;
+    stop_jobs(f);
+    f->options.program = "/nonesuch/autodidact";
+    make_jobs(f);
+    jobs_start(f->jobs);
+    ends(f, create(f, ""), "failed", "cannot start /nonesuch/autodidact");
+    stop_jobs(f);
+    f->options.data_root = "";
+    make_jobs(f);
+    jobs_start(f->jobs);
+    json_t *body = json_pack("{s:s,s:s,s:s}", "kind", "train", "spec", "tiny", "data", "cifar100:set");
+    jobs_create(f->jobs, body, NULL, done, f);
+    json_decref(body);
+    wait_answer(f);
+    assert_int_equal(f->error.code, ERR_UNSUPPORTED);
+}
+
+/* One that does not hear SIGTERM is killed after the grace time. */
+static void test_cancel(void **state)
+{
+    struct fixture *f = *state;
+    jobs_start(f->jobs);
+    write_text(f, "train", "trap '' TERM; echo '{\"event\":\"start\",\"steps\":9}'; "
+                           "touch \"$out.ckpt\"; while :; do sleep 0.05; done\n");
+    int64_t id = create(f, ""), second = create(f, "");
+    for (;;) {
+        get(f, id);
+        if (json_object_get(f->document, "progress") != NULL) break;
+    }
+    jobs_cancel(f->jobs, second, done, f);
+    wait_answer(f);
+    assert_string_equal(text_of(f, "state"), "cancelled");
+    jobs_cancel(f->jobs, id, done, f);
+    wait_answer(f);
+    assert_true(json_is_true(json_object_get(f->document, "cancelling")));
+    jobs_cancel(f->jobs, id, done, f); /* once more is the same */
+    wait_answer(f);
+    ends(f, id, "cancelled", "cancelled");
+    char path[256];
+    snprintf(path, sizeof path, "%s/%lld/result.safetensors.ckpt", f->children, (long long)id);
+    assert_false(file_exists(path));
+    jobs_cancel(f->jobs, id, done, f);
+    wait_answer(f);
+    assert_int_equal(f->error.code, ERR_CONFLICT);
+    jobs_cancel(f->jobs, 99, done, f);
+    wait_answer(f);
+    assert_int_equal(f->error.code, ERR_NOT_FOUND);
+    /* While it is evaluated, too. */
+    write_text(f, "train", COPY);
+    write_text(f, "eval_result", "sleep 600\n");
+    id = create(f, "");
+    wait_state(f, id, "evaluating");
+    jobs_cancel(f->jobs, id, done, f);
+    wait_answer(f);
+    ends(f, id, "cancelled", "cancelled");
+    assert_int_equal(serving, 1);
+}
+
+/* An orderly stop, then a start: the job goes on, without a new training when the result was there. */
+static void test_restart(void **state)
+{
+    struct fixture *f = *state;
+    jobs_start(f->jobs);
+    write_text(f, "train", "echo >>\"$data/trainings\"; " COPY);
+    write_text(f, "eval_result", "sleep 600\n");
+    int64_t id = create(f, "");
+    wait_state(f, id, "evaluating");
+    stop_jobs(f);
+    make_jobs(f);
+    get(f, id); /* before jobs_start() nothing runs */
+    assert_string_equal(text_of(f, "state"), "queued");
+    assert_int_equal(number_of(f, "attempts"), 0);
+    write_text(f, "eval_result", FIGURES("0.5"));
+    jobs_start(f->jobs);
+    ends(f, id, "succeeded", "promoted");
+    char path[256];
+    snprintf(path, sizeof path, "%s/set/trainings", f->data_root);
+    assert_int_equal(file_size(path), 1);
+    assert_int_equal(number_of(f, "attempts"), 1);
+}
+
+static int as_killed(struct db *db, void *arg, struct err *e)
+{
+    struct job_row row;
+    (void)arg;
+    int rc = job_table_get(db, 1, &row, e);
+    if (rc < 0) return rc;
+    row.state = JOB_EVALUATING;
+    row.version = 0;
+    row.finished_ns = 0;
+    rc = job_table_update(db, &row, e);
+    job_row_release(&row);
+    return rc;
+}
+
+static int count(void *arg, const struct version_row *row)
+{
+    (void)row;
+    ++*(int *)arg;
+    return 0;
+}
+
+static int count_versions(struct db *db, void *arg, struct err *e)
+{
+    return version_table_each(db, "tiny", count, arg, e);
+}
+
+/* The daemon died after the result was registered, before the job said so: no second version of it. */
+static void test_died_while_concluding(void **state)
+{
+    struct fixture *f = *state;
+    jobs_start(f->jobs);
+    int64_t id = create(f, "");
+    ends(f, id, "succeeded", "promoted");
+    assert_int_equal(serving, 2);
+    stop_jobs(f);
+    assert_int_equal(store_call(f->store, as_killed, f, NULL), 0);
+    make_jobs(f);
+    jobs_start(f->jobs);
+    ends(f, id, "succeeded", "promoted");
+    assert_int_equal(number_of(f, "version"), 2);
+    assert_int_equal(number_of(f, "attempts"), 2);
+    int versions = 0;
+    assert_int_equal(store_call(f->store, count_versions, &versions, NULL), 0);
+    assert_int_equal(versions, 2);
+}
+
+static void test_queue(void **state)
+{
+    struct fixture *f = *state;
+    stop_jobs(f);
+    f->options.queue_max = 3;
+    make_jobs(f);
+    for (int i = 0; i < 3; i++) create(f, "");
+    json_t *body = json_pack("{s:s,s:s,s:s}", "kind", "train", "spec", "tiny", "data", "cifar100:set");
+    jobs_create(f->jobs, body, NULL, done, f);
+    wait_answer(f);
+    json_decref(body);
+    assert_int_equal(f->error.code, ERR_BUSY);
+    jobs_start(f->jobs);
+    for (int64_t id = 1; id <= 3; id++) ends(f, id, "succeeded", "promoted");
+    jobs_list(f->jobs, 0, 2, done, f);
+    wait_answer(f);
+    const json_t *list = json_object_get(f->document, "jobs");
+    assert_int_equal(json_array_size(list), 2);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "id")), 3);
+    assert_null(json_object_get(json_array_get(list, 0), "epochs"));
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    assert_int_equal(metrics_render(f->metrics, &text), 0);
+    assert_non_null(strstr(buf_text(&text), "autodidact_training_jobs_total{state=\"succeeded\"} 3\n"));
+    assert_non_null(strstr(buf_text(&text), "autodidact_training_running 0\n"));
+    buf_release(&text);
+}
+
+int main(void)
+{
+    alarm(300);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_verdicts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_misbehaving, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cannot_start, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_restart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_died_while_concluding, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_queue, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("jobs", tests, NULL, NULL);
+}
