@@ -349,6 +349,7 @@ static void cancelling_hands_back_at_once(void **state)
         pthread_mutex_unlock(&call.lock);
         int rc = call_wait(&call);
         assert_true(rc == 0 || rc == ERR_CANCELLED);
+        for (int k = 0; rc == 0 && k < 4; k++) assert_int_equal(call.request.results[k].status, 0);
         cancelled += rc == ERR_CANCELLED;
         call_reset(&call);
     }
@@ -377,6 +378,23 @@ static void stopping_drains(void **state)
         call_reset(&calls[i]);
     }
     free(calls);
+}
+
+/* The last thing to finish may be a refusal on the decode thread: the workers hear of it. */
+static void stopping_ends_after_a_bad_image(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct engine *engine = start(2, 100, NULL);
+        struct call call;
+        call_init(&call, sla_of(nothing), &png, 1);
+        call.images[0].size = 50;
+        assert_int_equal(engine_submit(engine, &call.request), 0);
+        engine_free(engine);
+        assert_int_equal(call.done, 1);
+        assert_int_equal(call.request.status, ERR_FORMAT);
+        call_reset(&call);
+    }
 }
 
 /* New versions come while four threads ask: each answer is that of the version it names. */
@@ -553,6 +571,7 @@ int main(void)
         cmocka_unit_test(a_full_queue_sheds_the_less_urgent),
         cmocka_unit_test(cancelling_hands_back_at_once),
         cmocka_unit_test(stopping_drains),
+        cmocka_unit_test(stopping_ends_after_a_bad_image),
         cmocka_unit_test(publishing_under_load_loses_nothing),
         cmocka_unit_test(a_request_keeps_its_version),
         cmocka_unit_test(publishing_what_does_not_fit_changes_nothing),
