@@ -6,7 +6,7 @@
 
 Needs wrk (Debian package wrk). Exit status 0 when everything holds.
 """
-import argparse, http.client, json, os, re, socket, subprocess, sys, tempfile, threading, time
+import argparse, http.client, json, os, re, signal, socket, subprocess, sys, tempfile, threading, time
 from daemon import Daemon, cifar100
 
 CONNECTIONS = 32
@@ -31,16 +31,21 @@ class Admin(http.client.HTTPConnection):
 
 def load(daemon, images, replies):
     """-> (replies seen, trouble counted by wrk)"""
-    run = subprocess.run(
+    run = subprocess.Popen(
         ["wrk", "-t1", f"-c{CONNECTIONS}", "-d3600s", "--timeout", "30s", "-s",
          os.path.join(os.path.dirname(os.path.abspath(__file__)), "soak.lua"),
          "http://%s:%d/" % daemon.address],
         env={**os.environ, "SOAK_IMAGES": images, "SOAK_REPLIES": str(replies)}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    text = run.stdout + run.stderr
+    text = ""
+    for line in run.stderr:
+        text += line
+        if line.startswith("soak replies="):  # its thread has stopped; wrk itself sleeps on until it is told
+            run.send_signal(signal.SIGINT)
+    text += run.communicate()[0]
     line = re.search(r"soak requests=.*", text)
     counted = re.search(r"soak replies=(\d+) bad=(\d+)", text)
-    if run.returncode or not line or not counted:
+    if not line or not counted:
         print(text)
         raise SystemExit("wrk did not finish")
     print("  " + line.group(0)[5:])
