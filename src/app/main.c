@@ -30,6 +30,15 @@ static int print_config(const struct config *config)
     return rc == 0 && fflush(stdout) == 0 ? 0 : 1;
 }
 
+/* One line, whatever was typed. */
+static void complain(const struct err *e)
+{
+    char text[ERR_TEXT_MAX];
+    size_t n = 0;
+    for (; e->text[n] != '\0'; n++) text[n] = (unsigned char)e->text[n] < ' ' ? '?' : e->text[n];
+    fprintf(stderr, "autodidactd: %.*s\n", (int)n, text);
+}
+
 int main(int argc, char **argv)
 {
     cpu_prepare_blas(argv);
@@ -38,7 +47,7 @@ int main(int argc, char **argv)
     struct err e = {0};
     int rc = settings_parse(&settings, argc, argv, &e);
     if (rc < 0) {
-        fprintf(stderr, "autodidactd: %s\n", e.text);
+        complain(&e);
         return 2;
     }
     if (settings.help) return print(settings_help);
@@ -50,7 +59,7 @@ int main(int argc, char **argv)
     if (rc == 0 && settings.print) return print_config(&config);
     if (rc == 0) rc = daemon_check(&config, &e);
     if (rc < 0) {
-        fprintf(stderr, "autodidactd: %s\n", e.text);
+        complain(&e);
         return rc == ERR_USAGE ? 2 : 1;
     }
     if (settings.check) {

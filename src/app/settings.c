@@ -56,21 +56,44 @@ int settings_parse(struct settings *s, int argc, char **argv, struct err *e)
 
 /* ---- names ---- */
 
-/* The option that a misspelt one is nearest to: the same key in another section, or a name of which one
- * begins with the other. */
-static const char *suggest(const char *section, const char *key, char *text, size_t size)
+/* How many letters must be put in, left out or changed to make one name the other (Levenshtein 1966),
+ * row by row; names here are short. */
+static size_t distance(const char *a, const char *b)
 {
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option *o = &option_table[i];
-        size_t n = strlen(key) < strlen(o->key) ? strlen(key) : strlen(o->key);
-        bool same_key = strcmp(o->key, key) == 0;
-        bool near = strcmp(o->section, section) == 0 && n >= 3 && strncmp(o->key, key, n) == 0;
-        if (same_key || near) {
-            snprintf(text, size, "; did you mean %s.%s?", o->section, o->key);
-            return text;
+    size_t row[66], n = strlen(b);
+    if (n > 64 || strlen(a) > 64) return 64;
+    for (size_t j = 0; j <= n; j++) row[j] = j;
+    for (size_t i = 0; a[i] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < n; j++) {
+            size_t best = diagonal + (a[i] != b[j]);
+            diagonal = row[j + 1];
+            if (row[j + 1] + 1 < best) best = row[j + 1] + 1;
+            if (row[j] + 1 < best) best = row[j] + 1;
+            row[j + 1] = best;
         }
     }
-    return " (autodidactd --help lists them)";
+    return row[n];
+}
+
+/* The option that a misspelt one is nearest to, if one is near. */
+static const char *suggest(const char *section, const char *key, char *text, size_t size)
+{
+    const struct option *nearest = NULL;
+    size_t least = 4;
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option *o = &option_table[i];
+        size_t d = distance(o->section, section) + distance(o->key, key);
+        if (strcmp(o->key, key) == 0 && d > 3) d = 3; /* the right key in a wrong section */
+        if (d < least) {
+            least = d;
+            nearest = o;
+        }
+    }
+    if (nearest == NULL) return " (autodidactd --help lists them)";
+    snprintf(text, size, "; did you mean %s.%s?", nearest->section, nearest->key);
+    return text;
 }
 
 static int set_named(const char *section, const char *key, const char *value, struct config *config,

@@ -1,5 +1,5 @@
 """A daemon under test: started with a small model on free ports in a state directory of its own."""
-import json, os, signal, socket, struct, subprocess, sys, tempfile, time, zlib
+import atexit, json, os, signal, socket, struct, subprocess, sys, tempfile, time, zlib
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from wire import BUILD, SOURCE, Answer, Closed, Skip, Wire, once, problem, run, until
 
@@ -32,6 +32,8 @@ class Daemon:
         self.folder = None if state else tempfile.TemporaryDirectory(prefix="autodidact-")
         self.state = state or os.path.join(self.folder.name, "state")
         self.log = tempfile.TemporaryFile()
+        if os.path.exists(os.path.join(self.state, "listen.json")):
+            os.unlink(os.path.join(self.state, "listen.json"))  # of one that was killed
         values = {"http.listen": "127.0.0.1:0", "state.directory": self.state, "drain.delay_ms": "0",
                   "model.file": make_model() if model == "" else model or ""}
         values.update(dict(s.split("=", 1) for s in settings))
@@ -39,6 +41,7 @@ class Daemon:
         for name, value in values.items():
             command += ["--set", f"{name}={value}"]
         self.process = subprocess.Popen(command, stderr=self.log, env={**os.environ, **dict(environment)})
+        atexit.register(lambda: self.process.poll() is None and self.process.kill())
         if wait:
             self.wait_listening()
             until(lambda: self.ready() or self.dead(), "the daemon is ready", 60)

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""The daemon's command line: where values come from, and what is refused."""
+import configparser, os, subprocess, sys, tempfile
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../http"))
+from wire import BUILD, run
+
+PROGRAM = os.path.join(BUILD, "autodidactd")
+FOLDER = tempfile.TemporaryDirectory()
+
+
+def call(*arguments, environment=()):
+    p = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60, env={**os.environ, **dict(environment)})
+    return p.returncode, p.stdout, p.stderr
+
+
+def file(text, name="test.conf"):
+    path = os.path.join(FOLDER.name, name)
+    with open(path, "wb") as f:
+        f.write(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def values(*arguments, environment=()):
+    code, out, err = call("--print-config", *arguments, environment=environment)
+    assert code == 0 and err == "", (code, err)
+    parser = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#",), strict=True)
+    parser.read_string(out)
+    return {f"{s}.{k}": v for s in parser.sections() for k, v in parser.items(s)}
+
+
+def refused(words, *arguments, code=1, environment=()):
+    got, out, err = call(*arguments, environment=environment)
+    assert got == code and out == "" and len(err.splitlines()) == 1, (got, out, err)
+    for word in words:
+        assert word in err, f"{word!r} is not in {err!r}"
+
+
+def help_and_version():
+    """--help lists every option with its default; --version"""
+    code, out, _ = call("--help")
+    assert code == 0
+    for name, value in values().items():
+        assert name in out, name
+    code, out, _ = call("--version")
+    assert code == 0 and out.startswith("autodidactd ")
+
+
+def usage():
+    """bad usage is exit 2"""
+    refused(["--frobnicate"], "--frobnicate", code=2)
+    refused(["x"], "x", code=2)
+    refused(["--set"], "--set", code=2)
+    refused(["--config"], "--config", code=2)
+    refused(["twice"], "--config", "a", "--config", "b", code=2)
+    refused(["SECTION.KEY=VALUE"], "--set", "http.listen", code=2)
+    refused(["SECTION.KEY=VALUE"], "--set", "listen=1", code=2)
+
+
+def precedence():
+    """flag over environment over file over default"""
+    path = file("[engine]\nbatch_max = 5\nworkers = 3\nqueue_max=77\n")
+    env = [("AUTODIDACT_ENGINE_BATCH_MAX", "6"), ("AUTODIDACT_ENGINE_WORKERS", "4")]
+    got = values("--config", path, "--set", "engine.batch_max=7", environment=env)
+    assert (got["engine.batch_max"], got["engine.workers"], got["engine.queue_max"]) == ("7", "4", "77")
+    assert values()["engine.batch_max"] == "32"
+    assert values("--set", "engine.batch_max=7", "--set", "engine.batch_max=8")["engine.batch_max"] == "8"
+
+
+def round_trip():
+    """what --print-config prints is a file that gives the same"""
+    first = values("--set", "http.body_max_bytes=3M", "--set", "train.margin=0.123456789", "--set", "model.file=/a b=c;#d")
+    assert first["http.body_max_bytes"] == str(3 << 20) and first["model.file"] == "/a b=c;#d"
+    _, text, _ = call("--print-config", "--set", "http.body_max_bytes=3M", "--set", "train.margin=0.123456789",
+                      "--set", "model.file=/a b=c;#d")
+    assert values("--config", file(text)) == first
+
+
+def unknown():
+    """an unknown option names file and line, variable, or flag"""
+    path = file("# a comment\n[http]\nlisten = 127.0.0.1:0\n\nlisen = 1\n")
+    refused([path + ":5:", "http.lisen", "did you mean"], "--config", path)
+    path = file("[htpp]\nlisten = 1\n")
+    refused([path + ":2:", "htpp.listen", "http.listen"], "--config", path)
+    refused(["AUTODIDACT_HTTP_LISEN"], environment=[("AUTODIDACT_HTTP_LISEN", "1")], *["--check-config"])
+    refused(["AUTODIDACT_X"], environment=[("AUTODIDACT_X", "1")], *["--check-config"])
+    refused(["--set http.lisen=1"], "--check-config", "--set", "http.lisen=1")
+    assert values(environment=[("AUTODIDACT_ISA", "reference"), ("AUTODIDACT_DATA", "/x")])
+
+
+def syntax():
+    """a file that is none names its line"""
+    for text, line, word in (("listen = 1\n", 1, "section"), ("[http\n", 1, "]"), ("[http]\nlisten\n", 2, "key = value"),
+                             ("[http]\n= 1\n", 2, "key"), ("[HTTP]\n", 1, "HTTP"), ("[http]\nlisten = a\nlisten = b\n", 3, "line 2"),
+                             (b"[http]\nlisten = a\0b\n", 2, "NUL"), ("[http]\nx" + "y" * 5000 + " = 1\n", 2, "longer"), ("[]\n", 1, "[]")):
+        path = file(text)
+        refused([f"{path}:{line}:", word], "--config", path)
+    for good in ("", "\n\n", "\ufeff[http]\n", "[http]\r\nlisten = x:1\r\n", "; c\n# c\n[ http ]\n  listen   =   x:1  ", "[http]\nlisten =\n"):
+        assert call("--print-config", "--config", file(good))[0] == 0, good
+
+
+def ranges():
+    """values out of range say what is taken"""
+    for name, bad in (("http.connection_limit", ("0", "x", "", "1.5", "1e3", "+5", " 5", "99999999999999999999", "-1")),
+                      ("http.body_max_bytes", ("1", "5T", "5MM", "M", "9999G")), ("train.margin", ("2", "-0.1", "nan", "inf", "x", "")),
+                      ("sla.default_classifier", ("5", "Deepest", "", "deep")), ("log.level", ("verbose", "")),
+                      ("http.listen", ("x" * 2000, "a\nb"))):
+        for value in bad:
+            refused([name], "--check-config", "--set", f"{name}={value}")
+
+
+def files():
+    """a config file that cannot be read"""
+    refused(["/no/such/file"], "--config", "/no/such/file")
+    refused([FOLDER.name], "--config", FOLDER.name)
+    refused(["larger"], "--config", file(b"#" * (2 << 20)))
+
+
+def check():
+    """--check-config says good, or what does not fit together"""
+    assert call("--check-config") == (0, "the configuration is good\n", "")
+    refused(["admin.token_file"], "--check-config", "--set", "admin.listen=127.0.0.1:1")
+    refused(["model.file", "/no/such"], "--check-config", "--set", "model.file=/no/such")
+    refused(["image.bytes_max"], "--check-config", "--set", "image.bytes_max=64M")
+
+
+run([help_and_version, usage, precedence, round_trip, unknown, syntax, ranges, files, check])

@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+"""The daemon from outside: start, what stops a start, signals, draining, the admin listener's door, restart."""
+import json, os, signal, socket, stat, subprocess, sys, tempfile, threading, time
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../http"))
+from daemon import BUILD, Closed, Daemon, Wire, make_model, once, png, problem, run, until
+
+SLOW = ["engine.workers=1", "engine.batch_max=2"]
+
+
+def slow_body(n, seed=0):
+    import base64
+    return json.dumps({"images": [base64.b64encode(png(seed=seed + i)).decode() for i in range(n)]}).encode()
+
+
+def fails(words, settings=(), model="", state=None, arguments=(), environment=()):
+    """A start that must fail: exit 1, one line of error that holds the words."""
+    d = Daemon(settings, model, state, arguments, environment, wait=False)
+    code = d.process.wait(60)
+    lines = [l for l in d.text().splitlines() if "error" in l or l.startswith("autodidactd:")]
+    assert code == 1 and len(lines) == 1, (code, d.text())
+    for word in words:
+        assert word in lines[0], f"{word!r} is not in {lines[0]!r}"
+
+
+def addresses():
+    """listen.json and one log line hold the real ports; the file is gone after the stop"""
+    with Daemon() as d:
+        assert set(d.addresses()) == {"http", "admin"} and int(d.address.rsplit(":", 1)[1]) > 0
+        assert d.admin == f"unix:{d.state}/admin.sock"
+        assert len([l for l in d.text().splitlines() if d.address in l and d.admin in l]) == 1
+        assert d.stop() == 0
+        assert d.addresses() is None and not os.path.exists(d.admin[5:])
+
+
+def locked():
+    """a state directory has one daemon"""
+    with Daemon() as d:
+        fails([d.state, "state.directory"], state=d.state)
+        assert d.classify().status == 200
+
+
+def not_ready_without_model():
+    """without a model: live, not ready, 503 with Retry-After"""
+    with Daemon(model=None, wait=False) as d:
+        d.wait_listening()
+        assert once(d.address, "GET", "/v2/health/live").json == {"live": True}
+        for answer in (once(d.address, "GET", "/v2/health/ready"), d.classify()):
+            problem(answer, 503, "load")
+            assert answer.header("Retry-After") == "1"
+        assert once(d.address, "GET", "/v1/models").json == {"models": []}
+        assert once(d.address, "GET", "/metrics").status == 200
+
+
+def bad_models():
+    """a model file that is missing, empty, cut short, or that lies: exit 1 and one line that names it"""
+    with tempfile.TemporaryDirectory() as folder:
+        good = open(make_model(), "rb").read()
+        size = int.from_bytes(good[:8], "little")
+        header = json.loads(good[8:8 + size])
+
+        def variant(change):
+            other = json.loads(json.dumps(header))
+            change(other)
+            text = json.dumps(other).encode()
+            return len(text).to_bytes(8, "little") + text + good[8 + size:]
+        first = next(k for k in header if k != "__metadata__")
+        variants = {
+            "missing": None, "empty": b"", "short-header": good[:100], "short-data": good[:-1], "long": good + b"x",
+            "huge-header": (1 << 60).to_bytes(8, "little") + good[8:],
+            "offsets": variant(lambda h: h[first].update(data_offsets=[0, 1 << 40])),
+            "overlap": variant(lambda h: h[first].update(data_offsets=[4, h[first]["data_offsets"][1] + 4])),
+            "shape": variant(lambda h: h[first].update(shape=[1 << 31, 1 << 31, 1 << 31])),
+            "no-spec": variant(lambda h: h["__metadata__"].pop("autodidact.spec")), "text": b"hello\n" * 1000}
+        for name, data in variants.items():
+            path = os.path.join(folder, name + ".safetensors")
+            if data is not None:
+                with open(path, "wb") as f:
+                    f.write(data)
+            fails([path], model=path)
+
+
+def bad_addresses():
+    """addresses that are none, that are taken, or that are a file"""
+    with Daemon() as d:
+        fails(["http.listen", d.address, "another program"], ["http.listen=" + d.address])
+    for bad in ("localhost", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:80x", "::1:80", ":80", "unix:", "[::1]"):
+        fails(["http.listen"], ["http.listen=" + bad])
+    with tempfile.NamedTemporaryFile() as f:
+        fails(["http.listen", "not a socket"], ["http.listen=unix:" + f.name])
+
+
+def other_listeners():
+    """the public listener on IPv6 and on a UNIX socket; a stale socket file is replaced"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "s")
+        with socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(path)
+        with Daemon(["http.listen=unix:" + path]) as d:
+            assert d.classify().status == 200
+        if os.path.exists("/proc/net/if_inet6") and os.path.getsize("/proc/net/if_inet6"):
+            with Daemon(["http.listen=[::1]:0"], wait=False) as d:
+                host, port = until(lambda: d.addresses() or d.dead(), "listening")["http"].rsplit(":", 1)
+                assert host == "[::1]"
+                socket.create_connection(("::1", int(port))).close()
+
+
+def admin_socket():
+    """the admin socket has mode 0600 and needs no token"""
+    with Daemon() as d:
+        assert stat.S_IMODE(os.stat(d.admin[5:]).st_mode) == 0o600
+        assert once(d.admin, "GET", "/admin/v1/jobs").status == 200
+        assert once(d.address, "GET", "/admin/v1/jobs").status == 404
+        assert once(d.admin, "POST", "/v1/classify", png()).status == 404
+
+
+def admin_needs_token():
+    """on TCP the daemon does not start without a token, or with a bad one"""
+    tcp = "admin.listen=127.0.0.1:0"
+    fails(["admin.token_file"], [tcp])
+    fails(["admin.token_file", "/no/such"], [tcp, "admin.token_file=/no/such"])
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "token")
+        for bad in ("", "\n \n", "two words", "caf\u00e9", "a\nb", "x" * 5000):
+            with open(path, "w") as f:
+                f.write(bad)
+            fails(["admin.token_file", path], [tcp, "admin.token_file=" + path])
+
+
+def admin_token():
+    """the bearer token opens the admin listener, nothing else does; SIGHUP reads it again"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "token")
+        with open(path, "w") as f:
+            f.write("first-token\n")
+        with Daemon(["admin.listen=127.0.0.1:0", "admin.token_file=" + path]) as d:
+            def ask(*values):
+                return once(d.admin, "GET", "/admin/v1/jobs", headers=[("Authorization", v) for v in values])
+            for good in ("Bearer first-token", "bearer first-token", "Bearer  first-token"):
+                assert ask(good).status == 200, good
+            for bad in ((), ("",), ("Bearer",), ("Bearer ",), ("Bearer first-toke",), ("Bearer first-token2",), ("first-token",),
+                        ("Basic first-token",), ("Bearer FIRST-TOKEN",), ("Bearer " + "x" * 20000,)):
+                answer = ask(*bad)
+                problem(answer, 401, "Bearer")
+                assert answer.header("WWW-Authenticate") == "Bearer" and answer.header("Connection") == "close"
+            problem(once(d.admin, "GET", "/nowhere"), 401)  # nothing shows which paths there are
+            with Wire(d.admin) as w:  # refused before the body is read
+                w.send("POST /admin/v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+                assert w.answer().status == 401
+            with open(path, "w") as f:
+                f.write("second-token")
+            assert ask("Bearer second-token").status == 401
+            d.process.send_signal(signal.SIGHUP)
+            until(lambda: ask("Bearer second-token").status == 200, "the new token is taken")
+            assert ask("Bearer first-token").status == 401
+            with open(path, "w") as f:
+                f.write("")
+            d.process.send_signal(signal.SIGHUP)
+            until(lambda: "stays" in d.text(), "the empty file is refused")
+            assert ask("Bearer second-token").status == 200
+
+
+def sigterm_delay():
+    """SIGTERM: ready says 503 while requests are answered and connections end; then exit 0"""
+    with Daemon(["drain.delay_ms=1500"]) as d, Wire(d.address) as w:
+        assert w.ask("POST", "/v1/classify", png(), [("Content-Type", "image/png")]).header("Connection") is None
+        d.process.send_signal(signal.SIGTERM)
+        until(lambda: not d.ready(), "ready turns 503")
+        answer = once(d.address, "GET", "/v2/health/ready")
+        problem(answer, 503, "shutting down")
+        assert once(d.address, "GET", "/v2/health/live").status == 200
+        answer = w.ask("POST", "/v1/classify", png(), [("Content-Type", "image/png")])
+        assert answer.status == 200 and answer.header("Connection") == "close" and w.closed()
+        assert d.process.wait(20) == 0
+
+
+def sigint():
+    """SIGINT skips the delay"""
+    with Daemon(["drain.delay_ms=60000"]) as d:
+        assert d.stop(signal.SIGINT) == 0
+
+
+def drain():
+    """what is in flight at SIGTERM is answered, every request of it; then exit 0"""
+    with Daemon(SLOW, make_model(width=32)) as d:
+        wires, body = [Wire(d.address) for _ in range(12)], slow_body(50)
+        for w in wires:
+            w.send(f"POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+                   + body)
+        until(lambda: d.metrics()["autodidact_requests_in_flight"] == 12, "the requests are there")
+        d.process.send_signal(signal.SIGTERM)
+        for w in wires:
+            answer = w.answer()
+            assert answer.status == 200 and len(answer.json["results"]) == 50, answer
+            assert answer.header("Connection") == "close" and w.closed()
+        assert d.process.wait(20) == 0
+
+
+def drain_upload():
+    """an upload that is under way at SIGTERM is finished and answered; nobody new is let in"""
+    with Daemon() as d, Wire(d.address) as w, Wire(d.address) as idle:
+        assert idle.ask("GET", "/v2/health/live").status == 200
+        image = png()
+        w.send(f"POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: {len(image)}\r\n\r\n")
+        w.send(image[:50])
+        until(lambda: d.metrics()["autodidact_requests_in_flight"] == 1, "the upload has begun")
+        d.process.send_signal(signal.SIGTERM)
+        assert idle.closed()
+        try:
+            Wire(d.address).close()
+            raise AssertionError("a new connection was taken")
+        except ConnectionRefusedError:
+            pass
+        w.send(image[50:])
+        assert w.answer().status == 200
+        assert d.process.wait(20) == 0
+
+
+def drain_timeout():
+    """drain.timeout_ms ends an upload that does not end, and work that takes too long gets 503"""
+    with Daemon(["drain.timeout_ms=300", *SLOW], make_model(width=64)) as d:
+        with Wire(d.address) as upload, Wire(d.address) as work:
+            upload.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n\r\nabc")
+            body = slow_body(64)
+            until(lambda: d.metrics()["autodidact_requests_in_flight"] == 1, "the upload has begun")
+            threads = []
+            statuses = []
+
+            def client():
+                with Wire(d.address) as w:
+                    statuses.append(w.ask("POST", "/v1/classify", body, [("Content-Type", "application/json")]).status)
+            for _ in range(10):
+                threads.append(threading.Thread(target=client))
+                threads[-1].start()
+            until(lambda: d.metrics()["autodidact_requests_in_flight"] == 11, "the work is there")
+            d.process.send_signal(signal.SIGTERM)
+            [t.join() for t in threads]
+            assert d.process.wait(30) == 0, d.text()
+            assert set(statuses) <= {200, 503} and 503 in statuses and len(statuses) == 10, statuses
+            assert upload.closed()
+
+
+def second_sigterm():
+    """a second SIGTERM cuts the delay and the wait short"""
+    with Daemon(["drain.delay_ms=60000", "drain.timeout_ms=60000"]) as d, Wire(d.address) as w:
+        w.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n\r\nabc")
+        until(lambda: d.metrics()["autodidact_requests_in_flight"] == 1, "the upload has begun")
+        d.process.send_signal(signal.SIGTERM)
+        until(lambda: not d.ready(), "draining")
+        d.process.send_signal(signal.SIGTERM)
+        assert d.process.wait(20) == 0
+
+
+def sigterm_while_loading():
+    """SIGTERM right after the start ends cleanly, model or not"""
+    for delay in (0, 0.02, 0.05, 0.1):
+        d = Daemon(model=make_model(width=32), wait=False)
+        until(lambda: d.addresses() or d.dead(), "listening")
+        time.sleep(delay)
+        with d:
+            pass
+
+
+def restart():
+    """after SIGKILL the same version serves again; another model.file becomes the next version"""
+    with tempfile.TemporaryDirectory() as folder:
+        state = os.path.join(folder, "state")
+        versions = []
+        for model, number in ((make_model(seed=1), signal.SIGKILL), (make_model(seed=1), signal.SIGTERM), (make_model(seed=2), signal.SIGKILL),
+                              (None, signal.SIGTERM)):
+            d = Daemon(model=model, state=state)
+            versions.append(d.classify().json["version"])
+            d.stop(number)
+        assert versions == [1, 1, 2, 2], versions
+
+
+def notify():
+    """systemd hears READY=1 and STOPPING=1"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.bind(path)
+            s.settimeout(20)
+            with Daemon(environment=[("NOTIFY_SOCKET", path)]) as d:
+                assert s.recv(100) == b"READY=1"
+                d.stop()
+                assert s.recv(100) == b"STOPPING=1"
+
+
+def logs():
+    """log.format and log.level"""
+    with Daemon(["log.format=json"]) as d:
+        for line in d.text().splitlines():
+            assert {"level", "time"} <= {k.replace("message", "text") for k in json.loads(line)} or json.loads(line), line
+    with Daemon(["log.format=journal", "log.level=error"]) as d:
+        assert d.text() == ""
+
+
+run([addresses, locked, not_ready_without_model, bad_models, bad_addresses, other_listeners, admin_socket, admin_needs_token, admin_token,
+     sigterm_delay, sigint, drain, drain_upload, drain_timeout, second_sigterm, sigterm_while_loading, restart, notify, logs])
