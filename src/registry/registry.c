@@ -109,10 +109,11 @@ static int load(const struct registry *registry, const struct version_row *row, 
     rc = model_load(path, &model, e);
     if (rc < 0) return rc;
     if (strcmp(model->sha256, row->sha256) != 0) {
+        rc = err_set(e, ERR_CONFLICT, "%s has changed since it was registered (SHA-256 %.12s.., was "
+                                      "%.12s..): restore it, or activate another version", path,
+                     model->sha256, row->sha256);
         model_unref(model);
-        return err_set(e, ERR_CONFLICT, "%s has changed since it was registered (SHA-256 %.12s.., was "
-                                        "%.12s..): restore it, or activate another version", path,
-                       model->sha256, row->sha256);
+        return rc;
     }
     snprintf(model->name, sizeof model->name, "%s", row->model);
     model->version = row->number;
