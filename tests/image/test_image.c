@@ -128,6 +128,7 @@ static void test_pixels(void **state)
 static void test_truncation(void **state)
 {
     (void)state;
+    enum { HEADER = 33 }; /* of a PNG; inside of it the message is another */
     for (size_t i = 0; i < N_GOOD; i++) {
         size_t size;
         uint8_t *bytes = good_read(i, &size);
@@ -140,6 +141,7 @@ static void test_truncation(void **state)
             int rc = decode(prefix, n, &image, &arena, &e);
             if (rc >= 0) fail_msg("%s: %zu of %zu bytes are taken", good[i].name, n, size);
             assert_true(rc == ERR_FORMAT || (n < 4 && rc == ERR_UNSUPPORTED));
+            if (n >= HEADER) assert_non_null(strstr(e.text, "cut short"));
             arena_free(arena);
             mem_free(prefix);
         }
@@ -476,6 +478,22 @@ static void test_jpeg_tables(void **state)
     mem_free(bytes);
 }
 
+/* As many symbols as before, but codes that do not fit beside each other. */
+static void test_jpeg_code_lengths(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = vector_read("rgb444.jpg", &size);
+    uint8_t *counts = bytes + find_segment(bytes, size, DHT) + 5; /* of 1, 2, .. bits */
+    size_t last = 15;
+    while (counts[last] < 3) last--;
+    assert_true(last > 0 && counts[0] == 0);
+    counts[last] = (uint8_t)(counts[last] - 3);
+    counts[0] = 3;
+    assert_refused(bytes, size, ERR_FORMAT, "Huffman");
+    mem_free(bytes);
+}
+
 /* A scan of one component only: the others would be what stood in memory. */
 static void test_jpeg_missing_component(void **state)
 {
@@ -557,6 +575,7 @@ int main(void)
         cmocka_unit_test(test_jpeg_kinds),
         cmocka_unit_test(test_jpeg_too_little_data),
         cmocka_unit_test(test_jpeg_tables),
+        cmocka_unit_test(test_jpeg_code_lengths),
         cmocka_unit_test(test_jpeg_missing_component),
         cmocka_unit_test(test_jpeg_scans),
         cmocka_unit_test(test_no_memory),
