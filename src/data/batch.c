@@ -1,8 +1,9 @@
 /* The order of an epoch and the augmented input of one sample.
  *
- * A sample's stream of random numbers is keyed by (seed, epoch, index in the set): nothing depends on
- * the batch that it is in, the thread that asks or what was drawn before. All draws are made whether
- * they are used or not, so that switching one augmentation off leaves the others as they were. */
+ * A sample's stream of random numbers is keyed by (seed, epoch, index in the set): nothing depends
+ * on the batch that it is in, the thread that asks or what was drawn before. All draws are made
+ * whether they are used or not, so that switching one augmentation off leaves the others as they
+ * were. */
 #include "config.h"
 
 #include "data/batch.h"
@@ -39,10 +40,11 @@ int augment_parse(const char *text, unsigned *ret_bits, struct err *e)
             }
         }
         if (i == n) {
-            return err_set(e, ERR_RANGE,
-                           "'%.*s' is no augmentation; known are crop and flip, separated by commas, "
-                           "or none",
-                           length > 64 ? 64 : (int)length, word);
+            return err_set(
+                e, ERR_RANGE,
+                "'%.*s' is no augmentation; known are crop and flip, separated by commas, "
+                "or none",
+                length > 64 ? 64 : (int)length, word);
         }
         bits |= augmentations[i].bit;
         word += length;
@@ -108,8 +110,8 @@ void batch_sample(const struct dataset *set, size_t i, const struct preprocess *
         for (int x = 0; x < width; x++) {
             int from_y = y + v.top, from_x = (v.flip ? width - 1 - x : x) + v.left;
             bool inside = from_y >= 0 && from_y < height && from_x >= 0 && from_x < width;
-            const uint8_t *from = inside ? pixels + ((size_t)from_y * (size_t)width +
-                                                     (size_t)from_x) * 3 : black;
+            const uint8_t *from =
+                inside ? pixels + ((size_t)from_y * (size_t)width + (size_t)from_x) * 3 : black;
             for (int c = 0; c < 3; c++) *ret_input++ = normal[from[c]][c];
         }
     }

@@ -1,6 +1,7 @@
-/* CIFAR-100 in its official binary layout (Krizhevsky 2009): train.bin and test.bin are records of one
- * byte coarse label, one byte fine label and 3072 bytes of pixels, plane after plane (red, green,
- * blue), row-major. The fine labels are the classes; their names stand in fine_label_names.txt.
+/* CIFAR-100 in its official binary layout (Krizhevsky 2009): train.bin and test.bin are records of
+ * one byte coarse label, one byte fine label and 3072 bytes of pixels, plane after plane (red,
+ * green, blue), row-major. The fine labels are the classes; their names stand in
+ * fine_label_names.txt.
  *
  * Planes are interleaved while reading, since everything else here works on [height][width][3]. The
  * number of records is whatever the file holds: cut-down sets are welcome, broken ones are not. */
@@ -89,10 +90,11 @@ static int read_records(const char *path, const struct file_map *map, struct dat
                         struct err *e)
 {
     if (map->size == 0 || map->size % RECORD != 0) {
-        return err_set(e, ERR_FORMAT,
-                       "%s is %zu bytes long, which is not a positive multiple of the %d bytes of a "
-                       "record of CIFAR-100; it is damaged or something else, fetch it again",
-                       path, map->size, RECORD);
+        return err_set(
+            e, ERR_FORMAT,
+            "%s is %zu bytes long, which is not a positive multiple of the %d bytes of a "
+            "record of CIFAR-100; it is damaged or something else, fetch it again",
+            path, map->size, RECORD);
     }
     set->count = map->size / RECORD;
     if (set->count > UINT32_MAX) {
@@ -108,11 +110,12 @@ static int read_records(const char *path, const struct file_map *map, struct dat
         uint8_t *pixels = set->pixels + i * 3 * PLANE;
         if (record[0] >= COARSE_CLASSES || record[1] >= FINE_CLASSES) {
             bool fine = record[0] < COARSE_CLASSES;
-            return err_set(e, ERR_FORMAT,
-                           "%s: record %zu has the %s label %d, which must be below %d; the file is "
-                           "damaged or not CIFAR-100",
-                           path, i, fine ? "fine" : "coarse", record[fine ? 1 : 0],
-                           fine ? FINE_CLASSES : COARSE_CLASSES);
+            return err_set(
+                e, ERR_FORMAT,
+                "%s: record %zu has the %s label %d, which must be below %d; the file is "
+                "damaged or not CIFAR-100",
+                path, i, fine ? "fine" : "coarse", record[fine ? 1 : 0],
+                fine ? FINE_CLASSES : COARSE_CLASSES);
         }
         set->classes[i] = record[1];
         for (size_t p = 0; p < PLANE; p++) {

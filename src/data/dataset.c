@@ -1,7 +1,7 @@
 /* Data sets: the table of known kinds and the accessors.
  *
- * A set is wholly in memory, as bytes: CIFAR's 50,000 images are 154 MB, and every epoch wants all of
- * them in another order. What does not fit into memory is deliberately left out. */
+ * A set is wholly in memory, as bytes: CIFAR's 50,000 images are 154 MB, and every epoch wants all
+ * of them in another order. What does not fit into memory is deliberately left out. */
 #include "config.h"
 
 #include "data/dataset.h"

@@ -9,15 +9,15 @@ struct dataset {
     size_t count;
     int width, height;
     int n_classes;
-    uint8_t *pixels;   /* [count][height][width][3] */
-    int32_t *classes;  /* [count], each in [0, n_classes) */
-    char **labels;     /* [n_classes], pointing into label_text */
-    char *label_text;  /* one block */
+    uint8_t *pixels;  /* [count][height][width][3] */
+    int32_t *classes; /* [count], each in [0, n_classes) */
+    char **labels;    /* [n_classes], pointing into label_text */
+    char *label_text; /* one block */
     float mean[3], std[3];
 };
 
-/* Readers: fill an empty *set from a directory. On failure what was filled is released by the caller
- * (dataset_free()). */
+/* Readers: fill an empty *set from a directory. On failure what was filled is released by the
+ * caller (dataset_free()). */
 int cifar100_read(const char *dir, enum data_part part, struct dataset *set, struct err *e);
 
 #endif

@@ -1,8 +1,9 @@
 /* The split into training and held-out images: a key a image, sorted.
  *
- * The key is the digest of (seed, pixels); the images with the smallest keys are held out. Images of
- * equal pixels have equal keys, so the border is moved behind the last copy. The whole digest is
- * compared, since a prefix could order two different images by their index, which must not matter. */
+ * The key is the digest of (seed, pixels); the images with the smallest keys are held out. Images
+ * of equal pixels have equal keys, so the border is moved behind the last copy. The whole digest is
+ * compared, since a prefix could order two different images by their index, which must not matter.
+ */
 #include "config.h"
 
 #include "data/split.h"
@@ -56,8 +57,8 @@ int split_make(const struct dataset *set, size_t holdout, uint64_t seed, struct 
     size_t count = dataset_count(set), n_holdout = holdout;
     if (holdout >= count) {
         return err_set(e, ERR_RANGE,
-                       "%zu images cannot be held out of %zu; some must be left to train on", holdout,
-                       count);
+                       "%zu images cannot be held out of %zu; some must be left to train on",
+                       holdout, count);
     }
     uint32_t *block = mem_new(count, sizeof *block);
     uint8_t *held = mem_new(count, 1);
@@ -67,8 +68,8 @@ int split_make(const struct dataset *set, size_t holdout, uint64_t seed, struct 
     if (holdout > 0) {
         keys = make_keys(set, seed);
         if (keys == NULL) goto out;
-        while (n_holdout < count && memcmp(keys[n_holdout].digest, keys[n_holdout - 1].digest,
-                                           SHA256_SIZE) == 0) {
+        while (n_holdout < count &&
+               memcmp(keys[n_holdout].digest, keys[n_holdout - 1].digest, SHA256_SIZE) == 0) {
             n_holdout++;
         }
         for (size_t i = 0; i < n_holdout; i++) held[keys[i].index] = 1;
@@ -94,10 +95,11 @@ out:
     mem_free(keys);
     if (rc == -ENOMEM) return err_set(e, rc, "no memory to split %zu images", count);
     if (rc == ERR_RANGE) {
-        return err_set(e, rc,
-                       "holding out %zu of %zu images takes all of them, since the rest are copies; "
-                       "hold out fewer",
-                       holdout, count);
+        return err_set(
+            e, rc,
+            "holding out %zu of %zu images takes all of them, since the rest are copies; "
+            "hold out fewer",
+            holdout, count);
     }
     return rc;
 }

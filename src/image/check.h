@@ -13,8 +13,8 @@ struct image_header {
     size_t palette_at, palette_end; /* of the PLTE chunk of a paletted PNG; 0 otherwise */
 };
 
-/* Size and kind from the first bytes: ERR_FORMAT broken, ERR_UNSUPPORTED well formed but not decoded
- * here (CMYK, 12 bits, arithmetic coding..). */
+/* Size and kind from the first bytes: ERR_FORMAT broken, ERR_UNSUPPORTED well formed but not
+ * decoded here (CMYK, 12 bits, arithmetic coding..). */
 int jpeg_header(const uint8_t *bytes, size_t size, struct image_header *ret, struct err *e);
 int png_header(const uint8_t *bytes, size_t size, struct image_header *ret, struct err *e);
 
@@ -23,7 +23,8 @@ int jpeg_check(const uint8_t *bytes, size_t size, struct image_header *ret, stru
 int png_check(const uint8_t *bytes, size_t size, struct image_header *ret, struct err *e);
 
 /* A copy of a paletted PNG whose palette has all 256 entries, the missing ones black: an index past
- * the palette would make stb_image read memory that nobody wrote. mem_free(); NULL: out of memory. */
+ * the palette would make stb_image read memory that nobody wrote. mem_free(); NULL: out of memory.
+ */
 uint8_t *png_pad_palette(const uint8_t *bytes, size_t size, const struct image_header *header,
                          size_t *ret_size);
 

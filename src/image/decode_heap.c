@@ -1,7 +1,7 @@
 /* The heap of a decoding: blocks in a list, each with its size before it.
  *
- * Zeroed memory costs little and takes the sting out of a whole class of faults: pixels that no scan of
- * a JPEG wrote would otherwise be what somebody else's image left in memory. */
+ * Zeroed memory costs little and takes the sting out of a whole class of faults: pixels that no
+ * scan of a JPEG wrote would otherwise be what somebody else's image left in memory. */
 #include "config.h"
 
 #include "decode_heap.h"

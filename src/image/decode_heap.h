@@ -1,6 +1,6 @@
-/* The memory of one decoding: counted against a budget, zeroed, and gone when the decoding ends, even
- * what the decoder lost. stb_image takes no argument for its allocator, so the heap in use is a
- * variable of the thread. */
+/* The memory of one decoding: counted against a budget, zeroed, and gone when the decoding ends,
+ * even what the decoder lost. stb_image takes no argument for its allocator, so the heap in use is
+ * a variable of the thread. */
 #ifndef SRC_IMAGE_DECODE_HEAP_H
 #define SRC_IMAGE_DECODE_HEAP_H
 

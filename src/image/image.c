@@ -1,5 +1,5 @@
-/* Images from strangers: kind, limits, structure, pixels, in this order, each only when the one before
- * it was good. Orientation tags and colour profiles are not looked at. */
+/* Images from strangers: kind, limits, structure, pixels, in this order, each only when the one
+ * before it was good. Orientation tags and colour profiles are not looked at. */
 #include "config.h"
 
 #include "image/image.h"
@@ -44,14 +44,14 @@ static int check_limits(int width, int height, const struct image_limits *limits
 {
     const int side_max = limits->side_max < STB_SIDE_MAX ? limits->side_max : STB_SIDE_MAX;
     if (width > side_max || height > side_max) {
-        return err_set(e, ERR_LIMIT, "the image has %dx%d pixels; no side may have more than %d", width,
-                       height, side_max);
+        return err_set(e, ERR_LIMIT, "the image has %dx%d pixels; no side may have more than %d",
+                       width, height, side_max);
     }
     const uint64_t pixels = (uint64_t)width * (uint64_t)height;
     if (pixels > limits->pixels_max) {
         return err_set(e, ERR_LIMIT,
-                       "the image has %dx%d = %" PRIu64 " pixels, at most %" PRIu64 " are taken", width,
-                       height, pixels, limits->pixels_max);
+                       "the image has %dx%d = %" PRIu64 " pixels, at most %" PRIu64 " are taken",
+                       width, height, pixels, limits->pixels_max);
     }
     return 0;
 }
@@ -98,7 +98,8 @@ int image_decode(const void *bytes, size_t size, const struct image_limits *limi
     uint8_t *padded = NULL;
     int rc = probe(bytes, size, limits, &format, &header, e);
     if (rc < 0) return rc;
-    rc = format == IMAGE_PNG ? png_check(bytes, size, &header, e) : jpeg_check(bytes, size, &header, e);
+    rc = format == IMAGE_PNG ? png_check(bytes, size, &header, e)
+                             : jpeg_check(bytes, size, &header, e);
     if (rc < 0) return rc;
 
     if (header.palette_at > 0) {

@@ -1,10 +1,11 @@
 /* The segments of a JPEG (ITU-T T.81, annex B): SOI, tables, one frame header (SOF), scans (SOS and
  * entropy-coded data), EOI.
  *
- * stb_image trusts Huffman tables to be no longer than their place and to be defined, decodes what is
- * missing as grey, and takes any number of scans. So the tables are checked here, every component must
- * have its data, the data must be long enough to hold so many blocks at all, and the file must reach its
- * end marker. Inside a scan nothing is decoded: damage that leaves the markers alone is not seen. */
+ * stb_image trusts Huffman tables to be no longer than their place and to be defined, decodes what
+ * is missing as grey, and takes any number of scans. So the tables are checked here, every
+ * component must have its data, the data must be long enough to hold so many blocks at all, and the
+ * file must reach its end marker. Inside a scan nothing is decoded: damage that leaves the markers
+ * alone is not seen. */
 #include "config.h"
 
 #include "check.h"
@@ -13,9 +14,23 @@
 #include <string.h>
 
 enum {
-    SOF0 = 0xc0, SOF2 = 0xc2, SOF15 = 0xcf, DHT = 0xc4, JPG = 0xc8, DAC = 0xcc, RST0 = 0xd0,
-    RST7 = 0xd7, SOI = 0xd8, EOI = 0xd9, SOS = 0xda, DQT = 0xdb, DNL = 0xdc, DRI = 0xdd,
-    APP0 = 0xe0, APP15 = 0xef, COM = 0xfe,
+    SOF0 = 0xc0,
+    SOF2 = 0xc2,
+    SOF15 = 0xcf,
+    DHT = 0xc4,
+    JPG = 0xc8,
+    DAC = 0xcc,
+    RST0 = 0xd0,
+    RST7 = 0xd7,
+    SOI = 0xd8,
+    EOI = 0xd9,
+    SOS = 0xda,
+    DQT = 0xdb,
+    DNL = 0xdc,
+    DRI = 0xdd,
+    APP0 = 0xe0,
+    APP15 = 0xef,
+    COM = 0xfe,
 
     COMPONENTS_MAX = 3,
     TABLES = 4,
@@ -41,7 +56,8 @@ struct jpeg {
 
 static int cut_short(const struct jpeg *j, struct err *e)
 {
-    return err_set(e, ERR_FORMAT, "the JPEG is cut short: it ends after %zu bytes without its end marker",
+    return err_set(e, ERR_FORMAT,
+                   "the JPEG is cut short: it ends after %zu bytes without its end marker",
                    j->size);
 }
 
@@ -53,7 +69,8 @@ static int damaged(struct err *e, const char *what, size_t at)
 /* Goes to the next marker, over fill bytes; its code. */
 static int next_marker(struct jpeg *j, struct err *e)
 {
-    while (j->at < j->size && j->bytes[j->at] != 0xff) j->at++; /* padding that some cameras write */
+    while (j->at < j->size && j->bytes[j->at] != 0xff)
+        j->at++; /* padding that some cameras write */
     while (j->at < j->size && j->bytes[j->at] == 0xff) j->at++;
     if (j->at == j->size) return cut_short(j, e);
     return j->bytes[j->at++];
@@ -72,7 +89,8 @@ static int take_segment(struct jpeg *j, const uint8_t **ret_data, size_t *ret_si
     return 0;
 }
 
-/* Codes of each length must fit beside each other: then every index a decoder computes is inside. */
+/* Codes of each length must fit beside each other: then every index a decoder computes is inside.
+ */
 static int read_huffman(struct jpeg *j, const uint8_t *data, size_t size, struct err *e)
 {
     const size_t at = j->at - size;
@@ -116,10 +134,12 @@ static int read_quantisation(struct jpeg *j, const uint8_t *data, size_t size, s
 static int check_process(int marker, struct err *e)
 {
     if (marker <= SOF2) return 0; /* baseline, extended sequential, progressive */
-    return err_set(e, ERR_UNSUPPORTED,
-                   "a JPEG with %s is not supported; save it as a baseline or progressive JPEG or as PNG",
-                   marker > JPG ? "arithmetic coding" : marker == 0xc3 ? "lossless coding"
-                                                                       : "hierarchical coding");
+    return err_set(
+        e, ERR_UNSUPPORTED,
+        "a JPEG with %s is not supported; save it as a baseline or progressive JPEG or as PNG",
+        marker > JPG     ? "arithmetic coding"
+        : marker == 0xc3 ? "lossless coding"
+                         : "hierarchical coding");
 }
 
 static int read_frame(struct jpeg *j, int marker, const uint8_t *data, size_t size, struct err *e)
@@ -131,20 +151,22 @@ static int read_frame(struct jpeg *j, int marker, const uint8_t *data, size_t si
         return damaged(e, "a frame header", at);
     }
     if (data[0] != 8) {
-        return err_set(e, ERR_UNSUPPORTED, "a JPEG of %d bits is not supported; save it with 8 bits",
-                       data[0]);
+        return err_set(e, ERR_UNSUPPORTED,
+                       "a JPEG of %d bits is not supported; save it with 8 bits", data[0]);
     }
     j->height = data[1] << 8 | data[2];
     j->width = data[3] << 8 | data[4];
     j->n_components = data[5];
     if (j->height == 0) {
-        return err_set(e, ERR_UNSUPPORTED,
-                       "a JPEG that gives its height after its pixels is not supported; save it again");
+        return err_set(
+            e, ERR_UNSUPPORTED,
+            "a JPEG that gives its height after its pixels is not supported; save it again");
     }
     if (j->width == 0) return damaged(e, "a width of 0", at);
     if (j->n_components == 4) {
-        return err_set(e, ERR_UNSUPPORTED,
-                       "a JPEG in CMYK (four colour components) is not supported; convert it to RGB");
+        return err_set(
+            e, ERR_UNSUPPORTED,
+            "a JPEG in CMYK (four colour components) is not supported; convert it to RGB");
     }
     if (j->n_components != 1 && j->n_components != 3) {
         return err_set(e, ERR_UNSUPPORTED, "a JPEG of %d colour components is not supported",
@@ -197,7 +219,8 @@ static int read_scan(struct jpeg *j, const uint8_t *data, size_t size, struct er
         return err_set(e, ERR_LIMIT, "the JPEG has more than %d scans", SCANS_MAX);
     }
     const uint8_t *last = data + 1 + 2 * n;
-    const bool has_dc = !j->progressive || last[0] == 0, refines = j->progressive && last[2] >> 4 != 0;
+    const bool has_dc = !j->progressive || last[0] == 0,
+               refines = j->progressive && last[2] >> 4 != 0;
     const bool needs_dc = has_dc && !refines, needs_ac = !j->progressive || last[0] > 0;
     for (int i = 0; i < n; i++) {
         const int id = data[1 + 2 * i], dc = data[2 + 2 * i] >> 4, ac = data[2 + 2 * i] & 15;
@@ -209,7 +232,8 @@ static int read_scan(struct jpeg *j, const uint8_t *data, size_t size, struct er
             (needs_dc && !j->huffman[0][dc]) || (needs_ac && !j->huffman[1][ac])) {
             return damaged(e, "a scan that names a component or a table that is not there", at);
         }
-        if (!j->progressive && c->coded) return damaged(e, "a second scan of the same component", at);
+        if (!j->progressive && c->coded)
+            return damaged(e, "a second scan of the same component", at);
         if (needs_dc) c->coded = true;
     }
     return skip_entropy(j, e);
@@ -228,7 +252,8 @@ static int check_complete(const struct jpeg *j, struct err *e)
     for (int i = 0; i < j->n_components; i++) {
         const struct component *c = &j->components[i];
         if (!c->coded) {
-            return err_set(e, ERR_FORMAT, "the JPEG is damaged: there are no pixels for component %d", i);
+            return err_set(e, ERR_FORMAT,
+                           "the JPEG is damaged: there are no pixels for component %d", i);
         }
         const int width = (j->width * c->across + across - 1) / across;
         const int height = (j->height * c->down + down - 1) / down;
@@ -245,13 +270,19 @@ static int check_complete(const struct jpeg *j, struct err *e)
 static int read_table(struct jpeg *j, int marker, const uint8_t *data, size_t size, struct err *e)
 {
     switch (marker) {
-    case DHT: return read_huffman(j, data, size, e);
-    case DQT: return read_quantisation(j, data, size, e);
-    case DRI: return size == 2 ? 0 : damaged(e, "a restart interval", j->at - size);
-    case DAC: return check_process(SOF15, e); /* conditioning of arithmetic coding */
+    case DHT:
+        return read_huffman(j, data, size, e);
+    case DQT:
+        return read_quantisation(j, data, size, e);
+    case DRI:
+        return size == 2 ? 0 : damaged(e, "a restart interval", j->at - size);
+    case DAC:
+        return check_process(SOF15, e); /* conditioning of arithmetic coding */
     case DNL:
-    case COM: return 0;
-    default: break;
+    case COM:
+        return 0;
+    default:
+        break;
     }
     if (marker >= APP0 && marker <= APP15) return 0;
     return damaged(e, "an unknown marker", j->at - size);
@@ -266,7 +297,8 @@ static bool is_frame(int marker)
 static int walk(struct jpeg *j, bool whole, struct err *e)
 {
     if (j->size < 4 || j->bytes[0] != 0xff || j->bytes[1] != SOI) {
-        return err_set(e, ERR_FORMAT, "the JPEG ends inside its first marker, after %zu bytes", j->size);
+        return err_set(e, ERR_FORMAT, "the JPEG ends inside its first marker, after %zu bytes",
+                       j->size);
     }
     j->at = 2;
     for (;;) {
@@ -291,8 +323,8 @@ static int walk(struct jpeg *j, bool whole, struct err *e)
     return check_complete(j, e);
 }
 
-/* What stb_image needs at most: planes padded to whole groups of blocks, coefficients of 16 bits beside
- * them when progressive, the result. */
+/* What stb_image needs at most: planes padded to whole groups of blocks, coefficients of 16 bits
+ * beside them when progressive, the result. */
 static size_t decode_budget(const struct jpeg *j)
 {
     const size_t width = (size_t)j->width + 32, height = (size_t)j->height + 32;

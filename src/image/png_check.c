@@ -1,9 +1,9 @@
 /* The chunks of a PNG (ISO/IEC 15948): signature, IHDR, chunks of length, name, data and CRC, IEND.
  *
- * The CRC of every chunk that pixels come from is checked, which stb_image does not do: it would answer
- * with a damaged image. Unknown critical chunks are refused here and not by stb, whose message about
- * them is written to a variable that all threads share. Text, colour profiles and the like are skipped
- * without a look. */
+ * The CRC of every chunk that pixels come from is checked, which stb_image does not do: it would
+ * answer with a damaged image. Unknown critical chunks are refused here and not by stb, whose
+ * message about them is written to a variable that all threads share. Text, colour profiles and the
+ * like are skipped without a look. */
 #include "config.h"
 
 #include "check.h"
@@ -23,7 +23,7 @@ enum {
     FIXED_BUDGET = 1 << 20, /* the decoder's own tables */
 };
 
-#define CHUNK(a, b, c, d)                                                                            \
+#define CHUNK(a, b, c, d)                                                                          \
     ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 #define CHUNK_CRITICAL_BIT (UINT32_C(1) << 29) /* clear: a decoder must know the chunk */
 
@@ -41,13 +41,14 @@ static uint32_t big_endian(const uint8_t *p)
     return CHUNK(p[0], p[1], p[2], p[3]);
 }
 
-/* The CRC of ISO 3309, reflected, four bits at a time: a table of 16 words needs no initialisation. */
+/* The CRC of ISO 3309, reflected, four bits at a time: a table of 16 words needs no initialisation.
+ */
 static uint32_t crc32_of(const uint8_t *data, size_t size)
 {
-    static const uint32_t table[16] = {
-        0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
-        0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-        0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
+    static const uint32_t table[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
+                                       0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+                                       0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+                                       0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
     uint32_t crc = 0xffffffff;
     for (size_t i = 0; i < size; i++) {
         crc ^= data[i];
@@ -60,12 +61,16 @@ static uint32_t crc32_of(const uint8_t *data, size_t size)
 static bool depth_allowed(int colour, int depth)
 {
     switch (colour) {
-    case GREY: return depth == 1 || depth == 2 || depth == 4 || depth == 8 || depth == 16;
-    case PALETTE: return depth == 1 || depth == 2 || depth == 4 || depth == 8;
+    case GREY:
+        return depth == 1 || depth == 2 || depth == 4 || depth == 8 || depth == 16;
+    case PALETTE:
+        return depth == 1 || depth == 2 || depth == 4 || depth == 8;
     case RGB:
     case GREY_ALPHA:
-    case RGB_ALPHA: return depth == 8 || depth == 16;
-    default: return false;
+    case RGB_ALPHA:
+        return depth == 8 || depth == 16;
+    default:
+        return false;
     }
 }
 
@@ -79,8 +84,9 @@ static int read_ihdr(const uint8_t *bytes, size_t size, struct png *png, struct 
         return err_set(e, ERR_FORMAT, "the signature of the PNG is damaged");
     }
     if (big_endian(chunk + 4) == CHUNK('C', 'g', 'B', 'I')) {
-        return err_set(e, ERR_UNSUPPORTED,
-                       "an iPhone's own kind of PNG (CgBI) is not supported; convert it to PNG or JPEG");
+        return err_set(
+            e, ERR_UNSUPPORTED,
+            "an iPhone's own kind of PNG (CgBI) is not supported; convert it to PNG or JPEG");
     }
     if (big_endian(chunk) != IHDR_SIZE || big_endian(chunk + 4) != CHUNK('I', 'H', 'D', 'R')) {
         return err_set(e, ERR_FORMAT, "the PNG does not begin with a header (IHDR)");
@@ -90,15 +96,16 @@ static int read_ihdr(const uint8_t *bytes, size_t size, struct png *png, struct 
     }
     const uint32_t width = big_endian(data), height = big_endian(data + 4);
     if (width == 0 || height == 0 || width > INT32_MAX || height > INT32_MAX) {
-        return err_set(e, ERR_FORMAT, "the PNG says that it is %" PRIu32 "x%" PRIu32 " pixels", width,
-                       height);
+        return err_set(e, ERR_FORMAT, "the PNG says that it is %" PRIu32 "x%" PRIu32 " pixels",
+                       width, height);
     }
     *png = (struct png){(int)width, (int)height, data[8], data[9], data[12] == 1};
     if (!depth_allowed(png->colour, png->depth) || data[10] != 0 || data[11] != 0 || data[12] > 1) {
-        return err_set(e, ERR_FORMAT,
-                       "the header of the PNG is damaged: colour type %d, depth %d, compression %d, "
-                       "filter %d, interlace %d",
-                       data[9], data[8], data[10], data[11], data[12]);
+        return err_set(
+            e, ERR_FORMAT,
+            "the header of the PNG is damaged: colour type %d, depth %d, compression %d, "
+            "filter %d, interlace %d",
+            data[9], data[8], data[10], data[11], data[12]);
     }
     return 0;
 }
@@ -115,8 +122,8 @@ int png_header(const uint8_t *bytes, size_t size, struct image_header *ret, stru
  * rows, which double once more when the image is interlaced; two unpacked images. */
 static size_t decode_budget(const struct png *png, size_t encoded)
 {
-    static const int channels[] = {[GREY] = 1, [RGB] = 3, [PALETTE] = 1, [GREY_ALPHA] = 2,
-                                   [RGB_ALPHA] = 4};
+    static const int channels[] = {
+        [GREY] = 1, [RGB] = 3, [PALETTE] = 1, [GREY_ALPHA] = 2, [RGB_ALPHA] = 4};
     const size_t width = (size_t)png->width, height = (size_t)png->height;
     const size_t row = (width * (size_t)channels[png->colour] * (size_t)png->depth + 7) / 8 + 1;
     const size_t unpacked = width * height * 4 * (png->depth == 16 ? 2 : 1);
@@ -135,13 +142,15 @@ static int check_chunk(uint32_t name, uint32_t length, const struct png *png, st
     if (seen->data && name != CHUNK('I', 'D', 'A', 'T')) seen->data_ended = true;
     if (name == CHUNK('I', 'D', 'A', 'T')) {
         if (seen->data_ended || (png->colour == PALETTE && !seen->palette)) {
-            return err_set(e, ERR_FORMAT, "the PNG is damaged: pixel data out of place at byte %zu", at);
+            return err_set(e, ERR_FORMAT, "the PNG is damaged: pixel data out of place at byte %zu",
+                           at);
         }
         seen->data = true;
         return 0;
     }
     if (name == CHUNK('P', 'L', 'T', 'E')) {
-        if (seen->palette || seen->data || length == 0 || length > PALETTE_SIZE || length % 3 != 0) {
+        if (seen->palette || seen->data || length == 0 || length > PALETTE_SIZE ||
+            length % 3 != 0) {
             return err_set(e, ERR_FORMAT, "the PNG is damaged: a bad palette at byte %zu", at);
         }
         seen->palette = true;
@@ -152,7 +161,8 @@ static int check_chunk(uint32_t name, uint32_t length, const struct png *png, st
         return err_set(e, ERR_FORMAT, "the PNG holds no pixel data");
     }
     return err_set(e, name == CHUNK('I', 'H', 'D', 'R') ? ERR_FORMAT : ERR_UNSUPPORTED,
-                   "the PNG has a chunk of kind %08" PRIx32 " at byte %zu that it may not have here",
+                   "the PNG has a chunk of kind %08" PRIx32
+                   " at byte %zu that it may not have here",
                    name, at);
 }
 
@@ -162,13 +172,13 @@ int png_check(const uint8_t *bytes, size_t size, struct image_header *ret, struc
     struct chunks seen = {false, false, false};
     int rc = read_ihdr(bytes, size, &png, e);
     if (rc < 0) return rc;
-    *ret = (struct image_header){.width = png.width, .height = png.height,
-                                 .budget = decode_budget(&png, size)};
+    *ret = (struct image_header){
+        .width = png.width, .height = png.height, .budget = decode_budget(&png, size)};
 
     for (size_t at = SIGNATURE_SIZE + CHUNK_OVERHEAD + IHDR_SIZE;;) {
         if (size - at < CHUNK_OVERHEAD || big_endian(bytes + at) > size - at - CHUNK_OVERHEAD) {
-            return err_set(e, ERR_FORMAT, "the PNG is cut short: it ends after %zu bytes, inside a chunk",
-                           size);
+            return err_set(e, ERR_FORMAT,
+                           "the PNG is cut short: it ends after %zu bytes, inside a chunk", size);
         }
         const uint32_t length = big_endian(bytes + at), name = big_endian(bytes + at + 4);
         const size_t end = at + CHUNK_OVERHEAD + length;
@@ -177,7 +187,8 @@ int png_check(const uint8_t *bytes, size_t size, struct image_header *ret, struc
             if (rc < 0) return rc;
             if (crc32_of(bytes + at + 4, 4 + (size_t)length) != big_endian(bytes + end - 4)) {
                 return err_set(e, ERR_FORMAT,
-                               "the PNG is damaged: the checksum of the chunk at byte %zu is wrong", at);
+                               "the PNG is damaged: the checksum of the chunk at byte %zu is wrong",
+                               at);
             }
         } else if (seen.data) {
             seen.data_ended = true;

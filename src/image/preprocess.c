@@ -1,7 +1,7 @@
 /* Pixels -> the input of a network: the part of the image that is looked at, its size, its scale.
  *
- * The resized image is bytes again before it is normalised: a training set holds bytes, so the network
- * never saw anything finer. An image that has the right size already passes untouched. */
+ * The resized image is bytes again before it is normalised: a training set holds bytes, so the
+ * network never saw anything finer. An image that has the right size already passes untouched. */
 #include "config.h"
 
 #include "image/preprocess.h"
@@ -36,8 +36,8 @@ int preprocess_apply(const struct preprocess *p, const struct image *image, stru
     const uint8_t *pixels = image->pixels;
     if (image->width != p->width || image->height != p->height) {
         uint8_t *resized = arena_alloc(arena, count, 3);
-        if (resized == NULL || resample(image, visible_box(p, image), p->width, p->height, arena,
-                                        resized) < 0) {
+        if (resized == NULL ||
+            resample(image, visible_box(p, image), p->width, p->height, arena, resized) < 0) {
             return err_set(e, -ENOMEM, "no memory to bring a %dx%d image to %dx%d", image->width,
                            image->height, p->width, p->height);
         }

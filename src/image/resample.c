@@ -1,10 +1,11 @@
-/* Resampling with an antialiased triangle filter, along rows and then along columns (what Pillow calls
- * BILINEAR): an output pixel is the mean of the input pixels under a triangle around its centre, whose
- * half base is one input pixel when enlarging and the ratio of the sizes when shrinking.
+/* Resampling with an antialiased triangle filter, along rows and then along columns (what Pillow
+ * calls BILINEAR): an output pixel is the mean of the input pixels under a triangle around its
+ * centre, whose half base is one input pixel when enlarging and the ratio of the sizes when
+ * shrinking.
  *
- * Weights are integers of 22 bits and both passes round to bytes, so that all processors and compilers
- * give the same pixels; a model then sees in serving exactly what it saw in training. The weights of an
- * output pixel are computed once for all rows. */
+ * Weights are integers of 22 bits and both passes round to bytes, so that all processors and
+ * compilers give the same pixels; a model then sees in serving exactly what it saw in training. The
+ * weights of an output pixel are computed once for all rows. */
 #include "config.h"
 
 #include "resample.h"
@@ -137,7 +138,8 @@ size_t resample_arena_bytes(int width, int height, int out_width, int out_height
     size_t bytes = (size_t)height * (size_t)out_width * 3 + ARENA_SLACK;
     for (int i = 0; i < 2; i++) {
         size_t span = (size_t)weight_span(in[i], out[i]);
-        bytes += (size_t)out[i] * (2 * sizeof(int) + span * sizeof(int32_t)) + span * sizeof(double);
+        bytes +=
+            (size_t)out[i] * (2 * sizeof(int) + span * sizeof(int32_t)) + span * sizeof(double);
     }
     return bytes;
 }

@@ -11,7 +11,8 @@ struct resample_box {
 };
 
 /* The box of `image`, which it must contain, as out_height x out_width pixels in ret_pixels
- * [out_height][out_width][3]. Scratch from the arena: at most resample_arena_bytes(). 0 or -ENOMEM. */
+ * [out_height][out_width][3]. Scratch from the arena: at most resample_arena_bytes(). 0 or -ENOMEM.
+ */
 int resample(const struct image *image, struct resample_box box, int out_width, int out_height,
              struct arena *arena, uint8_t *ret_pixels);
 

@@ -1,10 +1,11 @@
 /* The only file that sees stb_image (Debian's is 2.27, of before the security fixes of 2.28).
  *
  * What is done about it: JPEG and PNG only, no files, no floats; three channels asked for, never
- * flipped; the structure of the file is checked by jpeg_check.c and png_check.c first, Huffman tables
- * included; all memory is zeroed, counted against a budget and freed by us; a failed assertion of stb's
- * becomes an error instead of the end of the program (nothing but that memory has to be undone). The
- * file is compiled with -fwrapv, since stb's sums overflow on hostile data. */
+ * flipped; the structure of the file is checked by jpeg_check.c and png_check.c first, Huffman
+ * tables included; all memory is zeroed, counted against a budget and freed by us; a failed
+ * assertion of stb's becomes an error instead of the end of the program (nothing but that memory
+ * has to be undone). The file is compiled with -fwrapv, since stb's sums overflow on hostile data.
+ */
 #include "config.h"
 
 #include "stb.h"
@@ -73,13 +74,15 @@ int stb_decode(const void *bytes, size_t size, size_t budget, struct arena *aren
     stbi_uc *pixels = decode_guarded(bytes, size, &width, &height);
     if (pixels == NULL) {
         const char *reason = stbi_failure_reason();
-        rc = heap.out_of_memory ? err_set(e, -ENOMEM, "no memory to decode the image")
-             : heap.over_budget
-                 ? err_set(e, ERR_LIMIT,
-                           "decoding takes more than %zu bytes, more than its size allows for; it is "
-                           "damaged or malicious",
-                           budget)
-                 : err_set(e, ERR_FORMAT, "the image is damaged: %s", reason != NULL ? reason : "?");
+        rc =
+            heap.out_of_memory ? err_set(e, -ENOMEM, "no memory to decode the image")
+            : heap.over_budget
+                ? err_set(
+                      e, ERR_LIMIT,
+                      "decoding takes more than %zu bytes, more than its size allows for; it is "
+                      "damaged or malicious",
+                      budget)
+                : err_set(e, ERR_FORMAT, "the image is damaged: %s", reason != NULL ? reason : "?");
         goto out;
     }
     ret_image->pixels = arena_alloc(arena, (size_t)width * (size_t)height, 3);

@@ -1,5 +1,5 @@
-/* Conversions to and from 16-bit floats, in integer arithmetic, so that they need no instruction set
- * and mean the same everywhere. NaNs stay NaNs (quiet); their payload is not kept. */
+/* Conversions to and from 16-bit floats, in integer arithmetic, so that they need no instruction
+ * set and mean the same everywhere. NaNs stay NaNs (quiet); their payload is not kept. */
 #include "config.h"
 
 #include "half.h"

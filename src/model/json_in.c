@@ -1,7 +1,7 @@
 /* The JSON reader's checks, over jansson.
  *
- * jansson bounds the depth (2048) but not the memory: "[[],[],..." takes some fifty times its text. The
- * number of items is therefore counted in the text before it is parsed. */
+ * jansson bounds the depth (2048) but not the memory: "[[],[],..." takes some fifty times its text.
+ * The number of items is therefore counted in the text before it is parsed. */
 #include "config.h"
 
 #include "json_in.h"
@@ -55,14 +55,21 @@ static size_t count_items(const char *text, size_t size)
 static const char *type_name(json_type type)
 {
     switch (type) {
-    case JSON_OBJECT: return "an object";
-    case JSON_ARRAY: return "an array";
-    case JSON_STRING: return "a string";
-    case JSON_INTEGER: return "an integer";
-    case JSON_REAL: return "a number";
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "an array";
+    case JSON_STRING:
+        return "a string";
+    case JSON_INTEGER:
+        return "an integer";
+    case JSON_REAL:
+        return "a number";
     case JSON_TRUE:
-    case JSON_FALSE: return "a boolean";
-    default: return "null";
+    case JSON_FALSE:
+        return "a boolean";
+    default:
+        return "null";
     }
 }
 
@@ -107,7 +114,8 @@ int json_in_known(const struct json_in *in, const json_t *object, const char *pa
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
         size_t i = 0;
         while (i < n && strcmp(known[i], key) != 0) i++;
         if (i < n) continue;
@@ -155,8 +163,8 @@ json_t *json_in_member(const struct json_in *in, const json_t *object, const cha
     return NULL;
 }
 
-int json_in_int(const struct json_in *in, const json_t *object, const char *path, const char *member,
-                int64_t low, int64_t high, int64_t *ret_value)
+int json_in_int(const struct json_in *in, const json_t *object, const char *path,
+                const char *member, int64_t low, int64_t high, int64_t *ret_value)
 {
     char expected[80];
     snprintf(expected, sizeof expected, "an integer in %" PRId64 "..%" PRId64, low, high);
@@ -186,7 +194,8 @@ int json_in_number(const struct json_in *in, const json_t *object, const char *p
     if (!(number >= low && number <= high)) {
         char at[JSON_PATH_MAX];
         json_in_path(at, path, member, 0);
-        return err_set(in->e, ERR_RANGE, "%s: %s: must be %s, not %g", in->what, at, expected, number);
+        return err_set(in->e, ERR_RANGE, "%s: %s: must be %s, not %g", in->what, at, expected,
+                       number);
     }
     *ret_value = number;
     return 0;
@@ -201,13 +210,14 @@ int json_in_string(const struct json_in *in, const json_t *object, const char *p
     if (length >= size) {
         char at[JSON_PATH_MAX];
         json_in_path(at, path, member, 0);
-        return err_set(in->e, ERR_LIMIT, "%s: %s: %zu bytes long, at most %zu", in->what, at, length,
-                       size - 1);
+        return err_set(in->e, ERR_LIMIT, "%s: %s: %zu bytes long, at most %zu", in->what, at,
+                       length, size - 1);
     }
     if (json_in_has_control(json_string_value(value))) {
         char at[JSON_PATH_MAX];
         json_in_path(at, path, member, 0);
-        return err_set(in->e, ERR_FORMAT, "%s: %s: control characters are not allowed", in->what, at);
+        return err_set(in->e, ERR_FORMAT, "%s: %s: control characters are not allowed", in->what,
+                       at);
     }
     memcpy(ret_text, json_string_value(value), length + 1);
     return 0;

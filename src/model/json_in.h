@@ -1,6 +1,6 @@
-/* Reads members of JSON objects that strangers wrote, with messages that name the member by its path:
- * "WHAT: stages[2].stride: must be an integer in 1..8, not a string". The error of the reader is set
- * once, by the first failure. */
+/* Reads members of JSON objects that strangers wrote, with messages that name the member by its
+ * path: "WHAT: stages[2].stride: must be an integer in 1..8, not a string". The error of the reader
+ * is set once, by the first failure. */
 #ifndef SRC_MODEL_JSON_IN_H
 #define SRC_MODEL_JSON_IN_H
 
@@ -36,8 +36,8 @@ json_t *json_in_member(const struct json_in *in, const json_t *object, const cha
                        const char *member, json_type type);
 
 /* Integers and numbers within [low, high]; ERR_FORMAT for another type, ERR_RANGE outside. */
-int json_in_int(const struct json_in *in, const json_t *object, const char *path, const char *member,
-                int64_t low, int64_t high, int64_t *ret_value);
+int json_in_int(const struct json_in *in, const json_t *object, const char *path,
+                const char *member, int64_t low, int64_t high, int64_t *ret_value);
 int json_in_number(const struct json_in *in, const json_t *object, const char *path,
                    const char *member, double low, double high, double *ret_value);
 

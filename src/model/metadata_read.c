@@ -1,6 +1,6 @@
 /* The metadata of a model file from JSON text. What decides answers (labels, preprocessing,
- * calibration) is checked to the last member; what only tells where a model comes from may have members
- * that a later program wrote and this one does not know. */
+ * calibration) is checked to the last member; what only tells where a model comes from may have
+ * members that a later program wrote and this one does not know. */
 #include "config.h"
 
 #include "metadata.h"
@@ -76,15 +76,16 @@ int metadata_parse_labels(const char *text, int n, char ***ret_labels, struct er
     return rc < 0 ? err_set(e, local.code, "%s", local.text) : 0;
 }
 
-static int read_floats(const struct json_in *in, const json_t *object, const char *member, double low,
-                       double high, float ret[3])
+static int read_floats(const struct json_in *in, const json_t *object, const char *member,
+                       double low, double high, float ret[3])
 {
     const json_t *array = json_in_member(in, object, "", member, JSON_ARRAY);
     if (array == NULL) return in->e->code;
     for (size_t i = 0; i < 3; i++) {
         const json_t *item = json_array_get(array, i);
         double value = json_number_value(item);
-        if (json_array_size(array) != 3 || !json_is_number(item) || !(value >= low && value <= high)) {
+        if (json_array_size(array) != 3 || !json_is_number(item) ||
+            !(value >= low && value <= high)) {
             return err_set(in->e, ERR_FORMAT, "%s: %s: must be three numbers in %g..%g", in->what,
                            member, low, high);
         }
@@ -95,7 +96,8 @@ static int read_floats(const struct json_in *in, const json_t *object, const cha
 
 static int read_preprocess(const struct json_in *in, const json_t *root, struct preprocess *ret)
 {
-    static const char *const known[] = {"width", "height", "resize", "filter", "crop", "mean", "std"};
+    static const char *const known[] = {"width", "height", "resize", "filter",
+                                        "crop",  "mean",   "std"};
     int64_t width, height;
     int resize, filter, crop;
     int rc = json_in_known(in, root, "", known, COUNT(known));
@@ -110,8 +112,8 @@ static int read_preprocess(const struct json_in *in, const json_t *root, struct 
                             COUNT(preprocess_filter_names), &filter);
     }
     if (rc == 0) {
-        rc = json_in_choice(in, root, "", "crop", preprocess_crop_names, COUNT(preprocess_crop_names),
-                            &crop);
+        rc = json_in_choice(in, root, "", "crop", preprocess_crop_names,
+                            COUNT(preprocess_crop_names), &crop);
     }
     if (rc == 0) rc = read_floats(in, root, "mean", -1000, 1000, ret->mean);
     if (rc == 0) rc = read_floats(in, root, "std", STD_MIN, 1000, ret->std);
@@ -128,14 +130,14 @@ static int read_preprocess(const struct json_in *in, const json_t *root, struct 
 }
 
 /* Parses text as an object with read() and passes the error on. */
-#define PARSE_OBJECT(key, text, e, call)                                                             \
-    do {                                                                                             \
-        struct err local = {0};                                                                      \
-        const struct json_in in = {key, &local};                                                     \
-        json_t *root = json_in_parse(&in, text, strlen(text), DOCUMENT_ITEMS_MAX, JSON_OBJECT);      \
-        int rc = root == NULL ? local.code : (call);                                                 \
-        json_decref(root);                                                                           \
-        return rc < 0 ? err_set(e, local.code, "%s", local.text) : 0;                                \
+#define PARSE_OBJECT(key, text, e, call)                                                           \
+    do {                                                                                           \
+        struct err local = {0};                                                                    \
+        const struct json_in in = {key, &local};                                                   \
+        json_t *root = json_in_parse(&in, text, strlen(text), DOCUMENT_ITEMS_MAX, JSON_OBJECT);    \
+        int rc = root == NULL ? local.code : (call);                                               \
+        json_decref(root);                                                                         \
+        return rc < 0 ? err_set(e, local.code, "%s", local.text) : 0;                              \
     } while (0)
 
 int metadata_parse_preprocess(const char *text, struct preprocess *ret, struct err *e)
@@ -168,8 +170,8 @@ static const json_t *read_per_exit(const struct json_in *in, const json_t *objec
         good = objects ? json_is_object(item) : json_is_number(item);
     }
     if (good) return array;
-    err_set(in->e, ERR_FORMAT, "%s: %s: must be %d %s, one for each exit", in->what, member, sections,
-            objects ? "objects" : "numbers");
+    err_set(in->e, ERR_FORMAT, "%s: %s: must be %d %s, one for each exit", in->what, member,
+            sections, objects ? "objects" : "numbers");
     return NULL;
 }
 
@@ -199,8 +201,8 @@ static int read_calibration(const struct json_in *in, const json_t *root, int se
             /* Past 1 a threshold says that the exit never answers by itself. */
             double value = json_number_value(json_array_get(thresholds, (size_t)i));
             if (!(value >= 0 && value <= 2)) {
-                return err_set(in->e, ERR_RANGE, "%s: thresholds[%d]: must be in 0..2, not %g", in->what,
-                               i, value);
+                return err_set(in->e, ERR_RANGE, "%s: thresholds[%d]: must be in 0..2, not %g",
+                               in->what, i, value);
             }
             ret->thresholds[i] = value;
         }
@@ -210,14 +212,16 @@ static int read_calibration(const struct json_in *in, const json_t *root, int se
     return 0;
 }
 
-int metadata_parse_calibration(const char *text, int sections, struct calibration *ret, struct err *e)
+int metadata_parse_calibration(const char *text, int sections, struct calibration *ret,
+                               struct err *e)
 {
     *ret = (struct calibration){.present = false};
     PARSE_OBJECT(METADATA_CALIBRATION, text, e, read_calibration(&in, root, sections, ret));
 }
 
 /* A seed: an integer, or past 2^53 a string of digits. */
-static int read_seed(const struct json_in *in, const json_t *root, const char *member, uint64_t *ret)
+static int read_seed(const struct json_in *in, const json_t *root, const char *member,
+                     uint64_t *ret)
 {
     const json_t *value = json_object_get(root, member);
     if (json_is_integer(value) && json_integer_value(value) >= 0) {

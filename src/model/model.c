@@ -1,8 +1,8 @@
 /* Loading a model, and its references.
  *
- * The file is read whole rather than mapped: it is hashed, parsed and converted at once, and a file that
- * somebody cuts while it is mapped would kill the process instead of giving an error. After loading
- * nothing of its bytes is kept. Everything in a model is immutable but the count. */
+ * The file is read whole rather than mapped: it is hashed, parsed and converted at once, and a file
+ * that somebody cuts while it is mapped would kill the process instead of giving an error. After
+ * loading nothing of its bytes is kept. Everything in a model is immutable but the count. */
 #include "config.h"
 
 #include "model/model.h"
@@ -74,8 +74,8 @@ static int read_description(const struct safetensors *file, struct model *model,
         spec->channels != 3) {
         return err_set(e, ERR_CONFLICT,
                        METADATA_PREPROCESS ": makes inputs of 3x%dx%d, but the net takes %dx%dx%d",
-                       model->preprocess.height, model->preprocess.width, spec->channels, spec->height,
-                       spec->width);
+                       model->preprocess.height, model->preprocess.width, spec->channels,
+                       spec->height, spec->width);
     }
     text = safetensors_meta(file, METADATA_CALIBRATION);
     if (text != NULL) {
@@ -107,7 +107,8 @@ static int fill(struct model *model, const void *bytes, size_t size, struct err 
         goto out;
     }
     if (net_block_size(model->net) > size / 2) { /* before a lying spec costs memory */
-        rc = err_set(e, ERR_CONFLICT, "the spec asks for %zu parameters, but the file has only %zu bytes",
+        rc = err_set(e, ERR_CONFLICT,
+                     "the spec asks for %zu parameters, but the file has only %zu bytes",
                      net_block_size(model->net), size);
         goto out;
     }
@@ -166,7 +167,8 @@ void model_unref(struct model *model)
 {
     if (model == NULL) return;
     /* Release: what this thread did with the model happens before it is freed by another. */
-    unsigned before = atomic_fetch_sub_explicit(&counted(model)->references, 1, memory_order_acq_rel);
+    unsigned before =
+        atomic_fetch_sub_explicit(&counted(model)->references, 1, memory_order_acq_rel);
     assert(before > 0);
     if (before == 1) model_free(model);
 }

@@ -35,7 +35,8 @@ int model_check_values(const struct param *param, const float *values, struct er
     for (size_t i = 0; i < param->size; i++) {
         if (isfinite(values[i]) && !(variance && values[i] < 0)) continue;
         return err_set(e, ERR_RANGE, "tensor %s: element %zu is %g, which %s", param->name, i,
-                       (double)values[i], isfinite(values[i]) ? "no variance can be" : "is not finite");
+                       (double)values[i],
+                       isfinite(values[i]) ? "no variance can be" : "is not finite");
     }
     return 0;
 }
@@ -47,13 +48,15 @@ static int read_param(const struct safetensors *file, const struct param *param,
     const struct tensor *t = safetensors_find(file, param->name);
     shape_text(param->rank, param->dims, expected);
     if (t == NULL) {
-        return err_set(e, ERR_NOT_FOUND, "tensor %s %s is missing; the spec in the file asks for it",
-                       param->name, expected);
+        return err_set(e, ERR_NOT_FOUND,
+                       "tensor %s %s is missing; the spec in the file asks for it", param->name,
+                       expected);
     }
     bool same = t->rank == param->rank && t->count == param->size;
     for (int i = 0; same && i < t->rank; i++) same = t->dims[i] == param->dims[i];
     if (!same) {
-        return err_set(e, ERR_CONFLICT, "tensor %s has the shape %s, but the spec in the file asks for %s",
+        return err_set(e, ERR_CONFLICT,
+                       "tensor %s has the shape %s, but the spec in the file asks for %s",
                        param->name, shape_text(t->rank, t->dims, found), expected);
     }
     tensor_to_floats(t, ret_values);

@@ -5,8 +5,9 @@
 #include "model/safetensors.h"
 #include "nn/net.h"
 
-/* Fills the net's parameter block from the tensors: every parameter must be there with its shape, no
- * tensor may be left over, all values finite, variances not negative. Messages name the tensor. */
+/* Fills the net's parameter block from the tensors: every parameter must be there with its shape,
+ * no tensor may be left over, all values finite, variances not negative. Messages name the tensor.
+ */
 int model_read_params(const struct safetensors *file, const struct net *net, float *ret_params,
                       struct err *e);
 

@@ -1,5 +1,5 @@
-/* Writing a model file. What the reader would refuse is not written: a training that ends in NaNs ends
- * in an error, not in a file that nobody can load. */
+/* Writing a model file. What the reader would refuse is not written: a training that ends in NaNs
+ * ends in an error, not in a file that nobody can load. */
 #include "config.h"
 
 #include "model/model.h"
@@ -54,6 +54,11 @@ static int make_meta(struct meta_texts *meta, const struct net *net, char *const
                      const struct training *training, struct err *e)
 {
     const int sections = net_sections(net);
+    union {
+        struct preprocess preprocess;
+        struct calibration calibration;
+        struct training training;
+    } read_back; /* only to see that it can be */
     int status = 0;
     char *text = spec_format(net_spec(net));
     int rc = add_text(meta, METADATA_SPEC, text, -ENOMEM, e);
@@ -67,20 +72,27 @@ static int make_meta(struct meta_texts *meta, const struct net *net, char *const
     if (rc < 0) return rc;
     text = metadata_format_preprocess(preprocess, &status);
     rc = add_text(meta, METADATA_PREPROCESS, text, status, e);
+    if (rc == 0) rc = metadata_parse_preprocess(text, &read_back.preprocess, e);
     if (rc < 0) return rc;
     if (calibration != NULL && calibration->present) {
         text = metadata_format_calibration(calibration, sections, &status);
         rc = add_text(meta, METADATA_CALIBRATION, text, status, e);
+        if (rc == 0) {
+            rc = metadata_parse_calibration(text, sections, &read_back.calibration, e);
+        }
         if (rc < 0) return rc;
     }
     if (training == NULL) return 0;
     text = metadata_format_training(training, sections, &status);
-    return add_text(meta, METADATA_TRAINING, text, status, e);
+    rc = add_text(meta, METADATA_TRAINING, text, status, e);
+    if (rc == 0) rc = metadata_parse_training(text, sections, &read_back.training, e);
+    return rc;
 }
 
 int model_write(const char *path, enum tensor_type type, const struct net *net, const float *params,
                 char *const *labels, const struct preprocess *preprocess,
-                const struct calibration *calibration, const struct training *training, struct err *e)
+                const struct calibration *calibration, const struct training *training,
+                struct err *e)
 {
     size_t n;
     const struct param *descriptions = net_params(net, &n);

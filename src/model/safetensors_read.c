@@ -1,11 +1,12 @@
 /* The reader of safetensors files.
  *
- * A file is 8 bytes of length n (little endian), n bytes of JSON, and the tensors' bytes. The JSON maps
- * names to {"dtype", "shape", "data_offsets": [begin, end]} with offsets from the end of the JSON, and
+ * A file is 8 bytes of length n (little endian), n bytes of JSON, and the tensors' bytes. The JSON
+ * maps names to {"dtype", "shape", "data_offsets": [begin, end]} with offsets from the end of the
+ * JSON, and
  * "__metadata__" to strings. Nothing in it is believed: after parsing, the tensors in the order of
- * their offsets cover the data exactly, without holes or overlap, and each is as long as its shape and
- * type say. Nothing is copied: names and strings stay in the JSON tree, elements in the caller's bytes.
- * What the values mean, and whether they are finite, is not known here. */
+ * their offsets cover the data exactly, without holes or overlap, and each is as long as its shape
+ * and type say. Nothing is copied: names and strings stay in the JSON tree, elements in the
+ * caller's bytes. What the values mean, and whether they are finite, is not known here. */
 #include "config.h"
 
 #include "model/safetensors.h"
@@ -32,8 +33,8 @@ static const char metadata_key[] = "__metadata__";
 const char *const tensor_type_names[TENSOR_TYPES] = {"F32", "F16", "BF16"};
 
 struct safetensors {
-    json_t *root, *metadata; /* metadata is borrowed from root; NULL when there is none */
-    struct tensor *tensors;  /* [count], in the order of their data */
+    json_t *root, *metadata;       /* metadata is borrowed from root; NULL when there is none */
+    struct tensor *tensors;        /* [count], in the order of their data */
     const struct tensor **by_name; /* [count], sorted */
     size_t count;
 };
@@ -66,7 +67,8 @@ static int read_shape(const struct json_in *in, const json_t *info, const char *
                            in->what, name, i);
         }
         if (mem_size(count, (size_t)value, 0, &count) < 0) {
-            return err_set(in->e, ERR_LIMIT, "%s: %s.shape: the product does not fit", in->what, name);
+            return err_set(in->e, ERR_LIMIT, "%s: %s.shape: the product does not fit", in->what,
+                           name);
         }
         tensor->dims[i] = value;
     }
@@ -99,12 +101,14 @@ static int read_tensor(const struct json_in *in, const char *key, const json_t *
     if (offsets == NULL) return ERR_FORMAT;
     const json_t *first = json_array_get(offsets, 0), *second = json_array_get(offsets, 1);
     if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(second)) {
-        return err_set(in->e, ERR_FORMAT, "%s: %s.data_offsets: must be two integers", in->what, name);
+        return err_set(in->e, ERR_FORMAT, "%s: %s.data_offsets: must be two integers", in->what,
+                       name);
     }
     const json_int_t begin = json_integer_value(first), end = json_integer_value(second);
     if (begin < 0 || end < begin || (uint64_t)end > data_size) {
         return err_set(in->e, ERR_FORMAT,
-                       "%s: %s.data_offsets: [%" PRId64 ", %" PRId64 "] does not lie in the %zu bytes "
+                       "%s: %s.data_offsets: [%" PRId64 ", %" PRId64
+                       "] does not lie in the %zu bytes "
                        "of data; the file is cut short or damaged",
                        in->what, name, (int64_t)begin, (int64_t)end, data_size);
     }
@@ -133,7 +137,8 @@ static int compare_names(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
-/* Sorts the tensors by place; they must follow each other from the first byte of data to the last. */
+/* Sorts the tensors by place; they must follow each other from the first byte of data to the last.
+ */
 static int check_cover(const struct json_in *in, const unsigned char *data, size_t data_size,
                        struct safetensors *file)
 {
@@ -146,11 +151,12 @@ static int check_cover(const struct json_in *in, const unsigned char *data, size
         size_t begin = (size_t)(t->data - data);
         if (begin != at) {
             char name[NAME_SHOWN_MAX];
-            return err_set(in->e, ERR_FORMAT,
-                           "%s: %s.data_offsets: begins at %zu, but the tensor before it ends at %zu "
-                           "(no %s is allowed)",
-                           in->what, json_in_printable(name, sizeof name, t->name), begin, at,
-                           begin < at ? "overlap" : "hole");
+            return err_set(
+                in->e, ERR_FORMAT,
+                "%s: %s.data_offsets: begins at %zu, but the tensor before it ends at %zu "
+                "(no %s is allowed)",
+                in->what, json_in_printable(name, sizeof name, t->name), begin, at,
+                begin < at ? "overlap" : "hole");
         }
         at += t->count * tensor_type_bytes(t->type);
         file->by_name[i] = t;
@@ -175,7 +181,8 @@ static int read_metadata(const struct json_in *in, struct safetensors *file)
     if (!json_is_object(file->metadata)) {
         return err_set(in->e, ERR_FORMAT, "%s: %s: must be an object", in->what, metadata_key);
     }
-    json_object_foreach(file->metadata, key, value) {
+    json_object_foreach(file->metadata, key, value)
+    {
         if (json_is_string(value)) continue;
         char name[NAME_SHOWN_MAX];
         return err_set(in->e, ERR_FORMAT, "%s: %s.%s: must be a string", in->what, metadata_key,
@@ -197,7 +204,8 @@ static int read_header(const struct json_in *in, const unsigned char *data, size
     }
     const char *key;
     json_t *value;
-    json_object_foreach(file->root, key, value) {
+    json_object_foreach(file->root, key, value)
+    {
         if (value == file->metadata) continue;
         rc = read_tensor(in, key, value, data, data_size, &file->tensors[file->count]);
         if (rc < 0) return rc;
@@ -212,9 +220,10 @@ int safetensors_parse(const void *bytes, size_t size, struct safetensors **ret_f
     const struct json_in in = {"safetensors header", &local};
     const unsigned char *start = bytes;
     if (size < LENGTH_BYTES) {
-        return err_set(e, ERR_FORMAT,
-                       "not a safetensors file: %zu bytes, but the length of its header alone takes %d",
-                       size, LENGTH_BYTES);
+        return err_set(
+            e, ERR_FORMAT,
+            "not a safetensors file: %zu bytes, but the length of its header alone takes %d", size,
+            LENGTH_BYTES);
     }
     uint64_t length = 0;
     for (int i = LENGTH_BYTES - 1; i >= 0; i--) length = length << 8 | start[i];
@@ -226,7 +235,8 @@ int safetensors_parse(const void *bytes, size_t size, struct safetensors **ret_f
     }
     if (length > size - LENGTH_BYTES) {
         return err_set(e, ERR_FORMAT,
-                       "safetensors header: %" PRIu64 " bytes long, but the file ends after %zu; it is "
+                       "safetensors header: %" PRIu64
+                       " bytes long, but the file ends after %zu; it is "
                        "cut short or no safetensors file",
                        length, size - LENGTH_BYTES);
     }

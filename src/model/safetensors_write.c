@@ -1,6 +1,6 @@
-/* The writer of safetensors files: tensors in the order given, one behind the other, so that there is
- * no hole. The header is padded with blanks to a multiple of 8 bytes, which aligns F32 data. Nothing
- * of the time or the machine goes in: the same input gives the same bytes. */
+/* The writer of safetensors files: tensors in the order given, one behind the other, so that there
+ * is no hole. The header is padded with blanks to a multiple of 8 bytes, which aligns F32 data.
+ * Nothing of the time or the machine goes in: the same input gives the same bytes. */
 #include "config.h"
 
 #include "model/safetensors.h"
@@ -73,8 +73,9 @@ static int convert(enum tensor_type type, const struct tensor_out *t, size_t cou
         ret[i] = type == TENSOR_F16 ? half_from_float(value) : bfloat_from_float(value);
         float stored = type == TENSOR_F16 ? half_to_float(ret[i]) : bfloat_to_float(ret[i]);
         if (isfinite(value) && !isfinite(stored)) {
-            return err_set(e, ERR_RANGE, "tensor %s, element %zu: %g does not fit into %s; write F32",
-                           t->name, i, (double)value, tensor_type_names[type]);
+            return err_set(e, ERR_RANGE,
+                           "tensor %s, element %zu: %g does not fit into %s; write F32", t->name, i,
+                           (double)value, tensor_type_names[type]);
         }
     }
     return 0;
@@ -107,14 +108,17 @@ static int lay_out(struct image_of_file *image, enum tensor_type type,
         return err_set(e, ERR_FORMAT, "a name or a string of the metadata is not UTF-8");
     }
     if (out->status < 0) {
-        return err_set(e, out->status, "the header of a safetensors file: %s", err_text(out->status));
+        return err_set(e, out->status, "the header of a safetensors file: %s",
+                       err_text(out->status));
     }
-    for (int i = 0; i < 8; i++) image->length[i] = (unsigned char)((uint64_t)out->text.size >> (8 * i));
+    for (int i = 0; i < 8; i++)
+        image->length[i] = (unsigned char)((uint64_t)out->text.size >> (8 * i));
     image->parts[0] = (struct file_part){image->length, sizeof image->length};
     image->parts[1] = (struct file_part){out->text.data, out->text.size};
     if (type == TENSOR_F32) return 0;
     image->halves = mem_new_aligned(at, 1);
-    return image->halves != NULL ? 0 : err_set(e, -ENOMEM, "no memory for %zu bytes of tensors", at);
+    return image->halves != NULL ? 0
+                                 : err_set(e, -ENOMEM, "no memory for %zu bytes of tensors", at);
 }
 
 int safetensors_write(const char *path, enum tensor_type type, const struct tensor_out *tensors,
@@ -124,7 +128,8 @@ int safetensors_write(const char *path, enum tensor_type type, const struct tens
     size_t n_parts;
     int rc = -ENOMEM;
     json_out_init(&image.header, SAFETENSORS_HEADER_MAX);
-    if (mem_size(n_tensors, 1, 2, &n_parts) == 0) image.parts = mem_new(n_parts, sizeof *image.parts);
+    if (mem_size(n_tensors, 1, 2, &n_parts) == 0)
+        image.parts = mem_new(n_parts, sizeof *image.parts);
     if (image.parts == NULL) {
         err_set(e, rc, "no memory for %zu tensors", n_tensors);
     } else {

@@ -1,5 +1,5 @@
-/* The slot: a pointer and a lock. The lock makes "read the pointer and count a reference" one step, so
- * that a version cannot be freed between the two; it is never held while a model is freed. */
+/* The slot: a pointer and a lock. The lock makes "read the pointer and count a reference" one step,
+ * so that a version cannot be freed between the two; it is never held while a model is freed. */
 #include "config.h"
 
 #include "model/slot.h"

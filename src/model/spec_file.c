@@ -8,9 +8,10 @@
  *      "cuts": [2, 4, 6, 8],
  *      "heads": {"kind": "scala", "mid_channels": 128}}
  *
- * The language grows by values, not by forms: another kind of block or head is another word with, where
- * it needs any, members of its own in the same object. Types and members are checked here, values and
- * how they fit together by spec_check(); every member counts, so that a typing error is an error. */
+ * The language grows by values, not by forms: another kind of block or head is another word with,
+ * where it needs any, members of its own in the same object. Types and members are checked here,
+ * values and how they fit together by spec_check(); every member counts, so that a typing error is
+ * an error. */
 #include "config.h"
 
 #include "model/spec_file.h"
@@ -90,7 +91,8 @@ static const json_t *read_array(const struct json_in *in, const json_t *root, co
     if (array == NULL) return NULL;
     size_t n = json_array_size(array);
     if (n >= 1 && n <= max) return array;
-    err_set(in->e, ERR_RANGE, "%s: %s: must have 1 to %zu items, not %zu", in->what, member, max, n);
+    err_set(in->e, ERR_RANGE, "%s: %s: must have 1 to %zu items, not %zu", in->what, member, max,
+            n);
     return NULL;
 }
 
@@ -157,7 +159,8 @@ static int read_name(const struct json_in *in, const json_t *root, struct spec *
 
 static int read_spec(const struct json_in *in, const json_t *root, struct spec *spec)
 {
-    static const char *const known[] = {"name", "classes", "input", "stem", "stages", "cuts", "heads"};
+    static const char *const known[] = {"name",   "classes", "input", "stem",
+                                        "stages", "cuts",    "heads"};
     const struct int_member input[] = {
         {"channels", &spec->channels}, {"height", &spec->height}, {"width", &spec->width}};
     const struct int_member stem[] = {{"kernel", &spec->stem.kernel},

@@ -1,5 +1,5 @@
-/* Batches: an epoch's order is a permutation, a sample is a crop and a mirror of the image, and both are
- * functions of seed, epoch and sample alone. */
+/* Batches: an epoch's order is a permutation, a sample is a crop and a mirror of the image, and
+ * both are functions of seed, epoch and sample alone. */
 #include "config.h"
 
 #include <setjmp.h>
@@ -15,8 +15,12 @@
 
 enum { SIDE = 32, FLOATS = SIDE * SIDE * 3, PAD = 4 };
 
-static const struct preprocess normal = {SIDE, SIDE, PREPROCESS_STRETCH, PREPROCESS_BILINEAR,
-                                         {0.5071f, 0.4865f, 0.4409f}, {0.2673f, 0.2564f, 0.2762f}};
+static const struct preprocess normal = {SIDE,
+                                         SIDE,
+                                         PREPROCESS_STRETCH,
+                                         PREPROCESS_BILINEAR,
+                                         {0.5071f, 0.4865f, 0.4409f},
+                                         {0.2673f, 0.2564f, 0.2762f}};
 static struct dataset *set;
 
 static int open_set(void **state)
@@ -47,8 +51,13 @@ static void test_augment_parse(void **state)
                 {"flip,crop", AUGMENT_CROP | AUGMENT_FLIP}};
     static const struct {
         const char *text, *word;
-    } bad[] = {{"", "''"},          {"crop,", "''"},      {",flip", "''"},   {"Crop", "'Crop'"},
-               {"crop,none", "'none'"}, {"cropp", "'cropp'"}, {"crop flip", "'crop flip'"}};
+    } bad[] = {{"", "''"},
+               {"crop,", "''"},
+               {",flip", "''"},
+               {"Crop", "'Crop'"},
+               {"crop,none", "'none'"},
+               {"cropp", "'cropp'"},
+               {"crop flip", "'crop flip'"}};
     unsigned bits;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         bits = 99;

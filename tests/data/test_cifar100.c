@@ -1,5 +1,6 @@
-/* CIFAR-100 itself, where it is (shared/data or AUTODIDACT_DATA): counts, classes in equal numbers, and the
- * constants that training normalises with. Its own program, since only a whole one can be skipped. */
+/* CIFAR-100 itself, where it is (shared/data or AUTODIDACT_DATA): counts, classes in equal numbers,
+ * and the constants that training normalises with. Its own program, since only a whole one can be
+ * skipped. */
 #include "config.h"
 
 #include <math.h>

@@ -48,7 +48,8 @@ static void test_records(void **state)
         assert_int_equal(dataset_class(set, i), record[1]);
         const uint8_t *pixels = dataset_pixels(set, i);
         for (size_t p = 0; p < 1024; p++) {
-            for (size_t c = 0; c < 3; c++) assert_int_equal(pixels[3 * p + c], record[2 + 1024 * c + p]);
+            for (size_t c = 0; c < 3; c++)
+                assert_int_equal(pixels[3 * p + c], record[2 + 1024 * c + p]);
         }
     }
     dataset_free(set);
@@ -92,7 +93,8 @@ static void test_bad_source(void **state)
     assert_refused("mnist:/tmp", DATA_TRAIN, ERR_USAGE, "unknown kind; known are cifar100:DIR");
     assert_refused("cifar:/tmp", DATA_TRAIN, ERR_USAGE, "unknown kind");
     assert_refused("cifar1000:/tmp", DATA_TRAIN, ERR_USAGE, "unknown kind");
-    assert_refused("cifar100:/does/not/exist", DATA_TRAIN, ERR_NOT_FOUND, "train.bin in /does/not/exist");
+    assert_refused("cifar100:/does/not/exist", DATA_TRAIN, ERR_NOT_FOUND,
+                   "train.bin in /does/not/exist");
     assert_refused(fake_source, DATA_TEST, ERR_NOT_FOUND, "test.bin");
     char longest[5000] = "cifar100:";
     memset(longest + 9, 'x', sizeof longest - 10);

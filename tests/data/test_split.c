@@ -95,8 +95,8 @@ static void test_order(void **state)
     }
 }
 
-/* A subset of the images holds the same images back as long as their keys are among its smallest: the
- * order of keys does not depend on what else is there. */
+/* A subset of the images holds the same images back as long as their keys are among its smallest:
+ * the order of keys does not depend on what else is there. */
 static void test_subset(void **state)
 {
     (void)state;
@@ -251,8 +251,9 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order), cmocka_unit_test(test_subset), cmocka_unit_test(test_key),
-        cmocka_unit_test(test_seed),  cmocka_unit_test(test_copies), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_order),     cmocka_unit_test(test_subset),
+        cmocka_unit_test(test_key),       cmocka_unit_test(test_seed),
+        cmocka_unit_test(test_copies),    cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, fake_begin, fake_end);

@@ -15,12 +15,14 @@
 
 enum { SIDE = 16 };
 
-static const struct image_limits limits = {.bytes_max = 1 << 17, .pixels_max = 1 << 16, .side_max = 1024};
+static const struct image_limits limits = {
+    .bytes_max = 1 << 17, .pixels_max = 1 << 16, .side_max = 1024};
 
 static void preprocess(const struct image *image, enum preprocess_resize resize)
 {
     static float input[SIDE * SIDE * 3];
-    const struct preprocess p = {SIDE, SIDE, resize, PREPROCESS_BILINEAR, {0.5f, 0.5f, 0.5f}, {1, 1, 1}};
+    const struct preprocess p = {SIDE,     SIDE, resize, PREPROCESS_BILINEAR, {0.5f, 0.5f, 0.5f},
+                                 {1, 1, 1}};
     struct arena *arena = arena_new(preprocess_arena_bytes(&p, image->width, image->height));
     FUZZ_CHECK(arena != NULL);
     FUZZ_CHECK(preprocess_apply(&p, image, arena, input, NULL) == 0);
@@ -66,11 +68,12 @@ static uint32_t crc32_of(const uint8_t *data, size_t size)
 static void mend_checksums(uint8_t *png, size_t size)
 {
     for (size_t at = 8; at <= size && size - at >= 12;) {
-        size_t length = (size_t)png[at] << 24 | (size_t)png[at + 1] << 16 | (size_t)png[at + 2] << 8 |
-                        png[at + 3];
+        size_t length = (size_t)png[at] << 24 | (size_t)png[at + 1] << 16 |
+                        (size_t)png[at + 2] << 8 | png[at + 3];
         if (length > size - at - 12) return;
         uint32_t crc = crc32_of(png + at + 4, length + 4);
-        for (int i = 0; i < 4; i++) png[at + 8 + length + (size_t)i] = (uint8_t)(crc >> 8 * (3 - i));
+        for (int i = 0; i < 4; i++)
+            png[at + 8 + length + (size_t)i] = (uint8_t)(crc >> 8 * (3 - i));
         at += 12 + length;
     }
 }

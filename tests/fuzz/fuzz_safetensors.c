@@ -1,5 +1,5 @@
-/* Any bytes as a safetensors file: parsed or refused with a message; the tensors of an accepted file lie
- * inside of it, do not overlap, and can be read. */
+/* Any bytes as a safetensors file: parsed or refused with a message; the tensors of an accepted
+ * file lie inside of it, do not overlap, and can be read. */
 #include "config.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Any bytes as a spec: refused with a message, or a spec that passes its check, survives being written
- * and read, and makes a net or a message. */
+/* Any bytes as a spec: refused with a message, or a spec that passes its check, survives being
+ * written and read, and makes a net or a message. */
 #include "config.h"
 
 #include <string.h>

@@ -14,8 +14,8 @@
 #include "image/image.h"
 #include "vectors.h"
 
-/* tolerance: of one byte; PNG is exact, of JPEGs only the arithmetic of the inverse DCT is open, and how
- * halved colour is spread over its pixels. */
+/* tolerance: of one byte; PNG is exact, of JPEGs only the arithmetic of the inverse DCT is open,
+ * and how halved colour is spread over its pixels. */
 static const struct {
     const char *name, *suffix;
     int width, height, tolerance;
@@ -123,8 +123,8 @@ static void test_pixels(void **state)
     }
 }
 
-/* Every proper prefix of every file is refused, from no byte at all to all but one. The copy has the
- * prefix's size, so that a sanitizer sees a read past its end. */
+/* Every proper prefix of every file is refused, from no byte at all to all but one. The copy has
+ * the prefix's size, so that a sanitizer sees a read past its end. */
 static void test_truncation(void **state)
 {
     (void)state;
@@ -182,8 +182,8 @@ static void test_damaged_png(void **state)
     }
 }
 
-/* Damage to a JPEG cannot always be seen; it must do no harm (sanitizers watch), and equal input must
- * give equal pixels: no byte of the result may be what happened to stand in memory. */
+/* Damage to a JPEG cannot always be seen; it must do no harm (sanitizers watch), and equal input
+ * must give equal pixels: no byte of the result may be what happened to stand in memory. */
 static void test_damaged_jpeg(void **state)
 {
     (void)state;
@@ -266,7 +266,8 @@ static uint32_t crc(const uint8_t *data, size_t size)
 /* Writes a field of the header of a PNG, with a good checksum. */
 static void patch_header(uint8_t *png, size_t at, uint32_t value, int bytes)
 {
-    for (int i = 0; i < bytes; i++) png[16 + at + (size_t)i] = (uint8_t)(value >> 8 * (bytes - 1 - i));
+    for (int i = 0; i < bytes; i++)
+        png[16 + at + (size_t)i] = (uint8_t)(value >> 8 * (bytes - 1 - i));
     uint32_t sum = crc(png + 12, 17);
     for (int i = 0; i < 4; i++) png[29 + i] = (uint8_t)(sum >> 8 * (3 - i));
 }
@@ -306,7 +307,8 @@ static void test_png_header(void **state)
     mem_free(bytes);
 }
 
-/* A chunk that a decoder must know and we do not is refused, one that it need not know is skipped. */
+/* A chunk that a decoder must know and we do not is refused, one that it need not know is skipped.
+ */
 static void test_png_unknown_chunk(void **state)
 {
     (void)state;
@@ -335,17 +337,22 @@ static void test_limits(void **state)
     struct image image;
     uint8_t *bytes = vector_read("rgb8.png", &size);
     struct arena *arena = arena_new(ARENA_MAX);
-    struct image_limits large = {.bytes_max = SIZE_MAX, .pixels_max = 25000000, .side_max = 1 << 30};
+    struct image_limits large = {
+        .bytes_max = SIZE_MAX, .pixels_max = 25000000, .side_max = 1 << 30};
 
     patch_header(bytes, 0, 14143, 4);
     patch_header(bytes, 4, 14143, 4);
     mem_fail_at(1);
-    assert_int_equal(image_decode(bytes, size, &image_limits_default, arena, &image, &e), ERR_LIMIT);
-    assert_int_equal(image_probe(bytes, size, &image_limits_default, &width, &height, &e), ERR_LIMIT);
-    assert_int_equal(image_decode(bytes, size, &large, arena, &image, &e), ERR_LIMIT); /* stb's own */
+    assert_int_equal(image_decode(bytes, size, &image_limits_default, arena, &image, &e),
+                     ERR_LIMIT);
+    assert_int_equal(image_probe(bytes, size, &image_limits_default, &width, &height, &e),
+                     ERR_LIMIT);
+    assert_int_equal(image_decode(bytes, size, &large, arena, &image, &e),
+                     ERR_LIMIT); /* stb's own */
     patch_header(bytes, 0, 8000, 4);
     patch_header(bytes, 4, 4000, 4);
-    assert_int_equal(image_decode(bytes, size, &image_limits_default, arena, &image, &e), ERR_LIMIT);
+    assert_int_equal(image_decode(bytes, size, &image_limits_default, arena, &image, &e),
+                     ERR_LIMIT);
     assert_non_null(strstr(e.text, "8000x4000 = 32000000 pixels"));
     assert_int_equal(mem_fail_left(), 1);
     mem_fail_at(0);
@@ -406,7 +413,7 @@ static void test_jpeg_kinds(void **state)
         {11, 0x01, ERR_FORMAT, "frame header"},
         {11, 0x15, ERR_FORMAT, "frame header"},
         {12, 4, ERR_FORMAT, "frame header"},
-        {12, 3, ERR_FORMAT, "not there"}, /* a table that is not defined */
+        {12, 3, ERR_FORMAT, "not there"},    /* a table that is not defined */
         {13, 1, ERR_FORMAT, "frame header"}, /* the same component twice */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -417,7 +424,8 @@ static void test_jpeg_kinds(void **state)
     }
 }
 
-/* A header that promises more than the data can hold is refused before any memory is taken for it. */
+/* A header that promises more than the data can hold is refused before any memory is taken for it.
+ */
 static void test_jpeg_too_little_data(void **state)
 {
     (void)state;
@@ -431,7 +439,8 @@ static void test_jpeg_too_little_data(void **state)
         struct arena *arena = arena_new(ARENA_MAX);
         bytes[frame + 5] = bytes[frame + 7] = 4000 >> 8;
         mem_fail_at(1);
-        assert_int_equal(image_decode(bytes, size, &image_limits_default, arena, &image, &e), ERR_FORMAT);
+        assert_int_equal(image_decode(bytes, size, &image_limits_default, arena, &image, &e),
+                         ERR_FORMAT);
         assert_non_null(strstr(e.text, "cannot hold"));
         assert_int_equal(mem_fail_left(), 1);
         mem_fail_at(0);
@@ -452,19 +461,19 @@ static void test_jpeg_tables(void **state)
         uint8_t value;
         const char *words;
     } cases[] = {
-        {huffman + 4, 0x20, "Huffman"},   /* neither DC nor AC */
-        {huffman + 4, 0x04, "Huffman"},   /* a fifth table */
-        {huffman + 5, 3, "Huffman"},      /* three codes of one bit */
-        {huffman + 20, 200, "Huffman"},   /* more codes than the segment has symbols */
+        {huffman + 4, 0x20, "Huffman"}, /* neither DC nor AC */
+        {huffman + 4, 0x04, "Huffman"}, /* a fifth table */
+        {huffman + 5, 3, "Huffman"},    /* three codes of one bit */
+        {huffman + 20, 200, "Huffman"}, /* more codes than the segment has symbols */
         {huffman + 20, 255, "Huffman"},
-        {huffman + 3, 3, "Huffman"},      /* the segment ends inside the counts */
+        {huffman + 3, 3, "Huffman"}, /* the segment ends inside the counts */
         {quantisation + 4, 0x20, "quantisation"},
         {quantisation + 4, 0x05, "quantisation"},
         {quantisation + 4, 0x13, "quantisation"}, /* 16 bits do not fit into the segment */
         {scan + 4, 0, "scan"},
         {scan + 4, 2, "scan"},
-        {scan + 5, 77, "not there"},      /* no such component */
-        {scan + 6, 0x20, "not there"},    /* a DC table that is not defined */
+        {scan + 5, 77, "not there"},   /* no such component */
+        {scan + 6, 0x20, "not there"}, /* a DC table that is not defined */
         {scan + 6, 0x03, "not there"},
         {scan + 6, 0x40, "not there"},
         {scan + 1, 0x02, "unknown marker"},
@@ -554,7 +563,8 @@ static void test_no_memory(void **state)
         struct image image;
         struct err e = {0};
         struct arena *small = arena_new(64); /* room for less than the pixels */
-        assert_int_equal(image_decode(bytes, size, &image_limits_default, small, &image, &e), -ENOMEM);
+        assert_int_equal(image_decode(bytes, size, &image_limits_default, small, &image, &e),
+                         -ENOMEM);
         arena_free(small);
         mem_free(bytes);
     }

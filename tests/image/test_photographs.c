@@ -1,5 +1,5 @@
-/* Photographs as cameras and the web make them, where they are (shared/data or AUTODIDACT_DATA): every one is
- * taken, which shows that the checks before decoding refuse nothing that is good. */
+/* Photographs as cameras and the web make them, where they are (shared/data or AUTODIDACT_DATA):
+ * every one is taken, which shows that the checks before decoding refuse nothing that is good. */
 #include "config.h"
 
 #include <dirent.h>

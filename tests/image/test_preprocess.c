@@ -18,7 +18,8 @@
 static struct preprocess plain(int width, int height, enum preprocess_resize resize)
 {
     const float one = 1.0f / 255.0f;
-    return (struct preprocess){width, height, resize, PREPROCESS_BILINEAR, {0, 0, 0}, {one, one, one}};
+    return (struct preprocess){width,     height,         resize, PREPROCESS_BILINEAR,
+                               {0, 0, 0}, {one, one, one}};
 }
 
 static int apply(const struct preprocess *p, const struct image *image, float *ret_input)
@@ -34,8 +35,12 @@ static int apply(const struct preprocess *p, const struct image *image, float *r
 static void test_normalise(void **state)
 {
     (void)state;
-    const struct preprocess p = {2, 1, PREPROCESS_STRETCH, PREPROCESS_BILINEAR,
-                                 {0.5071f, 0.4865f, 0.4409f}, {0.2673f, 0.2564f, 0.2762f}};
+    const struct preprocess p = {2,
+                                 1,
+                                 PREPROCESS_STRETCH,
+                                 PREPROCESS_BILINEAR,
+                                 {0.5071f, 0.4865f, 0.4409f},
+                                 {0.2673f, 0.2564f, 0.2762f}};
     uint8_t pixels[6] = {0, 128, 255, 17, 255, 0};
     struct image image = {2, 1, pixels};
     float input[6];
@@ -77,7 +82,8 @@ static void test_against_pillow(void **state)
         const size_t n_in = (size_t)head[0] * (size_t)head[1] * 3;
         const size_t n_out = (size_t)head[2] * (size_t)head[3] * 3;
         struct image image = {head[0], head[1], data + at};
-        struct preprocess p = plain(head[2], head[3], head[4] ? PREPROCESS_COVER : PREPROCESS_STRETCH);
+        struct preprocess p =
+            plain(head[2], head[3], head[4] ? PREPROCESS_COVER : PREPROCESS_STRETCH);
         float *input = mem_new(n_out, sizeof *input);
         assert_int_equal(apply(&p, &image, input), 0);
         const uint8_t *expected = data + at + n_in;
@@ -98,14 +104,14 @@ static void test_against_pillow(void **state)
     mem_free(data);
 }
 
-/* For any sizes: a mean of pixels lies between them, so the result keeps the range, and one colour stays
- * that colour; preprocess_arena_bytes() is enough. */
+/* For any sizes: a mean of pixels lies between them, so the result keeps the range, and one colour
+ * stays that colour; preprocess_arena_bytes() is enough. */
 static void test_properties(void **state)
 {
     (void)state;
     enum { ROUNDS = 300, SIDE_MAX = 90 };
-    static const int extremes[][4] = {
-        {8192, 1, 32, 32}, {1, 8192, 32, 32}, {8192, 3, 1, 1}, {1, 1, 64, 64}, {2, 3, 1, 700}, {700, 2, 1, 3}};
+    static const int extremes[][4] = {{8192, 1, 32, 32}, {1, 8192, 32, 32}, {8192, 3, 1, 1},
+                                      {1, 1, 64, 64},    {2, 3, 1, 700},    {700, 2, 1, 3}};
     const uint64_t seed = 5;
     print_message("# seed %llu\n", (unsigned long long)seed);
     struct rng rng;
@@ -131,8 +137,8 @@ static void test_properties(void **state)
         for (size_t i = 0; i < n_out; i++) {
             float above = flat ? 0 : span;
             if (input[i] < low - 0.01f || input[i] > low + above + 0.01f) {
-                fail_msg("%dx%d to %dx%d: %g is not in %d..%d", sides[0], sides[1], sides[2], sides[3],
-                         (double)input[i], low, low + span);
+                fail_msg("%dx%d to %dx%d: %g is not in %d..%d", sides[0], sides[1], sides[2],
+                         sides[3], (double)input[i], low, low + span);
             }
         }
         mem_free(pixels);
@@ -148,7 +154,8 @@ static void test_cover(void **state)
     float input[4 * 4 * 3];
     struct image image = {12, 4, pixels};
     for (int y = 0; y < 4; y++) {
-        for (int x = 0; x < 12; x++) memset(pixels + (y * 12 + x) * 3, x >= 4 && x < 8 ? 10 * x : 255, 3);
+        for (int x = 0; x < 12; x++)
+            memset(pixels + (y * 12 + x) * 3, x >= 4 && x < 8 ? 10 * x : 255, 3);
     }
     struct preprocess p = plain(4, 4, PREPROCESS_COVER);
     assert_int_equal(apply(&p, &image, input), 0);

@@ -41,7 +41,8 @@ static void test_all_halves(void **state)
     for (uint32_t bits = 0; bits < 0x10000; bits++) {
         float value = half_to_float((uint16_t)bits);
         if ((bits & 0x7c00) == 0x7c00) {
-            assert_true((bits & 0x3ff) != 0 ? isnan(value) : isinf(value) && (value < 0) == (bits >> 15 == 1));
+            assert_true((bits & 0x3ff) != 0 ? isnan(value)
+                                            : isinf(value) && (value < 0) == (bits >> 15 == 1));
             if ((bits & 0x3ff) != 0) {
                 assert_true(isnan(half_to_float(half_from_float(value))));
                 continue;
@@ -107,13 +108,13 @@ static void test_corners(void **state)
         {1e10f, 0x7c00, 0x5015},
         {-INFINITY, 0xfc00, 0xff80},
         {3.4028235e38f, 0x7c00, 0x7f80},
-        {0x1p-14f, 0x0400, 0x3880},      /* the smallest normal half */
-        {0x1p-24f, 0x0001, 0x3380},      /* the smallest subnormal one */
-        {0x1p-25f, 0x0000, 0x3300},      /* half of it: to even */
+        {0x1p-14f, 0x0400, 0x3880}, /* the smallest normal half */
+        {0x1p-24f, 0x0001, 0x3380}, /* the smallest subnormal one */
+        {0x1p-25f, 0x0000, 0x3300}, /* half of it: to even */
         {0x1.000002p-25f, 0x0001, 0x3300},
         {0x1p-26f, 0x0000, 0x3280},
         {0x1p-149f, 0x0000, 0x0000},
-        {0x1p-133f, 0x0000, 0x0001},     /* the smallest bfloat */
+        {0x1p-133f, 0x0000, 0x0001}, /* the smallest bfloat */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(half_from_float(cases[i].value), cases[i].half);
@@ -140,8 +141,10 @@ static void test_nearest(void **state)
             continue;
         }
         double distance = fabs(half_value(half) - (double)value);
-        if (half > 0) assert_true(distance <= fabs(half_value((uint16_t)(half - 1)) - (double)value));
-        if (half < 0x7bff) assert_true(distance <= fabs(half_value((uint16_t)(half + 1)) - (double)value));
+        if (half > 0)
+            assert_true(distance <= fabs(half_value((uint16_t)(half - 1)) - (double)value));
+        if (half < 0x7bff)
+            assert_true(distance <= fabs(half_value((uint16_t)(half + 1)) - (double)value));
     }
 }
 

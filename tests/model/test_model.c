@@ -92,7 +92,8 @@ static void test_round_trip(void **state)
     model_unref(NULL);
 }
 
-/* Without calibration, thresholds, figures or training the rest is there; bytes do not depend on when. */
+/* Without calibration, thresholds, figures or training the rest is there; bytes do not depend on
+ * when. */
 static void test_optional(void **state)
 {
     struct tiny *t = *state;
@@ -115,8 +116,9 @@ static void test_optional(void **state)
     assert_true(m->calibration.present);
     assert_false(m->calibration.has_thresholds);
     model_unref(m);
-    assert_int_equal(model_write(tiny_path, TENSOR_F32, t->net, t->params, tiny_labels, &t->preprocess,
-                                 NULL, NULL, &e), 0);
+    assert_int_equal(model_write(tiny_path, TENSOR_F32, t->net, t->params, tiny_labels,
+                                 &t->preprocess, NULL, NULL, &e),
+                     0);
     m = tiny_load();
     assert_false(m->calibration.present);
     assert_string_equal(m->training.method, "");
@@ -140,7 +142,8 @@ static void test_half_types(void **state)
         write_tiny(t, (enum tensor_type)type);
         struct model *m = tiny_load();
         for (size_t i = 0; i < net_block_size(t->net); i++) {
-            assert_true(fabsf(m->params[i] - t->params[i]) <= relative * fabsf(t->params[i]) + 0x1p-25f);
+            assert_true(fabsf(m->params[i] - t->params[i]) <=
+                        relative * fabsf(t->params[i]) + 0x1p-25f);
         }
         model_unref(m);
     }
@@ -201,6 +204,17 @@ static void test_bad_values(void **state)
     strcpy(t->training.command, "caf\xe9");
     assert_int_equal(tiny_write(t, TENSOR_F32, &e), ERR_FORMAT);
     assert_non_null(strstr(e.text, "UTF-8"));
+    strcpy(t->training.command, "one\ttwo");
+    assert_int_equal(tiny_write(t, TENSOR_F32, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "command: control characters"));
+    strcpy(t->training.command, "");
+    t->calibration.exits[1].temperature = 1e6;
+    assert_int_equal(tiny_write(t, TENSOR_F32, &e), ERR_RANGE);
+    assert_non_null(strstr(e.text, "exits[1].temperature"));
+    t->calibration.exits[1].temperature = 1;
+    t->preprocess.std[2] = 0;
+    assert_int_equal(tiny_write(t, TENSOR_F32, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "std"));
     assert_int_equal(sha256_file(tiny_path, after, &e), 0);
     assert_string_equal(before, after);
 }
@@ -218,8 +232,9 @@ struct parts {
 /* The parts of the tiny model's own file; strings of `file`, which must outlive them. */
 static void take_parts(const struct tiny *t, const struct safetensors *file, struct parts *p)
 {
-    static const char *const keys[] = {"autodidact.spec", "autodidact.labels", "autodidact.preprocess",
-                                       "autodidact.calibration", "autodidact.training"};
+    static const char *const keys[] = {"autodidact.spec", "autodidact.labels",
+                                       "autodidact.preprocess", "autodidact.calibration",
+                                       "autodidact.training"};
     size_t n;
     const struct param *params = net_params(t->net, &n);
     p->n_tensors = n;
@@ -238,7 +253,8 @@ static void assert_load_refused(const struct parts *p, int code, const char *wor
 {
     struct model *m = NULL;
     struct err e = {0};
-    if (safetensors_write(tiny_path, TENSOR_F32, p->tensors, p->n_tensors, p->meta, p->n_meta, &e) < 0) {
+    if (safetensors_write(tiny_path, TENSOR_F32, p->tensors, p->n_tensors, p->meta, p->n_meta, &e) <
+        0) {
         fail_msg("%s", e.text);
     }
     int rc = model_load(tiny_path, &m, &e);
@@ -286,14 +302,16 @@ static void test_bad_tensors(void **state)
         *value = NAN;
         assert_load_refused(&p, ERR_RANGE, params[i].name);
         *value = -1;
-        if (params[i].role == PARAM_NORM_VARIANCE) assert_load_refused(&p, ERR_RANGE, "no variance");
+        if (params[i].role == PARAM_NORM_VARIANCE)
+            assert_load_refused(&p, ERR_RANGE, "no variance");
         *value = kept;
     }
     safetensors_free(file);
     mem_free(bytes);
 }
 
-/* What the reader refuses is not written: nobody trains for hours to get a file that cannot be read. */
+/* What the reader refuses is not written: nobody trains for hours to get a file that cannot be
+ * read. */
 static void test_bad_labels(void **state)
 {
     const struct tiny *t = *state;
@@ -307,15 +325,17 @@ static void test_bad_labels(void **state)
         char *labels[] = {tiny_cat, bad[i], tiny_gnat};
         assert_int_equal(model_check_label(bad[i], &e), ERR_FORMAT);
         unlink(tiny_path);
-        assert_int_equal(model_write(tiny_path, TENSOR_F32, t->net, t->params, labels, &t->preprocess,
-                                     NULL, NULL, &e), ERR_FORMAT);
+        assert_int_equal(model_write(tiny_path, TENSOR_F32, t->net, t->params, labels,
+                                     &t->preprocess, NULL, NULL, &e),
+                         ERR_FORMAT);
         assert_non_null(strstr(e.text, "label"));
         assert_false(file_exists(tiny_path));
     }
     char *labels[] = {longest, tiny_dog, tiny_gnat};
     assert_int_equal(model_check_label(longest, &e), 0);
-    assert_int_equal(model_write(tiny_path, TENSOR_F32, t->net, t->params, labels, &t->preprocess, NULL,
-                                 NULL, &e), 0);
+    assert_int_equal(model_write(tiny_path, TENSOR_F32, t->net, t->params, labels, &t->preprocess,
+                                 NULL, NULL, &e),
+                     0);
     model_unref(tiny_load());
 }
 
@@ -335,9 +355,11 @@ static void test_bad_metadata(void **state)
         {0, "\"classes\": 3", "\"classes\": 4", ERR_CONFLICT, "3 labels, but the spec has 4"},
         {0, "\"height\": 8", "\"height\": 9", ERR_CONFLICT, "takes 3x9x8"},
         {0, "\"channels\": 3", "\"channels\": 2", ERR_CONFLICT, "takes 2x8x8"},
-        {0, "\"channels\": 6", "\"channels\": 16000", ERR_CONFLICT, "parameters, but the file has only"},
+        {0, "\"channels\": 6", "\"channels\": 16000", ERR_CONFLICT,
+         "parameters, but the file has only"},
         {0, "\"channels\": 6", "\"channels\": 5", ERR_CONFLICT, "the spec in the file asks for"},
-        {0, "\"blocks\": 1, \"channels\": 6", "\"blocks\": 1, \"channels\": \"6\"", ERR_FORMAT, "stages[1]"},
+        {0, "\"blocks\": 1, \"channels\": 6", "\"blocks\": 1, \"channels\": \"6\"", ERR_FORMAT,
+         "stages[1]"},
         {1, "\"cat\"", "1", ERR_FORMAT, "[0]: must be a string"},
         {1, "\"cat\"", "\"\"", ERR_FORMAT, "[0]"},
         {1, "\"cat\"", "\"c\\na\\nt\"", ERR_FORMAT, "control"},
@@ -367,7 +389,8 @@ static void test_bad_metadata(void **state)
         {4, "\"18446744073709551615\"", "\"18446744073709551616\"", ERR_FORMAT, "seed"},
         {4, "\"18446744073709551615\"", "-1", ERR_FORMAT, "seed"},
         {4, "\"18446744073709551615\"", "\"1x\"", ERR_FORMAT, "seed"},
-        {4, "\"byot\"", "\"a method whose name is longer than thirty-one bytes\"", ERR_LIMIT, "method"},
+        {4, "\"byot\"", "\"a method whose name is longer than thirty-one bytes\"", ERR_LIMIT,
+         "method"},
         {4, "\"byot\"", "\"by\\u001bot\"", ERR_FORMAT, "method: control characters"},
         {4, "\"nll\": 1.1", "\"nll\": \"1.1\"", ERR_FORMAT, "figures.exits[1].nll"},
         {4, "true", "1", ERR_FORMAT, "kd_scale"},
@@ -401,13 +424,15 @@ static void test_bad_metadata(void **state)
     p = good;
     snprintf(text, sizeof text, "{\"optimizer\": {\"name\": \"lion\"}, %s", good.meta[4].value + 1);
     p.meta[4].value = text;
-    assert_int_equal(safetensors_write(tiny_path, TENSOR_F32, p.tensors, p.n_tensors, p.meta, p.n_meta, &e), 0);
+    assert_int_equal(
+        safetensors_write(tiny_path, TENSOR_F32, p.tensors, p.n_tensors, p.meta, p.n_meta, &e), 0);
     model_unref(tiny_load());
     safetensors_free(file);
     mem_free(bytes);
 }
 
-/* Cut short anywhere: refused. Bytes changed anywhere: refused or loaded, never worse (sanitizers). */
+/* Cut short anywhere: refused. Bytes changed anywhere: refused or loaded, never worse (sanitizers).
+ */
 static void test_damaged(void **state)
 {
     const struct tiny *t = *state;
@@ -450,8 +475,8 @@ static void test_damaged(void **state)
     assert_int_equal(model_load("/does/not/exist", &m, &e), -ENOENT);
 }
 
-/* The n-th allocation fails: an error each time, and nothing leaks. (jansson's own allocations are not
- * made to fail: 2.14 asserts when the buffer of its lexer cannot grow.) */
+/* The n-th allocation fails: an error each time, and nothing leaks. (jansson's own allocations are
+ * not made to fail: 2.14 asserts when the buffer of its lexer cannot grow.) */
 static void test_no_memory(void **state)
 {
     const struct tiny *t = *state;

@@ -1,4 +1,5 @@
-/* Safetensors: what is written is read, by ours and by the format's rules; whatever lies is refused. */
+/* Safetensors: what is written is read, by ours and by the format's rules; whatever lies is
+ * refused. */
 #include "config.h"
 
 #include <errno.h>
@@ -23,8 +24,8 @@
 static char directory[] = "/tmp/ad-tensors-XXXXXX";
 static char path[64];
 
-/* A file of a header and data_size bytes 0, 1, 2..; for mem_free(). The memory is exactly as large, so
- * that a sanitizer sees a read past its end. */
+/* A file of a header and data_size bytes 0, 1, 2..; for mem_free(). The memory is exactly as large,
+ * so that a sanitizer sees a read past its end. */
 static unsigned char *make_file(const char *header, size_t data_size, size_t *ret_size)
 {
     size_t length = strlen(header);
@@ -57,13 +58,13 @@ static void test_good(void **state)
     size_t size;
     struct err e = {0};
     struct safetensors *file;
-    unsigned char *bytes = make_file(
-        "{\"b\": {\"dtype\": \"F16\", \"shape\": [2, 3], \"data_offsets\": [4, 16]},"
-        " \"__metadata__\": {\"k\": \"v\", \"empty\": \"\"},"
-        " \"none\": {\"dtype\": \"F32\", \"shape\": [0, 7], \"data_offsets\": [4, 4]},"
-        " \"a\": {\"data_offsets\": [0, 4], \"shape\": [], \"dtype\": \"F32\"},"
-        " \"c.d\": {\"dtype\": \"BF16\", \"shape\": [1], \"data_offsets\": [16, 18]}}   ",
-        18, &size);
+    unsigned char *bytes =
+        make_file("{\"b\": {\"dtype\": \"F16\", \"shape\": [2, 3], \"data_offsets\": [4, 16]},"
+                  " \"__metadata__\": {\"k\": \"v\", \"empty\": \"\"},"
+                  " \"none\": {\"dtype\": \"F32\", \"shape\": [0, 7], \"data_offsets\": [4, 4]},"
+                  " \"a\": {\"data_offsets\": [0, 4], \"shape\": [], \"dtype\": \"F32\"},"
+                  " \"c.d\": {\"dtype\": \"BF16\", \"shape\": [1], \"data_offsets\": [16, 18]}}   ",
+                  18, &size);
     if (safetensors_parse(bytes, size, &file, &e) < 0) fail_msg("%s", e.text);
     assert_int_equal(safetensors_count(file), 4);
     static const char *const order[] = {"a", "none", "b", "c.d"};
@@ -104,10 +105,10 @@ static void test_good(void **state)
     safetensors_free(NULL);
 }
 
-#define ONE(dtype, shape, offsets)                                                                   \
+#define ONE(dtype, shape, offsets)                                                                 \
     "{\"t\": {\"dtype\": " dtype ", \"shape\": " shape ", \"data_offsets\": " offsets "}}"
-#define TWO(first, second)                                                                           \
-    "{\"a\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": " first "},"                     \
+#define TWO(first, second)                                                                         \
+    "{\"a\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": " first "},"                   \
     " \"b\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": " second "}}"
 
 static void test_lies(void **state)
@@ -125,7 +126,8 @@ static void test_lies(void **state)
         {ONE("\"F32\"", "[2]", "[8, 0]"), 8, ERR_FORMAT, "t.data_offsets"},
         {ONE("\"F32\"", "[2]", "[-8, 0]"), 8, ERR_FORMAT, "t.data_offsets"},
         {ONE("\"F32\"", "[2]", "[0, 9223372036854775807]"), 8, ERR_FORMAT, "t.data_offsets"},
-        {ONE("\"F32\"", "[2]", "[9223372036854775800, 9223372036854775807]"), 8, ERR_FORMAT, "does not lie"},
+        {ONE("\"F32\"", "[2]", "[9223372036854775800, 9223372036854775807]"), 8, ERR_FORMAT,
+         "does not lie"},
         {ONE("\"F32\"", "[2]", "[0, 99999999999999999999]"), 8, ERR_FORMAT, "too big"},
         {ONE("\"F32\"", "[3]", "[0, 8]"), 8, ERR_FORMAT, "shape and dtype make 12"},
         {ONE("\"F16\"", "[2]", "[0, 8]"), 8, ERR_FORMAT, "shape and dtype make 4"},
@@ -148,9 +150,10 @@ static void test_lies(void **state)
         {TWO("[8, 16]", "[16, 24]"), 24, ERR_FORMAT, "no hole"},
         {"{\"t\": {\"dtype\": \"F32\", \"shape\": [2]}}", 8, ERR_FORMAT, "t.data_offsets: missing"},
         {"{\"t\": {\"shape\": [2], \"data_offsets\": [0, 8]}}", 8, ERR_FORMAT, "t.dtype: missing"},
-        {"{\"t\": {\"dtype\": \"F32\", \"data_offsets\": [0, 8]}}", 8, ERR_FORMAT, "t.shape: missing"},
-        {"{\"t\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [0, 8], \"x\": 1}}", 8, ERR_FORMAT,
-         "t.x: unknown"},
+        {"{\"t\": {\"dtype\": \"F32\", \"data_offsets\": [0, 8]}}", 8, ERR_FORMAT,
+         "t.shape: missing"},
+        {"{\"t\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [0, 8], \"x\": 1}}", 8,
+         ERR_FORMAT, "t.x: unknown"},
         {"{\"t\": 1}", 0, ERR_FORMAT, "t: must be an object"},
         {"{\"t\": {}, \"t\": {}}", 0, ERR_FORMAT, "duplicate"},
         {"{\"__metadata__\": []}", 0, ERR_FORMAT, "__metadata__"},
@@ -199,7 +202,8 @@ static void test_short_files(void **state)
     mem_free(bytes);
 }
 
-/* Texts that are small and would be large memory: refused before they are parsed; deep ones, too. */
+/* Texts that are small and would be large memory: refused before they are parsed; deep ones, too.
+ */
 static void test_hostile_json(void **state)
 {
     (void)state;
@@ -222,8 +226,8 @@ struct layout {
     uint32_t count[TENSORS_MAX], begin[TENSORS_MAX], end[TENSORS_MAX];
 };
 
-/* The rule in another way than the reader has it: every byte of data in exactly one tensor, nothing past
- * it, and no empty tensor in the midst of another. */
+/* The rule in another way than the reader has it: every byte of data in exactly one tensor, nothing
+ * past it, and no empty tensor in the midst of another. */
 static bool is_cover(const struct layout *l)
 {
     int touched[BYTES_MAX] = {0};
@@ -232,7 +236,8 @@ static bool is_cover(const struct layout *l)
         if (l->end[i] > l->data) return false;
         for (uint32_t k = l->begin[i]; k < l->end[i]; k++) touched[k]++;
         for (uint32_t k = 0; k < l->n; k++) {
-            if (l->count[i] == 0 && l->begin[k] < l->begin[i] && l->begin[i] < l->end[k]) return false;
+            if (l->count[i] == 0 && l->begin[k] < l->begin[i] && l->begin[i] < l->end[k])
+                return false;
         }
     }
     for (uint32_t k = 0; k < l->data; k++) {
@@ -253,11 +258,21 @@ static struct layout random_layout(struct rng *rng)
     if (rng_below(rng, 2) == 0) {
         const uint32_t i = rng_below(rng, l.n), step = rng_below(rng, 5);
         switch (rng_below(rng, 5)) {
-        case 0: l.begin[i] += step; break;
-        case 1: l.end[i] += step; break;
-        case 2: l.begin[i] += step, l.end[i] += step; break;
-        case 3: l.count[i] += step; break;
-        default: l.data += step; break;
+        case 0:
+            l.begin[i] += step;
+            break;
+        case 1:
+            l.end[i] += step;
+            break;
+        case 2:
+            l.begin[i] += step, l.end[i] += step;
+            break;
+        case 3:
+            l.count[i] += step;
+            break;
+        default:
+            l.data += step;
+            break;
         }
     }
     return l;
@@ -278,9 +293,10 @@ static void test_random_layouts(void **state)
         uint32_t first = rng_below(&rng, l.n);
         for (uint32_t k = 0; k < l.n; k++) {
             uint32_t i = (first + k) % l.n;
-            p += sprintf(p, "%s\"t%" PRIu32 "\": {\"dtype\": \"F32\", \"shape\": [%" PRIu32
-                         "], \"data_offsets\": [%" PRIu32 ", %" PRIu32 "]}", k > 0 ? "," : "{", i,
-                         l.count[i], l.begin[i], l.end[i]);
+            p += sprintf(p,
+                         "%s\"t%" PRIu32 "\": {\"dtype\": \"F32\", \"shape\": [%" PRIu32
+                         "], \"data_offsets\": [%" PRIu32 ", %" PRIu32 "]}",
+                         k > 0 ? "," : "{", i, l.count[i], l.begin[i], l.end[i]);
         }
         strcpy(p, "}");
         size_t size;
@@ -288,7 +304,8 @@ static void test_random_layouts(void **state)
         struct safetensors *file = NULL;
         unsigned char *bytes = make_file(header, l.data, &size);
         int rc = safetensors_parse(bytes, size, &file, &e);
-        if ((rc == 0) != is_cover(&l)) fail_msg("%s, %" PRIu32 " bytes: %d %s", header, l.data, rc, e.text);
+        if ((rc == 0) != is_cover(&l))
+            fail_msg("%s, %" PRIu32 " bytes: %d %s", header, l.data, rc, e.text);
         if (rc == 0) accepted++;
         safetensors_free(file);
         mem_free(bytes);
@@ -331,9 +348,11 @@ static void test_random_bytes(void **state)
 static const int64_t dims_a[] = {2, 3}, dims_c[] = {0};
 static const float values_a[] = {1, -2.5f, 1.0f / 3, 65504, 1e-7f, -0.0f};
 static const float value_b = 3.14159265f;
-static const struct tensor_out tensors[] = {
-    {"conv.weight", 2, dims_a, values_a}, {"scalar", 0, NULL, &value_b}, {"nothing", 1, dims_c, NULL}};
-static const struct meta_out meta[] = {{"key", "line\nquote\" back\\ \xc3\xa9 \x01"}, {"other", ""}};
+static const struct tensor_out tensors[] = {{"conv.weight", 2, dims_a, values_a},
+                                            {"scalar", 0, NULL, &value_b},
+                                            {"nothing", 1, dims_c, NULL}};
+static const struct meta_out meta[] = {{"key", "line\nquote\" back\\ \xc3\xa9 \x01"},
+                                       {"other", ""}};
 
 static void test_round_trip(void **state)
 {
@@ -366,7 +385,8 @@ static void test_round_trip(void **state)
         for (int i = 0; i < 6; i++) {
             static const double relative[] = {0, 0x1p-11, 0x1p-8};
             double error = fabs((double)values[i] - (double)values_a[i]);
-            assert_true(error <= relative[type] * fabs((double)values_a[i]) + (type == TENSOR_F16 ? 0x1p-25 : 0));
+            assert_true(error <= relative[type] * fabs((double)values_a[i]) +
+                                     (type == TENSOR_F16 ? 0x1p-25 : 0));
         }
         assert_true(signbit(values[5]));
         assert_int_equal(safetensors_find(file, "nothing")->count, 0);
@@ -376,7 +396,8 @@ static void test_round_trip(void **state)
         char *again, second[80];
         size_t again_size;
         snprintf(second, sizeof second, "%s/second", directory);
-        assert_int_equal(safetensors_write(second, (enum tensor_type)type, tensors, 3, meta, 2, &e), 0);
+        assert_int_equal(safetensors_write(second, (enum tensor_type)type, tensors, 3, meta, 2, &e),
+                         0);
         assert_int_equal(file_read(second, 1 << 20, &again, &again_size, &e), 0);
         assert_int_equal(size, again_size);
         assert_memory_equal(bytes, again, size);
@@ -407,7 +428,8 @@ static void test_write_errors(void **state)
     assert_int_equal(safetensors_write(path, TENSOR_F32, NULL, 0, &latin1, 1, &e), ERR_FORMAT);
     assert_non_null(strstr(e.text, "UTF-8"));
     assert_false(file_exists(path));
-    assert_int_equal(safetensors_write("/does/not/exist/m", TENSOR_F32, tensors, 3, meta, 2, &e), -ENOENT);
+    assert_int_equal(safetensors_write("/does/not/exist/m", TENSOR_F32, tensors, 3, meta, 2, &e),
+                     -ENOENT);
     assert_non_null(strstr(e.text, "/does/not/exist/m"));
 }
 
@@ -453,11 +475,11 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),           cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_printable),      cmocka_unit_test(test_short_files),
-        cmocka_unit_test(test_hostile_json),   cmocka_unit_test(test_random_layouts),
-        cmocka_unit_test(test_random_bytes),   cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_write_errors),   cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_good),         cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_printable),    cmocka_unit_test(test_short_files),
+        cmocka_unit_test(test_hostile_json), cmocka_unit_test(test_random_layouts),
+        cmocka_unit_test(test_random_bytes), cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_write_errors), cmocka_unit_test(test_no_memory),
     };
     if (mkdtemp(directory) == NULL) return 1;
     snprintf(path, sizeof path, "%s/t.safetensors", directory);

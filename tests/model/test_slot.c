@@ -1,5 +1,5 @@
-/* The slot: readers keep what they took while a writer exchanges versions; nothing is freed too early
- * (sanitizers watch) or never. */
+/* The slot: readers keep what they took while a writer exchanges versions; nothing is freed too
+ * early (sanitizers watch) or never. */
 #include "config.h"
 
 #include <pthread.h>
@@ -99,7 +99,8 @@ static void test_threads(void **state)
         readings[i] = (struct reading){slot, &stop, false};
         assert_int_equal(pthread_create(&threads[i], NULL, read_versions, &readings[i]), 0);
     }
-    for (int64_t version = 2; version < VERSIONS; version++) slot_exchange(slot, new_version(version));
+    for (int64_t version = 2; version < VERSIONS; version++)
+        slot_exchange(slot, new_version(version));
     atomic_store(&stop, true);
     for (int i = 0; i < READERS; i++) {
         pthread_join(threads[i], NULL);

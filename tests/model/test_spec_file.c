@@ -18,7 +18,8 @@
 #include "nn/net.h"
 
 static const char good[] =
-    "{\"name\": \"net-1\", \"classes\": 10, \"input\": {\"channels\": 3, \"height\": 16, \"width\": 24},\n"
+    "{\"name\": \"net-1\", \"classes\": 10, \"input\": {\"channels\": 3, \"height\": 16, "
+    "\"width\": 24},\n"
     " \"stem\": {\"kernel\": 3, \"channels\": 8, \"stride\": 1, \"pad\": 1},\n"
     " \"stages\": [{\"block\": \"basic\", \"blocks\": 2, \"channels\": 8, \"stride\": 1},\n"
     "  {\"block\": \"basic\", \"blocks\": 3, \"channels\": 16, \"stride\": 2}],\n"
@@ -91,7 +92,8 @@ static void test_round_trip(void **state)
         memset(&s, 0, sizeof s);
         static const char letters[] = "abcxyz019._-";
         uint32_t length = 1 + rng_below(&rng, SPEC_NAME_MAX);
-        for (uint32_t i = 0; i < length; i++) s.name[i] = letters[rng_below(&rng, sizeof letters - 1)];
+        for (uint32_t i = 0; i < length; i++)
+            s.name[i] = letters[rng_below(&rng, sizeof letters - 1)];
         if (s.name[0] == '.') s.name[0] = 'a';
         s.classes = 1 + (int)rng_below(&rng, SPEC_CLASSES_MAX);
         s.channels = 1 + (int)rng_below(&rng, 8);
@@ -171,11 +173,13 @@ static void test_wrong_members(void **state)
         {"net-1", "a/b", ERR_RANGE, "name"},
         {"net-1", "..", ERR_RANGE, "name"},
         {"net-1", "a\\u0000", ERR_FORMAT, "line 1"},
-        {"net-1", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", ERR_LIMIT, "name"},
+        {"net-1", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", ERR_LIMIT,
+         "name"},
         {"\"height\": 16", "\"height\": 1025", ERR_RANGE, "input.height"},
         {"\"height\": 16", "\"heigth\": 16", ERR_FORMAT, "input.heigth"},
         {"\"height\": 16, ", "", ERR_FORMAT, "input.height: missing"},
-        {"{\"channels\": 3, \"height\": 16, \"width\": 24}", "[3, 16, 24]", ERR_FORMAT, "input: must be"},
+        {"{\"channels\": 3, \"height\": 16, \"width\": 24}", "[3, 16, 24]", ERR_FORMAT,
+         "input: must be"},
         {"\"pad\": 1", "\"pad\": 1, \"bias\": 0", ERR_FORMAT, "stem.bias: unknown"},
         {"\"pad\": 1", "\"pad\": 3", ERR_RANGE, "stem.pad"},
         {"\"stages\": [", "\"stages\": [[],", ERR_FORMAT, "stages[0]: must be an object"},
@@ -199,7 +203,8 @@ static void test_wrong_members(void **state)
         {"\"scala\"", "\"linear\"", ERR_UNSUPPORTED, "heads.kind: must be one of \"scala\""},
         {"\"mid_channels\": 12", "\"mid_channels\": 0", ERR_RANGE, "heads.mid_channels"},
         {", \"mid_channels\": 12", "", ERR_FORMAT, "heads.mid_channels: missing"},
-        {", \"heads\": {\"kind\": \"scala\", \"mid_channels\": 12}", "", ERR_FORMAT, "heads: missing"},
+        {", \"heads\": {\"kind\": \"scala\", \"mid_channels\": 12}", "", ERR_FORMAT,
+         "heads: missing"},
         {"\"classes\": 10", "\"classes\": 10, \"classes\": 10", ERR_FORMAT, "duplicate"},
         {"}}", "}", ERR_FORMAT, "line"},
         {"}}", "}} 1", ERR_FORMAT, "line"},
@@ -276,9 +281,9 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resnet18),      cmocka_unit_test(test_values),
-        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_wrong_members),
-        cmocka_unit_test(test_one_section),   cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_resnet18),    cmocka_unit_test(test_values),
+        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_wrong_members),
+        cmocka_unit_test(test_one_section), cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,13 +13,16 @@
 #include "model/spec_file.h"
 
 static const char tiny_json[] =
-    "{\"name\": \"tiny\", \"classes\": 3, \"input\": {\"channels\": 3, \"height\": 8, \"width\": 8},"
+    "{\"name\": \"tiny\", \"classes\": 3, \"input\": {\"channels\": 3, \"height\": 8, \"width\": "
+    "8},"
     " \"stem\": {\"kernel\": 3, \"channels\": 4, \"stride\": 1, \"pad\": 1},"
     " \"stages\": [{\"block\": \"basic\", \"blocks\": 1, \"channels\": 4, \"stride\": 1},"
     "              {\"block\": \"basic\", \"blocks\": 1, \"channels\": 6, \"stride\": 2}],"
     " \"cuts\": [1, 2], \"heads\": {\"kind\": \"scala\", \"mid_channels\": 4}}";
 
-static char tiny_cat[] = "cat", tiny_dog[] = "d\"o\\g", tiny_gnat[] = "m\xc3\xbc" "cke";
+static char tiny_cat[] = "cat", tiny_dog[] = "d\"o\\g",
+            tiny_gnat[] = "m\xc3\xbc"
+                          "cke";
 static char *tiny_labels[] = {tiny_cat, tiny_dog, tiny_gnat};
 
 static char tiny_directory[64];
@@ -46,18 +49,41 @@ static inline void tiny_make(struct tiny *t)
         abort();
     }
     net_init_params(t->net, 7, t->params);
-    t->preprocess = (struct preprocess){8, 8, PREPROCESS_COVER, PREPROCESS_BILINEAR,
-                                        {0.5071f, 0.4865f, 0.4409f}, {0.2673f, 0.2564f, 0.2762f}};
-    t->calibration = (struct calibration){
-        .present = true, .n_images = 5000, .exits = {{0.1 + 0.2, 1.5}, {0.7, 0.93}},
-        .ensemble = {0.75, 1.1}, .has_thresholds = true, .thresholds = {0.8, 0}};
-    t->training = (struct training){
-        .method = "byot", .data = "cifar100:/data", .program = "0.1.0", .schedule = "cosine",
-        .augment = "crop,flip", .epochs = 15, .batch = 128, .warmup = 2, .threads = 2,
-        .seed = UINT64_MAX, .lr = 0.1, .momentum = 0.9, .weight_decay = 5e-4, .temperature = 3,
-        .alpha = 0.3, .lambda = 1.0 / 3, .kd_scale = true, .holdout = 5000, .holdout_seed = 3,
-        .command = "autodidact train", .has_figures = true,
-        .exits = {{0.5, 0.8, 1.25, 0.01}, {0.6, 0.9, 1.1, 0.02}}, .ensemble = {0.61, 0.91, 1.0, 0.03}};
+    t->preprocess = (struct preprocess){8,
+                                        8,
+                                        PREPROCESS_COVER,
+                                        PREPROCESS_BILINEAR,
+                                        {0.5071f, 0.4865f, 0.4409f},
+                                        {0.2673f, 0.2564f, 0.2762f}};
+    t->calibration = (struct calibration){.present = true,
+                                          .n_images = 5000,
+                                          .exits = {{0.1 + 0.2, 1.5}, {0.7, 0.93}},
+                                          .ensemble = {0.75, 1.1},
+                                          .has_thresholds = true,
+                                          .thresholds = {0.8, 0}};
+    t->training = (struct training){.method = "byot",
+                                    .data = "cifar100:/data",
+                                    .program = "0.1.0",
+                                    .schedule = "cosine",
+                                    .augment = "crop,flip",
+                                    .epochs = 15,
+                                    .batch = 128,
+                                    .warmup = 2,
+                                    .threads = 2,
+                                    .seed = UINT64_MAX,
+                                    .lr = 0.1,
+                                    .momentum = 0.9,
+                                    .weight_decay = 5e-4,
+                                    .temperature = 3,
+                                    .alpha = 0.3,
+                                    .lambda = 1.0 / 3,
+                                    .kd_scale = true,
+                                    .holdout = 5000,
+                                    .holdout_seed = 3,
+                                    .command = "autodidact train",
+                                    .has_figures = true,
+                                    .exits = {{0.5, 0.8, 1.25, 0.01}, {0.6, 0.9, 1.1, 0.02}},
+                                    .ensemble = {0.61, 0.91, 1.0, 0.03}};
 }
 
 static inline void tiny_release(struct tiny *t)
@@ -68,8 +94,8 @@ static inline void tiny_release(struct tiny *t)
 
 static inline int tiny_write(const struct tiny *t, enum tensor_type type, struct err *e)
 {
-    return model_write(tiny_path, type, t->net, t->params, tiny_labels, &t->preprocess, &t->calibration,
-                       &t->training, e);
+    return model_write(tiny_path, type, t->net, t->params, tiny_labels, &t->preprocess,
+                       &t->calibration, &t->training, e);
 }
 
 /* Group setup: a directory with the model file in it. */
