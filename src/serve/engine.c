@@ -33,23 +33,17 @@ void engine_options_default(struct engine_options *options)
 
 static void add_metrics(struct engine *engine, struct metrics *metrics)
 {
-    struct metric_family *wait = NULL;
-    if (metrics != NULL) {
-        wait = metrics_add(metrics, METRIC_HISTOGRAM, "autodidact_queue_wait_seconds",
-                           "Time that images waited for a section to begin.", wait_labels,
-                           seconds_buckets, COUNT(seconds_buckets));
-        engine->section_seconds =
-            metrics_add(metrics, METRIC_HISTOGRAM, "autodidact_section_duration_seconds",
-                        "Time that a batch took in a section, without heads.", section_labels,
-                        seconds_buckets, COUNT(seconds_buckets));
-        engine->batch_size = metrics_add(metrics, METRIC_HISTOGRAM, "autodidact_batch_size",
-                                         "Images in the batch of a section.", section_labels,
-                                         batch_buckets, COUNT(batch_buckets));
-    }
-    for (int s = 0; s < SPEC_SECTIONS_MAX; s++) {
-        const char *values[] = {model_classifier_name(s)};
-        engine->queue_wait[s] = metric_series(wait, values);
-    }
+    if (metrics == NULL) return;
+    engine->queue_wait = metrics_add(metrics, METRIC_HISTOGRAM, "autodidact_queue_wait_seconds",
+                                     "Time that images waited for a section to begin.", wait_labels,
+                                     seconds_buckets, COUNT(seconds_buckets));
+    engine->section_seconds =
+        metrics_add(metrics, METRIC_HISTOGRAM, "autodidact_section_duration_seconds",
+                    "Time that a batch took in a section, without heads.", section_labels,
+                    seconds_buckets, COUNT(seconds_buckets));
+    engine->batch_size = metrics_add(metrics, METRIC_HISTOGRAM, "autodidact_batch_size",
+                                     "Images in the batch of a section.", section_labels,
+                                     batch_buckets, COUNT(batch_buckets));
 }
 
 static int check_options(const struct engine_options *o, struct err *e)

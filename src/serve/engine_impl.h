@@ -39,6 +39,8 @@ struct served {
         struct exec *exec; /* that worker's alone, no lock */
         float *logits;     /* [batch_max][classes] */
     } * workers;
+    struct metric
+        *queue_wait[SPEC_SECTIONS_MAX]; /* not the version's alone: series by section only */
     struct metric *section_seconds[SPEC_SECTIONS_MAX], *batch_size[SPEC_SECTIONS_MAX];
 };
 
@@ -121,8 +123,7 @@ struct engine {
     pthread_t decoder;
     bool decoder_started;
 
-    struct metric_family *section_seconds, *batch_size;
-    struct metric *queue_wait[SPEC_SECTIONS_MAX];
+    struct metric_family *queue_wait, *section_seconds, *batch_size;
 };
 
 static inline double seconds_of(int64_t ns)

@@ -51,9 +51,9 @@ static int make_workers(struct engine *engine, struct served *served, struct err
     return 0;
 }
 
-/* Runs full batches through every executor, so that its memory is there when the first of them comes
- * (and not some hours later, which would look like a leak). The first sections take the most, and with
- * the time that is left the others are run. */
+/* Runs full batches through every executor, so that its memory is there when the first of them
+ * comes (and not some hours later, which would look like a leak). The first sections take the most,
+ * and with the time that is left the others are run. */
 static void warm_up(const struct engine *engine, struct served *served)
 {
     int batch = engine->options.batch_max;
@@ -74,6 +74,7 @@ static void find_metrics(struct engine *engine, struct served *served)
 {
     for (int s = 0; s < served->sections; s++) {
         const char *values[] = {served->model->name, model_classifier_name(s)};
+        served->queue_wait[s] = metric_series(engine->queue_wait, values + 1);
         served->section_seconds[s] = metric_series(engine->section_seconds, values);
         served->batch_size[s] = metric_series(engine->batch_size, values);
     }

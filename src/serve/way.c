@@ -148,7 +148,8 @@ bool way_choose(const struct sla *sla, const struct calibration *calibration, in
         int exit = way.last - n + (cheaper_at_last ? 1 : 0);
         if (exit < 0) return false;
         way_to_exit(&way, exit, SLA_BY_DEADLINE);
-        /* Where a confidence decides, it may still stop at any exit up to the one that is in time. */
+        /* Where a confidence decides, it may still stop at any exit up to the one that is in time.
+         */
         for (int s = 0; s < SPEC_SECTIONS_MAX; s++) {
             if (s > exit) {
                 way.stop_at[s] = never;

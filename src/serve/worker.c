@@ -77,7 +77,7 @@ static void drop_late(struct engine *engine, struct batch *b, int64_t now_ns)
         struct item *item = b->items[i];
         int64_t waited = now_ns - item->sched.since_ns;
         item->timing.queue_ns += waited;
-        metric_observe(engine->queue_wait[b->section], seconds_of(waited));
+        metric_observe(b->served->queue_wait[b->section], seconds_of(waited));
         struct way_answer answer = {0, SLA_REQUESTED};
         enum way_step step =
             way_before(&item->way, item->computed, judge_before(b, item, now_ns), &answer);

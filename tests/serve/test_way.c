@@ -15,12 +15,10 @@
 
 enum { N = 4, ENS = MODEL_ENSEMBLE };
 
-static const struct calibration calibrated = {.present = true,
-                                              .exits = {{.5, 1}, {.6, 1}, {.8, 1}, {.7, 1}},
-                                              .ensemble = {.75, 1}};
-static const struct calibration ensemble_best = {.present = true,
-                                                 .exits = {{.5, 1}, {.6, 1}, {.7, 1}, {.8, 1}},
-                                                 .ensemble = {.9, 1}};
+static const struct calibration calibrated = {
+    .present = true, .exits = {{.5, 1}, {.6, 1}, {.8, 1}, {.7, 1}}, .ensemble = {.75, 1}};
+static const struct calibration ensemble_best = {
+    .present = true, .exits = {{.5, 1}, {.6, 1}, {.7, 1}, {.8, 1}}, .ensemble = {.9, 1}};
 static const struct calibration tuned = {.present = true,
                                          .exits = {{.5, 1}, {.6, 1}, {.7, 1}, {.8, 1}},
                                          .ensemble = {.9, 1},
@@ -202,8 +200,7 @@ static void walks(void **state)
             step = way_after(&way, s, computed, rows[i].confidence[s], time, &answer);
         }
         if (answer.classifier != rows[i].classifier || s != rows[i].sections ||
-            computed != rows[i].heads ||
-            (step == WAY_STOP && answer.reason != rows[i].reason)) {
+            computed != rows[i].heads || (step == WAY_STOP && answer.reason != rows[i].reason)) {
             fail_msg("row %zu (%s): classifier %d, %s, %d sections, heads %x", i, rows[i].sla,
                      answer.classifier, sla_reason_name(answer.reason), s, computed);
         }
@@ -301,8 +298,11 @@ static void any_walk_ends_with_what_was_computed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plans), cmocka_unit_test(choices_end), cmocka_unit_test(walks),
-        cmocka_unit_test(waits), cmocka_unit_test(any_walk_ends_with_what_was_computed),
+        cmocka_unit_test(plans),
+        cmocka_unit_test(choices_end),
+        cmocka_unit_test(walks),
+        cmocka_unit_test(waits),
+        cmocka_unit_test(any_walk_ends_with_what_was_computed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
