@@ -1,5 +1,5 @@
-/* An HTTP client for the tool's `classify` and `jobs`: one request, one answer, by libcurl. URLs are
- * "http://host:port/path", "https://..." or "unix:/path/to/socket:/path". One thread at a time. */
+/* An HTTP client for the tool's `classify` and `jobs`: one request, one answer, by libcurl. A proxy of
+ * the environment (http_proxy..) is used for other machines, never for this one. One thread at a time. */
 #ifndef CLIENT_HTTP_CLIENT_H
 #define CLIENT_HTTP_CLIENT_H
 
@@ -12,7 +12,7 @@ enum { CLIENT_ANSWER_MAX = 64 << 20 };
 
 struct client;
 
-/* base: "http://127.0.0.1:8080" or "unix:DIR/admin.sock"; token may be NULL (else sent as a bearer
+/* base: "http://127.0.0.1:8080", "https://..." or "unix:DIR/admin.sock"; token may be NULL (else sent as a bearer
  * token). Errors: ERR_RANGE for a base of another form, -ENOMEM. */
 int client_new(const char *base, const char *token, struct client **ret_client, struct err *e);
 void client_free(struct client *client);

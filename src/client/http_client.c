@@ -1,8 +1,11 @@
 /* The HTTP client over one libcurl handle, so that several calls share a connection. Redirects are not
  * followed: the daemon sends none, and a bearer token must not go elsewhere. */
+#include "config.h"
+
 #include "client/http_client.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,8 +18,21 @@ struct client {
     char *base;   /* "http://host:port", for a UNIX socket "http://localhost" */
     char *socket; /* path of a UNIX socket, or NULL */
     char *token;
+    bool local;   /* an address of this machine */
     char problem[CURL_ERROR_SIZE];
 };
+
+/* Whether the host of "scheme://host..." is this machine by its name or number. */
+static bool is_local(const char *base)
+{
+    static const char *const hosts[] = {"localhost", "127.0.0.1", "[::1]"};
+    const char *host = strstr(base, "://");
+    for (size_t i = 0; host && i < sizeof hosts / sizeof hosts[0]; i++) {
+        size_t n = strlen(hosts[i]);
+        if (strncmp(host + 3, hosts[i], n) == 0 && strchr(":/", host[3 + n])) return true; /* NUL too */
+    }
+    return false;
+}
 
 int client_new(const char *base, const char *token, struct client **ret_client, struct err *e)
 {
@@ -36,6 +52,7 @@ int client_new(const char *base, const char *token, struct client **ret_client, 
         return status;
     }
     c->token = token ? mem_strdup(token) : NULL;
+    c->local = c->base && is_local(c->base);
     if (!c->base || (token && !c->token)) goto out;
     c->curl = curl_easy_init();
     if (!c->curl) goto out;
@@ -105,8 +122,13 @@ int client_call(struct client *client, const char *method, const char *path,
     struct buf url;
     buf_init(&url, 8192);
     struct curl_slist *list = header_list(client, headers);
-    if (!list || buf_printf(&url, "%s%s", client->base, path) < 0) {
+    if (!list) {
         err_set(e, status, "%s", err_text(status));
+        goto out;
+    }
+    status = buf_printf(&url, "%s%s", client->base, path);
+    if (status < 0) {
+        err_set(e, status, "the URL %.100s...: %s", client->base, err_text(status));
         goto out;
     }
     CURL *curl = client->curl;
@@ -116,6 +138,7 @@ int client_call(struct client *client, const char *method, const char *path,
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_URL, buf_text(&url));
     if (client->socket) curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, client->socket);
+    if (client->local) curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     if (body) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);

@@ -19,7 +19,7 @@
 #include "options.h"
 #include "tool.h"
 
-enum { COLUMNS_MAX = 16, NAME_MAX_SHOWN = 64, IMAGE_FILE_MAX = 64 << 20 };
+enum { COLUMNS_MAX = 16, WAIT_MAX = 86400, NAME_MAX_SHOWN = 64, IMAGE_FILE_MAX = 64 << 20 };
 
 struct classify {
     const char *url, *classifiers, *deadline, *min_confidence, *min_accuracy, *on_miss, *priority,
@@ -214,6 +214,11 @@ int tool_classify(int argc, char **argv, struct err *e)
         goto out;
     }
     if (status < 0) goto out;
+    if (c.wait_ready < 0 || c.wait_ready > WAIT_MAX) {
+        status = err_set(e, ERR_USAGE, "--wait-ready %lld: it takes 0 to %d seconds", (long long)c.wait_ready,
+                         WAIT_MAX);
+        goto out;
+    }
     if ((status = split_classifiers(&c, e)) < 0 || (status = client_new(c.url, NULL, &c.client, e)) < 0)
         goto out;
     if (c.wait_ready > 0 && (status = wait_ready(&c, e)) < 0) goto out;

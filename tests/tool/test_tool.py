@@ -1,6 +1,7 @@
 """The program `autodidact` as its users see it: exit codes, messages, figures, training that is killed and resumed.
 Prints TAP. Standard library only."""
-import csv, hashlib, json, os, random, resource, signal, struct, subprocess, sys, tempfile, time, traceback
+import csv, hashlib, http.server, json, os, random, resource, signal, struct, subprocess, sys, tempfile, threading, time
+import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
@@ -449,6 +450,42 @@ def test_bench(p):
     assert abs(out[0]["gflops"] - 2e-9 * macs * out[0]["img_per_s"]) < 0.01 * out[0]["gflops"]
     x, = lines(run("bench", p.model("byot"), "--batch", "8", "--train", "--json")[0])
     assert abs(x["img_per_s"] - 8000 / x["ms"]) < 0.01 * x["img_per_s"]
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    """Says what was asked; keeps the last headers."""
+    def do_GET(self):
+        body = json.dumps({"jobs": [{"id": 7, "state": "running", "method": "byot", "data": self.path}]}).encode()
+        Answer.seen = self.headers
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_client(p):
+    """The client's way to a daemon: a token, no proxy to this machine, errors that name the address."""
+    server = http.server.HTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    token = p.path("token")
+    with open(token, "w") as f:
+        f.write("secret\n")
+    proxied = dict(os.environ, http_proxy="http://127.0.0.1:1", no_proxy="")
+    out, _ = run("jobs", "--admin", url, "--token-file", token, "list", env=proxied)
+    assert out.startswith("7 ") and "running" in out and "/admin/v1/jobs" in out, out
+    assert Answer.seen["Authorization"] == "Bearer secret"
+    server.shutdown()
+    server.server_close()
+    fails("jobs", "--admin", url, "list", text=url)
+    fails("jobs", "--admin", "ftp://x", "list", text="ftp://x")
+    fails("jobs", "list", code=2, text="--admin is missing")
+    fails("jobs", "--admin", url, "sing", code=2, text='"sing" is none of')
+    fails("classify", "--url", url, "--wait-ready", "10000000000000", code=2, text="--wait-ready 10000000000000")
+    fails("classify", "--url", url, "--classifier", "1,,2", code=2, text="--classifier takes")
 
 
 def main():
