@@ -150,7 +150,40 @@ def images():
     write("image", "gif", b"GIF89a\1\0\1\0\0\0\0;")
 
 
+def configs():
+    write("config", "empty", "")
+    write("config", "usual", "# comment\n[http]\nlisten = 127.0.0.1:0\nbody_max_bytes = 32M\n\n[engine]\nworkers=2\n"
+                             "[train]\nmargin = 0.02\n[sla]\ndefault_classifier = auto\n[drain]\ndelay_ms = 0\n")
+    write("config", "crlf", "\ufeff[log]\r\nlevel=debug\r\nformat = json\r\n")
+    write("config", "twice", "[http]\nlisten=a:1\nlisten=b:1\n")
+    write("config", "unknown", "[http]\nlisten=a:1\n[x]\ny=z\n")
+    write("config", "range", "[engine]\nqueue_max = 99999999999999999999\n")
+    write("config", "nul", "[http]\nlisten=a\0b\n")
+    write("config", "long", "[http]\nlisten=" + "a" * 5000)
+    write("config", "headless", "listen=a\n")
+    write("config", "open", "[http\n")
+
+
+def bodies():
+    good = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNgYGAAAAAEAAH2FzhVAAAAAElFTkSuQmCC"
+    write("body", "image", json.dumps({"image": good}))
+    write("body", "images", json.dumps({"images": [good, good[:40] + "\n" + good[40:]]}))
+    write("body", "sla", json.dumps({"image": good, "sla": {"classifier": 2, "deadline_ms": 20.5, "min_confidence": "0.5",
+                                                           "min_accuracy": 1e-3, "on_miss": "fail", "priority": "u=1"}}))
+    write("body", "both", json.dumps({"image": good, "images": [good]}))
+    write("body", "types", json.dumps({"image": 5, "sla": [1, {}]}))
+    write("body", "many", json.dumps({"images": ["AA=="] * 9}))
+    write("body", "bad_base64", json.dumps({"images": ["AA==", "A", "====", "AA=A", "!"]}))
+    write("body", "empty_image", json.dumps({"image": ""}))
+    write("body", "deep", '{"image":' * 30)
+    write("body", "twice", '{"image":"AA==","image":"AA=="}')
+    write("body", "numbers", '{"image":"AA==","sla":{"deadline_ms":1e308,"min_confidence":123456789012345678901234567890}}')
+    write("body", "unicode", '{"image":"\\ud800\\u0000\\u00e9"}')
+
+
 safetensors()
 specs()
 models()
 images()
+configs()
+bodies()
