@@ -28,7 +28,8 @@ struct child {
     pid_t pid;
     struct child_calls calls;
     void *arg;
-    uv_pipe_t out;
+    int out_fd; /* the reading end of its stdout */
+    uv_poll_t out;
     uv_signal_t sigchld;
     struct lines lines;
     char bytes[16 << 10];
@@ -126,10 +127,13 @@ end:
 
 /* ---- following it ---- */
 
+/* The descriptor is ours and not a uv_pipe's, so that it is closed where tools that watch threads see it. */
 static void handle_closed(uv_handle_t *handle)
 {
     struct child *child = handle->data;
-    if (--child->open_handles == 0) mem_free(child);
+    if (--child->open_handles > 0) return;
+    close(child->out_fd);
+    mem_free(child);
 }
 
 static void close_handles(struct child *child)
@@ -151,19 +155,18 @@ static void hand_on_line(void *arg, const char *text, size_t size)
     child->calls.line(child->arg, text, size);
 }
 
-static void give_buffer(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
+/* One buffer a turn: a child that prints without end does not hold the loop. */
+static void on_readable(uv_poll_t *handle, int status, int events)
 {
-    (void)hint;
+    (void)events;
     struct child *child = handle->data;
-    *buf = uv_buf_init(child->bytes, sizeof child->bytes);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-    struct child *child = stream->data;
-    if (n > 0) lines_feed(&child->lines, buf->base, (size_t)n, hand_on_line, child);
-    if (n >= 0) return;
-    uv_read_stop(stream);
+    ssize_t n = status < 0 ? 0 : read(child->out_fd, child->bytes, sizeof child->bytes);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n > 0) {
+        lines_feed(&child->lines, child->bytes, (size_t)n, hand_on_line, child);
+        return;
+    }
+    uv_poll_stop(handle);
     lines_end(&child->lines, hand_on_line, child);
     child->out_ended = true;
     check_end(child);
@@ -194,41 +197,33 @@ int child_start(uv_loop_t *loop, const struct child_options *options, const stru
     int out[2] = {-1, -1};
     struct child *child = mem_new(1, sizeof *child);
     int rc = child == NULL ? -ENOMEM : pipe2(out, O_CLOEXEC) < 0 ? -errno : 0;
-    if (rc < 0) goto fail;
+    if (rc == 0) rc = uv_poll_init(loop, &child->out, out[0]); /* makes it non-blocking; our end alone */
+    if (rc < 0) {
+        if (out[0] >= 0) close(out[0]);
+        mem_free(child);
+        goto out;
+    }
     child->calls = *calls;
     child->arg = arg;
-    lines_init(&child->lines);
-
-    rc = uv_pipe_init(loop, &child->out, 0);
-    if (rc < 0) goto fail;
+    child->out_fd = out[0];
     child->out.data = child->sigchld.data = child;
+    lines_init(&child->lines);
+    child->open_handles = 1;
     rc = uv_signal_init(loop, &child->sigchld);
-    if (rc < 0) { /* cannot happen once the loop has a signal handle; nothing was started */
-        child->open_handles = 1;
+    if (rc < 0) {
         uv_close((uv_handle_t *)&child->out, handle_closed);
-        child = NULL;
-        goto fail;
+        goto out;
     }
     child->open_handles = 2;
     rc = uv_signal_start(&child->sigchld, on_sigchld, SIGCHLD); /* before there is anything to miss */
-    if (rc == 0) rc = uv_pipe_open(&child->out, out[0]);
-    if (rc == 0) {
-        out[0] = -1; /* the pipe's */
-        rc = spawn(options, out[1], &child->pid);
-    }
-    if (rc == 0) {
-        close(out[1]);
-        uv_read_start((uv_stream_t *)&child->out, give_buffer, on_read);
-        *ret_child = child;
-        return 0;
-    }
-    close_handles(child);
-    child = NULL;
-fail:
-    if (out[0] >= 0) close(out[0]);
+    if (rc == 0) rc = uv_poll_start(&child->out, UV_READABLE, on_readable);
+    if (rc == 0) rc = spawn(options, out[1], &child->pid);
+    if (rc < 0) close_handles(child);
+out:
     if (out[1] >= 0) close(out[1]);
-    mem_free(child);
-    return err_set(e, rc, "cannot start %s: %s", options->argv[0], err_text(rc));
+    if (rc < 0) return err_set(e, rc, "cannot start %s: %s", options->argv[0], err_text(rc));
+    *ret_child = child;
+    return 0;
 }
 
 void child_signal(struct child *child, int number)

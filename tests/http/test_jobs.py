@@ -15,6 +15,8 @@ DAEMON = os.path.join(wire.BUILD, "autodidactd")
 SPECS = os.path.join(wire.SOURCE, "models")
 SPEC = os.path.join(SPECS, "resnet18.json")
 TOKEN = "a-token-for-tests"
+# Sanitizers cost a factor; the bounds of waiting grow with it.
+PATIENCE = 1 if "sanitizer no" in subprocess.run([DAEMON, "--version"], stdout=subprocess.PIPE, text=True).stdout else 8
 HYPER = {"width": 4, "epochs": 1, "batch": 20, "warmup": 0, "lr": 0.02, "threads": 1, "method": "byot"}
 
 
@@ -68,7 +70,7 @@ class World:
             words += ["--init", init]
         for name, value in options.items():
             words += ["--" + name.replace("_", "-"), str(value)]
-        subprocess.run(words, check=True, timeout=120)
+        subprocess.run(words, check=True, timeout=120 * PATIENCE)
 
     def start(self, *more):
         settings = {"http.listen": "127.0.0.1:0", "admin.listen": "127.0.0.1:0", "admin.token_file": self.token_file,
@@ -91,7 +93,7 @@ class World:
                 return wire.once(self.http, "GET", "/v2/health/ready").status == 200
             except (OSError, ValueError, wire.Closed):
                 return False
-        wire.until(ready, "the daemon is ready")
+        wire.until(ready, "the daemon is ready", 20 * PATIENCE)
 
     def tail(self):
         with open(self.path("log"), errors="replace") as f:
@@ -99,7 +101,7 @@ class World:
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        code = self.process.wait(timeout=40)
+        code = self.process.wait(timeout=40 * PATIENCE)
         self.log.close()
         if number == signal.SIGKILL:
             os.unlink(os.path.join(self.state, "listen.json"))
@@ -141,7 +143,7 @@ class World:
         def reached():
             job = self.job(number)
             return job if job["state"] in (states or final) or job["state"] in final else None
-        job = wire.until(reached, f"job {number} is {states or 'over'}", seconds)
+        job = wire.until(reached, f"job {number} is {states or 'over'}", seconds * PATIENCE)
         assert not states or job["state"] in states, f"{job}\n{self.tail()}"
         return job
 
@@ -181,6 +183,7 @@ def test_promoted():
                 n += 1
                 a = w.ask("POST", "/v1/classify", png(n), [("Content-Type", "image/png")])
                 answers.append((a.status, a.json.get("version")))
+                time.sleep(0.01)  # The training, at a lower priority, needs some of the processor.
     assert world.serving() == 1
     threads = [threading.Thread(target=load) for _ in range(3)]
     for t in threads:
@@ -410,7 +413,7 @@ def test_cancelled():
     """cancelled while it trains and while it waits; the process is gone"""
     first, second = world.create(init="resnet18", epochs=1000), world.create(init="resnet18")
     job = world.wait(first, "running")
-    wire.until(lambda: "progress" in world.job(first), "progress is shown")
+    wire.until(lambda: "progress" in world.job(first), "progress is shown", 20 * PATIENCE)
     job = world.job(first)
     assert job["progress"]["steps"] == 50000 and job["progress"]["epochs"] == 1000, job
     assert world.job(second)["state"] == "queued"
@@ -450,7 +453,7 @@ def test_child_killed():
         wire.until(lambda: world.job(number)["attempts"] == attempt, f"attempt {attempt}")
         pid, = wire.until(world.children, "the process has started")
         job = wire.until(lambda: (lambda j: j if len(j["epochs"]) > seen else None)(world.job(number)),
-                         "another epoch is done", 30)
+                         "another epoch is done", 30 * PATIENCE)
         if attempt > 1: # The first epoch that a new attempt adds follows the last one.
             assert [e["epoch"] for e in job["epochs"]] == list(range(1, len(job["epochs"]) + 1)), job["epochs"]
         seen = len(job["epochs"])
@@ -462,7 +465,7 @@ def test_child_killed():
 def test_daemon_killed():
     """daemon killed in the middle: the job goes on from its checkpoint and is promoted"""
     number = world.create(init="resnet18", epochs=10, seed=5)
-    job = wire.until(lambda: (lambda j: j if len(j["epochs"]) >= 2 else None)(world.job(number)), "two epochs", 30)
+    job = wire.until(lambda: (lambda j: j if len(j["epochs"]) >= 2 else None)(world.job(number)), "two epochs", 30 * PATIENCE)
     assert job["state"] == "running", job
     pid, = world.children()
     world.stop(signal.SIGKILL)
@@ -472,7 +475,7 @@ def test_daemon_killed():
     world.start()
     assert world.serving() == 2
     job = wire.until(lambda: (lambda j: j if j["state"] not in ("queued", "running") or "progress" in j else None)(
-        world.job(number)), "it goes on")
+        world.job(number)), "it goes on", 20 * PATIENCE)
     assert job["attempts"] == 2, job
     if "progress" in job:
         assert job["progress"]["step"] >= 100, job["progress"]
@@ -487,12 +490,12 @@ def test_daemon_killed():
 def test_orderly_stop():
     """an orderly stop costs a job no attempt; the daemon waits for the checkpoint"""
     number = world.create(init="resnet18", epochs=1000)
-    wire.until(lambda: len(world.job(number)["epochs"]) > 1, "two epochs", 30)
+    wire.until(lambda: len(world.job(number)["epochs"]) > 1, "two epochs", 30 * PATIENCE)
     pid, = world.children()
     world.stop()
     assert not alive(pid)
     world.start()
-    job = wire.until(lambda: (lambda j: j if "progress" in j else None)(world.job(number)), "it goes on")
+    job = wire.until(lambda: (lambda j: j if "progress" in j else None)(world.job(number)), "it goes on", 20 * PATIENCE)
     assert job["state"] == "running" and job["attempts"] == 1 and job["progress"]["step"] >= 100, job
     assert world.call("POST", f"/admin/v1/jobs/{number}/cancel").status == 202
     world.wait(number, "cancelled")
