@@ -16,7 +16,8 @@
 #include "nn/plan.h"
 #include "nn/spec.h"
 
-enum { MODEL_NAME_MAX = 64, MODEL_FILE_MAX = 1 << 30, MODEL_LABEL_MAX = 256 };
+enum { MODEL_NAME_MAX = 64, MODEL_FILE_MAX = 1 << 30, MODEL_LABEL_MAX = 256,
+       MODEL_ACTIVATION_MAX = 1 << 30 /* bytes that one image may take while it is computed */ };
 
 /* What the held-out images say about a classifier. */
 struct calibration_entry {

@@ -124,6 +124,12 @@ static int fill(struct model *model, const void *bytes, size_t size, struct err 
         rc = err_set(e, local.code < 0 ? local.code : -ENOMEM, "%s", local.text);
         goto out;
     }
+    const size_t activation = plan_activation_bytes(model->plan, 1); /* 0: no number */
+    if (activation == 0 || activation > MODEL_ACTIVATION_MAX) {
+        rc = err_set(e, ERR_LIMIT, "one image takes %zu bytes to compute, a model may take %d", activation,
+                     MODEL_ACTIVATION_MAX);
+        goto out;
+    }
     sha256(bytes, size, digest);
     sha256_hex(digest, model->sha256);
 out:

@@ -339,6 +339,35 @@ static void test_bad_labels(void **state)
     model_unref(tiny_load());
 }
 
+/* A file of 60 KB whose net would take 4 GB for one image. */
+static void test_large_activations(void **state)
+{
+    static const char json[] =
+        "{\"name\": \"wide\", \"classes\": 3,"
+        " \"input\": {\"channels\": 3, \"height\": 1024, \"width\": 1024},"
+        " \"stem\": {\"kernel\": 1, \"channels\": 1024, \"stride\": 1, \"pad\": 0},"
+        " \"stages\": [{\"block\": \"basic\", \"blocks\": 1, \"channels\": 1, \"stride\": 1}],"
+        " \"cuts\": [1]}";
+    const struct tiny *t = *state;
+    struct spec spec;
+    struct err e = {0};
+    struct model *m = NULL;
+    struct preprocess preprocess = t->preprocess;
+    preprocess.width = preprocess.height = 1024;
+    assert_int_equal(spec_parse(json, strlen(json), &spec, &e), 0);
+    struct net *net = net_new(&spec, &e);
+    assert_non_null(net);
+    float *params = mem_new_aligned(net_block_size(net), sizeof *params);
+    assert_non_null(params);
+    net_init_params(net, 1, params);
+    assert_int_equal(model_write(tiny_path, TENSOR_F32, net, params, tiny_labels, &preprocess, NULL, NULL, &e),
+                     0);
+    assert_int_equal(model_load(tiny_path, &m, &e), ERR_LIMIT);
+    assert_non_null(strstr(e.text, "one image takes"));
+    mem_free(params);
+    net_free(net);
+}
+
 static void test_bad_metadata(void **state)
 {
     const struct tiny *t = *state;
@@ -532,6 +561,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_tensors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_metadata, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_labels, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_large_activations, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
         cmocka_unit_test(test_names),
