@@ -1,5 +1,6 @@
-/* JSON from strangers. The nesting is bounded before the parser, which is recursive, sees the text;
- * names that stand there twice are refused, because two readers may take different ones. */
+/* JSON from strangers. Nesting and number of values are bounded before the parser sees the text: it is
+ * recursive, and makes some hundred bytes of memory of an empty object's two or three. Names that stand
+ * there twice are refused, because two readers may take different ones. */
 #include "config.h"
 
 #include "json_body.h"
@@ -9,9 +10,10 @@
 
 #include "http/exchange.h"
 
-static int check_depth(const char *text, size_t size, struct err *e)
+static int check_shape(const char *text, size_t size, struct err *e)
 {
     int depth = 0;
+    size_t values = 1;
     bool in_string = false;
     for (size_t i = 0; i < size; i++) {
         char ch = text[i];
@@ -29,13 +31,16 @@ static int check_depth(const char *text, size_t size, struct err *e)
         } else if (ch == ']' || ch == '}') {
             depth--;
         }
+        /* Each value but the outermost follows a comma or is its container's first. */
+        if (!in_string && (ch == ',' || ch == '[' || ch == '{') && ++values > JSON_BODY_VALUES_MAX)
+            return err_set(e, ERR_FORMAT, "JSON: byte %zu: more than %d values", i, JSON_BODY_VALUES_MAX);
     }
     return 0;
 }
 
 json_t *json_body_object(const char *text, size_t size, struct err *e)
 {
-    if (check_depth(text, size, e) < 0) return NULL;
+    if (check_shape(text, size, e) < 0) return NULL;
     json_error_t at;
     json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &at);
     if (json == NULL) {

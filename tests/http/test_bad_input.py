@@ -167,6 +167,7 @@ def broken_json_cases():
             ("nothing but blanks", "   ", ["JSON"]),
             ("invalid UTF-8", b'{"image":"\xff\xfe"}', ["JSON"]),
             ("a NUL", '{"image":"\\u0000"}', ["JSON"]),
+            ("a hundred thousand values", '{"images":[' + "{}," * 99999 + "{}]}", ["values"]),
             ("images that is no list", '{"images":{}}', ["images", "list"]),
             ("images that is empty", '{"images":[]}', ["images", "empty"]),
             ("sla that is no object", json.dumps({"image": good, "sla": 5}), ["sla"]),

@@ -142,6 +142,35 @@ static void reads(void **state)
     json_decref(json);
 }
 
+/* A list of n empty objects as the member "a". */
+static int read_many(size_t n, const char *value, struct err *e)
+{
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    buf_puts(&text, "{\"a\":[");
+    for (size_t i = 0; i < n; i++) buf_printf(&text, "%s%s", i > 0 ? "," : "", value);
+    buf_puts(&text, "]}");
+    json_t *json = json_body_object(buf_text(&text), text.size, e);
+    if (json != NULL) assert_int_equal(json_array_size(json_object_get(json, "a")), n);
+    json_decref(json);
+    buf_release(&text);
+    return json != NULL ? 0 : e->code;
+}
+
+/* Memory: a body of empty objects would take a hundred times its size. */
+static void wide(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    assert_int_equal(read_many(4096, "{}", &e), 0);
+    assert_int_equal(read_many(JSON_BODY_VALUES_MAX - 2, "0", &e), 0);
+    assert_int_equal(read_many(JSON_BODY_VALUES_MAX + 1, "0", &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "more than"));
+    assert_int_equal(read_many(JSON_BODY_VALUES_MAX / 2 + 1, "{}", &e), ERR_FORMAT);
+    assert_int_equal(read_many(100000, "\",,,,,[[\"", &e), ERR_FORMAT);
+    assert_int_equal(read_many(1000, "\",,,,,{}{}{}{}{}[],,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\"", &e), 0);
+}
+
 static void problems(void **state)
 {
     (void)state;
@@ -167,7 +196,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes),    cmocka_unit_test(any_string), cmocka_unit_test(too_small),
-        cmocka_unit_test(reads),     cmocka_unit_test(problems),
+        cmocka_unit_test(reads),
+        cmocka_unit_test(wide),     cmocka_unit_test(problems),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
