@@ -171,6 +171,19 @@ static void stop(struct daemon *d, int64_t delay_ms)
     }
 }
 
+/* Runs the loop until it is stopped and nothing is asked any more: a request that a client had half sent
+ * when its listener was found idle may have been completed since. */
+static void run_to_the_end(struct daemon *d)
+{
+    loop_run(d->loop);
+    while (server_exchanges(d->public) + server_exchanges(d->private) > 0) {
+        d->public_idle = d->private_idle = false;
+        server_when_idle(d->public, public_is_idle, d);
+        server_when_idle(d->private, private_is_idle, d);
+        loop_run(d->loop);
+    }
+}
+
 /* ---- signals ---- */
 
 static int read_token(struct daemon *d, struct err *e)
@@ -229,10 +242,12 @@ static void start_done(struct loop_call *call)
     if (d->start_status < 0) {
         log_error("%s", d->start_error.text);
         d->exit_code = 1;
+    }
+    if (d->state != STARTING) return; /* told to stop meanwhile, or almost gone */
+    if (d->start_status < 0) {
         stop(d, 0);
         return;
     }
-    if (d->state != STARTING) return;
     d->state = SERVING;
     jobs_start(d->jobs);
     d->jobs_started = true;
@@ -498,7 +513,7 @@ int daemon_run(const struct config *config)
     signal(SIGPIPE, SIG_IGN);
     int rc = start(&d, &e);
     if (rc == 0) {
-        loop_run(d.loop);
+        run_to_the_end(&d);
         log_info("stopped");
     } else {
         log_error("%s", e.text);
