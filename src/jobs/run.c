@@ -165,6 +165,7 @@ static void end_child(struct run *run)
 
 void run_cancel(struct run *run)
 {
+    if (run->phase == RUN_CONCLUDING) run->cancelled_late = true;
     if (run->cancelled || run->phase == RUN_CONCLUDING) return;
     run->cancelled = true;
     end_child(run);
@@ -297,6 +298,8 @@ static void concluded(struct run *run)
         log_info("job %lld: %s%s%s", (long long)row->id, job_state_name(row->state),
                  row->reason != NULL ? ": " : "", row->reason != NULL ? row->reason : "");
     }
+    /* Promised to somebody before the run went back into the queue; the store takes this first. */
+    if (run->cancelled_late && row->state == JOB_QUEUED) jobs_cancel(jobs, row->id, NULL, NULL);
     jobs->run = NULL;
     free_run(run);
     run_next(jobs);

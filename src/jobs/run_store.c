@@ -311,9 +311,26 @@ static int keep_judgement(struct run *run, enum verdict verdict)
     return rc;
 }
 
+/* A version that was activated while the result was evaluated has not been compared with it. */
+static int check_serving(struct run *run, struct db *db, struct err *e)
+{
+    struct version_row row;
+    int rc = version_table_active(db, run->row.model, &row, e);
+    if (rc < 0) return rc == ERR_NOT_FOUND ? 0 : rc;
+    if (row.number == run->serving_version) return 0;
+    run->serving_version = row.number;
+    json_decref(run->serving_figures);
+    run->serving_figures = NULL;
+    snprintf(run->hindrance, sizeof run->hindrance, "version %lld began to serve while it was evaluated",
+             (long long)row.number);
+    return 0;
+}
+
 /* Judged and, where the verdict says so, put into service. Sets state and reason. */
 static int decide(struct run *run, struct db *db, struct err *e)
 {
+    int rc = check_serving(run, db, e);
+    if (rc < 0) return rc;
     const struct evidence evidence = {run->result_figures,
                                       run->serving_figures,
                                       run->serving_version,
@@ -322,7 +339,7 @@ static int decide(struct run *run, struct db *db, struct err *e)
                                       run->jobs->options.margin};
     enum verdict verdict;
     char reason[REASON_MAX];
-    int rc = judge(&evidence, &verdict, reason, sizeof reason, e);
+    rc = judge(&evidence, &verdict, reason, sizeof reason, e);
     if (rc == 0 && keep_judgement(run, verdict) < 0) rc = err_set(e, -ENOMEM, "out of memory");
     if (rc == 0 && verdict != VERDICT_REJECT) rc = register_result(run, db, e);
     if (rc == 0 && verdict == VERDICT_PROMOTE)

@@ -47,7 +47,8 @@ struct run {
     struct buf out;             /* stdout of an evaluation */
     struct child *child;
     struct progress progress;
-    bool cancelled;             /* never set while the store concludes, which reads it */
+    bool cancelled;             /* never set while the store concludes, which reads it.. */
+    bool cancelled_late;        /* ..but this, which the loop reads after that */
     char failure[REASON_MAX];   /* "" or why the run ends without a judgement */
     bool idle;                  /* the queue was empty */
     bool again;                 /* back into the queue: the run goes on with the next one */

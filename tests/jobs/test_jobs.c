@@ -4,6 +4,7 @@
 #include "jobs/jobs.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,6 +42,7 @@ struct fixture {
 };
 
 static int64_t serving;
+static sem_t store_may_go_on;
 
 static int publish(void *arg, struct model *model, void (*published)(void *arg, int status), void *published_arg,
                    struct err *e)
@@ -267,6 +269,32 @@ static void test_verdicts(void **state)
     assert_true(latest > 2);
 }
 
+static int activate_second(struct db *db, void *arg, struct err *e)
+{
+    struct fixture *f = arg;
+    return registry_activate(f->registry, db, "tiny", 2, e);
+}
+
+/* Somebody activates another version while the result is compared with the one before: the comparison says
+ * nothing about that one. */
+static void test_overtaken(void **state)
+{
+    struct fixture *f = *state;
+    jobs_start(f->jobs);
+    ends(f, create(f, ",\"promote\":\"manual\""), "succeeded", "manual");
+    write_text(f, "eval_serving", "while [ ! -e \"$data/go\" ]; do sleep 0.02; done; " FIGURES("0.5"));
+    int64_t id = create(f, "");
+    wait_state(f, id, "evaluating");
+    assert_int_equal(store_call(f->store, activate_second, f, NULL), 0);
+    write_text(f, "go", "");
+    ends(f, id, "succeeded", "version 2 began to serve");
+    assert_int_equal(number_of(f, "version"), 3);
+    assert_int_equal(serving, 2);
+    const json_t *serving_then = json_object_get(json_object_get(f->document, "judgement"), "serving");
+    assert_int_equal(json_integer_value(json_object_get(serving_then, "version")), 2);
+    assert_null(json_object_get(serving_then, "exits"));
+}
+
 static void test_misbehaving(void **state)
 {
     struct fixture *f = *state;
@@ -357,6 +385,38 @@ static void test_cancel(void **state)
     wait_answer(f);
     ends(f, id, "cancelled", "cancelled");
     assert_int_equal(serving, 1);
+}
+
+static void hold_store(struct store_task *task, struct db *db)
+{
+    (void)task, (void)db;
+    sem_wait(&store_may_go_on);
+}
+
+/* Cancelled at the moment at which its training is killed and would be tried again. */
+static void test_cancel_late(void **state)
+{
+    struct fixture *f = *state;
+    struct store_task hold = {.run = hold_store};
+    jobs_start(f->jobs);
+    write_text(f, "train", "echo '{\"event\":\"start\",\"steps\":9}'; "
+                           "while [ ! -e \"$data/go\" ]; do sleep 0.02; done; kill -9 $$\n");
+    int64_t id = create(f, "");
+    do {
+        get(f, id);
+    } while (json_object_get(f->document, "progress") == NULL);
+    assert_int_equal(sem_init(&store_may_go_on, 0, 0), 0);
+    store_post(f->store, &hold);
+    jobs_cancel(f->jobs, id, done, f);
+    write_text(f, "go", "");
+    /* The end of the child must be seen before the cancel comes back; were it later, nothing is tested. */
+    for (int i = 0; i < 200; i++, usleep(2000)) uv_run(&f->loop, UV_RUN_NOWAIT);
+    sem_post(&store_may_go_on);
+    wait_answer(f);
+    assert_int_equal(f->error.code, 0);
+    wait_state(f, id, "cancelled");
+    assert_int_equal(number_of(f, "attempts"), 1);
+    sem_destroy(&store_may_go_on);
 }
 
 /* An orderly stop, then a start: the job goes on, without a new training when the result was there. */
@@ -461,9 +521,11 @@ int main(void)
     alarm(300);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_verdicts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_overtaken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_misbehaving, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cannot_start, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cancel_late, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_restart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_died_while_concluding, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_queue, set_up, tear_down),
