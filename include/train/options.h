@@ -40,9 +40,6 @@ struct train_text {
 size_t train_options_texts(const struct train_options *options,
                            struct train_text ret_texts[TRAIN_TEXTS_MAX]);
 
-/* The shortest decimal text that reads back as x. */
-void train_format_double(double x, char *ret_text, size_t size);
-
 /* "crop,flip", "none": what augment_parse() reads back. */
 void train_format_augment(unsigned bits, char *ret_text, size_t size);
 

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/text.h"
 
 enum { TEXT_MAX = 2048, LINE_MAX_BYTES = 6 * TEXT_MAX + 256 /* every byte as \u0000 */ };
 
@@ -63,31 +64,14 @@ int log_format_parse(const char *text)
     return ERR_RANGE;
 }
 
-/* The length of the UTF-8 sequence at s, 0 when malformed (RFC 3629 section 4). */
-static size_t utf8_length(const unsigned char *s)
-{
-    if (s[0] < 0x80) return 1;
-    size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    unsigned char low = 0x80, high = 0xbf; /* of the second byte */
-    if (s[0] < 0xc2 || s[0] > 0xf4) return 0;
-    if (s[0] == 0xe0) low = 0xa0;  /* overlong */
-    if (s[0] == 0xed) high = 0x9f; /* surrogates */
-    if (s[0] == 0xf0) low = 0x90;  /* overlong */
-    if (s[0] == 0xf4) high = 0x8f; /* past U+10FFFF */
-    if (s[1] < low || s[1] > high) return 0;
-    for (size_t i = 2; i < n; i++) {
-        if (s[i] < 0x80 || s[i] > 0xbf) return 0;
-    }
-    return n;
-}
-
 /* Copies text, which is NUL-terminated, so that it is printable UTF-8 and, for JSON, a string's
  * inside. ret has room for six bytes a byte. */
 static size_t escape(const char *text, bool json, char *ret)
 {
     size_t used = 0;
+    const char *end = text + strlen(text);
     for (const unsigned char *s = (const unsigned char *)text; *s != '\0';) {
-        size_t n = utf8_length(s);
+        size_t n = text_utf8_length((const char *)s, (size_t)(end - (const char *)s));
         bool control = *s < 0x20 || *s == 0x7f || (n == 2 && s[0] == 0xc2 && s[1] < 0xa0);
         if (n == 0) {
             /* JSON has no bytes: the replacement character stands for what is no text. */

@@ -7,12 +7,12 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/metric.h"
+#include "base/text.h"
 #include "metric_store.h"
 
-enum { NUMBER_MAX = 32 };
+enum { NUMBER_MAX = TEXT_NUMBER_MAX };
 
 /* The shortest text that reads back as the same number; whole numbers without an exponent where
  * they are exact. */
@@ -25,11 +25,7 @@ static const char *format_number(double value, char text[NUMBER_MAX])
         snprintf(text, NUMBER_MAX, "%.0f", value);
         return text;
     }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, NUMBER_MAX, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) break;
-    }
-    return text;
+    return text_double(value, text);
 }
 
 /* Text with backslash and newline escaped, and the quote where it would end the text. */

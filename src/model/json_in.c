@@ -25,8 +25,8 @@ const char *json_in_printable(char *ret_text, size_t size, const char *s)
 
 bool json_in_has_control(const char *s)
 {
-    for (; *s != '\0'; s++) {
-        if ((unsigned char)*s < 0x20 || *s == 0x7f) return true;
+    for (const unsigned char *u = (const unsigned char *)s; *u != '\0'; u++) {
+        if (*u < 0x20 || *u == 0x7f || (u[0] == 0xc2 && u[1] < 0xa0)) return true;
     }
     return false;
 }

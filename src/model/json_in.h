@@ -50,6 +50,7 @@ int json_in_string(const struct json_in *in, const json_t *object, const char *p
 int json_in_choice(const struct json_in *in, const json_t *object, const char *path,
                    const char *member, const char *const *names, size_t n, int *ret_index);
 
+/* Whether there are control characters in a UTF-8 text, those of U+0080..U+009F included. */
 bool json_in_has_control(const char *s);
 
 /* n printable characters of s at most, others as '?': what strangers wrote, fit for a message. */

@@ -7,9 +7,9 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "data/batch.h"
 
 void train_options_default(struct train_options *ret_options)
@@ -58,14 +58,6 @@ int train_options_check(const struct train_options *o, struct err *e)
     return rc;
 }
 
-void train_format_double(double x, char *ret_text, size_t size)
-{
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(ret_text, size, "%.*g", digits, x);
-        if (strtod(ret_text, NULL) == x) return;
-    }
-}
-
 void train_format_augment(unsigned bits, char *ret_text, size_t size)
 {
     const char *crop = bits & AUGMENT_CROP ? "crop" : "";
@@ -81,7 +73,8 @@ static struct train_text *next_text(struct train_text *texts, size_t *n, const c
 
 static void add_real(struct train_text *texts, size_t *n, const char *name, double value)
 {
-    train_format_double(value, next_text(texts, n, name)->value, TRAIN_TEXT_MAX);
+    _Static_assert((int)TRAIN_TEXT_MAX >= (int)TEXT_NUMBER_MAX, "a number fits");
+    text_double(value, next_text(texts, n, name)->value);
 }
 
 static void add_int(struct train_text *texts, size_t *n, const char *name, int64_t value)

@@ -318,8 +318,9 @@ static void test_bad_labels(void **state)
     static char too_long[MODEL_LABEL_MAX + 2], longest[MODEL_LABEL_MAX + 1];
     memset(too_long, 'x', sizeof too_long - 1);
     memset(longest, 'x', sizeof longest - 1);
-    static char bad_texts[][8] = {"", "a\tb", "a\x7f", "caf\xe9"};
-    char *const bad[] = {bad_texts[0], bad_texts[1], bad_texts[2], bad_texts[3], too_long};
+    static char bad_texts[][8] = {"", "a\tb", "a\x7f", "caf\xe9", "a\xc2\x9b"};
+    char *const bad[] = {bad_texts[0], bad_texts[1], bad_texts[2],
+                         bad_texts[3], bad_texts[4], too_long};
     struct err e = {0};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char *labels[] = {tiny_cat, bad[i], tiny_gnat};

@@ -142,9 +142,6 @@ static void test_option_texts(void **state)
     }
     f->options.method = method_find("dsn");
     assert_int_equal(train_options_texts(&f->options, f->texts), f->n_texts - 4);
-    char text[32];
-    train_format_double(1.0 / 3, text, sizeof text);
-    assert_true(strtod(text, NULL) == 1.0 / 3);
 }
 
 static void test_other_net(void **state)
