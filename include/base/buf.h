@@ -23,7 +23,8 @@ int buf_printf(struct buf *b, const char *format, ...) __attribute__((format(pri
 /* The text so far, "" when empty; owned by the buffer, valid until the next call. */
 const char *buf_text(const struct buf *b);
 
-/* Hands the memory over to the caller (mem_free()); the buffer is empty afterwards. NULL if empty. */
+/* Hands the memory over to the caller (mem_free()); the buffer is empty afterwards. NULL if empty.
+ */
 char *buf_take(struct buf *b);
 
 #endif

@@ -13,8 +13,9 @@ enum cpu_isa {
     CPU_ISA_COUNT
 };
 
-/* The best one that this processor and kernel support; AUTODIDACT_ISA=reference|avx2|avx512|avx512bf16
- * forces a lesser one (a greater one is ignored). Any thread. */
+/* The best one that this processor and kernel support;
+ * AUTODIDACT_ISA=reference|avx2|avx512|avx512bf16 forces a lesser one (a greater one is ignored).
+ * Any thread. */
 enum cpu_isa cpu_isa(void);
 bool cpu_isa_supported(enum cpu_isa isa); /* regardless of AUTODIDACT_ISA */
 const char *cpu_isa_name(enum cpu_isa isa);
@@ -28,7 +29,8 @@ unsigned cpu_count(void);
 /* Debian's OpenBLAS chooses old kernels on processors that it does not know and reads its settings
  * when it is loaded. This sets OPENBLAS_CORETYPE (on AVX512_BF16: Cooperlake, on AVX-512: SkylakeX)
  * and OPENBLAS_NUM_THREADS=1, unless the user has set them, and runs the program again, once. First
- * statement of main(). Returns when nothing had to change (or exec failed, which costs only speed). */
+ * statement of main(). Returns when nothing had to change (or exec failed, which costs only speed).
+ */
 void cpu_prepare_blas(char **argv);
 
 #endif

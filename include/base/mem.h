@@ -15,10 +15,12 @@ void *mem_new(size_t count, size_t size);
 /* Like mem_new(), aligned to MEM_ALIGN bytes and not cleared. Free with mem_free(). */
 void *mem_new_aligned(size_t count, size_t size);
 
-/* realloc() with a checked product; on failure NULL and the old block stays. Not for aligned blocks. */
+/* realloc() with a checked product; on failure NULL and the old block stays. Not for aligned
+ * blocks. */
 void *mem_grow(void *block, size_t count, size_t size);
 
-/* A copy of a string; NULL when out of memory. mem_strndup() copies at most n bytes and terminates. */
+/* A copy of a string; NULL when out of memory. mem_strndup() copies at most n bytes and terminates.
+ */
 char *mem_strdup(const char *s);
 char *mem_strndup(const char *s, size_t n);
 

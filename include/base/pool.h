@@ -15,11 +15,12 @@ unsigned pool_threads(const struct pool *pool);
 
 typedef void pool_fn(void *arg, unsigned rank, unsigned n_ranks);
 
-/* Calls fn(arg, r, n) for every rank at once and returns when all are done. A NULL pool is one thread.
- * Memory written before the call is seen by all ranks, what they write is seen after it. */
+/* Calls fn(arg, r, n) for every rank at once and returns when all are done. A NULL pool is one
+ * thread. Memory written before the call is seen by all ranks, what they write is seen after it. */
 void pool_run(struct pool *pool, pool_fn *fn, void *arg);
 
-/* The part [*ret_first, *ret_end) of [0, count) that is rank's. Contiguous, differing by at most one. */
+/* The part [*ret_first, *ret_end) of [0, count) that is rank's. Contiguous, differing by at most
+ * one. */
 void pool_part(size_t count, unsigned rank, unsigned n_ranks, size_t *ret_first, size_t *ret_end);
 
 #endif

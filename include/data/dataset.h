@@ -12,8 +12,8 @@ enum data_part { DATA_TRAIN, DATA_TEST };
 
 struct dataset;
 
-/* source: "cifar100:DIR" (official binary layout: train.bin, test.bin, fine_label_names.txt). Errors
- * name the file and the record. Free with dataset_free(). */
+/* source: "cifar100:DIR" (official binary layout: train.bin, test.bin, fine_label_names.txt).
+ * Errors name the file and the record. Free with dataset_free(). */
 int dataset_open(const char *source, enum data_part part, struct dataset **ret_set, struct err *e);
 void dataset_free(struct dataset *set);
 
@@ -28,8 +28,8 @@ const uint8_t *dataset_pixels(const struct dataset *set, size_t i); /* [height][
 /* SHA-256 of everything in the set: sizes, names, class numbers and pixels. Reads all of it. */
 void dataset_digest(const struct dataset *set, char ret_text[SHA256_HEX_SIZE]);
 
-/* "cifar100": the source's kind, for the model's metadata. Channel mean and deviation, in 0..1, that
- * training on this set normalises with. */
+/* "cifar100": the source's kind, for the model's metadata. Channel mean and deviation, in 0..1,
+ * that training on this set normalises with. */
 const char *dataset_kind(const struct dataset *set);
 void dataset_normalisation(const struct dataset *set, float ret_mean[3], float ret_std[3]);
 

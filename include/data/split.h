@@ -1,6 +1,6 @@
 /* The held-out images: those whose SHA-256(seed as 8 bytes little endian, then pixels) is smallest.
- * The choice depends on the content alone, so that no model is calibrated or judged on images that it
- * or its parent saw, whatever the order of the files; equal images are on the same side. */
+ * The choice depends on the content alone, so that no model is calibrated or judged on images that
+ * it or its parent saw, whatever the order of the files; equal images are on the same side. */
 #ifndef DATA_SPLIT_H
 #define DATA_SPLIT_H
 
@@ -11,7 +11,8 @@
 #include "data/dataset.h"
 
 struct split {
-    uint32_t *train, *holdout; /* indices into the data set, increasing; one block, split_release() */
+    uint32_t *train,
+        *holdout; /* indices into the data set, increasing; one block, split_release() */
     size_t n_train, n_holdout; /* n_holdout may exceed the wish by copies of the last image */
 };
 

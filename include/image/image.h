@@ -1,8 +1,9 @@
-/* Images: JPEG or PNG bytes -> 8-bit RGB pixels, by stb_image, with every size checked before anything
- * is decoded. The pixels come from an arena; what decoding takes besides is counted against a budget
- * that the size of the image gives, and freed. Greyscale, palettes and 16 bits become 8-bit RGB, alpha
- * is dropped, orientation tags are not followed; CMYK, 12-bit and arithmetic JPEGs are refused with a
- * message that says so, and so are files that end early. Any thread. */
+/* Images: JPEG or PNG bytes -> 8-bit RGB pixels, by stb_image, with every size checked before
+ * anything is decoded. The pixels come from an arena; what decoding takes besides is counted
+ * against a budget that the size of the image gives, and freed. Greyscale, palettes and 16 bits
+ * become 8-bit RGB, alpha is dropped, orientation tags are not followed; CMYK, 12-bit and
+ * arithmetic JPEGs are refused with a message that says so, and so are files that end early. Any
+ * thread. */
 #ifndef IMAGE_IMAGE_H
 #define IMAGE_IMAGE_H
 

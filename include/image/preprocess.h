@@ -1,5 +1,5 @@
-/* Preprocessing: pixels -> the normalised input of a network. The parameters travel with the model so
- * that serving does what training did. Pure; any thread. */
+/* Preprocessing: pixels -> the normalised input of a network. The parameters travel with the model
+ * so that serving does what training did. Pure; any thread. */
 #ifndef IMAGE_PREPROCESS_H
 #define IMAGE_PREPROCESS_H
 

@@ -1,9 +1,10 @@
-/* Kernels: arithmetic on raw arrays. One table of functions per instruction set; the reference table
- * is plain C written from the definition, the others must agree with it. Kernels never fail, never
- * allocate and never start threads: scratch is passed in, every size is handled, parallelism is the
- * caller's (by image or by row). Activations are NHWC fp32, index order [image][row][column][channel];
- * weights come in the file's order OIHW and are packed into a table's private layout before use.
- * All functions: any thread, no aliasing of inputs and outputs unless stated. */
+/* Kernels: arithmetic on raw arrays. One table of functions per instruction set; the reference
+ * table is plain C written from the definition, the others must agree with it. Kernels never fail,
+ * never allocate and never start threads: scratch is passed in, every size is handled, parallelism
+ * is the caller's (by image or by row). Activations are NHWC fp32, index order
+ * [image][row][column][channel]; weights come in the file's order OIHW and are packed into a
+ * table's private layout before use. All functions: any thread, no aliasing of inputs and outputs
+ * unless stated. */
 #ifndef KERNEL_KERNEL_H
 #define KERNEL_KERNEL_H
 
@@ -40,19 +41,20 @@ struct conv_epilogue {
 struct kernels {
     enum cpu_isa isa;
 
-    /* --- convolution ------------------------------------------------------------------------- */
+    /* --- convolution ---------------------------------------------------------------------- */
 
     /* Floats of the packed weights for the forward direction, and the packing of w [o][i][kh][kw].
      * Output channel o is multiplied by scale[o] on the way (a folded batch norm); NULL: by 1. */
     size_t (*conv_packed_size)(const struct conv_geometry *g);
-    void (*conv_pack)(const struct conv_geometry *g, const float *w, const float *scale, float *packed);
+    void (*conv_pack)(const struct conv_geometry *g, const float *w, const float *scale,
+                      float *packed);
 
     /* The same for the direction that computes dx. */
     size_t (*conv_packed_back_size)(const struct conv_geometry *g);
     void (*conv_pack_back)(const struct conv_geometry *g, const float *w, float *packed);
 
-    /* Bytes of scratch (64-byte aligned) that one call of any of the three below needs, whatever the
-     * number of images. One scratch serves one thread. */
+    /* Bytes of scratch (64-byte aligned) that one call of any of the three below needs, whatever
+     * the number of images. One scratch serves one thread. */
     size_t (*conv_scratch_bytes)(const struct conv_geometry *g);
 
     /* y [n][oh][ow][o] = epilogue(x [n][h][w][i] * w) for n images. */
@@ -64,14 +66,14 @@ struct kernels {
                                const float *packed_back, bool accumulate, float *dx, void *scratch);
 
     /* dw [o][i][kh][kw] += the gradient summed over n images, in a fixed order. */
-    void (*conv_backward_weight)(const struct conv_geometry *g, int n, const float *x, const float *dy,
-                                 float *dw, void *scratch);
+    void (*conv_backward_weight)(const struct conv_geometry *g, int n, const float *x,
+                                 const float *dy, float *dw, void *scratch);
 
-    /* --- matrix product (row-major): c [m][n] = beta * c + op(a) [m][k] * op(b) [k][n] ---------- */
+    /* --- matrix product (row-major): c [m][n] = beta * c + op(a) [m][k] * op(b) [k][n] ---- */
     void (*gemm)(bool transpose_a, bool transpose_b, int m, int n, int k, const float *a, int lda,
                  const float *b, int ldb, float beta, float *c, int ldc);
 
-    /* --- batch norm over rows x channels (Ioffe and Szegedy 2015) ------------------------------- */
+    /* --- batch norm over rows x channels (Ioffe and Szegedy 2015) ------------------------- */
 
     /* sum[c] += sum over rows of x, square[c] += of x^2; doubles, in a fixed order. */
     void (*norm_moments)(size_t rows, size_t channels, const float *x, double *sum, double *square);
@@ -91,11 +93,12 @@ struct kernels {
                                 const float *x, const float *a, const float *b, const float *k,
                                 float *dx, float *dresidual, bool accumulate);
 
-    /* --- element-wise and pooling --------------------------------------------------------------- */
+    /* --- element-wise and pooling --------------------------------------------------------- */
 
     /* y = max(x, 0); dx = or += dy where y > 0. */
     void (*relu)(size_t count, const float *x, float *y);
-    void (*relu_backward)(size_t count, const float *dy, const float *y, bool accumulate, float *dx);
+    void (*relu_backward)(size_t count, const float *dy, const float *y, bool accumulate,
+                          float *dx);
 
     /* y += x */
     void (*add)(size_t count, const float *x, float *y);
@@ -107,12 +110,12 @@ struct kernels {
 
     /* One step of SGD with momentum and weight decay, PyTorch's form without Nesterov:
      * g += decay * w; v = momentum * v + g; w -= rate * v. */
-    void (*sgd_step)(size_t count, float rate, float momentum, float decay, const float *g, float *v,
-                     float *w);
+    void (*sgd_step)(size_t count, float rate, float momentum, float decay, const float *g,
+                     float *v, float *w);
 };
 
-/* The table of an instruction set, NULL when it was not built for this architecture or the processor
- * lacks it. kernels_best() is that of cpu_isa(). Static storage. */
+/* The table of an instruction set, NULL when it was not built for this architecture or the
+ * processor lacks it. kernels_best() is that of cpu_isa(). Static storage. */
 const struct kernels *kernels_of(enum cpu_isa isa);
 const struct kernels *kernels_best(void);
 

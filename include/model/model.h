@@ -1,6 +1,6 @@
-/* A model: one self-contained safetensors file, loaded. Immutable after loading, counted references,
- * freed with the last one. Holds the net, its parameters, the plan, labels, preprocessing, calibration
- * and what is known of its training. */
+/* A model: one self-contained safetensors file, loaded. Immutable after loading, counted
+ * references, freed with the last one. Holds the net, its parameters, the plan, labels,
+ * preprocessing, calibration and what is known of its training. */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 
@@ -16,8 +16,12 @@
 #include "nn/plan.h"
 #include "nn/spec.h"
 
-enum { MODEL_NAME_MAX = 64, MODEL_FILE_MAX = 1 << 30, MODEL_LABEL_MAX = 256,
-       MODEL_ACTIVATION_MAX = 1 << 30 /* bytes that one image may take while it is computed */ };
+enum {
+    MODEL_NAME_MAX = 64,
+    MODEL_FILE_MAX = 1 << 30,
+    MODEL_LABEL_MAX = 256,
+    MODEL_ACTIVATION_MAX = 1 << 30 /* bytes that one image may take while it is computed */
+};
 
 /* What the held-out images say about a classifier. */
 struct calibration_entry {
@@ -30,7 +34,8 @@ struct calibration {
     int64_t n_images; /* how many held-out images it was made on */
     struct calibration_entry exits[SPEC_SECTIONS_MAX], ensemble;
     bool has_thresholds;
-    double thresholds[SPEC_SECTIONS_MAX]; /* calibrated confidence at which exit i answers; deepest 0 */
+    double thresholds[SPEC_SECTIONS_MAX]; /* calibrated confidence at which exit i answers; deepest
+                                             0 */
 };
 
 struct training_figures {
@@ -45,25 +50,25 @@ struct training {
     uint64_t seed;
     double lr, momentum, weight_decay, temperature, alpha, lambda;
     bool kd_scale;
-    int64_t holdout;       /* the wish that was given to split_make(); 0: nothing held out */
+    int64_t holdout; /* the wish that was given to split_make(); 0: nothing held out */
     uint64_t holdout_seed;
-    char command[1024];    /* the command line, for people */
-    bool has_figures;      /* on the held-out images */
+    char command[1024]; /* the command line, for people */
+    bool has_figures;   /* on the held-out images */
     struct training_figures exits[SPEC_SECTIONS_MAX], ensemble;
 };
 
 struct model {
     char name[MODEL_NAME_MAX + 1];
-    int64_t version;            /* set by the registry; 0 outside of it */
+    int64_t version; /* set by the registry; 0 outside of it */
     char sha256[SHA256_HEX_SIZE];
     struct net *net;
-    float *params;              /* the net's block */
+    float *params; /* the net's block */
     struct plan *plan;
-    char **labels;              /* net_classes() of them */
+    char **labels; /* net_classes() of them */
     struct preprocess preprocess;
     struct calibration calibration;
     struct training training;
-    void *attached;             /* what serve keeps with this version; freed by attached_free */
+    void *attached; /* what serve keeps with this version; freed by attached_free */
     void (*attached_free)(void *attached);
 };
 
@@ -86,6 +91,7 @@ int model_check_label(const char *label, struct err *e);
 /* Writes a model file: the net's parameters and everything else as given. labels: net_classes(). */
 int model_write(const char *path, enum tensor_type type, const struct net *net, const float *params,
                 char *const *labels, const struct preprocess *preprocess,
-                const struct calibration *calibration, const struct training *training, struct err *e);
+                const struct calibration *calibration, const struct training *training,
+                struct err *e);
 
 #endif

@@ -1,6 +1,6 @@
 /* Safetensors files: 8 bytes length (little endian), JSON header, raw tensors. The reader trusts
- * nothing: lengths, offsets (no holes, no overlap, inside the file), shapes and products are checked.
- * Only F32, F16 and BF16 are taken. */
+ * nothing: lengths, offsets (no holes, no overlap, inside the file), shapes and products are
+ * checked. Only F32, F16 and BF16 are taken. */
 #ifndef MODEL_SAFETENSORS_H
 #define MODEL_SAFETENSORS_H
 
@@ -27,8 +27,9 @@ int safetensors_parse(const void *bytes, size_t size, struct safetensors **ret_f
 void safetensors_free(struct safetensors *file);
 size_t safetensors_count(const struct safetensors *file);
 const struct tensor *safetensors_at(const struct safetensors *file, size_t i);
-const struct tensor *safetensors_find(const struct safetensors *file, const char *name); /* or NULL */
-const char *safetensors_meta(const struct safetensors *file, const char *key);           /* or NULL */
+const struct tensor *safetensors_find(const struct safetensors *file,
+                                      const char *name);                       /* or NULL */
+const char *safetensors_meta(const struct safetensors *file, const char *key); /* or NULL */
 
 /* Elements as floats, whatever the type. */
 void tensor_to_floats(const struct tensor *t, float *ret_values);

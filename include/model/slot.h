@@ -1,5 +1,5 @@
-/* A slot holds the current version of a model. Readers take a reference and keep what they took; the
- * one writer exchanges. One lock, held for a pointer's worth of work. Any thread. */
+/* A slot holds the current version of a model. Readers take a reference and keep what they took;
+ * the one writer exchanges. One lock, held for a pointer's worth of work. Any thread. */
 #ifndef MODEL_SLOT_H
 #define MODEL_SLOT_H
 

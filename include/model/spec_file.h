@@ -1,5 +1,6 @@
-/* Specs as JSON (models/NAME.json) <-> struct spec. The reader takes any bytes: unknown members, wrong
- * types and values out of range get an error with the member's path ("stages[2].stride: ..."). */
+/* Specs as JSON (models/NAME.json) <-> struct spec. The reader takes any bytes: unknown members,
+ * wrong types and values out of range get an error with the member's path ("stages[2].stride:
+ * ..."). */
 #ifndef MODEL_SPEC_FILE_H
 #define MODEL_SPEC_FILE_H
 
@@ -9,7 +10,9 @@
 #include "nn/spec.h"
 
 int spec_parse(const char *json, size_t size, struct spec *ret_spec, struct err *e);
-int spec_read(const char *path, struct spec *ret_spec, struct err *e); /* messages begin with the path */
-char *spec_format(const struct spec *spec); /* JSON that spec_parse() reads back; mem_free(); or NULL */
+int spec_read(const char *path, struct spec *ret_spec,
+              struct err *e); /* messages begin with the path */
+char *
+spec_format(const struct spec *spec); /* JSON that spec_parse() reads back; mem_free(); or NULL */
 
 #endif

@@ -1,7 +1,7 @@
-/* Training passes of a net: forward with batch statistics, backward to all parameters. The object owns
- * every activation for a batch of fixed size; parameters and gradients are the caller's, in the net's
- * block layout. Work is cut over the pool's threads by image in a fixed way, sums over threads are
- * made in rank order: equal threads, equal bits. One caller at a time. */
+/* Training passes of a net: forward with batch statistics, backward to all parameters. The object
+ * owns every activation for a batch of fixed size; parameters and gradients are the caller's, in
+ * the net's block layout. Work is cut over the pool's threads by image in a fixed way, sums over
+ * threads are made in rank order: equal threads, equal bits. One caller at a time. */
 #ifndef NN_GRAD_H
 #define NN_GRAD_H
 
@@ -25,9 +25,9 @@ size_t grad_bytes(const struct grad *grad);
 float *grad_input(struct grad *grad); /* [batch][h][w][c] */
 void grad_forward(struct grad *grad, float *params, int batch);
 
-/* After grad_forward(): logits [batch][classes] and the D-vectors [batch][D] before the linear layer
- * (the hint's features) of an exit; and where the caller puts the loss's gradients. grad_forward()
- * clears both gradients. */
+/* After grad_forward(): logits [batch][classes] and the D-vectors [batch][D] before the linear
+ * layer (the hint's features) of an exit; and where the caller puts the loss's gradients.
+ * grad_forward() clears both gradients. */
 const float *grad_logits(const struct grad *grad, int exit);
 const float *grad_features(const struct grad *grad, int exit);
 float *grad_dlogits(struct grad *grad, int exit);

@@ -1,20 +1,20 @@
 /* Losses of self distillation ("Be Your Own Teacher", ICCV 2019, equations 2 to 7; facts in the
- * authors' codes differ in scale, see ARCHITECTURE.md). Each function returns the term's value, already
- * multiplied by weight, and adds weight times its gradient to the given array. Sums run in a fixed
- * order, values are accumulated in double. Any thread. */
+ * authors' codes differ in scale, see ARCHITECTURE.md). Each function returns the term's value,
+ * already multiplied by weight, and adds weight times its gradient to the given array. Sums run in
+ * a fixed order, values are accumulated in double. Any thread. */
 #ifndef NN_LOSS_H
 #define NN_LOSS_H
 
 #include <stdint.h>
 
 /* weight * mean over n of -log softmax(logits)[label]. logits, dlogits [n][classes]. */
-double loss_cross_entropy(int n, int classes, const float *logits, const int32_t *labels, double weight,
-                          float *dlogits);
+double loss_cross_entropy(int n, int classes, const float *logits, const int32_t *labels,
+                          double weight, float *dlogits);
 
 /* weight * mean over n of KL(softmax(teacher/T) || softmax(student/T)); the teacher is a constant
  * (detached). Callers put T^2 into weight where the variant scales. */
-double loss_distill(int n, int classes, const float *student, const float *teacher, double temperature,
-                    double weight, float *dstudent);
+double loss_distill(int n, int classes, const float *student, const float *teacher,
+                    double temperature, double weight, float *dstudent);
 
 /* weight * mean over n and d of (student - teacher)^2; the teacher is a constant. [n][d]. */
 double loss_hint(int n, int d, const float *student, const float *teacher, double weight,

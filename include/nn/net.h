@@ -1,6 +1,7 @@
 /* A net: the graph that a spec describes, as sections with exits. Section s (0-based) is a piece of
- * the trunk; exit s is the classifier at its end, named s+1 to users; the deepest one is the network's
- * own classifier. Operations stand in the order of execution. Immutable after net_new(). */
+ * the trunk; exit s is the classifier at its end, named s+1 to users; the deepest one is the
+ * network's own classifier. Operations stand in the order of execution. Immutable after net_new().
+ */
 #ifndef NN_NET_H
 #define NN_NET_H
 
@@ -25,17 +26,25 @@ static inline size_t shape_size(struct shape s)
 struct param {
     char name[96];
     int rank;
-    int64_t dims[4]; /* OIHW, OI or C */
+    int64_t dims[4];     /* OIHW, OI or C */
     size_t offset, size; /* floats in the parameter block */
-    int exit;        /* the head it belongs to, -1: the trunk. The deepest classifier's is n_exits-1 */
+    int exit; /* the head it belongs to, -1: the trunk. The deepest classifier's is n_exits-1 */
     bool trained;
-    enum { PARAM_CONV_WEIGHT, PARAM_CONV_BIAS, PARAM_NORM_SCALE, PARAM_NORM_SHIFT, PARAM_NORM_MEAN,
-           PARAM_NORM_VARIANCE, PARAM_LINEAR_WEIGHT, PARAM_LINEAR_BIAS } role;
+    enum {
+        PARAM_CONV_WEIGHT,
+        PARAM_CONV_BIAS,
+        PARAM_NORM_SCALE,
+        PARAM_NORM_SHIFT,
+        PARAM_NORM_MEAN,
+        PARAM_NORM_VARIANCE,
+        PARAM_LINEAR_WEIGHT,
+        PARAM_LINEAR_BIAS
+    } role;
     size_t fan_in; /* of the weight that a bias goes with, too */
 };
 
-#define NET_NORM_EPSILON 1e-5f  /* both directions, folding included */
-#define NET_NORM_MOMENTUM 0.1f  /* running = (1-m) running + m batch */
+#define NET_NORM_EPSILON 1e-5f /* both directions, folding included */
+#define NET_NORM_MOMENTUM 0.1f /* running = (1-m) running + m batch */
 
 struct net;
 
@@ -51,8 +60,9 @@ int net_feature_size(const struct net *net); /* D: what every head hands to its 
 int net_classes(const struct net *net);
 
 const struct param *net_params(const struct net *net, size_t *ret_count);
-size_t net_trained_size(const struct net *net); /* floats; the trained ones are [0, this) of the block */
-size_t net_block_size(const struct net *net);   /* floats of the whole parameter block */
+/* Floats: of those that are trained, which come first in the block, and of the whole block. */
+size_t net_trained_size(const struct net *net);
+size_t net_block_size(const struct net *net);
 
 /* Parameters and multiply-accumulates of convolutions and linear layers only (facts: no norm, no
  * bias, no pooling), for one image; without running statistics. */
@@ -61,7 +71,7 @@ struct net_cost {
 };
 struct net_cost net_section_cost(const struct net *net, int section); /* trunk only */
 struct net_cost net_exit_cost(const struct net *net, int exit);       /* that head alone */
-struct net_cost net_deepest_cost(const struct net *net); /* trunk and deepest classifier */
+struct net_cost net_deepest_cost(const struct net *net);  /* trunk and deepest classifier */
 struct net_cost net_ensemble_cost(const struct net *net); /* everything */
 
 /* First values: convolutions Kaiming-normal fan-out (std = sqrt(2 / (O*kh*kw))), linear layers and

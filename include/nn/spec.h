@@ -7,8 +7,15 @@
 
 #include "base/err.h"
 
-enum { SPEC_NAME_MAX = 64, SPEC_STAGES_MAX = 8, SPEC_SECTIONS_MAX = 8, SPEC_BLOCKS_MAX = 512,
-       SPEC_CLASSES_MAX = 65536, SPEC_CHANNELS_MAX = 16384, SPEC_SIDE_MAX = 1024 };
+enum {
+    SPEC_NAME_MAX = 64,
+    SPEC_STAGES_MAX = 8,
+    SPEC_SECTIONS_MAX = 8,
+    SPEC_BLOCKS_MAX = 512,
+    SPEC_CLASSES_MAX = 65536,
+    SPEC_CHANNELS_MAX = 16384,
+    SPEC_SIDE_MAX = 1024
+};
 
 enum spec_block {
     SPEC_BLOCK_BASIC, /* 3x3(s)-BN-ReLU-3x3-BN + shortcut, ReLU (He et al. 2016, figure 5 left) */
@@ -32,16 +39,17 @@ struct spec {
     } stem; /* conv - BN - ReLU */
     int n_stages;
     struct spec_stage stages[SPEC_STAGES_MAX];
-    int n_sections;                 /* = classifiers */
-    int cuts[SPEC_SECTIONS_MAX];    /* section i ends after this many blocks of the whole network;
-                                       the last is the number of all blocks */
+    int n_sections;              /* = classifiers */
+    int cuts[SPEC_SECTIONS_MAX]; /* section i ends after this many blocks of the whole network;
+                                    the last is the number of all blocks */
     struct {
         enum spec_head kind;
         int mid_channels; /* of the shallow heads' bottleneck */
     } heads;
 };
 
-/* Checks every value and how they fit together; the message names the member ("stages[2].stride"). */
+/* Checks every value and how they fit together; the message names the member ("stages[2].stride").
+ */
 int spec_check(const struct spec *spec, struct err *e);
 
 /* Scales all channel counts, the heads' included, so that the first stage has `width` channels

@@ -1,6 +1,6 @@
 /* Checkpoints: parameters, momentum, position and the options of a training in one safetensors file
- * ("model.NAME", "momentum.NAME" as F32; "autodidact.checkpoint" in the metadata). Written beside and
- * renamed, so that a crash or a full disk leaves the previous one. */
+ * ("model.NAME", "momentum.NAME" as F32; "autodidact.checkpoint" in the metadata). Written beside
+ * and renamed, so that a crash or a full disk leaves the previous one. */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
 
@@ -12,8 +12,8 @@
 #include "train/options.h"
 
 struct checkpoint_position {
-    int64_t step;       /* steps done */
-    double loss_sum;    /* of the steps of the present epoch */
+    int64_t step;    /* steps done */
+    double loss_sum; /* of the steps of the present epoch */
     int64_t loss_count;
 };
 

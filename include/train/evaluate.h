@@ -18,8 +18,8 @@ enum { EVALUATE_BATCH = 64, EVALUATE_ECE_BINS = 15 };
 struct logits {
     size_t n;
     int n_exits, classes;
-    float *values;    /* [n_exits + 1][n][classes]; the last is the ensemble: the mean of the others */
-    int32_t *labels;  /* [n] */
+    float *values; /* [n_exits + 1][n][classes]; the last is the ensemble: the mean of the others */
+    int32_t *labels; /* [n] */
 };
 
 /* Runs the plan on images indices[0..n) of the set (NULL: 0..n-1). Free with logits_release(). */
@@ -36,9 +36,10 @@ const float *logits_of(const struct logits *logits, int classifier);
 int logits_best(const float *logits, int classes, float *ret_margin);
 
 /* Accuracy (first and first five), and of the softmax at this temperature the mean negative log
- * likelihood in nats and the expected calibration error: 15 bins (b/15, (b+1)/15] of the confidence,
- * sum over bins of share * |accuracy - mean confidence| (Guo et al., ICML 2017, equation 5). An image
- * with a logit that is not a number is wrong, and makes the other two figures not a number. */
+ * likelihood in nats and the expected calibration error: 15 bins (b/15, (b+1)/15] of the
+ * confidence, sum over bins of share * |accuracy - mean confidence| (Guo et al., ICML 2017,
+ * equation 5). An image with a logit that is not a number is wrong, and makes the other two figures
+ * not a number. */
 struct training_figures evaluate_figures(const struct logits *logits, int classifier,
                                          double temperature);
 

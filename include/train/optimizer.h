@@ -1,6 +1,6 @@
 /* SGD with momentum and weight decay on every tensor that is trained, without Nesterov (PyTorch's
- * form): g += decay w; v = momentum v + g; w -= rate v. Heads that do not learn are left as they are,
- * decay included. Owns the momentum. One caller at a time. */
+ * form): g += decay w; v = momentum v + g; w -= rate v. Heads that do not learn are left as they
+ * are, decay included. Owns the momentum. One caller at a time. */
 #ifndef TRAIN_OPTIMIZER_H
 #define TRAIN_OPTIMIZER_H
 

@@ -21,8 +21,8 @@ struct train_options {
     uint64_t holdout_seed, seed;
 };
 
-/* The recipe of SCAN with a cosine instead of steps (facts/method.md 5): byot, 200 epochs of batches of
- * 128, lr 0.1, crop and flip, 5,000 held-out images. */
+/* The recipe of SCAN with a cosine instead of steps (facts/method.md 5): byot, 200 epochs of
+ * batches of 128, lr 0.1, crop and flip, 5,000 held-out images. */
 void train_options_default(struct train_options *ret_options);
 
 /* ERR_RANGE with a message that names the option and what it takes. */
@@ -31,7 +31,7 @@ int train_options_check(const struct train_options *options, struct err *e);
 enum { TRAIN_TEXTS_MAX = 24, TRAIN_TEXT_MAX = 160 };
 
 struct train_text {
-    const char *name;          /* the option's, without "--"; static storage */
+    const char *name; /* the option's, without "--"; static storage */
     char value[TRAIN_TEXT_MAX];
 };
 

@@ -30,7 +30,7 @@ void schedule_format(const struct schedule *schedule, char ret_text[SCHEDULE_TEX
  * epoch_steps: t/W while t < W (so the very first step has rate 0), then for cosine
  * (1 + cos(pi (t-W) / (S-W))) / 2, for steps 0.1^(milestones reached). With warmup >= epochs the
  * whole training is warm-up. */
-double schedule_factor(const struct schedule *schedule, int64_t t, int64_t epoch_steps, int64_t epochs,
-                       int64_t warmup);
+double schedule_factor(const struct schedule *schedule, int64_t t, int64_t epoch_steps,
+                       int64_t epochs, int64_t warmup);
 
 #endif

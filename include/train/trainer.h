@@ -1,7 +1,8 @@
 /* A trainer: the state of a training between two steps. Everything random is a function of seed,
  * epoch, sample and purpose, so the state is the parameters, the momentum and the position, and a
  * training that goes on from a checkpoint ends in the same bits as one that was never interrupted
- * (with equal threads and an equal processor). It knows no clock and writes nothing but checkpoints.
+ * (with equal threads and an equal processor). It knows no clock and writes nothing but
+ * checkpoints.
  *
  * Life: trainer_new(), perhaps other first values in trainer_params() or trainer_restore(), then
  * trainer_step() until trainer_done(). One caller at a time. */
@@ -53,8 +54,8 @@ struct train_report {
     bool epoch_end;    /* it was the epoch's last */
 };
 
-/* One step. ERR_DIVERGED when the loss is not finite: the parameters keep their values, only running
- * statistics have moved. */
+/* One step. ERR_DIVERGED when the loss is not finite: the parameters keep their values, only
+ * running statistics have moved. */
 int trainer_step(struct trainer *trainer, struct train_report *ret_report, struct err *e);
 
 /* Errors as checkpoint_write() and checkpoint_read(). */

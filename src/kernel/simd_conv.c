@@ -2,13 +2,18 @@
  * taps. Forward, the source is x; backward it is dy, and the pixels of dx fall into stride x stride
  * phases, each of which is reached by its own taps only, so that no zero is ever multiplied (a k x
  * k convolution with stride k becomes k*k plain matrix products). The work is done by register
- * tiles (simd_tile.c); this file decides which pixels make a tile: flat     no tap leaves the
- * image: tiles run over the pixels of all images where they stand; grouped  several images, small
- * enough for the L2 cache: they are interleaved pixel by pixel in scratch and a tile is one
- * position in all of them, so taps outside are left out (a 3x3 on 4x4 pixels has 31 % of such
- * taps); padded   otherwise: one image at a time is copied into a frame of zeros. All three give
- * the same bits: they add the same products in the same order, but for zeros. Left out: Winograd
- * and FFT, which change the sums. */
+ * tiles (simd_tile.c); this file decides which pixels make a tile, in one of three ways.
+ *
+ * Flat, where no tap leaves the image: tiles run over the pixels of all images where they stand.
+ *
+ * Grouped, for several images that are small enough for the L2 cache: they are interleaved pixel by
+ * pixel in scratch and a tile is one position in all of them, so taps outside are left out (a 3x3
+ * on 4x4 pixels has 31 % of such taps).
+ *
+ * Padded otherwise: one image at a time is copied into a frame of zeros.
+ *
+ * All three give the same bits: they add the same products in the same order, but for zeros. Left
+ * out: Winograd and FFT, which change the sums. */
 #include "simd.h"
 
 /* One direction (vertical or horizontal) of one phase. Output position i reads, for tap t, the
@@ -147,8 +152,7 @@ size_t ISA(conv_data_scratch)(const struct conv_geometry *g)
     return a > b ? a : b;
 }
 
-/* --- packed weights: [phase][block of outputs][tap row][tap column][channel][lane] ---------------
- */
+/* --- packed weights: [phase][block of outputs][tap row][tap column][channel][lane] -------- */
 
 static size_t outputs_padded(const struct pass *p)
 {
@@ -224,8 +228,7 @@ void ISA(conv_pack_back)(const struct conv_geometry *g, const float *w, float *p
     pack(&p, w, NULL, packed);
 }
 
-/* --- running
- * -------------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------------ */
 
 /* One phase with its operands. Tap 0 of output position (0, 0) reads image b at source[origin + b *
  * image_pitch]; origin may lie before the array, where that tap is outside. */

@@ -26,8 +26,7 @@ static void add_to_doubles(const float *run, size_t count, double *sum)
     for (size_t i = 0; i < count; i++) sum[i] += (double)run[i];
 }
 
-/* --- sums
- * ----------------------------------------------------------------------------------------- */
+/* --- sums --------------------------------------------------------------------------------- */
 
 /* What is summed: of a = x alone: a and a^2; with dy given: dz and dz * x. */
 struct summed {
@@ -121,8 +120,7 @@ void ISA(norm_backward_sums)(size_t rows, size_t channels, const float *dy, cons
     sums_folded(&s, rows, channels, sum_dz, sum_dzx);
 }
 
-/* --- y = act(x * scale + shift + residual)
- * -------------------------------------------------------- */
+/* --- y = act(x * scale + shift + residual) ------------------------------------------------ */
 
 /* One vector of columns. */
 ALWAYS_INLINE void apply_vector(const float *x, const float *scale, const float *shift,
@@ -181,8 +179,7 @@ void ISA(norm_apply)(size_t rows, size_t channels, const float *x, const float *
           relu, y + at);
 }
 
-/* --- dx = dz * a + x * b + k, dresidual = or += dz
- * ------------------------------------------------ */
+/* --- dx = dz * a + x * b + k, dresidual = or += dz ---------------------------------------- */
 
 /* The operands of one call, so that the bodies stay readable. */
 struct backward {

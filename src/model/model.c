@@ -126,8 +126,8 @@ static int fill(struct model *model, const void *bytes, size_t size, struct err 
     }
     const size_t activation = plan_activation_bytes(model->plan, 1); /* 0: no number */
     if (activation == 0 || activation > MODEL_ACTIVATION_MAX) {
-        rc = err_set(e, ERR_LIMIT, "one image takes %zu bytes to compute, a model may take %d", activation,
-                     MODEL_ACTIVATION_MAX);
+        rc = err_set(e, ERR_LIMIT, "one image takes %zu bytes to compute, a model may take %d",
+                     activation, MODEL_ACTIVATION_MAX);
         goto out;
     }
     sha256(bytes, size, digest);

@@ -158,8 +158,7 @@ struct net_cost net_ensemble_cost(const struct net *net)
     return sum;
 }
 
-/* --- first values ------------------------------------------------------------------------------
- */
+/* --- first values ------------------------------------------------------------------------- */
 
 static void fill(float *values, size_t n, float value)
 {

@@ -52,8 +52,7 @@ static void check_equal(const char *what, const struct kernels *k, const struct 
     fail_msg("not the same bits");
 }
 
-/* --- the three directions on fresh arrays; scratch holds NaNs
- * ------------------------------------- */
+/* --- the three directions on fresh arrays; scratch holds NaNs ----------------------------- */
 
 static struct guarded scratch_of(const struct kernels *k, const struct conv_geometry *g)
 {
@@ -96,8 +95,7 @@ static struct guarded backward_weight(const struct kernels *k, const struct conv
     return dw;
 }
 
-/* --- tables against the reference
- * ----------------------------------------------------------------- */
+/* --- tables against the reference --------------------------------------------------------- */
 
 struct operands {
     struct guarded x, w, y, scale, bias, residual;
@@ -209,8 +207,7 @@ static void test_tables_random(void **state)
     }
 }
 
-/* --- an image's result does not depend on its batch
- * ----------------------------------------------- */
+/* --- an image's result does not depend on its batch --------------------------------------- */
 
 static void check_batch(const struct kernels *k, const struct conv_geometry *g, int n,
                         const struct operands *o)
@@ -271,8 +268,7 @@ static void test_repeatable(void **state)
     }
 }
 
-/* --- gradients of f = sum(u * conv(x, w)) by central differences
- * ----------------------------------- */
+/* --- gradients of f = sum(u * conv(x, w)) by central differences -------------------------- */
 
 static double weighted_sum(const struct conv_geometry *g, int n, const struct operands *o)
 {

@@ -53,8 +53,7 @@ static void check_sums(const char *what, const struct kernels *k, size_t rows, s
     }
 }
 
-/* --- norms
- * ---------------------------------------------------------------------------------------- */
+/* --- norms -------------------------------------------------------------------------------- */
 
 static void case_moments(const struct kernels *k, size_t rows, size_t channels, struct rng *r)
 {
@@ -180,8 +179,7 @@ static void test_backward_apply(void **state)
     each_case(case_backward_apply);
 }
 
-/* --- batch norm as a whole, by central differences
- * ------------------------------------------------- */
+/* --- batch norm as a whole, by central differences ---------------------------------------- */
 
 enum { ROWS = 9, CHANNELS = 3, COUNT = ROWS * CHANNELS };
 
@@ -250,8 +248,7 @@ static void test_norm_gradient(void **state)
     }
 }
 
-/* --- matrix product
- * --------------------------------------------------------------------------------- */
+/* --- matrix product ----------------------------------------------------------------------- */
 
 static void check_gemm(const struct kernels *k, int m, int n, int l, unsigned variant,
                        struct rng *r)
@@ -305,8 +302,7 @@ static void test_gemm(void **state)
     assert_memory_equal(c, want, sizeof(want));
 }
 
-/* --- element-wise, pooling, the optimizer
- * ----------------------------------------------------------- */
+/* --- element-wise, pooling, the optimizer ------------------------------------------------- */
 
 static void check_elements(const struct kernels *k, size_t count, struct rng *r)
 {

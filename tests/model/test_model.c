@@ -361,8 +361,9 @@ static void test_large_activations(void **state)
     float *params = mem_new_aligned(net_block_size(net), sizeof *params);
     assert_non_null(params);
     net_init_params(net, 1, params);
-    assert_int_equal(model_write(tiny_path, TENSOR_F32, net, params, tiny_labels, &preprocess, NULL, NULL, &e),
-                     0);
+    assert_int_equal(
+        model_write(tiny_path, TENSOR_F32, net, params, tiny_labels, &preprocess, NULL, NULL, &e),
+        0);
     assert_int_equal(model_load(tiny_path, &m, &e), ERR_LIMIT);
     assert_non_null(strstr(e.text, "one image takes"));
     mem_free(params);

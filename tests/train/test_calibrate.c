@@ -55,8 +55,8 @@ static struct logits noise(uint64_t seed, size_t n, int exits, int classes, doub
     return l;
 }
 
-/* Two classes, logits (log c, log (1-c)): the confidence is c exactly. Four images of confidence 0.59,
- * two of them right (the bin up to 9/15), and one of 0.9, right (the bin up to 14/15). */
+/* Two classes, logits (log c, log (1-c)): the confidence is c exactly. Four images of confidence
+ * 0.59, two of them right (the bin up to 9/15), and one of 0.9, right (the bin up to 14/15). */
 static void test_figures_by_hand(void **state)
 {
     (void)state;
@@ -186,7 +186,8 @@ static double confidence(const struct logits *l, int exit, size_t i, double t)
     return 1 / sum;
 }
 
-/* Answering by the thresholds: at most a point worse than the deepest, and somebody leaves early. */
+/* Answering by the thresholds: at most a point worse than the deepest, and somebody leaves early.
+ */
 static void test_thresholds(void **state)
 {
     (void)state;
@@ -202,7 +203,8 @@ static void test_thresholds(void **state)
         size_t right = 0, early = 0;
         for (size_t i = 0; i < l.n; i++) {
             int exit = 0;
-            while (exit < 2 && confidence(&l, exit, i, c.exits[exit].temperature) < c.thresholds[exit]) {
+            while (exit < 2 &&
+                   confidence(&l, exit, i, c.exits[exit].temperature) < c.thresholds[exit]) {
                 exit++;
             }
             const float *z = logits_of(&l, exit) + i * (size_t)l.classes;
@@ -252,11 +254,15 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_figures_by_hand),    cmocka_unit_test(test_low_bins),
+        cmocka_unit_test(test_figures_by_hand),
+        cmocka_unit_test(test_low_bins),
         cmocka_unit_test(test_ranks),
-        cmocka_unit_test(test_temperature),        cmocka_unit_test(test_temperature_limits),
-        cmocka_unit_test(test_thresholds),         cmocka_unit_test(test_no_threshold),
-        cmocka_unit_test(test_not_a_number),       cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_temperature),
+        cmocka_unit_test(test_temperature_limits),
+        cmocka_unit_test(test_thresholds),
+        cmocka_unit_test(test_no_threshold),
+        cmocka_unit_test(test_not_a_number),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,8 +129,9 @@ static void test_option_texts(void **state)
     struct fixture *f = *state;
     struct {
         const char *name, *value;
-    } wanted[] = {{"method", "byot"}, {"epochs", "200"}, {"lr", "0.1"}, {"weight-decay", "0.0005"},
-                  {"augment", "crop,flip"}, {"kd-scale", "on"}, {"seed", "0"}, {"schedule", "cosine"}};
+    } wanted[] = {
+        {"method", "byot"},       {"epochs", "200"},  {"lr", "0.1"}, {"weight-decay", "0.0005"},
+        {"augment", "crop,flip"}, {"kd-scale", "on"}, {"seed", "0"}, {"schedule", "cosine"}};
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         bool found = false;
         for (size_t j = 0; j < f->n_texts; j++) {

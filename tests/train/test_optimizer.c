@@ -1,4 +1,5 @@
-/* SGD against the formula by hand, whatever the number of threads; untrained heads stay as they are. */
+/* SGD against the formula by hand, whatever the number of threads; untrained heads stay as they
+ * are. */
 #include <errno.h>
 #include <math.h>
 #include <setjmp.h>
@@ -48,7 +49,8 @@ static void check(unsigned threads, unsigned exits)
     struct pool *pool = pool_new(threads);
     struct optimizer *o = optimizer_new(net, exits, pool, kernels_best(), &e);
     assert_non_null(o);
-    float *w = mem_new(all, sizeof *w), *first = mem_new(all, sizeof *w), *g = mem_new(trained, sizeof *g);
+    float *w = mem_new(all, sizeof *w), *first = mem_new(all, sizeof *w),
+          *g = mem_new(trained, sizeof *g);
     fill(w, all, 0);
     memcpy(first, w, all * sizeof *w);
     fill(g, trained, 1);
@@ -103,6 +105,7 @@ static void test_no_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_step), cmocka_unit_test(test_no_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_step),
+                                       cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

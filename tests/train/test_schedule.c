@@ -71,8 +71,19 @@ static void test_text(void **state)
         schedule_format(&s, text);
         assert_string_equal(text, good[i]);
     }
-    const char *bad[] = {"", "linear", "cosine ", "steps", "steps:", "steps:0", "steps:-3", "steps:5,5",
-                         "steps:5,4", "steps:5,", "steps: 5", "steps:5;6", "steps:99999999",
+    const char *bad[] = {"",
+                         "linear",
+                         "cosine ",
+                         "steps",
+                         "steps:",
+                         "steps:0",
+                         "steps:-3",
+                         "steps:5,5",
+                         "steps:5,4",
+                         "steps:5,",
+                         "steps: 5",
+                         "steps:5;6",
+                         "steps:99999999",
                          "steps:1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct schedule s = {.n_milestones = 77};
@@ -100,8 +111,9 @@ static void test_long_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cosine), cmocka_unit_test(test_warmup_only), cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_text),   cmocka_unit_test(test_long_text),
+        cmocka_unit_test(test_cosine),    cmocka_unit_test(test_warmup_only),
+        cmocka_unit_test(test_steps),     cmocka_unit_test(test_text),
+        cmocka_unit_test(test_long_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
-/* The trainer on a data set made here: a training that is stopped and restored ends in the same bits,
- * the loss falls, the baseline leaves the other heads alone, divergence is an error, evaluation does
- * not depend on the number of threads. */
+/* The trainer on a data set made here: a training that is stopped and restored ends in the same
+ * bits, the loss falls, the baseline leaves the other heads alone, divergence is an error,
+ * evaluation does not depend on the number of threads. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,8 +33,8 @@ struct fixture {
     struct train_options options;
 };
 
-/* A file in CIFAR-100's layout: coarse label, fine label, planes. The class is how bright the planes
- * are, so that it can be learnt; only five classes occur. */
+/* A file in CIFAR-100's layout: coarse label, fine label, planes. The class is how bright the
+ * planes are, so that it can be learnt; only five classes occur. */
 static void write_records(const char *dir, const char *name, size_t n)
 {
     char path[128];
@@ -103,8 +103,8 @@ static int tear_down(void **state)
 
 static struct trainer *make(struct fixture *f, struct pool *pool)
 {
-    const struct trainer_setup setup = {&f->options, f->net, f->set,  &f->split,
-                                        &f->preprocess, "",  pool,    kernels_best()};
+    const struct trainer_setup setup = {&f->options,    f->net, f->set, &f->split,
+                                        &f->preprocess, "",     pool,   kernels_best()};
     struct err e = {0};
     struct trainer *t = trainer_new(&setup, &e);
     if (t == NULL) fail_msg("%s", e.text);
@@ -244,8 +244,8 @@ static void test_too_few_images(void **state)
 {
     struct fixture *f = *state;
     f->options.batch = 261;
-    const struct trainer_setup setup = {&f->options, f->net, f->set, &f->split,
-                                        &f->preprocess, "", NULL, kernels_best()};
+    const struct trainer_setup setup = {&f->options,    f->net, f->set, &f->split,
+                                        &f->preprocess, "",     NULL,   kernels_best()};
     struct err e = {0};
     assert_null(trainer_new(&setup, &e));
     assert_int_equal(e.code, ERR_RANGE);
@@ -255,8 +255,8 @@ static void test_too_few_images(void **state)
 static void test_no_memory(void **state)
 {
     struct fixture *f = *state;
-    const struct trainer_setup setup = {&f->options, f->net, f->set, &f->split,
-                                        &f->preprocess, "", NULL, kernels_best()};
+    const struct trainer_setup setup = {&f->options,    f->net, f->set, &f->split,
+                                        &f->preprocess, "",     NULL,   kernels_best()};
     bool made = false;
     for (unsigned n = 1; !made; n++) {
         struct err e = {0};
@@ -279,11 +279,13 @@ static void test_evaluate(void **state)
     struct plan *plan = plan_new(f->net, trainer_params(t), kernels_best(), &e);
     assert_non_null(plan);
     struct logits one;
-    assert_int_equal(evaluate_logits(plan, f->set, NULL, IMAGES, &f->preprocess, NULL, &one, &e), 0);
+    assert_int_equal(evaluate_logits(plan, f->set, NULL, IMAGES, &f->preprocess, NULL, &one, &e),
+                     0);
     for (unsigned threads = 2; threads <= 3; threads++) {
         struct pool *pool = pool_new(threads);
         struct logits l;
-        assert_int_equal(evaluate_logits(plan, f->set, NULL, IMAGES, &f->preprocess, pool, &l, &e), 0);
+        assert_int_equal(evaluate_logits(plan, f->set, NULL, IMAGES, &f->preprocess, pool, &l, &e),
+                         0);
         assert_memory_equal(l.values, one.values, (size_t)3 * IMAGES * CLASSES * sizeof(float));
         assert_memory_equal(l.labels, one.labels, IMAGES * sizeof *l.labels);
         logits_release(&l);
@@ -294,14 +296,15 @@ static void test_evaluate(void **state)
         assert_near((double)logits_of(&one, MODEL_ENSEMBLE)[j], (double)mean, 1e-5);
     }
     struct logits part; /* chosen images are those of the list */
-    assert_int_equal(evaluate_logits(plan, f->set, f->split.holdout, f->split.n_holdout, &f->preprocess,
-                                     NULL, &part, &e), 0);
+    assert_int_equal(evaluate_logits(plan, f->set, f->split.holdout, f->split.n_holdout,
+                                     &f->preprocess, NULL, &part, &e),
+                     0);
     for (size_t i = 0; i < part.n; i++) {
         size_t at = f->split.holdout[i];
         assert_int_equal(part.labels[i], dataset_class(f->set, at));
         for (size_t k = 0; k < CLASSES; k++) {
             assert_near((double)logits_of(&part, 1)[i * CLASSES + k],
-                                (double)logits_of(&one, 1)[at * CLASSES + k], 1e-3);
+                        (double)logits_of(&one, 1)[at * CLASSES + k], 1e-3);
         }
     }
     logits_release(&part);
