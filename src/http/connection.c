@@ -1,7 +1,9 @@
 /* A connection's deadlines and the watch for clients that hang up.
  *
  * libmicrohttpd's own time-out counts inactivity only, so that one byte a second keeps a connection for
- * ever, and it neither times out nor notices the end of a suspended connection. So every connection has
+ * ever, and it neither times out nor notices the end of a suspended connection; and when data and the
+ * client's end arrive together, it takes its short read for the last event there was and never reads the
+ * end. So a connection is watched for hang-ups while a body is missing or an answer is computed, and has
  * one timer and a phase with an absolute deadline; on expiry the socket is shut down, which
  * libmicrohttpd sees as a closed connection. The timer is lazy: a new phase only moves a number, and
  * the timer looks at it when it fires. */
@@ -143,19 +145,22 @@ static void on_watch(uv_poll_t *watch, int status, int events)
     struct connection *c = watch->data;
     int state = peek(c->fd);
     if (state < 0 && status == 0) return; /* spurious */
-    /* The event is level-triggered: off in any case. With bytes waiting (a pipelined request, then the
-     * end) the client may still read; it gets its answer. */
+    /* The event is level-triggered: off in any case. With bytes waiting while an answer is computed (a
+     * pipelined request, then the end) the client may still read; it gets its answer. With bytes of a
+     * body waiting, the watch is set again when they have been read. */
     uv_poll_stop(&c->watch);
     if (state > 0) return;
-    c->x.gone = true;
-    if (c->x.on_gone != NULL) c->x.on_gone(&c->x, c->x.on_gone_arg);
+    if (c->suspended) {
+        c->x.gone = true;
+        if (c->x.on_gone != NULL) c->x.on_gone(&c->x, c->x.on_gone_arg);
+    } else if (c->phase == CONNECTION_BODY) { /* the rest will never come; libmicrohttpd sees the end now */
+        connection_hang_up(c);
+        server_kick(c->server);
+    }
 }
 
-void connection_suspend(struct connection *c)
+void connection_watch(struct connection *c)
 {
-    MHD_suspend_connection(c->mhd);
-    c->suspended = true;
-    connection_phase(c, CONNECTION_HANDLING, 0);
     if (!c->has_watch) {
         int rc = uv_poll_init(loop_uv(server_loop(c->server)), &c->watch, c->fd);
         if (rc < 0) {
@@ -166,7 +171,15 @@ void connection_suspend(struct connection *c)
         c->has_watch = true;
         c->open_handles++;
     }
-    uv_poll_start(&c->watch, UV_DISCONNECT, on_watch);
+    if (!uv_is_active((const uv_handle_t *)&c->watch)) uv_poll_start(&c->watch, UV_DISCONNECT, on_watch);
+}
+
+void connection_suspend(struct connection *c)
+{
+    MHD_suspend_connection(c->mhd);
+    c->suspended = true;
+    connection_phase(c, CONNECTION_HANDLING, 0);
+    connection_watch(c);
 }
 
 void connection_resume(struct connection *c)

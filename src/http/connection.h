@@ -70,7 +70,7 @@ struct connection {
     int64_t deadline_ns; /* when the phase must be over; 0: never */
     int64_t timer_ns;    /* when the timer fires; 0: it does not run */
     uv_timer_t timer;
-    uv_poll_t watch; /* for the client's hanging up while the connection is suspended */
+    uv_poll_t watch; /* for the client's hanging up in its body or while the connection is suspended */
     bool used; /* has carried a request */
     bool has_watch, suspended, expired;
     int open_handles;
@@ -87,6 +87,7 @@ static inline struct connection *connection_of(const struct exchange *x)
 struct connection *connection_new(struct server *server, struct MHD_Connection *mhd);
 void connection_lost(struct connection *c); /* libmicrohttpd closes it; frees once the handles are shut */
 void connection_phase(struct connection *c, enum connection_phase phase, int64_t timeout_ns);
+void connection_watch(struct connection *c); /* for the client's hanging up; again after each part of a body */
 void connection_suspend(struct connection *c);
 void connection_resume(struct connection *c);
 bool connection_hang_up_if_idle(struct connection *c);
