@@ -100,6 +100,17 @@ static void refuse_err(struct task *task, int code, const struct err *e)
     refuse(task, status, e->text[0] != '\0' ? e->text : err_text(code));
 }
 
+/* What became of a request that was well formed. */
+static void count_outcome(struct task *task, int status, bool met)
+{
+    struct service *s = task->service;
+    bool refused = status == ERR_BUSY || status == ERR_DEADLINE;
+    if (refused) count_refused(s, status == ERR_BUSY ? "overload" : "deadline");
+    if (task->request.sla.deadline_ns > 0 && (status == 0 || refused))
+        metric_add(metric_series(s->m.deadlines,
+                                 (const char *[]){met && !refused ? "met" : "missed", NULL}), 1);
+}
+
 static void finish(struct task *task)
 {
     struct request *r = &task->request;
@@ -107,9 +118,7 @@ static void finish(struct task *task)
     bool met = r->sla.deadline_ns == 0 || now_ns - r->arrival_ns <= r->sla.deadline_ns;
     int status = r->status;
     if (status == 0 && r->n_images == 1 && r->results[0].status < 0) status = r->results[0].status;
-    if (r->sla.deadline_ns > 0)
-        metric_add(metric_series(task->service->m.deadlines,
-                                 (const char *[]){met && status == 0 ? "met" : "missed", NULL}), 1);
+    if (!task->gone) count_outcome(task, status, met);
     if (task->gone) {
         refuse(task, 499, "the client hung up");
     } else if (status == ERR_CANCELLED) {
@@ -182,11 +191,11 @@ static void submit(struct task *task)
     rc = engine_submit(s->engine, r);
     if (rc == 0) return;
     task->state = TASK_NEW;
-    if (rc == ERR_BUSY || rc == ERR_DEADLINE)
-        count_refused(s, rc == ERR_BUSY ? "overload" : "deadline");
-    if (r->sla.deadline_ns > 0)
-        metric_add(metric_series(s->m.deadlines, (const char *[]){"missed", NULL}), 1);
+    count_outcome(task, rc, false);
+    r->model = engine_model(s->engine, r->model_name); /* only to be counted under its name */
     refuse_err(task, rc, &r->error);
+    model_unref(r->model);
+    r->model = NULL;
 }
 
 /* The body has been read (or not). */

@@ -111,6 +111,7 @@ def requests_counted():
     d.classify(type="text/plain")
     d.classify(query="?model=unknown-name")
     d.classify(headers=[("SLA-Nonsense", "1")])
+    d.classify(headers=[("SLA-Deadline-Ms", "0.000001")])
     after = scrape()
 
     def more(**labels):
@@ -118,14 +119,14 @@ def requests_counted():
     assert more(model="resnet18", classifier="2", reason="requested", code="200") == 3
     assert more(model="resnet18", classifier="3", reason="accuracy", code="200") == 1
     none = {"classifier": "none", "reason": "none"}
-    assert more(model="resnet18", code="422", **none) == 1
+    assert more(model="resnet18", code="422", **none) == more(model="resnet18", code="504", **none) == 1
     assert more(model="none", code="415", **none) == more(model="none", code="404", **none) == 1
     assert more(model="none", code="400", **none) == 1
     assert not any("unknown-name" in str(f) for f in after.values()), "a client's word became a label"
     name = "autodidact_request_duration_seconds_count"
     assert value(after, name, model="resnet18", classifier="2") - value(before, name, model="resnet18", classifier="2") == 3
     total = [sum(f["autodidact_requests_total"][1].values()) for f in (before, after)]
-    assert total[1] - total[0] == 8
+    assert total[1] - total[0] == 9
 
 
 def engine_counted():
@@ -147,6 +148,8 @@ def deadlines_counted():
     before = scrape()
     assert d.classify(headers=[("SLA-Deadline-Ms", "20000")]).status == 200
     assert d.classify(headers=[("SLA-Deadline-Ms", "0.000001")]).status == 504
+    for bad in ({"body": b"junk"}, {"query": "?model=unknown-name"}):  # neither met nor missed
+        assert d.classify(headers=[("SLA-Deadline-Ms", "20000")], **bad).status in (404, 422)
     after = scrape()
     for result in ("met", "missed"):
         assert value(after, "autodidact_deadlines_total", result=result) - value(before, "autodidact_deadlines_total", result=result) == 1
