@@ -48,7 +48,7 @@ int server_start(struct server *server, struct err *e);
 /* "127.0.0.1:34567" or "unix:/path", the real port in it. */
 const char *server_address(const struct server *server);
 
-/* From now on every answer ends its connection. */
+/* From now on every answer ends its connection, and streams end. */
 void server_close_connections(struct server *server);
 
 /* Takes what stands in the listener's backlog, then stops accepting and hangs up on idle connections. */

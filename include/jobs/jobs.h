@@ -69,4 +69,16 @@ void jobs_list(struct jobs *jobs, int64_t before, int64_t limit, jobs_done_fn *d
  * has ended: ERR_CONFLICT. */
 void jobs_cancel(struct jobs *jobs, int64_t id, jobs_done_fn *done, void *arg);
 
+/* News of a job while it is worked on, for those who show it. The structure is the caller's and stays
+ * until jobs_unwatch(). */
+struct jobs_watch {
+    int64_t id;
+    /* progress: what has changed; NULL: state or epochs have, and jobs_get() tells them. It may write and
+     * call, but not unwatch another. */
+    void (*news)(struct jobs_watch *watch, const json_t *progress);
+    struct jobs_watch *previous, *next;
+};
+void jobs_watch(struct jobs *jobs, struct jobs_watch *watch);
+void jobs_unwatch(struct jobs *jobs, struct jobs_watch *watch);
+
 #endif

@@ -116,12 +116,18 @@ static void cancel(struct exchange *x, void *arg)
     if (w != NULL) jobs_cancel(admin->jobs, id_of(x), cancel_done, w);
 }
 
+static void events(struct exchange *x, void *arg)
+{
+    admin_events(arg, x, id_of(x));
+}
+
 int admin_add_jobs(struct admin *admin)
 {
     struct server *s = admin->server;
     int rc = server_route(s, "POST", "/admin/v1/jobs", ADMIN_JOB_BODY_MAX, create, admin);
     if (rc == 0) rc = server_route(s, "GET", "/admin/v1/jobs", 0, list, admin);
     if (rc == 0) rc = server_route(s, "GET", "/admin/v1/jobs/{id}", 0, get, admin);
+    if (rc == 0) rc = server_route(s, "GET", "/admin/v1/jobs/{id}/events", 0, events, admin);
     if (rc == 0)
         rc = server_route(s, "POST", "/admin/v1/jobs/{id}/cancel", ADMIN_BODY_MAX, cancel, admin);
     return rc;

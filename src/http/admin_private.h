@@ -17,6 +17,9 @@ enum { ADMIN_JOB_BODY_MAX = 64 << 10, ADMIN_BODY_MAX = 1 << 10 };
 int admin_add_jobs(struct admin *admin);
 int admin_add_models(struct admin *admin);
 
+/* GET /admin/v1/jobs/{id}/events (admin_events.c); id has been read from the path. */
+void admin_events(struct admin *admin, struct exchange *x, int64_t id);
+
 /* Enters a call that changes something in the audit; before its answer, which ends the exchange. error:
  * what refused it, or NULL. */
 void admin_audit(struct admin *admin, const struct exchange *x, int status, const struct err *error);

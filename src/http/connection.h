@@ -30,6 +30,16 @@ enum exchange_state {
     EXCHANGE_SENT
 };
 
+/* An answer that is written bit by bit (stream.c). */
+struct stream {
+    bool open;          /* this exchange is answered by a stream */
+    bool ended, broken; /* no more is written; what waits is not sent any more */
+    struct buf waiting; /* written and not yet taken, from `taken` on */
+    size_t taken;
+    exchange_fn *closed;
+    void *arg;
+};
+
 struct exchange {
     enum exchange_state state;
     int64_t arrival_ns;
@@ -49,6 +59,7 @@ struct exchange {
     int status;
     exchange_fn *on_gone;
     void *on_gone_arg;
+    struct stream stream;
     void *data;
     void (*data_release)(void *data);
 };
@@ -98,6 +109,11 @@ void exchange_line(struct connection *c);
 enum MHD_Result exchange_step(struct connection *c, const char *url, const char *method,
                               const char *version, const char *upload_data, size_t *upload_size);
 void exchange_end(struct connection *c);
+/* Answers with a finished response, which is taken over (NULL: out of memory). */
+void exchange_reply_response(struct exchange *x, int status, struct MHD_Response *response);
+
+/* stream.c: the exchange is over. */
+void stream_closed(struct exchange *x);
 
 /* server.c */
 struct connection **server_connections(struct server *server);

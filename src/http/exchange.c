@@ -176,10 +176,16 @@ void exchange_reply(struct exchange *x, int status, const char *content_type, st
     else
         x->response = MHD_create_response_from_buffer_with_free_callback(size, data, free_body);
     if (x->response == NULL) mem_free(data);
-    x->status = status;
     if (x->response != NULL && content_type != NULL && size > 0)
         MHD_add_response_header(x->response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+    exchange_reply_response(x, status, x->response);
+}
+
+void exchange_reply_response(struct exchange *x, int status, struct MHD_Response *response)
+{
     bool waiting = x->state == EXCHANGE_WAITING;
+    x->response = response;
+    x->status = status;
     x->state = EXCHANGE_READY;
     if (waiting) connection_resume(connection_of(x));
 }
@@ -423,6 +429,7 @@ void exchange_end(struct connection *c)
     struct exchange *x = &c->x;
     if (x->state == EXCHANGE_NONE) return;
     assert(x->state != EXCHANGE_WAITING);
+    stream_closed(x);
     if (x->data_release != NULL) x->data_release(x->data);
     if (x->response != NULL) MHD_destroy_response(x->response);
     struct buf body = x->body, headers = x->headers;

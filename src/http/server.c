@@ -26,6 +26,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "connection.h"
+#include "http/stream.h"
 #include "listener.h"
 
 enum { CONNECTION_POOL = 64 << 10, CONNECTION_POOL_STEP = 16 << 10, TOKEN_MAX = 4096 };
@@ -292,6 +293,7 @@ int server_start(struct server *server, struct err *e)
 void server_close_connections(struct server *server)
 {
     server->closing = true;
+    for (struct connection *c = server->connections; c != NULL; c = c->next) exchange_stream_end(&c->x);
 }
 
 void server_quiesce(struct server *server)

@@ -287,7 +287,10 @@ static void after_cancel(struct call *call)
     struct run *run = call->jobs->run;
     if (call->running && run != NULL && run->phase != RUN_PREPARING && run->row.id == call->id)
         run_cancel(run);
-    if (!call->running && call->error.code == 0) jobs_metrics_ended(&call->jobs->metrics, JOB_CANCELLED);
+    if (!call->running && call->error.code == 0) {
+        jobs_metrics_ended(&call->jobs->metrics, JOB_CANCELLED);
+        jobs_tell(call->jobs, call->id, NULL);
+    }
     add_progress(call->jobs, call->document);
 }
 
@@ -295,6 +298,35 @@ void jobs_cancel(struct jobs *jobs, int64_t id, jobs_done_fn *done, void *arg)
 {
     const struct call call = {.work = cancel, .after = after_cancel, .done = done, .arg = arg, .id = id};
     call_post(jobs, &call);
+}
+
+/* ---- news ---- */
+
+void jobs_watch(struct jobs *jobs, struct jobs_watch *watch)
+{
+    watch->previous = NULL;
+    watch->next = jobs->watches;
+    if (watch->next != NULL) watch->next->previous = watch;
+    jobs->watches = watch;
+}
+
+void jobs_unwatch(struct jobs *jobs, struct jobs_watch *watch)
+{
+    if (watch->next != NULL) watch->next->previous = watch->previous;
+    if (watch->previous != NULL)
+        watch->previous->next = watch->next;
+    else
+        jobs->watches = watch->next;
+}
+
+void jobs_tell(struct jobs *jobs, int64_t id, const struct progress *progress)
+{
+    json_t *document = jobs->watches != NULL && progress != NULL ? progress_document(progress) : NULL;
+    for (struct jobs_watch *w = jobs->watches, *next; w != NULL; w = next) {
+        next = w->next;
+        if (w->id == id && (progress == NULL || document != NULL)) w->news(w, document);
+    }
+    json_decref(document);
 }
 
 /* ---- the start ---- */

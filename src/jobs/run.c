@@ -113,6 +113,7 @@ static void line_of_child(void *arg, const char *text, size_t size)
     if (event == PROGRESS_NOTHING) return;
     jobs_metrics_progress(&run->jobs->metrics, &run->progress);
     if (event == PROGRESS_EPOCH) keep_epoch(run);
+    jobs_tell(run->jobs, run->row.id, event == PROGRESS_EPOCH ? NULL : &run->progress);
 }
 
 static void training_ended(struct run *run, int exit_code, int signal);
@@ -266,6 +267,7 @@ static void prepared(struct run *run)
         return;
     }
     metric_set(jobs->metrics.running, 1);
+    jobs_tell(jobs, run->row.id, NULL);
     if (run->failure[0] != '\0') {
         conclude(run);
         return;
@@ -282,6 +284,7 @@ static void prepared(struct run *run)
 
 static void noted(struct run *run)
 {
+    jobs_tell(run->jobs, run->row.id, NULL);
     if (run->failure[0] != '\0')
         conclude(run);
     else if (!interrupted(run))
@@ -300,8 +303,10 @@ static void concluded(struct run *run)
     }
     /* Promised to somebody before the run went back into the queue; the store takes this first. */
     if (run->cancelled_late && row->state == JOB_QUEUED) jobs_cancel(jobs, row->id, NULL, NULL);
+    int64_t id = row->id;
     jobs->run = NULL;
     free_run(run);
+    jobs_tell(jobs, id, NULL);
     run_next(jobs);
     jobs_check_stopped(jobs);
 }

@@ -71,6 +71,7 @@ struct jobs {
     int open_handles;
     struct run *run;             /* the present one, or NULL */
     size_t calls;                /* on their way to the store and back */
+    struct jobs_watch *watches;
     bool started;
     bool stopping;
     void (*stopped)(void *arg);
@@ -79,6 +80,9 @@ struct jobs {
 
 /* Calls `stopped` when it is wanted and nothing is on its way any more (jobs.c). */
 void jobs_check_stopped(struct jobs *jobs);
+
+/* Tells those who watch a job (jobs.c); progress NULL: its state or its epochs have changed. */
+void jobs_tell(struct jobs *jobs, int64_t id, const struct progress *progress);
 
 /* Looks for a queued job, unless one runs. */
 void run_next(struct jobs *jobs);

@@ -172,6 +172,52 @@ class World:
         return os.path.join(self.state, "models", "resnet18", str(number), "model.safetensors")
 
 
+class Events:
+    """The server-sent events of a job, read from a chunked body."""
+
+    def __init__(self, number, timeout=60 * PATIENCE):
+        self.wire = wire.Wire(world.admin, timeout)
+        self.wire.send(f"GET /admin/v1/jobs/{number}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+                       "Accept: text/event-stream\r\n\r\n")
+        while b"\r\n\r\n" not in self.wire.buffer:
+            self.wire.more()
+        head, self.wire.buffer = self.wire.buffer.split(b"\r\n\r\n", 1)
+        self.head = head.decode("latin-1").lower()
+        assert self.head.startswith("http/1.1 200 "), self.head
+        assert "content-type: text/event-stream" in self.head and "transfer-encoding: chunked" in self.head, self.head
+        self.text, self.last = b"", 0
+
+    def chunk(self):
+        """Adds a chunk to the text; False at the last one."""
+        w = self.wire
+        while b"\r\n" not in w.buffer:
+            w.more()
+        line, rest = w.buffer.split(b"\r\n", 1)
+        size = int(line, 16)
+        while len(rest) < size + 2:
+            w.more()
+            rest = w.buffer.split(b"\r\n", 1)[1]
+        self.text += rest[:size]
+        assert rest[size:size + 2] == b"\r\n", rest
+        w.buffer = rest[size + 2:]
+        return size > 0
+
+    def __iter__(self):
+        """(event, data) until the stream ends."""
+        more = True
+        while more:
+            more = self.chunk()
+            while b"\n\n" in self.text:
+                block, self.text = self.text.split(b"\n\n", 1)
+                fields = dict(l.split(": ", 1) for l in block.decode().split("\n") if not l.startswith(":"))
+                if "event" in fields:
+                    assert int(fields["id"]) == self.last + 1, fields
+                    self.last += 1
+                    yield fields["event"], json.loads(fields["data"])
+        assert self.text == b"", self.text
+        self.wire.close()
+
+
 world = None
 
 
@@ -412,6 +458,34 @@ def test_auth():
     assert world.serving() == 2
 
 
+def test_events():
+    """events: the document, progress while it trains, and an end with the job"""
+    events = list(Events(1))
+    assert len(events) == 1 and events[0][0] == "job", events
+    assert events[0][1] == world.job(1), events
+    a = world.call("GET", "/admin/v1/jobs/99999/events")
+    assert a.status == 404, a
+    assert world.call("GET", "/admin/v1/jobs/1/events", token=None).status == 401
+    number = world.create(init="resnet18", epochs=5 if THREADS else 30, promote="manual")
+    waiting = world.create(init="resnet18", epochs=1000)
+    late = Events(waiting)
+    for _ in range(5):  # Clients that go away while the stream runs.
+        gone = iter(Events(number))
+        next(gone)
+        gone.gi_frame.f_locals["self"].wire.reset()
+    events = list(Events(number))
+    states = [data["state"] for name, data in events if name == "job"]
+    assert states[-1] == "succeeded" and set(states) <= {"queued", "running", "evaluating", "succeeded"}, states
+    order = ["queued", "running", "evaluating", "succeeded"]
+    assert states == sorted(states, key=order.index), states
+    assert events[-1][1] == world.job(number), events[-1]
+    steps = [data["step"] for name, data in events if name == "progress"]
+    assert steps and steps == sorted(steps), steps
+    assert world.call("POST", f"/admin/v1/jobs/{waiting}/cancel").status in (200, 202)
+    events = list(late)
+    assert events[0][1]["state"] == "queued" and events[-1][1]["state"] == "cancelled", events
+
+
 def test_cancelled():
     """cancelled while it trains and while it waits; the process is gone"""
     first, second = world.create(init="resnet18", epochs=1000), world.create(init="resnet18")
@@ -484,10 +558,10 @@ def test_daemon_killed():
         assert job["progress"]["step"] >= 2 * STEPS, job["progress"]
     job = world.wait(number, "succeeded")
     assert [e["epoch"] for e in job["epochs"]] == list(range(1, 7)), job["epochs"]
-    assert job["version"] == world.serving() == 5, job
+    assert job["version"] == world.serving() == 6, job
     out = world.path("straight.safetensors")
     world.train(out, init=world.version_file(2), epochs=6, seed=5)
-    assert digest(out) == digest(world.version_file(5)), "the resumed job gives other bits"
+    assert digest(out) == digest(world.version_file(6)), "the resumed job gives other bits"
 
 
 def test_orderly_stop():
@@ -495,7 +569,10 @@ def test_orderly_stop():
     number = world.create(init="resnet18", epochs=1000)
     wire.until(lambda: len(world.job(number)["epochs"]) > 1, "two epochs", 30 * PATIENCE)
     pid, = world.children()
+    events = iter(Events(number))
+    assert next(events)[1]["state"] == "running"
     world.stop()
+    assert [data["state"] for name, data in events if name == "job"][-1:] in ([], ["running"], ["queued"])
     assert not alive(pid)
     world.start()
     job = wire.until(lambda: (lambda j: j if "progress" in j else None)(world.job(number)), "it goes on", 20 * PATIENCE)
@@ -515,7 +592,7 @@ def test_restart():
     world.stop()
     world.model = world.path("again.safetensors")
     world.start()
-    assert world.serving() == 6
+    assert world.serving() == 7
     assert world.call("POST", "/admin/v1/models/resnet18/rollback").json["active"] == 3
     world.stop()
     world.start()
@@ -527,7 +604,7 @@ def test_serving_gone():
     world.stop()
     os.rename(world.version_file(3), world.path("away"))
     world.start()
-    assert world.serving() == 5
+    assert world.serving() == 6
     assert "3/model.safetensors" in world.tail()
     os.rename(world.path("away"), world.version_file(3))
 
@@ -561,7 +638,7 @@ def main():
     try:
         world.start()
         wire.run([test_promoted, test_same_bits, test_rejected, test_note, test_manual, test_rollback, test_models,
-                  test_damaged, test_idempotency, test_bad_bodies, test_failed, test_auth, test_cancelled,
+                  test_damaged, test_idempotency, test_bad_bodies, test_failed, test_auth, test_events, test_cancelled,
                   test_child_killed, test_daemon_killed, test_orderly_stop, test_restart, test_serving_gone,
                   test_audit, test_locked])
     finally:

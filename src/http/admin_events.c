@@ -1,0 +1,165 @@
+/* GET /admin/v1/jobs/ID/events: a job as server-sent events (WHATWG HTML, section 9.2).
+ *
+ *   event: job       data: the job's document, at once and whenever its state or its epochs change
+ *   event: progress  data: the member "progress" of the document, about once a second while it trains
+ *   : ping           every PING_MS, so that nothing between here and there takes the silence for the end
+ *
+ * The stream ends after the document of a job that has ended. A client that comes back gets the whole
+ * document first, so that nothing of what it missed has to be kept for it. Documents come from the
+ * database: what changes while one is on its way is fetched once more. */
+#include "config.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin_private.h"
+#include "base/mem.h"
+#include "http/stream.h"
+
+enum { PING_MS = 15000, EVENT_MAX = 64 << 20 };
+
+struct events {
+    struct jobs_watch watch; /* the first member */
+    struct admin *admin;
+    struct exchange *x;      /* NULL: closed */
+    uv_timer_t ping;
+    int64_t sequence;
+    bool streaming, fetching, again;
+    bool timer_closed;
+};
+
+static void fetched(void *arg, json_t *document, const struct err *error);
+
+static void fetch(struct events *ev)
+{
+    if (ev->fetching) {
+        ev->again = true;
+        return;
+    }
+    ev->fetching = true;
+    ev->again = false;
+    jobs_get(ev->admin->jobs, ev->watch.id, fetched, ev);
+}
+
+static void write_event(struct events *ev, const char *name, const json_t *data)
+{
+    char *text = json_dumps(data, JSON_COMPACT | JSON_PRESERVE_ORDER); /* without newlines */
+    struct buf out;
+    buf_init(&out, EVENT_MAX);
+    int rc = text == NULL ? -ENOMEM : buf_printf(&out, "id: %lld\nevent: %s\ndata: ", (long long)++ev->sequence, name);
+    if (rc == 0) rc = buf_puts(&out, text);
+    if (rc == 0) rc = buf_puts(&out, "\n\n");
+    if (rc == 0)
+        exchange_stream_write(ev->x, buf_text(&out), out.size);
+    else
+        exchange_stream_end(ev->x); /* the client comes back for what it has missed */
+    buf_release(&out);
+    free(text);
+}
+
+static void news(struct jobs_watch *watch, const json_t *progress)
+{
+    struct events *ev = (struct events *)watch;
+    if (progress == NULL)
+        fetch(ev);
+    else if (ev->streaming)
+        write_event(ev, "progress", progress);
+}
+
+/* ---- the end: when the exchange is over, the timer closed and no document on its way ---- */
+
+static void free_if_done(struct events *ev)
+{
+    if (ev->x == NULL && ev->timer_closed && !ev->fetching) mem_free(ev);
+}
+
+static void on_timer_closed(uv_handle_t *timer)
+{
+    struct events *ev = timer->data;
+    ev->timer_closed = true;
+    free_if_done(ev);
+}
+
+static void closed(struct exchange *x, void *arg)
+{
+    (void)x;
+    struct events *ev = arg;
+    ev->x = NULL;
+    jobs_unwatch(ev->admin->jobs, &ev->watch);
+    uv_close((uv_handle_t *)&ev->ping, on_timer_closed);
+}
+
+/* ---- the documents ---- */
+
+static void on_ping(uv_timer_t *timer)
+{
+    struct events *ev = timer->data;
+    exchange_stream_write(ev->x, ": ping\n\n", 8);
+}
+
+static void refuse(struct events *ev, const struct err *error)
+{
+    struct exchange *x = ev->x;
+    closed(x, ev);
+    exchange_problem_err(x, error);
+}
+
+static void begin(struct events *ev)
+{
+    static const char retry[] = "retry: 3000\n\n";
+    struct err e;
+    exchange_add_header(ev->x, "X-Accel-Buffering", "no");
+    if (exchange_stream(ev->x, "text/event-stream", closed, ev) < 0) {
+        err_set(&e, -ENOMEM, "out of memory");
+        refuse(ev, &e);
+        return;
+    }
+    ev->streaming = true;
+    exchange_stream_write(ev->x, retry, sizeof retry - 1);
+    uv_timer_start(&ev->ping, on_ping, PING_MS, PING_MS);
+}
+
+static void fetched(void *arg, json_t *document, const struct err *error)
+{
+    struct events *ev = arg;
+    ev->fetching = false;
+    if (ev->x == NULL) {
+        json_decref(document);
+        free_if_done(ev);
+        return;
+    }
+    if (document == NULL) {
+        if (ev->streaming)
+            exchange_stream_end(ev->x);
+        else
+            refuse(ev, error);
+        return;
+    }
+    if (!ev->streaming) begin(ev);
+    if (ev->x != NULL) {
+        write_event(ev, "job", document);
+        if (json_is_string(json_object_get(document, "finished")))
+            exchange_stream_end(ev->x);
+        else if (ev->again)
+            fetch(ev);
+    }
+    json_decref(document);
+}
+
+void admin_events(struct admin *admin, struct exchange *x, int64_t id)
+{
+    struct events *ev = mem_new(1, sizeof *ev);
+    if (ev == NULL) {
+        exchange_problem(x, 500, "out of memory");
+        return;
+    }
+    ev->watch = (struct jobs_watch){.id = id, .news = news};
+    ev->admin = admin;
+    ev->x = x;
+    uv_timer_init(loop_uv(admin->loop), &ev->ping);
+    ev->ping.data = ev;
+    jobs_watch(admin->jobs, &ev->watch);
+    fetch(ev);
+}
