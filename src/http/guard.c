@@ -1,7 +1,8 @@
 /* Framing checks that libmicrohttpd 0.9.75 leaves out. It uses the first of two Content-Length headers,
  * takes Content-Length together with Transfer-Encoding, a blank before the colon, and any number of Host
- * headers. Behind a proxy that decides otherwise, each of these lets a client put a request of its own
- * between those of others (request smuggling, CWE-444). RFC 9112 sections 3.2, 5.1, 6.1, 6.3. */
+ * headers; and what follows in the next line of a folded header it puts behind the header's name. Behind
+ * a proxy that decides otherwise, each of these lets a client put a request of its own between those of
+ * others (request smuggling, CWE-444). RFC 9112 sections 3.2, 5.1, 5.2, 6.1, 6.3. */
 #include "config.h"
 
 #include "guard.h"
@@ -10,19 +11,41 @@
 #include <strings.h>
 
 struct count {
-    int content_length, transfer_encoding, host, expect;
-    const char *length, *encoding, *expectation, *bad_name, *bad_value;
+    int content_length, transfer_encoding, host, expect, content_type, folded;
+    const char *length, *encoding, *expectation, *host_value, *bad_name, *bad_value;
 };
 
-static bool is_token(const char *s, size_t size)
+/* Letters, digits and these others. */
+static bool holds_only(const char *s, size_t size, const char *others)
 {
-    if (size == 0) return false;
     for (size_t i = 0; i < size; i++) {
         unsigned char ch = (unsigned char)s[i];
         bool alphanumeric = (ch >= '0' && ch <= '9') || ((ch | 32) >= 'a' && (ch | 32) <= 'z');
-        if (!alphanumeric && (ch == '\0' || strchr("!#$%&'*+-.^_`|~", ch) == NULL)) return false;
+        if (!alphanumeric && (ch == '\0' || strchr(others, ch) == NULL)) return false;
     }
     return true;
+}
+
+static bool is_token(const char *s, size_t size)
+{
+    return size > 0 && holds_only(s, size, "!#$%&'*+-.^_`|~");
+}
+
+/* The characters of uri-host and port in RFC 3986; empty where a target has no authority. */
+static bool is_host(const char *s)
+{
+    return s == NULL || holds_only(s, strlen(s), "-._~%!$&'()*+,;=:[]");
+}
+
+/* A header of the framing with more behind its name. */
+static bool is_folded(const char *name)
+{
+    static const char *const framing[] = {"Content-Length", "Transfer-Encoding"};
+    for (size_t i = 0; i < sizeof(framing) / sizeof(framing[0]); i++) {
+        size_t n = strlen(framing[i]);
+        if (strncasecmp(name, framing[i], n) == 0 && name[n] != '\0') return true;
+    }
+    return false;
 }
 
 static enum MHD_Result look(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_size,
@@ -43,6 +66,11 @@ static enum MHD_Result look(void *arg, enum MHD_ValueKind kind, const char *name
         count->encoding = value;
     } else if (strcasecmp(name, "Host") == 0) {
         count->host++;
+        count->host_value = value;
+    } else if (strcasecmp(name, "Content-Type") == 0) {
+        count->content_type++;
+    } else if (is_folded(name)) {
+        count->folded++;
     } else if (strcasecmp(name, "Expect") == 0) {
         count->expect++;
         count->expectation = value;
@@ -87,6 +115,18 @@ int guard_check(struct MHD_Connection *mhd, const char *version, struct guard *r
     if (count.host > 1 || (count.host == 0 && !is_1_0)) {
         err_set(e, ERR_FORMAT, count.host == 0 ? "the Host header is missing"
                                                : "the Host header stands there more than once");
+        return 400;
+    }
+    if (count.host == 1 && !is_host(count.host_value)) {
+        err_set(e, ERR_FORMAT, "the Host header is no host with an optional port");
+        return 400;
+    }
+    if (count.folded > 0) {
+        err_set(e, ERR_FORMAT, "a header that frames the body is folded, or no header at all");
+        return 400;
+    }
+    if (count.content_type > 1) {
+        err_set(e, ERR_FORMAT, "Content-Type stands there %d times", count.content_type);
         return 400;
     }
     if (count.transfer_encoding > 0 && count.content_length > 0) {

@@ -163,6 +163,14 @@ static void on_connection(void *arg, struct MHD_Connection *mhd, void **context,
     }
 }
 
+/* Percent-decoding in place. A NUL would cut the text short; what asks for one stays as it stands and is
+ * then no path or value that anybody knows. */
+static size_t unescape(void *arg, struct MHD_Connection *mhd, char *text)
+{
+    (void)arg, (void)mhd;
+    return strstr(text, "%00") != NULL ? strlen(text) : MHD_http_unescape(text);
+}
+
 static struct connection *of(struct MHD_Connection *mhd)
 {
     const union MHD_ConnectionInfo *info =
@@ -270,6 +278,7 @@ int server_start(struct server *server, struct err *e)
         MHD_OPTION_CONNECTION_TIMEOUT, 0u, /* connection.c has the deadlines */
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL,
         MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)CONNECTION_POOL_STEP,
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, server,
         MHD_OPTION_URI_LOG_CALLBACK, on_request_line, server,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_END);

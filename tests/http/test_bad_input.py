@@ -200,6 +200,8 @@ CASES = [
     case("?model= that is no name: 400", 400, ["model"], png(), path="/v1/classify?model=../../etc"),
     case("a path that is not there: 404", 404, ["/v1/clasify"], png(), path="/v1/clasify"),
     case("a path with blanks and quotes: 404", 404, ['"'], png(), path="/%22%20%0a"),
+    case("a path with a NUL: 404", 404, ["%00"], None, (), "/v1/models%00x", "GET"),
+    case("?model= with a NUL: 400", 400, ["model"], png(), path="/v1/classify?model=resnet18%00x"),
     case("a GET with a body: 400", 400, ["no body"], b"x", path="/v1/models", method="GET"),
     case("too many images: 413", 413, ["5", "at most 4"], json.dumps({"images": [b64(png())] * 5}).encode(), (JSON,)),
 ]
