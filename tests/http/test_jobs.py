@@ -555,7 +555,8 @@ def test_daemon_killed():
         world.job(number)), "it goes on", 20 * PATIENCE)
     assert job["attempts"] == 2, job
     if "progress" in job:
-        assert job["progress"]["step"] >= 2 * STEPS, job["progress"]
+        # An epoch is said before its checkpoint is written, so that none is missing: the first one's stands.
+        assert job["progress"]["step"] >= STEPS, job["progress"]
     job = world.wait(number, "succeeded")
     assert [e["epoch"] for e in job["epochs"]] == list(range(1, 7)), job["epochs"]
     assert job["version"] == world.serving() == 6, job
