@@ -199,6 +199,16 @@ bool connection_hang_up_if_idle(struct connection *c)
     return true;
 }
 
+void connection_idle(struct connection *c)
+{
+    connection_phase(c, CONNECTION_IDLE, server_options_of(c->server)->idle_timeout_ns);
+    /* Who closed its half together with its last request would wait for the idle time otherwise. */
+    if (!c->expired && peek(c->fd) == 0) {
+        connection_hang_up(c);
+        server_kick(c->server);
+    }
+}
+
 void connection_hang_up(struct connection *c)
 {
     if (c->suspended || c->expired) return;

@@ -101,6 +101,7 @@ void connection_phase(struct connection *c, enum connection_phase phase, int64_t
 void connection_watch(struct connection *c); /* for the client's hanging up; again after each part of a body */
 void connection_suspend(struct connection *c);
 void connection_resume(struct connection *c);
+void connection_idle(struct connection *c); /* its exchange has ended */
 bool connection_hang_up_if_idle(struct connection *c);
 void connection_hang_up(struct connection *c); /* unless its request is being worked on */
 

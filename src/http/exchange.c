@@ -439,6 +439,6 @@ void exchange_end(struct connection *c)
     memset(x, 0, sizeof(*x));
     x->body = body;
     x->headers = headers;
-    connection_phase(c, CONNECTION_IDLE, server_options_of(c->server)->idle_timeout_ns);
+    connection_idle(c);
     server_exchange_count(c->server, -1);
 }

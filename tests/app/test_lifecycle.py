@@ -181,8 +181,8 @@ def sigint():
 
 def drain():
     """what is in flight at SIGTERM is answered, every request of it; then exit 0"""
-    with Daemon(SLOW, make_model(width=32)) as d:
-        wires, body = [Wire(d.address) for _ in range(12)], slow_body(50)
+    with Daemon(["drain.timeout_ms=300000", *SLOW], make_model(width=32)) as d:
+        wires, body = [Wire(d.address, 200) for _ in range(12)], slow_body(30)
         for w in wires:
             w.send(f"POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
                    + body)
@@ -190,7 +190,7 @@ def drain():
         d.process.send_signal(signal.SIGTERM)
         for w in wires:
             answer = w.answer()
-            assert answer.status == 200 and len(answer.json["results"]) == 50, answer
+            assert answer.status == 200 and len(answer.json["results"]) == 30, answer
             assert answer.header("Connection") == "close" and w.closed()
         assert d.process.wait(20) == 0
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """POST /v1/classify and the other public routes: what good requests get."""
 import base64, glob, http.client, json, os, re, threading, time
-from daemon import Daemon, SAMPLES, SOURCE, Wire, make_model, once, png, problem, run
+from daemon import Daemon, SAMPLES, SOURCE, Wire, make_model, once, png, problem, run, until
 
 d = None
 
@@ -261,7 +261,27 @@ def client_gone():
     check(d.classify())
 
 
+def cancelled():
+    """what a client that hung up had asked for is not computed to its end"""
+    with Daemon(["engine.workers=1", "engine.batch_max=2"], make_model(width=64)) as slow:
+        body = json.dumps({"images": [b64(png(seed=i)) for i in range(64)]}).encode()
+        wires = [Wire(slow.address) for _ in range(6)]
+        for w in wires:
+            w.send(b"POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                   % len(body) + body)
+        until(lambda: slow.metrics()["autodidact_requests_in_flight"] == 6, "the requests are there")
+        time.sleep(0.2)  # most of the bodies have been read by then
+        for w in wires:
+            w.close()
+        until(lambda: slow.metrics()["autodidact_requests_in_flight"] == 0, "all have ended")
+        m = slow.metrics()
+        cancelled = m.get('autodidact_requests_total{model="resnet18",classifier="none",reason="none",code="499"}', 0)
+        images = m['autodidact_batch_size_sum{model="resnet18",section="4"}']
+        assert cancelled >= 1 and images < 6 * 64 * 0.7, f"{images} of {6 * 64} images were computed to the end"
+        assert slow.classify().status == 200
+
+
 with Daemon() as d:
     run([raw_png, raw_others, chunked, expect_continue, json_image, json_images, json_large, json_sla, top, explain,
          model_name, labels, ids, server_timing, deadline_members, keep_alive, pipelined, many_clients, models, health,
-         standard_client, client_gone])
+         standard_client, client_gone, cancelled])

@@ -211,6 +211,31 @@ def hang_up_under_load():
         assert once(s.address, "GET", "/fast").status == 200
 
 
+def end_with_data():
+    """F2.9 an end that arrives together with data is seen: in a body, behind a request"""
+    for text in (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc", b"GET /fast HTTP/1.1\r\nHost: a\r\n\r\n",
+                 b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"):
+        for end in (Wire.close, Wire.reset):
+            with Server(body_ms=60000, idle_ms=60000, connections=3) as s:
+                s.process.send_signal(signal.SIGSTOP)  # both lie there when it looks
+                for _ in range(3):
+                    w = Wire(s.address)
+                    w.send(text)
+                    end(w)
+                s.process.send_signal(signal.SIGCONT)
+                assert once(s.address, "GET", "/fast").status == 200  # there are three connections in all
+
+
+def half_closed():
+    """F2.9 who has closed only its own half gets its answer, and the connection ends then"""
+    with Server(idle_ms=60000) as s, Wire(s.address) as w:
+        s.process.send_signal(signal.SIGSTOP)
+        w.send("GET /fast HTTP/1.1\r\nHost: a\r\n\r\n")
+        w.socket.shutdown(socket.SHUT_WR)
+        s.process.send_signal(signal.SIGCONT)
+        assert w.answer().body == b"fast\n" and w.closed()
+
+
 def stop_with_suspended():
     """F2.5 stopping waits for suspended connections; their answers arrive; new ones are refused"""
     s = Server()
@@ -229,10 +254,12 @@ def stop_with_suspended():
 def stop_with_backlog():
     """F2.5 what stands in the backlog at the stop is answered"""
     s = Server(connections=1000)
+    s.process.send_signal(signal.SIGSTOP)  # so that nothing is accepted before the stop
     wires = [Wire(s.address) for _ in range(100)]
     for w in wires:
         w.send("GET /fast HTTP/1.1\r\nHost: a\r\n\r\n")
     s.process.send_signal(signal.SIGTERM)
+    s.process.send_signal(signal.SIGCONT)
     for w in wires:
         assert w.answer().status == 200
         w.close()
@@ -367,5 +394,5 @@ def http_1_0():
 
 run([lost_wake_up, zero_timeout, big_answers, slow_headers, slow_headers_answer, slow_request_line, slow_body,
      slow_second_request, idle_connection, slow_reader, deferred_is_not_timed_out, hang_up, hang_up_does_not_spin,
-     hang_up_under_load, stop_with_suspended, stop_with_backlog, stop_with_idle, others_while_slow, large_headers,
+     hang_up_under_load, end_with_data, half_closed, stop_with_suspended, stop_with_backlog, stop_with_idle, others_while_slow, large_headers,
      connection_limit, many_connections] + [smuggling(*case) for case in SMUGGLING] + [http_1_0])
