@@ -50,7 +50,7 @@ static void send_408(struct connection *c, const char *what, int64_t timeout_ns)
 static void expire(struct connection *c)
 {
     const struct server_options *o = server_options_of(c->server);
-    c->expired = true;
+    c->expired = c->timed_out = true;
     if (c->phase == CONNECTION_HEADERS && c->x.state == EXCHANGE_LINE)
         send_408(c, "the request's headers", o->header_timeout_ns);
     else if (c->phase == CONNECTION_BODY)

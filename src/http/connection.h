@@ -83,7 +83,9 @@ struct connection {
     uv_timer_t timer;
     uv_poll_t watch; /* for the client's hanging up in its body or while the connection is suspended */
     bool used; /* has carried a request */
-    bool has_watch, suspended, expired;
+    bool has_watch, suspended;
+    bool expired;   /* shut down by us, whatever for */
+    bool timed_out; /* because a deadline was over */
     int open_handles;
     struct connection *previous, *next;
     struct exchange x;

@@ -135,7 +135,7 @@ void *exchange_data(const struct exchange *x)
 int exchange_status(const struct exchange *x)
 {
     if (x->status != 0) return x->status;
-    return connection_of(x)->expired ? 408 : 499;
+    return connection_of(x)->timed_out ? 408 : 499;
 }
 
 void exchange_on_gone(struct exchange *x, exchange_fn *gone, void *arg)
