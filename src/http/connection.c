@@ -154,7 +154,8 @@ static void on_watch(uv_poll_t *watch, int status, int events)
         c->x.gone = true;
         if (c->x.on_gone != NULL) c->x.on_gone(&c->x, c->x.on_gone_arg);
     } else if (c->phase == CONNECTION_BODY) { /* the rest will never come; libmicrohttpd sees the end now */
-        connection_hang_up(c);
+        c->x.gone = true;
+        shutdown(c->fd, SHUT_RDWR);
         server_kick(c->server);
     }
 }

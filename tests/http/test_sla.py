@@ -355,8 +355,9 @@ def rule_8_shed():
 def rule_9_upload_counts():
     """rule 9: the upload counts: a deadline that it uses up is missed, one beyond it is met"""
     problem(upload_slowly(d, 100, [(C, "1")], 0.3), 504)
-    answer = upload_slowly(d, 20000, [(C, "1")], 0.3)
-    assert answer.status == 200 and answer.json["deadline"]["met"] and answer.json["timing_ms"]["total"] >= 300, answer
+    # The daemon reads the request line a little after it was sent, so that its total is less than the pause.
+    answer = upload_slowly(d, 20000, [(C, "1")], 1)
+    assert answer.status == 200 and answer.json["deadline"]["met"] and answer.json["timing_ms"]["total"] >= 500, answer
 
 
 with Daemon() as d, Daemon(["sla.default_classifier=ensemble"], make_model(kind="plain")) as plain, \
