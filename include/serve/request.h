@@ -40,7 +40,6 @@ struct request {
     char model_name[MODEL_NAME_MAX + 1]; /* "": the default model */
     const struct request_image *images;
     int n_images;
-    bool want_exits; /* explain=1: probabilities of every exit that ran */
     void (*done)(struct request *request); /* called once, on an engine thread; hands the request back */
     void *owner;                           /* the submitter's */
 

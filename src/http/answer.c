@@ -11,11 +11,6 @@
 /* Significant digits: a float has nine, a time in milliseconds is worth five. */
 enum { DIGITS_PROBABILITY = 8, DIGITS_MS = 5, ANSWER_MAX = 1 << 30 };
 
-static const float *probabilities_of(const struct result *result)
-{
-    return result->probabilities;
-}
-
 static int best_of(const float *probabilities, int classes)
 {
     int best = 0;
@@ -83,7 +78,7 @@ static void put_result(struct json_text *json, const struct task *task, const st
         json_text_string(json, "error", err_text(result->status));
         return;
     }
-    const float *p = probabilities_of(result);
+    const float *p = result->probabilities;
     int best = best_of(p, classes);
     json_text_string(json, "classifier", model_classifier_name(result->classifier));
     json_text_string(json, "reason", sla_reason_name(result->reason));

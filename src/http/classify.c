@@ -182,7 +182,6 @@ static void submit(struct task *task)
         refuse_err(task, rc, &task->error);
         return;
     }
-    r->want_exits = task->explain;
     r->done = done;
     task->call.fn = on_done;
     task->call.arg = task;

@@ -33,7 +33,6 @@ struct served {
     struct sched_queue queues[SPEC_SECTIONS_MAX];
     size_t features_size; /* floats: the largest input of a section */
     struct features *free_features;
-    int n_features; /* made so far */
     unsigned n_workers;
     struct served_worker {
         struct exec *exec; /* that worker's alone, no lock */

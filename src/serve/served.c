@@ -143,7 +143,6 @@ struct features *features_take(struct engine *engine, struct served *served)
     }
     /* As many as there are items in flight at most, so at most queue_max; kept for the next ones.
      */
-    served->n_features++;
     pthread_mutex_unlock(&engine->lock);
     f = mem_new(1, sizeof(*f));
     if (f != NULL) {
@@ -154,7 +153,6 @@ struct features *features_take(struct engine *engine, struct served *served)
         }
     }
     pthread_mutex_lock(&engine->lock);
-    if (f == NULL) served->n_features--;
     return f;
 }
 
