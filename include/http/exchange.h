@@ -1,9 +1,9 @@
-/* An exchange: one HTTP request and its one answer, as a handler sees them. The handler is called on the
- * loop thread when the whole body is there. It either answers before it returns, or keeps the pointer
- * and answers later (deferred), again on the loop thread: the connection is suspended meanwhile. Every
- * exchange must be answered exactly once, also when its client has gone (see exchange_on_gone()); after
- * the answer the pointer is dead. Blocking work (SQLite, files) belongs on another thread, which comes
- * back with loop_post(). */
+/* An exchange: one HTTP request and its one answer, as a handler sees them. The handler is called
+ * on the loop thread when the whole body is there. It either answers before it returns, or keeps
+ * the pointer and answers later (deferred), again on the loop thread: the connection is suspended
+ * meanwhile. Every exchange must be answered exactly once, also when its client has gone (see
+ * exchange_on_gone()); after the answer the pointer is dead. Blocking work (SQLite, files) belongs
+ * on another thread, which comes back with loop_post(). */
 #ifndef HTTP_EXCHANGE_H
 #define HTTP_EXCHANGE_H
 
@@ -23,7 +23,7 @@ typedef void exchange_fn(struct exchange *x, void *arg);
 const char *exchange_method(const struct exchange *x);
 const char *exchange_path(const struct exchange *x); /* percent-decoded, without the query */
 const char *exchange_id(const struct exchange *x);   /* X-Request-Id, the client's or a new one */
-int64_t exchange_arrival_ns(const struct exchange *x); /* clock_now() when the request line was there */
+int64_t exchange_arrival_ns(const struct exchange *x); /* clock_now() at the request line */
 
 /* The part of the path that stands for {name} in the route's pattern; "" when there is none. */
 const char *exchange_parameter(const struct exchange *x, const char *name);
@@ -35,12 +35,12 @@ const char *exchange_query(const struct exchange *x, const char *name);
 const char *exchange_header(const struct exchange *x, const char *name);
 
 /* Calls fn for each header in the order received until it returns non-zero, and returns that. */
-int exchange_each_header(struct exchange *x, int (*fn)(void *arg, const char *name, const char *value),
-                         void *arg);
+int exchange_each_header(struct exchange *x,
+                         int (*fn)(void *arg, const char *name, const char *value), void *arg);
 
 /* The same for the query's arguments, decoded. */
-int exchange_each_query(struct exchange *x, int (*fn)(void *arg, const char *name, const char *value),
-                        void *arg);
+int exchange_each_query(struct exchange *x,
+                        int (*fn)(void *arg, const char *name, const char *value), void *arg);
 
 /* The body as received, NUL-terminated (not counted); "" and 0 when there is none. */
 const void *exchange_body(const struct exchange *x, size_t *ret_size);
@@ -48,13 +48,13 @@ const void *exchange_body(const struct exchange *x, size_t *ret_size);
 /* The media type in lower case without parameters ("application/json"); "" when not given. */
 const char *exchange_content_type(const struct exchange *x);
 
-/* The body as a JSON object. NULL when it is none: the exchange has been answered then (415 for another
- * media type, 400 with line and column for broken JSON, duplicate names, deep nesting). The caller owns
- * the reference. An empty body counts as {} where empty_ok. */
+/* The body as a JSON object. NULL when it is none: the exchange has been answered then (415 for
+ * another media type, 400 with line and column for broken JSON, duplicate names, deep nesting). The
+ * caller owns the reference. An empty body counts as {} where empty_ok. */
 json_t *exchange_json(struct exchange *x, bool empty_ok);
 
-/* Something of the handler's own that lives with the exchange; release(data) is called, once, when the
- * exchange is over, however it ends (also between head and handler). release may be NULL. */
+/* Something of the handler's own that lives with the exchange; release(data) is called, once, when
+ * the exchange is over, however it ends (also between head and handler). release may be NULL. */
 void exchange_set_data(struct exchange *x, void *data, void (*release)(void *data));
 void *exchange_data(const struct exchange *x);
 
@@ -72,7 +72,8 @@ int exchange_add_header(struct exchange *x, const char *name, const char *format
 /* Answers. Takes the buffer's memory (the buffer is empty afterwards); body may be NULL. */
 void exchange_reply(struct exchange *x, int status, const char *content_type, struct buf *body);
 
-/* Answers with a JSON document and drops the caller's reference to it; NULL (out of memory) is a 500. */
+/* Answers with a JSON document and drops the caller's reference to it; NULL (out of memory) is a
+ * 500. */
 void exchange_reply_json(struct exchange *x, int status, json_t *document);
 
 /* Answers with an RFC 9457 problem document: type, title, status, detail and the member `error`. */
@@ -87,8 +88,9 @@ void exchange_problem_err(struct exchange *x, const struct err *e);
  * 500. */
 int problem_status(int code);
 
-/* For a deferred answer: gone(x, arg) is called, once, when the client hangs up before the answer. The
- * exchange must be answered all the same (which nobody will read). Set before the handler returns. */
+/* For a deferred answer: gone(x, arg) is called, once, when the client hangs up before the answer.
+ * The exchange must be answered all the same (which nobody will read). Set before the handler
+ * returns. */
 void exchange_on_gone(struct exchange *x, exchange_fn *gone, void *arg);
 
 #endif

@@ -1,5 +1,5 @@
-/* The loop thread: one libuv loop on which everything of HTTP happens. Other threads hand work to it
- * with loop_post(); nothing else of this layer may be called from another thread. */
+/* The loop thread: one libuv loop on which everything of HTTP happens. Other threads hand work to
+ * it with loop_post(); nothing else of this layer may be called from another thread. */
 #ifndef HTTP_LOOP_H
 #define HTTP_LOOP_H
 
@@ -9,8 +9,8 @@
 
 struct loop;
 
-/* A call that waits for the loop thread. Part of the caller's own structure (no allocation can fail),
- * which must stay until fn has been called. */
+/* A call that waits for the loop thread. Part of the caller's own structure (no allocation can
+ * fail), which must stay until fn has been called. */
 struct loop_call {
     void (*fn)(struct loop_call *call); /* runs on the loop thread; may free what holds the call */
     void *arg;                          /* the caller's */
@@ -28,8 +28,8 @@ uv_loop_t *loop_uv(struct loop *loop);
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
-/* Has call->fn(call) called on the loop thread, in the order of posting. Any thread, never blocks for
- * longer than a pointer's worth of work. A call may be posted again once fn has begun. */
+/* Has call->fn(call) called on the loop thread, in the order of posting. Any thread, never blocks
+ * for longer than a pointer's worth of work. A call may be posted again once fn has begun. */
 void loop_post(struct loop *loop, struct loop_call *call);
 
 #endif

@@ -1,5 +1,5 @@
-/* A server: one listener with its routes, a libmicrohttpd daemon that lives in a loop. The program has
- * two, the public one and the one for administration. All functions on the loop thread. */
+/* A server: one listener with its routes, a libmicrohttpd daemon that lives in a loop. The program
+ * has two, the public one and the one for administration. All functions on the loop thread. */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
@@ -23,24 +23,24 @@ struct server_options {
     bool needs_token;          /* every request must carry `Authorization: Bearer TOKEN` */
 };
 
-/* Binds and listens, but accepts nothing before server_start(). The message names the address and what
- * can be done. */
+/* Binds and listens, but accepts nothing before server_start(). The message names the address and
+ * what can be done. */
 int server_new(struct loop *loop, const struct server_options *options, struct server **ret_server,
                struct err *e);
 
 /* Adds a route; before server_start(). pattern: "/admin/v1/jobs/{id}/cancel"; a {name} takes one
- * segment, which is never empty. body_max: bytes that the body may have at most, 0: it takes none. HEAD
- * is answered by GET's handler. Strings must outlive the server. */
+ * segment, which is never empty. body_max: bytes that the body may have at most, 0: it takes none.
+ * HEAD is answered by GET's handler. Strings must outlive the server. */
 int server_route(struct server *server, const char *method, const char *pattern, size_t body_max,
                  exchange_fn *handler, void *arg);
 
-/* Like server_route(); head(x, arg) is called when the headers are there and may answer already (the
- * body is then thrown away). */
-int server_route_head(struct server *server, const char *method, const char *pattern, size_t body_max,
-                      exchange_fn *head, exchange_fn *handler, void *arg);
+/* Like server_route(); head(x, arg) is called when the headers are there and may answer already
+ * (the body is then thrown away). */
+int server_route_head(struct server *server, const char *method, const char *pattern,
+                      size_t body_max, exchange_fn *head, exchange_fn *handler, void *arg);
 
-/* The bearer token from now on (copied); white space around it is cut off. ERR_FORMAT when it is empty
- * or holds anything but visible ASCII. */
+/* The bearer token from now on (copied); white space around it is cut off. ERR_FORMAT when it is
+ * empty or holds anything but visible ASCII. */
 int server_set_token(struct server *server, const char *token, struct err *e);
 
 int server_start(struct server *server, struct err *e);
@@ -51,21 +51,23 @@ const char *server_address(const struct server *server);
 /* From now on every answer ends its connection, and streams end. */
 void server_close_connections(struct server *server);
 
-/* Takes what stands in the listener's backlog, then stops accepting and hangs up on idle connections. */
+/* Takes what stands in the listener's backlog, then stops accepting and hangs up on idle
+ * connections. */
 void server_quiesce(struct server *server);
 
-/* Hangs up on everybody who still sends a request or does not take an answer. Those whose request is
- * being worked on stay; whoever works on it must answer. */
+/* Hangs up on everybody who still sends a request or does not take an answer. Those whose request
+ * is being worked on stay; whoever works on it must answer. */
 void server_hang_up(struct server *server);
 
 /* Connections whose request has no complete answer yet. */
 size_t server_exchanges(const struct server *server);
 
-/* Calls idle(arg) once when no exchange is left (maybe at once, but never from within this call). */
+/* Calls idle(arg) once when no exchange is left (maybe at once, but never from within this
+ * call). */
 void server_when_idle(struct server *server, void (*idle)(void *arg), void *arg);
 
-/* All exchanges have been answered. Closes the rest of the connections, runs the loop until all handles
- * are closed, frees. NULL is fine. */
+/* All exchanges have been answered. Closes the rest of the connections, runs the loop until all
+ * handles are closed, frees. NULL is fine. */
 void server_free(struct server *server);
 
 #endif

@@ -1,4 +1,5 @@
-/* The public service: its routes on a server, between HTTP and the engine. All on the loop thread. */
+/* The public service: its routes on a server, between HTTP and the engine. All on the loop
+ * thread. */
 #ifndef HTTP_SERVICE_H
 #define HTTP_SERVICE_H
 

@@ -4,8 +4,8 @@
  *   SERVING    ready says 200
  *   DELAYING   SIGTERM: ready says 503, answers end their connections, requests are still taken
  *   DRAINING   listeners closed; what is in flight is answered
- *   CUTTING    drain.timeout_ms is over, or a second signal: what still computes gets 503, what still
- *              uploads is hung up on
+ *   CUTTING    drain.timeout_ms is over, or a second signal: what still computes gets 503, what
+ *              still uploads is hung up on
  *   then the threads are joined and everything is freed in the reverse order of its making
  *
  * The loop never waits for a disk: after the start everything slow runs on the store thread. */
@@ -119,8 +119,9 @@ static void on_timer(uv_timer_t *timer)
                     server_exchanges(d->public) + server_exchanges(d->private));
         cut_short(d);
     } else if (d->state == CUTTING) {
-        log_error("stopping hard: %zu requests and %s hang", server_exchanges(d->public) +
-                  server_exchanges(d->private), d->jobs_stopped ? "no job" : "a job");
+        log_error("stopping hard: %zu requests and %s hang",
+                  server_exchanges(d->public) + server_exchanges(d->private),
+                  d->jobs_stopped ? "no job" : "a job");
         _exit(1);
     }
 }
@@ -159,10 +160,8 @@ static void stop(struct daemon *d, int64_t delay_ms)
 {
     if (d->state <= SERVING) {
         begin_delay(d);
-        if (delay_ms > 0)
-            uv_timer_start(&d->timer, on_timer, (uint64_t)delay_ms, 0);
-        else
-            begin_draining(d);
+        if (delay_ms > 0) uv_timer_start(&d->timer, on_timer, (uint64_t)delay_ms, 0);
+        else begin_draining(d);
     } else if (d->state == DELAYING) {
         begin_draining(d);
         cut_short(d);
@@ -171,8 +170,8 @@ static void stop(struct daemon *d, int64_t delay_ms)
     }
 }
 
-/* Runs the loop until it is stopped and nothing is asked any more: a request that a client had half sent
- * when its listener was found idle may have been completed since. */
+/* Runs the loop until it is stopped and nothing is asked any more: a request that a client had half
+ * sent when its listener was found idle may have been completed since. */
 static void run_to_the_end(struct daemon *d)
 {
     loop_run(d->loop);
@@ -192,10 +191,8 @@ static int read_token(struct daemon *d, struct err *e)
     size_t size;
     int rc = file_read(d->config->admin_token_file, TOKEN_FILE_MAX, &text, &size, e);
     if (rc < 0) return rc;
-    if (strlen(text) != size)
-        rc = err_set(e, ERR_FORMAT, "the token holds a NUL byte");
-    else
-        rc = server_set_token(d->private, text, e);
+    if (strlen(text) != size) rc = err_set(e, ERR_FORMAT, "the token holds a NUL byte");
+    else rc = server_set_token(d->private, text, e);
     mem_free(text);
     if (rc < 0) err_prefix(e, "admin.token_file %s", d->config->admin_token_file);
     return rc;
@@ -207,10 +204,8 @@ static void on_signal(uv_signal_t *handle, int number)
     struct err e;
     if (number == SIGHUP) {
         if (admin_is_unix(d->config)) return;
-        if (read_token(d, &e) < 0)
-            log_error("%s; the token stays what it was", e.text);
-        else
-            log_info("admin.token_file has been read again");
+        if (read_token(d, &e) < 0) log_error("%s; the token stays what it was", e.text);
+        else log_info("admin.token_file has been read again");
         return;
     }
     log_info("%s: %s", number == SIGTERM ? "SIGTERM" : "SIGINT",
@@ -255,7 +250,8 @@ static void start_done(struct loop_call *call)
         service_set_ready(d->service, true);
         log_info("ready");
     } else {
-        log_warning("there is no model to serve: give model.file, or activate one over the admin listener");
+        log_warning(
+            "there is no model to serve: give model.file, or activate one over the admin listener");
     }
     notify_systemd("READY=1");
 }
@@ -282,8 +278,8 @@ static void start_on_store(struct store_task *task, struct db *db)
 }
 
 /* The registry's way into the engine, on the store thread. */
-static int publish(void *arg, struct model *model, void (*fn)(void *fn_arg, int status), void *fn_arg,
-                   struct err *e)
+static int publish(void *arg, struct model *model, void (*fn)(void *fn_arg, int status),
+                   void *fn_arg, struct err *e)
 {
     struct daemon *d = arg;
     d->published = fn;
@@ -332,8 +328,8 @@ static int open_servers(struct daemon *d, struct err *e)
     options.listen = c->admin_listen;
     options.needs_token = !admin_is_unix(c);
     if (c->admin_listen[0] == '\0') {
-        if ((size_t)snprintf(socket_path, sizeof(socket_path), "unix:%s/admin.sock", c->state_directory) >=
-            sizeof(socket_path))
+        if ((size_t)snprintf(socket_path, sizeof(socket_path), "unix:%s/admin.sock",
+                             c->state_directory) >= sizeof(socket_path))
             return err_set(e, ERR_LIMIT, "state.directory is too long");
         options.listen = socket_path;
     }
@@ -348,7 +344,8 @@ static enum sla_classifier default_classifier(const struct config *c)
     return strcmp(c->sla_default_classifier, "auto") == 0 ? SLA_AUTO : SLA_DEEPEST;
 }
 
-/* What a request may take: its images decoded from base64, and the answers of all its classifiers. */
+/* What a request may take: its images decoded from base64, and the answers of all its
+ * classifiers. */
 static size_t request_memory(const struct config *c)
 {
     return 2 * (size_t)c->http_body_max_bytes + (size_t)c->http_images_max * ((size_t)4 << 20);
@@ -425,8 +422,8 @@ static int make_handles(struct daemon *d, struct err *e)
 static int write_addresses(struct daemon *d, struct err *e)
 {
     char path[PATH_SIZE], text[1024];
-    int n = snprintf(text, sizeof(text), "{\"http\":\"%s\",\"admin\":\"%s\"}\n", server_address(d->public),
-                     server_address(d->private));
+    int n = snprintf(text, sizeof(text), "{\"http\":\"%s\",\"admin\":\"%s\"}\n",
+                     server_address(d->public), server_address(d->private));
     if (n >= (int)sizeof(text) || strpbrk(text, "\\") != NULL)
         return err_set(e, ERR_LIMIT, "the listeners' addresses do not fit into listen.json");
     int rc = file_join(path, sizeof(path), d->config->state_directory, "listen.json");
@@ -472,8 +469,8 @@ static int start(struct daemon *d, struct err *e)
     return 0;
 }
 
-/* What waits on the store thread may still need engine, registry and jobs; what the engine gives back
- * still needs loop and service. */
+/* What waits on the store thread may still need engine, registry and jobs; what the engine gives
+ * back still needs loop and service. */
 static void release(struct daemon *d)
 {
     server_free(d->public);
@@ -495,8 +492,10 @@ static void release(struct daemon *d)
 int daemon_check(const struct config *c, struct err *e)
 {
     if (!admin_is_unix(c) && c->admin_token_file[0] == '\0')
-        return err_set(e, ERR_CONFLICT, "admin.listen is %s: on TCP admin.token_file is needed (a file with "
-                       "the bearer token); a UNIX socket needs none", c->admin_listen);
+        return err_set(e, ERR_CONFLICT,
+                       "admin.listen is %s: on TCP admin.token_file is needed (a file with "
+                       "the bearer token); a UNIX socket needs none",
+                       c->admin_listen);
     if (!admin_is_unix(c) && access(c->admin_token_file, R_OK) != 0)
         return err_set(e, -errno, "admin.token_file %s: %s", c->admin_token_file, strerror(errno));
     if (c->model_file[0] != '\0' && access(c->model_file, R_OK) != 0)

@@ -5,8 +5,8 @@
 #include "base/err.h"
 #include "options.h"
 
-/* What can be said of a configuration without starting: how its values fit together, that the files it
- * names can be read. */
+/* What can be said of a configuration without starting: how its values fit together, that the files
+ * it names can be read. */
 int daemon_check(const struct config *config, struct err *e);
 
 /* Runs until a signal ends it. Returns the exit code; problems have been logged. */

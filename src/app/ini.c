@@ -1,6 +1,6 @@
-/* INI text. Strict, since a setting that is silently not read is worse than a start that fails: there are
- * no continued lines, no quotes, no entries outside of a section, and no comments behind a value (so that
- * every value can hold any character). */
+/* INI text. Strict, since a setting that is silently not read is worse than a start that fails:
+ * there are no continued lines, no quotes, no entries outside of a section, and no comments behind
+ * a value (so that every value can hold any character). */
 #include "config.h"
 
 #include "ini.h"
@@ -40,7 +40,8 @@ static int read_line(struct reader *r, char *text, struct err *e)
     if (*s == '\0' || *s == '#' || *s == ';') return 0;
     if (*s == '[') {
         size_t n = strlen(s);
-        if (s[n - 1] != ']') return err_set(e, ERR_FORMAT, "line %d: the ] of the section is missing", r->line);
+        if (s[n - 1] != ']')
+            return err_set(e, ERR_FORMAT, "line %d: the ] of the section is missing", r->line);
         s[n - 1] = '\0';
         s = trim(s + 1);
         if (!is_name(s))
@@ -50,12 +51,14 @@ static int read_line(struct reader *r, char *text, struct err *e)
     }
     char *equals = strchr(s, '=');
     if (equals == NULL)
-        return err_set(e, ERR_FORMAT, "line %d: neither [section] nor key = value: %.64s", r->line, s);
+        return err_set(e, ERR_FORMAT, "line %d: neither [section] nor key = value: %.64s", r->line,
+                       s);
     *equals = '\0';
     char *key = trim(s), *value = trim(equals + 1);
     if (!is_name(key)) return err_set(e, ERR_FORMAT, "line %d: \"%.64s\" is no key", r->line, key);
     if (r->section[0] == '\0')
-        return err_set(e, ERR_FORMAT, "line %d: %s stands before the first [section]", r->line, key);
+        return err_set(e, ERR_FORMAT, "line %d: %s stands before the first [section]", r->line,
+                       key);
     return r->entry(r->arg, r->section, key, value, r->line, e);
 }
 

@@ -8,9 +8,10 @@
 
 enum { INI_LINE_MAX = 4096 };
 
-/* Called for each entry, strings without the blanks around them; a negative code ends the parsing. */
-typedef int ini_entry_fn(void *arg, const char *section, const char *key, const char *value, int line,
-                         struct err *e);
+/* Called for each entry, strings without the blanks around them; a negative code ends the
+ * parsing. */
+typedef int ini_entry_fn(void *arg, const char *section, const char *key, const char *value,
+                         int line, struct err *e);
 
 /* Takes any bytes. Returns 0, what entry() returned, or ERR_FORMAT with "line N: ...". */
 int ini_parse(const char *text, size_t size, ini_entry_fn *entry, void *arg, struct err *e);

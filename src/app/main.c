@@ -1,4 +1,5 @@
-/* autodidactd: reads its settings and runs the daemon. Exit codes: 0 done, 1 failed, 2 bad usage. */
+/* autodidactd: reads its settings and runs the daemon. Exit codes: 0 done, 1 failed, 2 bad
+ * usage. */
 #include "config.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* sd_notify(3) is one datagram to a socket that the environment names; no library is needed for it. */
+/* sd_notify(3) is one datagram to a socket that the environment names; no library is needed for
+ * it. */
 #include "config.h"
 
 #include "notify.h"
@@ -14,7 +15,8 @@ void notify_systemd(const char *message)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
-    if (path == NULL || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof(sun.sun_path)) return;
+    if (path == NULL || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof(sun.sun_path))
+        return;
     size_t n = strlen(path);
     memcpy(sun.sun_path, path, n);
     if (path[0] == '@') sun.sun_path[0] = '\0'; /* an abstract socket */

@@ -1,4 +1,5 @@
-/* The table of options. To add one: a member in struct config, a line here; everything else follows. */
+/* The table of options. To add one: a member in struct config, a line here; everything else
+ * follows. */
 #include "config.h"
 
 #include "options.h"
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* clang-format off */
 #define AT(member) offsetof(struct config, member)
 #define TEXT(section, key, standard, help) \
     {#section, #key, OPTION_TEXT, AT(section##_##key), standard, 0, 0, NULL, help}
@@ -55,6 +57,7 @@ const struct option option_table[] = {
     INTEGER(train, attempts_max, "3", 1, 100, "starts of one job's training"),
     INTEGER(train, grace_ms, "10000", 0, 600000, "for a training to write its checkpoint when it is stopped"),
 };
+/* clang-format on */
 const size_t option_count = sizeof(option_table) / sizeof(option_table[0]);
 
 const struct option *option_find(const char *section, const char *key)
@@ -86,7 +89,8 @@ static bool is_choice(const char *choices, const char *text)
     return false;
 }
 
-static int set_integer(const struct option *o, struct config *config, const char *text, struct err *e)
+static int set_integer(const struct option *o, struct config *config, const char *text,
+                       struct err *e)
 {
     char *end;
     errno = 0;
@@ -98,9 +102,9 @@ static int set_integer(const struct option *o, struct config *config, const char
     }
     if (!digits || *end != '\0' || errno != 0 || scale == 0 ||
         (double)value * (double)scale < o->min || (double)value * (double)scale > o->max)
-        return err_set(e, ERR_RANGE, "%s.%s takes a number from %.0f to %.0f%s, not \"%.64s\"", o->section,
-                       o->key, o->min, o->max, o->type == OPTION_BYTES ? ", also with K, M or G" : "",
-                       text);
+        return err_set(e, ERR_RANGE, "%s.%s takes a number from %.0f to %.0f%s, not \"%.64s\"",
+                       o->section, o->key, o->min, o->max,
+                       o->type == OPTION_BYTES ? ", also with K, M or G" : "", text);
     *(int64_t *)place(o, config) = value * scale;
     return 0;
 }
@@ -110,8 +114,8 @@ static int set_real(const struct option *o, struct config *config, const char *t
     char *end;
     double value = strtod(text, &end);
     if (end == text || *end != '\0' || !isfinite(value) || value < o->min || value > o->max)
-        return err_set(e, ERR_RANGE, "%s.%s takes a number from %g to %g, not \"%.64s\"", o->section,
-                       o->key, o->min, o->max, text);
+        return err_set(e, ERR_RANGE, "%s.%s takes a number from %g to %g, not \"%.64s\"",
+                       o->section, o->key, o->min, o->max, text);
     *(double *)place(o, config) = value;
     return 0;
 }
@@ -119,9 +123,11 @@ static int set_real(const struct option *o, struct config *config, const char *t
 int option_set(const struct option *o, struct config *config, const char *text, struct err *e)
 {
     if (o->type == OPTION_REAL) return set_real(o, config, text, e);
-    if (o->type == OPTION_INTEGER || o->type == OPTION_BYTES) return set_integer(o, config, text, e);
+    if (o->type == OPTION_INTEGER || o->type == OPTION_BYTES)
+        return set_integer(o, config, text, e);
     if (o->type == OPTION_CHOICE && !is_choice(o->choices, text))
-        return err_set(e, ERR_RANGE, "%s.%s takes %s, not \"%.64s\"", o->section, o->key, o->choices, text);
+        return err_set(e, ERR_RANGE, "%s.%s takes %s, not \"%.64s\"", o->section, o->key,
+                       o->choices, text);
     size_t n = strlen(text);
     if (n >= CONFIG_TEXT_MAX)
         return err_set(e, ERR_RANGE, "%s.%s is longer than %d bytes", o->section, o->key,
@@ -136,16 +142,15 @@ int option_set(const struct option *o, struct config *config, const char *text, 
 void option_text(const struct option *o, const struct config *config, char *text, size_t size)
 {
     const void *value = const_place(o, config);
-    if (o->type == OPTION_REAL)
-        snprintf(text, size, "%.17g", *(const double *)value);
+    if (o->type == OPTION_REAL) snprintf(text, size, "%.17g", *(const double *)value);
     else if (o->type == OPTION_INTEGER || o->type == OPTION_BYTES)
         snprintf(text, size, "%lld", (long long)*(const int64_t *)value);
-    else
-        snprintf(text, size, "%s", (const char *)value);
+    else snprintf(text, size, "%s", (const char *)value);
 }
 
 void config_init(struct config *config)
 {
     memset(config, 0, sizeof(*config));
-    for (size_t i = 0; i < option_count; i++) option_set(&option_table[i], config, option_table[i].standard, NULL);
+    for (size_t i = 0; i < option_count; i++)
+        option_set(&option_table[i], config, option_table[i].standard, NULL);
 }

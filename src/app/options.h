@@ -1,5 +1,5 @@
-/* The daemon's options: one table, from which the file, the environment, --set, --print-config, --help
- * and the manual page are made. */
+/* The daemon's options: one table, from which the file, the environment, --set, --print-config,
+ * --help and the manual page are made. */
 #ifndef APP_OPTIONS_H
 #define APP_OPTIONS_H
 
@@ -15,8 +15,8 @@ enum { CONFIG_TEXT_MAX = 1024 };
 /* All values. Texts are empty when not given. */
 struct config {
     char http_listen[CONFIG_TEXT_MAX];
-    int64_t http_connection_limit, http_header_timeout_ms, http_body_timeout_ms, http_idle_timeout_ms,
-        http_body_max_bytes, http_images_max;
+    int64_t http_connection_limit, http_header_timeout_ms, http_body_timeout_ms,
+        http_idle_timeout_ms, http_body_max_bytes, http_images_max;
     char admin_listen[CONFIG_TEXT_MAX], admin_token_file[CONFIG_TEXT_MAX];
     char state_directory[CONFIG_TEXT_MAX];
     char model_file[CONFIG_TEXT_MAX], model_specs[CONFIG_TEXT_MAX];

@@ -14,7 +14,6 @@
 
 enum { CONFIG_FILE_MAX = 1 << 20, ENTRY_MAX = 4096 };
 
-
 /* ---- the command line ---- */
 
 static int need_value(int argc, char **argv, int *i, const char **ret_value, struct err *e)
@@ -56,8 +55,8 @@ int settings_parse(struct settings *s, int argc, char **argv, struct err *e)
 
 /* ---- names ---- */
 
-/* How many letters must be put in, left out or changed to make one name the other (Levenshtein 1966),
- * row by row; names here are short. */
+/* How many letters must be put in, left out or changed to make one name the other (Levenshtein
+ * 1966), row by row; names here are short. */
 static size_t distance(const char *a, const char *b)
 {
     size_t row[66], n = strlen(b);
@@ -126,13 +125,14 @@ static int set_entry(void *arg, const char *section, const char *key, const char
     }
     int *first = &f->lines[option_find(section, key) - option_table];
     if (*first != 0)
-        return err_set(e, ERR_CONFLICT, "line %d: %s.%s stands in line %d already", line, section, key,
-                       *first);
+        return err_set(e, ERR_CONFLICT, "line %d: %s.%s stands in line %d already", line, section,
+                       key, *first);
     *first = line;
     return 0;
 }
 
-int settings_read(const char *name, const char *text, size_t size, struct config *config, struct err *e)
+int settings_read(const char *name, const char *text, size_t size, struct config *config,
+                  struct err *e)
 {
     struct file_entry f = {.name = name, .config = config};
     int rc = ini_parse(text, size, set_entry, &f, e);
@@ -173,7 +173,8 @@ static int read_variable(const char *variable, struct config *config, struct err
     if (equals == NULL || strncmp(variable, prefix, sizeof(prefix) - 1) != 0) return 0;
     size_t size = (size_t)(equals - variable);
     if (is_other_variable(variable, size)) return 0;
-    if (size >= sizeof(name)) return err_set(e, ERR_NOT_FOUND, "unknown variable %.64s..", variable);
+    if (size >= sizeof(name))
+        return err_set(e, ERR_NOT_FOUND, "unknown variable %.64s..", variable);
     for (size_t i = 0; i < size; i++) name[i] = (char)tolower((unsigned char)variable[i]);
     name[size] = '\0';
     char *section = name + sizeof(prefix) - 1, *key = strchr(section, '_');
@@ -184,7 +185,8 @@ static int read_variable(const char *variable, struct config *config, struct err
     } else {
         err_set(e, ERR_NOT_FOUND, "no option has this name");
     }
-    if (rc < 0) err_prefix(e, "environment variable %.*s", (int)(size < 100 ? size : 100), variable);
+    if (rc < 0)
+        err_prefix(e, "environment variable %.*s", (int)(size < 100 ? size : 100), variable);
     return rc;
 }
 
@@ -244,10 +246,11 @@ int settings_print(const struct config *config, struct buf *out)
 
 int settings_help(struct buf *out)
 {
-    int rc = buf_puts(out, "Usage: autodidactd [--config FILE] [--set SECTION.KEY=VALUE]... [--check-config]"
-                           " [--print-config] [--version]\n\n"
-                           "Serves a network section by section over HTTP. Options come from --set, else from"
-                           " the environment\n(AUTODIDACT_SECTION_KEY), else from the file, else from here:\n\n");
+    int rc = buf_puts(
+        out, "Usage: autodidactd [--config FILE] [--set SECTION.KEY=VALUE]... [--check-config]"
+             " [--print-config] [--version]\n\n"
+             "Serves a network section by section over HTTP. Options come from --set, else from"
+             " the environment\n(AUTODIDACT_SECTION_KEY), else from the file, else from here:\n\n");
     for (size_t i = 0; rc == 0 && i < option_count; i++) {
         char name[80];
         const struct option *o = &option_table[i];
@@ -255,6 +258,9 @@ int settings_help(struct buf *out)
         rc = buf_printf(out, "  %-26s %s%s%s%s [%s]\n", name, o->help, o->choices ? " (" : "",
                         o->choices ? o->choices : "", o->choices ? ")" : "", o->standard);
     }
-    return rc == 0 ? buf_puts(out, "\nSignals: SIGTERM drains and stops, a second one cuts it short; SIGINT"
-                                   " without the delay; SIGHUP reads the token again.\n") : rc;
+    return rc == 0
+               ? buf_puts(out,
+                          "\nSignals: SIGTERM drains and stops, a second one cuts it short; SIGINT"
+                          " without the delay; SIGHUP reads the token again.\n")
+               : rc;
 }

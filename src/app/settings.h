@@ -19,13 +19,14 @@ struct settings {
 /* ERR_USAGE with a message for a command line that says something else. */
 int settings_parse(struct settings *settings, int argc, char **argv, struct err *e);
 
-/* Defaults, the file, the environment (AUTODIDACT_SECTION_KEY; NULL-terminated), the flags. Errors name
- * file and line, variable or flag. */
+/* Defaults, the file, the environment (AUTODIDACT_SECTION_KEY; NULL-terminated), the flags. Errors
+ * name file and line, variable or flag. */
 int settings_apply(const struct settings *settings, char *const *environment, struct config *config,
                    struct err *e);
 
 /* One file's text over what *config holds; `name` is for messages. */
-int settings_read(const char *name, const char *text, size_t size, struct config *config, struct err *e);
+int settings_read(const char *name, const char *text, size_t size, struct config *config,
+                  struct err *e);
 
 /* An INI file that holds every option with its help; reading it back gives the same config. */
 int settings_print(const struct config *config, struct buf *out);

@@ -1,5 +1,5 @@
-/* A finished request as HTTP: the SLA-* headers, Server-Timing and the JSON of design.md. With several
- * images the headers describe the one that was computed deepest. */
+/* A finished request as HTTP: the SLA-* headers, Server-Timing and the JSON of design.md. With
+ * several images the headers describe the one that was computed deepest. */
 #include "config.h"
 
 #include <stdio.h>
@@ -49,8 +49,8 @@ static void put_top(struct json_text *json, const struct model *model, const flo
     json_text_close(json, ']');
 }
 
-static void put_exits(struct json_text *json, const struct model *model, const struct result *result,
-                      int classes)
+static void put_exits(struct json_text *json, const struct model *model,
+                      const struct result *result, int classes)
 {
     json_text_open(json, "exits", '[');
     for (int exit = 0; exit < SPEC_SECTIONS_MAX; exit++) {
@@ -62,7 +62,8 @@ static void put_exits(struct json_text *json, const struct model *model, const s
         put_label(json, model, best);
         json_text_number(json, "confidence", (double)p[best], DIGITS_PROBABILITY);
         json_text_open(json, "probabilities", '[');
-        for (int i = 0; i < classes; i++) json_text_number(json, NULL, (double)p[i], DIGITS_PROBABILITY);
+        for (int i = 0; i < classes; i++)
+            json_text_number(json, NULL, (double)p[i], DIGITS_PROBABILITY);
         json_text_close(json, ']');
         json_text_close(json, '}');
     }
@@ -109,7 +110,8 @@ static void put_timing(struct json_text *json, const struct request *r, int64_t 
     json_text_close(json, '}');
 }
 
-/* The result that the headers speak of: the deepest classifier, the ensemble being deepest of all. */
+/* The result that the headers speak of: the deepest classifier, the ensemble being deepest of
+ * all. */
 static const struct result *deepest(const struct request *r)
 {
     const struct result *found = NULL;
@@ -117,8 +119,9 @@ static const struct result *deepest(const struct request *r)
         const struct result *result = &r->results[i];
         if (result->status < 0) continue;
         int depth = result->classifier == MODEL_ENSEMBLE ? SPEC_SECTIONS_MAX : result->classifier;
-        int so_far = found == NULL ? -1
-                     : found->classifier == MODEL_ENSEMBLE ? SPEC_SECTIONS_MAX : found->classifier;
+        int so_far = found == NULL                         ? -1
+                     : found->classifier == MODEL_ENSEMBLE ? SPEC_SECTIONS_MAX
+                                                           : found->classifier;
         if (depth > so_far) found = result;
     }
     return found;
@@ -128,8 +131,8 @@ static void add_headers(struct task *task, const struct result *result, bool met
 {
     const struct request *r = &task->request;
     char timing[256];
-    int n = snprintf(timing, sizeof(timing), "queue;dur=%.3f, decode;dur=%.3f", ms(r->timing.queue_ns),
-                     ms(r->timing.decode_ns));
+    int n = snprintf(timing, sizeof(timing), "queue;dur=%.3f, decode;dur=%.3f",
+                     ms(r->timing.queue_ns), ms(r->timing.decode_ns));
     for (int s = 0; s < SPEC_SECTIONS_MAX && n < (int)sizeof(timing) - 48; s++)
         if (r->timing.section_ns[s] > 0)
             n += snprintf(timing + n, sizeof(timing) - (size_t)n, ", s%d;dur=%.3f", s + 1,
@@ -137,10 +140,12 @@ static void add_headers(struct task *task, const struct result *result, bool met
     snprintf(timing + n, sizeof(timing) - (size_t)n, ", head;dur=%.3f", ms(r->timing.head_ns));
     exchange_add_header(task->x, "Server-Timing", "%s", timing);
     if (result != NULL) {
-        exchange_add_header(task->x, "SLA-Classifier", "%s", model_classifier_name(result->classifier));
+        exchange_add_header(task->x, "SLA-Classifier", "%s",
+                            model_classifier_name(result->classifier));
         exchange_add_header(task->x, "SLA-Reason", "%s", sla_reason_name(result->reason));
     }
-    if (r->sla.deadline_ns > 0) exchange_add_header(task->x, "SLA-Deadline", met ? "met" : "missed");
+    if (r->sla.deadline_ns > 0)
+        exchange_add_header(task->x, "SLA-Deadline", met ? "met" : "missed");
 }
 
 void answer_reply(struct task *task, int64_t now_ns, bool met)

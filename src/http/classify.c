@@ -1,9 +1,9 @@
 /* POST /v1/classify: from headers to answer. States stand in classify.h.
  *
- * A request is the engine's from engine_submit() until done(), which runs on an engine thread and does
- * nothing but post the task to the loop. When the client hangs up in between, the loop asks the engine to
- * cancel; one lock decides whether done() came first, so that a request that has been handed back is
- * never touched by the engine again. */
+ * A request is the engine's from engine_submit() until done(), which runs on an engine thread and
+ * does nothing but post the task to the loop. When the client hangs up in between, the loop asks
+ * the engine to cancel; one lock decides whether done() came first, so that a request that has been
+ * handed back is never touched by the engine again. */
 #include "config.h"
 
 #include "classify.h"
@@ -44,10 +44,8 @@ static void task_release(void *data)
     assert(task->state == TASK_NEW || task->state == TASK_ANSWERED);
     /* A body that never came, or one too many bytes: answered elsewhere, counted here. */
     count_request(task, 0, false, SLA_REQUESTED, exchange_status(task->x));
-    if (task->previous != NULL)
-        task->previous->next = task->next;
-    else
-        s->tasks = task->next;
+    if (task->previous != NULL) task->previous->next = task->next;
+    else s->tasks = task->next;
     if (task->next != NULL) task->next->previous = task->previous;
     metric_add(s->m.in_flight, -1);
     arena_give(s, task->arena);
@@ -108,7 +106,8 @@ static void count_outcome(struct task *task, int status, bool met)
     if (refused) count_refused(s, status == ERR_BUSY ? "overload" : "deadline");
     if (task->request.sla.deadline_ns > 0 && (status == 0 || refused))
         metric_add(metric_series(s->m.deadlines,
-                                 (const char *[]){met && !refused ? "met" : "missed", NULL}), 1);
+                                 (const char *[]){met && !refused ? "met" : "missed", NULL}),
+                   1);
 }
 
 static void finish(struct task *task)
@@ -200,14 +199,10 @@ static void submit(struct task *task)
 /* The body has been read (or not). */
 static void go_on(struct task *task, int rc)
 {
-    if (task->gone)
-        refuse(task, 499, "the client hung up");
-    else if (task->cancelled)
-        refuse(task, 503, "the server is shutting down");
-    else if (rc < 0)
-        refuse_err(task, rc, &task->error);
-    else
-        submit(task);
+    if (task->gone) refuse(task, 499, "the client hung up");
+    else if (task->cancelled) refuse(task, 503, "the server is shutting down");
+    else if (rc < 0) refuse_err(task, rc, &task->error);
+    else submit(task);
 }
 
 static void read_work(uv_work_t *work)
@@ -262,9 +257,11 @@ static int check_type(const struct exchange *x, struct err *e)
     const char *type = exchange_content_type(x);
     for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
         if (strcmp(type, taken[i]) == 0) return 0;
-    err_set(e, ERR_UNSUPPORTED,
-            "Content-Type is %s; taken are image/jpeg, image/png, application/octet-stream (an image's "
-            "bytes) and application/json", type);
+    err_set(
+        e, ERR_UNSUPPORTED,
+        "Content-Type is %s; taken are image/jpeg, image/png, application/octet-stream (an image's "
+        "bytes) and application/json",
+        type);
     return 415;
 }
 
@@ -296,8 +293,8 @@ static void classify_head(struct exchange *x, void *arg)
 
 int classify_register(struct service *service, struct server *server)
 {
-    return server_route_head(server, "POST", "/v1/classify", service->options.body_max, classify_head,
-                             classify_body, service);
+    return server_route_head(server, "POST", "/v1/classify", service->options.body_max,
+                             classify_head, classify_body, service);
 }
 
 /* ---- the service ---- */

@@ -25,7 +25,7 @@ struct service {
     struct service_options options;
     struct service_metrics m;
     bool ready, was_ready;
-    pthread_mutex_t lock; /* orders engine_cancel() against `returned`; taken before the engine's own */
+    pthread_mutex_t lock; /* orders engine_cancel() and `returned`; taken before the engine's own */
     struct task *tasks;     /* all of them, for service_cancel() */
     struct arena *arenas[ARENAS_KEPT];
     size_t n_arenas;
@@ -74,7 +74,8 @@ void answer_reply(struct task *task, int64_t now_ns, bool met);
 /* metrics.c */
 int service_metrics_init(struct service *service, struct err *e);
 void service_metrics_get(struct exchange *x, void *arg);
-void count_request(struct task *task, int classifier, bool answered, enum sla_reason reason, int code);
+void count_request(struct task *task, int classifier, bool answered, enum sla_reason reason,
+                   int code);
 void count_refused(struct service *service, const char *reason);
 void count_models(struct service *service);
 

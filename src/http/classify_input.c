@@ -1,6 +1,6 @@
-/* What a classification asks for: query arguments, headers and JSON members become native values once,
- * and images become pointers into the body or into the request's arena. Unknown names are refused: a
- * misspelt wish must not be silently ignored. */
+/* What a classification asks for: query arguments, headers and JSON members become native values
+ * once, and images become pointers into the body or into the request's arena. Unknown names are
+ * refused: a misspelt wish must not be silently ignored. */
 #include "config.h"
 
 #include <errno.h>
@@ -48,12 +48,14 @@ static int query_value(void *arg, const char *name, const char *value)
         size_t n = strlen(value);
         if (n == 0 || n > MODEL_NAME_MAX ||
             strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789._-") != n)
-            return err_set(q->e, ERR_RANGE, "?model= takes a name of [a-z0-9._-], 1 to %d characters",
+            return err_set(q->e, ERR_RANGE,
+                           "?model= takes a name of [a-z0-9._-], 1 to %d characters",
                            MODEL_NAME_MAX);
         memcpy(q->task->request.model_name, value, n + 1);
         return query_once(&q->model, name, q->e);
     }
-    return err_set(q->e, ERR_RANGE, "?%.40s= is unknown here; taken are top, explain and model", name);
+    return err_set(q->e, ERR_RANGE, "?%.40s= is unknown here; taken are top, explain and model",
+                   name);
 }
 
 int input_query(struct task *task, struct err *e)
@@ -97,12 +99,14 @@ static int read_image(struct task *task, const json_t *value, const char *place,
                       struct request_image *ret_image, struct err *e)
 {
     if (!json_is_string(value))
-        return err_set(e, ERR_FORMAT, "%s: a string with the image's bytes in base64 is expected", place);
+        return err_set(e, ERR_FORMAT, "%s: a string with the image's bytes in base64 is expected",
+                       place);
     size_t length = json_string_length(value), size;
     void *bytes = arena_alloc(task->arena, base64_decoded_max(length), 1);
     if (bytes == NULL) return err_set(e, ERR_BUSY, "%s: out of memory for the image", place);
     if (base64_decode(json_string_value(value), length, bytes, &size) < 0)
-        return err_set(e, ERR_FORMAT, "%s: no valid base64 (RFC 4648 section 4, with padding)", place);
+        return err_set(e, ERR_FORMAT, "%s: no valid base64 (RFC 4648 section 4, with padding)",
+                       place);
     if (size == 0) return err_set(e, ERR_FORMAT, "%s: the image is empty", place);
     *ret_image = (struct request_image){.bytes = bytes, .size = size};
     return 0;
@@ -163,7 +167,8 @@ static int read_sla(struct task *task, json_t *sla, struct err *e)
     const char *name;
     json_t *value;
     if (!json_is_object(sla)) return err_set(e, ERR_FORMAT, "sla: an object is expected");
-    json_object_foreach(sla, name, value) {
+    json_object_foreach(sla, name, value)
+    {
         char text[400];
         int rc = sla_text(value, name, text, sizeof(text), e);
         if (rc == 0) rc = sla_draft_member(&task->draft, "", name, text, e);
@@ -181,16 +186,18 @@ int input_json(struct task *task, const void *body, size_t size, struct err *e)
     json_t *image = json_object_get(json, "image"), *images = json_object_get(json, "images");
     json_t *sla = json_object_get(json, "sla");
     int rc = 0;
-    json_object_foreach(json, name, value) {
+    json_object_foreach(json, name, value)
+    {
         if (value != image && value != images && value != sla) {
-            rc = err_set(e, ERR_FORMAT, "member \"%.40s\" is unknown; taken are image, images and sla",
-                         name);
+            rc = err_set(e, ERR_FORMAT,
+                         "member \"%.40s\" is unknown; taken are image, images and sla", name);
             break;
         }
     }
     if (rc == 0 && (image != NULL) == (images != NULL))
-        rc = err_set(e, ERR_FORMAT, image != NULL ? "image and images exclude each other"
-                                                  : "image or images is missing");
+        rc = err_set(e, ERR_FORMAT,
+                     image != NULL ? "image and images exclude each other"
+                                   : "image or images is missing");
     if (rc == 0 && sla != NULL) rc = read_sla(task, sla, e);
     if (rc == 0) rc = image != NULL ? read_one(task, image, e) : read_images(task, images, e);
     json_decref(json);

@@ -1,12 +1,12 @@
 /* A connection's deadlines and the watch for clients that hang up.
  *
- * libmicrohttpd's own time-out counts inactivity only, so that one byte a second keeps a connection for
- * ever, and it neither times out nor notices the end of a suspended connection; and when data and the
- * client's end arrive together, it takes its short read for the last event there was and never reads the
- * end. So a connection is watched for hang-ups while a body is missing or an answer is computed, and has
- * one timer and a phase with an absolute deadline; on expiry the socket is shut down, which
- * libmicrohttpd sees as a closed connection. The timer is lazy: a new phase only moves a number, and
- * the timer looks at it when it fires. */
+ * libmicrohttpd's own time-out counts inactivity only, so that one byte a second keeps a connection
+ * for ever, and it neither times out nor notices the end of a suspended connection; and when data
+ * and the client's end arrive together, it takes its short read for the last event there was and
+ * never reads the end. So a connection is watched for hang-ups while a body is missing or an answer
+ * is computed, and has one timer and a phase with an absolute deadline; on expiry the socket is
+ * shut down, which libmicrohttpd sees as a closed connection. The timer is lazy: a new phase only
+ * moves a number, and the timer looks at it when it fires. */
 #include "config.h"
 
 #include "connection.h"
@@ -29,8 +29,8 @@ static void on_closed(uv_handle_t *handle)
     mem_free(c);
 }
 
-/* libmicrohttpd can queue an answer only before the body or after it. In between, nothing has been sent
- * for this request, so that the answer may go to the socket directly. */
+/* libmicrohttpd can queue an answer only before the body or after it. In between, nothing has been
+ * sent for this request, so that the answer may go to the socket directly. */
 static void send_408(struct connection *c, const char *what, int64_t timeout_ns)
 {
     char body[400], text[700];
@@ -41,8 +41,10 @@ static void send_408(struct connection *c, const char *what, int64_t timeout_ns)
                      what, (double)timeout_ns / 1e9, what, (double)timeout_ns / 1e9);
     n = snprintf(text, sizeof(text),
                  "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n"
-                 "Content-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n%s", n, body);
-    /* One small packet into an empty send buffer; if it does not fit, the client loses only the text. */
+                 "Content-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n%s",
+                 n, body);
+    /* One small packet into an empty send buffer; if it does not fit, the client loses only the
+     * text. */
     if (send(c->fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         log_debug("%s: 408 not sent: %s", c->x.id, strerror(errno));
 }
@@ -53,8 +55,7 @@ static void expire(struct connection *c)
     c->expired = c->timed_out = true;
     if (c->phase == CONNECTION_HEADERS && c->x.state == EXCHANGE_LINE)
         send_408(c, "the request's headers", o->header_timeout_ns);
-    else if (c->phase == CONNECTION_BODY)
-        send_408(c, "the request's body", o->body_timeout_ns);
+    else if (c->phase == CONNECTION_BODY) send_408(c, "the request's body", o->body_timeout_ns);
     shutdown(c->fd, SHUT_RDWR);
     server_kick(c->server);
 }
@@ -66,8 +67,8 @@ static void arm(struct connection *c, int64_t now_ns)
     int64_t left_ns = c->deadline_ns - now_ns;
     if (left_ns < 0) left_ns = 0;
     c->timer_ns = c->deadline_ns;
-    /* uv_timer counts from the loop's time, which is that of its last turn: a little early is possible
-     * and handled by looking at the clock again. */
+    /* uv_timer counts from the loop's time, which is that of its last turn: a little early is
+     * possible and handled by looking at the clock again. */
     uv_timer_start(&c->timer, on_timer, (uint64_t)(left_ns / CLOCK_MS) + 1, 0);
 }
 
@@ -77,10 +78,8 @@ static void on_timer(uv_timer_t *timer)
     int64_t now_ns = clock_now();
     c->timer_ns = 0;
     if (c->deadline_ns == 0 || c->expired) return;
-    if (now_ns < c->deadline_ns)
-        arm(c, now_ns);
-    else
-        expire(c);
+    if (now_ns < c->deadline_ns) arm(c, now_ns);
+    else expire(c);
 }
 
 void connection_phase(struct connection *c, enum connection_phase phase, int64_t timeout_ns)
@@ -119,14 +118,13 @@ struct connection *connection_new(struct server *server, struct MHD_Connection *
 
 void connection_lost(struct connection *c)
 {
-    if (c->previous != NULL)
-        c->previous->next = c->next;
-    else
-        *server_connections(c->server) = c->next;
+    if (c->previous != NULL) c->previous->next = c->next;
+    else *server_connections(c->server) = c->next;
     if (c->next != NULL) c->next->previous = c->previous;
     server_kick(c->server); /* those who wait beyond the limit of connections are accepted now */
     uv_close((uv_handle_t *)&c->timer, on_closed);
-    /* The descriptor is still open here and is closed by libmicrohttpd next: the watch must be off. */
+    /* The descriptor is still open here and is closed by libmicrohttpd next: the watch must be
+     * off. */
     if (c->has_watch) uv_close((uv_handle_t *)&c->watch, on_closed);
 }
 
@@ -145,17 +143,17 @@ static void on_watch(uv_poll_t *watch, int status, int events)
     struct connection *c = watch->data;
     int state = peek(c->fd);
     if (state < 0 && status == 0) return; /* spurious */
-    /* The event is level-triggered: off in any case. With bytes waiting while an answer is computed (a
-     * pipelined request, then the end) the client may still read; it gets its answer. With bytes of a
-     * body waiting, the watch is set again when they have been read. */
+    /* The event is level-triggered: off in any case. With bytes waiting while an answer is computed
+     * (a pipelined request, then the end) the client may still read; it gets its answer. With bytes
+     * of a body waiting, the watch is set again when they have been read. */
     uv_poll_stop(&c->watch);
     if (state > 0) return;
     if (c->suspended) {
         c->x.gone = true;
         if (c->x.on_gone != NULL) c->x.on_gone(&c->x, c->x.on_gone_arg);
-    } else if (c->phase == CONNECTION_BODY) { /* the rest will never come; libmicrohttpd sees the end now */
-        c->x.gone = true;
-        shutdown(c->fd, SHUT_RDWR);
+    } else if (c->phase == CONNECTION_BODY) {
+        /* The rest will never come; libmicrohttpd sees the end now. */
+        connection_hang_up(c);
         server_kick(c->server);
     }
 }
@@ -172,7 +170,8 @@ void connection_watch(struct connection *c)
         c->has_watch = true;
         c->open_handles++;
     }
-    if (!uv_is_active((const uv_handle_t *)&c->watch)) uv_poll_start(&c->watch, UV_DISCONNECT, on_watch);
+    if (!uv_is_active((const uv_handle_t *)&c->watch))
+        uv_poll_start(&c->watch, UV_DISCONNECT, on_watch);
 }
 
 void connection_suspend(struct connection *c)

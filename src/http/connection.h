@@ -1,5 +1,5 @@
-/* Inside of the HTTP layer: a connection with the exchange that it carries at the moment, and what the
- * files of this layer know of each other. */
+/* Inside of the HTTP layer: a connection with the exchange that it carries at the moment, and what
+ * the files of this layer know of each other. */
 #ifndef HTTP_CONNECTION_H
 #define HTTP_CONNECTION_H
 
@@ -26,8 +26,8 @@ enum { EXCHANGE_ID_MAX = 128 };
  *   READY -> SENT  response queued with libmicrohttpd        exchange_send()
  *   any -> NONE   last byte sent, or connection lost         exchange_end() */
 enum exchange_state {
-    EXCHANGE_NONE, EXCHANGE_LINE, EXCHANGE_BODY, EXCHANGE_HANDLING, EXCHANGE_WAITING, EXCHANGE_READY,
-    EXCHANGE_SENT
+    EXCHANGE_NONE, EXCHANGE_LINE, EXCHANGE_BODY, EXCHANGE_HANDLING, EXCHANGE_WAITING,
+    EXCHANGE_READY, EXCHANGE_SENT
 };
 
 /* An answer that is written bit by bit (stream.c). */
@@ -81,7 +81,7 @@ struct connection {
     int64_t deadline_ns; /* when the phase must be over; 0: never */
     int64_t timer_ns;    /* when the timer fires; 0: it does not run */
     uv_timer_t timer;
-    uv_poll_t watch; /* for the client's hanging up in its body or while the connection is suspended */
+    uv_poll_t watch; /* for hang-ups within a body and while the connection is suspended */
     bool used; /* has carried a request */
     bool has_watch, suspended;
     bool expired;   /* shut down by us, whatever for */
@@ -98,9 +98,9 @@ static inline struct connection *connection_of(const struct exchange *x)
 
 /* connection.c */
 struct connection *connection_new(struct server *server, struct MHD_Connection *mhd);
-void connection_lost(struct connection *c); /* libmicrohttpd closes it; frees once the handles are shut */
+void connection_lost(struct connection *c); /* it is being closed; frees once handles are shut */
 void connection_phase(struct connection *c, enum connection_phase phase, int64_t timeout_ns);
-void connection_watch(struct connection *c); /* for the client's hanging up; again after each part of a body */
+void connection_watch(struct connection *c); /* for hang-ups; again after each part of a body */
 void connection_suspend(struct connection *c);
 void connection_resume(struct connection *c);
 void connection_idle(struct connection *c); /* its exchange has ended */

@@ -1,9 +1,10 @@
 /* An exchange's way from request line to last byte; the states stand in connection.h.
  *
- * The one decision: a request whose answer is known early (wrong type, too large, bad header) is still
- * read to its end when little is left of it, so that its connection lives on; otherwise the answer goes
- * out at once and the connection ends. libmicrohttpd ends the connection by itself when an answer is
- * queued before the body, which is why even a request without a body is answered at its second call. */
+ * The one decision: a request whose answer is known early (wrong type, too large, bad header) is
+ * still read to its end when little is left of it, so that its connection lives on; otherwise the
+ * answer goes out at once and the connection ends. libmicrohttpd ends the connection by itself when
+ * an answer is queued before the body, which is why even a request without a body is answered at
+ * its second call. */
 #include "config.h"
 
 #include "http/exchange.h"
@@ -73,8 +74,8 @@ const char *exchange_parameter(const struct exchange *x, const char *name)
 const char *exchange_query(const struct exchange *x, const char *name)
 {
     const char *value = NULL;
-    if (MHD_lookup_connection_value_n(connection_of(x)->mhd, MHD_GET_ARGUMENT_KIND, name, strlen(name),
-                                      &value, NULL) == MHD_NO)
+    if (MHD_lookup_connection_value_n(connection_of(x)->mhd, MHD_GET_ARGUMENT_KIND, name,
+                                      strlen(name), &value, NULL) == MHD_NO)
         return NULL;
     return value == NULL ? "" : value;
 }
@@ -99,16 +100,16 @@ static enum MHD_Result each_value(void *arg, enum MHD_ValueKind kind, const char
     return each->rc == 0 ? MHD_YES : MHD_NO;
 }
 
-int exchange_each_header(struct exchange *x, int (*fn)(void *arg, const char *name, const char *value),
-                         void *arg)
+int exchange_each_header(struct exchange *x,
+                         int (*fn)(void *arg, const char *name, const char *value), void *arg)
 {
     struct each each = {.fn = fn, .arg = arg};
     MHD_get_connection_values(connection_of(x)->mhd, MHD_HEADER_KIND, each_value, &each);
     return each.rc;
 }
 
-int exchange_each_query(struct exchange *x, int (*fn)(void *arg, const char *name, const char *value),
-                        void *arg)
+int exchange_each_query(struct exchange *x,
+                        int (*fn)(void *arg, const char *name, const char *value), void *arg)
 {
     struct each each = {.fn = fn, .arg = arg};
     MHD_get_connection_values(connection_of(x)->mhd, MHD_GET_ARGUMENT_KIND, each_value, &each);
@@ -167,14 +168,14 @@ static void free_body(void *body)
 
 void exchange_reply(struct exchange *x, int status, const char *content_type, struct buf *body)
 {
-    assert(x->state == EXCHANGE_BODY || x->state == EXCHANGE_HANDLING || x->state == EXCHANGE_WAITING);
+    assert(x->state == EXCHANGE_BODY || x->state == EXCHANGE_HANDLING ||
+           x->state == EXCHANGE_WAITING);
     static char empty[1];
     size_t size = body == NULL ? 0 : body->size;
     char *data = size == 0 ? NULL : buf_take(body);
     if (data == NULL)
         x->response = MHD_create_response_from_buffer(0, empty, MHD_RESPMEM_PERSISTENT);
-    else
-        x->response = MHD_create_response_from_buffer_with_free_callback(size, data, free_body);
+    else x->response = MHD_create_response_from_buffer_with_free_callback(size, data, free_body);
     if (x->response == NULL) mem_free(data);
     if (x->response != NULL && content_type != NULL && size > 0)
         MHD_add_response_header(x->response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
@@ -199,7 +200,8 @@ void exchange_problem(struct exchange *x, int status, const char *format, ...)
     va_end(args);
     struct buf body;
     buf_init(&body, 64 << 10);
-    problem_write(&body, status, detail); /* when it fails the status goes out without its document */
+    problem_write(&body, status,
+                  detail); /* when it fails the status goes out without its document */
     exchange_reply(x, status, PROBLEM_CONTENT_TYPE, &body);
     buf_release(&body);
 }
@@ -219,16 +221,15 @@ void exchange_reply_json(struct exchange *x, int status, json_t *document)
     buf_init(&body, SIZE_MAX / 2);
     if (text != NULL && buf_puts(&body, text) == 0 && buf_puts(&body, "\n") == 0)
         exchange_reply(x, status, "application/json", &body);
-    else
-        exchange_problem(x, 500, "out of memory for the answer");
+    else exchange_problem(x, 500, "out of memory for the answer");
     buf_release(&body);
     free(text); /* jansson's own, from malloc() */
 }
 
 /* ---- the way ---- */
 
-/* A client's id is taken over when it is harmless in logs and headers; else a new one: a random number a
- * process and a counter. */
+/* A client's id is taken over when it is harmless in logs and headers; else a new one: a random
+ * number a process and a counter. */
 static void choose_id(struct exchange *x)
 {
     static uint64_t prefix;
@@ -236,7 +237,8 @@ static void choose_id(struct exchange *x)
     const char *given = exchange_header(x, "X-Request-Id");
     if (given != NULL) {
         size_t n = strlen(given), ok = 0;
-        while (ok < n && (isalnum((unsigned char)given[ok]) || strchr("._:/+=@-", given[ok]) != NULL))
+        while (ok < n &&
+               (isalnum((unsigned char)given[ok]) || strchr("._:/+=@-", given[ok]) != NULL))
             ok++;
         if (n > 0 && n <= EXCHANGE_ID_MAX && ok == n) {
             memcpy(x->id, given, n + 1);
@@ -284,17 +286,16 @@ void exchange_line(struct connection *c)
     server_exchange_count(c->server, 1);
     /* A connection's first request has its time for line and headers together. */
     int64_t timeout_ns = server_options_of(c->server)->header_timeout_ns;
-    if (c->used || c->deadline_ns == 0)
-        connection_phase(c, CONNECTION_HEADERS, timeout_ns);
-    else
-        c->phase = CONNECTION_HEADERS;
+    if (c->used || c->deadline_ns == 0) connection_phase(c, CONNECTION_HEADERS, timeout_ns);
+    else c->phase = CONNECTION_HEADERS;
     c->used = true;
 }
 
 static enum MHD_Result send_answer(struct connection *c)
 {
     struct exchange *x = &c->x;
-    if (x->response == NULL || x->gone) return MHD_NO; /* out of memory, or nobody there to read it */
+    if (x->response == NULL || x->gone)
+        return MHD_NO; /* out of memory, or nobody there to read it */
     const char *trace = exchange_header(x, "traceparent");
     if (x->close || server_is_closing(c->server))
         MHD_add_response_header(x->response, MHD_HTTP_HEADER_CONNECTION, "close");
@@ -360,7 +361,8 @@ static enum MHD_Result begin(struct connection *c, const char *url, const char *
     }
     if (!server_authorized(c->server, exchange_header(x, "Authorization"))) {
         exchange_add_header(x, "WWW-Authenticate", "Bearer");
-        refuse(x, 401, "this listener takes requests with the right Authorization: Bearer TOKEN only");
+        refuse(x, 401,
+               "this listener takes requests with the right Authorization: Bearer TOKEN only");
         return send_answer(c);
     }
     find_route(x, &guard);
@@ -379,8 +381,8 @@ static enum MHD_Result begin(struct connection *c, const char *url, const char *
     return MHD_YES;
 }
 
-/* Keeps a part of the body. Past the limit the rest is thrown away and the answer is 413; a client that
- * sends without end is stopped by the body's deadline. */
+/* Keeps a part of the body. Past the limit the rest is thrown away and the answer is 413; a client
+ * that sends without end is stopped by the body's deadline. */
 static void take_body(struct exchange *x, const char *data, size_t size)
 {
     x->body_seen += size;
@@ -391,8 +393,7 @@ static void take_body(struct exchange *x, const char *data, size_t size)
         if (x->body_seen > x->body_max)
             exchange_problem(x, 413, "the body has more than the %zu bytes that are taken here",
                              x->body_max);
-        else
-            exchange_problem(x, 503, "out of memory for the body");
+        else exchange_problem(x, 503, "out of memory for the body");
     }
 }
 

@@ -1,8 +1,9 @@
-/* Framing checks that libmicrohttpd 0.9.75 leaves out. It uses the first of two Content-Length headers,
- * takes Content-Length together with Transfer-Encoding, a blank before the colon, and any number of Host
- * headers; and what follows in the next line of a folded header it puts behind the header's name. Behind
- * a proxy that decides otherwise, each of these lets a client put a request of its own between those of
- * others (request smuggling, CWE-444). RFC 9112 sections 3.2, 5.1, 5.2, 6.1, 6.3. */
+/* Framing checks that libmicrohttpd 0.9.75 leaves out. It uses the first of two Content-Length
+ * headers, takes Content-Length together with Transfer-Encoding, a blank before the colon, and any
+ * number of Host headers; and what follows in the next line of a folded header it puts behind the
+ * header's name. Behind a proxy that decides otherwise, each of these lets a client put a request
+ * of its own between those of others (request smuggling, CWE-444). RFC 9112 sections 3.2, 5.1, 5.2,
+ * 6.1, 6.3. */
 #include "config.h"
 
 #include "guard.h"
@@ -88,7 +89,8 @@ static int check_length(const struct count *count, struct guard *guard, struct e
     }
     const char *s = count->length;
     int64_t value = 0;
-    for (; *s >= '0' && *s <= '9' && value < INT64_MAX / 10 - 1; s++) value = value * 10 + (*s - '0');
+    for (; *s >= '0' && *s <= '9' && value < INT64_MAX / 10 - 1; s++)
+        value = value * 10 + (*s - '0');
     if (*s != '\0' || s == count->length) {
         err_set(e, ERR_FORMAT, "Content-Length is no decimal number in range");
         return 400;
@@ -105,16 +107,19 @@ int guard_check(struct MHD_Connection *mhd, const char *version, struct guard *r
     MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, look, &count);
     memset(ret_guard, 0, sizeof(*ret_guard));
     if (count.bad_name != NULL) {
-        err_set(e, ERR_FORMAT, "a header's name holds a blank or another character that it must not");
+        err_set(e, ERR_FORMAT,
+                "a header's name holds a blank or another character that it must not");
         return 400;
     }
     if (count.bad_value != NULL) {
-        err_set(e, ERR_FORMAT, "the value of header %.64s holds a control character", count.bad_value);
+        err_set(e, ERR_FORMAT, "the value of header %.64s holds a control character",
+                count.bad_value);
         return 400;
     }
     if (count.host > 1 || (count.host == 0 && !is_1_0)) {
-        err_set(e, ERR_FORMAT, count.host == 0 ? "the Host header is missing"
-                                               : "the Host header stands there more than once");
+        err_set(e, ERR_FORMAT,
+                count.host == 0 ? "the Host header is missing"
+                                : "the Host header stands there more than once");
         return 400;
     }
     if (count.host == 1 && !is_host(count.host_value)) {

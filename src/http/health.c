@@ -1,5 +1,5 @@
-/* Health, as the Open Inference Protocol names it. Live: the loop turns. Ready: a model is published and
- * warm, and the server is not about to stop. */
+/* Health, as the Open Inference Protocol names it. Live: the loop turns. Ready: a model is
+ * published and warm, and the server is not about to stop. */
 #include "config.h"
 
 #include "classify.h"
@@ -27,6 +27,6 @@ void health_ready(struct exchange *x, void *arg)
         return;
     }
     exchange_add_header(x, "Retry-After", "1");
-    exchange_problem(x, 503, s->was_ready ? "the server is shutting down"
-                                          : "the model is still being loaded");
+    exchange_problem(
+        x, 503, s->was_ready ? "the server is shutting down" : "the model is still being loaded");
 }

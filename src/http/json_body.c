@@ -1,6 +1,6 @@
-/* JSON from strangers. Nesting and number of values are bounded before the parser sees the text: it is
- * recursive, and makes some hundred bytes of memory of an empty object's two or three. Names that stand
- * there twice are refused, because two readers may take different ones. */
+/* JSON from strangers. Nesting and number of values are bounded before the parser sees the text: it
+ * is recursive, and makes some hundred bytes of memory of an empty object's two or three. Names
+ * that stand there twice are refused, because two readers may take different ones. */
 #include "config.h"
 
 #include "json_body.h"
@@ -18,10 +18,8 @@ static int check_shape(const char *text, size_t size, struct err *e)
     for (size_t i = 0; i < size; i++) {
         char ch = text[i];
         if (in_string) {
-            if (ch == '\\')
-                i++;
-            else if (ch == '"')
-                in_string = false;
+            if (ch == '\\') i++;
+            else if (ch == '"') in_string = false;
         } else if (ch == '"') {
             in_string = true;
         } else if (ch == '[' || ch == '{') {
@@ -33,7 +31,8 @@ static int check_shape(const char *text, size_t size, struct err *e)
         }
         /* Each value but the outermost follows a comma or is its container's first. */
         if (!in_string && (ch == ',' || ch == '[' || ch == '{') && ++values > JSON_BODY_VALUES_MAX)
-            return err_set(e, ERR_FORMAT, "JSON: byte %zu: more than %d values", i, JSON_BODY_VALUES_MAX);
+            return err_set(e, ERR_FORMAT, "JSON: byte %zu: more than %d values", i,
+                           JSON_BODY_VALUES_MAX);
     }
     return 0;
 }

@@ -1,5 +1,6 @@
-/* Writing JSON. Commas are the writer's business: it remembers whether the innermost container has a
- * member already, which needs no stack, because after closing a container the one around it has one. */
+/* Writing JSON. Commas are the writer's business: it remembers whether the innermost container has
+ * a member already, which needs no stack, because after closing a container the one around it has
+ * one. */
 #include "config.h"
 
 #include "json_text.h"
@@ -26,8 +27,8 @@ static size_t utf8_length(const unsigned char *s, size_t size)
     if (s[0] < 0xc2 || s[0] > 0xf4 || size < n) return 0;
     for (size_t i = 1; i < n; i++)
         if ((s[i] & 0xc0) != 0x80) return 0;
-    if (s[0] == 0xe0 && s[1] < 0xa0) return 0;                    /* overlong */
-    if (s[0] == 0xed && s[1] > 0x9f) return 0;                    /* surrogates */
+    if (s[0] == 0xe0 && s[1] < 0xa0) return 0; /* overlong */
+    if (s[0] == 0xed && s[1] > 0x9f) return 0; /* surrogates */
     if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f)) return 0;
     return n;
 }
@@ -40,7 +41,8 @@ static void put_string(struct json_text *out, const char *text)
     put(out, "\"", 1);
     while (left > 0) {
         size_t plain = 0;
-        while (plain < left && s[plain] >= ' ' && s[plain] < 0x7f && s[plain] != '"' && s[plain] != '\\')
+        while (plain < left && s[plain] >= ' ' && s[plain] < 0x7f && s[plain] != '"' &&
+               s[plain] != '\\')
             plain++;
         put(out, s, plain);
         s += plain;
@@ -102,10 +104,8 @@ void json_text_integer(struct json_text *out, const char *key, long long value)
 void json_text_number(struct json_text *out, const char *key, double value, int digits)
 {
     start(out, key);
-    if (!isfinite(value))
-        put(out, "null", 4);
-    else if (out->rc == 0)
-        out->rc = buf_printf(out->buf, "%.*g", digits, value);
+    if (!isfinite(value)) put(out, "null", 4);
+    else if (out->rc == 0) out->rc = buf_printf(out->buf, "%.*g", digits, value);
 }
 
 void json_text_bool(struct json_text *out, const char *key, bool value)

@@ -1,6 +1,6 @@
-/* Writing JSON straight into a buffer: what answers need, without building a tree first. Every function
- * returns the buffer's code, so that a document is a chain of calls with one check at the end (a buffer
- * that failed once fails on). */
+/* Writing JSON straight into a buffer: what answers need, without building a tree first. Every
+ * function returns the buffer's code, so that a document is a chain of calls with one check at the
+ * end (a buffer that failed once fails on). */
 #ifndef HTTP_JSON_TEXT_H
 #define HTTP_JSON_TEXT_H
 
@@ -17,8 +17,8 @@ struct json_text {
 
 void json_text_init(struct json_text *out, struct buf *buf);
 
-/* key is NULL inside of arrays. Strings: invalid UTF-8 becomes U+FFFD. Numbers that are not finite become
- * null. */
+/* key is NULL inside of arrays. Strings: invalid UTF-8 becomes U+FFFD. Numbers that are not finite
+ * become null. */
 void json_text_open(struct json_text *out, const char *key, char bracket); /* '{' or '[' */
 void json_text_close(struct json_text *out, char bracket);                 /* '}' or ']' */
 void json_text_string(struct json_text *out, const char *key, const char *value);

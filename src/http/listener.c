@@ -1,5 +1,5 @@
-/* Listening sockets. Addresses are parsed strictly, so that a typing mistake never opens a port that
- * nobody meant; a UNIX socket gets its permissions before it is bound, not after. */
+/* Listening sockets. Addresses are parsed strictly, so that a typing mistake never opens a port
+ * that nobody meant; a UNIX socket gets its permissions before it is bound, not after. */
 #include "config.h"
 
 #include "listener.h"
@@ -44,8 +44,8 @@ static int open_unix(struct listener *l, const char *address, struct err *e)
     }
     l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (l->fd < 0) return err_set(e, -errno, "cannot make a socket: %s", strerror(errno));
-    /* On Linux the file inherits the socket's mode, so there is no moment at which others may connect;
-     * the chmod() covers systems where it does not. */
+    /* On Linux the file inherits the socket's mode, so there is no moment at which others may
+     * connect; the chmod() covers systems where it does not. */
     fchmod(l->fd, 0600);
     if (bind(l->fd, (struct sockaddr *)&sun, sizeof(sun)) != 0 || chmod(path, 0600) != 0) {
         int rc = -errno;
@@ -131,8 +131,8 @@ int listener_open(struct listener *l, const char *address, struct err *e)
     char host[128];
     const char *port;
     if (split(address, host, sizeof(host), &port) != 0)
-        return err_set(e, ERR_FORMAT, "\"%s\" is no address: take HOST:PORT, [IPV6]:PORT or unix:PATH",
-                       address);
+        return err_set(e, ERR_FORMAT,
+                       "\"%s\" is no address: take HOST:PORT, [IPV6]:PORT or unix:PATH", address);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list = NULL;
     int rc = getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, port, &hints, &list);
     if (rc != 0)
@@ -140,9 +140,9 @@ int listener_open(struct listener *l, const char *address, struct err *e)
     rc = bind_first(l, list);
     freeaddrinfo(list);
     if (rc < 0)
-        return err_set(e, rc, "cannot bind %s: %s%s", address, strerror(-rc),
-                       rc == -EADDRINUSE ? " (another program listens there; choose another port, or 0)"
-                                         : "");
+        return err_set(
+            e, rc, "cannot bind %s: %s%s", address, strerror(-rc),
+            rc == -EADDRINUSE ? " (another program listens there; choose another port, or 0)" : "");
     rc = finish(l, address, e);
     if (rc == 0) name_address(l);
     return rc;

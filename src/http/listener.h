@@ -1,4 +1,5 @@
-/* Listening sockets from text: "127.0.0.1:8080", "[::1]:0", "localhost:80", "*:8080", "unix:/path". */
+/* Listening sockets from text: "127.0.0.1:8080", "[::1]:0", "localhost:80", "*:8080",
+ * "unix:/path". */
 #ifndef HTTP_LISTENER_H
 #define HTTP_LISTENER_H
 
@@ -14,9 +15,9 @@ struct listener {
     char address[LISTENER_ADDRESS_MAX]; /* with the real port */
 };
 
-/* Binds and listens, non-blocking and close-on-exec. A UNIX socket gets mode 0600 before anybody can
- * connect, and replaces a socket (never another kind of file) that was left there. Errors name the
- * address. */
+/* Binds and listens, non-blocking and close-on-exec. A UNIX socket gets mode 0600 before anybody
+ * can connect, and replaces a socket (never another kind of file) that was left there. Errors name
+ * the address. */
 int listener_open(struct listener *listener, const char *address, struct err *e);
 
 /* Closes the socket and removes a UNIX socket's file. */

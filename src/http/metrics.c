@@ -1,5 +1,5 @@
-/* The service's own metrics and GET /metrics. Names follow design.md; the standard process_* set is read
- * from /proc when somebody asks. The loop renders: a scrape is some hundred lines. */
+/* The service's own metrics and GET /metrics. Names follow design.md; the standard process_* set is
+ * read from /proc when somebody asks. The loop renders: a scrape is some hundred lines. */
 #include "config.h"
 
 #include <dirent.h>
@@ -13,7 +13,8 @@
 #include "classify.h"
 
 /* Prometheus wants a border at each objective; these are where deadlines tend to be (facts C). */
-static const double seconds[] = {.0005, .001, .0025, .005, .01, .02, .025, .05, .1, .25, .5, 1, 2.5, 10};
+static const double seconds[] = {.0005, .001, .0025, .005, .01, .02, .025,
+                                 .05,   .1,   .25,   .5,   1,   2.5, 10};
 
 static struct metric *single(struct metrics *metrics, enum metric_kind kind, const char *name,
                              const char *help)
@@ -34,10 +35,12 @@ int service_metrics_init(struct service *s, struct err *e)
     m->duration = metrics_add(all, METRIC_HISTOGRAM, "autodidact_request_duration_seconds",
                               "From the request line to the answer, of requests answered with 200.",
                               by_classifier, seconds, sizeof(seconds) / sizeof(seconds[0]));
-    m->deadlines = metrics_add(all, METRIC_COUNTER, "autodidact_deadlines_total",
-                               "Requests with a deadline, by what became of it.", by_result, NULL, 0);
-    m->refused = metrics_add(all, METRIC_COUNTER, "autodidact_refused_total",
-                             "Requests refused although they were well formed.", by_reason, NULL, 0);
+    m->deadlines =
+        metrics_add(all, METRIC_COUNTER, "autodidact_deadlines_total",
+                    "Requests with a deadline, by what became of it.", by_result, NULL, 0);
+    m->refused =
+        metrics_add(all, METRIC_COUNTER, "autodidact_refused_total",
+                    "Requests refused although they were well formed.", by_reason, NULL, 0);
     m->model_info = metrics_add(all, METRIC_GAUGE, "autodidact_model_info",
                                 "The versions that are served.", by_version, NULL, 0);
     if (m->requests == NULL || m->duration == NULL || m->deadlines == NULL || m->refused == NULL ||
@@ -45,17 +48,19 @@ int service_metrics_init(struct service *s, struct err *e)
         return err_set(e, -ENOMEM, "out of memory for the metrics");
     m->in_flight = single(all, METRIC_GAUGE, "autodidact_requests_in_flight",
                           "Requests to classify that are being worked on.");
-    m->cpu_seconds = single(all, METRIC_COUNTER, "process_cpu_seconds_total",
-                            "User and system CPU time.");
+    m->cpu_seconds =
+        single(all, METRIC_COUNTER, "process_cpu_seconds_total", "User and system CPU time.");
     m->open_fds = single(all, METRIC_GAUGE, "process_open_fds", "Open file descriptors.");
     m->max_fds = single(all, METRIC_GAUGE, "process_max_fds", "File descriptors that may be open.");
     m->resident = single(all, METRIC_GAUGE, "process_resident_memory_bytes", "Resident memory.");
-    m->virtual_memory = single(all, METRIC_GAUGE, "process_virtual_memory_bytes", "Virtual memory.");
+    m->virtual_memory =
+        single(all, METRIC_GAUGE, "process_virtual_memory_bytes", "Virtual memory.");
     m->start_time = single(all, METRIC_GAUGE, "process_start_time_seconds",
                            "When the process started, in seconds since 1970.");
     metric_set(m->start_time, (double)clock_real() / 1e9);
     for (int i = 0; i < 2; i++)
-        metric_add(metric_series(m->deadlines, (const char *[]){i == 0 ? "met" : "missed", NULL}), 0);
+        metric_add(metric_series(m->deadlines, (const char *[]){i == 0 ? "met" : "missed", NULL}),
+                   0);
     return 0;
 }
 
@@ -64,7 +69,8 @@ void count_refused(struct service *s, const char *reason)
     metric_add(metric_series(s->m.refused, (const char *[]){reason, NULL}), 1);
 }
 
-void count_request(struct task *task, int classifier, bool answered, enum sla_reason reason, int code)
+void count_request(struct task *task, int classifier, bool answered, enum sla_reason reason,
+                   int code)
 {
     struct service *s = task->service;
     const struct model *model = task->request.model;
@@ -94,7 +100,8 @@ void count_models(struct service *s)
         snprintf(version, sizeof(version), "%lld", (long long)model->version);
         metric_forget(s->m.model_info, "model", model->name);
         metric_set(metric_series(s->m.model_info,
-                                 (const char *[]){model->name, version, model->sha256, NULL}), 1);
+                                 (const char *[]){model->name, version, model->sha256, NULL}),
+                   1);
         model_unref(model);
     }
 }
@@ -141,7 +148,6 @@ void service_metrics_get(struct exchange *x, void *arg)
     buf_init(&body, (size_t)64 << 20);
     if (metrics_render(s->metrics, &body) == 0)
         exchange_reply(x, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
-    else
-        exchange_problem(x, 500, "out of memory for the metrics");
+    else exchange_problem(x, 500, "out of memory for the metrics");
     buf_release(&body);
 }

@@ -1,5 +1,5 @@
-/* Problem documents. The type is always about:blank, so that by RFC 9457 section 4.2.1 the title is the
- * status code's own phrase and the detail says what happened, where, and what helps. */
+/* Problem documents. The type is always about:blank, so that by RFC 9457 section 4.2.1 the title is
+ * the status code's own phrase and the detail says what happened, where, and what helps. */
 #include "config.h"
 
 #include "problem.h"
@@ -16,10 +16,9 @@ int problem_status(int code)
     static const struct {
         int code, status;
     } table[] = {
-        {ERR_FORMAT, 400},      {ERR_RANGE, 400},    {ERR_USAGE, 400},     {ERR_NOT_FOUND, 404},
-        {ERR_CONFLICT, 409},    {ERR_LIMIT, 413},    {ERR_UNSUPPORTED, 422}, {ERR_CANCELLED, 499},
-        {ERR_BUSY, 503},        {ERR_DEADLINE, 504}, {-ENOSPC, 507},
-        {-ENOMEM, 503},
+        {ERR_FORMAT, 400},   {ERR_RANGE, 400},    {ERR_USAGE, 400},       {ERR_NOT_FOUND, 404},
+        {ERR_CONFLICT, 409}, {ERR_LIMIT, 413},    {ERR_UNSUPPORTED, 422}, {ERR_CANCELLED, 499},
+        {ERR_BUSY, 503},     {ERR_DEADLINE, 504}, {-ENOSPC, 507},         {-ENOMEM, 503},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (table[i].code == code) return table[i].status;

@@ -6,7 +6,8 @@
 
 #define PROBLEM_CONTENT_TYPE "application/problem+json"
 
-/* {"type","title","status","detail","error"}; `error` is what v2 clients read. 0 or the buffer's code. */
+/* {"type","title","status","detail","error"}; `error` is what v2 clients read. 0 or the buffer's
+ * code. */
 int problem_write(struct buf *out, int status, const char *detail);
 
 /* "Not Found" for 404, "" for a status that nobody has named. */

@@ -1,5 +1,5 @@
-/* Routes. A handful of patterns is searched in order; a tree would not be faster at this size. A final
- * slash is no part of a path's name: /v2/ is /v2. */
+/* Routes. A handful of patterns is searched in order; a tree would not be faster at this size. A
+ * final slash is no part of a path's name: /v2/ is /v2. */
 #include "config.h"
 
 #include "route.h"

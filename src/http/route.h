@@ -29,8 +29,8 @@ struct route_match {
     } parameters[ROUTE_PARAMETERS_MAX];
 };
 
-/* 0; ERR_NOT_FOUND: no such path; ERR_UNSUPPORTED: the path is there, not the method, and ret_allow holds
- * the methods it has ("GET, HEAD"). */
+/* 0; ERR_NOT_FOUND: no such path; ERR_UNSUPPORTED: the path is there, not the method, and ret_allow
+ * holds the methods it has ("GET, HEAD"). */
 int routes_find(const struct routes *routes, const char *method, const char *path,
                 const struct route **ret_route, struct route_match *ret_match,
                 char ret_allow[ROUTE_ALLOW_MAX]);

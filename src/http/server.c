@@ -2,11 +2,11 @@
  *
  * The rules that keep it from losing requests (each has a regression test in tests/http):
  *  - its epoll descriptor is watched by uv_poll; each event means one MHD_run();
- *  - after every MHD_run() MHD_get_timeout() is asked: 0 means that data waits in its buffers although
+ *  - after every MHD_run() MHD_get_timeout() is asked: 0 means that data waits in its buffers while
  *    no descriptor is readable, so an idle handle makes the loop come back at once;
  *  - connections are suspended and resumed on the loop thread only, and a resume kicks the loop;
  *  - at the limit of connections it stops watching the listener and takes it up again only in an
- *    MHD_run() after one has ended, which no event announces: so the end of a connection kicks, too;
+ *    MHD_run() after one has ended, which no event announces: so the end of one kicks, too;
  *  - the daemon is stopped only when no connection is suspended;
  *  - backlog and idle connections are handled before the listener is closed.
  *
@@ -102,14 +102,10 @@ static void run(struct server *server)
     server->running = false;
     MHD_UNSIGNED_LONG_LONG wait_ms = 0;
     bool waits = MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES;
-    if (server->kicked || (waits && wait_ms == 0))
-        uv_idle_start(&server->idle, on_idle);
-    else
-        uv_idle_stop(&server->idle);
-    if (waits && wait_ms > 0)
-        uv_timer_start(&server->timer, on_timer, wait_ms, 0);
-    else
-        uv_timer_stop(&server->timer);
+    if (server->kicked || (waits && wait_ms == 0)) uv_idle_start(&server->idle, on_idle);
+    else uv_idle_stop(&server->idle);
+    if (waits && wait_ms > 0) uv_timer_start(&server->timer, on_timer, wait_ms, 0);
+    else uv_timer_stop(&server->timer);
 }
 
 static void on_idle(uv_idle_t *handle)
@@ -163,8 +159,8 @@ static void on_connection(void *arg, struct MHD_Connection *mhd, void **context,
     }
 }
 
-/* Percent-decoding in place. A NUL would cut the text short; what asks for one stays as it stands and is
- * then no path or value that anybody knows. */
+/* Percent-decoding in place. A NUL would cut the text short; what asks for one stays as it stands
+ * and is then no path or value that anybody knows. */
 static size_t unescape(void *arg, struct MHD_Connection *mhd, char *text)
 {
     (void)arg, (void)mhd;
@@ -222,13 +218,16 @@ int server_new(struct loop *loop, const struct server_options *options, struct s
     return 0;
 }
 
-int server_route_head(struct server *server, const char *method, const char *pattern, size_t body_max,
-                      exchange_fn *head, exchange_fn *handler, void *arg)
+int server_route_head(struct server *server, const char *method, const char *pattern,
+                      size_t body_max, exchange_fn *head, exchange_fn *handler, void *arg)
 {
     if (server->routes.n == ROUTES_MAX) return ERR_LIMIT;
-    server->routes.list[server->routes.n++] =
-        (struct route){.method = method, .pattern = pattern, .body_max = body_max, .head = head,
-                       .handler = handler, .arg = arg};
+    server->routes.list[server->routes.n++] = (struct route){.method = method,
+                                                             .pattern = pattern,
+                                                             .body_max = body_max,
+                                                             .head = head,
+                                                             .handler = handler,
+                                                             .arg = arg};
     return 0;
 }
 
@@ -244,16 +243,19 @@ int server_set_token(struct server *server, const char *token, struct err *e)
     size_t n = strlen(token);
     while (n > 0 && strchr(" \t\r\n", token[n - 1]) != NULL) n--;
     if (n == 0) return err_set(e, ERR_FORMAT, "the token is empty");
-    if (n > TOKEN_MAX) return err_set(e, ERR_FORMAT, "the token is longer than %d bytes", TOKEN_MAX);
+    if (n > TOKEN_MAX)
+        return err_set(e, ERR_FORMAT, "the token is longer than %d bytes", TOKEN_MAX);
     for (size_t i = 0; i < n; i++)
         if (token[i] <= ' ' || token[i] > '~')
-            return err_set(e, ERR_FORMAT, "the token must be one line of visible ASCII without blanks");
+            return err_set(e, ERR_FORMAT,
+                           "the token must be one line of visible ASCII without blanks");
     sha256(token, n, server->token_digest);
     server->has_token = true;
     return 0;
 }
 
-/* Digests are compared, so that neither content nor length of the token shows in the time it takes. */
+/* Digests are compared, so that neither content nor length of the token shows in the time it
+ * takes. */
 bool server_authorized(const struct server *server, const char *authorization)
 {
     if (!server->options.needs_token) return true;
@@ -271,19 +273,20 @@ bool server_authorized(const struct server *server, const char *authorization)
 int server_start(struct server *server, struct err *e)
 {
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server,
-        MHD_OPTION_EXTERNAL_LOGGER, on_log, server, /* first, so that it sees the others' problems */
-        MHD_OPTION_LISTEN_SOCKET, server->listener.fd,
-        MHD_OPTION_CONNECTION_LIMIT, server->options.connection_limit,
-        MHD_OPTION_CONNECTION_TIMEOUT, 0u, /* connection.c has the deadlines */
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
+        server, MHD_OPTION_EXTERNAL_LOGGER, on_log,
+        server, /* first, so that it sees the others' problems */
+        MHD_OPTION_LISTEN_SOCKET, server->listener.fd, MHD_OPTION_CONNECTION_LIMIT,
+        server->options.connection_limit, MHD_OPTION_CONNECTION_TIMEOUT,
+        0u, /* connection.c has the deadlines */
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL,
         MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)CONNECTION_POOL_STEP,
-        MHD_OPTION_UNESCAPE_CALLBACK, unescape, server,
-        MHD_OPTION_URI_LOG_CALLBACK, on_request_line, server,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, server, MHD_OPTION_URI_LOG_CALLBACK,
+        on_request_line, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
-        server->daemon == NULL ? NULL : MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+        server->daemon == NULL ? NULL
+                               : MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     uv_loop_t *uv = loop_uv(server->loop);
     if (info == NULL || uv_poll_init(uv, &server->poll, info->epoll_fd) < 0)
         return err_set(e, -EIO, "%s.listen: cannot start serving on %s", server->options.name,
@@ -302,15 +305,17 @@ int server_start(struct server *server, struct err *e)
 void server_close_connections(struct server *server)
 {
     server->closing = true;
-    for (struct connection *c = server->connections; c != NULL; c = c->next) exchange_stream_end(&c->x);
+    for (struct connection *c = server->connections; c != NULL; c = c->next)
+        exchange_stream_end(&c->x);
 }
 
 void server_quiesce(struct server *server)
 {
     server->closing = true;
     if (server->quiesced || server->daemon == NULL) return;
-    /* A client whose connection stands in the backlog has been told that it is connected: take it in.
-     * libmicrohttpd accepts ten at a time; the count ends the game with a client that never stops. */
+    /* A client whose connection stands in the backlog has been told that it is connected: take it
+     * in. libmicrohttpd accepts ten at a time; the count ends the game with a client that never
+     * stops. */
     struct pollfd pfd = {.fd = server->listener.fd, .events = POLLIN};
     for (int turn = 0; turn < 200 && poll(&pfd, 1, 0) > 0; turn++) run(server);
     MHD_quiesce_daemon(server->daemon);

@@ -1,5 +1,5 @@
-/* Settings: the INI reader, the option table and the order of the sources. The command line as a whole
- * is tested from outside (test_config.py). */
+/* Settings: the INI reader, the option table and the order of the sources. The command line as a
+ * whole is tested from outside (test_config.py). */
 #include "config.h"
 
 #include <setjmp.h>
@@ -23,7 +23,8 @@ struct seen {
     int stop_at;
 };
 
-static int note(void *arg, const char *section, const char *key, const char *value, int line, struct err *e)
+static int note(void *arg, const char *section, const char *key, const char *value, int line,
+                struct err *e)
 {
     struct seen *seen = arg;
     if (line == seen->stop_at) return err_set(e, ERR_CONFLICT, "stopped at %d", line);
@@ -63,15 +64,18 @@ static void ini_refuses(void **state)
         const char *text;
         int line;
     } cases[] = {
-        {"b=c", 1}, {"[a", 1}, {"[]", 1}, {"[A]", 1}, {"[a b]", 1}, {"[a]\nb", 2}, {"[a]\n=c", 2},
-        {"[a]\nB=c", 2}, {"[a]\n\n\nb c=d", 4}, {"[a]x", 1},
+        {"b=c", 1},     {"[a", 1},       {"[]", 1},
+        {"[A]", 1},     {"[a b]", 1},    {"[a]\nb", 2},
+        {"[a]\n=c", 2}, {"[a]\nB=c", 2}, {"[a]\n\n\nb c=d", 4},
+        {"[a]x", 1},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct seen seen = {.stop_at = 0};
         struct err e = {0};
         char expected[16];
         buf_init(&seen.text, 10000);
-        assert_int_equal(ini_parse(cases[i].text, strlen(cases[i].text), note, &seen, &e), ERR_FORMAT);
+        assert_int_equal(ini_parse(cases[i].text, strlen(cases[i].text), note, &seen, &e),
+                         ERR_FORMAT);
         snprintf(expected, sizeof(expected), "line %d: ", cases[i].line);
         assert_int_equal(strncmp(e.text, expected, strlen(expected)), 0);
         buf_release(&seen.text);
@@ -119,12 +123,14 @@ static void table_is_sound(void **state)
         const struct option *o = &option_table[i];
         struct err e = {0};
         size_t size = o->type == OPTION_TEXT || o->type == OPTION_CHOICE ? CONFIG_TEXT_MAX : 8;
-        for (size_t k = 0; k < size; k++) assert_int_equal(used[o->offset + k]++, 0); /* its own place */
+        for (size_t k = 0; k < size; k++)
+            assert_int_equal(used[o->offset + k]++, 0);       /* its own place */
         assert_ptr_equal(option_find(o->section, o->key), o); /* its own name */
         assert_int_equal(option_set(o, &config, o->standard, &e), 0);
         assert_true(strlen(o->help) > 5);
     }
-    for (size_t i = 0; i < sizeof(used); i++) assert_int_equal(used[i], 1); /* no member without one */
+    for (size_t i = 0; i < sizeof(used); i++)
+        assert_int_equal(used[i], 1); /* no member without one */
     assert_null(option_find("http", "nothing"));
     assert_null(option_find("", ""));
 }
@@ -240,11 +246,16 @@ static void memory_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ini_takes),           cmocka_unit_test(ini_refuses),
-        cmocka_unit_test(ini_ends_where_told), cmocka_unit_test(ini_long_lines),
-        cmocka_unit_test(table_is_sound),      cmocka_unit_test(values_keep_their_text),
-        cmocka_unit_test(values_out_of_range), cmocka_unit_test(byte_units),
-        cmocka_unit_test(flag_over_environment), cmocka_unit_test(memory_fails),
+        cmocka_unit_test(ini_takes),
+        cmocka_unit_test(ini_refuses),
+        cmocka_unit_test(ini_ends_where_told),
+        cmocka_unit_test(ini_long_lines),
+        cmocka_unit_test(table_is_sound),
+        cmocka_unit_test(values_keep_their_text),
+        cmocka_unit_test(values_out_of_range),
+        cmocka_unit_test(byte_units),
+        cmocka_unit_test(flag_over_environment),
+        cmocka_unit_test(memory_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

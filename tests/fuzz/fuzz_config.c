@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     config_init(&config);
     int rc = settings_read("f", (const char *)data, size, &config, &e);
     if (rc < 0) {
-        FUZZ_CHECK(e.code == rc && strncmp(e.text, "f:", 2) == 0 && e.text[2] >= '1' && e.text[2] <= '9');
+        FUZZ_CHECK(e.code == rc && strncmp(e.text, "f:", 2) == 0 && e.text[2] >= '1' &&
+                   e.text[2] <= '9');
         return 0;
     }
     struct buf text;

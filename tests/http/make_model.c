@@ -2,10 +2,11 @@
  *
  *   make_model SPEC.json OUT WIDTH CLASSES SEED calibrated|flat|plain [NAME]
  *
- * "calibrated": exits of rising accuracy 0.40 0.50 0.60 0.70.., the ensemble 0.05 above the deepest, and
- * thresholds. Temperatures fall with depth, so that confidence rises with it: the first exit is nearly
- * sure of nothing, the deepest of everything. "flat": the same accuracies, with the ensemble below the
- * deepest, and no classifier is sure of anything. "plain": no calibration at all. */
+ * "calibrated": exits of rising accuracy 0.40 0.50 0.60 0.70.., the ensemble 0.05 above the
+ * deepest, and thresholds. Temperatures fall with depth, so that confidence rises with it: the
+ * first exit is nearly sure of nothing, the deepest of everything. "flat": the same accuracies,
+ * with the ensemble below the deepest, and no classifier is sure of anything. "plain": no
+ * calibration at all. */
 #include "config.h"
 
 #include <stdbool.h>
@@ -57,14 +58,18 @@ int main(int argc, char **argv)
         labels[i] = mem_strdup(label);
     }
     struct shape input = net_input(net);
-    struct preprocess preprocess = {.width = input.width, .height = input.height,
-                                    .resize = PREPROCESS_STRETCH, .filter = PREPROCESS_BILINEAR,
-                                    .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}};
+    struct preprocess preprocess = {.width = input.width,
+                                    .height = input.height,
+                                    .resize = PREPROCESS_STRETCH,
+                                    .filter = PREPROCESS_BILINEAR,
+                                    .mean = {0.5f, 0.5f, 0.5f},
+                                    .std = {0.25f, 0.25f, 0.25f}};
     struct calibration calibration = {0};
     bool flat = strcmp(argv[6], "flat") == 0;
     if (strcmp(argv[6], "plain") != 0) calibration = calibrate(net_sections(net), flat);
     struct training training = {.method = "none"};
-    int rc = model_write(argv[2], TENSOR_F32, net, params, labels, &preprocess, &calibration, &training, &e);
+    int rc = model_write(argv[2], TENSOR_F32, net, params, labels, &preprocess, &calibration,
+                         &training, &e);
     if (rc < 0) fprintf(stderr, "%s\n", e.text);
     for (int i = 0; i < classes; i++) mem_free(labels[i]);
     mem_free(labels);

@@ -1,5 +1,5 @@
-/* JSON in and out: what is written can be read by jansson and means the same; what strangers send is
- * refused with its place. */
+/* JSON in and out: what is written can be read by jansson and means the same; what strangers send
+ * is refused with its place. */
 #include "config.h"
 
 #include <errno.h>
@@ -50,10 +50,11 @@ static void writes(void **state)
     json_text_init(&json, &out);
     document(&json);
     assert_int_equal(json.rc, 0);
-    assert_string_equal(buf_text(&out),
-                        "{\"text\":\"a\\\"b\\\\c\\u000a\\u007f\\u0001/\",\"least\":-9223372036854775808,"
-                        "\"real\":0.10000000000000001,\"none\":null,\"yes\":true,\"null\":null,\"list\":[],"
-                        "\"nested\":[1,{},false]}");
+    assert_string_equal(
+        buf_text(&out),
+        "{\"text\":\"a\\\"b\\\\c\\u000a\\u007f\\u0001/\",\"least\":-9223372036854775808,"
+        "\"real\":0.10000000000000001,\"none\":null,\"yes\":true,\"null\":null,\"list\":[],"
+        "\"nested\":[1,{},false]}");
     buf_release(&out);
 }
 
@@ -70,10 +71,11 @@ static void any_string(void **state)
         struct buf out;
         struct json_text json;
         for (size_t i = 0; i < n; i++) {
-            static const unsigned char likely[] = {0xc3, 0xa9, 0xe2, 0x82, 0xac, 0xed, 0xa0, 0x80, 0xf0,
-                                                   0x9f, 0x98, 0x80, 0xf4, 0x8f, 0xbf, 0xc0, 0xe0, '"', '\\'};
+            static const unsigned char likely[] = {0xc3, 0xa9, 0xe2, 0x82, 0xac, 0xed, 0xa0,
+                                                   0x80, 0xf0, 0x9f, 0x98, 0x80, 0xf4, 0x8f,
+                                                   0xbf, 0xc0, 0xe0, '"',  '\\'};
             text[i] = (char)(rng_below(&rng, 3) > 0 ? likely[rng_below(&rng, sizeof(likely))]
-                                                   : 1 + rng_below(&rng, 255));
+                                                    : 1 + rng_below(&rng, 255));
         }
         text[n] = '\0';
         buf_init(&out, 1000);
@@ -86,10 +88,8 @@ static void any_string(void **state)
         assert_non_null(read);
         const char *got = json_string_value(json_array_get(read, 0));
         json_t *valid = json_string(text); /* NULL when it is no UTF-8 */
-        if (valid != NULL)
-            assert_string_equal(got, text);
-        else
-            assert_non_null(strstr(got, "\xef\xbf\xbd"));
+        if (valid != NULL) assert_string_equal(got, text);
+        else assert_non_null(strstr(got, "\xef\xbf\xbd"));
         json_decref(valid);
         json_decref(read);
         buf_release(&out);
@@ -125,8 +125,13 @@ static void reads(void **state)
     static const struct {
         const char *text, *words;
     } bad[] = {
-        {"", "JSON"}, {"[1]", "object"}, {"{\"a\":1,\"a\":2}", "line 1"}, {"{\"a\":1}x", "line 1"},
-        {"{\"a\":\n[1,}", "line 2"}, {"{\"a\":[[[[[[[[[[[[[[[[[1", "deeper"}, {"nul", "JSON"},
+        {"", "JSON"},
+        {"[1]", "object"},
+        {"{\"a\":1,\"a\":2}", "line 1"},
+        {"{\"a\":1}x", "line 1"},
+        {"{\"a\":\n[1,}", "line 2"},
+        {"{\"a\":[[[[[[[[[[[[[[[[[1", "deeper"},
+        {"nul", "JSON"},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct err e = {0};
@@ -168,7 +173,11 @@ static void wide(void **state)
     assert_non_null(strstr(e.text, "more than"));
     assert_int_equal(read_many(JSON_BODY_VALUES_MAX / 2 + 1, "{}", &e), ERR_FORMAT);
     assert_int_equal(read_many(100000, "\",,,,,[[\"", &e), ERR_FORMAT);
-    assert_int_equal(read_many(1000, "\",,,,,{}{}{}{}{}[],,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\"", &e), 0);
+    assert_int_equal(
+        read_many(1000,
+                  "\",,,,,{}{}{}{}{}[],,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\"",
+                  &e),
+        0);
 }
 
 static void problems(void **state)
@@ -195,9 +204,8 @@ static void problems(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(writes),    cmocka_unit_test(any_string), cmocka_unit_test(too_small),
-        cmocka_unit_test(reads),
-        cmocka_unit_test(wide),     cmocka_unit_test(problems),
+        cmocka_unit_test(writes), cmocka_unit_test(any_string), cmocka_unit_test(too_small),
+        cmocka_unit_test(reads),  cmocka_unit_test(wide),       cmocka_unit_test(problems),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,7 +62,8 @@ static void finds(void **state)
         {"POST", "/jobs/a.b_c-d/cancel", 5, "a.b_c-d", NULL, ""},
         {"GET", "/m/resnet18/v/3", 7, "resnet18", "3", ""},
         {"GET", "/m/resnet18/v/", ERR_NOT_FOUND, NULL, NULL, ""},
-        {"GET", "/a/1/2/3/4/5", ERR_NOT_FOUND, NULL, NULL, ""}, /* more parameters than there may be */
+        {"GET", "/a/1/2/3/4/5", ERR_NOT_FOUND, NULL, NULL,
+         ""}, /* more parameters than there may be */
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct route_match match = {0};
@@ -76,7 +77,8 @@ static void finds(void **state)
             assert_int_equal(index, cases[i].expected);
         }
         if (cases[i].first != NULL) assert_string_equal(match.parameters[0].value, cases[i].first);
-        if (cases[i].second != NULL) assert_string_equal(match.parameters[1].value, cases[i].second);
+        if (cases[i].second != NULL)
+            assert_string_equal(match.parameters[1].value, cases[i].second);
         if (cases[i].allow != NULL) assert_string_equal(allow, cases[i].allow);
     }
 }

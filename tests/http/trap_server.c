@@ -1,5 +1,6 @@
-/* A server for the tests of the HTTP machinery: the real loop, connections and exchanges with handlers
- * that are slow, quick, or answered by another thread. Prints its address, stops at SIGTERM.
+/* A server for the tests of the HTTP machinery: the real loop, connections and exchanges with
+ * handlers that are slow, quick, or answered by another thread. Prints its address, stops at
+ * SIGTERM.
  *
  *   trap_server HEADER_MS BODY_MS IDLE_MS CONNECTIONS [LISTEN [TOKEN]] */
 #include "config.h"
@@ -159,7 +160,8 @@ static void item(struct exchange *x, void *arg)
 {
     (void)arg;
     char text[300];
-    snprintf(text, sizeof(text), "%s|%s\n", exchange_parameter(x, "name"), exchange_parameter(x, "part"));
+    snprintf(text, sizeof(text), "%s|%s\n", exchange_parameter(x, "name"),
+             exchange_parameter(x, "part"));
     reply_text(x, text);
 }
 
@@ -173,8 +175,9 @@ static void picky(struct exchange *x, void *arg)
 static void stats(struct exchange *x, void *arg)
 {
     (void)arg;
-    exchange_reply_json(x, 200, json_pack("{s:i, s:i, s:i}", "gone", (int)gone_count, "slow",
-                                          (int)slow_count, "exchanges", (int)server_exchanges(server)));
+    exchange_reply_json(x, 200,
+                        json_pack("{s:i, s:i, s:i}", "gone", (int)gone_count, "slow",
+                                  (int)slow_count, "exchanges", (int)server_exchanges(server)));
 }
 
 /* ---- the end ---- */
