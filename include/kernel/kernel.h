@@ -13,13 +13,28 @@
 
 #include "base/cpu.h"
 
-/* One convolution: same padding and stride in both directions. */
+/* One convolution: same padding and stride in both directions. The channels of in- and output may
+ * be cut into groups of equal size, of which output group i sees input group i only; as many groups
+ * as in- and output channels make a depthwise convolution. */
 struct conv_geometry {
     int height, width, in_channels; /* of the input */
     int out_channels;
     int kernel_height, kernel_width;
     int stride, pad;
+    int groups; /* 0 is taken for 1 */
 };
+
+static inline int conv_groups(const struct conv_geometry *g)
+{
+    return g->groups > 1 ? g->groups : 1;
+}
+
+/* Floats of w [o][i of its group][kh][kw]. */
+static inline size_t conv_weight_size(const struct conv_geometry *g)
+{
+    return (size_t)g->out_channels * (size_t)(g->in_channels / conv_groups(g)) *
+           (size_t)g->kernel_height * (size_t)g->kernel_width;
+}
 
 static inline int conv_out_height(const struct conv_geometry *g)
 {
@@ -38,12 +53,38 @@ struct conv_epilogue {
     bool relu;
 };
 
+/* A window that slides over a map, the same way in both directions; pad < kernel, and taps outside
+ * the map do not count. */
+struct pool_geometry {
+    int height, width, channels; /* of the input */
+    int kernel, stride, pad;
+};
+
+static inline int pool_out_size(int size, const struct pool_geometry *g)
+{
+    return (size + 2 * g->pad - g->kernel) / g->stride + 1;
+}
+
+/* A shortcut without parameters: the mean over cells of step x step pixels (those at the lower and
+ * right border may be smaller), followed by channels of zeros. */
+struct shortcut_geometry {
+    int height, width, in_channels; /* of the input */
+    int out_channels;               /* >= in_channels */
+    int step;
+};
+
+static inline int shortcut_out_size(int size, const struct shortcut_geometry *g)
+{
+    return (size - 1) / g->step + 1;
+}
+
 struct kernels {
     enum cpu_isa isa;
 
-    /* --- convolution ---------------------------------------------------------------------- */
+    /* --- convolution ------------------------------------------------------------------------- */
 
-    /* Floats of the packed weights for the forward direction, and the packing of w [o][i][kh][kw].
+    /* Floats of the packed weights for the forward direction, and the packing of w [o][i of its
+     * group][kh][kw].
      * Output channel o is multiplied by scale[o] on the way (a folded batch norm); NULL: by 1. */
     size_t (*conv_packed_size)(const struct conv_geometry *g);
     void (*conv_pack)(const struct conv_geometry *g, const float *w, const float *scale,
@@ -65,15 +106,17 @@ struct kernels {
     void (*conv_backward_data)(const struct conv_geometry *g, int n, const float *dy,
                                const float *packed_back, bool accumulate, float *dx, void *scratch);
 
-    /* dw [o][i][kh][kw] += the gradient summed over n images, in a fixed order. */
+    /* dw [o][i of its group][kh][kw] += the gradient summed over n images, in a fixed order. */
     void (*conv_backward_weight)(const struct conv_geometry *g, int n, const float *x,
                                  const float *dy, float *dw, void *scratch);
 
-    /* --- matrix product (row-major): c [m][n] = beta * c + op(a) [m][k] * op(b) [k][n] ---- */
+    /* --- matrix product (row-major): c [m][n] = beta * c + op(a) [m][k] * op(b) [k][n] ----------
+     */
     void (*gemm)(bool transpose_a, bool transpose_b, int m, int n, int k, const float *a, int lda,
                  const float *b, int ldb, float beta, float *c, int ldc);
 
-    /* --- batch norm over rows x channels (Ioffe and Szegedy 2015) ------------------------- */
+    /* --- batch norm over rows x channels (Ioffe and Szegedy 2015) -------------------------------
+     */
 
     /* sum[c] += sum over rows of x, square[c] += of x^2; doubles, in a fixed order. */
     void (*norm_moments)(size_t rows, size_t channels, const float *x, double *sum, double *square);
@@ -93,7 +136,8 @@ struct kernels {
                                 const float *x, const float *a, const float *b, const float *k,
                                 float *dx, float *dresidual, bool accumulate);
 
-    /* --- element-wise and pooling --------------------------------------------------------- */
+    /* --- element-wise and pooling ---------------------------------------------------------------
+     */
 
     /* y = max(x, 0); dx = or += dy where y > 0. */
     void (*relu)(size_t count, const float *x, float *y);
@@ -107,6 +151,29 @@ struct kernels {
     void (*mean_pool)(int n, int pixels, int channels, const float *x, float *y);
     void (*mean_pool_backward)(int n, int pixels, int channels, const float *dy, bool accumulate,
                                float *dx);
+
+    /* y [n][oh][ow][c] = the largest of a window. dx = or += dy where the window's first largest
+     * stands, in the order of rows; y as max_pool() left it. */
+    void (*max_pool)(const struct pool_geometry *g, int n, const float *x, float *y);
+    void (*max_pool_backward)(const struct pool_geometry *g, int n, const float *x, const float *y,
+                              const float *dy, bool accumulate, float *dx);
+
+    /* y [n][oh][ow][out_channels] of x [n][h][w][in_channels]; dx = or += its gradient. */
+    void (*shortcut)(const struct shortcut_geometry *g, int n, const float *x, float *y);
+    void (*shortcut_backward)(const struct shortcut_geometry *g, int n, const float *dy,
+                              bool accumulate, float *dx);
+
+    /* y [n][2h][2w][c]: x [n][h][w][c] twice as large, bilinear between the centres of pixels
+     * (PyTorch's align_corners=False). dx = or += its gradient. */
+    void (*upsample)(int n, int height, int width, int channels, const float *x, float *y);
+    void (*upsample_backward)(int n, int height, int width, int channels, const float *dy,
+                              bool accumulate, float *dx);
+
+    /* y = sigmoid(z) * x. dz = or += dy * x * s * (1 - s), dx = or += dy * s with s = sigmoid(z).
+     */
+    void (*gate)(size_t count, const float *z, const float *x, float *y);
+    void (*gate_backward)(size_t count, const float *z, const float *x, const float *dy,
+                          bool accumulate_z, float *dz, bool accumulate_x, float *dx);
 
     /* One step of SGD with momentum and weight decay, PyTorch's form without Nesterov:
      * g += decay * w; v = momentum * v + g; w -= rate * v. */

@@ -3,31 +3,37 @@
  * on purpose: blocking, vectors, anything that would have to be believed rather than read. */
 #include "kernel/kernel.h"
 
+#include "reference.h"
 #include "tables.h"
 
-static size_t weight_count(const struct conv_geometry *g)
+/* Channels of a group. */
+static int group_inputs(const struct conv_geometry *g)
 {
-    return (size_t)g->out_channels * (size_t)g->in_channels * (size_t)g->kernel_height *
-           (size_t)g->kernel_width;
+    return g->in_channels / conv_groups(g);
 }
 
-/* Index of w [o][i][kh][kw]. */
+static int group_outputs(const struct conv_geometry *g)
+{
+    return g->out_channels / conv_groups(g);
+}
+
+/* Index of w [o][i of its group][kh][kw]. */
 static size_t weight_at(const struct conv_geometry *g, int o, int i, int kh, int kw)
 {
-    return (((size_t)o * (size_t)g->in_channels + (size_t)i) * (size_t)g->kernel_height +
+    return (((size_t)o * (size_t)group_inputs(g) + (size_t)i) * (size_t)g->kernel_height +
             (size_t)kh) *
                (size_t)g->kernel_width +
            (size_t)kw;
 }
 
-/* Packed: [o][kh][kw][i], so that the sum over i walks both operands in order. */
+/* Packed: [o][kh][kw][i of the group], so that the sum over i walks both operands in order. */
 static void conv_pack(const struct conv_geometry *g, const float *w, const float *scale,
                       float *packed)
 {
     for (int o = 0; o < g->out_channels; o++) {
         for (int kh = 0; kh < g->kernel_height; kh++) {
             for (int kw = 0; kw < g->kernel_width; kw++) {
-                for (int i = 0; i < g->in_channels; i++) {
+                for (int i = 0; i < group_inputs(g); i++) {
                     float v = w[weight_at(g, o, i, kh, kw)];
                     *packed++ = scale != NULL ? v * scale[o] : v;
                 }
@@ -36,13 +42,17 @@ static void conv_pack(const struct conv_geometry *g, const float *w, const float
     }
 }
 
-/* Packed for the way back: [i][kh][kw][o]. */
+/* Packed for the way back: [i][kh][kw][o of the group]. */
 static void conv_pack_back(const struct conv_geometry *g, const float *w, float *packed)
 {
+    int inputs = group_inputs(g), outputs = group_outputs(g);
     for (int i = 0; i < g->in_channels; i++) {
+        int first = i / inputs * outputs;
         for (int kh = 0; kh < g->kernel_height; kh++) {
             for (int kw = 0; kw < g->kernel_width; kw++) {
-                for (int o = 0; o < g->out_channels; o++) *packed++ = w[weight_at(g, o, i, kh, kw)];
+                for (int o = first; o < first + outputs; o++) {
+                    *packed++ = w[weight_at(g, o, i % inputs, kh, kw)];
+                }
             }
         }
     }
@@ -66,6 +76,7 @@ static void conv_forward(const struct conv_geometry *g, int n, const float *x, c
 {
     (void)scratch;
     int oh_count = conv_out_height(g), ow_count = conv_out_width(g);
+    int inputs = group_inputs(g), outputs = group_outputs(g);
     size_t channels = (size_t)g->in_channels,
            image = (size_t)g->height * (size_t)g->width * channels;
     const float *residual = epilogue->residual;
@@ -74,14 +85,15 @@ static void conv_forward(const struct conv_geometry *g, int n, const float *x, c
             for (int ow = 0; ow < ow_count; ow++) {
                 const float *w = packed;
                 for (int o = 0; o < g->out_channels; o++) {
+                    const float *group = x + o / outputs * inputs;
                     double sum = epilogue->bias != NULL ? (double)epilogue->bias[o] : 0.0;
                     for (int kh = 0; kh < g->kernel_height; kh++) {
                         int h = oh * g->stride + kh - g->pad;
-                        for (int kw = 0; kw < g->kernel_width; kw++, w += channels) {
+                        for (int kw = 0; kw < g->kernel_width; kw++, w += inputs) {
                             int v = ow * g->stride + kw - g->pad;
                             if (h < 0 || h >= g->height || v < 0 || v >= g->width) continue;
                             size_t pixel = (size_t)h * (size_t)g->width + (size_t)v;
-                            sum += dot(x + pixel * channels, w, g->in_channels);
+                            sum += dot(group + pixel * channels, w, inputs);
                         }
                     }
                     if (residual != NULL) sum += (double)*residual++;
@@ -105,6 +117,7 @@ static void conv_backward_data(const struct conv_geometry *g, int n, const float
 {
     (void)scratch;
     int oh_count = conv_out_height(g), ow_count = conv_out_width(g);
+    int inputs = group_inputs(g), outputs = group_outputs(g);
     size_t channels = (size_t)g->out_channels;
     size_t image = (size_t)oh_count * (size_t)ow_count * channels;
     for (int b = 0; b < n; b++, dy += image) {
@@ -112,14 +125,15 @@ static void conv_backward_data(const struct conv_geometry *g, int n, const float
             for (int v = 0; v < g->width; v++) {
                 const float *w = packed_back;
                 for (int i = 0; i < g->in_channels; i++, dx++) {
+                    const float *group = dy + i / inputs * outputs;
                     double sum = accumulate ? (double)*dx : 0.0;
                     for (int kh = 0; kh < g->kernel_height; kh++) {
                         int oh = fed_output(h, kh, oh_count, g);
-                        for (int kw = 0; kw < g->kernel_width; kw++, w += channels) {
+                        for (int kw = 0; kw < g->kernel_width; kw++, w += outputs) {
                             int ow = fed_output(v, kw, ow_count, g);
                             if (oh < 0 || ow < 0) continue;
                             size_t pixel = (size_t)oh * (size_t)ow_count + (size_t)ow;
-                            sum += dot(dy + pixel * channels, w, g->out_channels);
+                            sum += dot(group + pixel * channels, w, outputs);
                         }
                     }
                     *dx = (float)sum;
@@ -157,12 +171,14 @@ static void conv_backward_weight(const struct conv_geometry *g, int n, const flo
                                  const float *dy, float *dw, void *scratch)
 {
     (void)scratch;
+    int inputs = group_inputs(g);
     for (int o = 0; o < g->out_channels; o++) {
-        for (int i = 0; i < g->in_channels; i++) {
+        const float *group = x + o / group_outputs(g) * inputs;
+        for (int i = 0; i < inputs; i++) {
             for (int kh = 0; kh < g->kernel_height; kh++) {
                 for (int kw = 0; kw < g->kernel_width; kw++) {
                     float *d = &dw[weight_at(g, o, i, kh, kw)];
-                    *d = (float)((double)*d + weight_gradient(g, n, x + i, dy + o, kh, kw));
+                    *d = (float)((double)*d + weight_gradient(g, n, group + i, dy + o, kh, kw));
                 }
             }
         }
@@ -293,9 +309,9 @@ static void sgd_step(size_t count, float rate, float momentum, float decay, cons
 
 const struct kernels kernels_reference = {
     .isa = CPU_REFERENCE,
-    .conv_packed_size = weight_count,
+    .conv_packed_size = conv_weight_size,
     .conv_pack = conv_pack,
-    .conv_packed_back_size = weight_count,
+    .conv_packed_back_size = conv_weight_size,
     .conv_pack_back = conv_pack_back,
     .conv_scratch_bytes = conv_scratch_bytes,
     .conv_forward = conv_forward,
@@ -311,5 +327,13 @@ const struct kernels kernels_reference = {
     .add = add,
     .mean_pool = mean_pool,
     .mean_pool_backward = mean_pool_backward,
+    .max_pool = reference_max_pool,
+    .max_pool_backward = reference_max_pool_backward,
+    .shortcut = reference_shortcut,
+    .shortcut_backward = reference_shortcut_backward,
+    .upsample = reference_upsample,
+    .upsample_backward = reference_upsample_backward,
+    .gate = reference_gate,
+    .gate_backward = reference_gate_backward,
     .sgd_step = sgd_step,
 };

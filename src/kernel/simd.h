@@ -262,6 +262,22 @@ size_t ISA(conv_weight_scratch)(const struct conv_geometry *g); /* floats */
 void ISA(conv_backward_weight)(const struct conv_geometry *g, int n, const float *x,
                                const float *dy, float *dw, void *scratch);
 
+/* simd_group.c: the same for any number of groups; what stands above is for one. */
+size_t ISA(conv_any_packed_size)(const struct conv_geometry *g);
+void ISA(conv_any_pack)(const struct conv_geometry *g, const float *w, const float *scale,
+                        float *packed);
+size_t ISA(conv_any_packed_back_size)(const struct conv_geometry *g);
+void ISA(conv_any_pack_back)(const struct conv_geometry *g, const float *w, float *packed);
+size_t ISA(conv_any_scratch)(const struct conv_geometry *g); /* floats, all directions */
+void ISA(conv_any_forward)(const struct conv_geometry *g, int n, const float *x,
+                           const float *packed, const struct conv_epilogue *epilogue, float *y,
+                           void *scratch);
+void ISA(conv_any_backward_data)(const struct conv_geometry *g, int n, const float *dy,
+                                 const float *packed_back, bool accumulate, float *dx,
+                                 void *scratch);
+void ISA(conv_any_backward_weight)(const struct conv_geometry *g, int n, const float *x,
+                                   const float *dy, float *dw, void *scratch);
+
 /* simd_tile.c: the register tiles of simd_conv.c. */
 struct tile {
     const float *x, *w;           /* the first tap of pixel 0; its packed weights */
@@ -288,6 +304,22 @@ void ISA(norm_backward_sums)(size_t rows, size_t channels, const float *dy, cons
 void ISA(norm_backward_apply)(size_t rows, size_t channels, const float *dy, const float *y,
                               const float *x, const float *a, const float *b, const float *k,
                               float *dx, float *dresidual, bool accumulate);
+
+/* simd_map.c */
+void ISA(max_pool)(const struct pool_geometry *g, int n, const float *x, float *y);
+void ISA(max_pool_backward)(const struct pool_geometry *g, int n, const float *x, const float *y,
+                            const float *dy, bool accumulate, float *dx);
+void ISA(shortcut)(const struct shortcut_geometry *g, int n, const float *x, float *y);
+void ISA(shortcut_backward)(const struct shortcut_geometry *g, int n, const float *dy,
+                            bool accumulate, float *dx);
+void ISA(upsample)(int n, int height, int width, int channels, const float *x, float *y);
+void ISA(upsample_backward)(int n, int height, int width, int channels, const float *dy,
+                            bool accumulate, float *dx);
+
+/* simd_gate.c */
+void ISA(gate)(size_t count, const float *z, const float *x, float *y);
+void ISA(gate_backward)(size_t count, const float *z, const float *x, const float *dy,
+                        bool accumulate_z, float *dz, bool accumulate_x, float *dx);
 
 /* simd_element.c */
 void ISA(relu)(size_t count, const float *x, float *y);

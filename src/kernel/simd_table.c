@@ -17,20 +17,19 @@ static void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, const 
 
 static size_t conv_scratch_bytes(const struct conv_geometry *g)
 {
-    size_t data = ISA(conv_data_scratch)(g), weight = ISA(conv_weight_scratch)(g);
-    return (data > weight ? data : weight) * sizeof(float);
+    return ISA(conv_any_scratch)(g) * sizeof(float);
 }
 
 const struct kernels ISA(kernels) = {
     .isa = ISA_CODE,
-    .conv_packed_size = ISA(conv_packed_size),
-    .conv_pack = ISA(conv_pack),
-    .conv_packed_back_size = ISA(conv_packed_back_size),
-    .conv_pack_back = ISA(conv_pack_back),
+    .conv_packed_size = ISA(conv_any_packed_size),
+    .conv_pack = ISA(conv_any_pack),
+    .conv_packed_back_size = ISA(conv_any_packed_back_size),
+    .conv_pack_back = ISA(conv_any_pack_back),
     .conv_scratch_bytes = conv_scratch_bytes,
-    .conv_forward = ISA(conv_forward),
-    .conv_backward_data = ISA(conv_backward_data),
-    .conv_backward_weight = ISA(conv_backward_weight),
+    .conv_forward = ISA(conv_any_forward),
+    .conv_backward_data = ISA(conv_any_backward_data),
+    .conv_backward_weight = ISA(conv_any_backward_weight),
     .gemm = gemm,
     .norm_moments = ISA(norm_moments),
     .norm_apply = ISA(norm_apply),
@@ -41,5 +40,13 @@ const struct kernels ISA(kernels) = {
     .add = ISA(add),
     .mean_pool = ISA(mean_pool),
     .mean_pool_backward = ISA(mean_pool_backward),
+    .max_pool = ISA(max_pool),
+    .max_pool_backward = ISA(max_pool_backward),
+    .shortcut = ISA(shortcut),
+    .shortcut_backward = ISA(shortcut_backward),
+    .upsample = ISA(upsample),
+    .upsample_backward = ISA(upsample_backward),
+    .gate = ISA(gate),
+    .gate_backward = ISA(gate_backward),
     .sgd_step = ISA(sgd_step),
 };

@@ -11,13 +11,30 @@
 #include "kernel/kernel.h"
 
 static const struct conv_geometry shapes[] = {
-    /* height width in out kernel kernel stride pad */
-    {32, 32, 3, 16, 3, 3, 1, 1},  {32, 32, 16, 16, 3, 3, 1, 1}, {32, 32, 16, 32, 3, 3, 2, 1},
-    {16, 16, 32, 32, 3, 3, 1, 1}, {16, 16, 32, 64, 3, 3, 2, 1}, {8, 8, 64, 64, 3, 3, 1, 1},
-    {8, 8, 64, 128, 3, 3, 2, 1},  {4, 4, 128, 128, 3, 3, 1, 1}, {32, 32, 16, 32, 1, 1, 2, 0},
-    {4, 4, 32, 128, 1, 1, 1, 0},  {32, 32, 16, 32, 8, 8, 8, 0}, {16, 16, 32, 32, 4, 4, 4, 0},
-    {8, 8, 64, 32, 2, 2, 2, 0},   {32, 32, 64, 64, 3, 3, 1, 1}, {16, 16, 128, 128, 3, 3, 1, 1},
-    {8, 8, 256, 256, 3, 3, 1, 1}, {4, 4, 512, 512, 3, 3, 1, 1},
+    /* height width in out kernel kernel stride pad groups */
+    {32, 32, 3, 16, 3, 3, 1, 1, 1},
+    {32, 32, 16, 16, 3, 3, 1, 1, 1},
+    {32, 32, 16, 32, 3, 3, 2, 1, 1},
+    {16, 16, 32, 32, 3, 3, 1, 1, 1},
+    {16, 16, 32, 64, 3, 3, 2, 1, 1},
+    {8, 8, 64, 64, 3, 3, 1, 1, 1},
+    {8, 8, 64, 128, 3, 3, 2, 1, 1},
+    {4, 4, 128, 128, 3, 3, 1, 1, 1},
+    {32, 32, 16, 32, 1, 1, 2, 0, 1},
+    {4, 4, 32, 128, 1, 1, 1, 0, 1},
+    {32, 32, 16, 32, 8, 8, 8, 0, 1},
+    {16, 16, 32, 32, 4, 4, 4, 0, 1},
+    {8, 8, 64, 32, 2, 2, 2, 0, 1},
+    {32, 32, 64, 64, 3, 3, 1, 1, 1},
+    {16, 16, 128, 128, 3, 3, 1, 1, 1},
+    {8, 8, 256, 256, 3, 3, 1, 1, 1},
+    {4, 4, 512, 512, 3, 3, 1, 1, 1},
+    /* ResNeXt29-8x64d's groups; depthwise */
+    {32, 32, 512, 512, 3, 3, 1, 1, 8},
+    {16, 16, 1024, 1024, 3, 3, 1, 1, 8},
+    {8, 8, 2048, 2048, 3, 3, 1, 1, 8},
+    {32, 32, 64, 64, 3, 3, 2, 1, 64},
+    {16, 16, 128, 128, 3, 3, 1, 1, 128},
 };
 
 static uint32_t state = 1;
@@ -53,8 +70,7 @@ static float *numbers(size_t count)
 static void bench_conv(const struct kernels *k, const struct conv_geometry *g, int n, int rounds)
 {
     size_t pixels = (size_t)conv_out_height(g) * (size_t)conv_out_width(g);
-    size_t weights =
-        (size_t)(g->kernel_height * g->kernel_width * g->in_channels) * (size_t)g->out_channels;
+    size_t weights = conv_weight_size(g);
     float *x = numbers((size_t)n * (size_t)(g->height * g->width * g->in_channels));
     float *y = numbers((size_t)n * pixels * (size_t)g->out_channels);
     float *w = numbers(weights);
@@ -66,12 +82,12 @@ static void bench_conv(const struct kernels *k, const struct conv_geometry *g, i
     BEST(rounds, k->conv_forward(g, n, x, packed, &epilogue, y, scratch), forward);
     BEST(rounds, k->conv_backward_data(g, n, y, back, false, x, scratch), data);
     BEST(rounds, k->conv_backward_weight(g, n, x, y, w, scratch), weight);
-    printf(
-        "%dx%d s%d %3d->%3d %2dx%-2d  forward %6.1f  data %6.1f  weight %6.1f GFLOP/s  %8.1f us  "
-        "packing both %6.1f us\n",
-        g->kernel_height, g->kernel_width, g->stride, g->in_channels, g->out_channels, g->height,
-        g->width, flop / forward, flop / data, flop / weight, (forward + data + weight) * 1e6,
-        pack * 1e6);
+    printf("%dx%d s%d g%d %3d->%3d %2dx%-2d  forward %6.1f  data %6.1f  weight %6.1f GFLOP/s  "
+           "%8.1f us  "
+           "packing both %6.1f us\n",
+           g->kernel_height, g->kernel_width, g->stride, g->groups, g->in_channels, g->out_channels,
+           g->height, g->width, flop / forward, flop / data, flop / weight,
+           (forward + data + weight) * 1e6, pack * 1e6);
     fflush(stdout);
     mem_free(x);
     mem_free(y);

@@ -21,16 +21,15 @@ static size_t y_size(const struct conv_geometry *g)
 
 static size_t w_size(const struct conv_geometry *g)
 {
-    return (size_t)g->kernel_height * (size_t)g->kernel_width * (size_t)g->in_channels *
-           (size_t)g->out_channels;
+    return conv_weight_size(g);
 }
 
 static void describe(const char *what, const struct kernels *k, const struct conv_geometry *g,
                      int n)
 {
-    print_message("# %s, %s: n %d, %dx%d, %d -> %d, kernel %dx%d, stride %d, pad %d\n", what,
-                  cpu_isa_name(k->isa), n, g->height, g->width, g->in_channels, g->out_channels,
-                  g->kernel_height, g->kernel_width, g->stride, g->pad);
+    print_message("# %s, %s: n %d, %dx%d, %d -> %d, kernel %dx%d, stride %d, pad %d, groups %d\n",
+                  what, cpu_isa_name(k->isa), n, g->height, g->width, g->in_channels,
+                  g->out_channels, g->kernel_height, g->kernel_width, g->stride, g->pad, g->groups);
 }
 
 /* Sums of `terms` products of numbers in [-1, 1), in float: their error grows with the terms. */
@@ -326,7 +325,7 @@ static void test_gradients(void **state)
 static void test_by_hand(void **state)
 {
     (void)state;
-    struct conv_geometry g = {2, 2, 1, 1, 3, 3, 1, 1};
+    struct conv_geometry g = {2, 2, 1, 1, 3, 3, 1, 1, 1};
     float x[] = {1, 2, 3, 4}, w[] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, dy[] = {1, 0, 0, 2};
     float bias = -50;
     /* Sums 77 = 1*5 + 2*6 + 3*8 + 4*9, 67 = 1*4 + 2*5 + 3*7 + 4*8, 47, 37; then the bias and ReLU.

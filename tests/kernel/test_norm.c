@@ -11,7 +11,7 @@
 #include "kernel/kernel.h"
 
 static const size_t channel_cases[] = {1, 2, 3, 5, 8, 16, 17, 32, 33, 48, 64, 65, 100, 128, 512};
-static const size_t row_cases[] = {1, 2, 3, 7, 16, 33, 64, 131};
+static const size_t row_cases[] = {1, 2, 3, 7, 16, 33, 64, 131, 1};
 enum {
     CHANNEL_CASES = sizeof(channel_cases) / sizeof(channel_cases[0]),
     ROW_CASES = sizeof(row_cases) / sizeof(row_cases[0])
@@ -390,7 +390,7 @@ static void test_nan(void **state)
         assert_true(isnan(y[3]) && isnan(y[18]) && y[0] == 0 && y[19] == 0);
         k->norm_apply(1, 20, x, one, zero, NULL, true, y);
         assert_true(isnan(y[3]) && isnan(y[18]) && y[0] == 0 && y[19] == 0);
-        struct conv_geometry g = {1, 20, 1, 1, 1, 1, 1, 0};
+        struct conv_geometry g = {1, 20, 1, 1, 1, 1, 1, 0, 1};
         struct conv_epilogue e = {NULL, NULL, true};
         struct guarded packed = guarded_new(k->conv_packed_size(&g));
         struct guarded scratch = guarded_bytes(k->conv_scratch_bytes(&g), 64);
