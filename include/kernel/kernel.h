@@ -139,7 +139,7 @@ struct kernels {
     /* --- element-wise and pooling ---------------------------------------------------------------
      */
 
-    /* y = max(x, 0); dx = or += dy where y > 0. */
+    /* y = max(x, 0), y may be x; dx = or += dy where y > 0. */
     void (*relu)(size_t count, const float *x, float *y);
     void (*relu_backward)(size_t count, const float *dy, const float *y, bool accumulate,
                           float *dx);

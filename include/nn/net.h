@@ -26,12 +26,13 @@ static inline size_t shape_size(struct shape s)
 struct param {
     char name[96];
     int rank;
-    int64_t dims[4];     /* OIHW, OI or C */
+    int64_t dims[4];     /* OIHW (I: of a group), of a transposed convolution IOHW; OI or C */
     size_t offset, size; /* floats in the parameter block */
     int exit; /* the head it belongs to, -1: the trunk. The deepest classifier's is n_exits-1 */
     bool trained;
     enum {
         PARAM_CONV_WEIGHT,
+        PARAM_CONV_TRANSPOSED_WEIGHT,
         PARAM_CONV_BIAS,
         PARAM_NORM_SCALE,
         PARAM_NORM_SHIFT,
@@ -56,7 +57,7 @@ int net_sections(const struct net *net); /* = number of exits */
 struct shape net_input(const struct net *net);
 struct shape net_section_input(const struct net *net, int section);
 struct shape net_section_output(const struct net *net, int section);
-int net_feature_size(const struct net *net); /* D: what every head hands to its linear layer */
+int net_feature_size(const struct net *net); /* D: channels of the means that exits classify by */
 int net_classes(const struct net *net);
 
 const struct param *net_params(const struct net *net, size_t *ret_count);
@@ -74,9 +75,9 @@ struct net_cost net_exit_cost(const struct net *net, int exit);       /* that he
 struct net_cost net_deepest_cost(const struct net *net);  /* trunk and deepest classifier */
 struct net_cost net_ensemble_cost(const struct net *net); /* everything */
 
-/* First values: convolutions Kaiming-normal fan-out (std = sqrt(2 / (O*kh*kw))), linear layers and
- * all biases U(+-1/sqrt(fan_in)), norms 1 and 0, running statistics 0 and 1. Parameter p draws from
- * the stream (seed, RNG_INIT, p). */
+/* First values: convolutions Kaiming-normal fan-out (std = sqrt(2 / (O*kh*kw))), transposed ones,
+ * linear layers and all biases U(+-1/sqrt(fan_in)), norms 1 and 0, running statistics 0 and 1.
+ * Parameter p draws from the stream (seed, RNG_INIT, p). */
 void net_init_params(const struct net *net, uint64_t seed, float *block);
 
 #endif

@@ -1,4 +1,4 @@
-/* Specs as JSON.
+/* Specs as JSON; the language is described in doc/spec.md.
  *
  *     {"name": "resnet18",
  *      "classes": 100,
@@ -11,7 +11,8 @@
  * The language grows by values, not by forms: another kind of block or head is another word with,
  * where it needs any, members of its own in the same object. Types and members are checked here,
  * values and how they fit together by spec_check(); every member counts, so that a typing error is
- * an error. */
+ * an error. A spec is written with what it means, not with the words it was read from: cuts as
+ * numbers. */
 #include "config.h"
 
 #include "model/spec_file.h"
@@ -31,8 +32,12 @@ enum { SPEC_FILE_MAX = 256 * 1024, SPEC_ITEMS_MAX = 16384 };
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 /* In the order of the enums. */
-static const char *const block_names[] = {"basic"};
-static const char *const head_names[] = {"scala"};
+static const char *const block_names[] = {"basic", "bottleneck", "preact", "pyramid", "vgg"};
+static const char *const head_names[] = {"scala", "scala+attention", "sepconv+attention"};
+static const char *const after_names[] = {"bn-relu", "bn", "nothing"};
+
+enum { CUT_QUARTERS, CUT_STAGES };
+static const char *const cut_names[] = {[CUT_QUARTERS] = "quarters", [CUT_STAGES] = "stages"};
 
 static int read_int(const struct json_in *in, const json_t *object, const char *path,
                     const char *member, int *ret_value)
@@ -43,30 +48,73 @@ static int read_int(const struct json_in *in, const json_t *object, const char *
     return rc;
 }
 
-/* An object whose members are all integers. */
+/* A member that may be missing: value stays as it is then. */
+static int read_optional_int(const struct json_in *in, const json_t *object, const char *path,
+                             const char *member, int *value)
+{
+    if (json_object_get(object, member) == NULL) return 0;
+    return read_int(in, object, path, member, value);
+}
+
 struct int_member {
     const char *name;
     int *value;
 };
 
-static int read_ints(const struct json_in *in, const json_t *root, const char *member,
+/* An object at `path` whose members are n integers and nothing else. */
+static int read_ints(const struct json_in *in, const json_t *object, const char *path,
                      const struct int_member *members, size_t n)
 {
     const char *known[8];
-    const json_t *object = json_in_member(in, root, "", member, JSON_OBJECT);
-    if (object == NULL) return ERR_FORMAT;
     for (size_t i = 0; i < n; i++) known[i] = members[i].name;
-    int rc = json_in_known(in, object, member, known, n);
+    int rc = json_in_known(in, object, path, known, n);
     for (size_t i = 0; i < n && rc == 0; i++) {
-        rc = read_int(in, object, member, members[i].name, members[i].value);
+        rc = read_int(in, object, path, members[i].name, members[i].value);
     }
     return rc;
+}
+
+static int read_input(const struct json_in *in, const json_t *root, struct spec *spec)
+{
+    const struct int_member members[] = {
+        {"channels", &spec->channels}, {"height", &spec->height}, {"width", &spec->width}};
+    const json_t *input = json_in_member(in, root, "", "input", JSON_OBJECT);
+    return input == NULL ? ERR_FORMAT : read_ints(in, input, "input", members, COUNT(members));
+}
+
+static int read_stem_pool(const struct json_in *in, const json_t *stem, struct spec *spec)
+{
+    const struct int_member members[] = {{"kernel", &spec->stem.pool.kernel},
+                                         {"stride", &spec->stem.pool.stride},
+                                         {"pad", &spec->stem.pool.pad}};
+    if (json_object_get(stem, "pool") == NULL) return 0;
+    const json_t *pool = json_in_member(in, stem, "stem", "pool", JSON_OBJECT);
+    return pool == NULL ? ERR_FORMAT : read_ints(in, pool, "stem.pool", members, COUNT(members));
+}
+
+static int read_stem(const struct json_in *in, const json_t *root, struct spec *spec)
+{
+    static const char *const known[] = {"kernel", "channels", "stride", "pad", "after", "pool"};
+    if (json_object_get(root, "stem") == NULL) return 0; /* spec_check() knows who needs one */
+    const json_t *stem = json_in_member(in, root, "", "stem", JSON_OBJECT);
+    if (stem == NULL) return ERR_FORMAT;
+    int after = SPEC_AFTER_NORM_RELU, rc = json_in_known(in, stem, "stem", known, COUNT(known));
+    if (rc == 0) rc = read_int(in, stem, "stem", "kernel", &spec->stem.kernel);
+    if (rc == 0) rc = read_int(in, stem, "stem", "channels", &spec->stem.channels);
+    if (rc == 0) rc = read_int(in, stem, "stem", "stride", &spec->stem.stride);
+    if (rc == 0) rc = read_int(in, stem, "stem", "pad", &spec->stem.pad);
+    if (rc == 0 && json_object_get(stem, "after") != NULL) {
+        rc = json_in_choice(in, stem, "stem", "after", after_names, COUNT(after_names), &after);
+    }
+    spec->stem.after = (enum spec_after)after;
+    return rc == 0 ? read_stem_pool(in, stem, spec) : rc;
 }
 
 static int read_stage(const struct json_in *in, const json_t *object, const char *path,
                       struct spec_stage *stage)
 {
-    static const char *const known[] = {"block", "blocks", "channels", "stride"};
+    static const char *const known[] = {"block",  "blocks",      "channels", "stride",
+                                        "groups", "group_width", "pool"};
     if (!json_is_object(object)) {
         return err_set(in->e, ERR_FORMAT, "%s: %s: must be an object", in->what, path);
     }
@@ -74,31 +122,35 @@ static int read_stage(const struct json_in *in, const json_t *object, const char
     if (rc == 0) {
         rc = json_in_choice(in, object, path, "block", block_names, COUNT(block_names), &block);
     }
-    if (rc == 0) {
-        stage->block = (enum spec_block)block;
-        rc = read_int(in, object, path, "blocks", &stage->blocks);
-    }
+    if (rc < 0) return rc;
+    stage->block = (enum spec_block)block;
+    stage->stride = 1;
+    rc = read_int(in, object, path, "blocks", &stage->blocks);
     if (rc == 0) rc = read_int(in, object, path, "channels", &stage->channels);
-    if (rc == 0) rc = read_int(in, object, path, "stride", &stage->stride);
+    if (rc == 0) rc = read_optional_int(in, object, path, "stride", &stage->stride);
+    if (rc == 0) rc = read_optional_int(in, object, path, "groups", &stage->groups);
+    if (rc == 0) rc = read_optional_int(in, object, path, "group_width", &stage->group_width);
+    if (rc == 0) rc = read_optional_int(in, object, path, "pool", &stage->pool);
     return rc;
 }
 
 /* An array of 1 to max items; NULL with the error set. */
-static const json_t *read_array(const struct json_in *in, const json_t *root, const char *member,
-                                size_t max)
+static const json_t *read_array(const struct json_in *in, const json_t *object, const char *path,
+                                const char *member, size_t max)
 {
-    const json_t *array = json_in_member(in, root, "", member, JSON_ARRAY);
+    const json_t *array = json_in_member(in, object, path, member, JSON_ARRAY);
     if (array == NULL) return NULL;
     size_t n = json_array_size(array);
     if (n >= 1 && n <= max) return array;
-    err_set(in->e, ERR_RANGE, "%s: %s: must have 1 to %zu items, not %zu", in->what, member, max,
-            n);
+    char at[JSON_PATH_MAX];
+    json_in_path(at, path, member, 0);
+    err_set(in->e, ERR_RANGE, "%s: %s: must have 1 to %zu items, not %zu", in->what, at, max, n);
     return NULL;
 }
 
 static int read_stages(const struct json_in *in, const json_t *root, struct spec *spec)
 {
-    const json_t *stages = read_array(in, root, "stages", SPEC_STAGES_MAX);
+    const json_t *stages = read_array(in, root, "", "stages", SPEC_STAGES_MAX);
     if (stages == NULL) return ERR_FORMAT;
     spec->n_stages = (int)json_array_size(stages);
     for (int i = 0; i < spec->n_stages; i++) {
@@ -110,9 +162,21 @@ static int read_stages(const struct json_in *in, const json_t *root, struct spec
     return 0;
 }
 
+/* By a word, or left out, or block by block. */
 static int read_cuts(const struct json_in *in, const json_t *root, struct spec *spec)
 {
-    const json_t *cuts = read_array(in, root, "cuts", SPEC_SECTIONS_MAX);
+    const json_t *given = json_object_get(root, "cuts");
+    int word = CUT_QUARTERS, rc = 0;
+    if (json_is_string(given)) {
+        rc = json_in_choice(in, root, "", "cuts", cut_names, COUNT(cut_names), &word);
+    }
+    if (rc < 0) return rc;
+    if (given == NULL || json_is_string(given)) {
+        (word == CUT_STAGES ? spec_cut_stages : spec_cut_quarters)(spec);
+        return 0;
+    }
+
+    const json_t *cuts = read_array(in, root, "", "cuts", SPEC_SECTIONS_MAX);
     if (cuts == NULL) return ERR_FORMAT;
     spec->n_sections = (int)json_array_size(cuts);
     for (int i = 0; i < spec->n_sections; i++) {
@@ -129,6 +193,32 @@ static int read_cuts(const struct json_in *in, const json_t *root, struct spec *
     return 0;
 }
 
+static int read_classifier(const struct json_in *in, const json_t *root, struct spec *spec)
+{
+    static const char *const known[] = {"hidden", "pooled"};
+    if (json_object_get(root, "classifier") == NULL) return 0;
+    const json_t *object = json_in_member(in, root, "", "classifier", JSON_OBJECT);
+    if (object == NULL) return ERR_FORMAT;
+    int rc = json_in_known(in, object, "classifier", known, COUNT(known));
+    if (rc < 0) return rc;
+    const json_t *hidden = read_array(in, object, "classifier", "hidden", SPEC_HIDDEN_MAX);
+    if (hidden == NULL) return ERR_FORMAT;
+    spec->classifier.n_hidden = (int)json_array_size(hidden);
+    for (int i = 0; i < spec->classifier.n_hidden; i++) {
+        const json_t *item = json_array_get(hidden, (size_t)i);
+        json_int_t value = json_integer_value(item); /* 0 when it is not one */
+        if (!json_is_integer(item) || value < 1 || value > SPEC_CHANNELS_MAX) {
+            return err_set(
+                in->e, json_is_integer(item) ? ERR_RANGE : ERR_FORMAT,
+                "%s: classifier.hidden[%d]: must be an integer in 1..%d, the channels of a "
+                "layer",
+                in->what, i, SPEC_CHANNELS_MAX);
+        }
+        spec->classifier.hidden[i] = (int)value;
+    }
+    return read_optional_int(in, object, "classifier", "pooled", &spec->classifier.pooled);
+}
+
 /* A net of one section has no shallow head, so its spec may leave them out. */
 static int read_heads(const struct json_in *in, const json_t *root, struct spec *spec)
 {
@@ -142,6 +232,9 @@ static int read_heads(const struct json_in *in, const json_t *root, struct spec 
     }
     if (rc < 0) return rc;
     spec->heads.kind = (enum spec_head)kind;
+    if (kind == SPEC_HEAD_SEPCONV_ATTENTION) {
+        return read_optional_int(in, heads, "heads", "mid_channels", &spec->heads.mid_channels);
+    }
     return read_int(in, heads, "heads", "mid_channels", &spec->heads.mid_channels);
 }
 
@@ -159,20 +252,15 @@ static int read_name(const struct json_in *in, const json_t *root, struct spec *
 
 static int read_spec(const struct json_in *in, const json_t *root, struct spec *spec)
 {
-    static const char *const known[] = {"name",   "classes", "input", "stem",
-                                        "stages", "cuts",    "heads"};
-    const struct int_member input[] = {
-        {"channels", &spec->channels}, {"height", &spec->height}, {"width", &spec->width}};
-    const struct int_member stem[] = {{"kernel", &spec->stem.kernel},
-                                      {"channels", &spec->stem.channels},
-                                      {"stride", &spec->stem.stride},
-                                      {"pad", &spec->stem.pad}};
+    static const char *const known[] = {"name",   "classes",    "input", "stem",
+                                        "stages", "classifier", "cuts",  "heads"};
     int rc = json_in_known(in, root, "", known, COUNT(known));
     if (rc == 0) rc = read_name(in, root, spec);
     if (rc == 0) rc = read_int(in, root, "", "classes", &spec->classes);
-    if (rc == 0) rc = read_ints(in, root, "input", input, COUNT(input));
-    if (rc == 0) rc = read_ints(in, root, "stem", stem, COUNT(stem));
+    if (rc == 0) rc = read_input(in, root, spec);
+    if (rc == 0) rc = read_stem(in, root, spec);
     if (rc == 0) rc = read_stages(in, root, spec);
+    if (rc == 0) rc = read_classifier(in, root, spec);
     if (rc == 0) rc = read_cuts(in, root, spec);
     if (rc == 0) rc = read_heads(in, root, spec);
     return rc;
@@ -218,6 +306,62 @@ static void put_int(struct json_out *out, const char *before, int value)
     json_out_int(out, value);
 }
 
+/* A member that is left out where it has its default, 0. */
+static void put_optional(struct json_out *out, const char *before, int value)
+{
+    if (value != 0) put_int(out, before, value);
+}
+
+static void put_stem(struct json_out *out, const struct spec *spec)
+{
+    if (spec->stem.kernel == 0) return;
+    put_int(out, ",\n \"stem\": {\"kernel\": ", spec->stem.kernel);
+    put_int(out, ", \"channels\": ", spec->stem.channels);
+    put_int(out, ", \"stride\": ", spec->stem.stride);
+    put_int(out, ", \"pad\": ", spec->stem.pad);
+    if (spec->stem.after != SPEC_AFTER_NORM_RELU) {
+        json_out_raw(out, ", \"after\": ");
+        json_out_string(out, after_names[spec->stem.after]);
+    }
+    if (spec->stem.pool.kernel != 0) {
+        put_int(out, ",\n  \"pool\": {\"kernel\": ", spec->stem.pool.kernel);
+        put_int(out, ", \"stride\": ", spec->stem.pool.stride);
+        put_int(out, ", \"pad\": ", spec->stem.pool.pad);
+        json_out_raw(out, "}");
+    }
+    json_out_raw(out, "}");
+}
+
+static void put_stages(struct json_out *out, const struct spec *spec)
+{
+    json_out_raw(out, ",\n \"stages\": [");
+    for (int i = 0; i < spec->n_stages; i++) {
+        const struct spec_stage *stage = &spec->stages[i];
+        json_out_raw(out, i > 0 ? ",\n  {\"block\": " : "\n  {\"block\": ");
+        json_out_string(out, block_names[stage->block]);
+        put_int(out, ", \"blocks\": ", stage->blocks);
+        put_int(out, ", \"channels\": ", stage->channels);
+        put_int(out, ", \"stride\": ", stage->stride);
+        put_optional(out, ", \"groups\": ", stage->groups);
+        put_optional(out, ", \"group_width\": ", stage->group_width);
+        put_optional(out, ", \"pool\": ", stage->pool);
+        json_out_raw(out, "}");
+    }
+    json_out_raw(out, "]");
+}
+
+static void put_classifier(struct json_out *out, const struct spec *spec)
+{
+    if (spec->classifier.n_hidden == 0) return;
+    for (int i = 0; i < spec->classifier.n_hidden; i++) {
+        put_int(out, i > 0 ? ", " : ",\n \"classifier\": {\"hidden\": [",
+                spec->classifier.hidden[i]);
+    }
+    json_out_raw(out, "]");
+    put_optional(out, ", \"pooled\": ", spec->classifier.pooled);
+    json_out_raw(out, "}");
+}
+
 char *spec_format(const struct spec *spec)
 {
     struct json_out out;
@@ -228,27 +372,18 @@ char *spec_format(const struct spec *spec)
     put_int(&out, ",\n \"input\": {\"channels\": ", spec->channels);
     put_int(&out, ", \"height\": ", spec->height);
     put_int(&out, ", \"width\": ", spec->width);
-    put_int(&out, "},\n \"stem\": {\"kernel\": ", spec->stem.kernel);
-    put_int(&out, ", \"channels\": ", spec->stem.channels);
-    put_int(&out, ", \"stride\": ", spec->stem.stride);
-    put_int(&out, ", \"pad\": ", spec->stem.pad);
-    json_out_raw(&out, "},\n \"stages\": [");
-    for (int i = 0; i < spec->n_stages; i++) {
-        const struct spec_stage *stage = &spec->stages[i];
-        json_out_raw(&out, i > 0 ? ",\n  {\"block\": " : "\n  {\"block\": ");
-        json_out_string(&out, block_names[stage->block]);
-        put_int(&out, ", \"blocks\": ", stage->blocks);
-        put_int(&out, ", \"channels\": ", stage->channels);
-        put_int(&out, ", \"stride\": ", stage->stride);
-        json_out_raw(&out, "}");
+    json_out_raw(&out, "}");
+    put_stem(&out, spec);
+    put_stages(&out, spec);
+    put_classifier(&out, spec);
+    for (int i = 0; i < spec->n_sections; i++) {
+        put_int(&out, i > 0 ? ", " : ",\n \"cuts\": [", spec->cuts[i]);
     }
-    json_out_raw(&out, "],\n \"cuts\": [");
-    for (int i = 0; i < spec->n_sections; i++) put_int(&out, i > 0 ? ", " : "", spec->cuts[i]);
     json_out_raw(&out, "]");
     if (spec->n_sections > 1) {
         json_out_raw(&out, ",\n \"heads\": {\"kind\": ");
         json_out_string(&out, head_names[spec->heads.kind]);
-        put_int(&out, ", \"mid_channels\": ", spec->heads.mid_channels);
+        put_optional(&out, ", \"mid_channels\": ", spec->heads.mid_channels);
         json_out_raw(&out, "}");
     }
     json_out_raw(&out, "}\n");

@@ -117,22 +117,70 @@ static const float *source_of(const struct exec *exec, const struct block *b, in
     return value == b->piece->in ? b->in : value_of(exec, b, value);
 }
 
+static void run_conv(struct exec *exec, const struct plan_op *p, int n, const float *x,
+                     const float *residual, float *y)
+{
+    const struct plan *plan = exec->plan;
+    struct conv_epilogue epilogue = {plan->weights + p->bias_at, residual, p->relu};
+    plan->kernels->conv_forward(&p->conv, n, x, plan->weights + p->packed_at, &epilogue, y,
+                                exec->scratch);
+}
+
+/* Adds to the bias, which is put there first: the way back has no epilogue. */
+static void run_conv_transposed(struct exec *exec, const struct plan_op *p, int n, const float *x,
+                                float *y)
+{
+    const struct plan *plan = exec->plan;
+    struct shape s = plan->net->values[p->out].shape;
+    size_t channels = (size_t)s.channels, size = (size_t)n * shape_size(s);
+    for (size_t at = 0; at < size; at += channels)
+        memcpy(y + at, plan->weights + p->bias_at, channels * sizeof(*y));
+    plan->kernels->conv_backward_data(&p->conv, n, x, plan->weights + p->packed_at, true, y,
+                                      exec->scratch);
+    if (p->relu) plan->kernels->relu(size, y, y);
+}
+
 static void run_op(struct exec *exec, const struct block *b, const struct plan_op *p)
 {
     const struct plan *plan = exec->plan;
+    const struct kernels *k = plan->kernels;
+    const struct op *source = &plan->net->ops[p->source];
     const float *x = source_of(exec, b, p->in);
+    const float *residual = p->residual < 0 ? NULL : source_of(exec, b, p->residual);
     float *y = value_of(exec, b, p->out);
-    if (p->kind == PLAN_MEAN) {
-        struct shape s = plan->net->values[p->in].shape;
-        plan->kernels->mean_pool(b->n, s.height * s.width, s.channels, x, y);
-        return;
+    struct shape s = plan->net->values[p->in].shape;
+    size_t rows = (size_t)b->n * (size_t)s.height * (size_t)s.width, channels = (size_t)s.channels;
+
+    switch (p->kind) {
+    case PLAN_CONV:
+        run_conv(exec, p, b->n, x, residual, y);
+        break;
+    case PLAN_CONV_TRANSPOSED:
+        run_conv_transposed(exec, p, b->n, x, y);
+        break;
+    case PLAN_NORM:
+        k->norm_apply(rows, channels, x, plan->weights + p->packed_at, plan->weights + p->bias_at,
+                      residual, p->relu, y);
+        break;
+    case PLAN_MEAN:
+        k->mean_pool(b->n, s.height * s.width, s.channels, x, y);
+        break;
+    case PLAN_RELU:
+        k->relu(rows * channels, x, y);
+        break;
+    case PLAN_MAX_POOL:
+        k->max_pool(&source->pool, b->n, x, y);
+        break;
+    case PLAN_SHORTCUT:
+        k->shortcut(&source->shortcut, b->n, x, y);
+        break;
+    case PLAN_UPSAMPLE:
+        k->upsample(b->n, s.height, s.width, s.channels, x, y);
+        break;
+    case PLAN_GATE:
+        k->gate(rows * channels, x, residual, y);
+        break;
     }
-    struct conv_epilogue epilogue = {.bias = plan->weights + p->bias_at,
-                                     .residual =
-                                         p->residual < 0 ? NULL : source_of(exec, b, p->residual),
-                                     .relu = p->relu};
-    plan->kernels->conv_forward(&p->conv, b->n, x, plan->weights + p->packed_at, &epilogue, y,
-                                exec->scratch);
 }
 
 static void run_piece(struct exec *exec, const struct plan_piece *piece, const float *in,

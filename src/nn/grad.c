@@ -49,14 +49,14 @@ static struct state_size state_size(const struct grad *grad, const struct op *op
     struct state_size size = {0, 0, 0, 0};
     size_t out = (size_t)grad->net->values[op->out].shape.channels;
     if (!op_is_needed(op, grad->exits)) return size;
-    if (op->kind == OP_CONV) {
+    if (op_is_conv(op)) {
         size.pack = round_up(grad->kernels->conv_packed_size(&op->conv), FLOATS_PER_LINE);
         if (op->in > 0)
             size.pack_back =
                 round_up(grad->kernels->conv_packed_back_size(&op->conv), FLOATS_PER_LINE);
     }
     if (op->kind == OP_NORM) size.channels = round_up(out, FLOATS_PER_LINE);
-    if (op->kind != OP_MEAN) size.sums = round_up(2 * out, DOUBLES_PER_LINE);
+    if (op->bias >= 0) size.sums = round_up(2 * out, DOUBLES_PER_LINE);
     return size;
 }
 
@@ -79,7 +79,7 @@ static int make_states(struct grad *grad)
         packs += size.pack + size.pack_back;
         channels += size.channels;
         grad->sums_stride += size.sums;
-        if (op->kind == OP_CONV && op_is_needed(op, grad->exits)) {
+        if (op_is_conv(op) && op_is_needed(op, grad->exits)) {
             size_t bytes = grad->kernels->conv_scratch_bytes(&op->conv);
             scratch = bytes > scratch ? bytes : scratch;
         }
@@ -241,17 +241,26 @@ static void run_stages(struct grad *grad, int first, int end)
     }
 }
 
-static void pack_rank(void *arg, unsigned rank, unsigned n_ranks)
+/* Packs the rank's convolutions for one direction of theirs: that of a pass forward, but for the
+ * transposed ones, which go the other way. */
+static void pack_convs(struct grad *grad, unsigned rank, bool back)
 {
-    struct grad *grad = arg;
-    (void)n_ranks;
     for (int i = 0; i < grad->net->n_ops; i++) {
         const struct op *op = &grad->net->ops[i];
-        if (op->kind != OP_CONV || !op_is_needed(op, grad->exits) || grad->states[i].packer != rank)
-            continue;
-        grad->kernels->conv_pack(&op->conv, grad->params + grad->net->params[op->weight].offset,
-                                 NULL, grad->states[i].packed);
+        struct op_state *state = &grad->states[i];
+        if (!op_is_conv(op) || !op_is_needed(op, grad->exits) || state->packer != rank) continue;
+        const float *weight = grad->params + grad->net->params[op->weight].offset;
+        if (back == (op->kind == OP_CONV_TRANSPOSED))
+            grad->kernels->conv_pack(&op->conv, weight, NULL, state->packed);
+        else if (op->in > 0) /* nobody asks for the gradient of the images */
+            grad->kernels->conv_pack_back(&op->conv, weight, state->packed_back);
     }
+}
+
+static void pack_rank(void *arg, unsigned rank, unsigned n_ranks)
+{
+    (void)n_ranks;
+    pack_convs(arg, rank, false);
 }
 
 static void clear_caller_gradients(struct grad *grad)
@@ -284,15 +293,7 @@ static void prepare_back_rank(void *arg, unsigned rank, unsigned n_ranks)
     (void)n_ranks;
     memset(rank == 0 ? grad->dparams : grad->rank_dparams + (rank - 1) * size, 0,
            size * sizeof(float));
-    for (int i = 0; i < grad->net->n_ops; i++) {
-        const struct op *op = &grad->net->ops[i];
-        if (op->kind != OP_CONV || op->in == 0 || !op_is_needed(op, grad->exits) ||
-            grad->states[i].packer != rank)
-            continue;
-        grad->kernels->conv_pack_back(&op->conv,
-                                      grad->params + grad->net->params[op->weight].offset,
-                                      grad->states[i].packed_back);
-    }
+    pack_convs(grad, rank, true);
 }
 
 /* Adds the other ranks' gradients to rank 0's, in rank order; each rank sums its part of them. */

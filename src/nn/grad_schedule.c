@@ -94,10 +94,12 @@ static void delay_norms(struct schedule *s)
 
 static void add_forward_steps(struct schedule *s)
 {
-    static const enum step_kind kinds[] = {[OP_CONV] = STEP_CONV,
-                                           [OP_NORM] = STEP_NORM,
-                                           [OP_MEAN] = STEP_MEAN,
-                                           [OP_LINEAR] = STEP_LINEAR};
+    static const enum step_kind kinds[] = {
+        [OP_CONV] = STEP_CONV,    [OP_CONV_TRANSPOSED] = STEP_CONV,
+        [OP_NORM] = STEP_NORM,    [OP_LINEAR] = STEP_LINEAR,
+        [OP_MEAN] = STEP_MAP,     [OP_RELU] = STEP_MAP,
+        [OP_MAX_POOL] = STEP_MAP, [OP_SHORTCUT] = STEP_MAP,
+        [OP_UPSAMPLE] = STEP_MAP, [OP_GATE] = STEP_MAP};
     const struct net *net = s->net;
     for (int i = 0; i < net->n_ops; i++) {
         const struct op *op = &net->ops[i];
@@ -132,9 +134,15 @@ static void add_backward_steps(struct schedule *s)
             add_step(s, STEP_LINEAR_BACK, i, stage, order);
             break;
         case OP_MEAN:
-            add_step(s, STEP_MEAN_BACK, i, stage, order);
+        case OP_RELU:
+        case OP_MAX_POOL:
+        case OP_SHORTCUT:
+        case OP_UPSAMPLE:
+        case OP_GATE:
+            add_step(s, STEP_MAP_BACK, i, stage, order);
             break;
         case OP_CONV:
+        case OP_CONV_TRANSPOSED:
             add_step(s, STEP_CONV_BACK, i, stage, order);
             break;
         case OP_NORM:
@@ -215,6 +223,31 @@ static int grad_home(const struct schedule *s, int value)
     return value;
 }
 
+/* Which of an operation's values its way back needs. */
+static bool back_needs_in(const struct op *op)
+{
+    switch (op->kind) {
+    case OP_CONV:
+    case OP_CONV_TRANSPOSED:
+    case OP_NORM:
+    case OP_LINEAR:
+    case OP_MAX_POOL:
+    case OP_GATE:
+        return true;
+    case OP_MEAN:
+    case OP_RELU:
+    case OP_SHORTCUT:
+    case OP_UPSAMPLE:
+        return false;
+    }
+    return true;
+}
+
+static bool back_needs_out(const struct op *op)
+{
+    return op->relu || op->kind == OP_RELU || op->kind == OP_MAX_POOL;
+}
+
 static void use(struct place_item *item, int stage)
 {
     item->first = item->first < stage ? item->first : stage;
@@ -232,14 +265,16 @@ static void find_lifetimes(struct schedule *s)
     for (int i = 0; i < s->grad->n_steps; i++) {
         const struct step *step = &s->grad->steps[i];
         const struct op *op = &net->ops[step->op];
-        use(&values[op->in], step->stage);
         if (step->stage < s->grad->n_forward) {
-            if (step->kind != STEP_MOMENTS) use(&values[op->out], step->stage);
-            if (op->residual >= 0 && step->kind == STEP_NORM)
-                use(&values[op->residual], step->stage);
+            use(&values[op->in], step->stage);
+            if (step->kind == STEP_MOMENTS) continue;
+            use(&values[op->out], step->stage);
+            if (op->residual >= 0) use(&values[op->residual], step->stage);
             continue;
         }
-        if (op->relu) use(&values[op->out], step->stage);
+        if (back_needs_in(op)) use(&values[op->in], step->stage);
+        if (back_needs_out(op)) use(&values[op->out], step->stage);
+        if (op->kind == OP_GATE) use(&values[op->residual], step->stage);
         use(&grads[grad_home(s, op->out)], step->stage);
         if (step->kind == STEP_NORM_SUMS) continue;
         if (op->in > 0) use(&grads[grad_home(s, op->in)], step->stage);

@@ -1,27 +1,12 @@
-/* What the steps of a training pass compute: for each operation its forward and its backward side
- * by side. A step works on some images of one rank; sums over the batch are kept by rank and added
- * in rank order when a stage is finished. */
+/* What the steps of a training pass compute: for each operation with parameters its forward and its
+ * backward side by side (those without are in grad_maps.c). A step works on some images of one
+ * rank; sums over the batch are kept by rank and added in rank order when a stage is finished. */
 #include "config.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "grad_impl.h"
-
-static float *at(const struct grad *grad, float *const *buffers, int value, int image)
-{
-    return buffers[value] + (size_t)image * shape_size(grad->net->values[value].shape);
-}
-
-static float *value_at(const struct grad *grad, int value, int image)
-{
-    return at(grad, grad->values, value, image);
-}
-
-static float *grad_at(const struct grad *grad, int value, int image)
-{
-    return at(grad, grad->grads, value, image);
-}
 
 static const float *param_of(const struct grad *grad, int param)
 {
@@ -75,7 +60,7 @@ static void bias_sums(struct grad *grad, const struct step *step, struct part pa
     size_t channels = channels_of(grad, out);
     double *sums = sums_of(grad, step->op, part.rank);
     grad->kernels->norm_moments(rows_of(grad, out, part.n), channels,
-                                grad_at(grad, out, part.first), sums, sums + channels);
+                                grad_grad_at(grad, out, part.first), sums, sums + channels);
 }
 
 static void bias_finish(struct grad *grad, const struct step *step)
@@ -92,24 +77,67 @@ static void bias_finish(struct grad *grad, const struct step *step)
 static void conv_forward(struct grad *grad, const struct step *step, struct part part)
 {
     const struct op *op = &grad->net->ops[step->op];
-    struct conv_epilogue epilogue = {.bias = op->bias < 0 ? NULL : param_of(grad, op->bias)};
-    grad->kernels->conv_forward(&op->conv, part.n, value_at(grad, op->in, part.first),
-                                grad->states[step->op].packed, &epilogue,
-                                value_at(grad, op->out, part.first), scratch_of(grad, part.rank));
+    struct conv_epilogue epilogue = {
+        .bias = op->bias < 0 ? NULL : param_of(grad, op->bias),
+        .residual = op->residual < 0 ? NULL : grad_value_at(grad, op->residual, part.first)};
+    grad->kernels->conv_forward(
+        &op->conv, part.n, grad_value_at(grad, op->in, part.first), grad->states[step->op].packed,
+        &epilogue, grad_value_at(grad, op->out, part.first), scratch_of(grad, part.rank));
+}
+
+/* The residual's gradient is dy as it is. */
+static void residual_backward(struct grad *grad, const struct step *step, struct part part)
+{
+    const struct op *op = &grad->net->ops[step->op];
+    const float *dy = grad_grad_at(grad, op->out, part.first);
+    float *to = grad_grad_at(grad, op->residual, part.first);
+    size_t count = grad_count_of(grad, op->out, part.n);
+    if (step->accumulate_residual) grad->kernels->add(count, dy, to);
+    else memcpy(to, dy, count * sizeof(*to));
 }
 
 static void conv_backward(struct grad *grad, const struct step *step, struct part part)
 {
     const struct op *op = &grad->net->ops[step->op];
-    const float *dy = grad_at(grad, op->out, part.first);
+    const float *dy = grad_grad_at(grad, op->out, part.first);
     void *scratch = scratch_of(grad, part.rank);
     if (op->bias >= 0) bias_sums(grad, step, part);
-    grad->kernels->conv_backward_weight(&op->conv, part.n, value_at(grad, op->in, part.first), dy,
-                                        dparam_of(grad, op->weight, part.rank), scratch);
+    if (op->residual >= 0) residual_backward(grad, step, part);
+    grad->kernels->conv_backward_weight(&op->conv, part.n, grad_value_at(grad, op->in, part.first),
+                                        dy, dparam_of(grad, op->weight, part.rank), scratch);
     if (op->in > 0) /* nobody asks for the gradient of the images */
         grad->kernels->conv_backward_data(&op->conv, part.n, dy, grad->states[step->op].packed_back,
-                                          step->accumulate, grad_at(grad, op->in, part.first),
+                                          step->accumulate, grad_grad_at(grad, op->in, part.first),
                                           scratch);
+}
+
+/* Forward is the way back of the convolution that it undoes, added to the bias. */
+static void conv_transposed_forward(struct grad *grad, const struct step *step, struct part part)
+{
+    const struct op *op = &grad->net->ops[step->op];
+    size_t channels = channels_of(grad, op->out), count = grad_count_of(grad, op->out, part.n);
+    float *y = grad_value_at(grad, op->out, part.first);
+    for (size_t i = 0; op->bias >= 0 && i < count; i += channels)
+        memcpy(y + i, param_of(grad, op->bias), channels * sizeof(*y));
+    grad->kernels->conv_backward_data(&op->conv, part.n, grad_value_at(grad, op->in, part.first),
+                                      grad->states[step->op].packed_back, op->bias >= 0, y,
+                                      scratch_of(grad, part.rank));
+}
+
+/* And its way back is that convolution, in which the two maps have changed places. */
+static void conv_transposed_backward(struct grad *grad, const struct step *step, struct part part)
+{
+    const struct op *op = &grad->net->ops[step->op];
+    const float *dy = grad_grad_at(grad, op->out, part.first);
+    float *dx = grad_grad_at(grad, op->in, part.first);
+    void *scratch = scratch_of(grad, part.rank);
+    struct conv_epilogue epilogue = {.residual = step->accumulate ? dx : NULL};
+    if (op->bias >= 0) bias_sums(grad, step, part);
+    grad->kernels->conv_backward_weight(&op->conv, part.n, dy,
+                                        grad_value_at(grad, op->in, part.first),
+                                        dparam_of(grad, op->weight, part.rank), scratch);
+    grad->kernels->conv_forward(&op->conv, part.n, dy, grad->states[step->op].packed, &epilogue, dx,
+                                scratch);
 }
 
 /* --- norm ------------------------------------------------------------------------------------- */
@@ -119,8 +147,8 @@ static void norm_moments(struct grad *grad, const struct step *step, struct part
     int in = grad->net->ops[step->op].in;
     size_t channels = channels_of(grad, in);
     double *sums = sums_of(grad, step->op, part.rank);
-    grad->kernels->norm_moments(rows_of(grad, in, part.n), channels, value_at(grad, in, part.first),
-                                sums, sums + channels);
+    grad->kernels->norm_moments(rows_of(grad, in, part.n), channels,
+                                grad_value_at(grad, in, part.first), sums, sums + channels);
 }
 
 /* The batch's statistics use the biased variance, the running ones the unbiased, as PyTorch does.
@@ -156,9 +184,10 @@ static void norm_forward(struct grad *grad, const struct step *step, struct part
     const struct op *op = &grad->net->ops[step->op];
     const struct op_state *state = &grad->states[step->op];
     grad->kernels->norm_apply(rows_of(grad, op->in, part.n), channels_of(grad, op->in),
-                              value_at(grad, op->in, part.first), state->scale, state->shift,
-                              op->residual < 0 ? NULL : value_at(grad, op->residual, part.first),
-                              op->relu, value_at(grad, op->out, part.first));
+                              grad_value_at(grad, op->in, part.first), state->scale, state->shift,
+                              op->residual < 0 ? NULL
+                                               : grad_value_at(grad, op->residual, part.first),
+                              op->relu, grad_value_at(grad, op->out, part.first));
 }
 
 static void norm_sums(struct grad *grad, const struct step *step, struct part part)
@@ -166,10 +195,10 @@ static void norm_sums(struct grad *grad, const struct step *step, struct part pa
     const struct op *op = &grad->net->ops[step->op];
     size_t channels = channels_of(grad, op->in);
     double *sums = sums_of(grad, step->op, part.rank);
-    grad->kernels->norm_backward_sums(rows_of(grad, op->in, part.n), channels,
-                                      grad_at(grad, op->out, part.first),
-                                      op->relu ? value_at(grad, op->out, part.first) : NULL,
-                                      value_at(grad, op->in, part.first), sums, sums + channels);
+    grad->kernels->norm_backward_sums(
+        rows_of(grad, op->in, part.n), channels, grad_grad_at(grad, op->out, part.first),
+        op->relu ? grad_value_at(grad, op->out, part.first) : NULL,
+        grad_value_at(grad, op->in, part.first), sums, sums + channels);
 }
 
 /* With n rows, h = (x - mean) * inverse and the sums over the batch (Ioffe and Szegedy 2015,
@@ -203,45 +232,27 @@ static void norm_backward(struct grad *grad, const struct step *step, struct par
     const struct op *op = &grad->net->ops[step->op];
     const struct op_state *state = &grad->states[step->op];
     size_t rows = rows_of(grad, op->in, part.n), channels = channels_of(grad, op->in);
-    float *dy = grad_at(grad, op->out, part.first);
-    float *dx = op->in > 0 && !step->accumulate ? grad_at(grad, op->in, part.first) : dy;
+    float *dy = grad_grad_at(grad, op->out, part.first);
+    float *dx = op->in > 0 && !step->accumulate ? grad_grad_at(grad, op->in, part.first) : dy;
     grad->kernels->norm_backward_apply(
-        rows, channels, dy, op->relu ? value_at(grad, op->out, part.first) : NULL,
-        value_at(grad, op->in, part.first), state->a, state->b, state->k, dx,
-        op->residual < 0 ? NULL : grad_at(grad, op->residual, part.first),
+        rows, channels, dy, op->relu ? grad_value_at(grad, op->out, part.first) : NULL,
+        grad_value_at(grad, op->in, part.first), state->a, state->b, state->k, dx,
+        op->residual < 0 ? NULL : grad_grad_at(grad, op->residual, part.first),
         step->accumulate_residual);
     if (step->accumulate)
-        grad->kernels->add(rows * channels, dx, grad_at(grad, op->in, part.first));
+        grad->kernels->add(rows * channels, dx, grad_grad_at(grad, op->in, part.first));
 }
 
-/* --- mean over the map and linear layer ------------------------------------------------------- */
-
-static void mean_forward(struct grad *grad, const struct step *step, struct part part)
-{
-    const struct op *op = &grad->net->ops[step->op];
-    struct shape x = grad->net->values[op->in].shape;
-    grad->kernels->mean_pool(part.n, x.height * x.width, x.channels,
-                             value_at(grad, op->in, part.first),
-                             value_at(grad, op->out, part.first));
-}
-
-static void mean_backward(struct grad *grad, const struct step *step, struct part part)
-{
-    const struct op *op = &grad->net->ops[step->op];
-    struct shape x = grad->net->values[op->in].shape;
-    grad->kernels->mean_pool_backward(part.n, x.height * x.width, x.channels,
-                                      grad_at(grad, op->out, part.first), step->accumulate,
-                                      grad_at(grad, op->in, part.first));
-}
+/* --- linear layer ----------------------------------------------------------------------------- */
 
 static void linear_forward(struct grad *grad, const struct step *step, struct part part)
 {
     const struct op *op = &grad->net->ops[step->op];
     int in = (int)channels_of(grad, op->in), out = (int)channels_of(grad, op->out);
     const float *bias = param_of(grad, op->bias);
-    float *y = value_at(grad, op->out, part.first);
+    float *y = grad_value_at(grad, op->out, part.first);
     for (int i = 0; i < part.n; i++) memcpy(y + (ptrdiff_t)i * out, bias, (size_t)out * sizeof(*y));
-    grad->kernels->gemm(false, true, part.n, out, in, value_at(grad, op->in, part.first), in,
+    grad->kernels->gemm(false, true, part.n, out, in, grad_value_at(grad, op->in, part.first), in,
                         param_of(grad, op->weight), in, 1.0f, y, out);
 }
 
@@ -249,24 +260,26 @@ static void linear_backward(struct grad *grad, const struct step *step, struct p
 {
     const struct op *op = &grad->net->ops[step->op];
     int in = (int)channels_of(grad, op->in), out = (int)channels_of(grad, op->out);
-    const float *dy = grad_at(grad, op->out, part.first);
+    const float *dy = grad_grad_at(grad, op->out, part.first);
     bias_sums(grad, step, part);
-    grad->kernels->gemm(true, false, out, in, part.n, dy, out, value_at(grad, op->in, part.first),
-                        in, 1.0f, dparam_of(grad, op->weight, part.rank), in);
+    grad->kernels->gemm(true, false, out, in, part.n, dy, out,
+                        grad_value_at(grad, op->in, part.first), in, 1.0f,
+                        dparam_of(grad, op->weight, part.rank), in);
     grad->kernels->gemm(false, false, part.n, in, out, dy, out, param_of(grad, op->weight), in,
-                        step->accumulate ? 1.0f : 0.0f, grad_at(grad, op->in, part.first), in);
+                        step->accumulate ? 1.0f : 0.0f, grad_grad_at(grad, op->in, part.first), in);
 }
 
 /* --- dispatch --------------------------------------------------------------------------------- */
 
 void grad_run_step(struct grad *grad, const struct step *step, struct part part)
 {
+    bool transposed = grad->net->ops[step->op].kind == OP_CONV_TRANSPOSED;
     switch (step->kind) {
     case STEP_CONV:
-        conv_forward(grad, step, part);
+        (transposed ? conv_transposed_forward : conv_forward)(grad, step, part);
         break;
     case STEP_CONV_BACK:
-        conv_backward(grad, step, part);
+        (transposed ? conv_transposed_backward : conv_backward)(grad, step, part);
         break;
     case STEP_MOMENTS:
         norm_moments(grad, step, part);
@@ -280,11 +293,11 @@ void grad_run_step(struct grad *grad, const struct step *step, struct part part)
     case STEP_NORM_BACK:
         norm_backward(grad, step, part);
         break;
-    case STEP_MEAN:
-        mean_forward(grad, step, part);
+    case STEP_MAP:
+        grad_map_forward(grad, step, part);
         break;
-    case STEP_MEAN_BACK:
-        mean_backward(grad, step, part);
+    case STEP_MAP_BACK:
+        grad_map_backward(grad, step, part);
         break;
     case STEP_LINEAR:
         linear_forward(grad, step, part);
@@ -303,13 +316,14 @@ void grad_clear_sums(struct grad *grad, const struct step *step, unsigned rank)
     case STEP_NORM_SUMS:
     case STEP_LINEAR_BACK:
     case STEP_CONV_BACK:
+        if (op->bias < 0) break;
         memset(sums_of(grad, step->op, rank), 0, 2 * channels_of(grad, op->out) * sizeof(double));
         break;
     case STEP_CONV:
     case STEP_NORM:
-    case STEP_MEAN:
+    case STEP_MAP:
     case STEP_LINEAR:
-    case STEP_MEAN_BACK:
+    case STEP_MAP_BACK:
     case STEP_NORM_BACK:
         break;
     }
@@ -332,9 +346,9 @@ void grad_finish_step(struct grad *grad, const struct step *step)
         break;
     case STEP_CONV:
     case STEP_NORM:
-    case STEP_MEAN:
+    case STEP_MAP:
     case STEP_LINEAR:
-    case STEP_MEAN_BACK:
+    case STEP_MAP_BACK:
     case STEP_NORM_BACK:
         break;
     }

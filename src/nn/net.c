@@ -99,8 +99,9 @@ static struct net_cost op_cost(const struct net *net, const struct op *op)
 {
     struct net_cost cost = {0, 0};
     switch (op->kind) {
-    case OP_CONV: {
-        struct shape y = net->values[op->out].shape;
+    case OP_CONV:
+    case OP_CONV_TRANSPOSED: { /* each weight meets each pixel of the smaller map */
+        struct shape y = net->values[op->kind == OP_CONV ? op->out : op->in].shape;
         cost.macs = (int64_t)y.height * y.width * param_count(net, op->weight);
         break;
     }
@@ -108,9 +109,13 @@ static struct net_cost op_cost(const struct net *net, const struct op *op)
         cost.macs = param_count(net, op->weight);
         break;
     case OP_NORM:
-        break;
     case OP_MEAN:
-        return cost;
+    case OP_RELU:
+    case OP_MAX_POOL:
+    case OP_SHORTCUT:
+    case OP_UPSAMPLE:
+    case OP_GATE:
+        break;
     }
     cost.params = param_count(net, op->weight) + param_count(net, op->bias);
     return cost;
@@ -191,6 +196,7 @@ void net_init_params(const struct net *net, uint64_t seed, float *block)
         case PARAM_CONV_WEIGHT:
             init_normal(p, &rng, values);
             break;
+        case PARAM_CONV_TRANSPOSED_WEIGHT:
         case PARAM_CONV_BIAS:
         case PARAM_LINEAR_WEIGHT:
         case PARAM_LINEAR_BIAS:

@@ -1,19 +1,33 @@
-/* The inside of a plan, shared by plan.c (made once) and exec.c (runs it). */
+/* The inside of a plan, shared by plan.c (made once), plan_fuse.c (which operations),
+ * plan_weights.c (what they multiply with) and exec.c (runs it). */
 #ifndef NN_PLAN_IMPL_H
 #define NN_PLAN_IMPL_H
 
 #include "graph.h"
 #include "nn/plan.h"
 
-/* One fused operation. Linear layers are convolutions of a 1x1 map: those give every image the same
- * bits whatever its batch, which a product over the batch would not. */
+enum plan_kind {
+    PLAN_CONV, /* also linear layers, as convolutions of a 1x1 map: those give every image the same
+                  bits whatever its batch, which a product over the batch would not */
+    PLAN_CONV_TRANSPOSED,
+    PLAN_NORM, /* one that no convolution can take in */
+    PLAN_MEAN,
+    PLAN_RELU,
+    PLAN_MAX_POOL,
+    PLAN_SHORTCUT,
+    PLAN_UPSAMPLE,
+    PLAN_GATE,
+};
+
+/* One fused operation. */
 struct plan_op {
-    enum { PLAN_CONV, PLAN_MEAN } kind;
-    int source, norm;      /* ops of the net; norm -1: none to fold */
+    enum plan_kind kind;
+    int source;       /* op of the net; what a geometry other than conv is taken from */
+    int before, norm; /* norms of the net folded into a convolution's in- and output; -1: none */
     int in, out, residual; /* values of the net; residual -1: none */
     bool relu;
-    struct conv_geometry conv; /* PLAN_CONV */
-    size_t packed_at, bias_at; /* floats in the plan's weights */
+    struct conv_geometry conv; /* PLAN_CONV, PLAN_CONV_TRANSPOSED */
+    size_t packed_at, bias_at; /* floats in the plan's weights; PLAN_NORM: scale and shift */
 };
 
 /* A piece that runs in one go: a section's trunk, or a head. Images are independent, so a piece
@@ -37,5 +51,15 @@ struct plan {
     size_t weight_floats, scratch_bytes;
     size_t input_floats, border_floats; /* an image of the largest section input; output */
 };
+
+/* Floats rounded up to whole cache lines. */
+size_t plan_round_up(size_t floats);
+
+/* plan_fuse.c: appends the fused operations of a section's trunk (exit -1) or of a head, and counts
+ * weight_floats and scratch_bytes. */
+void plan_fuse(struct plan *plan, struct plan_piece *piece, int section, int exit);
+
+/* plan_weights.c: allocates and fills the weights. -ENOMEM. */
+int plan_make_weights(struct plan *plan, const float *params);
 
 #endif

@@ -22,7 +22,8 @@ static inline struct spec spec_resnet18(void)
     s.stem.stride = 1;
     s.stem.pad = 1;
     for (int i = 0; i < 4; i++)
-        s.stages[i] = (struct spec_stage){SPEC_BLOCK_BASIC, 2, 64 << i, i == 0 ? 1 : 2};
+        s.stages[i] = (struct spec_stage){
+            .block = SPEC_BLOCK_BASIC, .blocks = 2, .channels = 64 << i, .stride = i == 0 ? 1 : 2};
     s.heads.kind = SPEC_HEAD_SCALA;
     s.heads.mid_channels = 128;
     return s;

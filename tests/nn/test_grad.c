@@ -198,8 +198,10 @@ static struct spec tiny_spec(void)
     s.stem.channels = 3;
     s.stem.stride = 1;
     s.stem.pad = 1;
-    s.stages[0] = (struct spec_stage){SPEC_BLOCK_BASIC, 2, 3, 1};
-    s.stages[1] = (struct spec_stage){SPEC_BLOCK_BASIC, 1, 4, 2};
+    s.stages[0] =
+        (struct spec_stage){.block = SPEC_BLOCK_BASIC, .blocks = 2, .channels = 3, .stride = 1};
+    s.stages[1] =
+        (struct spec_stage){.block = SPEC_BLOCK_BASIC, .blocks = 1, .channels = 4, .stride = 2};
     s.heads.kind = SPEC_HEAD_SCALA;
     s.heads.mid_channels = 3;
     return s;

@@ -261,8 +261,10 @@ static void test_largest(void **state)
     spec.channels = spec.stem.channels = spec.heads.mid_channels = SPEC_CHANNELS_MAX;
     spec.classes = SPEC_CLASSES_MAX;
     for (int i = 0; i < 4; i++)
-        spec.stages[i] =
-            (struct spec_stage){SPEC_BLOCK_BASIC, SPEC_BLOCKS_MAX / 4, SPEC_CHANNELS_MAX, 1};
+        spec.stages[i] = (struct spec_stage){.block = SPEC_BLOCK_BASIC,
+                                             .blocks = SPEC_BLOCKS_MAX / 4,
+                                             .channels = SPEC_CHANNELS_MAX,
+                                             .stride = 1};
     for (int i = 0; i < 4; i++) spec.cuts[i] = SPEC_BLOCKS_MAX / 4 * (i + 1);
     struct net *net = new_net(&spec);
     struct net_cost cost = net_ensemble_cost(net);

@@ -21,8 +21,10 @@ static inline struct net *tiny_net(int side, int classes)
     s.stem.channels = 4;
     s.stem.stride = 1;
     s.stem.pad = 1;
-    s.stages[0] = (struct spec_stage){SPEC_BLOCK_BASIC, 1, 4, 1};
-    s.stages[1] = (struct spec_stage){SPEC_BLOCK_BASIC, 1, 8, 2};
+    s.stages[0] = (struct spec_stage){
+            .block = SPEC_BLOCK_BASIC, .blocks = 1, .channels = 4, .stride = 1};
+    s.stages[1] = (struct spec_stage){
+            .block = SPEC_BLOCK_BASIC, .blocks = 1, .channels = 8, .stride = 2};
     s.heads.kind = SPEC_HEAD_SCALA;
     s.heads.mid_channels = 4;
     struct net *net = net_new(&s, &e);
