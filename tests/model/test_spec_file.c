@@ -103,12 +103,30 @@ static void test_round_trip(void **state)
         s.stem.channels = 1 + (int)rng_below(&rng, SPEC_CHANNELS_MAX);
         s.stem.stride = 1 + (int)rng_below(&rng, 4);
         s.stem.pad = (int)rng_below(&rng, (uint32_t)s.stem.kernel);
+        s.stem.after = (enum spec_after)rng_below(&rng, SPEC_AFTER_NOTHING + 1);
+        if (rng_below(&rng, 2) == 0) {
+            s.stem.pool.kernel = 1 + (int)rng_below(&rng, 4);
+            s.stem.pool.stride = 1 + (int)rng_below(&rng, 4);
+            s.stem.pool.pad = (int)rng_below(&rng, (uint32_t)s.stem.pool.kernel);
+        }
+        s.classifier.n_hidden = (int)rng_below(&rng, SPEC_HIDDEN_MAX + 1);
+        for (int i = 0; i < s.classifier.n_hidden; i++)
+            s.classifier.hidden[i] = 1 + (int)rng_below(&rng, SPEC_CHANNELS_MAX);
+        if (s.classifier.n_hidden > 0) s.classifier.pooled = (int)rng_below(&rng, 9);
         s.n_stages = 1 + (int)rng_below(&rng, SPEC_STAGES_MAX);
         int blocks = 0;
         for (int i = 0; i < s.n_stages; i++) {
-            s.stages[i] = (struct spec_stage){SPEC_BLOCK_BASIC, 1 + (int)rng_below(&rng, 60),
-                                              1 + (int)rng_below(&rng, SPEC_CHANNELS_MAX),
-                                              1 + (int)rng_below(&rng, 4)};
+            struct spec_stage *stage = &s.stages[i];
+            stage->block = (enum spec_block)rng_below(&rng, SPEC_BLOCK_VGG + 1);
+            stage->blocks = 1 + (int)rng_below(&rng, 60);
+            stage->channels = 1 + (int)rng_below(&rng, SPEC_CHANNELS_MAX);
+            if (stage->block == SPEC_BLOCK_PYRAMID) stage->channels = SPEC_CHANNELS_MAX - 8 + i;
+            stage->stride = 1 + (int)rng_below(&rng, 4);
+            if (stage->block == SPEC_BLOCK_BOTTLENECK && rng_below(&rng, 2) == 0) {
+                stage->groups = 1 + (int)rng_below(&rng, 9);
+                stage->group_width = 1 + (int)rng_below(&rng, 99);
+            }
+            if (rng_below(&rng, 4) == 0) stage->pool = 2 + (int)rng_below(&rng, 2);
             blocks += s.stages[i].blocks;
         }
         for (int at = 0; s.n_sections < SPEC_SECTIONS_MAX - 1 && at < blocks;) {
@@ -116,7 +134,13 @@ static void test_round_trip(void **state)
             if (at < blocks) s.cuts[s.n_sections++] = at;
         }
         s.cuts[s.n_sections++] = blocks;
-        if (s.n_sections > 1) s.heads.mid_channels = 1 + (int)rng_below(&rng, SPEC_CHANNELS_MAX);
+        if (s.n_sections > 1) {
+            s.heads.kind = (enum spec_head)rng_below(&rng, SPEC_HEAD_SEPCONV_ATTENTION + 1);
+            if (s.heads.kind != SPEC_HEAD_SEPCONV_ATTENTION)
+                s.heads.mid_channels = 1 + (int)rng_below(&rng, SPEC_CHANNELS_MAX);
+        }
+        if (s.stages[0].block == SPEC_BLOCK_VGG && rng_below(&rng, 2) == 0)
+            memset(&s.stem, 0, sizeof s.stem);
         if (spec_check(&s, NULL) < 0) continue;
 
         good_ones++;
@@ -188,7 +212,44 @@ static void test_wrong_members(void **state)
         {"\"blocks\": 3", "\"blocks\": 0", ERR_RANGE, "stages[1].blocks"},
         {"\"stride\": 2", "\"stride\": 9", ERR_RANGE, "stages[1].stride"},
         {"\"stride\": 2", "\"stride\": \"2\"", ERR_FORMAT, "stages[1].stride"},
-        {"\"stride\": 2", "\"stride\": 2, \"groups\": 8", ERR_FORMAT, "stages[1].groups: unknown"},
+        {"\"stride\": 2", "\"stride\": 2, \"gruops\": 8", ERR_FORMAT, "stages[1].gruops: unknown"},
+        {"\"stride\": 2", "\"stride\": 2, \"groups\": 8", ERR_RANGE, "stages[1].groups: only"},
+        {"\"basic\", \"blocks\": 3", "\"bottleneck\", \"groups\": 3, \"blocks\": 3", ERR_RANGE,
+         "stages[1].groups is 3, which does not divide the 16 channels"},
+        {"\"basic\", \"blocks\": 3", "\"bottleneck\", \"group_width\": 16385, \"blocks\": 3",
+         ERR_RANGE, "stages[1].group_width"},
+        {"\"basic\", \"blocks\": 3", "\"bottleneck\", \"groups\": -1, \"blocks\": 3", ERR_RANGE,
+         "stages[1].groups"},
+        {"\"stride\": 2", "\"pool\": 1", ERR_RANGE, "stages[1].pool is 1"},
+        {"\"stride\": 2", "\"pool\": 16", ERR_RANGE, "stages[1].pool"},
+        {"\"basic\", \"blocks\": 2, \"channels\": 8", "\"pyramid\", \"blocks\": 2, \"channels\": 7",
+         ERR_RANGE, "stages[0].channels is 7, a pyramid must not have fewer"},
+        {"\"pad\": 1", "\"pad\": 1, \"after\": \"relu\"", ERR_UNSUPPORTED,
+         "stem.after: must be one of \"bn-relu\", \"bn\", \"nothing\""},
+        {"\"pad\": 1", "\"pad\": 1, \"pool\": 2", ERR_FORMAT, "stem.pool: must be an object"},
+        {"\"pad\": 1", "\"pad\": 1, \"pool\": {\"kernel\": 3, \"stride\": 2}", ERR_FORMAT,
+         "stem.pool.pad: missing"},
+        {"\"pad\": 1", "\"pad\": 1, \"pool\": {\"kernel\": 3, \"stride\": 2, \"pad\": 3}",
+         ERR_RANGE, "stem.pool.pad"},
+        {"\"pad\": 1", "\"pad\": 1, \"pool\": {\"kernel\": 3, \"stride\": 0, \"pad\": 1}",
+         ERR_RANGE, "stem.pool.stride"},
+        {" \"stem\": {\"kernel\": 3, \"channels\": 8, \"stride\": 1, \"pad\": 1},", "", ERR_RANGE,
+         "stem: missing; only vgg blocks can see the image"},
+        {"\"classes\": 10", "\"classes\": 10, \"classifier\": {}", ERR_FORMAT,
+         "classifier.hidden: missing"},
+        {"\"classes\": 10", "\"classes\": 10, \"classifier\": {\"hidden\": []}", ERR_RANGE,
+         "classifier.hidden: must have 1 to 4 items"},
+        {"\"classes\": 10", "\"classes\": 10, \"classifier\": {\"hidden\": [5, 0]}", ERR_RANGE,
+         "classifier.hidden[1]"},
+        {"\"classes\": 10", "\"classes\": 10, \"classifier\": {\"hidden\": [5, \"6\"]}", ERR_FORMAT,
+         "classifier.hidden[1]"},
+        {"\"classes\": 10", "\"classes\": 10, \"classifier\": {\"hidden\": [5], \"pooled\": 65}",
+         ERR_RANGE, "classifier.pooled"},
+        {"\"classes\": 10", "\"classes\": 10, \"classifier\": {\"hidden\": [5], \"dropout\": 1}",
+         ERR_FORMAT, "classifier.dropout: unknown"},
+        {"[2, 3, 5]", "\"thirds\"", ERR_UNSUPPORTED,
+         "cuts: must be one of \"quarters\", \"stages\""},
+        {"\"scala\"", "\"sepconv+attention\"", ERR_RANGE, "heads.mid_channels: separable"},
         {"\"basic\", \"blocks\": 3", "\"wide\", \"blocks\": 3", ERR_UNSUPPORTED, "stages[1].block"},
         {"\"basic\", \"blocks\": 3", "0, \"blocks\": 3", ERR_FORMAT, "stages[1].block"},
         {"[2, 3, 5]", "[]", ERR_RANGE, "cuts"},
@@ -212,6 +273,30 @@ static void test_wrong_members(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_refused(cases[i].from, cases[i].to, cases[i].code, cases[i].words);
+    }
+}
+
+/* Cuts by a word, or by none. */
+static void test_cuts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *cuts;
+        int n, at[4];
+    } cases[] = {
+        {"", 4, {2, 3, 4, 5}},
+        {"\"cuts\": \"quarters\", ", 4, {2, 3, 4, 5}},
+        {"\"cuts\": \"stages\", ", 2, {2, 5}},
+    };
+    const char *at = strstr(good, "\"cuts\""), *after = strstr(good, "\"heads\"");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[2048];
+        struct spec s;
+        struct err e = {0};
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, cases[i].cuts, after);
+        if (spec_parse(text, strlen(text), &s, &e) < 0) fail_msg("%s", e.text);
+        assert_int_equal(s.n_sections, cases[i].n);
+        for (int j = 0; j < s.n_sections; j++) assert_int_equal(s.cuts[j], cases[i].at[j]);
     }
 }
 
@@ -281,10 +366,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resnet18),    cmocka_unit_test(test_values),
-        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_wrong_members),
-        cmocka_unit_test(test_one_section), cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_resnet18),   cmocka_unit_test(test_values),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_wrong_members),
+        cmocka_unit_test(test_cuts),       cmocka_unit_test(test_one_section),
+        cmocka_unit_test(test_hostile),    cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

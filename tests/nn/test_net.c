@@ -163,6 +163,54 @@ static void test_params(void **state)
     net_free(net);
 }
 
+/* What is named otherwise than ResNet's: a group's inputs, heads with attention, VGG's layers. */
+static void test_params_of_others(void **state)
+{
+    (void)state;
+    struct spec spec = spec_tiny(SPEC_BLOCK_BOTTLENECK, SPEC_HEAD_SCALA_ATTENTION);
+    spec.stages[0].groups = 2;
+    spec.stages[0].group_width = 5;
+    struct net *net = new_net(&spec);
+    check_param(net, "layer1.0.conv1.weight", PARAM_CONV_WEIGHT, -1, 4, 10, 4, 1, 4);
+    check_param(net, "layer1.0.conv2.weight", PARAM_CONV_WEIGHT, -1, 4, 10, 5, 3, 45);
+    check_param(net, "layer1.0.conv3.weight", PARAM_CONV_WEIGHT, -1, 4, 16, 10, 1, 10);
+    check_param(net, "layer2.0.downsample.1.bias", PARAM_NORM_SHIFT, -1, 1, 24, 0, 0, 0);
+    check_param(net, "exits.1.attention.conv1.bias", PARAM_CONV_BIAS, 0, 1, 16, 0, 0, 144);
+    check_param(net, "exits.1.attention.conv2.weight", PARAM_CONV_TRANSPOSED_WEIGHT, 0, 4, 16, 16,
+                4, 256);
+    check_param(net, "exits.1.attention.bn2.weight", PARAM_NORM_SCALE, 0, 1, 16, 0, 0, 0);
+    net_free(net);
+
+    spec = spec_tiny(SPEC_BLOCK_PREACT, SPEC_HEAD_SEPCONV_ATTENTION);
+    net = new_net(&spec);
+    check_param(net, "layer2.0.downsample.0.weight", PARAM_CONV_WEIGHT, -1, 4, 6, 4, 1, 4);
+    check_param(net, "bn_final.weight", PARAM_NORM_SCALE, -1, 1, 6, 0, 0, 0);
+    check_param(net, "exits.1.bn0.bias", PARAM_NORM_SHIFT, 0, 1, 4, 0, 0, 0);
+    check_param(net, "exits.1.attention.sepconv.depth1.weight", PARAM_CONV_WEIGHT, 0, 4, 4, 1, 3,
+                9);
+    check_param(net, "exits.1.attention.bn.weight", PARAM_NORM_SCALE, 0, 1, 4, 0, 0, 0);
+    check_param(net, "exits.1.sepconv1.point1.weight", PARAM_CONV_WEIGHT, 0, 4, 4, 4, 1, 4);
+    check_param(net, "exits.1.sepconv1.point2.weight", PARAM_CONV_WEIGHT, 0, 4, 6, 4, 1, 4);
+    net_free(net);
+
+    spec = spec_tiny(SPEC_BLOCK_VGG, SPEC_HEAD_SCALA);
+    spec.classifier.n_hidden = 2;
+    spec.classifier.hidden[0] = 9;
+    spec.classifier.hidden[1] = 7;
+    spec.classifier.pooled = 2;
+    spec.stages[0].pool = 2;
+    net = new_net(&spec);
+    check_param(net, "features.0.weight", PARAM_CONV_WEIGHT, -1, 4, 4, 2, 3, 18);
+    check_param(net, "features.3.bias", PARAM_CONV_BIAS, -1, 1, 4, 0, 0, 36);
+    check_param(net, "features.7.weight", PARAM_CONV_WEIGHT, -1, 4, 6, 4, 3, 36); /* a pool is 6 */
+    check_param(net, "features.8.running_var", PARAM_NORM_VARIANCE, -1, 1, 6, 0, 0, 0);
+    check_param(net, "classifier.0.weight", PARAM_LINEAR_WEIGHT, 1, 2, 9, 24, 0, 24);
+    check_param(net, "classifier.3.weight", PARAM_LINEAR_WEIGHT, 1, 2, 7, 9, 0, 9);
+    check_param(net, "classifier.6.bias", PARAM_LINEAR_BIAS, 1, 1, 3, 0, 0, 7);
+    assert_int_equal(net_feature_size(net), 6); /* the hint's, not the hidden layers' */
+    net_free(net);
+}
+
 static void moments(const float *values, size_t n, double *mean, double *deviation, double *largest)
 {
     double sum = 0, square = 0;
@@ -181,6 +229,7 @@ static void test_first_values(void **state)
     (void)state;
     struct err e;
     struct spec spec = spec_resnet18();
+    spec.heads.kind = SPEC_HEAD_SCALA_ATTENTION; /* which has everything */
     assert_int_equal(spec_scale(&spec, 32, 100, &e), 0);
     struct net *net = new_net(&spec);
     size_t n, bytes = net_block_size(net) * sizeof(float);
@@ -206,6 +255,7 @@ static void test_first_values(void **state)
             assert_true(fabs(deviation / bound - 1) < slack);
             assert_true(largest > 2 * bound); /* a normal distribution has tails */
             break;
+        case PARAM_CONV_TRANSPOSED_WEIGHT:
         case PARAM_CONV_BIAS:
         case PARAM_LINEAR_WEIGHT:
         case PARAM_LINEAR_BIAS:
@@ -247,6 +297,25 @@ static void test_maps_too_small(void **state)
     assert_int_equal(e.code, ERR_RANGE);
     assert_non_null(strstr(e.text, "exits.1.conv2"));
 
+    spec = spec_tiny(SPEC_BLOCK_BASIC, SPEC_HEAD_SCALA_ATTENTION);
+    spec.height = 7;
+    assert_null(net_new(&spec, &e));
+    assert_int_equal(e.code, ERR_RANGE);
+    assert_non_null(strstr(e.text, "exits.1.attention needs a map with even sides"));
+
+    spec = spec_tiny(SPEC_BLOCK_VGG, SPEC_HEAD_SCALA);
+    spec.stages[1].pool = 8;
+    assert_null(net_new(&spec, &e));
+    assert_int_equal(e.code, ERR_RANGE);
+    assert_non_null(strstr(e.text, "stages[1].pool"));
+
+    spec = spec_tiny(SPEC_BLOCK_VGG, SPEC_HEAD_SCALA);
+    spec.classifier.n_hidden = spec.classifier.hidden[0] = 1;
+    spec.classifier.pooled = 2;
+    assert_null(net_new(&spec, &e));
+    assert_int_equal(e.code, ERR_RANGE);
+    assert_non_null(strstr(e.text, "classifier.pooled is 2, but the trunk ends with 3x3"));
+
     spec = spec_resnet18(); /* a single pixel is a net, too */
     spec.height = spec.width = 1;
     net_free(new_net(&spec));
@@ -274,33 +343,44 @@ static void test_largest(void **state)
     net_free(net);
 }
 
-static void test_out_of_memory(void **state)
+static void check_out_of_memory(const struct spec *spec)
 {
-    (void)state;
     struct err e;
-    struct spec spec = spec_resnet18();
     struct net *net = NULL;
     unsigned n = 0;
     while (!net) {
         assert_true(n < 100);
         mem_fail_at(++n);
         e.code = 0;
-        net = net_new(&spec, &e);
+        net = net_new(spec, &e);
         assert_true(net || e.code == -12);
     }
     mem_fail_at(0);
     assert_true(n > 8);
     net_free(net);
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    struct spec spec = spec_resnet18();
+    check_out_of_memory(&spec);
+    for (int block = 0; block <= SPEC_BLOCK_VGG; block++) {
+        for (int head = 0; head <= SPEC_HEAD_SEPCONV_ATTENTION; head++) {
+            spec = spec_tiny((enum spec_block)block, (enum spec_head)head);
+            check_out_of_memory(&spec);
+        }
+    }
     net_free(NULL);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_costs),          cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_params),         cmocka_unit_test(test_first_values),
-        cmocka_unit_test(test_maps_too_small), cmocka_unit_test(test_largest),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_costs),        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_params),       cmocka_unit_test(test_params_of_others),
+        cmocka_unit_test(test_first_values), cmocka_unit_test(test_maps_too_small),
+        cmocka_unit_test(test_largest),      cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("net", tests, NULL, NULL);
 }

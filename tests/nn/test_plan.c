@@ -215,11 +215,73 @@ static void test_describe(void **state)
     big_free(&b);
 }
 
-static void test_out_of_memory(void **state)
+/* What becomes of the norms of the other blocks, and of their heads. */
+static void check_described(enum spec_block block, enum spec_head head, const char *const *lines)
+{
+    struct err e;
+    struct spec spec = spec_tiny(block, head);
+    struct net *net = net_new(&spec, &e);
+    assert_non_null(net);
+    float *params = mem_new(net_block_size(net), sizeof(float));
+    assert_non_null(params);
+    struct plan *plan = new_plan(net, params, kernels_best());
+    struct buf text;
+    buf_init(&text, 1 << 16);
+    assert_int_equal(plan_describe(plan, &text), 0);
+    const char *at = buf_text(&text);
+    for (; *lines; lines++) {
+        const char *found = strstr(at, *lines);
+        if (!found)
+            fail_msg("after what was found before, no \"%s\" in\n%s", *lines, buf_text(&text));
+        at = found + strlen(*lines);
+    }
+    buf_release(&text);
+    plan_free(plan);
+    mem_free(params);
+    net_free(net);
+}
+
+static void test_describe_others(void **state)
 {
     (void)state;
+    static const char *const preact[] = {
+        "section 1",
+        "  conv 3x3/1 6x6x2 -> 6x6x4\n  norm 6x6x4, relu\n",
+        "  conv 3x3/1 6x6x4 -> 6x6x4, norm folded, relu\n",
+        "  conv 3x3/1 6x6x4 -> 6x6x4, residual added\nexit 1",
+        "  norm 6x6x4, relu\n  conv 1x1/1 6x6x4 -> 6x6x3, norm folded, relu\n",
+        "section 2",
+        "  conv 3x3/1 3x3x6 -> 3x3x6, residual added\n  norm 3x3x6, relu\nexit 2",
+        NULL};
+    /* The stem's norm goes into the stem; the blocks' first ones go into what follows them. */
+    static const char *const pyramid[] = {
+        "  conv 3x3/1 6x6x2 -> 6x6x4, norm folded\n  conv 1x1/1 6x6x4 -> 6x6x4, norm before it "
+        "folded, norm folded, relu\n",
+        "  shortcut 6x6x4 -> 6x6x16\n",
+        "  conv 1x1/1 6x6x4 -> 6x6x16, norm folded, residual added\nexit 1",
+        "section 2",
+        "  shortcut 6x6x16 -> 3x3x24\n",
+        NULL};
+    static const char *const attention[] = {
+        "exit 1",
+        "  conv 3x3/2 6x6x16 -> 3x3x16, norm folded, relu\n"
+        "  conv 4x4/2 transposed 3x3x16 -> 6x6x16, norm folded\n"
+        "  sigmoid gate 6x6x16\n",
+        NULL};
+    static const char *const separable[] = {
+        "exit 1",
+        "  conv 3x3/2 6x6x4 -> 3x3x4, 4 groups\n"
+        "  conv 1x1/1 3x3x4 -> 3x3x4, norm folded, relu\n",
+        "  norm 3x3x4, relu\n  upsample 3x3x4 -> 6x6x4\n  sigmoid gate 6x6x4\n", NULL};
+    check_described(SPEC_BLOCK_PREACT, SPEC_HEAD_SCALA, preact);
+    check_described(SPEC_BLOCK_PYRAMID, SPEC_HEAD_SCALA, pyramid);
+    check_described(SPEC_BLOCK_BOTTLENECK, SPEC_HEAD_SCALA_ATTENTION, attention);
+    check_described(SPEC_BLOCK_BASIC, SPEC_HEAD_SEPCONV_ATTENTION, separable);
+}
+
+static void check_out_of_memory(const struct net *net, const float *params)
+{
     struct err e;
-    struct big b = make_big(2, 1);
     struct plan *plan = NULL;
     struct exec *exec = NULL;
     unsigned n = 0;
@@ -227,7 +289,7 @@ static void test_out_of_memory(void **state)
         assert_true(n < 50);
         mem_fail_at(++n);
         e.code = 0;
-        plan = plan_new(b.net, b.params, kernels_best(), &e);
+        plan = plan_new(net, params, kernels_best(), &e);
         assert_true(plan || e.code == -12);
     }
     assert_true(n > 5);
@@ -246,15 +308,36 @@ static void test_out_of_memory(void **state)
     assert_true(plan_weight_bytes(plan) > 0);
     exec_free(exec);
     plan_free(plan);
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    struct big b = make_big(2, 1);
+    check_out_of_memory(b.net, b.params);
     big_free(&b);
+    for (int block = 0; block <= SPEC_BLOCK_VGG; block++) {
+        for (int head = 0; head <= SPEC_HEAD_SEPCONV_ATTENTION; head++) {
+            struct err e;
+            struct spec spec = spec_tiny((enum spec_block)block, (enum spec_head)head);
+            struct net *net = net_new(&spec, &e);
+            assert_non_null(net);
+            float *params = mem_new(net_block_size(net), sizeof(float));
+            assert_non_null(params);
+            check_out_of_memory(net, params);
+            mem_free(params);
+            net_free(net);
+        }
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors_even), cmocka_unit_test(test_vectors_odd),
-        cmocka_unit_test(test_batches),      cmocka_unit_test(test_head_of_some),
-        cmocka_unit_test(test_describe),     cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_vectors_even),  cmocka_unit_test(test_vectors_odd),
+        cmocka_unit_test(test_batches),       cmocka_unit_test(test_head_of_some),
+        cmocka_unit_test(test_describe),      cmocka_unit_test(test_describe_others),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
 }
