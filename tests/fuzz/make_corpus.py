@@ -70,7 +70,21 @@ def specs():
     write("spec", "vanishing", changed(("stages", 1, "stride"), 8))
     write("spec", "real", changed(("classes",), 2.5))
     write("spec", "unknown", changed(("stem", "bias"), 1))
-    write("spec", "block", changed(("stages", 0, "block"), "bottleneck"))
+    write("spec", "block", changed(("stages", 0, "block"), "inception"))
+    for name in ("vgg19-224", "resnext29-8", "wrn20-8", "pyramidnet101-240", "resnet50-64"):
+        with open(os.path.join(here, "..", "..", "models", name + ".json"), "rb") as f:
+            write("spec", name, f.read())
+    for block in ("bottleneck", "preact", "pyramid", "vgg"):
+        write("spec", block, changed(("stages",), [{"block": block, "blocks": 1, "channels": 2 + i, "stride": 1 + i}
+                                                   for i in range(2)]))
+    write("spec", "groups", changed(("stages", 0), {"block": "bottleneck", "blocks": 1, "channels": 2, "groups": 3,
+                                                    "group_width": 5461, "pool": 2}))
+    write("spec", "scala_attention", changed(("heads", "kind"), "scala+attention"))
+    write("spec", "sepconv_attention", changed(("heads",), {"kind": "sepconv+attention"}))
+    write("spec", "hidden", changed(("classifier",), {"hidden": [16384, 1], "pooled": 2}))
+    write("spec", "cut_stages", changed(("cuts",), "stages"))
+    write("spec", "no_cuts", json.dumps({k: v for k, v in SPEC.items() if k != "cuts"}))
+    write("spec", "many_blocks", changed(("stages", 0, "blocks"), 2147483647).replace("[1, 2]", '"stages"'))
     write("spec", "cuts", changed(("cuts",), [2, 1]))
     write("spec", "name", changed(("name",), "../x"))
     write("spec", "cut_short", json.dumps(SPEC)[:-40])

@@ -594,14 +594,36 @@ static void test_resnet34(void **state)
     net_free(net);
 }
 
+/* Two more bottlenecks of torchvision's, with its totals of parameters. */
+static void test_torchvision(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    static const struct {
+        int groups, group_width;
+        int64_t params;
+    } nets[] = {{32, 4, 25028904}, {0, 128, 68883240}};
+    for (int i = 0; i < 2; i++) {
+        struct spec spec = model_spec("resnet50-224");
+        for (int s = 0; s < 4; s++) {
+            spec.stages[s].groups = nets[i].groups;
+            spec.stages[s].group_width = nets[i].group_width << s;
+        }
+        assert_int_equal(spec_check(&spec, &e), 0);
+        struct net *net = new_net(&spec);
+        assert_int_equal(net_deepest_cost(net).params, nets[i].params);
+        net_free(net);
+    }
+}
+
 int main(void)
 {
     struct CMUnitTest tests[CASES + 8] = {
         cmocka_unit_test(test_costs),    cmocka_unit_test(test_head_costs),
         cmocka_unit_test(test_widths),   cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_resnet34),
+        cmocka_unit_test(test_resnet34), cmocka_unit_test(test_torchvision),
     };
-    size_t n = 5;
+    size_t n = 6;
     for (size_t i = 0; i < CASES; i++, n++)
         tests[n] = (struct CMUnitTest){.name = cases[i].name,
                                        .test_func = test_case,
