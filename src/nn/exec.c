@@ -137,7 +137,6 @@ static void run_conv_transposed(struct exec *exec, const struct plan_op *p, int 
         memcpy(y + at, plan->weights + p->bias_at, channels * sizeof(*y));
     plan->kernels->conv_backward_data(&p->conv, n, x, plan->weights + p->packed_at, true, y,
                                       exec->scratch);
-    if (p->relu) plan->kernels->relu(size, y, y);
 }
 
 static void run_op(struct exec *exec, const struct block *b, const struct plan_op *p)

@@ -34,15 +34,18 @@ static const struct op *only_reader(const struct net *net, int value)
     return NULL;
 }
 
-/* The norm or ReLU that a convolution or linear layer takes in, or NULL. */
+/* The norm or ReLU that a convolution or linear layer takes in, or NULL. Transposed convolutions
+ * have no epilogue: they take in only what weights and bias can hold. */
 static const struct op *taken_behind(const struct net *net, const struct op *op)
 {
     if (!op_is_conv(op) && op->kind != OP_LINEAR) return NULL;
     const struct op *next = only_reader(net, op->out);
-    if (!next || next->kind == OP_RELU) return next; /* NULL: none */
-    if (next->kind != OP_NORM || op->kind == OP_LINEAR) return NULL;
-    if (op->residual >= 0) return NULL; /* the sum is what is normed */
-    return next->residual >= 0 && op->kind == OP_CONV_TRANSPOSED ? NULL : next;
+    if (!next || (next->kind != OP_NORM && next->kind != OP_RELU)) return NULL;
+    if (op->kind == OP_CONV_TRANSPOSED)
+        return next->kind == OP_NORM && next->residual < 0 && !next->relu ? next : NULL;
+    if (next->kind == OP_RELU) return next;
+    /* What is added before a norm is normed with the rest. */
+    return op->kind == OP_CONV && op->residual < 0 ? next : NULL;
 }
 
 static const struct op *producer_of(const struct net *net, int value)

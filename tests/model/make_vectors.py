@@ -445,6 +445,7 @@ def small(block, after="bn-relu", final=False, pool=False, cuts=(1, 3), **more):
 SMALL = {
     "basic": lambda: small(Basic, pool=True),
     "bottleneck": lambda: small(Bottleneck),
+    "wide_end": lambda: Staged((3, 3, 1), False, "bn-relu", [stage(Basic, 2, 3, 1), stage(Basic, 1, 10, 2)], [1, 3], False),
     "grouped": lambda: small(Bottleneck, inner=6, groups=3),
     "preact": lambda: small(Preact, after="nothing", final=True),
     "pyramid": lambda: Staged((2, 3, 1), False, "bn", pyramid_stages(2, [4, 7], [2, 1]), [1, 3], True),
@@ -475,6 +476,7 @@ CASES = {
     "scala_attention": (SMALL["basic"], "scala+attention", 3, 4, 5, 16, 24, False),
     "scala_attention_preact": (SMALL["preact"], "scala+attention", 3, 4, 5, 6, 8, True),
     "sepconv_attention": (SMALL["bottleneck"], "sepconv+attention", 0, 4, 5, 8, 6, False),
+    "sepconv_attention_wide_end": (SMALL["wide_end"], "sepconv+attention", 0, 3, 4, 8, 8, False),
     "sepconv_attention_preact": (SMALL["preact"], "sepconv+attention", 0, 4, 5, 6, 8, True),
     "resnet18_scala_attention": (NETS["resnet18"], "scala+attention", 8, 5, 4, 16, 16, False),
     "resnet18_sepconv_attention": (NETS["resnet18"], "sepconv+attention", 0, 5, 4, 16, 16, False),

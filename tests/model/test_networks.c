@@ -77,6 +77,11 @@ static const struct net_case cases[] = {
      NULL},
     {"sepconv_attention", NULL, BOTTLENECK "\"heads\": {\"kind\": \"sepconv+attention\"}", 0, 0, 8,
      6, 5, 4, NULL},
+    {"sepconv_attention_wide_end", NULL,
+     STEM("") "\"stages\": [{\"block\": \"basic\", \"blocks\": 2, \"channels\": 3}, {\"block\": "
+              "\"basic\", \"blocks\": 1, \"channels\": 10, \"stride\": 2}], \"cuts\": [1, 3],"
+              "\"heads\": {\"kind\": \"sepconv+attention\"}",
+     0, 0, 8, 8, 4, 3, NULL},
     {"sepconv_attention_preact", NULL, PREACT "\"heads\": {\"kind\": \"sepconv+attention\"}", 0, 0,
      6, 8, 5, 4, NULL},
     {"resnet18_scala_attention", "resnet18", NULL, 4, 0, 16, 16, 4, 5, "scala+attention"},
