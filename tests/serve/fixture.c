@@ -33,19 +33,20 @@ struct calibration tiny_calibration(void)
 
 struct model *tiny_model(const char *name, uint64_t seed, const struct calibration *calibration)
 {
-    struct spec spec = {.classes = TINY_CLASSES,
-                        .channels = 3,
-                        .height = TINY_SIDE,
-                        .width = TINY_SIDE,
-                        .stem = {3, 4, 1, 1},
-                        .n_stages = 4,
-                        .stages = {{SPEC_BLOCK_BASIC, 1, 4, 1},
-                                   {SPEC_BLOCK_BASIC, 1, 8, 2},
-                                   {SPEC_BLOCK_BASIC, 1, 16, 2},
-                                   {SPEC_BLOCK_BASIC, 1, 32, 2}},
-                        .n_sections = TINY_SECTIONS,
-                        .cuts = {1, 2, 3, 4},
-                        .heads = {SPEC_HEAD_SCALA, 8}};
+    struct spec spec = {
+        .classes = TINY_CLASSES,
+        .channels = 3,
+        .height = TINY_SIDE,
+        .width = TINY_SIDE,
+        .stem = {.kernel = 3, .channels = 4, .stride = 1, .pad = 1},
+        .n_stages = 4,
+        .stages = {{.block = SPEC_BLOCK_BASIC, .blocks = 1, .channels = 4, .stride = 1},
+                   {.block = SPEC_BLOCK_BASIC, .blocks = 1, .channels = 8, .stride = 2},
+                   {.block = SPEC_BLOCK_BASIC, .blocks = 1, .channels = 16, .stride = 2},
+                   {.block = SPEC_BLOCK_BASIC, .blocks = 1, .channels = 32, .stride = 2}},
+        .n_sections = TINY_SECTIONS,
+        .cuts = {1, 2, 3, 4},
+        .heads = {SPEC_HEAD_SCALA, 8}};
     snprintf(spec.name, sizeof(spec.name), "%s", name);
     struct err e = {.code = 0};
     struct net *net = net_new(&spec, &e);

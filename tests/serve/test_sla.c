@@ -448,17 +448,19 @@ static void decimals_agree_with_strtod(void **state)
 static void models_and_what_they_can(void **state)
 {
     (void)state;
-    struct spec spec = {.name = "tiny",
-                        .classes = 3,
-                        .channels = 3,
-                        .height = 8,
-                        .width = 8,
-                        .stem = {3, 4, 1, 1},
-                        .n_stages = 2,
-                        .stages = {{SPEC_BLOCK_BASIC, 1, 4, 1}, {SPEC_BLOCK_BASIC, 1, 8, 2}},
-                        .n_sections = 2,
-                        .cuts = {1, 2},
-                        .heads = {SPEC_HEAD_SCALA, 4}};
+    struct spec spec = {
+        .name = "tiny",
+        .classes = 3,
+        .channels = 3,
+        .height = 8,
+        .width = 8,
+        .stem = {.kernel = 3, .channels = 4, .stride = 1, .pad = 1},
+        .n_stages = 2,
+        .stages = {{.block = SPEC_BLOCK_BASIC, .blocks = 1, .channels = 4, .stride = 1},
+                   {.block = SPEC_BLOCK_BASIC, .blocks = 1, .channels = 8, .stride = 2}},
+        .n_sections = 2,
+        .cuts = {1, 2},
+        .heads = {SPEC_HEAD_SCALA, 4}};
     struct err e;
     struct model model = {.name = "tiny", .net = net_new(&spec, &e)};
     assert_non_null(model.net);
