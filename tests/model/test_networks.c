@@ -15,7 +15,9 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "base/mem.h"
+#include "model/model.h"
 #include "model/spec_file.h"
 #include "nn/grad.h"
 #include "nn/loss.h"
@@ -444,10 +446,41 @@ static void check_inference(const struct vectors *v, const struct kernels *kerne
     plan_free(plan);
 }
 
+/* --- model files ------------------------------------------------------------------------------ */
+
+static char directory[] = "/tmp/ad-networks-XXXXXX";
+
+/* What is written is what is loaded: the spec, every tensor, and so every answer. */
+static void check_file(const struct vectors *v)
+{
+    static char zero[] = "0", one[] = "1", two[] = "2", three[] = "3", four[] = "4";
+    static char *const labels[] = {zero, one, two, three, four};
+    struct err e = {0};
+    char path[64];
+    struct model *model = NULL;
+    struct preprocess preprocess = {.width = v->c->columns,
+                                    .height = v->c->height,
+                                    .resize = PREPROCESS_STRETCH,
+                                    .filter = PREPROCESS_BILINEAR,
+                                    .mean = {0.5f, 0.5f, 0.5f},
+                                    .std = {0.25f, 0.25f, 0.25f}};
+    struct calibration calibration = {.present = false};
+    struct training training = {.method = "byot"};
+    snprintf(path, sizeof(path), "%s/m.safetensors", directory);
+    if (model_write(path, TENSOR_F32, v->net, v->params, labels, &preprocess, &calibration,
+                    &training, &e) < 0 ||
+        model_load(path, &model, &e) < 0)
+        fail_msg("%s: %s", v->c->name, e.text);
+    assert_memory_equal(net_spec(model->net), net_spec(v->net), sizeof(struct spec));
+    assert_memory_equal(model->params, v->params, net_block_size(v->net) * sizeof(float));
+    model_unref(model);
+}
+
 static void test_case(void **state)
 {
     struct vectors v = vectors_load(*state);
     worst = 0;
+    check_file(&v);
     for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
         const struct kernels *kernels = kernels_of((enum cpu_isa)isa);
         if (!kernels || (int)kernels->isa != isa) continue;
@@ -633,5 +666,8 @@ int main(void)
         tests[n] = (struct CMUnitTest){.name = cases[i].name,
                                        .test_func = test_case,
                                        .initial_state = (void *)(uintptr_t)&cases[i]};
-    return _cmocka_run_group_tests("networks", tests, n, NULL, NULL);
+    if (mkdtemp(directory) == NULL) return 1;
+    int failed = _cmocka_run_group_tests("networks", tests, n, NULL, NULL);
+    file_remove_tree(directory, NULL);
+    return failed;
 }
