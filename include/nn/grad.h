@@ -17,6 +17,12 @@ struct grad;
  * baseline trains only the deepest). Net and pool must outlive it. */
 struct grad *grad_new(const struct net *net, int batch, unsigned exits, struct pool *pool,
                       const struct kernels *kernels, struct err *e);
+
+/* The same, with the ends of sections shown to the caller: borders has bit i for section i. What is
+ * compared with another network there keeps room for a batch of its gradient. ERR_RANGE when no
+ * exit that is trained needs the section. */
+struct grad *grad_new_bordered(const struct net *net, int batch, unsigned exits, unsigned borders,
+                               struct pool *pool, const struct kernels *kernels, struct err *e);
 void grad_free(struct grad *grad);
 size_t grad_bytes(const struct grad *grad);
 
@@ -32,6 +38,12 @@ const float *grad_logits(const struct grad *grad, int exit);
 const float *grad_features(const struct grad *grad, int exit);
 float *grad_dlogits(struct grad *grad, int exit);
 float *grad_dfeatures(struct grad *grad, int exit);
+
+/* The end of a section that was asked for, [batch][h][w][c], and where the caller adds the gradient
+ * of what it makes of it (the net's own part comes on top); NULL for the others. Valid from
+ * grad_forward(), which clears the gradient, to grad_backward(). */
+const float *grad_border(const struct grad *grad, int section);
+float *grad_dborder(struct grad *grad, int section);
 
 /* Backward: dparams[0, net_trained_size) = the gradient of the loss; entries of heads that are not
  * trained are 0. */

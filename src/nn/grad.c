@@ -126,6 +126,12 @@ static int make_states(struct grad *grad)
 struct grad *grad_new(const struct net *net, int batch, unsigned exits, struct pool *pool,
                       const struct kernels *kernels, struct err *e)
 {
+    return grad_new_bordered(net, batch, exits, 0, pool, kernels, e);
+}
+
+struct grad *grad_new_bordered(const struct net *net, int batch, unsigned exits, unsigned borders,
+                               struct pool *pool, const struct kernels *kernels, struct err *e)
+{
     unsigned all = (1u << net->spec.n_sections) - 1;
     if (batch < 1) {
         err_set(e, ERR_RANGE, "training: a batch of %d images; it must have at least 1", batch);
@@ -134,6 +140,11 @@ struct grad *grad_new(const struct net *net, int batch, unsigned exits, struct p
     if (exits == 0 || (exits & ~all) != 0) {
         err_set(e, ERR_RANGE, "training: the set of exits 0x%x must be a part of 0x%x, not empty",
                 exits, all);
+        return NULL;
+    }
+    for (int i = 0; borders >> i != 0; i++) {
+        if ((borders >> i & 1) == 0 || exits >> i != 0) continue;
+        err_set(e, ERR_RANGE, "training: the end of section %d is wanted, but no exit there", i + 1);
         return NULL;
     }
 
@@ -147,6 +158,7 @@ struct grad *grad_new(const struct net *net, int batch, unsigned exits, struct p
     grad->pool = pool;
     grad->n_ranks = pool ? pool_threads(pool) : 1;
     grad->exits = exits;
+    grad->borders = borders;
     grad->batch_max = batch;
     grad->bytes = sizeof(*grad);
     if (grad_schedule(grad, e) < 0) {
@@ -213,6 +225,21 @@ float *grad_dfeatures(struct grad *grad, int exit)
     return grad->grads[grad->net->features[exit]];
 }
 
+static bool is_shown(const struct grad *grad, int section)
+{
+    return (grad->borders >> section & 1) != 0;
+}
+
+const float *grad_border(const struct grad *grad, int section)
+{
+    return is_shown(grad, section) ? grad->values[grad->net->section_out[section]] : NULL;
+}
+
+float *grad_dborder(struct grad *grad, int section)
+{
+    return is_shown(grad, section) ? grad->grads[grad->net->section_out[section]] : NULL;
+}
+
 /* --- passes ----------------------------------------------------------------------------------- */
 
 static void stage_rank(void *arg, unsigned rank, unsigned n_ranks)
@@ -266,9 +293,12 @@ static void pack_rank(void *arg, unsigned rank, unsigned n_ranks)
 static void clear_caller_gradients(struct grad *grad)
 {
     const struct net *net = grad->net;
+    size_t n = (size_t)grad->batch_max;
     for (int i = 0; i < net->spec.n_sections; i++) {
+        if (is_shown(grad, i))
+            memset(grad_dborder(grad, i), 0,
+                   n * shape_size(net_section_output(net, i)) * sizeof(float));
         if (!(grad->exits >> i & 1)) continue;
-        size_t n = (size_t)grad->batch_max;
         memset(grad_dlogits(grad, i), 0, n * (size_t)net_classes(net) * sizeof(float));
         memset(grad_dfeatures(grad, i), 0, n * (size_t)net_feature_size(net) * sizeof(float));
     }

@@ -52,6 +52,7 @@ struct grad {
     const struct kernels *kernels;
     struct pool *pool;
     unsigned n_ranks, exits;
+    unsigned borders; /* sections whose ends the caller sees */
     int batch_max, batch;
     size_t bytes;
 

@@ -166,12 +166,22 @@ static int compare_steps(const void *a, const void *b)
     return (x->op > y->op) - (x->op < y->op);
 }
 
-/* Who writes a gradient first sets it, the others add to it. The features' has the caller's part.
- */
+/* Whether the caller sees this value: the end of a section that it asked for. */
+static bool is_border(const struct schedule *s, int value)
+{
+    for (int i = 0; i < s->net->spec.n_sections; i++) {
+        if ((s->grad->borders >> i & 1) != 0 && s->net->section_out[i] == value) return true;
+    }
+    return false;
+}
+
+/* Who writes a gradient first sets it, the others add to it. The features' and a border's have the
+ * caller's part. */
 static void mark_accumulation(struct schedule *s)
 {
     const struct net *net = s->net;
     for (int i = 0; i < net->spec.n_sections; i++) s->touched[net->features[i]] = true;
+    for (int i = 0; i < net->n_values; i++) s->touched[i] |= is_border(s, i);
     for (int i = 0; i < s->grad->n_steps; i++) {
         struct step *step = &s->grad->steps[i];
         const struct op *op = &net->ops[step->op];
@@ -212,9 +222,10 @@ static void cut_stages(struct grad *grad)
 /* --- memory ----------------------------------------------------------------------------------- */
 
 /* The value whose buffer holds the gradient of `value`: that of a norm's input lies in that of its
- * output when the norm is the input's only reader. */
+ * output when the norm is the input's only reader, the caller included. */
 static int grad_home(const struct schedule *s, int value)
 {
+    if (is_border(s, value)) return value;
     for (int i = 0; i < s->net->n_ops; i++) {
         const struct op *op = &s->net->ops[i];
         if (op->kind == OP_NORM && op->in == value && is_needed(s, i) && s->consumers[value] == 1)
@@ -279,6 +290,11 @@ static void find_lifetimes(struct schedule *s)
         if (step->kind == STEP_NORM_SUMS) continue;
         if (op->in > 0) use(&grads[grad_home(s, op->in)], step->stage);
         if (op->residual >= 0) use(&grads[grad_home(s, op->residual)], step->stage);
+    }
+    for (int i = 0; i < net->n_values; i++) {
+        if (!is_border(s, i)) continue; /* the caller is at work before backward begins */
+        use(&values[i], s->grad->n_forward);
+        use(&grads[i], s->grad->n_forward);
     }
     for (int i = 0; i < net->spec.n_sections; i++) {
         if (!(s->grad->exits >> i & 1)) continue;

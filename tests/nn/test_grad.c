@@ -214,9 +214,11 @@ static struct spec probe_spec(int i)
     return s;
 }
 
-/* The loss as a function of the parameters: DSN's, as a detached teacher would show in differences.
+/* The loss as a function of the parameters: DSN's, as a detached teacher would show in differences;
+ * with borders the baseline's, and at the end of every section a linear function of what is there.
  */
 struct probe {
+    bool borders;
     struct net *net;
     struct grad *grad;
     int batch;
@@ -224,14 +226,15 @@ struct probe {
     float *params, *copy, *dparams;
 };
 
-static struct probe probe_new(int number, uint64_t seed)
+static struct probe probe_new(int number, uint64_t seed, bool borders)
 {
     struct err e;
     struct rng rng;
     struct spec spec = probe_spec(number);
-    struct probe p = {.net = net_new(&spec, &e), .batch = 8};
+    struct probe p = {.borders = borders, .net = net_new(&spec, &e), .batch = 8};
     assert_non_null(p.net);
-    p.grad = grad_new(p.net, p.batch, 3, NULL, kernels_of(CPU_REFERENCE), &e);
+    p.grad = grad_new_bordered(p.net, p.batch, borders ? 2 : 3, borders ? 3 : 0, NULL,
+                               kernels_of(CPU_REFERENCE), &e);
     p.params = mem_new(net_block_size(p.net), sizeof(float));
     p.copy = mem_new(net_block_size(p.net), sizeof(float));
     p.dparams = mem_new(net_trained_size(p.net), sizeof(float));
@@ -253,11 +256,28 @@ static void probe_free(struct probe *p)
     net_free(p->net);
 }
 
+/* A different weight for every number, of the size that keeps the terms alike. */
+static double border_term(struct probe *p, int section)
+{
+    size_t count = (size_t)p->batch * shape_size(net_section_output(p->net, section));
+    const float *y = grad_border(p->grad, section);
+    float *dy = grad_dborder(p->grad, section);
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        double weight = 4.0 * sin((double)(i + 1)) / (double)count;
+        sum += weight * (double)y[i];
+        dy[i] += (float)weight;
+    }
+    return sum;
+}
+
 static double probe_loss(struct probe *p)
 {
     memcpy(p->copy, p->params, net_block_size(p->net) * sizeof(float));
     grad_forward(p->grad, p->copy, p->batch);
-    return method_loss(p->grad, p->net, DSN, p->batch, p->labels);
+    double sum = method_loss(p->grad, p->net, p->borders ? BASELINE : DSN, p->batch, p->labels);
+    for (int s = 0; p->borders && s < 2; s++) sum += border_term(p, s);
+    return sum;
 }
 
 /* The slope from params[at] - h to params[at] + h, and how much its two halves differ. */
@@ -279,10 +299,10 @@ static double probe_difference(struct probe *p, size_t at, float h, double *ret_
  * them; that parameter is passed over. float32 leaves about three digits; the vectors test the
  * rest.
  */
-static void check_central_differences(int number)
+static void check_central_differences(int number, bool borders)
 {
     const uint64_t seed = 20240611;
-    struct probe p = probe_new(number, seed);
+    struct probe p = probe_new(number, seed, borders);
     struct rng rng;
     rng_init(&rng, seed, RNG_TEST, 1, 0);
     probe_loss(&p);
@@ -291,6 +311,7 @@ static void check_central_differences(int number)
     const struct param *list = net_params(p.net, &n);
     int checked = 0, seen = 0;
     for (size_t i = 0; i < n && list[i].trained; i++) {
+        if (borders && list[i].exit == 0) continue; /* that head does not run */
         for (int j = 0; j < 3; j++, seen++) {
             size_t at = list[i].offset + rng_below(&rng, (uint32_t)list[i].size);
             double bend, narrow = probe_difference(&p, at, 1.0f / 4096, &bend);
@@ -311,7 +332,40 @@ static void check_central_differences(int number)
 static void test_central_differences(void **state)
 {
     (void)state;
-    for (int i = 0; i < PROBES; i++) check_central_differences(i);
+    for (int i = 0; i < PROBES; i++) check_central_differences(i, false);
+}
+
+/* Gradients that the caller adds at the ends of sections reach all parameters before them. */
+static void test_borders(void **state)
+{
+    (void)state;
+    for (int i = 0; i < PROBES; i++) check_central_differences(i, true);
+}
+
+/* A border that is only looked at changes no gradient, and only those asked for are shown. */
+static void test_borders_change_nothing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < PROBES; i++) {
+        struct probe a = probe_new(i, 7, false), b = probe_new(i, 7, false);
+        struct err e;
+        size_t bytes = net_trained_size(a.net) * sizeof(float);
+        grad_free(b.grad);
+        b.grad = grad_new_bordered(b.net, b.batch, 3, 1, NULL, kernels_of(CPU_REFERENCE), &e);
+        memcpy(grad_input(b.grad), grad_input(a.grad),
+               (size_t)a.batch * shape_size(net_input(a.net)) * sizeof(float));
+        assert_true(probe_loss(&a) == probe_loss(&b));
+        assert_non_null(grad_border(b.grad, 0));
+        assert_null(grad_border(b.grad, 1));
+        assert_null(grad_dborder(b.grad, 1));
+        assert_null(grad_border(a.grad, 0));
+        grad_backward(a.grad, a.copy, a.dparams);
+        grad_backward(b.grad, b.copy, b.dparams);
+        for (size_t j = 0; j < bytes / sizeof(float); j++) /* sums in another order at the border */
+            assert_true(fabsf(a.dparams[j] - b.dparams[j]) <= 1e-5f + 1e-4f * fabsf(a.dparams[j]));
+        probe_free(&a);
+        probe_free(&b);
+    }
 }
 
 static void test_refuses(void **state)
@@ -326,6 +380,9 @@ static void test_refuses(void **state)
     assert_int_equal(e.code, ERR_RANGE);
     assert_null(grad_new(net, 4, 4, NULL, kernels_best(), &e));
     assert_int_equal(e.code, ERR_RANGE);
+    assert_null(grad_new_bordered(net, 4, 1, 3, NULL, kernels_best(), &e));
+    assert_int_equal(e.code, ERR_RANGE);
+    assert_non_null(strstr(e.text, "section 2"));
     net_free(net);
 }
 
@@ -364,6 +421,8 @@ int main(void)
         cmocka_unit_test(test_baseline),  cmocka_unit_test(test_dsn),
         cmocka_unit_test(test_byot),      cmocka_unit_test(test_byot_odd_sizes),
         cmocka_unit_test(test_same_bits), cmocka_unit_test(test_central_differences),
+        cmocka_unit_test(test_borders),
+        cmocka_unit_test(test_borders_change_nothing),
         cmocka_unit_test(test_refuses),   cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("grad", tests, NULL, NULL);
