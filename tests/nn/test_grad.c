@@ -184,7 +184,7 @@ static void test_same_bits(void **state)
 
 /* Nets for differences and for running out of memory: every kind of block with every kind of head,
  * then what only some nets have. */
-enum { KINDS = 5 * 3, PROBES = KINDS + 3 };
+enum { KINDS = 5 * 3, PROBES = KINDS + 4 };
 
 static struct spec probe_spec(int i)
 {
@@ -210,6 +210,10 @@ static struct spec probe_spec(int i)
         s.classifier.hidden[0] = 5;
         s.classifier.hidden[1] = 4;
         s.classifier.pooled = 2;
+    }
+    if (i == KINDS + 3) { /* without its head, the end of the first section has one reader, a norm */
+        s = spec_tiny(SPEC_BLOCK_PREACT, SPEC_HEAD_SCALA);
+        s.cuts[0] = 2;
     }
     return s;
 }
