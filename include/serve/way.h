@@ -35,8 +35,8 @@ enum way_time {
     WAY_OVER,  /* the deadline has passed */
 };
 
-/* After a section: does this way want the section's head to run? computed: bit s: head s has run. */
-bool way_needs_head(const struct way *way, int section, unsigned computed, enum way_time time);
+/* After a section: does this way want the section's head to run? Never when the deadline has passed. */
+bool way_needs_head(const struct way *way, int section, enum way_time time);
 
 enum way_step { WAY_STOP, WAY_CONTINUE, WAY_EXPIRED };
 
@@ -45,8 +45,9 @@ struct way_answer {
     enum sla_reason reason;
 };
 
-/* After a section and its head (if it ran: its bit is in computed, and confidence is its calibrated
- * one). WAY_STOP sets the answer. WAY_EXPIRED: 504. */
+/* After a section and its head (computed: bit s: head s has run; if this one did, confidence is its
+ * calibrated one). Past the deadline what a head has computed answers, or nothing does (rule 7).
+ * WAY_STOP sets the answer. WAY_EXPIRED: 504. */
 enum way_step way_after(const struct way *way, int section, unsigned computed, double confidence,
                         enum way_time time, struct way_answer *ret_answer);
 

@@ -162,20 +162,14 @@ bool way_choose(const struct sla *sla, const struct calibration *calibration, in
     return true;
 }
 
-bool way_needs_head(const struct way *way, int section, unsigned computed, enum way_time time)
+bool way_needs_head(const struct way *way, int section, enum way_time time)
 {
-    bool may_stop_here = !way->fail || way->free_choice;
-    if (time == WAY_OVER && (way->fail || computed != 0)) return false;
+    /* Rule 7 looks at what is computed when the deadline passes: a head that begins later is none. */
+    if (time == WAY_OVER) return false;
     if ((way->heads & 1u << section) != 0) return true;
-    switch (time) {
-    case WAY_OVER: /* the work is done but for a head: an answer that is late beats none */
-    case WAY_SHORT:
-    case WAY_TIGHT: /* insurance: a stored feature map cannot be turned into an answer any more */
-        return may_stop_here;
-    case WAY_ENOUGH:
-        break;
-    }
-    return false;
+    /* Short, or as an insurance against a delay: what was computed can be an answer still when the
+     * deadline has passed. */
+    return time != WAY_ENOUGH && (!way->fail || way->free_choice);
 }
 
 static enum way_step stop_with(int classifier, enum sla_reason reason,

@@ -207,8 +207,8 @@ static void judge(struct engine *engine, struct batch *b, double predicted_s)
     for (int i = 0; i < b->n; i++) {
         struct item *item = b->items[i];
         item->time = judge_after(engine, b, item, now);
-        item->needs_head = item->ticket->failed == 0 &&
-                           way_needs_head(&item->way, b->section, item->computed, item->time);
+        item->needs_head =
+            item->ticket->failed == 0 && way_needs_head(&item->way, b->section, item->time);
     }
 }
 

@@ -296,6 +296,27 @@ def rule_7_nothing_computed():
         problem(upload_slowly(d, 60, [(MISS, miss)], 0.2), 504)
 
 
+def rule_7_no_head():
+    """rule 7: sections that end past the deadline before a head has run are a 504 with degrade, too"""
+    def sections():
+        return slow.metrics()['autodidact_section_duration_seconds_count{model="resnet18",section="1"}']
+    for k in range(60):
+        before = sections()
+        with Wire(slow.address) as w:
+            image = png()
+            w.send(f"POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n{C}: 4\r\n{MISS}: degrade\r\n"
+                   f"{D}: 150\r\nContent-Length: {len(image)}\r\n\r\n".encode() + image)
+            time.sleep(0.001 + 0.0007 * (k % 20))
+            with frozen(slow):
+                time.sleep(0.2)
+            answer = w.answer()
+        if answer.status == 504 and sections() > before:
+            problem(answer, 504)
+            assert answer.header("SLA-Deadline") == "missed", answer
+            return
+    raise AssertionError("of 60 tries none failed after a section")
+
+
 def rule_7_late():
     """rule 7: an answer that is late is 200 missed with degrade and 504 with fail"""
     late = failed = 0
@@ -364,4 +385,4 @@ with Daemon() as d, Daemon(["sla.default_classifier=ensemble"], make_model(kind=
         Daemon(["engine.workers=1", "engine.batch_max=2", "engine.queue_max=48", "http.idle_timeout_ms=120000",
                 "sla.default_target_ms=40"], make_model(width=32, kind="flat")) as slow:
     run(list(rows()) + [rule_2_fits, rule_3_exhausted, rule_4_mean, rule_4_degrades, rule_5_no_substitute, rule_6_behind_queue,
-                        rule_7_nothing_computed, rule_7_late, rule_8_order, rule_8_shed, rule_9_upload_counts, rule_10_calibrated])
+                        rule_7_nothing_computed, rule_7_no_head, rule_7_late, rule_8_order, rule_8_shed, rule_9_upload_counts, rule_10_calibrated])
