@@ -1,5 +1,6 @@
+#!/usr/bin/env python3
 """The traps of libmicrohttpd 0.9.75 in an external loop, each reproduced before its remedy was written."""
-import os, signal, socket, subprocess, threading, time
+import atexit, os, signal, socket, subprocess, threading, time
 from wire import BUILD, Closed, Wire, once, problem, run, until
 
 
@@ -8,6 +9,7 @@ class Server:
         command = [os.path.join(BUILD, "tests/http/trap_server")]
         command += [str(v) for v in (header_ms, body_ms, idle_ms, connections)] + [listen] + ([token] if token else [])
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        atexit.register(lambda: self.process.poll() is None and self.process.kill())
         self.address = self.process.stdout.readline().decode().strip()
 
     def __enter__(self):
