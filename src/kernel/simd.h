@@ -245,7 +245,7 @@ static inline void copy_floats(float *to, const float *from, size_t count)
     for (; i < count; i++) to[i] = from[i];
 }
 
-/* simd_conv.c */
+/* simd_conv.c; all groups are computed as one, with zeros between them */
 size_t ISA(conv_packed_size)(const struct conv_geometry *g);
 void ISA(conv_pack)(const struct conv_geometry *g, const float *w, const float *scale,
                     float *packed);
@@ -262,7 +262,7 @@ size_t ISA(conv_weight_scratch)(const struct conv_geometry *g); /* floats */
 void ISA(conv_backward_weight)(const struct conv_geometry *g, int n, const float *x,
                                const float *dy, float *dw, void *scratch);
 
-/* simd_group.c: the same for any number of groups; what stands above is for one. */
+/* simd_group.c: the same, for many groups and for depthwise convolutions quicker. */
 size_t ISA(conv_any_packed_size)(const struct conv_geometry *g);
 void ISA(conv_any_pack)(const struct conv_geometry *g, const float *w, const float *scale,
                         float *packed);

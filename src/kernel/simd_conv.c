@@ -12,8 +12,10 @@
  *
  * Padded otherwise: one image at a time is copied into a frame of zeros.
  *
- * All three give the same bits: they add the same products in the same order, but for zeros. Left
- * out: Winograd and FFT, which change the sums. */
+ * All three give the same bits: they add the same products in the same order, but for zeros. A
+ * convolution in groups is computed as a dense one whose weights between groups are packed as
+ * zeros; when that is worth it, simd_group.c decides. Left out: Winograd and FFT, which change the
+ * sums. */
 #include "simd.h"
 
 /* One direction (vertical or horizontal) of one phase. Output position i reads, for tap t, the
@@ -170,20 +172,28 @@ static size_t packed_size(const struct pass *p)
            (size_t)p->g->kernel_width;
 }
 
-/* Writes the weights of one tap and one block; w points to the tap in the first filter. */
+/* Writes the weights of one tap and one block; w points to the tap in the first filter. Between
+ * channels of different groups stand zeros. */
 static float *pack_tap(const struct pass *p, size_t first, const float *w, const float *scale,
                        float *packed)
 {
     size_t taps = (size_t)p->g->kernel_height * (size_t)p->g->kernel_width;
-    size_t per_output = p->back ? taps : p->channels * taps;
-    size_t per_channel = p->back ? p->outputs * taps : taps;
-    size_t width = block_width(p, first), lanes = min_size(p->outputs - first, width);
+    size_t groups = (size_t)conv_groups(p->g);
+    size_t filter = (size_t)p->g->in_channels / groups * taps; /* floats of an output's weights */
+    size_t channels = p->channels / groups, outputs = p->outputs / groups;
+    size_t step = p->back ? taps : filter;
+    size_t width = block_width(p, first), end = min_size(p->outputs, first + width);
     for (size_t c = 0; c < p->channels; c++, packed += width) {
-        const float *from = w + first * per_output + c * per_channel;
-        for (size_t l = 0; l < lanes; l++) packed[l] = from[l * per_output];
-        for (size_t l = lanes; l < width; l++) packed[l] = 0;
+        size_t group = c / channels;
+        size_t from = min_size(group * outputs > first ? group * outputs : first, end);
+        size_t to = min_size((group + 1) * outputs, end);
+        const float *weights = p->back ? w + c * filter + (from - group * outputs) * taps
+                                       : w + c % channels * taps + from * filter;
+        for (size_t l = 0; l < from - first; l++) packed[l] = 0;
+        for (size_t o = from; o < to; o++, weights += step) packed[o - first] = *weights;
+        for (size_t l = (to > from ? to : from) - first; l < width; l++) packed[l] = 0;
         if (scale == NULL) continue;
-        for (size_t l = 0; l < lanes; l++) packed[l] *= scale[first + l];
+        for (size_t o = from; o < to; o++) packed[o - first] *= scale[o];
     }
     return packed;
 }

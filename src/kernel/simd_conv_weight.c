@@ -5,7 +5,8 @@
  * they are added to dw in its own order. Taps outside the image are not visited: each tap has its
  * rectangle of pixels. With few input channels (a stem) a tile would be too small to fill the
  * registers, so there all taps of a row together count as channels, on copies of the images with a
- * frame of zeros. Left out: summing over threads, which is the caller's. */
+ * frame of zeros. A convolution in groups is computed as a dense one, and what lies between groups
+ * is dropped (simd_group.c). Left out: summing over threads, which is the caller's. */
 #include "simd.h"
 
 /* The pixels of one block, for one tap: `images` times `rows` times `columns`. */
@@ -205,14 +206,18 @@ static void tap_run(const struct shape *s, int kh, int kw, size_t images, int to
     }
 }
 
-/* dw [o][i][kh][kw] += sums [kh][kw][i][lane of o], for the `lanes` filters from dw on. */
-static void add_sums(const struct shape *s, const float *sums, size_t lanes, size_t width,
-                     float *dw)
+/* dw [o][i of its group][kh][kw] += sums [kh][kw][i][lane of o], for the filters [first, first +
+ * lanes). */
+static void add_sums(const struct shape *s, const float *sums, size_t first, size_t lanes,
+                     size_t width, float *dw)
 {
     size_t taps = (size_t)s->g->kernel_height * (size_t)s->g->kernel_width;
-    size_t channels = (size_t)s->g->in_channels;
+    size_t channels = (size_t)s->g->in_channels, groups = (size_t)conv_groups(s->g);
+    size_t inputs = channels / groups, outputs = (size_t)s->g->out_channels / groups;
+    dw += first * inputs * taps;
     for (size_t l = 0; l < lanes; l++) {
-        for (size_t i = 0; i < channels; i++) {
+        size_t begin = (first + l) / outputs * inputs;
+        for (size_t i = begin; i < begin + inputs; i++) {
             for (size_t t = 0; t < taps; t++) *dw++ += sums[(t * channels + i) * width + l];
         }
     }
@@ -246,6 +251,6 @@ void ISA(conv_backward_weight)(const struct conv_geometry *g, int n, const float
                 }
             }
         }
-        add_sums(&s, sums, lanes, vectors * LANES, dw + first * filter);
+        add_sums(&s, sums, first, lanes, vectors * LANES, dw);
     }
 }

@@ -1,14 +1,15 @@
 /* Convolutions whose channels are cut into groups. Depthwise ones (one channel a group) have loops
- * of their own, with the channels in the lanes. The others are done group by group by the dense
- * kernels (simd_conv.c, simd_conv_weight.c): a group's channels of some images are copied together
- * in scratch, and its outputs spread out again. That moves each value twice more, against hundreds
- * of products that it takes part in, and spares the tiles another stride. Both give an image the
- * same bits in every batch. Left out: groups of very few channels, whose tiles are mostly padding.
+ * of their own, with the channels in the lanes. The others are done by the dense kernels
+ * (simd_conv.c, simd_conv_weight.c), as many groups at once as have room in a vector: with zeros
+ * between them they cost no more than one of them alone would. Such a bundle's channels of some
+ * images are copied together in scratch, and its outputs spread out again. That moves each value
+ * twice more, against hundreds of products that it takes part in, and spares the tiles another
+ * stride. Both give an image the same bits in every batch.
  */
 #include "simd.h"
 
 enum {
-    SLICE_FLOATS = 196608, /* of a group's in- and output, as in simd_conv.c */
+    SLICE_FLOATS = 196608, /* of a bundle's in- and output, as in simd_conv.c */
     SLICE_IMAGES = 16,
 };
 
@@ -17,18 +18,30 @@ static bool is_depthwise(const struct conv_geometry *g)
     return conv_groups(g) > 1 && g->groups == g->in_channels && g->groups == g->out_channels;
 }
 
-static bool is_grouped(const struct conv_geometry *g)
+/* Into how many bundles the groups are taken: the fewest whose channels fit in a vector. */
+static int bundle_count(const struct conv_geometry *g)
 {
-    return conv_groups(g) > 1 && !is_depthwise(g);
+    int groups = conv_groups(g), most = max_int(g->in_channels, g->out_channels);
+    for (int n = 1; n < groups; n++) {
+        if (groups % n == 0 && most / n <= LANES) return n;
+    }
+    return groups;
 }
 
-/* One group as a convolution of its own. */
-static struct conv_geometry group_of(const struct conv_geometry *g)
+/* Whether it is more than the dense kernels do in one go. */
+static bool is_bundled(const struct conv_geometry *g)
+{
+    return !is_depthwise(g) && bundle_count(g) > 1;
+}
+
+/* One bundle as a convolution of its own. */
+static struct conv_geometry bundle_of(const struct conv_geometry *g)
 {
     struct conv_geometry one = *g;
-    one.in_channels /= conv_groups(g);
-    one.out_channels /= conv_groups(g);
-    one.groups = 1;
+    int n = bundle_count(g);
+    one.in_channels /= n;
+    one.out_channels /= n;
+    one.groups = conv_groups(g) / n;
     return one;
 }
 
@@ -42,7 +55,7 @@ static size_t out_pixels(const struct conv_geometry *g)
     return (size_t)conv_out_height(g) * (size_t)conv_out_width(g);
 }
 
-/* Images of one group that are worked on at once. */
+/* Images of one bundle that are worked on at once. */
 static size_t slice_images(const struct conv_geometry *one)
 {
     size_t image =
@@ -75,16 +88,16 @@ static size_t tap_count(const struct conv_geometry *g)
 
 size_t ISA(conv_any_packed_size)(const struct conv_geometry *g)
 {
-    struct conv_geometry one = group_of(g);
+    struct conv_geometry one = bundle_of(g);
     if (is_depthwise(g)) return conv_weight_size(g);
-    return (size_t)conv_groups(g) * ISA(conv_packed_size)(&one);
+    return (size_t)bundle_count(g) * ISA(conv_packed_size)(&one);
 }
 
 size_t ISA(conv_any_packed_back_size)(const struct conv_geometry *g)
 {
-    struct conv_geometry one = group_of(g);
+    struct conv_geometry one = bundle_of(g);
     if (is_depthwise(g)) return conv_weight_size(g);
-    return (size_t)conv_groups(g) * ISA(conv_packed_back_size)(&one);
+    return (size_t)bundle_count(g) * ISA(conv_packed_back_size)(&one);
 }
 
 /* Depthwise, both directions: [kh][kw][channel]. */
@@ -102,12 +115,12 @@ static void pack_depthwise(const struct conv_geometry *g, const float *w, const 
 void ISA(conv_any_pack)(const struct conv_geometry *g, const float *w, const float *scale,
                         float *packed)
 {
-    struct conv_geometry one = group_of(g);
+    struct conv_geometry one = bundle_of(g);
     if (is_depthwise(g)) {
         pack_depthwise(g, w, scale, packed);
         return;
     }
-    for (int i = 0; i < conv_groups(g); i++) {
+    for (int i = bundle_count(g); i > 0; i--) {
         ISA(conv_pack)(&one, w, scale, packed);
         w += conv_weight_size(&one);
         packed += ISA(conv_packed_size)(&one);
@@ -117,12 +130,12 @@ void ISA(conv_any_pack)(const struct conv_geometry *g, const float *w, const flo
 
 void ISA(conv_any_pack_back)(const struct conv_geometry *g, const float *w, float *packed)
 {
-    struct conv_geometry one = group_of(g);
+    struct conv_geometry one = bundle_of(g);
     if (is_depthwise(g)) {
         pack_depthwise(g, w, NULL, packed);
         return;
     }
-    for (int i = 0; i < conv_groups(g); i++) {
+    for (int i = bundle_count(g); i > 0; i--) {
         ISA(conv_pack_back)(&one, w, packed);
         w += conv_weight_size(&one);
         packed += ISA(conv_packed_back_size)(&one);
@@ -281,11 +294,12 @@ static void depthwise_backward_weight(const struct conv_geometry *g, int n, cons
     }
 }
 
-/* --- groups ----------------------------------------------------------------------------------- */
+/* --- bundles ---------------------------------------------------------------------------------- */
 
-/* Scratch of a grouped convolution: the slices of in- and output, then the dense kernels'. */
+/* Scratch of a bundled convolution: the slices of in- and output, then the dense kernels'. */
 struct slices {
     struct conv_geometry one;
+    int count;              /* of bundles */
     size_t images, in, out; /* at once; floats of an image's slices */
     float *x, *y;
     void *scratch;
@@ -298,7 +312,7 @@ static size_t line_up(size_t floats)
 
 static struct slices slices_of(const struct conv_geometry *g, void *scratch)
 {
-    struct slices s = {.one = group_of(g)};
+    struct slices s = {.one = bundle_of(g), .count = bundle_count(g)};
     s.images = slice_images(&s.one);
     s.in = in_pixels(g) * (size_t)s.one.in_channels;
     s.out = out_pixels(g) * (size_t)s.one.out_channels;
@@ -310,17 +324,17 @@ static struct slices slices_of(const struct conv_geometry *g, void *scratch)
 
 size_t ISA(conv_any_scratch)(const struct conv_geometry *g)
 {
-    struct conv_geometry one = group_of(g);
+    struct conv_geometry one = bundle_of(g);
     size_t data = ISA(conv_data_scratch)(&one), weight = ISA(conv_weight_scratch)(&one);
     size_t floats = data > weight ? data : weight;
     if (is_depthwise(g)) return 16; /* none is needed, but 0 bytes look like a failed allocation */
-    if (!is_grouped(g)) return floats;
+    if (!is_bundled(g)) return floats;
     size_t images = slice_images(&one);
     return floats + line_up(images * in_pixels(g) * (size_t)one.in_channels) +
            line_up(images * out_pixels(g) * (size_t)one.out_channels);
 }
 
-/* What the loops below have at hand for one group of some images. */
+/* What the loops below have at hand for one bundle of some images. */
 struct part {
     size_t images, in_pixels, out_pixels; /* of all its images */
     size_t in_first, out_first;           /* channels */
@@ -328,14 +342,14 @@ struct part {
 };
 
 static struct part part_of(const struct conv_geometry *g, const struct slices *s, size_t begin,
-                           size_t n, int group)
+                           size_t n, int bundle)
 {
     size_t images = min_size(n - begin, s->images);
     return (struct part){.images = images,
                          .in_pixels = images * in_pixels(g),
                          .out_pixels = images * out_pixels(g),
-                         .in_first = (size_t)(group * s->one.in_channels),
-                         .out_first = (size_t)(group * s->one.out_channels),
+                         .in_first = (size_t)(bundle * s->one.in_channels),
+                         .out_first = (size_t)(bundle * s->one.out_channels),
                          .x_at = begin * in_pixels(g) * (size_t)g->in_channels,
                          .y_at = begin * out_pixels(g) * (size_t)g->out_channels};
 }
@@ -354,14 +368,14 @@ static void take_out(const struct conv_geometry *g, const struct slices *s, cons
                y + p->y_at, s->y);
 }
 
-static void grouped_forward(const struct conv_geometry *g, int n, const float *x,
+static void bundled_forward(const struct conv_geometry *g, int n, const float *x,
                             const float *packed, const struct conv_epilogue *epilogue, float *y,
                             void *scratch)
 {
     struct slices s = slices_of(g, scratch);
-    size_t group_size = ISA(conv_packed_size)(&s.one);
+    size_t bundle_size = ISA(conv_packed_size)(&s.one);
     for (size_t b = 0; b < (size_t)n; b += s.images) {
-        for (int i = 0; i < g->groups; i++) {
+        for (int i = 0; i < s.count; i++) {
             struct part p = part_of(g, &s, b, (size_t)n, i);
             struct conv_epilogue e = {.bias = epilogue->bias != NULL ? epilogue->bias + p.out_first
                                                                      : NULL,
@@ -370,25 +384,25 @@ static void grouped_forward(const struct conv_geometry *g, int n, const float *x
             take_in(g, &s, &p, x);
             if (e.residual != NULL) take_out(g, &s, &p, epilogue->residual);
             ISA(conv_forward)
-            (&s.one, (int)p.images, s.x, packed + (size_t)i * group_size, &e, s.y, s.scratch);
+            (&s.one, (int)p.images, s.x, packed + (size_t)i * bundle_size, &e, s.y, s.scratch);
             put_slice(p.out_pixels, (size_t)g->out_channels, p.out_first,
                       (size_t)s.one.out_channels, s.y, y + p.y_at);
         }
     }
 }
 
-static void grouped_backward_data(const struct conv_geometry *g, int n, const float *dy,
+static void bundled_backward_data(const struct conv_geometry *g, int n, const float *dy,
                                   const float *packed, bool accumulate, float *dx, void *scratch)
 {
     struct slices s = slices_of(g, scratch);
-    size_t group_size = ISA(conv_packed_back_size)(&s.one);
+    size_t bundle_size = ISA(conv_packed_back_size)(&s.one);
     for (size_t b = 0; b < (size_t)n; b += s.images) {
-        for (int i = 0; i < g->groups; i++) {
+        for (int i = 0; i < s.count; i++) {
             struct part p = part_of(g, &s, b, (size_t)n, i);
             take_out(g, &s, &p, dy);
             if (accumulate) take_in(g, &s, &p, dx);
             ISA(conv_backward_data)
-            (&s.one, (int)p.images, s.y, packed + (size_t)i * group_size, accumulate, s.x,
+            (&s.one, (int)p.images, s.y, packed + (size_t)i * bundle_size, accumulate, s.x,
              s.scratch);
             put_slice(p.in_pixels, (size_t)g->in_channels, p.in_first, (size_t)s.one.in_channels,
                       s.x, dx + p.x_at);
@@ -396,12 +410,12 @@ static void grouped_backward_data(const struct conv_geometry *g, int n, const fl
     }
 }
 
-static void grouped_backward_weight(const struct conv_geometry *g, int n, const float *x,
+static void bundled_backward_weight(const struct conv_geometry *g, int n, const float *x,
                                     const float *dy, float *dw, void *scratch)
 {
     struct slices s = slices_of(g, scratch);
     for (size_t b = 0; b < (size_t)n; b += s.images) {
-        for (int i = 0; i < g->groups; i++) {
+        for (int i = 0; i < s.count; i++) {
             struct part p = part_of(g, &s, b, (size_t)n, i);
             take_in(g, &s, &p, x);
             take_out(g, &s, &p, dy);
@@ -418,7 +432,7 @@ void ISA(conv_any_forward)(const struct conv_geometry *g, int n, const float *x,
                            void *scratch)
 {
     if (is_depthwise(g)) depthwise_forward(g, n, x, packed, epilogue, y);
-    else if (is_grouped(g)) grouped_forward(g, n, x, packed, epilogue, y, scratch);
+    else if (is_bundled(g)) bundled_forward(g, n, x, packed, epilogue, y, scratch);
     else ISA(conv_forward)(g, n, x, packed, epilogue, y, scratch);
 }
 
@@ -427,7 +441,7 @@ void ISA(conv_any_backward_data)(const struct conv_geometry *g, int n, const flo
                                  void *scratch)
 {
     if (is_depthwise(g)) depthwise_backward_data(g, n, dy, packed_back, accumulate, dx);
-    else if (is_grouped(g)) grouped_backward_data(g, n, dy, packed_back, accumulate, dx, scratch);
+    else if (is_bundled(g)) bundled_backward_data(g, n, dy, packed_back, accumulate, dx, scratch);
     else ISA(conv_backward_data)(g, n, dy, packed_back, accumulate, dx, scratch);
 }
 
@@ -435,6 +449,6 @@ void ISA(conv_any_backward_weight)(const struct conv_geometry *g, int n, const f
                                    const float *dy, float *dw, void *scratch)
 {
     if (is_depthwise(g)) depthwise_backward_weight(g, n, x, dy, dw);
-    else if (is_grouped(g)) grouped_backward_weight(g, n, x, dy, dw, scratch);
+    else if (is_bundled(g)) bundled_backward_weight(g, n, x, dy, dw, scratch);
     else ISA(conv_backward_weight)(g, n, x, dy, dw, scratch);
 }

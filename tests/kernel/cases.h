@@ -56,6 +56,16 @@ static const struct conv_geometry conv_cases[] = {
     {6, 6, 12, 3, 2, 2, 2, 0, 3},
     {9, 6, 40, 60, 1, 1, 1, 0, 20},
     {16, 16, 66, 66, 3, 3, 1, 1, 2},
+    /* groups of few channels, of which several are taken at once, or all */
+    {8, 8, 32, 32, 3, 3, 1, 1, 8},
+    {7, 9, 64, 64, 3, 3, 2, 1, 8},
+    {5, 6, 8, 8, 3, 3, 1, 1, 4},
+    {6, 5, 2, 4, 3, 3, 1, 1, 2},
+    {9, 4, 24, 12, 3, 3, 1, 1, 12},
+    {4, 7, 12, 36, 2, 2, 2, 0, 12},
+    {6, 6, 10, 30, 4, 4, 3, 2, 10},
+    {8, 8, 54, 36, 5, 3, 1, 2, 18},
+    {4, 4, 35, 70, 1, 1, 1, 0, 35},
     /* depthwise */
     {7, 5, 17, 17, 3, 3, 1, 1, 17},
     {8, 8, 33, 33, 3, 3, 2, 1, 33},
@@ -84,7 +94,8 @@ static inline struct conv_geometry conv_random(struct rng *r)
         g.pad = (int)rng_below(r, 4);
         g.groups = 1;
         if (rng_below(r, 3) == 0) { /* few channels a group, often one */
-            g.groups = channels[rng_below(r, 10)];
+            g.groups =
+                rng_below(r, 2) == 0 ? channels[rng_below(r, 10)] : 1 + (int)rng_below(r, 36);
             g.in_channels = g.groups * (1 + (int)(rng_below(r, 2) * rng_below(r, 9)));
             g.out_channels = g.groups * (1 + (int)(rng_below(r, 2) * rng_below(r, 9)));
         }
