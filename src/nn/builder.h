@@ -7,7 +7,7 @@
 #ifndef NN_BUILDER_H
 #define NN_BUILDER_H
 
-#include "graph.h"
+#include "nn/graph.h"
 
 struct builder {
     struct net *net;

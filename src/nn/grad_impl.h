@@ -4,7 +4,7 @@
 #ifndef NN_GRAD_IMPL_H
 #define NN_GRAD_IMPL_H
 
-#include "graph.h"
+#include "nn/graph.h"
 #include "nn/grad.h"
 
 /* A step is one operation's work on some images; steps of a stage need nothing of other images, so

@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "graph.h"
+#include "nn/graph.h"
 
 struct net *net_new(const struct spec *spec, struct err *e)
 {

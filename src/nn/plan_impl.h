@@ -3,7 +3,7 @@
 #ifndef NN_PLAN_IMPL_H
 #define NN_PLAN_IMPL_H
 
-#include "graph.h"
+#include "nn/graph.h"
 #include "nn/plan.h"
 
 enum plan_kind {
