@@ -33,7 +33,8 @@ need_packages() {
 }
 
 BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config libmicrohttpd-dev libuv1-dev libjansson-dev \
-libopenblas-dev libstb-dev libsqlite3-dev libcurl4-openssl-dev nettle-dev"
+libopenblas-dev libstb-dev libsqlite3-dev libcurl4-openssl-dev nettle-dev libprotobuf-c-dev \
+protobuf-c-compiler"
 TEST_PACKAGES="libcmocka-dev python3"
 
 # build_tree SOURCE BUILD CONFIGURE_ARGUMENT...: configures once and makes; shows the log where that fails.

@@ -94,4 +94,19 @@ int model_write(const char *path, enum tensor_type type, const struct net *net, 
                 const struct calibration *calibration, const struct training *training,
                 struct err *e);
 
+/* The texts (JSON) in a model file's metadata, as model_write() makes them: *ret_text for
+ * mem_free(), or NULL where the model has none (a calibration). The keys are "autodidact.spec" and
+ * so on. Any thread. */
+enum model_text {
+    MODEL_TEXT_SPEC,
+    MODEL_TEXT_LABELS,
+    MODEL_TEXT_PREPROCESS,
+    MODEL_TEXT_CALIBRATION,
+    MODEL_TEXT_TRAINING,
+    MODEL_TEXTS
+};
+
+extern const char *const model_text_keys[MODEL_TEXTS];
+int model_text(const struct model *model, enum model_text which, char **ret_text, struct err *e);
+
 #endif
