@@ -2,13 +2,18 @@
  *
  * Inference: every thread has an executor and images of its own, as the server's workers have.
  * Training: one batch over all threads, forward to SGD step; images are noise, which costs the
- * same. FLOP are counted as two a multiply-accumulate, a training step as three forward passes. */
+ * same. FLOP are counted as two a multiply-accumulate, a training step as three forward passes.
+ *
+ * Memory is said three times: what the weights take (in training with gradients and momentum), what
+ * the activations and scratch of all threads take, and the largest resident set that the process
+ * has had. The last never falls, so of several batch sizes it says the largest so far. */
 #include "config.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -62,7 +67,9 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         "SPEC.json|MODEL [OPTION]...",
         "Prints for each batch size the milliseconds of a batch, images a second and GFLOP/s,\n"
         "the best of three rounds. In inference every thread works on a batch of its own; in\n"
-        "training all threads share one.",
+        "training all threads share one. Memory: the weights (in training with gradients and\n"
+        "momentum), the activations of all threads, and the process's largest resident set so\n"
+        "far (peak), which with several batch sizes is that of the largest until then.",
         rows,
         1,
         1};
@@ -136,15 +143,26 @@ static void fill_noise(float *values, size_t count, uint32_t stream)
     for (size_t i = 0; i < count; i++) values[i] = (float)(2.0 * rng_uniform(&r) - 1.0);
 }
 
-static int print_result(const struct bench *b, int batch, double seconds, struct err *e)
+/* The largest resident set of the process so far, in bytes. It counts from the program that started
+ * this one, which shares its memory until then; 0: unknown. */
+static int64_t peak_bytes(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
+}
+
+/* weights, activations: bytes. */
+static int print_result(const struct bench *b, int batch, double seconds, size_t weights,
+                        size_t activations, struct err *e)
 {
     double together = b->command->train ? 1.0 : (double)b->threads; /* batches at the same time */
     double img_per_s = together * batch / seconds;
     double flop = 2.0 * (double)macs(b) * (b->command->train ? 3.0 : 1.0);
     double gflops = flop * img_per_s * 1e-9;
     if (!b->command->json) {
-        printf("%6d %8u %10s %10.3f %12.1f %10.1f\n", batch, b->threads, b->command->precision,
-               1e3 * seconds, img_per_s, gflops);
+        printf("%6d %8u %10s %10.3f %12.1f %10.1f %12.1f %14.1f %9.1f\n", batch, b->threads,
+               b->command->precision, 1e3 * seconds, img_per_s, gflops, 1e-6 * (double)weights,
+               1e-6 * (double)activations, 1e-6 * (double)peak_bytes());
         fflush(stdout);
         return 0;
     }
@@ -155,6 +173,9 @@ static int print_result(const struct bench *b, int batch, double seconds, struct
     json_object_set_new(o, "ms", tool_json_real(1e3 * seconds));
     json_object_set_new(o, "img_per_s", tool_json_real(img_per_s));
     json_object_set_new(o, "gflops", tool_json_real(gflops));
+    json_object_set_new(o, "weight_bytes", json_integer((json_int_t)weights));
+    json_object_set_new(o, "activation_bytes", json_integer((json_int_t)activations));
+    json_object_set_new(o, "peak_bytes", json_integer(peak_bytes()));
     return tool_print_json(o, e);
 }
 
@@ -184,7 +205,8 @@ static void run_inference(void *arg, unsigned rank, unsigned n_ranks)
 }
 
 /* The number of repeats grows until a round lasts half a second; then the best of three rounds with
- * that number, in seconds a batch. The rounds before are too short to count, but warm the caches. */
+ * that number, in seconds a batch. The rounds before are too short to count, but warm the caches.
+ */
 static double best_round(struct pool *pool, pool_fn *fn, void *arg, int *repeats)
 {
     double best = 0;
@@ -223,7 +245,9 @@ static int bench_inference(struct bench *b, const struct plan *plan, int batch, 
         if (rc == 0) fill_noise(r.inputs[t], size, t);
     }
     if (rc == 0) {
-        rc = print_result(b, batch, best_round(b->pool, run_inference, &r, &r.repeats), e);
+        double seconds = best_round(b->pool, run_inference, &r, &r.repeats);
+        rc = print_result(b, batch, seconds, plan_weight_bytes(plan),
+                          plan_activation_bytes(plan, batch) * b->threads, e);
     } else {
         err_set(e, rc, "out of memory for batches of %d", batch);
     }
@@ -294,7 +318,9 @@ static int bench_training(struct bench *b, int batch, struct err *e)
     if (rc == 0) {
         fill_noise(grad_input(t.grad), shape_size(net_input(net)) * (size_t)batch, 0);
         for (int i = 0; i < batch; i++) t.labels[i] = i % net_classes(net);
-        rc = print_result(b, batch, best_round(NULL, run_training, &t, &t.repeats), e);
+        size_t weights = net_block_size(net) + 2 * net_trained_size(net);
+        double seconds = best_round(NULL, run_training, &t, &t.repeats);
+        rc = print_result(b, batch, seconds, weights * sizeof(float), grad_bytes(t.grad), e);
     }
     grad_free(t.grad);
     optimizer_free(t.optimizer);
@@ -325,8 +351,8 @@ static int run(struct bench *b, struct err *e)
         if (plan == NULL) return e->code;
     }
     if (!b->command->json) {
-        printf("%6s %8s %10s %10s %12s %10s\n", "batch", "threads", "precision", "ms", "img/s",
-               "GFLOP/s");
+        printf("%6s %8s %10s %10s %12s %10s %12s %14s %9s\n", "batch", "threads", "precision", "ms",
+               "img/s", "GFLOP/s", "weights MB", "activations MB", "peak MB");
     }
     for (int i = 0; i < n && rc == 0; i++) {
         rc = b->command->train ? bench_training(b, batches[i], e)

@@ -461,12 +461,21 @@ def test_bench(p):
     out = lines(run("bench", SPEC, "--width", "4", "--batch", "1,3", "--threads", "2", "--exits", "all", "--json")[0])
     assert [x["batch"] for x in out] == [1, 3]
     for x in out:
-        assert list(x) == ["batch", "threads", "precision", "ms", "img_per_s", "gflops"]
+        assert list(x) == ["batch", "threads", "precision", "ms", "img_per_s", "gflops", "weight_bytes",
+                           "activation_bytes", "peak_bytes"]
+        assert x["weight_bytes"] + x["activation_bytes"] < x["peak_bytes"] < 4 << 30, x
         assert x["threads"] == 2 and x["precision"] == "fp32"
         assert abs(x["img_per_s"] - 2 * x["batch"] * 1000 / x["ms"]) < 0.01 * x["img_per_s"]
     macs = json.loads(run("describe", SPEC, "--width", "4", "--json")[0])["ensemble"]["macs"]
     assert abs(out[0]["gflops"] - 2e-9 * macs * out[0]["img_per_s"]) < 0.01 * out[0]["gflops"]
+    # Every parameter is there; activations grow with the batch.
+    described = json.loads(run("describe", SPEC, "--width", "4", "--json")[0])
+    assert out[0]["weight_bytes"] == out[1]["weight_bytes"] >= 4 * described["ensemble"]["params"]
+    assert out[0]["activation_bytes"] < out[1]["activation_bytes"] <= 3 * out[0]["activation_bytes"]
+    assert run("bench", SPEC, "--width", "4", "--batch", "1", "--threads", "1")[0].splitlines()[0].endswith("peak MB")
     x, = lines(run("bench", p.model("byot"), "--batch", "8", "--train", "--json")[0])
+    assert x["weight_bytes"] >= 12 * described["params"] and x["activation_bytes"] > out[1]["activation_bytes"]
+    assert x["peak_bytes"] > x["weight_bytes"] + x["activation_bytes"]
     assert abs(x["img_per_s"] - 8000 / x["ms"]) < 0.01 * x["img_per_s"]
 
 
