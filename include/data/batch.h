@@ -10,13 +10,22 @@
 #include "data/dataset.h"
 #include "image/preprocess.h"
 
+/* In the order in which they are done. */
 enum {
     AUGMENT_CROP = 1, /* pad 4 with black (before normalising), random crop of the same size */
     AUGMENT_FLIP = 2, /* mirrored left-right with probability 1/2 */
+    AUGMENT_AUTO = 4, /* AutoAugment's CIFAR-10 policy; what moves in from outside is grey, 128 */
+    AUGMENT_CUTOUT = 8,     /* a black square of half the shorter side, anywhere */
+    AUGMENT_FILL_GREY = 16, /* crop pads with grey, 128, instead of black */
 };
+
+enum { AUGMENT_TEXT_MAX = 64 };
 
 /* "crop,flip", "none" -> bits; ERR_RANGE names the word that is unknown. */
 int augment_parse(const char *text, unsigned *ret_bits, struct err *e);
+
+/* The text that augment_parse() reads back. */
+void augment_format(unsigned bits, char ret_text[AUGMENT_TEXT_MAX]);
 
 /* Fisher-Yates for an epoch: indices[0..n) becomes a permutation of source[0..n). */
 void batch_order(const uint32_t *source, size_t n, uint64_t seed, uint32_t epoch,

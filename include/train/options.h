@@ -40,7 +40,4 @@ struct train_text {
 size_t train_options_texts(const struct train_options *options,
                            struct train_text ret_texts[TRAIN_TEXTS_MAX]);
 
-/* "crop,flip", "none": what augment_parse() reads back. */
-void train_format_augment(unsigned bits, char *ret_text, size_t size);
-
 #endif

@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "data/batch.h"
+#include "augment.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -15,44 +16,6 @@
 #include "base/rng.h"
 
 enum { CROP_PAD = 4 };
-
-static const struct {
-    const char *name;
-    unsigned bit;
-} augmentations[] = {
-    {"crop", AUGMENT_CROP},
-    {"flip", AUGMENT_FLIP},
-};
-
-int augment_parse(const char *text, unsigned *ret_bits, struct err *e)
-{
-    unsigned bits = 0;
-    if (strcmp(text, "none") == 0) {
-        *ret_bits = 0;
-        return 0;
-    }
-    for (const char *word = text;; word++) {
-        size_t length = strcspn(word, ","), i, n = sizeof augmentations / sizeof augmentations[0];
-        for (i = 0; i < n; i++) {
-            if (strlen(augmentations[i].name) == length &&
-                memcmp(augmentations[i].name, word, length) == 0) {
-                break;
-            }
-        }
-        if (i == n) {
-            return err_set(
-                e, ERR_RANGE,
-                "'%.*s' is no augmentation; known are crop and flip, separated by commas, "
-                "or none",
-                length > 64 ? 64 : (int)length, word);
-        }
-        bits |= augmentations[i].bit;
-        word += length;
-        if (*word == '\0') break;
-    }
-    *ret_bits = bits;
-    return 0;
-}
 
 void batch_order(const uint32_t *source, size_t n, uint64_t seed, uint32_t epoch, uint32_t *indices)
 {
@@ -86,33 +49,55 @@ static struct view draw_view(unsigned augment, uint64_t seed, uint32_t epoch, si
     return v;
 }
 
+/* The normalised value of every byte, by the same function that serving uses: equal bits. */
+static void normal_table(const struct preprocess *p, float ret_normal[256][3])
+{
+    uint8_t grey[256][3];
+    for (int value = 0; value < 256; value++) memset(grey[value], value, 3);
+    preprocess_normalise(p, grey[0], 256, ret_normal[0]);
+}
+
+static void copy_view(const uint8_t *pixels, int width, int height, struct view v, uint8_t fill,
+                      uint8_t *ret_image)
+{
+    const uint8_t outside[3] = {fill, fill, fill};
+    for (int y = 0; y < height; y++) {
+        for (int x = 0; x < width; x++, ret_image += 3) {
+            int from_y = y + v.top, from_x = (v.flip ? width - 1 - x : x) + v.left;
+            bool inside = from_y >= 0 && from_y < height && from_x >= 0 && from_x < width;
+            memcpy(ret_image,
+                   inside ? pixels + ((size_t)from_y * (size_t)width + (size_t)from_x) * 3 : outside,
+                   3);
+        }
+    }
+}
+
+/* The bytes are made in the output's own memory, so that nothing is allocated: a pixel takes 3
+ * bytes, its normalised values 12. The image is its last quarter, an operation's scratch the
+ * quarter before; normalising from the front never overtakes what it reads. */
 void batch_sample(const struct dataset *set, size_t i, const struct preprocess *p, unsigned augment,
                   uint64_t seed, uint32_t epoch, float *ret_input)
 {
+    _Static_assert(sizeof(float) == 4, "four images of bytes fit into one of floats");
     const int width = dataset_width(set), height = dataset_height(set);
     assert(p->width == width && p->height == height);
     const uint8_t *pixels = dataset_pixels(set, i);
+    const size_t n = (size_t)width * (size_t)height;
     if (augment == 0) {
-        preprocess_normalise(p, pixels, (size_t)width * (size_t)height, ret_input);
+        preprocess_normalise(p, pixels, n, ret_input);
         return;
     }
-    /* The normalised value of every byte, by the same function that serving uses: equal bits. */
-    uint8_t grey[256][3];
-    float normal[256][3];
-    for (int value = 0; value < 256; value++) {
-        memset(grey[value], value, 3);
-    }
-    preprocess_normalise(p, grey[0], 256, normal[0]);
+    uint8_t *scratch = (uint8_t *)ret_input + n * 6, *image = scratch + n * 3;
+    copy_view(pixels, width, height, draw_view(augment, seed, epoch, i),
+              augment & AUGMENT_FILL_GREY ? AUGMENT_GREY : 0, image);
+    if (augment & AUGMENT_AUTO)
+        autoaugment(image, scratch, width, height, seed, epoch, (uint32_t)i);
+    if (augment & AUGMENT_CUTOUT) cutout(image, width, height, seed, epoch, (uint32_t)i);
 
-    const struct view v = draw_view(augment, seed, epoch, i);
-    static const uint8_t black[3];
-    for (int y = 0; y < height; y++) {
-        for (int x = 0; x < width; x++) {
-            int from_y = y + v.top, from_x = (v.flip ? width - 1 - x : x) + v.left;
-            bool inside = from_y >= 0 && from_y < height && from_x >= 0 && from_x < width;
-            const uint8_t *from =
-                inside ? pixels + ((size_t)from_y * (size_t)width + (size_t)from_x) * 3 : black;
-            for (int c = 0; c < 3; c++) *ret_input++ = normal[from[c]][c];
-        }
+    float normal[256][3];
+    normal_table(p, normal);
+    for (size_t k = 0; k < n; k++) {
+        const uint8_t pixel[3] = {image[3 * k], image[3 * k + 1], image[3 * k + 2]};
+        for (int c = 0; c < 3; c++) ret_input[3 * k + (size_t)c] = normal[pixel[c]][c];
     }
 }

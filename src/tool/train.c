@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "data/batch.h"
 #include "nn/plan.h"
 #include "tool.h"
 #include "train.h"
@@ -149,7 +150,8 @@ static void fill_training(const struct train_session *s, const struct heldout *h
     snprintf(t->data, sizeof t->data, "%s", dataset_kind(s->set));
     snprintf(t->program, sizeof t->program, "%s", PACKAGE_STRING);
     schedule_format(&o->schedule, t->schedule);
-    train_format_augment(o->augment, t->augment, sizeof t->augment);
+    _Static_assert(sizeof t->augment >= AUGMENT_TEXT_MAX, "it fits");
+    augment_format(o->augment, t->augment);
     if (s->parent != NULL) snprintf(t->parent, sizeof t->parent, "%s", s->parent->sha256);
     format_command(s, t->command, sizeof t->command);
 }

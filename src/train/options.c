@@ -58,13 +58,6 @@ int train_options_check(const struct train_options *o, struct err *e)
     return rc;
 }
 
-void train_format_augment(unsigned bits, char *ret_text, size_t size)
-{
-    const char *crop = bits & AUGMENT_CROP ? "crop" : "";
-    const char *flip = bits & AUGMENT_FLIP ? "flip" : "";
-    snprintf(ret_text, size, "%s%s%s", bits == 0 ? "none" : crop, *crop && *flip ? "," : "", flip);
-}
-
 static struct train_text *next_text(struct train_text *texts, size_t *n, const char *name)
 {
     texts[*n].name = name;
@@ -97,6 +90,7 @@ size_t train_options_texts(const struct train_options *o,
 {
     size_t n = 0;
     char text[SCHEDULE_TEXT_MAX];
+    _Static_assert((int)SCHEDULE_TEXT_MAX >= (int)AUGMENT_TEXT_MAX, "either fits");
     add_string(ret_texts, &n, "method", o->method->name);
     add_int(ret_texts, &n, "epochs", o->epochs);
     add_int(ret_texts, &n, "batch", o->batch);
@@ -106,7 +100,7 @@ size_t train_options_texts(const struct train_options *o,
     schedule_format(&o->schedule, text);
     add_string(ret_texts, &n, "schedule", text);
     add_int(ret_texts, &n, "warmup", o->warmup);
-    train_format_augment(o->augment, text, sizeof text);
+    augment_format(o->augment, text);
     add_string(ret_texts, &n, "augment", text);
     if (o->method->self_distillation) {
         add_real(ret_texts, &n, "temperature", o->distillation.temperature);

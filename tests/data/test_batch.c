@@ -48,7 +48,9 @@ static void test_augment_parse(void **state)
                 {"crop", AUGMENT_CROP},
                 {"flip", AUGMENT_FLIP},
                 {"crop,flip", AUGMENT_CROP | AUGMENT_FLIP},
-                {"flip,crop", AUGMENT_CROP | AUGMENT_FLIP}};
+                {"flip,crop", AUGMENT_CROP | AUGMENT_FLIP},
+                {"cutout,autoaugment", AUGMENT_AUTO | AUGMENT_CUTOUT},
+                {"crop,flip,autoaugment,cutout,fill128", 31}};
     static const struct {
         const char *text, *word;
     } bad[] = {{"", "''"},
@@ -59,9 +61,14 @@ static void test_augment_parse(void **state)
                {"cropp", "'cropp'"},
                {"crop flip", "'crop flip'"}};
     unsigned bits;
+    char text[AUGMENT_TEXT_MAX];
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         bits = 99;
         assert_int_equal(augment_parse(good[i].text, &bits, NULL), 0);
+        assert_int_equal(bits, good[i].bits);
+        augment_format(bits, text); /* and back */
+        bits = 99;
+        assert_int_equal(augment_parse(text, &bits, NULL), 0);
         assert_int_equal(bits, good[i].bits);
     }
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -69,9 +76,14 @@ static void test_augment_parse(void **state)
         bits = 99;
         assert_int_equal(augment_parse(bad[i].text, &bits, &e), ERR_RANGE);
         assert_non_null(strstr(e.text, bad[i].word));
-        assert_non_null(strstr(e.text, "crop and flip"));
+        assert_non_null(strstr(e.text, "crop, flip, autoaugment, cutout and fill128"));
         assert_int_equal(bits, 99);
     }
+    struct err e = {0};
+    assert_int_equal(augment_parse("flip,fill128", &bits, &e), ERR_RANGE);
+    assert_non_null(strstr(e.text, "crop is not in the list"));
+    augment_format(AUGMENT_FLIP | AUGMENT_CUTOUT, text);
+    assert_string_equal(text, "flip,cutout");
 }
 
 static void test_order(void **state)
