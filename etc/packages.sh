@@ -35,7 +35,29 @@ need_packages() {
 BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config libmicrohttpd-dev libuv1-dev libjansson-dev \
 libopenblas-dev libstb-dev libsqlite3-dev libcurl4-openssl-dev nettle-dev libprotobuf-c-dev \
 protobuf-c-compiler"
-TEST_PACKAGES="libcmocka-dev python3"
+# python3-onnx checks exported models.
+TEST_PACKAGES="libcmocka-dev python3 python3-onnx"
+
+# need_onnxruntime BUILD: puts ONNX Runtime, which Debian does not have, into BUILD/node. Without it the tests that
+# ask it are skipped.
+need_onnxruntime() {
+    runtime_dir=$1/node
+    runtime=$runtime_dir/node_modules/onnxruntime-node
+    [ -d "$runtime/bin" ] && return 0
+    # Where there is an npm already, Debian's may conflict with it.
+    command -v npm >/dev/null 2>&1 || need_packages nodejs npm || return 1
+    echo "installing onnxruntime-node in $runtime_dir"
+    mkdir -p "$runtime_dir"
+    # Its CPU library is inside the package; its scripts would fetch those for other devices.
+    if npm install --prefix "$runtime_dir" --ignore-scripts --no-audit --no-fund onnxruntime-node@1.30.0 \
+        >"$runtime_dir/npm.log" 2>&1; then
+        rm -rf "$runtime"/bin/*/darwin "$runtime"/bin/*/win32
+        return 0
+    fi
+    tail -n 5 "$runtime_dir/npm.log" >&2
+    echo "warning: npm could not install onnxruntime-node: the tests that need it are skipped" >&2
+    return 1
+}
 
 # build_tree SOURCE BUILD CONFIGURE_ARGUMENT...: configures once and makes; shows the log where that fails.
 build_tree() {

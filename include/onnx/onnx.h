@@ -8,12 +8,7 @@
 #include "base/err.h"
 #include "model/model.h"
 
-enum {
-    ONNX_OPSET_MIN = 13,
-    ONNX_OPSET_MAX = 21,
-    ONNX_OPSET_DEFAULT = 17,
-    ONNX_BATCH_MAX = 65536
-};
+enum { ONNX_OPSET_MIN = 13, ONNX_OPSET_MAX = 21, ONNX_OPSET_DEFAULT = 17, ONNX_BATCH_MAX = 65536 };
 
 struct onnx_options {
     int batch; /* a number that the file fixes; 0: any, chosen when it runs */

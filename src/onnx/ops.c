@@ -90,8 +90,7 @@ static const char *write_conv(struct writer *w, const struct op *op)
     const char *y = onnx_graph_node(w->g, "Conv", name, inputs, op->bias >= 0 ? 3 : 2);
     put_window(w, c->kernel_height, c->kernel_width, c->stride, pads);
     onnx_node_int(w->g, "group", conv_groups(c));
-    if (op->residual >= 0)
-        y = node(w, "Add", part(w, name, "add"), y, w->names[op->residual]);
+    if (op->residual >= 0) y = node(w, "Add", part(w, name, "add"), y, w->names[op->residual]);
     return y;
 }
 
@@ -115,8 +114,7 @@ static const char *write_norm(struct writer *w, const struct op *op)
                              param_tensor(w, op->variance)};
     const char *y = onnx_graph_node(w->g, "BatchNormalization", name, inputs, 5);
     onnx_node_float(w->g, "epsilon", NET_NORM_EPSILON);
-    if (op->residual >= 0)
-        y = node(w, "Add", part(w, name, "add"), y, w->names[op->residual]);
+    if (op->residual >= 0) y = node(w, "Add", part(w, name, "add"), y, w->names[op->residual]);
     return op->relu ? node(w, "Relu", part(w, name, "relu"), y, NULL) : y;
 }
 
@@ -125,8 +123,7 @@ static const char *write_norm(struct writer *w, const struct op *op)
 static const char *write_mean(struct writer *w, const struct op *op)
 {
     const char *name = op_name(w, op, "mean");
-    const char *y =
-        node(w, "GlobalAveragePool", part(w, name, "pool"), w->names[op->in], NULL);
+    const char *y = node(w, "GlobalAveragePool", part(w, name, "pool"), w->names[op->in], NULL);
     y = node(w, "Flatten", name, y, NULL);
     onnx_node_int(w->g, "axis", 1);
     w->is_vector[op->out] = true;

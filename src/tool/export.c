@@ -44,7 +44,8 @@ static int parse(int argc, char **argv, struct command *c, struct onnx_options *
         "autodidact export",
         "MODEL --onnx FILE [OPTION]...",
         "Writes a model as an ONNX file with every classifier: input `image`, float\n"
-        "[batch][3][height][width], normalised as the metadata say; outputs `logits_1`, `logits_2`\n"
+        "[batch][3][height][width], normalised as the metadata say; outputs `logits_1`, "
+        "`logits_2`\n"
         "and so on, and `ensemble`, their mean. doc/interchange.md has an example.",
         rows,
         1,
