@@ -45,10 +45,11 @@ struct training_figures {
 /* Where a model comes from. Strings are empty when not known. */
 struct training {
     char method[32], data[512], program[64], schedule[64], augment[64];
-    char parent[SHA256_HEX_SIZE]; /* the model given as --init */
+    char parent[SHA256_HEX_SIZE];  /* the model given as --init */
+    char teacher[SHA256_HEX_SIZE]; /* the model given as --teacher */
     int64_t epochs, batch, warmup, threads;
     uint64_t seed;
-    double lr, momentum, weight_decay, temperature, alpha, lambda;
+    double lr, momentum, weight_decay, temperature, alpha, lambda, beta;
     bool kd_scale;
     int64_t holdout; /* the wish that was given to split_make(); 0: nothing held out */
     uint64_t holdout_seed;

@@ -1,6 +1,7 @@
 /* Checkpoints: parameters, momentum, position and the options of a training in one safetensors file
- * ("model.NAME", "momentum.NAME" as F32; "autodidact.checkpoint" in the metadata). Written beside
- * and renamed, so that a crash or a full disk leaves the previous one. */
+ * ("model.NAME", "momentum.NAME" and what else the training keeps as "state.NAME", all F32;
+ * "autodidact.checkpoint" in the metadata). Written beside and renamed, so that a crash or a full
+ * disk leaves the previous one. */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
 
@@ -17,17 +18,34 @@ struct checkpoint_position {
     int64_t loss_count;
 };
 
-/* ERR_DIVERGED, and nothing is written, when a parameter is not finite. texts: what identifies the
- * training (train_options_texts() and what the caller adds). */
-int checkpoint_write(const char *path, const struct net *net, const float *params,
-                     const float *momentum, const struct checkpoint_position *position,
-                     const struct train_text *texts, size_t n_texts, struct err *e);
+/* State beside the net's own: a row of numbers. */
+struct checkpoint_array {
+    const char *name;
+    float *values;
+    size_t count;
+};
+
+enum { CHECKPOINT_ARRAYS_MAX = 8 };
+
+/* What is written, or read into. */
+struct checkpoint_state {
+    const struct net *net;
+    float *params, *momentum;
+    size_t n_arrays;
+    struct checkpoint_array arrays[CHECKPOINT_ARRAYS_MAX];
+};
+
+/* ERR_DIVERGED, and nothing is written, when a parameter or a number of an array is not finite.
+ * texts: what identifies the training (train_options_texts() and what the caller adds). */
+int checkpoint_write(const char *path, const struct checkpoint_state *state,
+                     const struct checkpoint_position *position, const struct train_text *texts,
+                     size_t n_texts, struct err *e);
 
 /* ERR_CONFLICT, with the name of the option, when the checkpoint was made with other texts. On any
- * failure params and momentum are unspecified. */
-int checkpoint_read(const char *path, const struct net *net, const struct train_text *texts,
-                    size_t n_texts, struct checkpoint_position *ret_position, float *params,
-                    float *momentum, struct err *e);
+ * failure what the state points to is unspecified. */
+int checkpoint_read(const char *path, const struct train_text *texts, size_t n_texts,
+                    struct checkpoint_position *ret_position, const struct checkpoint_state *state,
+                    struct err *e);
 
 /* The value of one text in a checkpoint, before there is a training to compare with. ERR_NOT_FOUND
  * when it has no such text (or one longer than this program writes). */

@@ -28,14 +28,14 @@ void train_options_default(struct train_options *ret_options);
 /* ERR_RANGE with a message that names the option and what it takes. */
 int train_options_check(const struct train_options *options, struct err *e);
 
-enum { TRAIN_TEXTS_MAX = 24, TRAIN_TEXT_MAX = 160 };
+enum { TRAIN_TEXTS_MAX = 40, TRAIN_TEXT_MAX = 160 };
 
 struct train_text {
     const char *name; /* the option's, without "--"; static storage */
     char value[TRAIN_TEXT_MAX];
 };
 
-/* Every option as text, in a fixed order; returns how many (at most TRAIN_TEXTS_MAX - 4, so that a
+/* Every option as text, in a fixed order; returns how many (at most TRAIN_TEXTS_MAX - 8, so that a
  * caller can add its own). Options that the method does not read are left out. */
 size_t train_options_texts(const struct train_options *options,
                            struct train_text ret_texts[TRAIN_TEXTS_MAX]);

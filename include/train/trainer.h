@@ -17,6 +17,7 @@
 #include "data/batch.h"
 #include "data/dataset.h"
 #include "data/split.h"
+#include "model/model.h"
 #include "nn/net.h"
 #include "train/options.h"
 
@@ -30,15 +31,19 @@ struct trainer_setup {
     const char *parent; /* SHA-256 of the model whose parameters are the first ones, or "" */
     struct pool *pool;
     const struct kernels *kernels;
+    const struct model *teacher; /* for methods with a teacher; else NULL */
+    const struct net *peer;      /* for methods with a peer; else NULL */
 };
 
 struct trainer;
 
-/* With first parameters from the seed. ERR_RANGE when there are fewer images than a batch has. */
+/* With first parameters from the seed, a peer's from the seed after it. ERR_RANGE when there are
+ * fewer images than a batch has. */
 struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e);
 void trainer_free(struct trainer *trainer);
 
 float *trainer_params(struct trainer *trainer); /* the net's block */
+float *trainer_peer_params(struct trainer *trainer); /* the peer's; NULL when there is none */
 size_t trainer_bytes(const struct trainer *trainer);
 
 int64_t trainer_epoch_steps(const struct trainer *trainer); /* the last, partial batch is dropped */
@@ -59,7 +64,12 @@ struct train_report {
 int trainer_step(struct trainer *trainer, struct train_report *ret_report, struct err *e);
 
 /* Errors as checkpoint_write() and checkpoint_read(). */
-int trainer_save(const struct trainer *trainer, const char *path, struct err *e);
+int trainer_save(struct trainer *trainer, const char *path, struct err *e);
 int trainer_restore(struct trainer *trainer, const char *path, struct err *e);
+
+/* Whether a model can teach this network by this method on these images: guide.h's sizes, and the
+ * data set's labels, one by one. ERR_CONFLICT says what differs. */
+int trainer_check_teacher(const struct model *teacher, const struct method *method,
+                          const struct net *net, const struct dataset *set, struct err *e);
 
 #endif

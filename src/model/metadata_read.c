@@ -315,6 +315,11 @@ static int read_training(const struct json_in *in, const json_t *root, int secti
     for (size_t i = 0; i < COUNT(numbers) && rc == 0; i++) {
         rc = json_in_number(in, root, "", numbers[i].member, -DBL_MAX, DBL_MAX, numbers[i].value);
     }
+    /* Of methods with a teacher, only some. */
+    if (rc == 0 && json_object_get(root, "teacher") != NULL)
+        rc = json_in_string(in, root, "", "teacher", ret->teacher, sizeof ret->teacher);
+    if (rc == 0 && json_object_get(root, "beta") != NULL)
+        rc = json_in_number(in, root, "", "beta", -DBL_MAX, DBL_MAX, &ret->beta);
     if (rc == 0) rc = read_seed(in, root, "seed", &ret->seed);
     if (rc == 0) rc = read_seed(in, root, "holdout_seed", &ret->holdout_seed);
     if (rc < 0) return rc;

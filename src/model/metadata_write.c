@@ -130,6 +130,7 @@ char *metadata_format_training(const struct training *t, int sections, int *ret_
     put_string(&out, ", \"schedule\": ", t->schedule);
     put_string(&out, ", \"augment\": ", t->augment);
     put_string(&out, ", \"parent\": ", t->parent);
+    if (t->teacher[0] != '\0') put_string(&out, ", \"teacher\": ", t->teacher);
     put_int(&out, ", \"epochs\": ", t->epochs);
     put_int(&out, ", \"batch\": ", t->batch);
     put_int(&out, ", \"warmup\": ", t->warmup);
@@ -142,6 +143,7 @@ char *metadata_format_training(const struct training *t, int sections, int *ret_
     put_double(&out, ", \"temperature\": ", t->temperature);
     put_double(&out, ", \"alpha\": ", t->alpha);
     put_double(&out, ", \"lambda\": ", t->lambda);
+    if (t->beta != 0) put_double(&out, ", \"beta\": ", t->beta);
     json_out_raw(&out, t->kd_scale ? ", \"kd_scale\": true" : ", \"kd_scale\": false");
     put_int(&out, ", \"holdout\": ", t->holdout);
     json_out_raw(&out, ", \"holdout_seed\": ");

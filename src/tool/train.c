@@ -32,9 +32,22 @@ static void on_signal(int number)
     stop_signal = number;
 }
 
-static int heldout_logits(struct train_session *s, struct logits *ret_logits, struct err *e)
+/* A network whose training is over, and where it goes. */
+struct result {
+    const struct net *net;
+    float *params;
+    const char *out;
+};
+
+static struct result student_of(struct train_session *s)
 {
-    struct plan *plan = plan_new(s->net, trainer_params(s->trainer), s->kernels, e);
+    return (struct result){s->net, trainer_params(s->trainer), s->command.out};
+}
+
+static int heldout_logits(struct train_session *s, const struct result *r,
+                          struct logits *ret_logits, struct err *e)
+{
+    struct plan *plan = plan_new(r->net, r->params, s->kernels, e);
     if (plan == NULL) return e->code;
     int rc = evaluate_logits(plan, s->set, s->split.holdout, s->split.n_holdout, &s->preprocess,
                              s->pool, ret_logits, e);
@@ -56,7 +69,8 @@ static int end_epoch(struct train_session *s, const struct train_report *report,
     struct heldout h = {0};
     if (s->split.n_holdout > 0) {
         struct logits l;
-        int rc = heldout_logits(s, &l, e);
+        const struct result r = student_of(s);
+        int rc = heldout_logits(s, &r, &l, e);
         if (rc < 0) return rc;
         fill_heldout(&l, NULL, &h);
         logits_release(&l);
@@ -103,14 +117,23 @@ static int run(struct train_session *s, struct err *e)
 
 /* A command that gives this model again; without paths, so that the file does not depend on them.
  */
-static void format_command(const struct train_session *s, char *ret_text, size_t size)
+static void format_command(const struct train_session *s, const struct result *r, char *ret_text,
+                           size_t size)
 {
     const struct spec *spec = net_spec(s->net);
     struct train_text texts[TRAIN_TEXTS_MAX];
     size_t n = train_options_texts(&s->command.options, texts), used = 0;
-    int k = snprintf(ret_text, size, "autodidact train %s.json --data %s:DIR --width %d%s",
+    int k = snprintf(ret_text, size, "autodidact train %s.json --data %s:DIR --width %d%s%s",
                      spec->name, dataset_kind(s->set), spec->stages[0].channels,
-                     s->parent != NULL ? " --init PARENT" : "");
+                     s->parent != NULL ? " --init PARENT" : "",
+                     s->teacher != NULL ? " --teacher TEACHER" : "");
+    if (s->peer != NULL && k > 0 && (size_t)k < size) {
+        const struct spec *peer = net_spec(s->peer);
+        bool other = s->command.peer != NULL;
+        k += snprintf(ret_text + k, size - (size_t)k, "%s%s%s --peer-width %d%s",
+                      other ? " --peer " : "", other ? peer->name : "", other ? ".json" : "",
+                      peer->stages[0].channels, r->net == s->peer ? " --peer-out THIS" : "");
+    }
     for (size_t i = 0; k > 0 && used + (size_t)k < size; i++) {
         used += (size_t)k;
         if (i == n) {
@@ -124,11 +147,11 @@ static void format_command(const struct train_session *s, char *ret_text, size_t
     }
 }
 
-static void fill_training(const struct train_session *s, const struct heldout *h,
-                          struct training *t)
+static void fill_training(const struct train_session *s, const struct result *r,
+                          const struct heldout *h, struct training *t)
 {
     const struct train_options *o = &s->command.options;
-    bool kd = o->method->self_distillation;
+    bool kd = method_distils(o->method);
     *t = (struct training){.epochs = o->epochs,
                            .batch = o->batch,
                            .warmup = o->warmup,
@@ -139,7 +162,8 @@ static void fill_training(const struct train_session *s, const struct heldout *h
                            .weight_decay = o->weight_decay,
                            .temperature = kd ? o->distillation.temperature : 0,
                            .alpha = kd ? o->distillation.alpha : 0,
-                           .lambda = kd ? o->distillation.lambda : 0,
+                           .lambda = method_hints(o->method) ? o->distillation.lambda : 0,
+                           .beta = method_attends(o->method) ? o->distillation.beta : 0,
                            .kd_scale = kd && o->distillation.kd_scale,
                            .holdout = o->holdout,
                            .holdout_seed = o->holdout_seed,
@@ -153,7 +177,8 @@ static void fill_training(const struct train_session *s, const struct heldout *h
     _Static_assert(sizeof t->augment >= AUGMENT_TEXT_MAX, "it fits");
     augment_format(o->augment, t->augment);
     if (s->parent != NULL) snprintf(t->parent, sizeof t->parent, "%s", s->parent->sha256);
-    format_command(s, t->command, sizeof t->command);
+    if (s->teacher != NULL) snprintf(t->teacher, sizeof t->teacher, "%s", s->teacher->sha256);
+    format_command(s, r, t->command, sizeof t->command);
 }
 
 static void free_labels(char **labels, int n)
@@ -179,28 +204,30 @@ static char **copy_labels(const struct dataset *set, struct err *e)
 
 /* Rounds the parameters to what the file will hold, by way of a file, so that the model is
  * calibrated as it will be served. The checkpoint still has the exact ones. */
-static int round_params(struct train_session *s, char **labels, struct err *e)
+static int round_params(struct train_session *s, const struct result *r, char **labels,
+                        struct err *e)
 {
     const struct calibration none = {0};
     const struct training unknown = {0};
     struct model *model;
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%.*s.part", (int)sizeof path - 6, s->command.out);
-    int rc = model_write(path, s->command.store_type, s->net, trainer_params(s->trainer), labels,
-                         &s->preprocess, &none, &unknown, e);
+    snprintf(path, sizeof path, "%.*s.part", (int)sizeof path - 6, r->out);
+    int rc = model_write(path, s->command.store_type, r->net, r->params, labels, &s->preprocess,
+                         &none, &unknown, e);
     if (rc == 0) rc = model_load(path, &model, e);
     unlink(path);
     if (rc < 0) return rc;
-    memcpy(trainer_params(s->trainer), model->params, net_block_size(s->net) * sizeof(float));
+    memcpy(r->params, model->params, net_block_size(r->net) * sizeof(float));
     model_unref(model);
     return 0;
 }
 
-static int calibrate_session(struct train_session *s, struct calibration *ret_calibration,
-                             struct heldout *ret_heldout, struct err *e)
+static int calibrate_result(struct train_session *s, const struct result *r,
+                            struct calibration *ret_calibration, struct heldout *ret_heldout,
+                            struct err *e)
 {
     struct logits l;
-    int rc = heldout_logits(s, &l, e);
+    int rc = heldout_logits(s, r, &l, e);
     if (rc < 0) return rc;
     rc = calibrate(&l, ret_calibration, e);
     if (rc == 0) fill_heldout(&l, ret_calibration, ret_heldout);
@@ -208,22 +235,33 @@ static int calibrate_session(struct train_session *s, struct calibration *ret_ca
     return rc;
 }
 
-/* Calibrates, writes the model, removes the checkpoint. */
-static int finish(struct train_session *s, struct err *e)
+/* Calibrates and writes a model. */
+static int write_result(struct train_session *s, const struct result *r, char **labels,
+                        struct heldout *ret_heldout, struct err *e)
 {
     struct calibration calibration = {0};
     struct training training;
-    struct heldout h = {0};
+    int rc = 0;
+    if (s->command.store_type != TENSOR_F32) rc = round_params(s, r, labels, e);
+    if (rc == 0 && s->split.n_holdout > 0)
+        rc = calibrate_result(s, r, &calibration, ret_heldout, e);
+    if (rc < 0) return rc;
+    fill_training(s, r, ret_heldout, &training);
+    return model_write(r->out, s->command.store_type, r->net, r->params, labels, &s->preprocess,
+                       &calibration, &training, e);
+}
+
+/* Writes what was trained, the peer first if it is wanted: when the model is there, all is. Then
+ * the checkpoint goes. */
+static int finish(struct train_session *s, struct err *e)
+{
+    struct heldout h = {0}, peers = {0};
+    const struct result student = student_of(s),
+                        peer = {s->peer, trainer_peer_params(s->trainer), s->command.peer_out};
     char **labels = copy_labels(s->set, e);
     if (labels == NULL) return -ENOMEM;
-    int rc = 0;
-    if (s->command.store_type != TENSOR_F32) rc = round_params(s, labels, e);
-    if (rc == 0 && s->split.n_holdout > 0) rc = calibrate_session(s, &calibration, &h, e);
-    if (rc == 0) {
-        fill_training(s, &h, &training);
-        rc = model_write(s->command.out, s->command.store_type, s->net, trainer_params(s->trainer),
-                         labels, &s->preprocess, &calibration, &training, e);
-    }
+    int rc = peer.out != NULL ? write_result(s, &peer, labels, &peers, e) : 0;
+    if (rc == 0) rc = write_result(s, &student, labels, &h, e);
     free_labels(labels, dataset_classes(s->set));
     if (rc < 0) return rc;
     unlink(s->checkpoint);

@@ -21,6 +21,10 @@ struct train_command {
     struct train_options options;
     const char *spec, *data, *out, *init, *method, *schedule, *augment, *progress, *precision,
         *store;
+    const char *teacher, *peer, *peer_out;
+    int64_t peer_width;
+    struct distillation constants; /* as given; the rest are the method's defaults */
+    bool temperature_given, alpha_given, lambda_given, kd_scale_given, beta_given;
     enum tensor_type store_type;
     int64_t width, classes, threads, checkpoint_steps;
     bool resume, holdout_given, holdout_seed_given;
@@ -32,7 +36,8 @@ struct train_session {
     char checkpoint[PATH_MAX];
     struct dataset *set;
     struct model *parent; /* --init, or NULL */
-    struct net *net;
+    struct model *teacher; /* --teacher, or NULL */
+    struct net *net, *peer; /* peer NULL: the method has none */
     struct split split;
     struct preprocess preprocess;
     struct pool *pool;

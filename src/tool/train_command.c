@@ -9,6 +9,38 @@
 #include "tool.h"
 #include "train.h"
 
+/* What was given, over the method's defaults. */
+static void choose_constants(struct train_command *c)
+{
+    struct distillation *d = &c->options.distillation;
+    *d = c->options.method->defaults;
+    if (c->temperature_given) d->temperature = c->constants.temperature;
+    if (c->alpha_given) d->alpha = c->constants.alpha;
+    if (c->lambda_given) d->lambda = c->constants.lambda;
+    if (c->kd_scale_given) d->kd_scale = c->constants.kd_scale;
+    if (c->beta_given) d->beta = c->constants.beta;
+}
+
+/* A teacher or peer is asked for by the method, not by an option. */
+static int check_source(const struct train_command *c, struct err *e)
+{
+    const struct method *m = c->options.method;
+    bool taught = m->source == METHOD_TEACHER, paired = m->source == METHOD_PEER;
+    if (taught && c->teacher == NULL)
+        return err_set(e, ERR_USAGE, "--method %s needs --teacher MODEL", m->name);
+    if (!taught && c->teacher != NULL)
+        return err_set(e, ERR_USAGE, "--teacher: --method %s has no teacher", m->name);
+    const char *extra = c->peer != NULL         ? "peer"
+                        : c->peer_out != NULL   ? "peer-out"
+                        : c->peer_width != 0    ? "peer-width"
+                                                : NULL;
+    if (!paired && extra != NULL)
+        return err_set(e, ERR_USAGE, "--%s: --method %s has no peer", extra, m->name);
+    if (c->peer_out != NULL && strcmp(c->peer_out, c->out) == 0)
+        return err_set(e, ERR_USAGE, "--peer-out %s: that is --out", c->peer_out);
+    return 0;
+}
+
 static int parse_names(struct train_command *c, struct err *e)
 {
     char names[128];
@@ -17,6 +49,7 @@ static int parse_names(struct train_command *c, struct err *e)
         method_names(names, sizeof names);
         return err_set(e, ERR_USAGE, "--method %s: it takes %s", c->method, names);
     }
+    choose_constants(c);
     static const char *const types[] = {
         [TENSOR_F32] = "f32", [TENSOR_F16] = "f16", [TENSOR_BF16] = "bf16"};
     size_t type = 0;
@@ -72,15 +105,25 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
         {"augment", OPTION_STRING, "LIST", &c->augment, NULL,
          "of crop, flip, autoaugment, cutout, fill128 (crop pads with grey), or none (crop,flip)"},
         {"seed", OPTION_SEED, "N", &o->seed, NULL, "of everything random (0)"},
-        {NULL, 0, NULL, NULL, NULL, "Self distillation (byot):"},
-        {"temperature", OPTION_REAL, "T", &o->distillation.temperature, NULL,
-         "of the distilled softmax (3)"},
-        {"alpha", OPTION_REAL, "X", &o->distillation.alpha, NULL,
-         "share of the deepest one's answers, against the labels (0.3)"},
-        {"lambda", OPTION_REAL, "X", &o->distillation.lambda, NULL,
-         "weight of the hint between features (0.03)"},
-        {"kd-scale", OPTION_SWITCH, "on|off", &o->distillation.kd_scale, NULL,
+        {NULL, 0, NULL, NULL, NULL,
+         "Distillation, by the deepest classifier (byot), a teacher or a peer:"},
+        {"temperature", OPTION_REAL, "T", &c->constants.temperature, &c->temperature_given,
+         "of the distilled softmax (byot 3, kd fitnet at 4, dml 1)"},
+        {"alpha", OPTION_REAL, "X", &c->constants.alpha, &c->alpha_given,
+         "share of its answers, against the labels (byot 0.3, kd fitnet 0.9, at 0; dml 1, beside)"},
+        {"lambda", OPTION_REAL, "X", &c->constants.lambda, &c->lambda_given,
+         "weight of the hint between features (byot 0.03, fitnet 10)"},
+        {"beta", OPTION_REAL, "X", &c->constants.beta, &c->beta_given,
+         "twice the weight of attention transfer (at 1000)"},
+        {"kd-scale", OPTION_SWITCH, "on|off", &c->constants.kd_scale, &c->kd_scale_given,
          "the distilled term times T^2 (on)"},
+        {"teacher", OPTION_STRING, "MODEL", &c->teacher, NULL,
+         "kd, fitnet, at: of the same classes and image size; its normalisation is taken"},
+        {"peer", OPTION_STRING, "SPEC", &c->peer, NULL,
+         "dml: the second network (the first one's, with other first values)"},
+        {"peer-width", OPTION_INT, "W", &c->peer_width, NULL, "dml: as --width, of SPEC"},
+        {"peer-out", OPTION_STRING, "FILE", &c->peer_out, NULL,
+         "dml: keep the second network, too (it is dropped at the end)"},
         {NULL, 0, NULL, NULL, NULL,
          "Held-out images (never trained on; they calibrate and judge the model):"},
         {"holdout", OPTION_INT, "N", &o->holdout, &c->holdout_given,
@@ -128,6 +171,7 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
         return err_set(e, ERR_USAGE, "--%s is missing: usage: %s %s", missing, line.program,
                        line.usage);
     rc = parse_names(c, e);
+    if (rc == 0) rc = check_source(c, e);
     if (rc == 0 && train_options_check(o, e) < 0) rc = ERR_USAGE;
     if (rc == 0 && c->checkpoint_steps < 0) {
         rc = err_set(e, ERR_USAGE, "--checkpoint-steps %lld: it takes a whole number from 0",

@@ -19,23 +19,31 @@
 #include "train.h"
 #include "train/checkpoint.h"
 
-static int check_out(struct train_session *s, struct err *e)
+static int check_writable(const char *option, const char *out, struct err *e)
 {
-    const char *out = s->command.out;
     char dir[PATH_MAX];
     struct stat st;
     if (strlen(out) + sizeof ".ckpt" > sizeof dir) {
-        return err_set(e, -ENAMETOOLONG, "--out: %s", err_text(-ENAMETOOLONG));
+        return err_set(e, -ENAMETOOLONG, "%s: %s", option, err_text(-ENAMETOOLONG));
     }
     snprintf(dir, sizeof dir, "%s", out);
     const char *parent = dirname(dir);
     if (access(parent, W_OK | X_OK) < 0) {
-        return err_set(e, -errno, "--out %s: cannot write to %s: %s", out, parent,
+        return err_set(e, -errno, "%s %s: cannot write to %s: %s", option, out, parent,
                        err_text(-errno));
     }
     if (stat(out, &st) == 0 && !S_ISREG(st.st_mode)) {
-        return err_set(e, -EEXIST, "--out %s: there is something that is not a file", out);
+        return err_set(e, -EEXIST, "%s %s: there is something that is not a file", option, out);
     }
+    return 0;
+}
+
+static int check_out(struct train_session *s, struct err *e)
+{
+    const char *out = s->command.out, *peer_out = s->command.peer_out;
+    int rc = check_writable("--out", out, e);
+    if (rc == 0 && peer_out != NULL) rc = check_writable("--peer-out", peer_out, e);
+    if (rc < 0) return rc;
     snprintf(s->checkpoint, sizeof s->checkpoint, "%s.ckpt", out);
     if (!s->command.resume && file_exists(s->checkpoint)) {
         return err_set(
@@ -88,42 +96,88 @@ static int open_net(struct train_session *s, struct err *e)
     return s->net != NULL ? 0 : e->code;
 }
 
-static int inherit_number(const char *name, bool given, uint64_t *value, uint64_t parents,
-                          struct err *e)
+static int inherit_number(const char *name, bool *given, uint64_t *value, const char *from,
+                          uint64_t parents, struct err *e)
 {
-    if (given && *value != parents) {
+    if (*given && *value != parents) {
         return err_set(
             e, ERR_CONFLICT,
-            "--%s %llu: the model of --init was made with %llu, and images that it saw cannot "
-            "judge its child: leave the option out",
-            name, (unsigned long long)*value, (unsigned long long)parents);
+            "--%s %llu: the model of %s was made with %llu, and images that it saw cannot "
+            "judge its %s: leave the option out",
+            name, (unsigned long long)*value, from, (unsigned long long)parents,
+            strcmp(from, "--init") == 0 ? "child" : "student");
     }
     *value = parents;
+    *given = true; /* for the next one who has a say */
     return 0;
 }
 
-/* The held-out images of the parent stay held out. On other data everything is new. */
-static int inherit_holdout(struct train_session *s, struct err *e)
+/* The held-out images of a model stay held out: a parent passes on what it has seen, and so does a
+ * teacher. On other data everything is new. */
+static int inherit_holdout(struct train_session *s, const struct model *model, const char *from,
+                           struct err *e)
 {
     struct train_command *c = &s->command;
     struct train_options *o = &c->options;
-    if (s->parent == NULL || strcmp(s->parent->training.data, dataset_kind(s->set)) != 0) return 0;
+    if (model == NULL || strcmp(model->training.data, dataset_kind(s->set)) != 0) return 0;
     uint64_t wish = (uint64_t)o->holdout;
-    int rc = inherit_number("holdout", c->holdout_given, &wish,
-                            (uint64_t)s->parent->training.holdout, e);
+    int rc = inherit_number("holdout", &c->holdout_given, &wish, from,
+                            (uint64_t)model->training.holdout, e);
     o->holdout = (int64_t)wish;
     if (rc == 0) {
-        rc = inherit_number("holdout-seed", c->holdout_seed_given, &o->holdout_seed,
-                            s->parent->training.holdout_seed, e);
+        rc = inherit_number("holdout-seed", &c->holdout_seed_given, &o->holdout_seed, from,
+                            model->training.holdout_seed, e);
     }
     return rc;
+}
+
+/* Who is taught sees images as its teacher does; a parent must have seen them so, too. */
+static int check_teacher(const struct train_session *s, struct err *e)
+{
+    const struct train_command *c = &s->command;
+    if (s->teacher == NULL) return 0;
+    int rc = trainer_check_teacher(s->teacher, c->options.method, s->net, s->set, e);
+    const struct preprocess *p = &s->teacher->preprocess;
+    if (rc == 0 && s->parent != NULL &&
+        (memcmp(p->mean, s->parent->preprocess.mean, sizeof p->mean) != 0 ||
+         memcmp(p->std, s->parent->preprocess.std, sizeof p->std) != 0)) {
+        rc = err_set(e, ERR_CONFLICT, "it normalises images otherwise than the model of --init");
+    }
+    if (rc < 0) err_prefix(e, "--teacher %.200s", c->teacher);
+    return rc;
+}
+
+/* The second network: another spec, or the same one again. */
+static int open_peer(struct train_session *s, struct err *e)
+{
+    const struct train_command *c = &s->command;
+    struct spec spec = *net_spec(s->net);
+    struct shape in = net_input(s->net);
+    if (c->options.method->source != METHOD_PEER) return 0;
+    if (c->peer_width < 0 || c->peer_width > SPEC_CHANNELS_MAX) {
+        return err_set(e, ERR_USAGE, "--peer-width %lld: it takes 1 to %d",
+                       (long long)c->peer_width, SPEC_CHANNELS_MAX);
+    }
+    int rc = c->peer != NULL ? spec_read(c->peer, &spec, e) : 0;
+    if (rc == 0) rc = spec_scale(&spec, (int)c->peer_width, net_classes(s->net), e);
+    if (rc < 0) return rc;
+    if (spec.width != in.width || spec.height != in.height || spec.channels != in.channels) {
+        return err_set(e, ERR_CONFLICT,
+                       "--peer %s: it takes images of %dx%d with %d channels, the first network of "
+                       "%dx%d with %d",
+                       c->peer, spec.width, spec.height, spec.channels, in.width, in.height,
+                       in.channels);
+    }
+    s->peer = net_new(&spec, e);
+    return s->peer != NULL ? 0 : e->code;
 }
 
 static void choose_preprocess(struct train_session *s)
 {
     struct preprocess *p = &s->preprocess;
-    if (s->parent != NULL) {
-        *p = s->parent->preprocess; /* its weights know these; a spec may bring another size */
+    const struct model *known = s->parent != NULL ? s->parent : s->teacher;
+    if (known != NULL) {
+        *p = known->preprocess; /* its weights know these; a spec may bring another size */
         p->width = dataset_width(s->set);
         p->height = dataset_height(s->set);
         return;
@@ -165,10 +219,16 @@ static int copy_parent(const struct train_session *s, float *params, struct err 
 static int open_trainer(struct train_session *s, struct err *e)
 {
     const struct train_command *c = &s->command;
-    const struct trainer_setup setup = {&c->options,    s->net,
-                                        s->set,         &s->split,
-                                        &s->preprocess, s->parent != NULL ? s->parent->sha256 : "",
-                                        s->pool,        s->kernels};
+    const struct trainer_setup setup = {.options = &c->options,
+                                        .net = s->net,
+                                        .set = s->set,
+                                        .split = &s->split,
+                                        .preprocess = &s->preprocess,
+                                        .parent = s->parent != NULL ? s->parent->sha256 : "",
+                                        .pool = s->pool,
+                                        .kernels = s->kernels,
+                                        .teacher = s->teacher,
+                                        .peer = s->peer};
     s->trainer = trainer_new(&setup, e);
     if (s->trainer == NULL) return e->code;
     if (c->resume && file_exists(s->checkpoint))
@@ -199,8 +259,15 @@ int train_session_open(struct train_session *s, struct err *e)
     if (rc == 0 && c->init != NULL) rc = model_load(c->init, &s->parent, e);
     if (rc == 0) rc = dataset_open(c->data, DATA_TRAIN, &s->set, e);
     if (rc == 0) rc = check_labels(s, e);
-    if (rc == 0) rc = inherit_holdout(s, e);
+    if (rc == 0 && c->teacher != NULL) {
+        rc = model_load(c->teacher, &s->teacher, e);
+        if (rc < 0) err_prefix(e, "--teacher");
+    }
+    if (rc == 0) rc = inherit_holdout(s, s->parent, "--init", e);
+    if (rc == 0) rc = inherit_holdout(s, s->teacher, "--teacher", e);
     if (rc == 0) rc = open_net(s, e);
+    if (rc == 0) rc = check_teacher(s, e);
+    if (rc == 0) rc = open_peer(s, e);
     if (rc < 0) return rc;
     rc = split_make(s->set, (size_t)c->options.holdout, c->options.holdout_seed, &s->split, e);
     if (rc < 0) return err_prefix(e, "--holdout %lld", (long long)c->options.holdout);
@@ -223,6 +290,8 @@ void train_session_close(struct train_session *s)
     pool_free(s->pool);
     split_release(&s->split);
     net_free(s->net);
+    net_free(s->peer);
     dataset_free(s->set);
     model_unref(s->parent);
+    model_unref(s->teacher);
 }

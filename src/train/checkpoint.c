@@ -21,7 +21,8 @@
 
 enum { NAME_MAX_BYTES = 128, FORMAT_VERSION = 1 };
 
-static const char *const prefix_model = "model.", *const prefix_momentum = "momentum.";
+static const char *const prefix_model = "model.", *const prefix_momentum = "momentum.",
+                         *const prefix_state = "state.";
 
 /* All that safetensors_write() needs, in one allocation's life. */
 struct draft {
@@ -29,6 +30,7 @@ struct draft {
     char (*names)[NAME_MAX_BYTES];
     size_t n_tensors;
     struct meta_out meta[TRAIN_TEXTS_MAX + 4];
+    int64_t counts[CHECKPOINT_ARRAYS_MAX];
     char keys[TRAIN_TEXTS_MAX][NAME_MAX_BYTES];
     char position[128];
     size_t n_meta;
@@ -40,6 +42,14 @@ static void add_tensor(struct draft *d, const char *prefix, const struct param *
     char *name = d->names[d->n_tensors];
     snprintf(name, NAME_MAX_BYTES, "%s%s", prefix, p->name);
     d->tensors[d->n_tensors++] = (struct tensor_out){name, p->rank, p->dims, block + p->offset};
+}
+
+static void add_array(struct draft *d, const struct checkpoint_array *array, int64_t *count)
+{
+    char *name = d->names[d->n_tensors];
+    snprintf(name, NAME_MAX_BYTES, "%s%s", prefix_state, array->name);
+    *count = (int64_t)array->count;
+    d->tensors[d->n_tensors++] = (struct tensor_out){name, 1, count, array->values};
 }
 
 static void add_meta(struct draft *d, const char *key, const char *value)
@@ -60,28 +70,45 @@ static void fill_meta(struct draft *d, const struct checkpoint_position *positio
     }
 }
 
-int checkpoint_write(const char *path, const struct net *net, const float *params,
-                     const float *momentum, const struct checkpoint_position *position,
-                     const struct train_text *texts, size_t n_texts, struct err *e)
+static bool are_finite(const float *values, size_t count)
 {
-    for (size_t i = 0; i < net_block_size(net); i++) {
-        if (isfinite(params[i])) continue;
-        return err_set(e, ERR_DIVERGED,
-                       "parameters are not finite after step %lld: a smaller --lr helps",
-                       (long long)position->step);
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(values[i])) return false;
     }
+    return true;
+}
+
+static int check_finite(const struct checkpoint_state *state, int64_t step, struct err *e)
+{
+    bool finite = are_finite(state->params, net_block_size(state->net));
+    for (size_t i = 0; finite && i < state->n_arrays; i++)
+        finite = are_finite(state->arrays[i].values, state->arrays[i].count);
+    if (finite) return 0;
+    return err_set(e, ERR_DIVERGED, "parameters are not finite after step %lld: a smaller --lr helps",
+                   (long long)step);
+}
+
+int checkpoint_write(const char *path, const struct checkpoint_state *state,
+                     const struct checkpoint_position *position, const struct train_text *texts,
+                     size_t n_texts, struct err *e)
+{
+    int rc = check_finite(state, position->step, e);
+    if (rc < 0) return rc;
     size_t n_params;
-    const struct param *list = net_params(net, &n_params);
+    const struct param *list = net_params(state->net, &n_params);
+    size_t room = 2 * n_params + CHECKPOINT_ARRAYS_MAX;
     struct draft *d = mem_new(1, sizeof *d);
-    int rc = -ENOMEM;
+    rc = -ENOMEM;
     if (d == NULL) goto out;
-    d->tensors = mem_new(2 * n_params, sizeof *d->tensors);
-    d->names = mem_new(2 * n_params, sizeof *d->names);
+    d->tensors = mem_new(room, sizeof *d->tensors);
+    d->names = mem_new(room, sizeof *d->names);
     if (d->tensors == NULL || d->names == NULL) goto out;
-    for (size_t i = 0; i < n_params; i++) add_tensor(d, prefix_model, &list[i], params);
+    for (size_t i = 0; i < n_params; i++) add_tensor(d, prefix_model, &list[i], state->params);
     for (size_t i = 0; i < n_params; i++) {
-        if (list[i].trained) add_tensor(d, prefix_momentum, &list[i], momentum);
+        if (list[i].trained) add_tensor(d, prefix_momentum, &list[i], state->momentum);
     }
+    for (size_t i = 0; i < state->n_arrays; i++)
+        add_array(d, &state->arrays[i], &d->counts[i]);
     fill_meta(d, position, texts, n_texts);
     rc = safetensors_write(path, TENSOR_F32, d->tensors, d->n_tensors, d->meta, d->n_meta, e);
 out:
@@ -129,24 +156,37 @@ static int read_position(const struct safetensors *file, struct checkpoint_posit
     return 0;
 }
 
-static int read_tensors(const struct safetensors *file, const char *prefix, bool trained_only,
-                        const struct net *net, float *block, struct err *e)
+static int read_tensor(const struct safetensors *file, const char *prefix, const char *name,
+                       size_t count, float *values, struct err *e)
+{
+    char whole[NAME_MAX_BYTES];
+    snprintf(whole, sizeof whole, "%s%s", prefix, name);
+    const struct tensor *t = safetensors_find(file, whole);
+    if (t == NULL) return err_set(e, ERR_FORMAT, "it lacks the tensor %s", whole);
+    if (t->count != count || t->type != TENSOR_F32)
+        return err_set(e, ERR_FORMAT, "its tensor %s has another shape or type", whole);
+    tensor_to_floats(t, values);
+    return 0;
+}
+
+static int read_tensors(const struct safetensors *file, const struct checkpoint_state *state,
+                        struct err *e)
 {
     size_t n_params;
-    const struct param *list = net_params(net, &n_params);
-    for (size_t i = 0; i < n_params; i++) {
+    const struct param *list = net_params(state->net, &n_params);
+    int rc = 0;
+    for (size_t i = 0; i < n_params && rc == 0; i++) {
         const struct param *p = &list[i];
-        if (trained_only && !p->trained) continue;
-        char name[NAME_MAX_BYTES];
-        snprintf(name, sizeof name, "%s%s", prefix, p->name);
-        const struct tensor *t = safetensors_find(file, name);
-        if (t == NULL) return err_set(e, ERR_FORMAT, "it lacks the tensor %s", name);
-        if (t->count != p->size || t->type != TENSOR_F32) {
-            return err_set(e, ERR_FORMAT, "its tensor %s has another shape or type", name);
-        }
-        tensor_to_floats(t, block + p->offset);
+        rc = read_tensor(file, prefix_model, p->name, p->size, state->params + p->offset, e);
+        if (rc == 0 && p->trained)
+            rc = read_tensor(file, prefix_momentum, p->name, p->size, state->momentum + p->offset,
+                             e);
     }
-    return 0;
+    for (size_t i = 0; i < state->n_arrays && rc == 0; i++) {
+        const struct checkpoint_array *a = &state->arrays[i];
+        rc = read_tensor(file, prefix_state, a->name, a->count, a->values, e);
+    }
+    return rc;
 }
 
 /* A checkpoint's bytes and header; to be closed in either case. */
@@ -171,9 +211,9 @@ static void close_file(struct opened *opened)
     file_unmap(&opened->map);
 }
 
-int checkpoint_read(const char *path, const struct net *net, const struct train_text *texts,
-                    size_t n_texts, struct checkpoint_position *ret_position, float *params,
-                    float *momentum, struct err *e)
+int checkpoint_read(const char *path, const struct train_text *texts, size_t n_texts,
+                    struct checkpoint_position *ret_position, const struct checkpoint_state *state,
+                    struct err *e)
 {
     struct opened o;
     struct checkpoint_position position;
@@ -181,8 +221,7 @@ int checkpoint_read(const char *path, const struct net *net, const struct train_
     if (rc < 0) goto out;
     rc = read_position(o.file, &position, e);
     if (rc == 0) rc = compare_texts(o.file, texts, n_texts, e);
-    if (rc == 0) rc = read_tensors(o.file, prefix_model, false, net, params, e);
-    if (rc == 0) rc = read_tensors(o.file, prefix_momentum, true, net, momentum, e);
+    if (rc == 0) rc = read_tensors(o.file, state, e);
     if (rc == 0) {
         *ret_position = position;
     } else {

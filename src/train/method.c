@@ -1,9 +1,9 @@
 /* The table of methods and the one loss that covers them.
  *
- * All present methods are the same sum with different weights: the deepest exit learns from the
- * labels alone, a shallow one from the labels (1 - alpha), the deepest one's logits (alpha) and its
- * features (lambda); dsn is alpha = lambda = 0. Methods with a teacher of their own become further
- * rows. */
+ * All methods are the same sum with different weights: the deepest exit learns from the labels and
+ * from the source if there is one; a shallow one from the labels (1 - alpha), the deepest one's
+ * logits (alpha) and its features (lambda); dsn is alpha = lambda = 0. What is compared at the ends
+ * of sections is guide.c's. */
 #include "config.h"
 
 #include "train/method.h"
@@ -14,9 +14,38 @@
 #include "nn/loss.h"
 
 static const struct method methods[] = {
-    {"baseline", "the deepest classifier alone; the other heads stay untrained", false, false},
-    {"dsn", "all classifiers learn from the labels (deeply supervised nets)", true, false},
-    {"byot", "self distillation: the shallow ones learn from the deepest one too", true, true},
+    {.name = "baseline",
+     .summary = "the deepest classifier alone; the other heads stay untrained",
+     .defaults = {.temperature = 1}},
+    {.name = "dsn",
+     .summary = "all classifiers learn from the labels (deeply supervised nets)",
+     .shallow = true,
+     .defaults = {.temperature = 1}},
+    {.name = "byot",
+     .summary = "self distillation: the shallow ones learn from the deepest one too",
+     .shallow = true,
+     .self_distillation = true,
+     .defaults = {.temperature = 3, .alpha = 0.3, .lambda = 0.03, .kd_scale = true}},
+    {.name = "kd",
+     .summary = "the deepest classifier learns from a teacher's answers",
+     .source = METHOD_TEACHER,
+     .defaults = {.temperature = 4, .alpha = 0.9, .kd_scale = true}},
+    /* Both at once; beside a regressor without a norm behind it, the weight of 100 that is usual
+     * with one stands at the border of diverging at a rate of 0.1. */
+    {.name = "fitnet",
+     .summary = "kd, and a hint: the map in its middle follows the teacher's",
+     .source = METHOD_TEACHER,
+     .guide = METHOD_HINT,
+     .defaults = {.temperature = 4, .alpha = 0.9, .lambda = 10, .kd_scale = true}},
+    {.name = "at",
+     .summary = "attention transfer: sections look where the teacher's do",
+     .source = METHOD_TEACHER,
+     .guide = METHOD_ATTENTION,
+     .defaults = {.temperature = 4, .alpha = 0, .kd_scale = true, .beta = 1000}},
+    {.name = "dml",
+     .summary = "two networks learn from each other's answers (deep mutual learning)",
+     .source = METHOD_PEER,
+     .defaults = {.temperature = 1, .alpha = 1, .kd_scale = true}},
 };
 
 enum { N_METHODS = sizeof methods / sizeof methods[0] };
@@ -50,17 +79,39 @@ unsigned method_exits(const struct method *method, int n_exits)
     return method->shallow ? deepest | (deepest - 1) : deepest;
 }
 
+bool method_distils(const struct method *method)
+{
+    return method->self_distillation || method->source != METHOD_LABELS;
+}
+
+bool method_hints(const struct method *method)
+{
+    return method->self_distillation || method->guide == METHOD_HINT;
+}
+
+bool method_attends(const struct method *method)
+{
+    return method->guide == METHOD_ATTENTION;
+}
+
 double method_loss(const struct method *method, const struct distillation *d,
                    const struct method_batch *b)
 {
     int deepest = b->n_exits - 1;
-    double loss = loss_cross_entropy(b->n, b->classes, b->logits[deepest], b->labels, 1.0,
-                                     b->dlogits[deepest]);
+    double scale = d->kd_scale ? d->temperature * d->temperature : 1.0;
+    double labels = method->source == METHOD_TEACHER ? 1.0 - d->alpha : 1.0, loss = 0.0;
+    if (labels > 0.0) {
+        loss += loss_cross_entropy(b->n, b->classes, b->logits[deepest], b->labels, labels,
+                                   b->dlogits[deepest]);
+    }
+    if (method->source != METHOD_LABELS && d->alpha > 0.0) {
+        loss += loss_distill(b->n, b->classes, b->logits[deepest], b->source, d->temperature,
+                             d->alpha * scale, b->dlogits[deepest]);
+    }
     if (!method->shallow) return loss;
 
     double alpha = method->self_distillation ? d->alpha : 0.0;
     double lambda = method->self_distillation ? d->lambda : 0.0;
-    double scale = d->kd_scale ? d->temperature * d->temperature : 1.0;
     for (int i = 0; i < deepest; i++) {
         if (alpha < 1.0) {
             loss += loss_cross_entropy(b->n, b->classes, b->logits[i], b->labels, 1.0 - alpha,

@@ -16,7 +16,7 @@ void train_options_default(struct train_options *ret_options)
 {
     *ret_options = (struct train_options){
         .method = method_find("byot"),
-        .distillation = {.temperature = 3, .alpha = 0.3, .lambda = 0.03, .kd_scale = true},
+        .distillation = method_find("byot")->defaults,
         .epochs = 200,
         .batch = 128,
         .warmup = 2,
@@ -55,6 +55,7 @@ int train_options_check(const struct train_options *o, struct err *e)
     if (rc == 0) rc = check_real("temperature", d->temperature, 0.01, 1000, e);
     if (rc == 0) rc = check_real("alpha", d->alpha, 0, 1, e);
     if (rc == 0) rc = check_real("lambda", d->lambda, 0, 1e6, e);
+    if (rc == 0) rc = check_real("beta", d->beta, 0, 1e9, e);
     return rc;
 }
 
@@ -102,12 +103,13 @@ size_t train_options_texts(const struct train_options *o,
     add_int(ret_texts, &n, "warmup", o->warmup);
     augment_format(o->augment, text);
     add_string(ret_texts, &n, "augment", text);
-    if (o->method->self_distillation) {
+    if (method_distils(o->method)) {
         add_real(ret_texts, &n, "temperature", o->distillation.temperature);
         add_real(ret_texts, &n, "alpha", o->distillation.alpha);
-        add_real(ret_texts, &n, "lambda", o->distillation.lambda);
         add_string(ret_texts, &n, "kd-scale", o->distillation.kd_scale ? "on" : "off");
     }
+    if (method_hints(o->method)) add_real(ret_texts, &n, "lambda", o->distillation.lambda);
+    if (method_attends(o->method)) add_real(ret_texts, &n, "beta", o->distillation.beta);
     add_int(ret_texts, &n, "holdout", o->holdout);
     add_seed(ret_texts, &n, "holdout-seed", o->holdout_seed);
     add_seed(ret_texts, &n, "seed", o->seed);

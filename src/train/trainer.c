@@ -1,7 +1,9 @@
 /* The steps of a training.
  *
  * One step: the ranks of the pool fill the input (augmented and normalised) of their images,
- * forward, loss, backward, SGD. Everything is in a fixed order; what is random comes from (seed,
+ * forward, loss, backward, SGD. A teacher and a peer see the same input; two peers each learn from
+ * what the other said before either moved (our choice; the paper moves one and asks it again, a
+ * pass more). Everything is in a fixed order; what is random comes from (seed,
  * epoch, sample), so nothing random is part of the state. The order of an epoch is made anew when
  * the epoch changes. Left out: clocks, evaluation and files other than checkpoints; the caller
  * decides when. */
@@ -9,6 +11,7 @@
 
 #include "train/trainer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -17,16 +20,16 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "model/spec_file.h"
+#include "guide.h"
+#include "learner.h"
 #include "nn/grad.h"
 #include "train/checkpoint.h"
-#include "train/optimizer.h"
 
 struct trainer {
     struct trainer_setup setup;
     struct train_options options;
-    struct grad *grad;
-    struct optimizer *optimizer;
-    float *params, *dparams;
+    struct learner student, peer; /* peer.net NULL: there is none */
+    struct guide *guide;          /* NULL: there is no teacher */
     int32_t *labels;       /* [batch] */
     uint32_t *order;       /* [split->n_train], of the epoch ordered_epoch */
     int64_t ordered_epoch; /* -1: none yet */
@@ -38,22 +41,36 @@ struct trainer {
 
 /* Beside the options a checkpoint belongs to an architecture, to data, to first parameters and to a
  * number of threads. Not to a processor: elsewhere the bits differ, but hours of work go on. */
-static int make_texts(struct trainer *t, struct err *e)
+static int add_spec(struct trainer *t, const char *name, const struct net *net, struct err *e)
 {
-    t->n_texts = train_options_texts(&t->options, t->texts);
-    char *json = spec_format(net_spec(t->setup.net));
+    char *json = spec_format(net_spec(net));
     if (json == NULL) return err_set(e, -ENOMEM, "out of memory for the spec's text");
     uint8_t digest[SHA256_SIZE];
-    char hex[SHA256_HEX_SIZE], data[SHA256_HEX_SIZE];
+    char hex[SHA256_HEX_SIZE];
     sha256(json, strlen(json), digest);
     sha256_hex(digest, hex);
     mem_free(json);
-    dataset_digest(t->setup.set, data);
-
     struct train_text *text = &t->texts[t->n_texts++];
-    text->name = "spec";
-    snprintf(text->value, sizeof text->value, "%s with %d channels (%.16s)",
-             net_spec(t->setup.net)->name, net_spec(t->setup.net)->stages[0].channels, hex);
+    text->name = name;
+    snprintf(text->value, sizeof text->value, "%s with %d channels (%.16s)", net_spec(net)->name,
+             net_spec(net)->stages[0].channels, hex);
+    return 0;
+}
+
+static int make_texts(struct trainer *t, struct err *e)
+{
+    char data[SHA256_HEX_SIZE];
+    t->n_texts = train_options_texts(&t->options, t->texts);
+    int rc = add_spec(t, "spec", t->setup.net, e);
+    if (rc == 0 && t->setup.peer != NULL) rc = add_spec(t, "peer", t->setup.peer, e);
+    if (rc < 0) return rc;
+    struct train_text *text;
+    if (t->setup.teacher != NULL) {
+        text = &t->texts[t->n_texts++];
+        text->name = "teacher";
+        snprintf(text->value, sizeof text->value, "%.64s", t->setup.teacher->sha256);
+    }
+    dataset_digest(t->setup.set, data);
     text = &t->texts[t->n_texts++];
     text->name = "data";
     snprintf(text->value, sizeof text->value, "%.64s of %zu images (%.16s)",
@@ -69,25 +86,28 @@ static int make_texts(struct trainer *t, struct err *e)
 
 static int allocate(struct trainer *t, struct err *e)
 {
-    const struct net *net = t->setup.net;
-    int batch = (int)t->options.batch;
-    unsigned exits = method_exits(t->options.method, net_sections(net));
-    t->params = mem_new_aligned(net_block_size(net), sizeof *t->params);
-    t->dparams = mem_new_aligned(net_trained_size(net), sizeof *t->dparams);
-    t->labels = mem_new((size_t)batch, sizeof *t->labels);
-    t->order = mem_new(t->setup.split->n_train, sizeof *t->order);
-    if (t->params == NULL || t->dparams == NULL || t->labels == NULL || t->order == NULL) {
-        return err_set(e, -ENOMEM, "out of memory for %zu parameters", net_block_size(net));
+    const struct trainer_setup *s = &t->setup;
+    const struct train_options *o = &t->options;
+    t->labels = mem_new((size_t)o->batch, sizeof *t->labels);
+    t->order = mem_new(s->split->n_train, sizeof *t->order);
+    if (t->labels == NULL || t->order == NULL)
+        return err_set(e, -ENOMEM, "out of memory for the order of %zu images", s->split->n_train);
+    unsigned borders = guide_borders(o->method, s->net);
+    int rc = learner_init(&t->student, s->net, o, borders, o->seed, s->pool, s->kernels, e);
+    if (rc == 0 && s->peer != NULL)
+        rc = learner_init(&t->peer, s->peer, o, 0, o->seed + 1, s->pool, s->kernels, e);
+    if (rc == 0 && s->teacher != NULL) {
+        t->guide = guide_new(o, s->net, s->teacher->plan, s->pool, s->kernels, e);
+        if (t->guide == NULL) rc = e->code;
     }
-    t->grad = grad_new(net, batch, exits, t->setup.pool, t->setup.kernels, e);
-    if (t->grad == NULL) return -ENOMEM;
-    t->optimizer = optimizer_new(net, exits, t->setup.pool, t->setup.kernels, e);
-    return t->optimizer != NULL ? 0 : -ENOMEM;
+    return rc;
 }
 
 struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e)
 {
     size_t n_train = setup->split->n_train;
+    assert((setup->options->method->source == METHOD_TEACHER) == (setup->teacher != NULL));
+    assert((setup->options->method->source == METHOD_PEER) == (setup->peer != NULL));
     if ((uint64_t)setup->options->batch > n_train) {
         err_set(e, ERR_RANGE, "--batch %lld: there are only %zu images to train on",
                 (long long)setup->options->batch, n_train);
@@ -106,17 +126,15 @@ struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e)
         trainer_free(t);
         return NULL;
     }
-    net_init_params(setup->net, t->options.seed, t->params);
     return t;
 }
 
 void trainer_free(struct trainer *trainer)
 {
     if (trainer == NULL) return;
-    grad_free(trainer->grad);
-    optimizer_free(trainer->optimizer);
-    mem_free(trainer->params);
-    mem_free(trainer->dparams);
+    guide_free(trainer->guide);
+    learner_release(&trainer->student);
+    learner_release(&trainer->peer);
     mem_free(trainer->labels);
     mem_free(trainer->order);
     mem_free(trainer);
@@ -124,14 +142,19 @@ void trainer_free(struct trainer *trainer)
 
 float *trainer_params(struct trainer *trainer)
 {
-    return trainer->params;
+    return trainer->student.params;
+}
+
+float *trainer_peer_params(struct trainer *trainer)
+{
+    return trainer->peer.params;
 }
 
 size_t trainer_bytes(const struct trainer *trainer)
 {
-    const struct net *net = trainer->setup.net;
-    return grad_bytes(trainer->grad) +
-           (net_block_size(net) + 2 * net_trained_size(net)) * sizeof(float);
+    size_t bytes = learner_bytes(&trainer->student);
+    if (trainer->peer.net != NULL) bytes += learner_bytes(&trainer->peer);
+    return trainer->guide != NULL ? bytes + guide_bytes(trainer->guide) : bytes;
 }
 
 int64_t trainer_epoch_steps(const struct trainer *trainer)
@@ -183,29 +206,38 @@ static void prepare(struct trainer *t, int64_t epoch, int64_t step_of_epoch)
         t->ordered_epoch = epoch;
     }
     struct preparation p = {t, t->order + step_of_epoch * t->options.batch, (uint32_t)epoch,
-                            grad_input(t->grad)};
+                            grad_input(t->student.grad)};
     pool_run(t->setup.pool, prepare_part, &p);
 }
 
-static double loss(struct trainer *t)
+/* The forward passes of all who take part, and the losses with their gradients. Not finite when the
+ * peer's is not. Returns the student's. */
+static double forward(struct trainer *t)
 {
-    const struct net *net = t->setup.net;
-    struct method_batch b = {
-        .n = (int)t->options.batch,
-        .n_exits = net_sections(net),
-        .classes = net_classes(net),
-        .features = net_feature_size(net),
-        .labels = t->labels,
-    };
-    unsigned exits = method_exits(t->options.method, b.n_exits);
-    for (int i = 0; i < b.n_exits; i++) {
-        if ((exits >> i & 1) == 0) continue;
-        b.logits[i] = grad_logits(t->grad, i);
-        b.feature[i] = grad_features(t->grad, i);
-        b.dlogits[i] = grad_dlogits(t->grad, i);
-        b.dfeature[i] = grad_dfeatures(t->grad, i);
+    const struct train_options *o = &t->options;
+    int batch = (int)o->batch, deepest = net_sections(t->student.net) - 1;
+    grad_forward(t->student.grad, t->student.params, batch);
+    if (t->guide != NULL) {
+        double value = guide_run(t->guide, t->student.grad);
+        return value + learner_loss(&t->student, o, t->labels, guide_logits(t->guide));
     }
-    return method_loss(t->options.method, &t->options.distillation, &b);
+    if (t->peer.net == NULL) return learner_loss(&t->student, o, t->labels, NULL);
+
+    int peers_deepest = net_sections(t->peer.net) - 1;
+    memcpy(grad_input(t->peer.grad), grad_input(t->student.grad),
+           (size_t)batch * shape_size(net_input(t->student.net)) * sizeof(float));
+    grad_forward(t->peer.grad, t->peer.params, batch);
+    double value =
+        learner_loss(&t->student, o, t->labels, grad_logits(t->peer.grad, peers_deepest));
+    double peers = learner_loss(&t->peer, o, t->labels, grad_logits(t->student.grad, deepest));
+    return isfinite(peers) ? value : peers;
+}
+
+static void step(struct trainer *t, double rate)
+{
+    learner_step(&t->student, &t->options, rate);
+    if (t->peer.net != NULL) learner_step(&t->peer, &t->options, rate);
+    if (t->guide != NULL) guide_step(t->guide, rate);
 }
 
 int trainer_step(struct trainer *t, struct train_report *ret_report, struct err *e)
@@ -218,8 +250,7 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
         at->loss_count = 0;
     }
     prepare(t, epoch, step_of_epoch);
-    grad_forward(t->grad, t->params, (int)o->batch);
-    double value = loss(t);
+    double value = forward(t);
     double rate =
         o->lr * schedule_factor(&o->schedule, at->step, t->epoch_steps, o->epochs, o->warmup);
     if (!isfinite(value)) {
@@ -229,8 +260,7 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
             "--lr or a longer --warmup helps",
             (long long)at->step + 1, (long long)epoch + 1, rate);
     }
-    grad_backward(t->grad, t->params, t->dparams);
-    optimizer_step(t->optimizer, rate, o->momentum, o->weight_decay, t->dparams, t->params);
+    step(t, rate);
     at->step++;
     at->loss_sum += value;
     at->loss_count++;
@@ -245,18 +275,34 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
     return 0;
 }
 
-int trainer_save(const struct trainer *trainer, const char *path, struct err *e)
+/* All that changes from step to step. */
+static struct checkpoint_state state_of(struct trainer *t)
 {
-    return checkpoint_write(path, trainer->setup.net, trainer->params,
-                            optimizer_momentum(trainer->optimizer), &trainer->position,
-                            trainer->texts, trainer->n_texts, e);
+    const struct learner *peer = &t->peer;
+    struct checkpoint_state s = {.net = t->student.net,
+                                 .params = t->student.params,
+                                 .momentum = optimizer_momentum(t->student.optimizer)};
+    if (peer->net != NULL) {
+        s.arrays[s.n_arrays++] =
+            (struct checkpoint_array){"peer", peer->params, net_block_size(peer->net)};
+        s.arrays[s.n_arrays++] = (struct checkpoint_array){
+            "peer.momentum", optimizer_momentum(peer->optimizer), net_trained_size(peer->net)};
+    }
+    if (t->guide != NULL) s.n_arrays += guide_state(t->guide, s.arrays + s.n_arrays);
+    return s;
+}
+
+int trainer_save(struct trainer *trainer, const char *path, struct err *e)
+{
+    const struct checkpoint_state state = state_of(trainer);
+    return checkpoint_write(path, &state, &trainer->position, trainer->texts, trainer->n_texts, e);
 }
 
 int trainer_restore(struct trainer *trainer, const char *path, struct err *e)
 {
     struct checkpoint_position position;
-    int rc = checkpoint_read(path, trainer->setup.net, trainer->texts, trainer->n_texts, &position,
-                             trainer->params, optimizer_momentum(trainer->optimizer), e);
+    const struct checkpoint_state state = state_of(trainer);
+    int rc = checkpoint_read(path, trainer->texts, trainer->n_texts, &position, &state, e);
     if (rc < 0) return rc;
     if (position.step > trainer_steps(trainer)) {
         return err_set(e, ERR_FORMAT, "the checkpoint %s stands at step %lld of %lld", path,
@@ -264,4 +310,16 @@ int trainer_restore(struct trainer *trainer, const char *path, struct err *e)
     }
     trainer->position = position;
     return 0;
+}
+
+int trainer_check_teacher(const struct model *teacher, const struct method *method,
+                          const struct net *net, const struct dataset *set, struct err *e)
+{
+    int rc = guide_check(method, net, teacher->net, e);
+    for (int i = 0; i < dataset_classes(set) && rc == 0; i++) {
+        if (strcmp(teacher->labels[i], dataset_label(set, i)) == 0) continue;
+        rc = err_set(e, ERR_CONFLICT, "class %d is \"%.100s\" there and \"%.100s\" in the data set",
+                     i, teacher->labels[i], dataset_label(set, i));
+    }
+    return rc;
 }

@@ -118,7 +118,7 @@ def test_bad_options(p):
         (["--seed", "-1"], 2, "--seed -1: it takes a whole number from 0"),
         (["--kd-scale", "yes"], 2, "--kd-scale yes: it takes on or off"),
         (["--resume=1"], 2, "--resume takes no value"),
-        (["--method", "magic"], 2, "--method magic: it takes baseline, dsn or byot"),
+        (["--method", "magic"], 2, "--method magic: it takes baseline, dsn, byot, kd, fitnet, at or dml"),
         (["--schedule", "steps:9,5"], 2, "--schedule: "),
         (["--augment", "crop,spin"], 2, "--augment: "),
         (["--progress", "loud"], 2, "--progress loud: it takes bar, json or none"),

@@ -23,7 +23,7 @@
 struct fixture {
     char dir[64], path[128];
     struct net *net;
-    float *params, *momentum;
+    float *params, *momentum, extra[7];
     struct train_options options;
     struct train_text texts[TRAIN_TEXTS_MAX];
     size_t n_texts;
@@ -42,6 +42,7 @@ static int set_up(void **state)
     struct rng r;
     rng_init(&r, 1, RNG_TEST, 0, 0);
     for (size_t i = 0; i < net_trained_size(f->net); i++) f->momentum[i] = (float)rng_normal(&r);
+    for (int i = 0; i < 7; i++) f->extra[i] = (float)rng_normal(&r);
     train_options_default(&f->options);
     f->n_texts = train_options_texts(&f->options, f->texts);
     *state = f;
@@ -62,7 +63,12 @@ static int tear_down(void **state)
 static int write_it(struct fixture *f, int64_t step, struct err *e)
 {
     const struct checkpoint_position at = {step, 1.0 / 3 * (double)step, 7};
-    return checkpoint_write(f->path, f->net, f->params, f->momentum, &at, f->texts, f->n_texts, e);
+    const struct checkpoint_state s = {.net = f->net,
+                                       .params = f->params,
+                                       .momentum = f->momentum,
+                                       .n_arrays = 2,
+                                       .arrays = {{"a", f->extra, 3}, {"b", f->extra + 3, 4}}};
+    return checkpoint_write(f->path, &s, &at, f->texts, f->n_texts, e);
 }
 
 /* Reads into blocks of its own and returns the position's step. */
@@ -71,8 +77,15 @@ static int64_t read_it(struct fixture *f, const struct net *net, struct err *e)
     float *params = mem_new(net_block_size(net), sizeof *params);
     float *momentum = mem_new(net_trained_size(net), sizeof *momentum);
     struct checkpoint_position at = {-1, 0, 0};
-    int rc = checkpoint_read(f->path, net, f->texts, f->n_texts, &at, params, momentum, e);
+    float extra[7] = {0};
+    const struct checkpoint_state s = {.net = net,
+                                       .params = params,
+                                       .momentum = momentum,
+                                       .n_arrays = 2,
+                                       .arrays = {{"b", extra + 3, 4}, {"a", extra, 3}}};
+    int rc = checkpoint_read(f->path, f->texts, f->n_texts, &at, &s, e);
     if (rc == 0) {
+        assert_memory_equal(extra, f->extra, sizeof extra);
         assert_memory_equal(params, f->params, net_block_size(net) * sizeof *params);
         assert_memory_equal(momentum, f->momentum, net_trained_size(net) * sizeof *params);
         assert_true(at.loss_sum == 1.0 / 3 * (double)at.step && at.loss_count == 7);
@@ -109,6 +122,28 @@ static void test_other_options(void **state)
         f->texts[i] = old;
     }
     assert_int_equal(read_it(f, f->net, &e), 1);
+}
+
+/* Arrays beside the net's: each of its size, none missing, all finite. */
+static void test_arrays(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct checkpoint_position at;
+    float values[7];
+    struct checkpoint_state s = {
+        .net = f->net, .params = f->params, .momentum = f->momentum, .n_arrays = 1};
+    assert_int_equal(write_it(f, 1, &e), 0);
+    s.arrays[0] = (struct checkpoint_array){"a", values, 4};
+    assert_int_equal(checkpoint_read(f->path, f->texts, f->n_texts, &at, &s, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "state.a has another shape"));
+    s.arrays[0] = (struct checkpoint_array){"c", values, 4};
+    assert_int_equal(checkpoint_read(f->path, f->texts, f->n_texts, &at, &s, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "lacks the tensor state.c"));
+    f->extra[5] = INFINITY;
+    assert_int_equal(write_it(f, 2, &e), ERR_DIVERGED);
+    f->extra[5] = 0;
+    assert_int_equal(write_it(f, 2, &e), 0);
 }
 
 static void test_text(void **state)
@@ -226,6 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_options, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_arrays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_option_texts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_net, set_up, tear_down),

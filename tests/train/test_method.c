@@ -20,6 +20,7 @@ enum { N = 3, EXITS = 3, CLASSES = 4, D = 5 };
 struct data {
     float logits[EXITS][N * CLASSES], feature[EXITS][N * D];
     float dlogits[EXITS][N * CLASSES], dfeature[EXITS][N * D];
+    float source[N * CLASSES];
     int32_t labels[N];
     struct method_batch batch;
 };
@@ -37,6 +38,8 @@ static void fill(struct data *d)
         d->batch.dlogits[i] = d->dlogits[i];
         d->batch.dfeature[i] = d->dfeature[i];
     }
+    for (int j = 0; j < N * CLASSES; j++) d->source[j] = (float)(2 * rng_normal(&r));
+    d->batch.source = d->source;
     for (int n = 0; n < N; n++) d->labels[n] = n % CLASSES;
     d->batch.n = N;
     d->batch.n_exits = EXITS;
@@ -62,12 +65,13 @@ static double cross_entropy(const struct data *d, int exit)
     return sum / N;
 }
 
-static double divergence(const struct data *d, int exit, double t)
+/* KL of an exit's answers from the teacher's logits. */
+static double divergence(const struct data *d, int exit, const float *teacher, double t)
 {
     double sum = 0, p[CLASSES], q[CLASSES];
     for (int n = 0; n < N; n++) {
         softmax(d->logits[exit] + n * CLASSES, t, p);
-        softmax(d->logits[EXITS - 1] + n * CLASSES, t, q);
+        softmax(teacher + n * CLASSES, t, q);
         for (int k = 0; k < CLASSES; k++) sum += q[k] * log(q[k] / p[k]);
     }
     return sum / N;
@@ -83,15 +87,27 @@ static double hint(const struct data *d, int exit)
     return sum / (N * D);
 }
 
+/* What the deepest exit learns: from the labels, and from the source. */
+static double expected_deepest(const char *name, const struct distillation *k, const struct data *d)
+{
+    double scale = k->kd_scale ? k->temperature * k->temperature : 1;
+    bool peer = strcmp(name, "dml") == 0;
+    bool teacher = strcmp(name, "kd") == 0 || strcmp(name, "fitnet") == 0 || strcmp(name, "at") == 0;
+    double labels = teacher ? 1 - k->alpha : 1, source = teacher || peer ? k->alpha * scale : 0;
+    return labels * cross_entropy(d, EXITS - 1) +
+           source * divergence(d, EXITS - 1, d->source, k->temperature);
+}
+
 static double expected(const char *name, const struct distillation *k, const struct data *d)
 {
-    double loss = cross_entropy(d, EXITS - 1);
+    double loss = expected_deepest(name, k, d);
     for (int i = 0; i < EXITS - 1; i++) {
         if (strcmp(name, "dsn") == 0) loss += cross_entropy(d, i);
         if (strcmp(name, "byot") == 0) {
             double scale = k->kd_scale ? k->temperature * k->temperature : 1;
             loss += (1 - k->alpha) * cross_entropy(d, i) +
-                    k->alpha * scale * divergence(d, i, k->temperature) + k->lambda * hint(d, i);
+                    k->alpha * scale * divergence(d, i, d->logits[EXITS - 1], k->temperature) +
+                    k->lambda * hint(d, i);
         }
     }
     return loss;
@@ -99,15 +115,15 @@ static double expected(const char *name, const struct distillation *k, const str
 
 /* The gradient with respect to *x while the teacher's part is held: exits below the deepest see the
  * deepest as a constant, so only shallow entries may be compared with the whole loss; the deepest's
- * with its own cross entropy. */
+ * with its own part. */
 static void check_gradient(const char *name, const struct distillation *k, struct data *d, float *x,
                            double got, int exit)
 {
     const float h = 1.0f / 64, old = *x;
     *x = old + h;
-    double up = exit == EXITS - 1 ? cross_entropy(d, exit) : expected(name, k, d);
+    double up = exit == EXITS - 1 ? expected_deepest(name, k, d) : expected(name, k, d);
     *x = old - h;
-    double down = exit == EXITS - 1 ? cross_entropy(d, exit) : expected(name, k, d);
+    double down = exit == EXITS - 1 ? expected_deepest(name, k, d) : expected(name, k, d);
     *x = old;
     assert_near(got, (up - down) / (2.0 * (double)h), 2e-4);
 }
@@ -137,11 +153,12 @@ static void test_losses(void **state)
 {
     (void)state;
     const struct distillation sets[] = {
-        {3, 0.3, 0.03, true}, {3, 0.3, 0.03, false}, {1.5, 1, 0, true}, {4, 0, 0.5, true}};
+        {.temperature = 3, .alpha = 0.3, .lambda = 0.03, .kd_scale = true},
+        {.temperature = 3, .alpha = 0.3, .lambda = 0.03, .kd_scale = false},
+        {.temperature = 1.5, .alpha = 1, .lambda = 0, .kd_scale = true},
+        {.temperature = 4, .alpha = 0, .lambda = 0.5, .kd_scale = true}};
     for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
-        check_method("baseline", &sets[i]);
-        check_method("dsn", &sets[i]);
-        check_method("byot", &sets[i]);
+        for (size_t m = 0; method_at(m) != NULL; m++) check_method(method_at(m)->name, &sets[i]);
     }
 }
 
@@ -155,9 +172,9 @@ static void test_baseline_alone(void **state)
         d.batch.logits[i] = d.batch.feature[i] = NULL;
         d.batch.dlogits[i] = d.batch.dfeature[i] = NULL;
     }
-    const struct distillation k = {3, 0.3, 0.03, true};
+    const struct distillation k = {.temperature = 3, .alpha = 0.3, .lambda = 0.03};
     assert_near(method_loss(method_find("baseline"), &k, &d.batch),
-                        cross_entropy(&d, EXITS - 1), 1e-6);
+                cross_entropy(&d, EXITS - 1), 1e-6);
 }
 
 static void test_table(void **state)
@@ -165,12 +182,16 @@ static void test_table(void **state)
     (void)state;
     char names[128];
     method_names(names, sizeof names);
-    assert_string_equal(names, "baseline, dsn or byot");
-    assert_null(method_find("kd"));
-    assert_null(method_at(3));
+    assert_string_equal(names, "baseline, dsn, byot, kd, fitnet, at or dml");
+    assert_null(method_find("KD"));
+    assert_null(method_at(7));
     assert_int_equal(method_exits(method_find("baseline"), 4), 8);
     assert_int_equal(method_exits(method_find("dsn"), 4), 15);
     assert_int_equal(method_exits(method_find("byot"), 1), 1);
+    assert_int_equal(method_exits(method_find("at"), 4), 8);
+    const struct distillation *kd = &method_find("kd")->defaults;
+    assert_true(kd->temperature == 4 && kd->alpha == 0.9 && kd->kd_scale);
+    assert_true(method_find("at")->defaults.beta == 1000);
 }
 
 int main(void)

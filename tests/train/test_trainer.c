@@ -29,7 +29,8 @@ struct fixture {
     struct dataset *set;
     struct split split;
     struct preprocess preprocess;
-    struct net *net;
+    struct net *net, *peer; /* of another width */
+    struct model *teacher;  /* of the peer's architecture */
     struct train_options options;
 };
 
@@ -66,6 +67,24 @@ static void write_labels(const char *dir, const char *name, int n)
     assert_int_equal(fclose(f), 0);
 }
 
+/* A peer, and a teacher of the same architecture with parameters of its own. */
+static void make_others(struct fixture *f)
+{
+    struct err e = {0};
+    struct spec spec = *net_spec(f->net);
+    assert_int_equal(spec_scale(&spec, 6, CLASSES, &e), 0);
+    f->peer = net_new(&spec, &e);
+    f->teacher = mem_new(1, sizeof *f->teacher);
+    float *params = mem_new(net_block_size(f->peer), sizeof *params);
+    assert_true(f->peer != NULL && f->teacher != NULL && params != NULL);
+    net_init_params(f->peer, 77, params);
+    f->teacher->net = f->peer;
+    f->teacher->plan = plan_new(f->peer, params, kernels_best(), &e);
+    assert_non_null(f->teacher->plan);
+    snprintf(f->teacher->sha256, sizeof f->teacher->sha256, "0123");
+    mem_free(params);
+}
+
 static int set_up(void **state)
 {
     struct fixture *f = mem_new(1, sizeof *f);
@@ -80,6 +99,7 @@ static int set_up(void **state)
     if (dataset_open(f->source, DATA_TRAIN, &f->set, &e) < 0) fail_msg("%s", e.text);
     assert_int_equal(split_make(f->set, 40, 0, &f->split, &e), 0);
     f->net = tiny_net(32, CLASSES);
+    make_others(f);
     f->preprocess = (struct preprocess){.width = 32, .height = 32};
     dataset_normalisation(f->set, f->preprocess.mean, f->preprocess.std);
     train_options_default(&f->options);
@@ -93,6 +113,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
+    plan_free(f->teacher->plan);
+    mem_free(f->teacher);
+    net_free(f->peer);
     file_remove_tree(f->dir, NULL);
     split_release(&f->split);
     dataset_free(f->set);
@@ -101,10 +124,31 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* With what the present method needs beside the data. */
+static struct trainer_setup setup_of(const struct fixture *f, struct pool *pool)
+{
+    const struct method *m = f->options.method;
+    return (struct trainer_setup){.options = &f->options,
+                                  .net = f->net,
+                                  .set = f->set,
+                                  .split = &f->split,
+                                  .preprocess = &f->preprocess,
+                                  .parent = "",
+                                  .pool = pool,
+                                  .kernels = kernels_best(),
+                                  .teacher = m->source == METHOD_TEACHER ? f->teacher : NULL,
+                                  .peer = m->source == METHOD_PEER ? f->peer : NULL};
+}
+
+static void choose_method(struct fixture *f, const char *name)
+{
+    f->options.method = method_find(name);
+    f->options.distillation = f->options.method->defaults;
+}
+
 static struct trainer *make(struct fixture *f, struct pool *pool)
 {
-    const struct trainer_setup setup = {&f->options,    f->net, f->set, &f->split,
-                                        &f->preprocess, "",     pool,   kernels_best()};
+    const struct trainer_setup setup = setup_of(f, pool);
     struct err e = {0};
     struct trainer *t = trainer_new(&setup, &e);
     if (t == NULL) fail_msg("%s", e.text);
@@ -126,17 +170,18 @@ static void test_resume(void **state)
 {
     struct fixture *f = *state;
     struct err e = {0};
-    const char *methods[] = {"baseline", "byot"};
+    const char *methods[] = {"baseline", "byot", "fitnet", "at", "dml"};
     size_t bytes = net_block_size(f->net) * sizeof(float);
+    size_t peer_bytes = net_block_size(f->peer) * sizeof(float);
     struct pool *pool = pool_new(2);
-    for (int m = 0; m < 2; m++) {
-        f->options.method = method_find(methods[m]);
+    for (int m = 0; m < 5; m++) {
+        choose_method(f, methods[m]);
         struct trainer *whole = make(f, pool);
         assert_int_equal(trainer_epoch_steps(whole), 5);
         assert_int_equal(trainer_steps(whole), 15);
         struct train_report last = run(whole, 15);
         assert_true(trainer_done(whole) && last.epoch_end && last.epoch == 3);
-        for (int64_t stop = 1; stop < 15; stop += 2) {
+        for (int64_t stop = 1; stop < 15; stop += m < 2 ? 2 : 6) {
             struct trainer *a = make(f, pool), *b = make(f, pool);
             run(a, stop);
             assert_int_equal(trainer_save(a, f->checkpoint, &e), 0);
@@ -145,6 +190,9 @@ static void test_resume(void **state)
             struct train_report end = run(b, 15);
             assert_memory_equal(&end, &last, offsetof(struct train_report, epoch_end));
             assert_memory_equal(trainer_params(b), trainer_params(whole), bytes);
+            if (f->options.method->source == METHOD_PEER) {
+                assert_memory_equal(trainer_peer_params(b), trainer_peer_params(whole), peer_bytes);
+            }
             trainer_free(a);
             trainer_free(b);
         }
@@ -244,19 +292,16 @@ static void test_too_few_images(void **state)
 {
     struct fixture *f = *state;
     f->options.batch = 261;
-    const struct trainer_setup setup = {&f->options,    f->net, f->set, &f->split,
-                                        &f->preprocess, "",     NULL,   kernels_best()};
+    const struct trainer_setup setup = setup_of(f, NULL);
     struct err e = {0};
     assert_null(trainer_new(&setup, &e));
     assert_int_equal(e.code, ERR_RANGE);
     assert_non_null(strstr(e.text, "260 images"));
 }
 
-static void test_no_memory(void **state)
+static void check_no_memory(struct fixture *f)
 {
-    struct fixture *f = *state;
-    const struct trainer_setup setup = {&f->options,    f->net, f->set, &f->split,
-                                        &f->preprocess, "",     NULL,   kernels_best()};
+    const struct trainer_setup setup = setup_of(f, NULL);
     bool made = false;
     for (unsigned n = 1; !made; n++) {
         struct err e = {0};
@@ -268,6 +313,86 @@ static void test_no_memory(void **state)
         if (!made) assert_true(e.code < 0);
         trainer_free(t);
     }
+}
+
+static void test_no_memory(void **state)
+{
+    struct fixture *f = *state;
+    const char *methods[] = {"byot", "fitnet", "at", "dml"};
+    for (int m = 0; m < 4; m++) {
+        choose_method(f, methods[m]);
+        check_no_memory(f);
+    }
+}
+
+/* A checkpoint belongs to a teacher, by its digest, and to a peer, by its architecture. */
+static void test_resume_with_others(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    choose_method(f, "kd");
+    struct trainer *t = make(f, NULL);
+    assert_int_equal(trainer_save(t, f->checkpoint, &e), 0);
+    trainer_free(t);
+    snprintf(f->teacher->sha256, sizeof f->teacher->sha256, "4567");
+    t = make(f, NULL);
+    assert_int_equal(trainer_restore(t, f->checkpoint, &e), ERR_CONFLICT);
+    assert_non_null(strstr(e.text, "--teacher 0123, not 4567"));
+    trainer_free(t);
+
+    choose_method(f, "dml");
+    t = make(f, NULL);
+    assert_int_equal(trainer_save(t, f->checkpoint, &e), 0);
+    trainer_free(t);
+    struct net *peer = f->peer;
+    f->peer = f->net;
+    t = make(f, NULL);
+    assert_int_equal(trainer_restore(t, f->checkpoint, &e), ERR_CONFLICT);
+    assert_non_null(strstr(e.text, "--peer tiny with 6 channels"));
+    /* The same architecture again is another network: it begins with other parameters. */
+    assert_memory_not_equal(trainer_params(t), trainer_peer_params(t),
+                            net_trained_size(f->net) * sizeof(float));
+    trainer_free(t);
+    f->peer = peer;
+}
+
+/* What a teacher must have in common with its student, and what it need not. */
+static void test_check_teacher(void **state)
+{
+    struct fixture *f = *state;
+    char names[CLASSES][16], *labels[CLASSES];
+    struct model teacher = {.labels = labels};
+    for (int i = 0; i < CLASSES; i++) {
+        snprintf(names[i], sizeof names[i], "class_%d", i);
+        labels[i] = names[i];
+    }
+    struct spec one = *net_spec(f->net);
+    one.n_sections = 1;
+    one.cuts[0] = 2;
+    struct err e = {0};
+    struct net *cut = net_new(&one, &e);
+    assert_non_null(cut);
+    const struct {
+        struct net *net; /* freed here */
+        const char *method, *label, *text;
+    } rows[] = {
+        {tiny_net(32, CLASSES), "kd", "class_7", NULL},
+        {tiny_net(32, CLASSES), "kd", "class_70", "class 7 is \"class_70\" there and \"class_7\""},
+        {tiny_net(32, 50), "at", "class_7", "it has 50 classes, the student 100"},
+        {tiny_net(24, CLASSES), "kd", "class_7", "images of 24x24 with 3 channels"},
+        {cut, "fitnet", "class_7", NULL},
+        {cut, "at", "class_7", "it has 1 sections, the student 2: at compares them one by one"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        e = (struct err){0};
+        teacher.net = rows[i].net;
+        snprintf(names[7], sizeof names[7], "%s", rows[i].label);
+        int rc = trainer_check_teacher(&teacher, method_find(rows[i].method), f->net, f->set, &e);
+        assert_int_equal(rc, rows[i].text != NULL ? ERR_CONFLICT : 0);
+        if (rows[i].text != NULL && strstr(e.text, rows[i].text) == NULL) fail_msg("%s", e.text);
+        if (rows[i].net != cut) net_free(rows[i].net);
+    }
+    net_free(cut);
 }
 
 static void test_evaluate(void **state)
@@ -323,6 +448,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_diverges, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_few_images, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_resume_with_others, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_check_teacher, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_evaluate, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,69 @@
+/* A network that learns. It does not know where its input comes from, nor when it is stepped. */
+#include "config.h"
+
+#include "learner.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+int learner_init(struct learner *l, const struct net *net, const struct train_options *options,
+                 unsigned borders, uint64_t seed, struct pool *pool, const struct kernels *kernels,
+                 struct err *e)
+{
+    *l = (struct learner){.net = net, .exits = method_exits(options->method, net_sections(net))};
+    l->params = mem_new_aligned(net_block_size(net), sizeof *l->params);
+    l->dparams = mem_new_aligned(net_trained_size(net), sizeof *l->dparams);
+    if (l->params == NULL || l->dparams == NULL)
+        return err_set(e, -ENOMEM, "out of memory for %zu parameters", net_block_size(net));
+    l->grad = grad_new_bordered(net, (int)options->batch, l->exits, borders, pool, kernels, e);
+    if (l->grad == NULL) return e->code;
+    l->optimizer = optimizer_new(net, l->exits, pool, kernels, e);
+    if (l->optimizer == NULL) return e->code;
+    net_init_params(net, seed, l->params);
+    return 0;
+}
+
+void learner_release(struct learner *l)
+{
+    grad_free(l->grad);
+    optimizer_free(l->optimizer);
+    mem_free(l->params);
+    mem_free(l->dparams);
+    *l = (struct learner){0};
+}
+
+size_t learner_bytes(const struct learner *l)
+{
+    return grad_bytes(l->grad) +
+           (net_block_size(l->net) + 2 * net_trained_size(l->net)) * sizeof(float);
+}
+
+double learner_loss(const struct learner *l, const struct train_options *options,
+                    const int32_t *labels, const float *source)
+{
+    struct method_batch b = {
+        .n = (int)options->batch,
+        .n_exits = net_sections(l->net),
+        .classes = net_classes(l->net),
+        .features = net_feature_size(l->net),
+        .labels = labels,
+        .source = source,
+    };
+    for (int i = 0; i < b.n_exits; i++) {
+        if ((l->exits >> i & 1) == 0) continue;
+        b.logits[i] = grad_logits(l->grad, i);
+        b.feature[i] = grad_features(l->grad, i);
+        b.dlogits[i] = grad_dlogits(l->grad, i);
+        b.dfeature[i] = grad_dfeatures(l->grad, i);
+    }
+    return method_loss(options->method, &options->distillation, &b);
+}
+
+void learner_step(struct learner *l, const struct train_options *options, double rate)
+{
+    grad_backward(l->grad, l->params, l->dparams);
+    optimizer_step(l->optimizer, rate, options->momentum, options->weight_decay, l->dparams,
+                   l->params);
+}

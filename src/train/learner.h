@@ -1,0 +1,38 @@
+/* A network that learns: its parameters, passes and optimizer. A trainer has one, two for methods
+ * with a peer. Members are the owner's to read. */
+#ifndef TRAIN_LEARNER_H
+#define TRAIN_LEARNER_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "nn/grad.h"
+#include "train/optimizer.h"
+#include "train/options.h"
+
+struct learner {
+    const struct net *net;
+    unsigned exits; /* bit i: exit i learns */
+    struct grad *grad;
+    struct optimizer *optimizer;
+    float *params, *dparams; /* blocks of the net: whole; trained */
+};
+
+/* First parameters from the seed; borders: as grad_new_bordered(). Everything must outlive it.
+ * learner_release() is due after a failure, too, and fine on zeros. */
+int learner_init(struct learner *learner, const struct net *net,
+                 const struct train_options *options, unsigned borders, uint64_t seed,
+                 struct pool *pool, const struct kernels *kernels, struct err *e);
+void learner_release(struct learner *learner);
+size_t learner_bytes(const struct learner *learner);
+
+/* After grad_forward(): the method's loss for options->batch images, its gradients put into grad.
+ * source: the logits of teacher or peer, or NULL. */
+double learner_loss(const struct learner *learner, const struct train_options *options,
+                    const int32_t *labels, const float *source);
+
+/* Backward and one step of the optimizer. */
+void learner_step(struct learner *learner, const struct train_options *options, double rate);
+
+#endif
