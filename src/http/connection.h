@@ -44,6 +44,8 @@ struct exchange {
     enum exchange_state state;
     int64_t arrival_ns;
     const char *method, *path; /* libmicrohttpd's, valid until the exchange ends */
+    size_t authority_size;     /* of "http://host" before the path in the request line */
+    bool bad_target;
     const struct route *route; /* NULL: none matched */
     struct route_match match;
     char id[EXCHANGE_ID_MAX + 1];
@@ -108,7 +110,7 @@ bool connection_hang_up_if_idle(struct connection *c);
 void connection_hang_up(struct connection *c); /* unless its request is being worked on */
 
 /* exchange.c */
-void exchange_line(struct connection *c);
+void exchange_line(struct connection *c, const char *target);
 enum MHD_Result exchange_step(struct connection *c, const char *url, const char *method,
                               const char *version, const char *upload_data, size_t *upload_size);
 void exchange_end(struct connection *c);

@@ -278,10 +278,11 @@ static void read_content_type(struct exchange *x)
     x->content_type[n] = '\0';
 }
 
-void exchange_line(struct connection *c)
+void exchange_line(struct connection *c, const char *target)
 {
     struct exchange *x = &c->x;
     x->state = EXCHANGE_LINE;
+    x->bad_target = guard_target(target, &x->authority_size) < 0;
     x->arrival_ns = clock_now();
     server_exchange_count(c->server, 1);
     /* A connection's first request has its time for line and headers together. */
@@ -351,10 +352,15 @@ static enum MHD_Result begin(struct connection *c, const char *url, const char *
     struct err e;
     x->state = EXCHANGE_BODY;
     x->method = method;
-    x->path = url;
+    /* Host and authority are nothing that this server looks at. */
+    x->path = url[x->authority_size] != '\0' ? url + x->authority_size : "/";
     choose_id(x);
     read_content_type(x);
     int status = guard_check(c->mhd, version, &guard, &e);
+    if (status == 0 && x->bad_target) {
+        err_set(&e, ERR_FORMAT, "the request target has no host and port behind its scheme");
+        status = 400;
+    }
     if (status != 0) {
         refuse(x, status, e.text);
         return send_answer(c);

@@ -38,6 +38,21 @@ static bool is_host(const char *s)
     return s == NULL || holds_only(s, strlen(s), "-._~%!$&'()*+,;=:[]");
 }
 
+int guard_target(const char *target, size_t *ret_prefix)
+{
+    size_t scheme = strncasecmp(target, "http://", 7) == 0    ? 7
+                    : strncasecmp(target, "https://", 8) == 0 ? 8
+                                                              : 0;
+    *ret_prefix = 0;
+    if (scheme == 0) return 0;
+    size_t authority = strcspn(target + scheme, "/?");
+    /* Nothing encoded: what is decoded later has the same length. */
+    if (authority == 0 || !holds_only(target + scheme, authority, "-._~!$&'()*+,;=:[]"))
+        return ERR_FORMAT;
+    *ret_prefix = scheme + authority;
+    return 0;
+}
+
 /* A header of the framing with more behind its name. */
 static bool is_folded(const char *name)
 {

@@ -4,6 +4,7 @@
 
 #include <microhttpd.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -17,5 +18,10 @@ struct guard {
  * used again: its framing cannot be trusted. */
 int guard_check(struct MHD_Connection *mhd, const char *version, struct guard *ret_guard,
                 struct err *e);
+
+/* A request target as it was received: *ret_prefix is the length of scheme and authority of one in
+ * absolute form (RFC 9112, 3.2.2), which a server must accept, and 0 of all others. ERR_FORMAT: the
+ * authority is empty or holds what no host and port do. */
+int guard_target(const char *target, size_t *ret_prefix);
 
 #endif

@@ -176,9 +176,9 @@ static struct connection *of(struct MHD_Connection *mhd)
 
 static void *on_request_line(void *arg, const char *uri, struct MHD_Connection *mhd)
 {
-    (void)arg, (void)uri;
+    (void)arg;
     struct connection *c = of(mhd);
-    if (c != NULL) exchange_line(c);
+    if (c != NULL) exchange_line(c, uri == NULL ? "" : uri);
     return c;
 }
 

@@ -98,6 +98,7 @@ def bad_chunks():
 def garbage():
     """bytes that are no HTTP are 400 or a closed connection"""
     for junk in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"\r\n\r\n\r\n\r\nGET\r\n\r\n", b"GET\r\n\r\n", b"\0" * 100 + b"\r\n\r\n",
+                 b"GET\r\nHost: a\r\n\r\n", b"GET \r\nHost: a\r\n\r\n", b"GET  HTTP/1.1\r\nHost: a\r\n\r\n",
                  b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nnocolon\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"):
         with Wire(d.address) as w:
             w.send(junk)

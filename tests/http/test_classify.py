@@ -167,6 +167,23 @@ def deadline_members():
     assert answer.header("SLA-Deadline") == "met"
 
 
+def absolute_form():
+    """a request target with scheme and host (RFC 9112, 3.2.2) is its path and query, whatever Host says"""
+    with Wire(d.address) as w:
+        for scheme in ("http", "HTTP", "https"):
+            for host in ("a", "example.com:8080", "127.0.0.1", "[::1]:80"):
+                answer = w.ask("POST", f"{scheme}://{host}/v1/classify?top=3", png())
+                assert answer.status == 200 and len(answer.json["top"]) == 3, answer
+        problem(w.ask("GET", "http://a/v1/clasify"), 404, "nothing at /v1/clasify")
+        problem(w.ask("GET", "http://a"), 404, "nothing at /")
+        problem(w.ask("GET", "http://a?top=1"), 404, "nothing at /")
+        problem(w.ask("GET", "ftp://a/v1/models"), 404, "ftp://a/v1/models")
+        problem(w.ask("GET", "/http://a/v1/models"), 404, "/http://a/v1/models")
+        assert w.ask("GET", "http://b/v1/models").status == 200
+    for target in ("http:///v1/models", "http://user@a/v1/models", "http://a%2Fb/v1/models", "http://?x", "http://"):
+        problem(once(d.address, "GET", target), 400, "target")
+
+
 def keep_alive():
     """one connection carries many requests, refused ones among them"""
     with Wire(d.address) as w:
@@ -283,5 +300,5 @@ def cancelled():
 
 with Daemon() as d:
     run([raw_png, raw_others, chunked, expect_continue, json_image, json_images, json_large, json_sla, top, explain,
-         model_name, labels, ids, server_timing, deadline_members, keep_alive, pipelined, many_clients, models, health,
+         model_name, labels, ids, server_timing, deadline_members, absolute_form, keep_alive, pipelined, many_clients, models, health,
          standard_client, client_gone, cancelled])
