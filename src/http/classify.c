@@ -18,6 +18,9 @@
 /* JSON beyond this is parsed off the loop: jansson and base64 take about 5 ms a megabyte. */
 enum { READ_INLINE_MAX = 64 << 10 };
 
+#define JSON_TYPE "application/json"
+#define FORM_TYPE "multipart/form-data"
+
 /* ---- memory ---- */
 
 static struct arena *arena_take(struct service *s)
@@ -205,12 +208,23 @@ static void go_on(struct task *task, int rc)
     else submit(task);
 }
 
-static void read_work(uv_work_t *work)
+static bool is_type(const struct exchange *x, const char *type)
 {
-    struct task *task = work->data;
+    return strcmp(exchange_content_type(x), type) == 0;
+}
+
+/* Any thread. */
+static int read_body(struct task *task)
+{
     size_t size;
     const void *body = exchange_body(task->x, &size);
-    input_json(task, body, size, &task->error);
+    return is_type(task->x, JSON_TYPE) ? input_json(task, body, size, &task->error)
+                                       : input_form(task, body, size, &task->error);
+}
+
+static void read_work(uv_work_t *work)
+{
+    read_body(work->data);
 }
 
 static void read_done(uv_work_t *work, int status)
@@ -218,11 +232,6 @@ static void read_done(uv_work_t *work, int status)
     struct task *task = work->data;
     task->state = TASK_NEW;
     go_on(task, status < 0 ? ERR_CANCELLED : task->error.code);
-}
-
-static bool is_json(const struct exchange *x)
-{
-    return strcmp(exchange_content_type(x), "application/json") == 0;
 }
 
 static void classify_body(struct exchange *x, void *arg)
@@ -233,11 +242,11 @@ static void classify_body(struct exchange *x, void *arg)
     const void *body = exchange_body(x, &size);
     exchange_on_gone(x, gone, task);
     if (size == 0) {
-        refuse(task, 400, "the body is empty: send an image's bytes, or JSON");
-    } else if (!is_json(x)) {
+        refuse(task, 400, "the body is empty: send an image's bytes, JSON or a form");
+    } else if (!is_type(x, JSON_TYPE) && !is_type(x, FORM_TYPE)) {
         go_on(task, input_raw(task, body, size, &task->error));
     } else if (size <= READ_INLINE_MAX) {
-        go_on(task, input_json(task, body, size, &task->error));
+        go_on(task, read_body(task));
     } else {
         task->work.data = task;
         task->state = TASK_READING;
@@ -253,14 +262,14 @@ static void classify_body(struct exchange *x, void *arg)
 static int check_type(const struct exchange *x, struct err *e)
 {
     static const char *const taken[] = {"", "image/jpeg", "image/png", "application/octet-stream",
-                                        "application/json"};
+                                        JSON_TYPE, FORM_TYPE};
     const char *type = exchange_content_type(x);
     for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
         if (strcmp(type, taken[i]) == 0) return 0;
     err_set(
         e, ERR_UNSUPPORTED,
         "Content-Type is %s; taken are image/jpeg, image/png, application/octet-stream (an image's "
-        "bytes) and application/json",
+        "bytes), application/json and multipart/form-data",
         type);
     return 415;
 }
@@ -287,6 +296,8 @@ static void classify_head(struct exchange *x, void *arg)
     } else {
         int rc = input_query(task, &e);
         if (rc == 0) rc = input_headers(task, &e);
+        if (rc == 0 && is_type(x, FORM_TYPE))
+            rc = multipart_boundary(exchange_header(x, "Content-Type"), task->boundary, &e);
         if (rc < 0) refuse_err(task, rc, &e);
     }
 }

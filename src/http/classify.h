@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "http/service.h"
+#include "multipart.h"
 #include "serve/request.h"
 
 enum { TOP_DEFAULT = 5, TOP_MAX = 1000, ARENAS_KEPT = 64, ARENA_KEEP_MAX = 1 << 20 };
@@ -33,7 +34,7 @@ struct service {
 
 /* States of a classification, from classify.c:
  *
- *   NEW -> READING    the body is JSON and large: parsed on a thread of libuv's pool
+ *   NEW -> READING    the body is JSON or a form, and large: parsed on a thread of libuv's pool
  *   NEW, READING -> SUBMITTED    the engine owns the request
  *   SUBMITTED -> ANSWERED        it came back
  *   NEW, READING -> ANSWERED     refused */
@@ -48,7 +49,8 @@ struct task {
     struct sla_draft draft;
     int top;
     bool explain;
-    bool many;      /* the body said "images": answers come as a list */
+    bool many;      /* several images were asked for: answers come as a list */
+    char boundary[MULTIPART_BOUNDARY_MAX + 1]; /* of a form */
     bool gone;      /* the client hung up */
     bool cancelled; /* by service_cancel() */
     bool returned;  /* done() has been called; under the service's lock */
@@ -67,6 +69,7 @@ int input_query(struct task *task, struct err *e);
 int input_headers(struct task *task, struct err *e);
 int input_raw(struct task *task, const void *body, size_t size, struct err *e);
 int input_json(struct task *task, const void *body, size_t size, struct err *e); /* any thread */
+int input_form(struct task *task, const void *body, size_t size, struct err *e); /* any thread */
 
 /* answer.c: headers and body of a finished request; status 0 and at least one result. */
 void answer_reply(struct task *task, int64_t now_ns, bool met);

@@ -203,3 +203,67 @@ int input_json(struct task *task, const void *body, size_t size, struct err *e)
     json_decref(json);
     return rc;
 }
+
+/* ---- forms ---- */
+
+static int form_image(struct task *task, const struct multipart_part *part,
+                      struct request_image *images, struct err *e)
+{
+    static const char *const taken[] = {"", "image/jpeg", "image/png", "application/octet-stream"};
+    size_t i = 0, n = sizeof(taken) / sizeof(taken[0]);
+    while (i < n && strcmp(part->content_type, taken[i]) != 0) i++;
+    if (i == n)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "image: its Content-Type is %s; taken are image/jpeg, image/png and "
+                       "application/octet-stream",
+                       part->content_type);
+    if (part->size == 0) return err_set(e, ERR_FORMAT, "image: the image is empty");
+    if (task->request.n_images == task->service->options.images_max)
+        return err_set(e, ERR_LIMIT, "image: more than the %d that are taken in one request",
+                       task->request.n_images);
+    images[task->request.n_images++] =
+        (struct request_image){.bytes = part->data, .size = part->size};
+    return 0;
+}
+
+static int form_sla(struct task *task, const struct multipart_part *part, struct err *e)
+{
+    json_t *sla = json_body_object(part->data, part->size, e);
+    if (sla == NULL) {
+        err_prefix(e, "sla");
+        return e->code;
+    }
+    int rc = read_sla(task, sla, e);
+    json_decref(sla);
+    return rc;
+}
+
+int input_form(struct task *task, const void *body, size_t size, struct err *e)
+{
+    struct multipart m;
+    struct multipart_part part;
+    bool sla = false;
+    size_t max = (size_t)task->service->options.images_max;
+    struct request_image *images = arena_alloc(task->arena, max, sizeof(*images));
+    if (images == NULL) return err_set(e, ERR_BUSY, "out of memory for the request");
+    task->request.images = images;
+    task->request.n_images = 0;
+    int rc = multipart_init(&m, task->boundary, body, size, e);
+    while (rc >= 0 && (rc = multipart_next(&m, &part, e)) > 0) {
+        if (strcmp(part.name, "image") == 0) {
+            rc = form_image(task, &part, images, e);
+        } else if (strcmp(part.name, "sla") == 0 && !sla) {
+            sla = true;
+            rc = form_sla(task, &part, e);
+        } else if (strcmp(part.name, "sla") == 0) {
+            rc = err_set(e, ERR_FORMAT, "sla: it stands there twice");
+        } else {
+            rc = err_set(e, ERR_FORMAT, "a part is named \"%.40s\"; taken are image and sla",
+                         part.name);
+        }
+    }
+    if (rc == 0 && task->request.n_images == 0)
+        rc = err_set(e, ERR_FORMAT, "the part named image is missing");
+    task->many = task->request.n_images > 1;
+    return rc;
+}

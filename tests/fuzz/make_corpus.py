@@ -1,4 +1,4 @@
-"""Makes the seeds in tests/fuzz/corpus/{safetensors,spec,model,image}: valid inputs and broken ones, all small.
+"""Makes the seeds in tests/fuzz/corpus/{safetensors,spec,model,image,form,..}: valid inputs and broken ones, all small.
 Run by hand; the files are committed. Images come from tests/image/vectors."""
 import json, os, random, struct
 
@@ -195,9 +195,38 @@ def bodies():
     write("body", "unicode", '{"image":"\\ud800\\u0000\\u00e9"}')
 
 
+def forms():
+    def part(name, data, *headers):
+        lines = [f'Content-Disposition: form-data; name="{name}"', *headers]
+        return "--x y\r\n" + "\r\n".join(lines) + "\r\n\r\n" + data + "\r\n"
+
+    def form(*parts, type='multipart/form-data; boundary="x y"', end="--x y--\r\n"):
+        return type + "\n" + "".join(parts) + end
+    image = part("image", "abc\r\n--x\r\ndef", "Content-Type: image/png")
+    write("form", "image", form(image))
+    write("form", "file", form(part("image", "abc", "Content-Type: application/octet-stream; q=1").replace(
+        'name="image"', 'name="image"; filename="a;\\"b.png"')))
+    write("form", "images", form(*[part("image", str(i)) for i in range(8)]))
+    write("form", "too_many", form(*[part("image", str(i)) for i in range(9)]))
+    write("form", "sla", form(image, part("sla", '{"classifier": 2, "deadline_ms": 20.5}', "Content-Type: application/json")))
+    write("form", "sla_twice", form(part("sla", "{}"), part("sla", "{}"), image))
+    write("form", "sla_broken", form(part("sla", '{"classifier"'), image))
+    write("form", "token", form(image, type="Multipart/Form-Data ; charset=utf-8;BOUNDARY=x"))
+    write("form", "no_boundary", form(image, type="multipart/form-data"))
+    write("form", "empty", form())
+    write("form", "empty_image", form(part("image", "")))
+    write("form", "empty_part", form("--x y\r\nContent-Disposition: form-data; name=image\r\n\r\n", end="--x y--"))
+    write("form", "headless", form("--x y\r\n\r\nabc\r\n"))
+    write("form", "other_name", form(part("picture", "abc")))
+    write("form", "base64", form(part("image", "YWJj", "Content-Transfer-Encoding: base64")))
+    write("form", "open", form(image, end=""))
+    write("form", "padded", form(image.replace("x y\r\n", "x y \t\r\n"), end="--x y-- \r\n"))
+
+
 safetensors()
 specs()
 models()
 images()
 configs()
 bodies()
+forms()

@@ -27,6 +27,15 @@ def png(width=32, height=32, seed=0, data=None, claim=None):
             + chunk(b"IDAT", zlib.compress(rows) if data is None else data) + chunk(b"IEND", b""))
 
 
+def form(*parts, boundary="x"):
+    """A body of multipart/form-data. parts: (name, data) or (name, data, headers behind Content-Disposition)."""
+    body = b""
+    for name, data, *headers in parts:
+        body += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"'.encode() + b"".join(h.encode() for h in headers)
+        body += b"\r\n\r\n" + (data if isinstance(data, bytes) else data.encode()) + b"\r\n"
+    return body + f"--{boundary}--\r\n".encode()
+
+
 class Daemon:
     def __init__(self, settings=(), model="", state=None, arguments=(), environment=(), wait=True):
         self.folder = None if state else tempfile.TemporaryDirectory(prefix="autodidact-")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What bad input gets: a precise 4xx problem document, and the daemon goes on."""
 import base64, json, zlib
-from daemon import Closed, Daemon, Wire, make_model, once, png, problem, run
+from daemon import Closed, Daemon, Wire, form, make_model, once, png, problem, run
 
 LIMITS = ["http.body_max_bytes=1M", "image.bytes_max=512K", "image.pixels_max=2000000", "image.side_max=4096",
           "http.images_max=4"]
@@ -181,6 +181,56 @@ def broken_json_cases():
         yield case(f"JSON: {name}: 400", 400, words, text if isinstance(text, bytes) else text.encode(), (JSON,))
 
 
+def form_cases():
+    FORM = ("Content-Type", "multipart/form-data; boundary=x")
+    good = ("image", png())
+    whole = form(good)
+    for name, status, words, body in (
+            ("no boundary in it", 400, ["begin", "boundary"], png()),
+            ("cut short within the boundary", 400, ["begin"], b"--"),
+            ("cut short within the headers", 400, ["part 1", "headers"], whole[:30]),
+            ("cut short within the image", 400, ["part 1", "cut short"], whole[:200]),
+            ("without its last boundary", 400, ["part 1", "cut short"], whole[:-9]),
+            ("no part", 400, ["no part"], b"--x--"),
+            ("more behind its end", 400, ["last boundary"], whole + b"x"),
+            ("text before its begin", 400, ["begin"], b"hello\r\n" + whole),
+            ("a part without a name", 400, ["name="], whole.replace(b'name="image"', b"a=b")),
+            ("another name", 400, ["picture", "image and sla"], form(("picture", png()))),
+            ("no image", 400, ["image", "missing"], form(("sla", "{}"))),
+            ("an empty image", 400, ["image", "empty"], form(("image", b""))),
+            ("a type that is no image", 422, ["text/html", "image/png"], form(("image", png(), "\r\nContent-Type: text/html"))),
+            ("base64", 422, ["Content-Transfer-Encoding"], form(("image", b64(png()), "\r\nContent-Transfer-Encoding: base64"))),
+            ("sla that is no JSON", 400, ["sla", "line 1"], form(("sla", "{"), good)),
+            ("sla that is no object", 400, ["sla", "object"], form(("sla", "[]"), good)),
+            ("sla twice", 400, ["sla", "twice"], form(("sla", "{}"), ("sla", "{}"), good)),
+            ("an unknown name in sla", 400, ["speed"], form(("sla", '{"speed": 5}'), good)),
+            ("a bad image among several", 422, ["images[1]"], form(good, ("image", b"junk"), good)),
+            ("too many images", 413, ["4"], form(*[good] * 5)),
+            ("headers without end", 400, ["too long"], form(("image", png(), "\r\nX: " + "y" * 9000)))):
+        yield case(f"form: {name}: {status}", status, words, body, (FORM,))
+    for type in ("multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=" + "x" * 71,
+                 "multipart/form-data; boundary=x; boundary=x", 'multipart/form-data; boundary="x', "multipart/form-data; boundary=\xe4"):
+        yield case(f"form: {type[:50]}: 400", 400, ["boundary="], form(good), (("Content-Type", type),))
+
+
+def form_too_large():
+    """a form over the limit is 413, announced or not; a part over image.bytes_max is 413"""
+    headers = "POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    with Wire(d.address) as w:
+        w.send(headers + "Content-Length: 1048577\r\n\r\n")
+        problem(w.answer(), 413, "1048577", "1048576")
+    with Wire(d.address) as w:
+        body = form(("image", b"z" * (1 << 20)))
+        try:
+            w.send(headers.encode() + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n")
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        problem(w.answer(), 413, "1048576")
+    problem(d.classify(form(("image", png()[:-12] + b"\0" * 600000)), type="multipart/form-data; boundary=x"), 413, "524288")
+    body = form(*[("image", b"")] * 9000)
+    problem(d.classify(body, type="multipart/form-data; boundary=x"), 400, "empty")
+
+
 CASES = [
     case("an empty body: 400", 400, ["empty"], b""),
     case("not an image: 422", 422, ["JPEG", "PNG"], b"hello, world" * 10),
@@ -188,7 +238,7 @@ CASES = [
     case("an image over image.bytes_max: 413", 413, ["524288"], png()[:-12] + b"\0" * 600000),
     case("text/plain: 415 with what is taken", 415, ["text/plain", "image/jpeg", "application/json"], b"x", [("Content-Type", "text/plain")]),
     case("what curl sends by itself: 415", 415, ["x-www-form-urlencoded"], png(), [("Content-Type", "application/x-www-form-urlencoded")]),
-    case("multipart: 415", 415, ["multipart/form-data"], b"x", [("Content-Type", "multipart/form-data; boundary=x")]),
+    case("multipart/mixed: 415", 415, ["multipart/mixed", "multipart/form-data"], b"x", [("Content-Type", "multipart/mixed; boundary=x")]),
     case("?top=0: 400", 400, ["top", "1000"], png(), path="/v1/classify?top=0"),
     case("?top=x: 400", 400, ["top"], png(), path="/v1/classify?top=x"),
     case("?top= : 400", 400, ["top"], png(), path="/v1/classify?top="),
@@ -208,5 +258,5 @@ CASES = [
 ]
 
 with Daemon(LIMITS) as d:
-    run(CASES + list(broken_json_cases()) + [truncated, flipped, late_too_large, announced_too_large, no_length, bad_chunks,
+    run(CASES + list(broken_json_cases()) + list(form_cases()) + [form_too_large, truncated, flipped, late_too_large, announced_too_large, no_length, bad_chunks,
                                              garbage, method_not_allowed, huge_png, images_named, deep_json, conflict])

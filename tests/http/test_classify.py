@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """POST /v1/classify and the other public routes: what good requests get."""
-import base64, glob, http.client, json, os, re, threading, time
-from daemon import Daemon, SAMPLES, SOURCE, Wire, make_model, once, png, problem, run, until
+import base64, glob, http.client, json, os, re, shutil, subprocess, threading, time
+from daemon import Daemon, SAMPLES, SOURCE, Skip, Wire, form, make_model, once, png, problem, run, until
 
 d = None
 
@@ -167,6 +167,48 @@ def deadline_members():
     assert answer.header("SLA-Deadline") == "met"
 
 
+FORM = "multipart/form-data; boundary=x"
+
+
+def form_image():
+    """multipart/form-data with one part named image answers as the raw image does"""
+    expected = check(d.classify(png(seed=3)))
+    for headers in ("", "\r\nContent-Type: image/png", '; filename="a;b\\"c.png"\r\nContent-Type: application/octet-stream'):
+        j = check(d.classify(form(("image", png(seed=3), headers)), type=FORM))
+        assert (j["index"], j["confidence"]) == (expected["index"], expected["confidence"]) and "results" not in j, j
+    boundary = "-" * 70
+    assert check(d.classify(form(("image", png()), boundary=boundary), type=f'Multipart/Form-Data; BOUNDARY="{boundary}"'))
+
+
+def form_images():
+    """several parts named image are several images, in their order"""
+    images = [png(seed=s) for s in range(3)] + [png(200, 200, seed=5)] * 2  # more than what is read on the loop
+    alone = [check(d.classify(i))["top"] for i in images]
+    j = check(d.classify(form(*[("image", i) for i in images]), type=FORM))
+    assert [r["top"] for r in j["results"]] == alone, j
+
+
+def form_sla():
+    """a part named sla is what sla is in JSON"""
+    sla = ("sla", json.dumps({"classifier": 2}), "\r\nContent-Type: application/json")
+    for parts in ((sla, ("image", png())), (("image", png()), sla)):
+        check(d.classify(form(*parts), type=FORM), "2")
+        problem(d.classify(form(*parts), [("SLA-Classifier", "1")], type=FORM), 400, "classifier")
+
+
+def form_curl():
+    """what curl -F sends, chunked and with 100-continue too"""
+    if not shutil.which("curl"): raise Skip("there is no curl")
+    expected = {}
+    for path in sorted(glob.glob(os.path.join(SAMPLES, "*.jpg")))[:2]:
+        with open(path, "rb") as f:
+            expected[path] = check(d.classify(f.read(), type="image/jpeg"))["top"]
+        for more in ([], ["-H", "Transfer-Encoding: chunked"], ["-H", "Expect: 100-continue"]):
+            done = subprocess.run(["curl", "-sS", "--noproxy", "*", *more, "-F", f"image=@{path}", f"http://{d.address}/v1/classify"],
+                                  capture_output=True, check=True)
+            assert json.loads(done.stdout)["top"] == expected[path], done.stdout
+
+
 def absolute_form():
     """a request target with scheme and host (RFC 9112, 3.2.2) is its path and query, whatever Host says"""
     with Wire(d.address) as w:
@@ -300,5 +342,5 @@ def cancelled():
 
 with Daemon() as d:
     run([raw_png, raw_others, chunked, expect_continue, json_image, json_images, json_large, json_sla, top, explain,
-         model_name, labels, ids, server_timing, deadline_members, absolute_form, keep_alive, pipelined, many_clients, models, health,
+         model_name, labels, ids, server_timing, deadline_members, form_image, form_images, form_sla, form_curl, absolute_form, keep_alive, pipelined, many_clients, models, health,
          standard_client, client_gone, cancelled])
