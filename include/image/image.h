@@ -1,9 +1,9 @@
 /* Images: JPEG or PNG bytes -> 8-bit RGB pixels, by stb_image, with every size checked before
  * anything is decoded. The pixels come from an arena; what decoding takes besides is counted
  * against a budget that the size of the image gives, and freed. Greyscale, palettes and 16 bits
- * become 8-bit RGB, alpha is dropped, orientation tags are not followed; CMYK, 12-bit and
- * arithmetic JPEGs are refused with a message that says so, and so are files that end early. Any
- * thread. */
+ * become 8-bit RGB, alpha is dropped; an image is turned upright by its Exif orientation (JPEG's
+ * APP1, PNG's eXIf), as people see it. CMYK, 12-bit, lossless and arithmetic JPEGs are refused with
+ * a message that says so, and so are files that end early. Any thread. */
 #ifndef IMAGE_IMAGE_H
 #define IMAGE_IMAGE_H
 
@@ -32,7 +32,8 @@ struct image {
 /* What the first bytes say the content is; ERR_UNSUPPORTED when it is neither JPEG nor PNG. */
 int image_format_of(const void *bytes, size_t size, enum image_format *ret_format, struct err *e);
 
-/* Reads the header only (of a JPEG up to its frame) and checks it against the limits.
+/* Reads the header only (of a JPEG up to its frame) and checks it against the limits. The size is
+ * that of the stored pixels; the orientation may exchange width and height.
  * ERR_UNSUPPORTED: not JPEG or PNG; ERR_LIMIT: too large; ERR_FORMAT: broken. */
 int image_probe(const void *bytes, size_t size, const struct image_limits *limits, int *ret_width,
                 int *ret_height, struct err *e);

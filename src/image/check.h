@@ -8,7 +8,8 @@
 #include "base/err.h"
 
 struct image_header {
-    int width, height;
+    int width, height;              /* as stored */
+    int orientation;                /* 1..8 (exif.h); of a PNG known only after the check */
     size_t budget;                  /* bytes of heap that decoding may take; set by the checks */
     size_t palette_at, palette_end; /* of the PLTE chunk of a paletted PNG; 0 otherwise */
 };

@@ -1,5 +1,5 @@
 /* Images from strangers: kind, limits, structure, pixels, in this order, each only when the one
- * before it was good. Orientation tags and colour profiles are not looked at. */
+ * before it was good. Colour profiles are not looked at. */
 #include "config.h"
 
 #include "image/image.h"
@@ -107,12 +107,9 @@ int image_decode(const void *bytes, size_t size, const struct image_limits *limi
         if (padded == NULL) return err_set(e, -ENOMEM, "no memory to decode the image");
         bytes = padded;
     }
-    rc = stb_decode(bytes, size, header.budget, arena, &image, e);
+    rc = stb_decode(bytes, size, &header, arena, &image, e);
     mem_free(padded);
     if (rc < 0) return rc;
-    if (image.width != header.width || image.height != header.height) {
-        return err_set(e, ERR_FORMAT, "the image is damaged: it says two different sizes");
-    }
     *ret_image = image;
     return 0;
 }

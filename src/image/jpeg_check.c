@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include "check.h"
+#include "exif.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -29,6 +30,7 @@ enum {
     DNL = 0xdc,
     DRI = 0xdd,
     APP0 = 0xe0,
+    APP1 = 0xe1,
     APP15 = 0xef,
     COM = 0xfe,
 
@@ -48,6 +50,7 @@ struct jpeg {
     const uint8_t *bytes;
     size_t size, at;
     bool framed, progressive;
+    int orientation; /* 0: no Exif yet */
     int width, height, n_components, n_scans;
     struct component components[COMPONENTS_MAX];
     bool quantised[TABLES], huffman[2][TABLES]; /* tables seen; huffman: DC, AC */
@@ -266,6 +269,15 @@ static int check_complete(const struct jpeg *j, struct err *e)
                    j->entropy_bytes, j->width, j->height);
 }
 
+/* The first Exif segment that stands before the frame says which side is up. */
+static void read_exif(struct jpeg *j, const uint8_t *data, size_t size)
+{
+    static const uint8_t name[6] = {'E', 'x', 'i', 'f', 0, 0};
+    if (j->framed || j->orientation != 0 || size < sizeof name) return;
+    if (memcmp(data, name, sizeof name) != 0) return;
+    j->orientation = exif_orientation(data + sizeof name, size - sizeof name);
+}
+
 /* A segment with a length that is neither a frame nor a scan. */
 static int read_table(struct jpeg *j, int marker, const uint8_t *data, size_t size, struct err *e)
 {
@@ -278,6 +290,9 @@ static int read_table(struct jpeg *j, int marker, const uint8_t *data, size_t si
         return size == 2 ? 0 : damaged(e, "a restart interval", j->at - size);
     case DAC:
         return check_process(SOF15, e); /* conditioning of arithmetic coding */
+    case APP1:
+        read_exif(j, data, size);
+        return 0;
     case DNL:
     case COM:
         return 0;
@@ -337,7 +352,11 @@ static int examine(const uint8_t *bytes, size_t size, bool whole, struct image_h
     struct jpeg j = {.bytes = bytes, .size = size};
     int rc = walk(&j, whole, e);
     if (rc < 0) return rc;
-    *ret = (struct image_header){.width = j.width, .height = j.height, .budget = decode_budget(&j)};
+    *ret = (struct image_header){.width = j.width,
+                                 .height = j.height,
+                                 .orientation = j.orientation != 0 ? j.orientation
+                                                                   : ORIENTATION_NORMAL,
+                                 .budget = decode_budget(&j)};
     return 0;
 }
 

@@ -2,11 +2,12 @@
  *
  * The CRC of every chunk that pixels come from is checked, which stb_image does not do: it would
  * answer with a damaged image. Unknown critical chunks are refused here and not by stb, whose
- * message about them is written to a variable that all threads share. Text, colour profiles and the
- * like are skipped without a look. */
+ * message about them is written to a variable that all threads share. Of the others only eXIf is
+ * looked at, for the orientation; text, colour profiles and the like are skipped. */
 #include "config.h"
 
 #include "check.h"
+#include "exif.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -114,7 +115,10 @@ int png_header(const uint8_t *bytes, size_t size, struct image_header *ret, stru
 {
     struct png png;
     int rc = read_ihdr(bytes, size, &png, e);
-    if (rc == 0) *ret = (struct image_header){.width = png.width, .height = png.height};
+    if (rc == 0) {
+        *ret = (struct image_header){
+            .width = png.width, .height = png.height, .orientation = ORIENTATION_NORMAL};
+    }
     return rc;
 }
 
@@ -132,7 +136,7 @@ static size_t decode_budget(const struct png *png, size_t encoded)
 
 /* What has been seen so far. */
 struct chunks {
-    bool palette, data, data_ended;
+    bool palette, data, data_ended, exif;
 };
 
 /* One chunk: does it stand where it may? */
@@ -169,11 +173,13 @@ static int check_chunk(uint32_t name, uint32_t length, const struct png *png, st
 int png_check(const uint8_t *bytes, size_t size, struct image_header *ret, struct err *e)
 {
     struct png png;
-    struct chunks seen = {false, false, false};
+    struct chunks seen = {false, false, false, false};
     int rc = read_ihdr(bytes, size, &png, e);
     if (rc < 0) return rc;
-    *ret = (struct image_header){
-        .width = png.width, .height = png.height, .budget = decode_budget(&png, size)};
+    *ret = (struct image_header){.width = png.width,
+                                 .height = png.height,
+                                 .orientation = ORIENTATION_NORMAL,
+                                 .budget = decode_budget(&png, size)};
 
     for (size_t at = SIGNATURE_SIZE + CHUNK_OVERHEAD + IHDR_SIZE;;) {
         if (size - at < CHUNK_OVERHEAD || big_endian(bytes + at) > size - at - CHUNK_OVERHEAD) {
@@ -192,6 +198,11 @@ int png_check(const uint8_t *bytes, size_t size, struct image_header *ret, struc
             }
         } else if (seen.data) {
             seen.data_ended = true;
+        }
+        if (name == CHUNK('e', 'X', 'I', 'f') && !seen.exif &&
+            crc32_of(bytes + at + 4, 4 + (size_t)length) == big_endian(bytes + end - 4)) {
+            ret->orientation = exif_orientation(bytes + at + 8, length);
+            seen.exif = true;
         }
         if (name == CHUNK('P', 'L', 'T', 'E') && png.colour == PALETTE && length < PALETTE_SIZE) {
             ret->palette_at = at;

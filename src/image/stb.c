@@ -14,9 +14,11 @@
 #include <errno.h>
 #include <limits.h>
 #include <setjmp.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "decode_heap.h"
+#include "exif.h"
 
 /* Where a failed assertion goes; NULL while nothing is decoded. */
 static _Thread_local jmp_buf *escape;
@@ -64,25 +66,34 @@ static stbi_uc *decode_guarded(const void *bytes, size_t size, int *width, int *
     return pixels;
 }
 
-int stb_decode(const void *bytes, size_t size, size_t budget, struct arena *arena,
-               struct image *ret_image, struct err *e)
+static int decode_failure(const struct decode_heap *heap, struct err *e)
+{
+    const char *reason = stbi_failure_reason();
+    if (heap->out_of_memory) return err_set(e, -ENOMEM, "no memory to decode the image");
+    if (heap->over_budget) {
+        return err_set(e, ERR_LIMIT,
+                       "decoding takes more than %zu bytes, more than its size allows for; it is "
+                       "damaged or malicious",
+                       heap->budget);
+    }
+    return err_set(e, ERR_FORMAT, "the image is damaged: %s", reason != NULL ? reason : "?");
+}
+
+/* Turning upright costs no memory: it is part of the copy out of the decoder's heap. */
+int stb_decode(const void *bytes, size_t size, const struct image_header *header,
+               struct arena *arena, struct image *ret_image, struct err *e)
 {
     struct decode_heap heap;
     int width = 0, height = 0, rc = 0;
     assert(size <= INT_MAX);
-    decode_heap_begin(&heap, budget);
+    decode_heap_begin(&heap, header->budget);
     stbi_uc *pixels = decode_guarded(bytes, size, &width, &height);
     if (pixels == NULL) {
-        const char *reason = stbi_failure_reason();
-        rc =
-            heap.out_of_memory ? err_set(e, -ENOMEM, "no memory to decode the image")
-            : heap.over_budget
-                ? err_set(
-                      e, ERR_LIMIT,
-                      "decoding takes more than %zu bytes, more than its size allows for; it is "
-                      "damaged or malicious",
-                      budget)
-                : err_set(e, ERR_FORMAT, "the image is damaged: %s", reason != NULL ? reason : "?");
+        rc = decode_failure(&heap, e);
+        goto out;
+    }
+    if (width != header->width || height != header->height) {
+        rc = err_set(e, ERR_FORMAT, "the image is damaged: it says two different sizes");
         goto out;
     }
     ret_image->pixels = arena_alloc(arena, (size_t)width * (size_t)height, 3);
@@ -90,9 +101,10 @@ int stb_decode(const void *bytes, size_t size, size_t budget, struct arena *aren
         rc = err_set(e, -ENOMEM, "no memory for the %dx%d pixels of an image", width, height);
         goto out;
     }
-    memcpy(ret_image->pixels, pixels, (size_t)width * (size_t)height * 3);
-    ret_image->width = width;
-    ret_image->height = height;
+    exif_apply(header->orientation, pixels, width, height, ret_image->pixels);
+    const bool exchanged = header->orientation >= ORIENTATION_TRANSPOSED;
+    ret_image->width = exchanged ? height : width;
+    ret_image->height = exchanged ? width : height;
 out:
     decode_heap_end(&heap);
     return rc;

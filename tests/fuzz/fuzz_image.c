@@ -47,7 +47,8 @@ static void try_image(const uint8_t *data, size_t size)
     rc = image_decode(data, size, &limits, arena, &image, &e);
     FUZZ_CHECK(rc == 0 || (rc != -ENOMEM && e.code == rc && e.text[0] != '\0'));
     if (rc == 0) {
-        FUZZ_CHECK(image.width == width && image.height == height);
+        FUZZ_CHECK((image.width == width && image.height == height) ||
+                   (image.width == height && image.height == width)); /* turned upright */
         preprocess(&image, PREPROCESS_STRETCH);
         preprocess(&image, PREPROCESS_COVER);
     }

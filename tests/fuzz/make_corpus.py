@@ -151,7 +151,8 @@ def models():
 def images():
     for name in ("grey1.png", "grey16.png", "rgb8.png", "rgb8_key.png", "palette4.png", "palette_past.png", "grey_alpha8.png",
                  "rgba16_interlaced.png", "palette4_interlaced.png", "one.png", "bad_short.png", "bad_stream.png", "bad_zlib.png",
-                 "grey.jpg", "rgb444.jpg", "rgb420.jpg", "progressive.jpg", "one_jpeg.jpg", "cmyk.jpg"):
+                 "grey.jpg", "rgb444.jpg", "rgb420.jpg", "progressive.jpg", "one_jpeg.jpg", "cmyk.jpg", "turned_6_mmjpg.jpg",
+                 "turned_7_iipng.png"):
         with open(os.path.join(vectors, name), "rb") as f:
             data = f.read()
         write("image", name, data)

@@ -4,10 +4,12 @@ python3-pil; the files are committed).
 NAME.png and NAME.jpg go with NAME.rgb, the pixels as they must be decoded: for PNG by definition (written by
 the little encoder below, which knows every colour type, depth and Adam7; Pillow agrees wherever it can read
 the file), for JPEG as libjpeg decodes them. resize.bin holds cases of Pillow's BILINEAR:
-int32 in_w, in_h, out_w, out_h, cover, then pixels in and out.
+int32 in_w, in_h, out_w, out_h, cover, then pixels in and out. turned_N_ORDER is a picture with Exif
+orientation N in that byte order; its .rgb begins with int32 width, height and is what Pillow's
+ImageOps.exif_transpose makes of it.
 """
 import io, os, random, struct, sys, zlib
-from PIL import Image
+from PIL import Image, ImageOps
 
 here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vectors")
 rnd = random.Random(1)
@@ -185,6 +187,31 @@ def jpegs():
     os.unlink(os.path.join(here, "cmyk.rgb"))  # is refused
 
 
+def tiff(order, value):
+    """A directory of three entries, the orientation being the second."""
+    entries = [(0x0100, 3, 1, 19), (0x0112, 3, 1, value), (0x0128, 3, 1, 2)]
+    out = (b"MM" if order == ">" else b"II") + struct.pack(order + "HIH", 42, 8, len(entries))
+    for tag, kind, count, v in entries:
+        out += struct.pack(order + "HHIHH", tag, kind, count, v, 0)
+    return out + bytes(4)
+
+
+def turned():
+    for value in range(1, 9):
+        for order, name in ((">", "mm"), ("<", "ii")):
+            exif = tiff(order, value)
+            out = io.BytesIO()
+            picture(19, 13).save(out, "JPEG", quality=92, subsampling=0, exif=b"Exif\0\0" + exif)
+            grey = [[((37 * x + 11 * y * y) & 255,) for x in range(7)] for y in range(5)]
+            data = encode(7, 5, 8, GREY, grey)
+            after = data.index(b"IDAT") - 4 if order == ">" else len(data) - 12  # before the pixels, or behind
+            data = data[:after] + chunk(b"eXIf", exif) + data[after:]
+            for ext, content in ((".jpg", out.getvalue()), (".png", data)):
+                im = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB")
+                base = f"turned_{value}_{name}{ext[1:]}"
+                write(base, ext, content, struct.pack("<2i", *im.size) + im.tobytes())
+
+
 def resizes():
     out = b""
     for in_w, in_h, out_w, out_h, cover in ((64, 64, 32, 32, 0), (7, 5, 32, 32, 0), (40, 30, 32, 32, 0), (100, 31, 8, 9, 0),
@@ -207,4 +234,5 @@ pngs()
 broken_pngs()
 jpegs()
 resizes()
+turned()
 print(f"{len(os.listdir(here))} files in {here}", file=sys.stderr)

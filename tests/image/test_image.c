@@ -125,6 +125,42 @@ static void test_pixels(void **state)
 
 /* Every proper prefix of every file is refused, from no byte at all to all but one. The copy has
  * the prefix's size, so that a sanitizer sees a read past its end. */
+/* All eight orientations in both byte orders, against Pillow's exif_transpose. */
+static void test_turned(void **state)
+{
+    (void)state;
+    static const char *const orders[] = {"mm", "ii"}, *const suffixes[] = {"jpg", "png"};
+    for (int k = 0; k < 32; k++) {
+        const int value = k / 4 + 1;
+        const char *order = orders[k / 2 % 2], *suffix = suffixes[k % 2];
+        char name[64];
+        size_t size, expected_size;
+        int32_t sides[2];
+        struct image image;
+        struct arena *arena;
+        struct err e;
+        snprintf(name, sizeof name, "turned_%d_%s%s.%s", value, order, suffix, suffix);
+        uint8_t *bytes = vector_read(name, &size);
+        snprintf(name, sizeof name, "turned_%d_%s%s.rgb", value, order, suffix);
+        uint8_t *expected = vector_read(name, &expected_size);
+        memcpy(sides, expected, sizeof sides);
+        if (decode(bytes, size, &image, &arena, &e) < 0) fail_msg("%s: %s", name, e.text);
+        if (image.width != sides[0] || image.height != sides[1]) {
+            fail_msg("%s: %dx%d instead of %dx%d", name, image.width, image.height, (int)sides[0],
+                     (int)sides[1]);
+        }
+        const size_t n = (size_t)image.width * (size_t)image.height * 3;
+        assert_int_equal(expected_size, sizeof sides + n);
+        for (size_t i = 0; i < n; i++) {
+            int distance = abs(image.pixels[i] - expected[sizeof sides + i]);
+            if (distance > (k % 2 == 0 ? 3 : 0)) fail_msg("%s: byte %zu differs", name, i);
+        }
+        mem_free(bytes);
+        mem_free(expected);
+        arena_free(arena);
+    }
+}
+
 static void test_truncation(void **state)
 {
     (void)state;
@@ -574,6 +610,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pixels),
+        cmocka_unit_test(test_turned),
         cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_damaged_png),
         cmocka_unit_test(test_damaged_jpeg),
