@@ -15,4 +15,9 @@ int spec_read(const char *path, struct spec *ret_spec,
 char *
 spec_format(const struct spec *spec); /* JSON that spec_parse() reads back; mem_free(); or NULL */
 
+/* The words for heads.kind: "scala", ...; NULL past the last. spec_head_parse(): ERR_USAGE with a
+ * list of them. */
+const char *spec_head_name(enum spec_head kind);
+int spec_head_parse(const char *text, enum spec_head *ret_kind, struct err *e);
+
 #endif

@@ -11,6 +11,20 @@
 double loss_cross_entropy(int n, int classes, const float *logits, const int32_t *labels,
                           double weight, float *dlogits);
 
+/* What the label cross entropy aims at: a label, mixed with another one (mixup, Zhang et al., ICLR
+ * 2018), then with all classes alike (label smoothing, Szegedy et al., CVPR 2016):
+ * q = (1 - smoothing) (share onehot(labels) + (1 - share) onehot(others)) + smoothing / classes. */
+struct loss_targets {
+    const int32_t *labels; /* [n] */
+    const int32_t *others; /* [n]; NULL: none, and share is not read */
+    double share, smoothing;
+};
+
+/* weight * mean over n of -sum_k q_k log softmax(logits)_k; of labels alone the bits of
+ * loss_cross_entropy(). */
+double loss_soft_cross_entropy(int n, int classes, const float *logits,
+                               const struct loss_targets *targets, double weight, float *dlogits);
+
 /* weight * mean over n of KL(softmax(teacher/T) || softmax(student/T)); the teacher is a constant
  * (detached). Callers put T^2 into weight where the variant scales. */
 double loss_distill(int n, int classes, const float *student, const float *teacher,
@@ -19,6 +33,17 @@ double loss_distill(int n, int classes, const float *student, const float *teach
 /* weight * mean over n and d of (student - teacher)^2; the teacher is a constant. [n][d]. */
 double loss_hint(int n, int d, const float *student, const float *teacher, double weight,
                  float *dstudent);
+
+/* How the squares of a hint are put together. */
+enum loss_hint_form {
+    LOSS_HINT_MEAN, /* over n and d: loss_hint() */
+    LOSS_HINT_SUM,  /* over n and d; SCAN */
+    LOSS_HINT_NORM, /* the root of the sum, the journal version; its gradient is a unit vector, and 0
+                       where student and teacher are equal */
+};
+
+double loss_hint_as(enum loss_hint_form form, int n, int d, const float *student,
+                    const float *teacher, double weight, float *dstudent);
 
 /* probabilities[classes] = softmax(logits / temperature); may be in place. */
 void loss_softmax(int classes, const float *logits, double temperature, float *probabilities);

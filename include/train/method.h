@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nn/loss.h"
 #include "nn/spec.h"
 
 /* The constants of distillation. A method has defaults of its own and reads some of them. */
@@ -16,6 +17,8 @@ struct distillation {
     double lambda;             /* weight of the hint */
     bool kd_scale;             /* the KL term times T^2, as Hinton et al. 2015 have it */
     double beta;               /* twice the weight of attention transfer */
+    enum loss_hint_form hint;  /* of self distillation */
+    unsigned hint_exits;       /* bit i: exit i has it; 0: every shallow one */
 };
 
 /* Whom the deepest exit learns from, beside the labels. */
@@ -61,6 +64,8 @@ bool method_attends(const struct method *method);
 struct method_batch {
     int n, n_exits, classes, features;
     const int32_t *labels;                   /* [n] */
+    const int32_t *others;                   /* [n], mixed in by mixup; NULL: none */
+    double share, smoothing;                 /* of the labels, as struct loss_targets has it */
     const float *logits[SPEC_SECTIONS_MAX];  /* [n][classes] */
     const float *feature[SPEC_SECTIONS_MAX]; /* [n][features], what the linear layer saw */
     float *dlogits[SPEC_SECTIONS_MAX];       /* += the gradient */

@@ -3,6 +3,7 @@
 #ifndef TRAIN_OPTIONS_H
 #define TRAIN_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@ struct train_options {
     int64_t epochs, batch, warmup;
     struct schedule schedule;
     double lr, momentum, weight_decay;
+    double label_smoothing, mixup; /* 0: off; mixup is alpha of Beta(alpha, alpha) */
     unsigned augment;
     int64_t holdout;
     uint64_t holdout_seed, seed;
@@ -33,6 +35,7 @@ enum { TRAIN_TEXTS_MAX = 40, TRAIN_TEXT_MAX = 160 };
 struct train_text {
     const char *name; /* the option's, without "--"; static storage */
     char value[TRAIN_TEXT_MAX];
+    bool implied; /* the default of an option that is younger than some files: they do not say it */
 };
 
 /* Every option as text, in a fixed order; returns how many (at most TRAIN_TEXTS_MAX - 8, so that a

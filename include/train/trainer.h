@@ -38,7 +38,7 @@ struct trainer_setup {
 struct trainer;
 
 /* With first parameters from the seed, a peer's from the seed after it. ERR_RANGE when there are
- * fewer images than a batch has. */
+ * fewer images than a batch has, or hints for classifiers that the net does not have. */
 struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e);
 void trainer_free(struct trainer *trainer);
 

@@ -19,7 +19,7 @@
 #include "base/mem.h"
 #include "store/version_table.h"
 
-enum kind { KIND_INT, KIND_REAL, KIND_BOOL, KIND_NAME /* letters, digits and . _ - : , */, KIND_OTHER };
+enum kind { KIND_INT, KIND_REAL, KIND_BOOL, KIND_NAME /* letters, digits and . _ - : , + */, KIND_OTHER };
 
 enum { TEXT_MAX = 63, SOURCE_MAX = 1024 };
 
@@ -45,10 +45,16 @@ static const struct member {
     {"schedule", KIND_NAME, "--schedule", 0, 0},
     {"warmup", KIND_INT, "--warmup", 0, 1000000},
     {"augment", KIND_NAME, "--augment", 0, 0},
+    {"label_smoothing", KIND_REAL, "--label-smoothing", 0, 1},
+    {"mixup", KIND_REAL, "--mixup", 0, 1000},
+    {"preset", KIND_NAME, "--preset", 0, 0},
+    {"heads", KIND_NAME, "--heads", 0, 0},
     {"temperature", KIND_REAL, "--temperature", 0.01, 1000},
     {"alpha", KIND_REAL, "--alpha", 0, 1},
     {"lambda", KIND_REAL, "--lambda", 0, 1e6},
     {"kd_scale", KIND_BOOL, "--kd-scale", 0, 0},
+    {"hint", KIND_NAME, "--hint", 0, 0},
+    {"hint_exits", KIND_NAME, "--hint-exits", 0, 0},
     {"holdout", KIND_INT, "--holdout", 0, INT32_MAX},
     {"holdout_seed", KIND_INT, "--holdout-seed", 0, (double)(INT64_C(1) << 53)},
     {"seed", KIND_INT, "--seed", 0, (double)(INT64_C(1) << 53)},
@@ -68,7 +74,7 @@ static const struct member *find_member(const char *name)
 
 static bool is_word(const char *text)
 {
-    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:,-");
+    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:,+-");
     return n > 0 && n <= TEXT_MAX && text[n] == '\0' && text[0] != '-';
 }
 
@@ -99,7 +105,7 @@ static int check_value(const struct member *m, const json_t *value, struct err *
         return json_is_boolean(value) ? 0 : err_set(e, ERR_RANGE, "\"%s\" takes true or false", m->name);
     case KIND_NAME:
         if (json_is_string(value) && is_word(json_string_value(value))) return 0;
-        return err_set(e, ERR_RANGE, "\"%s\" takes a word of at most %d letters, digits and . _ : , -",
+        return err_set(e, ERR_RANGE, "\"%s\" takes a word of at most %d letters, digits and . _ : , + -",
                        m->name, TEXT_MAX);
     case KIND_OTHER: break;
     }

@@ -392,3 +392,20 @@ char *spec_format(const struct spec *spec)
     json_out_release(&out);
     return text;
 }
+
+const char *spec_head_name(enum spec_head kind)
+{
+    return (size_t)kind < COUNT(head_names) ? head_names[kind] : NULL;
+}
+
+int spec_head_parse(const char *text, enum spec_head *ret_kind, struct err *e)
+{
+    for (size_t i = 0; i < COUNT(head_names); i++) {
+        if (strcmp(text, head_names[i]) != 0) continue;
+        *ret_kind = (enum spec_head)i;
+        return 0;
+    }
+    _Static_assert(COUNT(head_names) == 3, "the message lists them");
+    return err_set(e, ERR_USAGE, "--heads %.64s: it takes %s, %s or %s", text, head_names[0],
+                   head_names[1], head_names[2]);
+}

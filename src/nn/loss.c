@@ -42,6 +42,30 @@ double loss_cross_entropy(int n, int classes, const float *logits, const int32_t
     return scale * sum;
 }
 
+double loss_soft_cross_entropy(int n, int classes, const float *logits,
+                               const struct loss_targets *targets, double weight, float *dlogits)
+{
+    const struct loss_targets *t = targets;
+    if (t->others == NULL && t->smoothing == 0.0)
+        return loss_cross_entropy(n, classes, logits, t->labels, weight, dlogits);
+    const double scale = weight / n, floor = t->smoothing / classes, rest = 1.0 - t->smoothing;
+    const double share = t->others != NULL ? t->share : 1.0;
+    double sum = 0.0;
+    for (int i = 0; i < n; i++) {
+        const float *z = logits + (ptrdiff_t)i * classes;
+        float *dz = dlogits + (ptrdiff_t)i * classes;
+        struct log_sum s = log_sum(classes, z, 1.0);
+        for (int k = 0; k < classes; k++) {
+            double log_p = log_softmax(s, z[k], 1.0), q = floor;
+            if (k == t->labels[i]) q += rest * share;
+            if (t->others != NULL && k == t->others[i]) q += rest * (1.0 - share);
+            if (q > 0.0) sum -= q * log_p;
+            dz[k] += (float)(scale * (exp(log_p) - q));
+        }
+    }
+    return scale * sum;
+}
+
 double loss_distill(int n, int classes, const float *student, const float *teacher,
                     double temperature, double weight, float *dstudent)
 {
@@ -73,6 +97,25 @@ double loss_hint(int n, int d, const float *student, const float *teacher, doubl
         dstudent[i] += (float)(2.0 * scale * difference);
     }
     return scale * sum;
+}
+
+double loss_hint_as(enum loss_hint_form form, int n, int d, const float *student,
+                    const float *teacher, double weight, float *dstudent)
+{
+    ptrdiff_t count = (ptrdiff_t)n * d;
+    if (form == LOSS_HINT_MEAN) return loss_hint(n, d, student, teacher, weight, dstudent);
+    if (form == LOSS_HINT_SUM)
+        return loss_hint(n, d, student, teacher, weight * (double)count, dstudent);
+    double sum = 0.0;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        double difference = (double)student[i] - (double)teacher[i];
+        sum += difference * difference;
+    }
+    const double norm = sqrt(sum);
+    if (norm == 0.0) return 0.0;
+    for (ptrdiff_t i = 0; i < count; i++)
+        dstudent[i] += (float)(weight / norm * ((double)student[i] - (double)teacher[i]));
+    return weight * norm;
 }
 
 void loss_softmax(int classes, const float *logits, double temperature, float *probabilities)

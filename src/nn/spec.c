@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KERNEL_MAX = 15, STRIDE_MAX = 8, POOLED_MAX = 64 };
+enum { KERNEL_MAX = 15, STRIDE_MAX = 8, POOLED_MAX = 64, SCAN_MID_CHANNELS = 128 };
 
 static int check_range(struct err *e, const char *member, int value, int low, int high)
 {
@@ -228,6 +228,17 @@ int spec_check(const struct spec *spec, struct err *e)
     if (rc == 0) rc = check_cuts(spec, blocks, e);
     if (rc == 0) rc = check_classifier(spec, e);
     return rc < 0 ? rc : check_heads(spec, e);
+}
+
+void spec_set_heads(struct spec *spec, enum spec_head kind)
+{
+    if (spec->n_sections == 1) return; /* no shallow classifier */
+    spec->heads.kind = kind;
+    if (kind == SPEC_HEAD_SEPCONV_ATTENTION) {
+        spec->heads.mid_channels = 0;
+    } else if (spec->heads.mid_channels == 0) {
+        spec->heads.mid_channels = SCAN_MID_CHANNELS;
+    }
 }
 
 /* --- cuts ------------------------------------------------------------------------------------- */

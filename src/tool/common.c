@@ -31,9 +31,18 @@ static int is_model(const char *path, bool *ret_is_model, struct err *e)
     return 0;
 }
 
-static int check_model(const struct model *model, int64_t width, int64_t classes, struct err *e)
+static int check_model(const struct model *model, int64_t width, int64_t classes,
+                       const char *heads, struct err *e)
 {
     const struct spec *spec = net_spec(model->net);
+    enum spec_head kind;
+    int rc = heads != NULL ? spec_head_parse(heads, &kind, e) : 0;
+    if (rc < 0) return rc;
+    if (heads != NULL && (spec->n_sections == 1 || kind != spec->heads.kind)) {
+        return err_set(e, ERR_CONFLICT, "--heads %s: the model has %s and cannot change", heads,
+                       spec->n_sections == 1 ? "no shallow classifier"
+                                             : spec_head_name(spec->heads.kind));
+    }
     if (width != 0 && width != spec->stages[0].channels) {
         return err_set(e, ERR_CONFLICT, "--width %lld: the model's width is %d and cannot change",
                        (long long)width, spec->stages[0].channels);
@@ -45,8 +54,31 @@ static int check_model(const struct model *model, int64_t width, int64_t classes
     return 0;
 }
 
+static struct net *open_spec(const char *path, int width, int classes, const char *heads,
+                             struct err *e)
+{
+    struct spec spec;
+    enum spec_head kind;
+    if (spec_read(path, &spec, e) < 0) return NULL;
+    if (heads != NULL) {
+        if (spec_head_parse(heads, &kind, e) < 0) return NULL;
+        spec_set_heads(&spec, kind);
+    }
+    if (spec_scale(&spec, width, classes, e) < 0) {
+        err_prefix(e, "%s", path);
+        return NULL;
+    }
+    return net_new(&spec, e);
+}
+
 int tool_net_open(const char *path, int64_t width, int64_t classes, struct tool_net *ret_net,
                   struct err *e)
+{
+    return tool_net_open_heads(path, width, classes, NULL, ret_net, e);
+}
+
+int tool_net_open_heads(const char *path, int64_t width, int64_t classes, const char *heads,
+                        struct tool_net *ret_net, struct err *e)
 {
     struct tool_net n = {NULL, NULL};
     bool model;
@@ -64,18 +96,10 @@ int tool_net_open(const char *path, int64_t width, int64_t classes, struct tool_
         rc = model_load(path, &n.model, e);
         if (rc < 0) return rc;
         n.net = n.model->net;
-        rc = check_model(n.model, width, classes, e);
+        rc = check_model(n.model, width, classes, heads, e);
     } else {
-        struct spec spec;
-        rc = spec_read(path, &spec, e);
-        if (rc == 0) {
-            rc = spec_scale(&spec, (int)width, (int)classes, e);
-            if (rc < 0) err_prefix(e, "%s", path);
-        }
-        if (rc == 0) {
-            n.net = net_new(&spec, e);
-            if (n.net == NULL) rc = e->code;
-        }
+        n.net = open_spec(path, (int)width, (int)classes, heads, e);
+        if (n.net == NULL) rc = e->code;
     }
     if (rc == 0) {
         *ret_net = n;

@@ -16,7 +16,7 @@
 enum { PLAN_TEXT_MAX = 4 << 20 };
 
 struct command {
-    const char *path;
+    const char *path, *heads;
     int64_t width, classes;
     bool plan, json;
 };
@@ -28,6 +28,8 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         {"width", OPTION_INT, "W", &c->width, NULL,
          "channels of the first stage; all others scale (the spec's own)"},
         {"classes", OPTION_INT, "N", &c->classes, NULL, "classes (the spec's own)"},
+        {"heads", OPTION_STRING, "KIND", &c->heads, NULL,
+         "of the shallow classifiers: scala, scala+attention or sepconv+attention (the spec's own)"},
         {"plan", OPTION_FLAG, NULL, &c->plan, NULL,
          "also every operation of inference, with its algorithm"},
         {"json", OPTION_FLAG, NULL, &c->json, NULL, "as one JSON object"},
@@ -168,7 +170,7 @@ int tool_describe(int argc, char **argv, struct err *e)
     struct buf plan;
     int rc = parse(argc, argv, &c, e);
     if (rc != 0) return rc;
-    rc = tool_net_open(c.path, c.width, c.classes, &n, e);
+    rc = tool_net_open_heads(c.path, c.width, c.classes, c.heads, &n, e);
     if (rc < 0) return rc;
     buf_init(&plan, PLAN_TEXT_MAX);
     if (c.plan) rc = plan_lines(&n, &plan, e);

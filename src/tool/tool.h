@@ -37,6 +37,9 @@ struct tool_net {
 
 int tool_net_open(const char *path, int64_t width, int64_t classes, struct tool_net *ret_net,
                   struct err *e);
+/* The same with other heads (NULL: its own; of a model only its own): for --heads. */
+int tool_net_open_heads(const char *path, int64_t width, int64_t classes, const char *heads,
+                        struct tool_net *ret_net, struct err *e);
 void tool_net_free(struct tool_net *net);
 
 /* --threads: 0 is all processors. ERR_USAGE out of range. */

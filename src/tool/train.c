@@ -127,6 +127,8 @@ static void format_command(const struct train_session *s, const struct result *r
                      spec->name, dataset_kind(s->set), spec->stages[0].channels,
                      s->parent != NULL ? " --init PARENT" : "",
                      s->teacher != NULL ? " --teacher TEACHER" : "");
+    if (s->command.heads_kind != NULL && k > 0 && (size_t)k < size)
+        k += snprintf(ret_text + k, size - (size_t)k, " --heads %s", s->command.heads_kind);
     if (s->peer != NULL && k > 0 && (size_t)k < size) {
         const struct spec *peer = net_spec(s->peer);
         bool other = s->command.peer != NULL;
@@ -134,11 +136,13 @@ static void format_command(const struct train_session *s, const struct result *r
                       other ? " --peer " : "", other ? peer->name : "", other ? ".json" : "",
                       peer->stages[0].channels, r->net == s->peer ? " --peer-out THIS" : "");
     }
-    for (size_t i = 0; k > 0 && used + (size_t)k < size; i++) {
+    for (size_t i = 0; k >= 0 && used + (size_t)k < size; i++) {
         used += (size_t)k;
         if (i == n) {
             k = snprintf(ret_text + used, size - used, " --threads %u --store %s",
                          pool_threads(s->pool), s->command.store);
+        } else if (i < n && texts[i].implied) {
+            k = 0;
         } else if (i < n) {
             k = snprintf(ret_text + used, size - used, " --%s %s", texts[i].name, texts[i].value);
         } else {

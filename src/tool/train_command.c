@@ -5,20 +5,41 @@
 #include <string.h>
 
 #include "data/batch.h"
+#include "model/spec_file.h"
 #include "options.h"
 #include "tool.h"
 #include "train.h"
+#include "train/preset.h"
 
-/* What was given, over the method's defaults. */
-static void choose_constants(struct train_command *c)
+/* What was given, over the preset's constants or the method's defaults. */
+static int choose_constants(struct train_command *c, struct err *e)
 {
     struct distillation *d = &c->options.distillation;
+    const struct preset *preset = NULL;
+    enum spec_head heads;
     *d = c->options.method->defaults;
+    if (c->preset != NULL) {
+        preset = preset_find(c->preset, e);
+        if (preset == NULL) return ERR_USAGE;
+        if (!c->options.method->self_distillation) {
+            return err_set(e, ERR_USAGE,
+                           "--preset %s: presets are of byot, not of %s (--heads chooses heads for "
+                           "any method)",
+                           c->preset, c->method);
+        }
+        *d = preset->distillation;
+        if (preset->has_heads) c->heads_kind = spec_head_name(preset->heads);
+    }
+    if (c->heads != NULL) c->heads_kind = c->heads;
+    int rc = c->heads != NULL ? spec_head_parse(c->heads, &heads, e) : 0;
+    if (rc == 0 && c->hint != NULL) rc = hint_parse(c->hint, &d->hint, e);
+    if (rc == 0 && c->hint_exits != NULL) rc = hint_exits_parse(c->hint_exits, &d->hint_exits, e);
     if (c->temperature_given) d->temperature = c->constants.temperature;
     if (c->alpha_given) d->alpha = c->constants.alpha;
     if (c->lambda_given) d->lambda = c->constants.lambda;
     if (c->kd_scale_given) d->kd_scale = c->constants.kd_scale;
     if (c->beta_given) d->beta = c->constants.beta;
+    return rc;
 }
 
 /* A teacher or peer is asked for by the method, not by an option. */
@@ -49,7 +70,8 @@ static int parse_names(struct train_command *c, struct err *e)
         method_names(names, sizeof names);
         return err_set(e, ERR_USAGE, "--method %s: it takes %s", c->method, names);
     }
-    choose_constants(c);
+    int rc = choose_constants(c, e);
+    if (rc < 0) return rc;
     static const char *const types[] = {
         [TENSOR_F32] = "f32", [TENSOR_F16] = "f16", [TENSOR_BF16] = "bf16"};
     size_t type = 0;
@@ -67,10 +89,21 @@ static int parse_names(struct train_command *c, struct err *e)
     return 0;
 }
 
+/* A line each, indented as the help is. */
+static void format_presets(char *ret_text, size_t size)
+{
+    size_t used = (size_t)snprintf(ret_text, size,
+                                   "constants of a published code; other options go before it:");
+    for (size_t i = 0; preset_at(i) != NULL && used < size; i++) {
+        used += (size_t)snprintf(ret_text + used, size - used, "\n%*s%-5s %s", 30, "",
+                                 preset_at(i)->name, preset_at(i)->summary);
+    }
+}
+
 int train_command_parse(int argc, char **argv, struct train_command *c,
                         enum progress_mode *ret_mode, struct err *e)
 {
-    char names[128], method_help[192];
+    char names[128], method_help[192], preset_help[640];
     struct train_options *o = &c->options;
     train_options_default(o);
     *c = (struct train_command){.options = *o,
@@ -80,6 +113,7 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
                                 .store = "f32"};
     method_names(names, sizeof names);
     snprintf(method_help, sizeof method_help, "%s (required)", names);
+    format_presets(preset_help, sizeof preset_help);
     const struct option_row rows[] = {
         {NULL, 0, NULL, NULL, NULL, "What is trained:"},
         {"data", OPTION_STRING, "KIND:DIR", &c->data, NULL, "the images: cifar100:DIR (required)"},
@@ -90,6 +124,8 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
          "channels of the first stage; all others scale (the spec's own)"},
         {"classes", OPTION_INT, "N", &c->classes, NULL,
          "classes; must be those of the data (they are the default)"},
+        {"heads", OPTION_STRING, "KIND", &c->heads, NULL,
+         "of the shallow classifiers: scala, scala+attention or sepconv+attention (the spec's own)"},
         {"init", OPTION_STRING, "MODEL", &c->init, NULL,
          "start from this model's parameters and keep its held-out images"},
         {NULL, 0, NULL, NULL, NULL, "How:"},
@@ -104,15 +140,24 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
         {"warmup", OPTION_INT, "N", &o->warmup, NULL, "epochs of linear warm-up from zero (2)"},
         {"augment", OPTION_STRING, "LIST", &c->augment, NULL,
          "of crop, flip, autoaugment, cutout, fill128 (crop pads with grey), or none (crop,flip)"},
+        {"label-smoothing", OPTION_REAL, "X", &o->label_smoothing, NULL,
+         "share of the labels that all classes get alike (0)"},
+        {"mixup", OPTION_REAL, "A", &o->mixup, NULL,
+         "mix images and labels of a batch in pairs, by shares from Beta(A, A) (0: off)"},
         {"seed", OPTION_SEED, "N", &o->seed, NULL, "of everything random (0)"},
         {NULL, 0, NULL, NULL, NULL,
          "Distillation, by the deepest classifier (byot), a teacher or a peer:"},
+        {"preset", OPTION_STRING, "NAME", &c->preset, NULL, preset_help},
         {"temperature", OPTION_REAL, "T", &c->constants.temperature, &c->temperature_given,
          "of the distilled softmax (byot 3, kd fitnet at 4, dml 1)"},
         {"alpha", OPTION_REAL, "X", &c->constants.alpha, &c->alpha_given,
          "share of its answers, against the labels (byot 0.3, kd fitnet 0.9, at 0; dml 1, beside)"},
         {"lambda", OPTION_REAL, "X", &c->constants.lambda, &c->lambda_given,
          "weight of the hint between features (byot 0.03, fitnet 10)"},
+        {"hint", OPTION_STRING, "FORM", &c->hint, NULL,
+         "byot: of its squares the mean or the sum, or norm, the root of the sum (mean)"},
+        {"hint-exits", OPTION_STRING, "LIST", &c->hint_exits, NULL,
+         "byot: which classifiers have it: all, or like 1,2 (all)"},
         {"beta", OPTION_REAL, "X", &c->constants.beta, &c->beta_given,
          "twice the weight of attention transfer (at 1000)"},
         {"kd-scale", OPTION_SWITCH, "on|off", &c->constants.kd_scale, &c->kd_scale_given,

@@ -83,6 +83,11 @@ static int open_net(struct train_session *s, struct err *e)
     } else {
         spec = *net_spec(s->parent->net);
     }
+    enum spec_head heads;
+    if (rc == 0 && c->heads_kind != NULL) {
+        rc = spec_head_parse(c->heads_kind, &heads, e);
+        if (rc == 0) spec_set_heads(&spec, heads);
+    }
     if (rc == 0) rc = spec_scale(&spec, (int)c->width, classes, e);
     if (rc < 0) return rc;
     if (spec.channels != 3 || spec.height != dataset_height(s->set) ||

@@ -128,7 +128,7 @@ static int compare_texts(const struct safetensors *file, const struct train_text
         char key[NAME_MAX_BYTES];
         snprintf(key, sizeof key, "option.%s", texts[i].name);
         const char *stored = safetensors_meta(file, key);
-        if (stored != NULL && strcmp(stored, texts[i].value) == 0) continue;
+        if (stored == NULL ? texts[i].implied : strcmp(stored, texts[i].value) == 0) continue;
         return err_set(e, ERR_CONFLICT,
                        "it was made with --%s %s, not %s: use the same, or remove it to start anew",
                        texts[i].name, stored != NULL ? stored : "(not given)", texts[i].value);

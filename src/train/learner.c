@@ -41,14 +41,17 @@ size_t learner_bytes(const struct learner *l)
 }
 
 double learner_loss(const struct learner *l, const struct train_options *options,
-                    const int32_t *labels, const float *source)
+                    const struct loss_targets *targets, const float *source)
 {
     struct method_batch b = {
         .n = (int)options->batch,
         .n_exits = net_sections(l->net),
         .classes = net_classes(l->net),
         .features = net_feature_size(l->net),
-        .labels = labels,
+        .labels = targets->labels,
+        .others = targets->others,
+        .share = targets->share,
+        .smoothing = targets->smoothing,
         .source = source,
     };
     for (int i = 0; i < b.n_exits; i++) {

@@ -30,7 +30,7 @@ size_t learner_bytes(const struct learner *learner);
 /* After grad_forward(): the method's loss for options->batch images, its gradients put into grad.
  * source: the logits of teacher or peer, or NULL. */
 double learner_loss(const struct learner *learner, const struct train_options *options,
-                    const int32_t *labels, const float *source);
+                    const struct loss_targets *targets, const float *source);
 
 /* Backward and one step of the optimizer. */
 void learner_step(struct learner *learner, const struct train_options *options, double rate);

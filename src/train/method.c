@@ -94,16 +94,20 @@ bool method_attends(const struct method *method)
     return method->guide == METHOD_ATTENTION;
 }
 
+/* The label cross entropy of an exit; mixed and smoothed labels are the same for all. */
+static double learn_labels(const struct method_batch *b, int exit, double weight)
+{
+    const struct loss_targets t = {b->labels, b->others, b->share, b->smoothing};
+    return loss_soft_cross_entropy(b->n, b->classes, b->logits[exit], &t, weight, b->dlogits[exit]);
+}
+
 double method_loss(const struct method *method, const struct distillation *d,
                    const struct method_batch *b)
 {
     int deepest = b->n_exits - 1;
     double scale = d->kd_scale ? d->temperature * d->temperature : 1.0;
     double labels = method->source == METHOD_TEACHER ? 1.0 - d->alpha : 1.0, loss = 0.0;
-    if (labels > 0.0) {
-        loss += loss_cross_entropy(b->n, b->classes, b->logits[deepest], b->labels, labels,
-                                   b->dlogits[deepest]);
-    }
+    if (labels > 0.0) loss += learn_labels(b, deepest, labels);
     if (method->source != METHOD_LABELS && d->alpha > 0.0) {
         loss += loss_distill(b->n, b->classes, b->logits[deepest], b->source, d->temperature,
                              d->alpha * scale, b->dlogits[deepest]);
@@ -114,16 +118,15 @@ double method_loss(const struct method *method, const struct distillation *d,
     double lambda = method->self_distillation ? d->lambda : 0.0;
     for (int i = 0; i < deepest; i++) {
         if (alpha < 1.0) {
-            loss += loss_cross_entropy(b->n, b->classes, b->logits[i], b->labels, 1.0 - alpha,
-                                       b->dlogits[i]);
+            loss += learn_labels(b, i, 1.0 - alpha);
         }
         if (alpha > 0.0) {
             loss += loss_distill(b->n, b->classes, b->logits[i], b->logits[deepest], d->temperature,
                                  alpha * scale, b->dlogits[i]);
         }
-        if (lambda > 0.0) {
-            loss += loss_hint(b->n, b->features, b->feature[i], b->feature[deepest], lambda,
-                              b->dfeature[i]);
+        if (lambda > 0.0 && (d->hint_exits == 0 || (d->hint_exits >> i & 1) != 0)) {
+            loss += loss_hint_as(d->hint, b->n, b->features, b->feature[i], b->feature[deepest],
+                                 lambda, b->dfeature[i]);
         }
     }
     return loss;

@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "data/batch.h"
+#include "train/preset.h"
 
 void train_options_default(struct train_options *ret_options)
 {
@@ -56,12 +57,15 @@ int train_options_check(const struct train_options *o, struct err *e)
     if (rc == 0) rc = check_real("alpha", d->alpha, 0, 1, e);
     if (rc == 0) rc = check_real("lambda", d->lambda, 0, 1e6, e);
     if (rc == 0) rc = check_real("beta", d->beta, 0, 1e9, e);
+    if (rc == 0) rc = check_real("label-smoothing", o->label_smoothing, 0, 1, e);
+    if (rc == 0) rc = check_real("mixup", o->mixup, 0, 1000, e);
     return rc;
 }
 
 static struct train_text *next_text(struct train_text *texts, size_t *n, const char *name)
 {
     texts[*n].name = name;
+    texts[*n].implied = false;
     return &texts[(*n)++];
 }
 
@@ -86,6 +90,22 @@ static void add_string(struct train_text *texts, size_t *n, const char *name, co
     snprintf(next_text(texts, n, name)->value, TRAIN_TEXT_MAX, "%s", value);
 }
 
+/* The last text need not be said. */
+static void imply(struct train_text *texts, size_t n, bool is_default)
+{
+    texts[n - 1].implied = is_default;
+}
+
+static void add_hint(struct train_text *texts, size_t *n, const struct distillation *d)
+{
+    char exits[HINT_EXITS_TEXT_MAX];
+    add_string(texts, n, "hint", hint_name(d->hint));
+    imply(texts, *n, d->hint == LOSS_HINT_MEAN);
+    hint_exits_format(d->hint_exits, exits);
+    add_string(texts, n, "hint-exits", exits);
+    imply(texts, *n, d->hint_exits == 0);
+}
+
 size_t train_options_texts(const struct train_options *o,
                            struct train_text ret_texts[TRAIN_TEXTS_MAX])
 {
@@ -103,12 +123,17 @@ size_t train_options_texts(const struct train_options *o,
     add_int(ret_texts, &n, "warmup", o->warmup);
     augment_format(o->augment, text);
     add_string(ret_texts, &n, "augment", text);
+    add_real(ret_texts, &n, "label-smoothing", o->label_smoothing);
+    imply(ret_texts, n, o->label_smoothing == 0);
+    add_real(ret_texts, &n, "mixup", o->mixup);
+    imply(ret_texts, n, o->mixup == 0);
     if (method_distils(o->method)) {
         add_real(ret_texts, &n, "temperature", o->distillation.temperature);
         add_real(ret_texts, &n, "alpha", o->distillation.alpha);
         add_string(ret_texts, &n, "kd-scale", o->distillation.kd_scale ? "on" : "off");
     }
     if (method_hints(o->method)) add_real(ret_texts, &n, "lambda", o->distillation.lambda);
+    if (o->method->self_distillation) add_hint(ret_texts, &n, &o->distillation);
     if (method_attends(o->method)) add_real(ret_texts, &n, "beta", o->distillation.beta);
     add_int(ret_texts, &n, "holdout", o->holdout);
     add_seed(ret_texts, &n, "holdout-seed", o->holdout_seed);

@@ -22,8 +22,10 @@
 #include "model/spec_file.h"
 #include "guide.h"
 #include "learner.h"
+#include "mixup.h"
 #include "nn/grad.h"
 #include "train/checkpoint.h"
+#include "train/preset.h"
 
 struct trainer {
     struct trainer_setup setup;
@@ -31,6 +33,8 @@ struct trainer {
     struct learner student, peer; /* peer.net NULL: there is none */
     struct guide *guide;          /* NULL: there is no teacher */
     int32_t *labels;       /* [batch] */
+    int32_t *others;       /* [batch], what is mixed into labels; NULL without mixup */
+    double share;          /* of the labels, against the others; of this step */
     uint32_t *order;       /* [split->n_train], of the epoch ordered_epoch */
     int64_t ordered_epoch; /* -1: none yet */
     int64_t epoch_steps;
@@ -50,7 +54,13 @@ static int add_spec(struct trainer *t, const char *name, const struct net *net, 
     sha256(json, strlen(json), digest);
     sha256_hex(digest, hex);
     mem_free(json);
-    struct train_text *text = &t->texts[t->n_texts++];
+    struct train_text *text;
+    if (strcmp(name, "spec") == 0 && net_sections(net) > 1) { /* in the digest, too; here by name */
+        text = &t->texts[t->n_texts++];
+        *text = (struct train_text){.name = "heads", .implied = true};
+        snprintf(text->value, sizeof text->value, "%s", spec_head_name(net_spec(net)->heads.kind));
+    }
+    text = &t->texts[t->n_texts++];
     text->name = name;
     snprintf(text->value, sizeof text->value, "%s with %d channels (%.16s)", net_spec(net)->name,
              net_spec(net)->stages[0].channels, hex);
@@ -92,6 +102,10 @@ static int allocate(struct trainer *t, struct err *e)
     t->order = mem_new(s->split->n_train, sizeof *t->order);
     if (t->labels == NULL || t->order == NULL)
         return err_set(e, -ENOMEM, "out of memory for the order of %zu images", s->split->n_train);
+    if (o->mixup > 0) {
+        t->others = mem_new((size_t)o->batch, sizeof *t->others);
+        if (t->others == NULL) return err_set(e, -ENOMEM, "out of memory for mixup's labels");
+    }
     unsigned borders = guide_borders(o->method, s->net);
     int rc = learner_init(&t->student, s->net, o, borders, o->seed, s->pool, s->kernels, e);
     if (rc == 0 && s->peer != NULL)
@@ -101,6 +115,19 @@ static int allocate(struct trainer *t, struct err *e)
         if (t->guide == NULL) rc = e->code;
     }
     return rc;
+}
+
+/* Hints only where there is a shallow classifier. */
+static int check_hint_exits(const struct trainer_setup *setup, struct err *e)
+{
+    int shallow = net_sections(setup->net) - 1;
+    unsigned exits = setup->options->distillation.hint_exits;
+    char text[HINT_EXITS_TEXT_MAX];
+    if (!setup->options->method->self_distillation || exits >> shallow == 0) return 0;
+    hint_exits_format(exits, text);
+    return err_set(e, ERR_RANGE,
+                   "--hint-exits %s: the network has %d shallow classifier%s; all is every one",
+                   text, shallow, shallow == 1 ? "" : "s");
 }
 
 struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e)
@@ -113,6 +140,7 @@ struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e)
                 (long long)setup->options->batch, n_train);
         return NULL;
     }
+    if (check_hint_exits(setup, e) < 0) return NULL;
     struct trainer *t = mem_new(1, sizeof *t);
     if (t == NULL) {
         err_set(e, -ENOMEM, "out of memory");
@@ -136,6 +164,7 @@ void trainer_free(struct trainer *trainer)
     learner_release(&trainer->student);
     learner_release(&trainer->peer);
     mem_free(trainer->labels);
+    mem_free(trainer->others);
     mem_free(trainer->order);
     mem_free(trainer);
 }
@@ -208,6 +237,12 @@ static void prepare(struct trainer *t, int64_t epoch, int64_t step_of_epoch)
     struct preparation p = {t, t->order + step_of_epoch * t->options.batch, (uint32_t)epoch,
                             grad_input(t->student.grad)};
     pool_run(t->setup.pool, prepare_part, &p);
+    if (t->others == NULL) return;
+    size_t batch = (size_t)t->options.batch;
+    t->share = mixup_share(t->options.mixup, t->options.seed, (uint32_t)epoch,
+                           (uint32_t)step_of_epoch);
+    mixup_images(p.input, batch, shape_size(net_input(t->setup.net)), t->share, t->setup.pool);
+    mixup_labels(t->labels, batch, t->others);
 }
 
 /* The forward passes of all who take part, and the losses with their gradients. Not finite when the
@@ -215,21 +250,22 @@ static void prepare(struct trainer *t, int64_t epoch, int64_t step_of_epoch)
 static double forward(struct trainer *t)
 {
     const struct train_options *o = &t->options;
+    const struct loss_targets targets = {t->labels, t->others, t->share, o->label_smoothing};
     int batch = (int)o->batch, deepest = net_sections(t->student.net) - 1;
     grad_forward(t->student.grad, t->student.params, batch);
     if (t->guide != NULL) {
         double value = guide_run(t->guide, t->student.grad);
-        return value + learner_loss(&t->student, o, t->labels, guide_logits(t->guide));
+        return value + learner_loss(&t->student, o, &targets, guide_logits(t->guide));
     }
-    if (t->peer.net == NULL) return learner_loss(&t->student, o, t->labels, NULL);
+    if (t->peer.net == NULL) return learner_loss(&t->student, o, &targets, NULL);
 
     int peers_deepest = net_sections(t->peer.net) - 1;
     memcpy(grad_input(t->peer.grad), grad_input(t->student.grad),
            (size_t)batch * shape_size(net_input(t->student.net)) * sizeof(float));
     grad_forward(t->peer.grad, t->peer.params, batch);
     double value =
-        learner_loss(&t->student, o, t->labels, grad_logits(t->peer.grad, peers_deepest));
-    double peers = learner_loss(&t->peer, o, t->labels, grad_logits(t->student.grad, deepest));
+        learner_loss(&t->student, o, &targets, grad_logits(t->peer.grad, peers_deepest));
+    double peers = learner_loss(&t->peer, o, &targets, grad_logits(t->student.grad, deepest));
     return isfinite(peers) ? value : peers;
 }
 

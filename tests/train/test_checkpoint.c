@@ -177,7 +177,48 @@ static void test_option_texts(void **state)
         assert_true(found);
     }
     f->options.method = method_find("dsn");
-    assert_int_equal(train_options_texts(&f->options, f->texts), f->n_texts - 4);
+    assert_int_equal(train_options_texts(&f->options, f->texts), f->n_texts - 6);
+}
+
+/* Options that came later: a file that does not say them has their defaults, and any other value of
+ * theirs is a conflict in both directions. */
+static void test_implied(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    struct train_text all[TRAIN_TEXTS_MAX];
+    size_t n = f->n_texts, implied = 0;
+    memcpy(all, f->texts, sizeof all);
+    f->n_texts = 0;
+    for (size_t i = 0; i < n; i++) {
+        implied += all[i].implied;
+        if (!all[i].implied) f->texts[f->n_texts++] = all[i];
+    }
+    assert_int_equal(implied, 4);
+    assert_int_equal(write_it(f, 9, &e), 0);
+    f->n_texts = train_options_texts(&f->options, f->texts);
+    assert_int_equal(read_it(f, f->net, &e), 9);
+
+    const struct train_options defaults = f->options;
+    for (int option = 0; option < 4; option++) {
+        static const char *const said[] = {"--hint norm", "--hint-exits 1,3",
+                                           "--label-smoothing 0.1", "--mixup 0.2"};
+        static const char *const implied_values[] = {"mean", "all", "0", "0"};
+        char wanted[128];
+        if (option == 0) f->options.distillation.hint = LOSS_HINT_NORM;
+        if (option == 1) f->options.distillation.hint_exits = 5;
+        if (option == 2) f->options.label_smoothing = 0.1;
+        if (option == 3) f->options.mixup = 0.2;
+        train_options_texts(&f->options, f->texts);
+        assert_int_equal(read_it(f, f->net, &e), ERR_CONFLICT);
+        assert_int_equal(write_it(f, 3, &e), 0);
+        assert_int_equal(read_it(f, f->net, &e), 3);
+        f->options = defaults;
+        train_options_texts(&f->options, f->texts);
+        assert_int_equal(read_it(f, f->net, &e), ERR_CONFLICT);
+        snprintf(wanted, sizeof wanted, "%s, not %s", said[option], implied_values[option]);
+        assert_non_null(strstr(e.text, wanted));
+    }
 }
 
 static void test_other_net(void **state)
@@ -264,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_arrays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_option_texts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_implied, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_net, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_not_finite, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cut_short, set_up, tear_down),

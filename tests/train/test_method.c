@@ -3,6 +3,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@ struct data {
     float logits[EXITS][N * CLASSES], feature[EXITS][N * D];
     float dlogits[EXITS][N * CLASSES], dfeature[EXITS][N * D];
     float source[N * CLASSES];
-    int32_t labels[N];
+    int32_t labels[N], others[N];
     struct method_batch batch;
 };
 
@@ -40,7 +41,10 @@ static void fill(struct data *d)
     }
     for (int j = 0; j < N * CLASSES; j++) d->source[j] = (float)(2 * rng_normal(&r));
     d->batch.source = d->source;
-    for (int n = 0; n < N; n++) d->labels[n] = n % CLASSES;
+    for (int n = 0; n < N; n++) {
+        d->labels[n] = n % CLASSES;
+        d->others[n] = (2 * n + 1) % CLASSES; /* the middle one's is its own label */
+    }
     d->batch.n = N;
     d->batch.n_exits = EXITS;
     d->batch.classes = CLASSES;
@@ -60,7 +64,12 @@ static double cross_entropy(const struct data *d, int exit)
     double sum = 0, p[CLASSES];
     for (int n = 0; n < N; n++) {
         softmax(d->logits[exit] + n * CLASSES, 1, p);
-        sum -= log(p[d->labels[n]]);
+        double share = d->batch.others != NULL ? d->batch.share : 1;
+        for (int k = 0; k < CLASSES; k++) {
+            double q = share * (k == d->labels[n]) + (1 - share) * (k == d->others[n]);
+            q = (1 - d->batch.smoothing) * q + d->batch.smoothing / CLASSES;
+            sum -= q * log(p[k]);
+        }
     }
     return sum / N;
 }
@@ -77,14 +86,15 @@ static double divergence(const struct data *d, int exit, const float *teacher, d
     return sum / N;
 }
 
-static double hint(const struct data *d, int exit)
+static double hint(const struct distillation *k, const struct data *d, int exit)
 {
+    if (k->hint_exits != 0 && (k->hint_exits >> exit & 1) == 0) return 0;
     double sum = 0;
     for (int j = 0; j < N * D; j++) {
         double x = (double)d->feature[exit][j] - (double)d->feature[EXITS - 1][j];
         sum += x * x;
     }
-    return sum / (N * D);
+    return k->hint == LOSS_HINT_NORM ? sqrt(sum) : k->hint == LOSS_HINT_SUM ? sum : sum / (N * D);
 }
 
 /* What the deepest exit learns: from the labels, and from the source. */
@@ -107,7 +117,7 @@ static double expected(const char *name, const struct distillation *k, const str
             double scale = k->kd_scale ? k->temperature * k->temperature : 1;
             loss += (1 - k->alpha) * cross_entropy(d, i) +
                     k->alpha * scale * divergence(d, i, d->logits[EXITS - 1], k->temperature) +
-                    k->lambda * hint(d, i);
+                    k->lambda * hint(k, d, i);
         }
     }
     return loss;
@@ -128,10 +138,14 @@ static void check_gradient(const char *name, const struct distillation *k, struc
     assert_near(got, (up - down) / (2.0 * (double)h), 2e-4);
 }
 
-static void check_method(const char *name, const struct distillation *k)
+static void check_method(const char *name, const struct distillation *k, bool mixed,
+                         double smoothing)
 {
     struct data d;
     fill(&d);
+    d.batch.others = mixed ? d.others : NULL;
+    d.batch.share = 0.7;
+    d.batch.smoothing = smoothing;
     const struct method *m = method_find(name);
     assert_non_null(m);
     assert_near(method_loss(m, k, &d.batch), expected(name, k, &d), 1e-6);
@@ -156,9 +170,15 @@ static void test_losses(void **state)
         {.temperature = 3, .alpha = 0.3, .lambda = 0.03, .kd_scale = true},
         {.temperature = 3, .alpha = 0.3, .lambda = 0.03, .kd_scale = false},
         {.temperature = 1.5, .alpha = 1, .lambda = 0, .kd_scale = true},
-        {.temperature = 4, .alpha = 0, .lambda = 0.5, .kd_scale = true}};
+        {.temperature = 4, .alpha = 0, .lambda = 0.5, .kd_scale = true, .hint_exits = 2},
+        {.temperature = 3, .alpha = 0.5, .lambda = 0.02, .kd_scale = true, .hint = LOSS_HINT_SUM},
+        {.temperature = 3, .alpha = 0.3, .lambda = 0.3, .hint = LOSS_HINT_NORM, .hint_exits = 1}};
     for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
-        for (size_t m = 0; method_at(m) != NULL; m++) check_method(method_at(m)->name, &sets[i]);
+        for (int more = 0; more < 4; more++) { /* mixup, label smoothing, both */
+            for (size_t m = 0; method_at(m) != NULL; m++) {
+                check_method(method_at(m)->name, &sets[i], more & 1, more & 2 ? 0.1 : 0);
+            }
+        }
     }
 }
 
