@@ -80,17 +80,25 @@ static void fill_params(struct vectors *v)
     assert_int_equal(found, wanted);
 }
 
-struct vectors *vectors_load(const char *file)
+struct vectors *vectors_read(const char *file)
 {
     char path[4096];
     const char *top = getenv("top_srcdir");
-    snprintf(path, sizeof(path), "%s/tests/nn/vectors/%s", top ? top : ".", file);
+    snprintf(path, sizeof(path), "%s/tests/%s", top ? top : ".", file);
     FILE *f = fopen(path, "rb");
     if (!f) fail_msg("%s: cannot be opened; set top_srcdir", path);
     struct vectors *v = mem_new(1, sizeof(*v));
     assert_non_null(v);
     read_records(v, f);
     fclose(f);
+    return v;
+}
+
+struct vectors *vectors_load(const char *file)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "nn/vectors/%s", file);
+    struct vectors *v = vectors_read(path);
 
     const float *shape = vectors_find(v, "shape")->values;
     struct err e;

@@ -23,6 +23,9 @@ struct vectors {
     float *params; /* the net's block */
 };
 
+/* The records of tests/FILE alone, without a net; fails the test when it cannot. */
+struct vectors *vectors_read(const char *file);
+
 /* Loads vectors/FILE and builds its net; fails the test when it cannot. */
 struct vectors *vectors_load(const char *file);
 void vectors_free(struct vectors *v);
