@@ -258,7 +258,7 @@ int request_spec(const json_t *body, const char *spec_directory, char *ret_path,
     int n = snprintf(ret_path, size, "%s/%s.json", spec_directory, name);
     if (n < 0 || (size_t)n >= size) return err_set(e, ERR_RANGE, "\"spec\": the path is too long");
     if (file_exists(ret_path)) return 0;
-    return err_set(e, ERR_NOT_FOUND, "\"spec\": there is no %s.json in %s (train.spec_directory)", name,
+    return err_set(e, ERR_NOT_FOUND, "\"spec\": there is no %s.json in %s (model.specs)", name,
                    spec_directory);
 }
 

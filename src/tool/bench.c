@@ -25,13 +25,12 @@
 #include "train/method.h"
 #include "train/optimizer.h"
 
-enum { ROUNDS = 3, BATCHES_MAX = 32, BATCH_MAX = 65536 };
-
-#define ROUND_NS (CLOCK_SECOND / 2)
+enum { ROUNDS = 3, BATCHES_MAX = 32, BATCH_MAX = 65536, SECONDS_MAX = 3600 };
 
 struct command {
     const char *path, *batch, *exits, *precision;
     int64_t width, classes, threads;
+    double seconds; /* that a round lasts at least */
     bool train, json;
 };
 
@@ -46,7 +45,7 @@ struct bench {
 
 static int parse(int argc, char **argv, struct command *c, struct err *e)
 {
-    *c = (struct command){.exits = "deepest", .precision = "fp32"};
+    *c = (struct command){.exits = "deepest", .precision = "fp32", .seconds = 0.5};
     const struct option_row rows[] = {
         {"batch", OPTION_STRING, "N,N,...", &c->batch, NULL,
          "images a batch (1,8,32,128; with --train 128)"},
@@ -59,6 +58,8 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         {"classes", OPTION_INT, "N", &c->classes, NULL, "classes (the spec's own)"},
         {"threads", OPTION_INT, "N", &c->threads, NULL, "(0: all processors)"},
         {"precision", OPTION_STRING, "P", &c->precision, NULL, "fp32 (fp32)"},
+        {"seconds", OPTION_REAL, "S", &c->seconds, NULL,
+         "a round lasts at least so long; 0: one batch (0.5)"},
         {"json", OPTION_FLAG, NULL, &c->json, NULL, "JSON Lines"},
         {NULL, 0, NULL, NULL, NULL, NULL},
     };
@@ -78,6 +79,10 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
     if (rc == 1) options_help(&line);
     if (rc != 0) return rc;
     c->path = positional[0];
+    if (!(c->seconds >= 0 && c->seconds <= SECONDS_MAX)) {
+        return err_set(e, ERR_USAGE, "--seconds %g: it takes a number from 0 to %d", c->seconds,
+                       SECONDS_MAX);
+    }
     if (c->batch == NULL) c->batch = c->train ? "128" : "1,8,32,128";
     return tool_precision(c->precision, e);
 }
@@ -204,19 +209,21 @@ static void run_inference(void *arg, unsigned rank, unsigned n_ranks)
     }
 }
 
-/* The number of repeats grows until a round lasts half a second; then the best of three rounds with
- * that number, in seconds a batch. The rounds before are too short to count, but warm the caches.
+/* The number of repeats grows until a round lasts round_ns; then the best of three rounds with that
+ * number, in seconds a batch. The rounds before are too short to count, but warm the caches.
  */
-static double best_round(struct pool *pool, pool_fn *fn, void *arg, int *repeats)
+static double best_round(const struct command *c, struct pool *pool, pool_fn *fn, void *arg,
+                         int *repeats)
 {
+    int64_t round_ns = (int64_t)(c->seconds * (double)CLOCK_SECOND);
     double best = 0;
     *repeats = 1;
     for (int round = 0; round < ROUNDS;) {
         int64_t start = clock_now();
         pool_run(pool, fn, arg);
         int64_t ns = clock_now() - start;
-        if (round == 0 && ns < ROUND_NS && *repeats < 1 << 20) {
-            double factor = ns > 0 ? 1.2 * (double)ROUND_NS / (double)ns : 16;
+        if (round == 0 && ns < round_ns && *repeats < 1 << 20) {
+            double factor = ns > 0 ? 1.2 * (double)round_ns / (double)ns : 16;
             int more = (int)((double)*repeats * (factor < 16 ? factor : 16));
             *repeats = more > *repeats ? more : *repeats + 1;
             continue;
@@ -245,7 +252,7 @@ static int bench_inference(struct bench *b, const struct plan *plan, int batch, 
         if (rc == 0) fill_noise(r.inputs[t], size, t);
     }
     if (rc == 0) {
-        double seconds = best_round(b->pool, run_inference, &r, &r.repeats);
+        double seconds = best_round(b->command, b->pool, run_inference, &r, &r.repeats);
         rc = print_result(b, batch, seconds, plan_weight_bytes(plan),
                           plan_activation_bytes(plan, batch) * b->threads, e);
     } else {
@@ -319,7 +326,7 @@ static int bench_training(struct bench *b, int batch, struct err *e)
         fill_noise(grad_input(t.grad), shape_size(net_input(net)) * (size_t)batch, 0);
         for (int i = 0; i < batch; i++) t.labels[i] = i % net_classes(net);
         size_t weights = net_block_size(net) + 2 * net_trained_size(net);
-        double seconds = best_round(NULL, run_training, &t, &t.repeats);
+        double seconds = best_round(b->command, NULL, run_training, &t, &t.repeats);
         rc = print_result(b, batch, seconds, weights * sizeof(float), grad_bytes(t.grad), e);
     }
     grad_free(t.grad);

@@ -145,6 +145,7 @@ def test_bad_options(p):
     fails("eval", "x", "--data", p.data, "--split", "all", code=2, text="--split all: it takes train, holdout or test")
     fails("bench", SPEC, "--batch", "1,,2", code=2, text="--batch 1,,2")
     fails("bench", SPEC, "--exits", "5", code=2, text="--exits 5: it takes deepest, all, or 1 to 4")
+    fails("bench", SPEC, "--seconds", "-1", code=2, text="--seconds -1: it takes a number from 0")
     fails("describe", SPEC, "--width", "-3", code=2, text="--width -3")
     assert not os.path.exists(p.path("x.safetensors")) and not os.path.exists(p.path("x.safetensors.ckpt"))
 
