@@ -2,7 +2,7 @@
 
 Every network goes the whole way by itself, two of them at a time: train (the loss falls), killed and resumed (the same
 bits), eval, describe, bench, served at each classifier over HTTP (eval's labels), retrained as a job, served again. The
-same for other kinds of heads, and for ResNet34, which this file describes: an eleventh network is one file and no C."""
+same for other kinds of heads, and for ResNet34 as doc/spec.md describes it: an eleventh network is one file, no C."""
 import concurrent.futures, csv, hashlib, json, os, signal, struct, subprocess, sys, tempfile, time, zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -22,19 +22,6 @@ STEPS = (TRAIN - HOLDOUT) // BATCH  # of an epoch
 WIDTHS = {"vgg19": 8, "resnet18": 8, "resnet50": 8, "resnet101": 4, "resnet152": 4, "resnext29-8": 4, "wrn20-8": 8,
           "wrn44-8": 8, "wrn28-12": 8, "pyramidnet101-240": 8}
 LARGE = {"resnet18-64": 8, "resnet18-224": 4, "resnet50-64": 8, "resnet50-224": 4, "vgg19-224": 4}
-
-RESNET34 = """{"name": "resnet34",
- "classes": 100,
- "input": {"channels": 3, "height": 32, "width": 32},
- "stem": {"kernel": 3, "channels": 64, "stride": 1, "pad": 1},
- "stages": [
-  {"block": "basic", "blocks": 3, "channels": 64, "stride": 1},
-  {"block": "basic", "blocks": 4, "channels": 128, "stride": 2},
-  {"block": "basic", "blocks": 6, "channels": 256, "stride": 2},
-  {"block": "basic", "blocks": 3, "channels": 512, "stride": 2}],
- "cuts": [3, 7, 13, 16],
- "heads": {"kind": "scala", "mid_channels": 128}}
-"""
 
 place = tempfile.TemporaryDirectory(prefix="networks-")
 OWN_SPECS = os.path.join(place.name, "specs")
@@ -224,8 +211,10 @@ def own_specs():
     """Files with ResNet34, and with ResNet18 and other kinds of heads."""
     os.mkdir(OWN_SPECS)
     found = {"resnet34": 8}
+    with open(os.path.join(wire.SOURCE, "doc", "spec.md")) as f:
+        example = f.read().split("## An example: ResNet34\n")[1].split("\nThat is all")[0]
     with open(os.path.join(OWN_SPECS, "resnet34.json"), "w") as f:
-        f.write(RESNET34)
+        f.write(example)
     for kind in ("scala+attention", "sepconv+attention"):
         with open(os.path.join(SPECS, "resnet18.json")) as f:
             spec = json.load(f)
