@@ -191,6 +191,7 @@ struct losses {
 static struct losses forward(struct scene *s)
 {
     struct losses l = {0, 0, 0};
+    const struct loss_targets targets = {.labels = s->labels, .share = 1};
     const float *source;
     grad_forward(s->student.grad, s->student.params, BATCH);
     if (s->guide != NULL) {
@@ -198,11 +199,11 @@ static struct losses forward(struct scene *s)
         source = guide_logits(s->guide);
     } else {
         grad_forward(s->peer.grad, s->peer.params, BATCH);
-        l.peer = learner_loss(&s->peer, &s->options, s->labels,
+        l.peer = learner_loss(&s->peer, &s->options, &targets,
                               grad_logits(s->student.grad, STAGES - 1));
         source = grad_logits(s->peer.grad, STAGES - 1);
     }
-    l.total = l.maps + learner_loss(&s->student, &s->options, s->labels, source);
+    l.total = l.maps + learner_loss(&s->student, &s->options, &targets, source);
     return l;
 }
 

@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "../../src/train/guide.h"
+#include "../../src/train/learner.h"
 #include "near.h"
 
 #include "base/file.h"
@@ -356,6 +358,84 @@ static void test_resume_with_others(void **state)
     f->peer = peer;
 }
 
+static void open_learner(struct fixture *f, struct learner *l, const struct net *net,
+                         unsigned borders, uint64_t seed)
+{
+    struct err e = {0};
+    assert_int_equal(
+        learner_init(l, net, &f->options, borders, seed, NULL, kernels_best(), &e), 0);
+}
+
+/* The first input of a training, and its labels. */
+static void first_batch(struct fixture *f, float *input, int32_t *labels)
+{
+    uint32_t *order = mem_new(f->split.n_train, sizeof *order);
+    batch_order(f->split.train, f->split.n_train, f->options.seed, 0, order);
+    for (int64_t i = 0; i < f->options.batch; i++) {
+        batch_sample(f->set, order[i], &f->preprocess, 0, 0, 0, input + i * 3 * PIXELS);
+        labels[i] = dataset_class(f->set, order[i]);
+    }
+    mem_free(order);
+}
+
+/* The trainer's step is what test_teacher.c compares with PyTorch: the same bits, the peer's and
+ * the state's of the guide, too. */
+static void check_step(struct fixture *f, const char *method)
+{
+    struct err e = {0};
+    struct learner student = {0}, peer = {0};
+    struct guide *guide = NULL;
+    int32_t labels[50];
+    const struct loss_targets targets = {.labels = labels, .share = 1};
+    const float *source = NULL;
+    choose_method(f, method);
+    f->options.warmup = 0;
+    f->options.augment = 0;
+    struct trainer *t = make(f, NULL);
+    run(t, 1);
+    open_learner(f, &student, f->net, guide_borders(f->options.method, f->net), 0);
+    first_batch(f, grad_input(student.grad), labels);
+    grad_forward(student.grad, student.params, 50);
+    double loss = 0;
+    if (f->options.method->source == METHOD_PEER) {
+        open_learner(f, &peer, f->peer, 0, 1);
+        first_batch(f, grad_input(peer.grad), labels);
+        grad_forward(peer.grad, peer.params, 50);
+        learner_loss(&peer, &f->options, &targets, grad_logits(student.grad, 1));
+        source = grad_logits(peer.grad, 1);
+    } else {
+        guide =
+            guide_new(&f->options, f->net, f->teacher->plan, NULL, kernels_best(), &e);
+        assert_non_null(guide);
+        loss = guide_run(guide, student.grad);
+        source = guide_logits(guide);
+    }
+    learner_loss(&student, &f->options, &targets, source);
+    learner_step(&student, &f->options, f->options.lr);
+    assert_memory_equal(trainer_params(t), student.params, net_block_size(f->net) * sizeof(float));
+    if (peer.net != NULL) {
+        learner_step(&peer, &f->options, f->options.lr);
+        assert_memory_equal(trainer_peer_params(t), peer.params,
+                            net_block_size(f->peer) * sizeof(float));
+    }
+    if (guide != NULL) { /* the second step shows whether the regressor has moved in the first */
+        guide_step(guide, f->options.lr);
+        assert_true(loss > 0);
+    }
+    guide_free(guide);
+    learner_release(&student);
+    learner_release(&peer);
+    trainer_free(t);
+}
+
+static void test_step(void **state)
+{
+    struct fixture *f = *state;
+    check_step(f, "fitnet");
+    check_step(f, "at");
+    check_step(f, "dml");
+}
+
 /* What a teacher must have in common with its student, and what it need not. */
 static void test_check_teacher(void **state)
 {
@@ -449,6 +529,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_too_few_images, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume_with_others, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_step, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_check_teacher, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_evaluate, set_up, tear_down),
     };
