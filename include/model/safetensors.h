@@ -1,6 +1,7 @@
 /* Safetensors files: 8 bytes length (little endian), JSON header, raw tensors. The reader trusts
  * nothing: lengths, offsets (no holes, no overlap, inside the file), shapes and products are
- * checked. Only F32, F16 and BF16 are taken. */
+ * checked. Of models only F32, F16 and BF16 are taken, of others' checkpoints the types that
+ * PyTorch has. */
 #ifndef MODEL_SAFETENSORS_H
 #define MODEL_SAFETENSORS_H
 
@@ -9,7 +10,18 @@
 
 #include "base/err.h"
 
-enum tensor_type { TENSOR_F32, TENSOR_F16, TENSOR_BF16 };
+enum tensor_type {
+    TENSOR_F32,
+    TENSOR_F16,
+    TENSOR_BF16, /* the last one that models have and that can be written */
+    TENSOR_F64,  /* the last one that is a float */
+    TENSOR_I64,
+    TENSOR_I32,
+    TENSOR_I16,
+    TENSOR_I8,
+    TENSOR_U8,
+    TENSOR_BOOL
+};
 enum { TENSOR_RANK_MAX = 8, SAFETENSORS_HEADER_MAX = 16 << 20 };
 
 struct tensor {
@@ -24,6 +36,10 @@ struct tensor {
 struct safetensors; /* a parsed header over bytes that belong to the caller and must outlive it */
 
 int safetensors_parse(const void *bytes, size_t size, struct safetensors **ret_file, struct err *e);
+
+/* The same for a checkpoint that others wrote: any of the types. */
+int safetensors_parse_checkpoint(const void *bytes, size_t size, struct safetensors **ret_file,
+                                 struct err *e);
 void safetensors_free(struct safetensors *file);
 size_t safetensors_count(const struct safetensors *file);
 const struct tensor *safetensors_at(const struct safetensors *file, size_t i);
@@ -31,7 +47,7 @@ const struct tensor *safetensors_find(const struct safetensors *file,
                                       const char *name);                       /* or NULL */
 const char *safetensors_meta(const struct safetensors *file, const char *key); /* or NULL */
 
-/* Elements as floats, whatever the type. */
+/* Elements as floats; the type must be one of floats. An F64 past them becomes an infinity. */
 void tensor_to_floats(const struct tensor *t, float *ret_values);
 
 struct tensor_out {

@@ -11,6 +11,7 @@
 
 #include "model/safetensors.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -30,9 +31,11 @@ enum { HEADER_ITEMS_MAX = 1 << 18, NAME_SHOWN_MAX = 96, LENGTH_BYTES = 8 };
 
 static const char metadata_key[] = "__metadata__";
 
-const char *const tensor_type_names[TENSOR_TYPES] = {"F32", "F16", "BF16"};
+const char *const tensor_type_names[TENSOR_TYPES] = {"F32", "F16", "BF16", "F64", "I64",
+                                                     "I32", "I16", "I8",   "U8",  "BOOL"};
 
 struct safetensors {
+    size_t n_types;                /* those that are taken: the first of the enum */
     json_t *root, *metadata;       /* metadata is borrowed from root; NULL when there is none */
     struct tensor *tensors;        /* [count], in the order of their data */
     const struct tensor **by_name; /* [count], sorted */
@@ -41,15 +44,16 @@ struct safetensors {
 
 size_t tensor_type_bytes(enum tensor_type type)
 {
-    return type == TENSOR_F32 ? 4 : 2;
+    static const unsigned char bytes[TENSOR_TYPES] = {4, 2, 2, 8, 8, 4, 2, 1, 1, 1};
+    return bytes[type];
 }
 
 /* Shape and type of one tensor, and how many bytes they make. */
 static int read_shape(const struct json_in *in, const json_t *info, const char *name,
-                      struct tensor *tensor, uint64_t *ret_bytes)
+                      size_t n_types, struct tensor *tensor, uint64_t *ret_bytes)
 {
     int type;
-    int rc = json_in_choice(in, info, name, "dtype", tensor_type_names, TENSOR_TYPES, &type);
+    int rc = json_in_choice(in, info, name, "dtype", tensor_type_names, n_types, &type);
     if (rc < 0) return rc;
     const json_t *shape = json_in_member(in, info, name, "shape", JSON_ARRAY);
     if (shape == NULL) return ERR_FORMAT;
@@ -84,7 +88,8 @@ static int read_shape(const struct json_in *in, const json_t *info, const char *
 
 /* One entry of the header. data: the first byte behind the header, data_size bytes to the end. */
 static int read_tensor(const struct json_in *in, const char *key, const json_t *info,
-                       const unsigned char *data, size_t data_size, struct tensor *tensor)
+                       const unsigned char *data, size_t data_size, size_t n_types,
+                       struct tensor *tensor)
 {
     static const char *const known[] = {"dtype", "shape", "data_offsets"};
     char name[NAME_SHOWN_MAX];
@@ -94,7 +99,7 @@ static int read_tensor(const struct json_in *in, const char *key, const json_t *
     }
     uint64_t bytes = 0;
     int rc = json_in_known(in, info, name, known, sizeof known / sizeof known[0]);
-    if (rc == 0) rc = read_shape(in, info, name, tensor, &bytes);
+    if (rc == 0) rc = read_shape(in, info, name, n_types, tensor, &bytes);
     if (rc < 0) return rc;
 
     const json_t *offsets = json_in_member(in, info, name, "data_offsets", JSON_ARRAY);
@@ -207,14 +212,16 @@ static int read_header(const struct json_in *in, const unsigned char *data, size
     json_object_foreach(file->root, key, value)
     {
         if (value == file->metadata) continue;
-        rc = read_tensor(in, key, value, data, data_size, &file->tensors[file->count]);
+        rc = read_tensor(in, key, value, data, data_size, file->n_types,
+                         &file->tensors[file->count]);
         if (rc < 0) return rc;
         file->count++;
     }
     return check_cover(in, data, data_size, file);
 }
 
-int safetensors_parse(const void *bytes, size_t size, struct safetensors **ret_file, struct err *e)
+static int parse(const void *bytes, size_t size, size_t n_types, struct safetensors **ret_file,
+                 struct err *e)
 {
     struct err local = {0};
     const struct json_in in = {"safetensors header", &local};
@@ -243,6 +250,7 @@ int safetensors_parse(const void *bytes, size_t size, struct safetensors **ret_f
     const size_t data_at = LENGTH_BYTES + (size_t)length;
     struct safetensors *file = mem_new(1, sizeof *file);
     if (file == NULL) return err_set(e, -ENOMEM, "no memory for a safetensors header");
+    file->n_types = n_types;
     file->root = json_in_parse(&in, (const char *)start + LENGTH_BYTES, (size_t)length,
                                HEADER_ITEMS_MAX, JSON_OBJECT);
     if (file->root == NULL || read_header(&in, start + data_at, size - data_at, file) < 0) {
@@ -251,6 +259,17 @@ int safetensors_parse(const void *bytes, size_t size, struct safetensors **ret_f
     }
     *ret_file = file;
     return 0;
+}
+
+int safetensors_parse(const void *bytes, size_t size, struct safetensors **ret_file, struct err *e)
+{
+    return parse(bytes, size, TENSOR_MODEL_TYPES, ret_file, e);
+}
+
+int safetensors_parse_checkpoint(const void *bytes, size_t size, struct safetensors **ret_file,
+                                 struct err *e)
+{
+    return parse(bytes, size, TENSOR_TYPES, ret_file, e);
 }
 
 void safetensors_free(struct safetensors *file)
@@ -299,6 +318,15 @@ void tensor_to_floats(const struct tensor *t, float *ret_values)
         if (t->count > 0) memcpy(ret_values, t->data, t->count * sizeof *ret_values);
         return;
     }
+    if (t->type == TENSOR_F64) {
+        for (size_t i = 0; i < t->count; i++) {
+            double value;
+            memcpy(&value, t->data + i * sizeof value, sizeof value);
+            ret_values[i] = (float)value;
+        }
+        return;
+    }
+    assert(t->type == TENSOR_F16 || t->type == TENSOR_BF16);
     for (size_t i = 0; i < t->count; i++) {
         uint16_t bits = (uint16_t)(t->data[2 * i] | t->data[2 * i + 1] << 8);
         ret_values[i] = t->type == TENSOR_F16 ? half_to_float(bits) : bfloat_to_float(bits);

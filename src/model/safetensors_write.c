@@ -5,6 +5,7 @@
 
 #include "model/safetensors.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
@@ -126,6 +127,7 @@ int safetensors_write(const char *path, enum tensor_type type, const struct tens
 {
     struct image_of_file image = {.parts = NULL, .halves = NULL};
     size_t n_parts;
+    assert(type <= TENSOR_BF16);
     int rc = -ENOMEM;
     json_out_init(&image.header, SAFETENSORS_HEADER_MAX);
     if (mem_size(n_tensors, 1, 2, &n_parts) == 0)

@@ -120,7 +120,9 @@ static void print_row(const char *what, int number, struct net_cost cost, const 
 static void print_model(const struct model *m)
 {
     const struct training *t = &m->training;
-    if (t->method[0] != '\0') {
+    if (strcmp(t->method, "import") == 0) {
+        printf("\nimported from a checkpoint\n");
+    } else if (t->method[0] != '\0') {
         printf("\ntrained with %s on %s, %lld epochs, seed %llu, %lld images held out\n", t->method,
                t->data, (long long)t->epochs, (unsigned long long)t->seed, (long long)t->holdout);
     }

@@ -23,6 +23,7 @@ static const struct subcommand subcommands[] = {
     {"eval", tool_eval, "figures of every classifier of a model on a data set"},
     {"describe", tool_describe, "size and cost of a network's sections and classifiers"},
     {"bench", tool_bench, "speed of inference or training on this machine"},
+    {"import", tool_import, "a PyTorch checkpoint as a model"},
     {"export", tool_export, "a model as an ONNX file for other runtimes"},
     {"classify", tool_classify, "send images to a daemon"},
     {"jobs", tool_jobs, "training jobs of a daemon: start, list, watch, cancel"},

@@ -1,0 +1,225 @@
+/* A stranger's checkpoint into the parameters of a net.
+ *
+ * Every tensor finds its parameter by name first, and everything that does not fit is told at once:
+ * who imports a network under a wrong spec sees by a few names what is wrong with it. Only then are
+ * values read. */
+#include "config.h"
+
+#include "model/import.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "import_names.h"
+#include "json_in.h"
+#include "metadata.h"
+#include "model_file.h"
+
+enum { SHOWN = 3, NAME_SHOWN_MAX = 64, COMPLAINT_MAX = 768 /* three of a name and two shapes */ };
+
+struct found {
+    const struct param *param;
+    const struct tensor *tensor; /* NULL: none yet */
+};
+
+struct match {
+    struct found *found; /* [n], by name */
+    size_t n;
+};
+
+/* A list of the first names that are wrong in one way, as text. */
+struct complaint {
+    const char *what;
+    size_t count;
+    char names[COMPLAINT_MAX];
+};
+
+static void complain(struct complaint *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void complain(struct complaint *c, const char *format, ...)
+{
+    va_list args;
+    size_t used = strlen(c->names);
+    if (c->count++ >= SHOWN) return;
+    if (used > 0) used += (size_t)snprintf(c->names + used, sizeof c->names - used, ", ");
+    va_start(args, format);
+    vsnprintf(c->names + used, sizeof c->names - used, format, args);
+    va_end(args);
+}
+
+static const char *dims_text(int rank, const int64_t *dims, char text[NAME_SHOWN_MAX])
+{
+    size_t used = (size_t)snprintf(text, NAME_SHOWN_MAX, "[");
+    for (int i = 0; i < rank && used < NAME_SHOWN_MAX - 24; i++) {
+        used += (size_t)snprintf(text + used, NAME_SHOWN_MAX - used, "%s%" PRId64, i > 0 ? "," : "",
+                                 dims[i]);
+    }
+    snprintf(text + used, NAME_SHOWN_MAX - used, "]");
+    return text;
+}
+
+/* --- which tensor is which parameter ---------------------------------------------------------- */
+
+static int compare_found(const void *a, const void *b)
+{
+    const struct found *x = a, *y = b;
+    return strcmp(x->param->name, y->param->name);
+}
+
+static struct found *find(const struct match *m, const char *name)
+{
+    size_t low = 0, high = m->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(name, m->found[middle].param->name);
+        if (order == 0) return &m->found[middle];
+        if (order < 0) high = middle;
+        else low = middle + 1;
+    }
+    return NULL;
+}
+
+static struct found *find_any(const struct match *m, const char *name)
+{
+    char alias[IMPORT_NAME_MAX];
+    struct found *f = find(m, name);
+    return f == NULL && import_alias(name, alias) ? find(m, alias) : f;
+}
+
+static bool has_shape(const struct tensor *t, const struct param *p)
+{
+    bool same = t->rank == p->rank;
+    for (int i = 0; same && i < t->rank; i++) same = t->dims[i] == p->dims[i];
+    return same;
+}
+
+static void match_tensors(const struct safetensors *file, struct match *m,
+                          struct complaint *unexpected, struct complaint *twice,
+                          struct complaint *shapes, struct import_report *report)
+{
+    char shown[NAME_SHOWN_MAX], theirs[NAME_SHOWN_MAX], ours[NAME_SHOWN_MAX];
+    for (size_t i = 0; i < safetensors_count(file); i++) {
+        const struct tensor *t = safetensors_at(file, i);
+        const char *name = import_strip(t->name);
+        if (import_is_counter(name)) {
+            report->ignored++;
+            continue;
+        }
+        struct found *f = find_any(m, name);
+        json_in_printable(shown, sizeof shown, t->name);
+        if (f == NULL) {
+            complain(unexpected, "%s", shown);
+        } else if (f->tensor != NULL) {
+            complain(twice, "%s", shown);
+        } else {
+            f->tensor = t;
+            report->taken++;
+            if (t->type > TENSOR_F64) complain(shapes, "%s is of integers", shown);
+            else if (!has_shape(t, f->param))
+                complain(shapes, "%s is %s, not %s", shown, dims_text(t->rank, t->dims, theirs),
+                         dims_text(f->param->rank, f->param->dims, ours));
+        }
+    }
+}
+
+/* Heads that are missing altogether are fresh; of all else nothing may be. */
+static void find_missing(const struct match *m, int exits, struct complaint *missing,
+                         unsigned *ret_fresh)
+{
+    char dims[NAME_SHOWN_MAX];
+    unsigned there = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        const struct found *f = &m->found[i];
+        if (f->param->exit >= 0 && f->tensor != NULL) there |= 1u << f->param->exit;
+    }
+    *ret_fresh = ~there & ((1u << (exits - 1)) - 1); /* never the deepest */
+    for (size_t i = 0; i < m->n; i++) {
+        const struct param *p = m->found[i].param;
+        if (m->found[i].tensor != NULL) continue;
+        if (p->exit >= 0 && (*ret_fresh >> p->exit & 1) != 0) continue;
+        complain(missing, "%s %s", p->name, dims_text(p->rank, p->dims, dims));
+    }
+}
+
+/* One sentence of all that is wrong. */
+static int say_complaints(const struct net *net, const struct complaint *list, size_t n,
+                          struct err *e)
+{
+    char text[4 * (COMPLAINT_MAX + 64)] = "";
+    size_t used = 0;
+    bool any = false;
+    for (size_t i = 0; i < n; i++) {
+        const struct complaint *c = &list[i];
+        if (c->count == 0) continue;
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s %s", any ? "; " : "",
+                                 c->what, c->names);
+        any = true;
+        if (c->count > SHOWN) {
+            used += (size_t)snprintf(text + used, sizeof text - used, " and %zu more",
+                                     c->count - SHOWN);
+        }
+    }
+    if (!any) return 0;
+    return err_set(e, ERR_CONFLICT, "it is not the network %s: %s", net_spec(net)->name, text);
+}
+
+/* --- all of it -------------------------------------------------------------------------------- */
+
+static int read_values(const struct match *m, float *params, struct err *e)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        const struct found *f = &m->found[i];
+        if (f->tensor == NULL) continue;
+        float *values = params + f->param->offset;
+        tensor_to_floats(f->tensor, values);
+        int rc = model_check_values(f->param, values, e);
+        if (rc < 0) return rc;
+    }
+    return 0;
+}
+
+int import_params(const struct safetensors *file, const struct net *net, uint64_t seed,
+                  float *ret_params, struct import_report *ret_report, struct err *e)
+{
+    struct complaint complaints[] = {
+        {.what = "missing"}, {.what = "unexpected"}, {.what = "shapes:"}, {.what = "twice there:"}};
+    struct import_report report = {0};
+    struct match m;
+    const struct param *params = net_params(net, &m.n);
+    m.found = mem_new(m.n, sizeof *m.found);
+    if (m.found == NULL) return err_set(e, -ENOMEM, "no memory for %zu names", m.n);
+    for (size_t i = 0; i < m.n; i++) m.found[i].param = &params[i];
+    qsort(m.found, m.n, sizeof *m.found, compare_found);
+
+    match_tensors(file, &m, &complaints[1], &complaints[3], &complaints[2], &report);
+    find_missing(&m, net_sections(net), &complaints[0], &report.fresh);
+    int rc = say_complaints(net, complaints, sizeof complaints / sizeof complaints[0], e);
+    if (rc == 0) {
+        net_init_params(net, seed, ret_params);
+        rc = read_values(&m, ret_params, e);
+    }
+    mem_free(m.found);
+    if (rc == 0) *ret_report = report;
+    return rc;
+}
+
+int import_labels(const struct safetensors *file, int n, char ***ret_labels, struct err *e)
+{
+    const char *text = safetensors_meta(file, METADATA_LABELS);
+    *ret_labels = NULL;
+    return text != NULL ? metadata_parse_labels(text, n, ret_labels, e) : 0;
+}
+
+int import_preprocess(const struct safetensors *file, struct preprocess *ret, struct err *e)
+{
+    const char *text = safetensors_meta(file, METADATA_PREPROCESS);
+    if (text == NULL) return 0;
+    int rc = metadata_parse_preprocess(text, ret, e);
+    return rc < 0 ? rc : 1;
+}
