@@ -1,4 +1,5 @@
-/* The database: SQLite in WAL mode. One connection, used by one thread at a time (the store thread).
+/* The database: SQLite in WAL mode. A struct db is one connection, used by one thread: the store thread
+ * has one, and the thread that only reads another.
  * The tables have headers of their own: job_table.h, version_table.h, audit_table.h. Every function
  * fails with a message that names the database file: ERR_CONFLICT for a violated constraint, ERR_FORMAT
  * for a damaged file, ERR_BUSY, -ENOSPC, -ENOMEM, -EIO, -EROFS. */
@@ -12,6 +13,10 @@ struct db;
 /* Opens or makes the file (":memory:" for tests), checks its integrity and brings its schema up to
  * date. ERR_UNSUPPORTED when a newer program wrote it; ERR_FORMAT when it is no database or damaged. */
 int db_open(const char *path, struct db **ret_db, struct err *e);
+
+/* A second connection to a file that db_open() holds open, for another thread: sees what has been
+ * committed, waits for no writer, and cannot write (-EROFS). */
+int db_open_reading(const char *path, struct db **ret_db, struct err *e);
 void db_close(struct db *db);
 
 /* A transaction: all that fn does, or nothing when it returns a negative code. May be nested: an inner

@@ -1,4 +1,4 @@
-/* Jobs and the history of their epochs. On the store thread. */
+/* Jobs and the history of their epochs. On the store thread; what changes nothing, on the reading one too. */
 #ifndef STORE_JOB_TABLE_H
 #define STORE_JOB_TABLE_H
 

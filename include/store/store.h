@@ -1,6 +1,9 @@
 /* The store: one thread that owns the database and does everything slow with files, so that the loop
  * never waits for a disk. Work is handed to it as tasks, which run one after the other in the order of
- * posting; a task that must answer another thread does so as its last act (loop_post(), uv_async). */
+ * posting; a task that must answer another thread does so as its last act (loop_post(), uv_async).
+ *
+ * A task may take seconds (it loads a model, or waits until a version is warmed up). What only looks
+ * something up has a second thread with a connection of its own, and waits for none of that. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
@@ -17,15 +20,19 @@ struct store_task {
 };
 
 /* Opens DIRECTORY/autodidact.db (made when missing, migrated when old), locks DIRECTORY against a second
- * daemon (flock on DIRECTORY/lock) and starts the thread. Errors: ERR_CONFLICT when another daemon owns
+ * daemon (flock on DIRECTORY/lock) and starts the threads. Errors: ERR_CONFLICT when another daemon owns
  * the directory, else what db_open() says. */
 int store_open(const char *directory, struct store **ret_store, struct err *e);
 
-/* Runs what has been posted, stops the thread, closes the database. NULL is fine. */
+/* Runs what has been posted, stops the threads, closes the database. NULL is fine. */
 void store_close(struct store *store);
 
 /* Any thread, the store's own included; never blocks for longer than a pointer's worth of work. */
 void store_post(struct store *store, struct store_task *task);
+
+/* The same on the reading thread: db sees what was committed before run begins, and writes nothing.
+ * Ordered among themselves, not with what store_post() runs. */
+void store_post_reading(struct store *store, struct store_task *task);
 
 /* Runs fn(db, arg, e) on the store thread and waits for its result: for the start and the end of the
  * program and for tests; not from the loop, and not from the store thread itself. */

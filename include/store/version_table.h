@@ -1,6 +1,6 @@
 /* Versions of models, and which one serves. An activation lies on top of the one before it, so that a
  * rollback takes the top one away; a model's current activation names the version that serves. On the
- * store thread. */
+ * store thread; what changes nothing, on the reading one too. */
 #ifndef STORE_VERSION_TABLE_H
 #define STORE_VERSION_TABLE_H
 

@@ -73,7 +73,7 @@ static void answer(struct loop_call *call)
     mem_free(c);
 }
 
-/* On the store thread. */
+/* On a store thread. */
 static void run(struct store_task *task, struct db *db)
 {
     struct model_call *c = (struct model_call *)task; /* the first member */
@@ -111,7 +111,10 @@ static void post(struct admin *admin, struct exchange *x, enum action action, in
     c->action = action;
     c->version = version;
     snprintf(c->name, sizeof c->name, "%s", name);
-    store_post(admin->store, &c->task);
+    if (action == ACTION_LIST || action == ACTION_READ)
+        store_post_reading(admin->store, &c->task);
+    else
+        store_post(admin->store, &c->task);
 }
 
 static void list(struct exchange *x, void *arg)

@@ -1,6 +1,7 @@
 /* The jobs as others see them: creating, listing, cancelling; the start and the end.
  *
- * Every call is a small structure that goes to the store thread and comes back by the mailbox, where its
+ * Every call is a small structure that goes to a store thread (to the reading one when it only looks
+ * something up, so that nobody who asks waits for a model that is put into service) and comes back by the mailbox, where its
  * `done` gets the document. What the loop alone knows (progress) is added there. */
 #include "config.h"
 
@@ -26,7 +27,8 @@ struct call {
     struct store_task task;
     struct mail mail;
     struct jobs *jobs;
-    void (*work)(struct call *call, struct db *db);  /* store thread: fills document or error */
+    void (*work)(struct call *call, struct db *db);  /* a store thread: fills document or error */
+    bool reading;                                    /* work only looks something up */
     void (*after)(struct call *call);                /* loop thread; may be NULL */
     jobs_done_fn *done;                              /* may be NULL */
     void *arg;
@@ -83,7 +85,10 @@ static void call_post(struct jobs *jobs, const struct call *values)
     call->mail.open = opened;
     call->jobs = jobs;
     jobs->calls++;
-    store_post(jobs->store, &call->task);
+    if (call->reading)
+        store_post_reading(jobs->store, &call->task);
+    else
+        store_post(jobs->store, &call->task);
 }
 
 /* ---- documents ---- */
@@ -126,7 +131,8 @@ static void after_get(struct call *call)
 
 void jobs_get(struct jobs *jobs, int64_t id, jobs_done_fn *done, void *arg)
 {
-    const struct call call = {.work = read_job, .after = after_get, .done = done, .arg = arg, .id = id};
+    const struct call call = {
+        .work = read_job, .reading = true, .after = after_get, .done = done, .arg = arg, .id = id};
     call_post(jobs, &call);
 }
 
@@ -157,8 +163,13 @@ static void after_list(struct call *call)
 
 void jobs_list(struct jobs *jobs, int64_t before, int64_t limit, jobs_done_fn *done, void *arg)
 {
-    const struct call call = {
-        .work = list, .after = after_list, .done = done, .arg = arg, .before = before, .limit = limit};
+    const struct call call = {.work = list,
+                              .reading = true,
+                              .after = after_list,
+                              .done = done,
+                              .arg = arg,
+                              .before = before,
+                              .limit = limit};
     call_post(jobs, &call);
 }
 

@@ -138,7 +138,14 @@ static int set_up(struct db *db, struct err *e)
     return rc;
 }
 
-int db_open(const char *path, struct db **ret_db, struct err *e)
+static int set_up_reading(struct db *db, struct err *e)
+{
+    int rc = sql_exec(db, "PRAGMA query_only = ON", e);
+    return rc == 0 ? sql_exec(db, "PRAGMA trusted_schema = OFF", e) : rc;
+}
+
+static int open_with(const char *path, int flags, int (*set_up_fn)(struct db *db, struct err *e),
+                     struct db **ret_db, struct err *e)
 {
     struct db *db = mem_new(1, sizeof *db);
     if (db != NULL) db->path = mem_strdup(path);
@@ -146,13 +153,13 @@ int db_open(const char *path, struct db **ret_db, struct err *e)
         mem_free(db);
         return err_set(e, -ENOMEM, "%s: out of memory", path);
     }
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     int rc = 0;
+    flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     if (sqlite3_open_v2(path, &db->sqlite, flags, NULL) != SQLITE_OK) {
         rc = sql_error(db, "open the database", e);
     } else {
         sqlite3_busy_timeout(db->sqlite, BUSY_TIMEOUT_MS);
-        rc = set_up(db, e);
+        rc = set_up_fn(db, e);
     }
     if (rc < 0) {
         db_close(db);
@@ -160,6 +167,16 @@ int db_open(const char *path, struct db **ret_db, struct err *e)
     }
     *ret_db = db;
     return 0;
+}
+
+int db_open(const char *path, struct db **ret_db, struct err *e)
+{
+    return open_with(path, SQLITE_OPEN_CREATE, set_up, ret_db, e);
+}
+
+int db_open_reading(const char *path, struct db **ret_db, struct err *e)
+{
+    return open_with(path, 0, set_up_reading, ret_db, e);
 }
 
 void db_close(struct db *db)

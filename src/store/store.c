@@ -1,4 +1,5 @@
-/* The store thread: a list of tasks behind one lock, a condition, one thread.
+/* The store's two threads, the one that owns the database and the one that only reads: each a list of
+ * tasks behind one lock, a condition, a connection. SQLite's WAL lets them work at the same time.
  *
  * The list is the caller's memory linked up, so that posting cannot fail. Closing drains: a task that
  * was posted runs, which is what lets a last state reach the disk. */
@@ -19,33 +20,87 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-struct store {
+/* A thread with its connection. */
+struct lane {
     struct db *db; /* the thread's alone */
-    int lock_fd;   /* holds the flock for as long as it is open */
     pthread_t thread;
+    bool started;
     pthread_mutex_t lock; /* what follows */
     pthread_cond_t wake;
     struct store_task *first, **last;
     bool closing;
 };
 
-static void *store_thread(void *arg)
+struct store {
+    struct lane writing, reading;
+    int lock_fd; /* holds the flock for as long as it is open */
+};
+
+static void *lane_thread(void *arg)
 {
-    struct store *store = arg;
-    pthread_setname_np(pthread_self(), "store");
-    pthread_mutex_lock(&store->lock);
+    struct lane *lane = arg;
+    pthread_mutex_lock(&lane->lock);
     for (;;) {
-        while (store->first == NULL && !store->closing) pthread_cond_wait(&store->wake, &store->lock);
-        struct store_task *task = store->first;
+        while (lane->first == NULL && !lane->closing) pthread_cond_wait(&lane->wake, &lane->lock);
+        struct store_task *task = lane->first;
         if (task == NULL) break;
-        store->first = task->next;
-        if (store->first == NULL) store->last = &store->first;
-        pthread_mutex_unlock(&store->lock);
-        task->run(task, store->db);
-        pthread_mutex_lock(&store->lock);
+        lane->first = task->next;
+        if (lane->first == NULL) lane->last = &lane->first;
+        pthread_mutex_unlock(&lane->lock);
+        task->run(task, lane->db);
+        pthread_mutex_lock(&lane->lock);
     }
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_unlock(&lane->lock);
     return NULL;
+}
+
+static void lane_init(struct lane *lane)
+{
+    lane->last = &lane->first;
+    pthread_mutex_init(&lane->lock, NULL);
+    pthread_cond_init(&lane->wake, NULL);
+}
+
+/* Signals are the loop thread's business. */
+static int lane_start(struct lane *lane, const char *name, struct err *e)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&lane->thread, NULL, lane_thread, lane);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) return err_set(e, -rc, "cannot start the %s thread: %s", name, err_text(-rc));
+    pthread_setname_np(lane->thread, name);
+    lane->started = true;
+    return 0;
+}
+
+static void lane_post(struct lane *lane, struct store_task *task)
+{
+    task->next = NULL;
+    pthread_mutex_lock(&lane->lock);
+    *lane->last = task;
+    lane->last = &task->next;
+    pthread_cond_signal(&lane->wake);
+    pthread_mutex_unlock(&lane->lock);
+}
+
+/* What has been posted runs first. */
+static void lane_stop(struct lane *lane)
+{
+    if (!lane->started) return;
+    pthread_mutex_lock(&lane->lock);
+    lane->closing = true;
+    pthread_cond_signal(&lane->wake);
+    pthread_mutex_unlock(&lane->lock);
+    pthread_join(lane->thread, NULL);
+}
+
+static void lane_release(struct lane *lane)
+{
+    db_close(lane->db);
+    pthread_cond_destroy(&lane->wake);
+    pthread_mutex_destroy(&lane->lock);
 }
 
 static int lock_directory(const char *directory, int *ret_fd, struct err *e)
@@ -69,15 +124,15 @@ static int lock_directory(const char *directory, int *ret_fd, struct err *e)
     return 0;
 }
 
-/* Signals are the loop thread's business. */
-static int start_thread(struct store *store)
+static int open_database(struct store *store, const char *directory, struct err *e)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&store->thread, NULL, store_thread, store);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -rc;
+    char path[PATH_MAX];
+    if (file_join(path, sizeof path, directory, "autodidact.db") < 0)
+        return err_set(e, ERR_LIMIT, "state.directory %s is too long", directory);
+    int rc = db_open(path, &store->writing.db, e);
+    if (rc == 0) rc = db_open_reading(path, &store->reading.db, e);
+    if (rc == 0) rc = lane_start(&store->writing, "store", e);
+    return rc == 0 ? lane_start(&store->reading, "store-reading", e) : rc;
 }
 
 int store_open(const char *directory, struct store **ret_store, struct err *e)
@@ -85,54 +140,37 @@ int store_open(const char *directory, struct store **ret_store, struct err *e)
     struct store *store = mem_new(1, sizeof *store);
     if (store == NULL) return err_set(e, -ENOMEM, "cannot open %s: out of memory", directory);
     store->lock_fd = -1;
-    store->last = &store->first;
-    pthread_mutex_init(&store->lock, NULL);
-    pthread_cond_init(&store->wake, NULL);
-
-    char path[PATH_MAX];
+    lane_init(&store->writing);
+    lane_init(&store->reading);
     int rc = lock_directory(directory, &store->lock_fd, e);
-    if (rc == 0 && file_join(path, sizeof path, directory, "autodidact.db") < 0)
-        rc = err_set(e, ERR_LIMIT, "state.directory %s is too long", directory);
-    if (rc == 0) rc = db_open(path, &store->db, e);
-    if (rc == 0) {
-        rc = start_thread(store);
-        if (rc < 0) err_set(e, rc, "cannot start the store thread: %s", err_text(rc));
+    if (rc == 0) rc = open_database(store, directory, e);
+    if (rc < 0) {
+        store_close(store);
+        return rc;
     }
-    if (rc == 0) {
-        *ret_store = store;
-        return 0;
-    }
-    db_close(store->db);
-    if (store->lock_fd >= 0) close(store->lock_fd);
-    pthread_cond_destroy(&store->wake);
-    pthread_mutex_destroy(&store->lock);
-    mem_free(store);
-    return rc;
+    *ret_store = store;
+    return 0;
 }
 
 void store_close(struct store *store)
 {
     if (store == NULL) return;
-    pthread_mutex_lock(&store->lock);
-    store->closing = true;
-    pthread_cond_signal(&store->wake);
-    pthread_mutex_unlock(&store->lock);
-    pthread_join(store->thread, NULL);
-    db_close(store->db);
-    close(store->lock_fd);
-    pthread_cond_destroy(&store->wake);
-    pthread_mutex_destroy(&store->lock);
+    lane_stop(&store->writing);
+    lane_stop(&store->reading);
+    lane_release(&store->reading);
+    lane_release(&store->writing);
+    if (store->lock_fd >= 0) close(store->lock_fd);
     mem_free(store);
 }
 
 void store_post(struct store *store, struct store_task *task)
 {
-    task->next = NULL;
-    pthread_mutex_lock(&store->lock);
-    *store->last = task;
-    store->last = &task->next;
-    pthread_cond_signal(&store->wake);
-    pthread_mutex_unlock(&store->lock);
+    lane_post(&store->writing, task);
+}
+
+void store_post_reading(struct store *store, struct store_task *task)
+{
+    lane_post(&store->reading, task);
 }
 
 struct call {

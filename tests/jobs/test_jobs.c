@@ -393,6 +393,12 @@ static void hold_store(struct store_task *task, struct db *db)
     sem_wait(&store_may_go_on);
 }
 
+static int count_nothing(struct db *db, void *arg, struct err *e)
+{
+    (void)db, (void)arg, (void)e;
+    return 0;
+}
+
 /* Cancelled at the moment at which its training is killed and would be tried again. */
 static void test_cancel_late(void **state)
 {
@@ -416,6 +422,29 @@ static void test_cancel_late(void **state)
     assert_int_equal(f->error.code, 0);
     wait_state(f, id, "cancelled");
     assert_int_equal(number_of(f, "attempts"), 1);
+    sem_destroy(&store_may_go_on);
+}
+
+/* Who asks about jobs does not wait for what the store thread does: a model that warms up, say. */
+static void test_asked_while_store_works(void **state)
+{
+    struct fixture *f = *state;
+    struct store_task hold = {.run = hold_store};
+    int64_t id = create(f, "");
+    assert_int_equal(sem_init(&store_may_go_on, 0, 0), 0);
+    store_post(f->store, &hold);
+    for (int round = 0; round < 2; round++) {
+        if (round == 0) jobs_get(f->jobs, id, done, f);
+        else jobs_list(f->jobs, 0, 10, done, f);
+        for (int i = 0; i < 5000 && !f->answered; i++, usleep(2000)) uv_run(&f->loop, UV_RUN_NOWAIT);
+        if (!f->answered) sem_post(&store_may_go_on);
+        assert_true(f->answered);
+        f->answered = false;
+        if (round == 0) assert_int_equal(number_of(f, "id"), id);
+        else assert_int_equal(json_array_size(json_object_get(f->document, "jobs")), 1);
+    }
+    sem_post(&store_may_go_on);
+    assert_int_equal(store_call(f->store, count_nothing, NULL, NULL), 0);
     sem_destroy(&store_may_go_on);
 }
 
@@ -526,6 +555,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cannot_start, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel_late, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_asked_while_store_works, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_restart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_died_while_concluding, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_queue, set_up, tear_down),

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -142,6 +143,93 @@ static void test_call(void **state)
     place_remove(&p);
 }
 
+struct looking {
+    struct store_task task;
+    struct blocking *blocking; /* lets go of it, when not NULL */
+    int64_t queued;
+    int rc, write_rc;
+};
+
+struct blocking {
+    struct store_task task;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool begun, let_go;
+};
+
+static void set(struct blocking *b, bool *what)
+{
+    pthread_mutex_lock(&b->lock);
+    *what = true;
+    pthread_cond_broadcast(&b->wake);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void wait_for(struct blocking *b, const bool *what)
+{
+    pthread_mutex_lock(&b->lock);
+    while (!*what) pthread_cond_wait(&b->wake, &b->lock);
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* Adds a job, and stays in the transaction that adds another. */
+static int add_and_wait(struct db *db, void *arg, struct err *e)
+{
+    struct blocking *b = arg;
+    int64_t id;
+    int rc = add(db, &id, e);
+    set(b, &b->begun);
+    wait_for(b, &b->let_go);
+    return rc;
+}
+
+static void run_blocking(struct store_task *task, struct db *db)
+{
+    int64_t id;
+    if (add(db, &id, NULL) == 0) db_transaction(db, add_and_wait, task, NULL);
+}
+
+static void run_looking(struct store_task *task, struct db *db)
+{
+    struct looking *l = (struct looking *)task;
+    int64_t id;
+    l->rc = job_table_count(db, JOB_QUEUED, &l->queued, NULL);
+    l->write_rc = add(db, &id, NULL);
+    if (l->blocking != NULL) set(l->blocking, &l->blocking->let_go);
+}
+
+/* Who only reads does not wait for the store thread, sees what is committed, and writes nothing. Were it
+ * otherwise, this would not end. */
+static void test_reading(void **state)
+{
+    (void)state;
+    struct place p;
+    struct store *store;
+    struct blocking b = {.task = {run_blocking, NULL}};
+    pthread_mutex_init(&b.lock, NULL);
+    pthread_cond_init(&b.wake, NULL);
+    struct looking during = {.task = {run_looking, NULL}, .blocking = &b};
+    struct looking after = {.task = {run_looking, NULL}};
+    place_make(&p);
+    assert_int_equal(store_open(p.root, &store, NULL), 0);
+    store_post(store, &b.task);
+    wait_for(&b, &b.begun);
+    store_post_reading(store, &during.task);
+    wait_for(&b, &b.let_go);
+    int64_t id;
+    assert_int_equal(store_call(store, add, &id, NULL), 0); /* behind the blocking one */
+    store_post_reading(store, &after.task);
+    store_close(store); /* runs it */
+    assert_int_equal(during.rc, 0);
+    assert_int_equal(during.queued, 1);
+    assert_int_equal(during.write_rc, -EROFS);
+    assert_int_equal(after.queued, 3);
+    assert_int_equal(after.write_rc, -EROFS);
+    pthread_cond_destroy(&b.wake);
+    pthread_mutex_destroy(&b.lock);
+    place_remove(&p);
+}
+
 /* A process that is killed in the middle leaves a database that opens, with all that was answered. */
 static void test_killed(void **state)
 {
@@ -185,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_chain),
         cmocka_unit_test(test_call),
+        cmocka_unit_test(test_reading),
         cmocka_unit_test(test_killed),
     };
     return cmocka_run_group_tests_name("store/store", tests, NULL, NULL);
