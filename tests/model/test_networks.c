@@ -22,10 +22,10 @@
 #include "nn/grad.h"
 #include "nn/loss.h"
 #include "nn/plan.h"
+#include "numbers.h"
 
 /* As in make_vectors.py. */
 static const double TEMPERATURE = 3.0, ALPHA = 0.3, LAMBDA = 0.5;
-enum { WHOLE = 24, SIGNS = 16 };
 static const double TOLERANCE = 1e-4;
 
 #define STAGES(block, more)                                                                        \
@@ -152,64 +152,7 @@ static struct net *case_net(const struct net_case *c)
     return net;
 }
 
-/* --- numbers that PyTorch's side computes, too ------------------------------------------------ */
-
-static uint64_t fnv(const char *text)
-{
-    uint64_t h = 0xCBF29CE484222325u;
-    for (; *text; text++) h = (h ^ (unsigned char)*text) * 0x100000001B3u;
-    return h;
-}
-
-/* splitmix64: the i-th after `from`. */
-static uint64_t hash_at(uint64_t from, size_t i)
-{
-    uint64_t z = from + (i + 1) * 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
-static float number(uint64_t from, size_t i, double offset, double scale)
-{
-    return (float)(offset + scale * ((double)(hash_at(from, i) >> 40) / (1 << 23) - 1));
-}
-
-static void fill_param(const struct param *p, int seed, float *values)
-{
-    char text[160];
-    double offset = 0.0, scale = 0.5;
-    snprintf(text, sizeof(text), "%d.%s", seed, p->name);
-    switch (p->role) {
-    case PARAM_CONV_WEIGHT:
-    case PARAM_CONV_TRANSPOSED_WEIGHT:
-    case PARAM_LINEAR_WEIGHT:
-        scale = sqrt(2.0 / (double)(p->size / (size_t)p->dims[0]));
-        break;
-    case PARAM_NORM_SCALE:
-        offset = strstr(p->name, "bn3.") ? 0.15 : 0.4;
-        scale = strstr(p->name, "bn3.") ? 0.1 : 0.2;
-        break;
-    case PARAM_NORM_VARIANCE:
-        offset = 1.25;
-        scale = 0.75;
-        break;
-    case PARAM_CONV_BIAS:
-    case PARAM_LINEAR_BIAS:
-    case PARAM_NORM_SHIFT:
-    case PARAM_NORM_MEAN:
-        break;
-    }
-    for (size_t i = 0; i < p->size; i++) values[i] = number(fnv(text), i, offset, scale);
-}
-
 /* --- the vectors ------------------------------------------------------------------------------ */
-
-struct record {
-    char name[128];
-    size_t count;
-    float *values;
-};
 
 /* A case with its net, its numbers and what PyTorch makes of them. */
 struct vectors {
@@ -223,22 +166,9 @@ struct vectors {
 
 static void read_records(struct vectors *v)
 {
-    char path[4096], name[128];
-    size_t count;
+    char path[4096];
     snprintf(path, sizeof(path), "%s/tests/model/vectors/%s.bin", top_directory(), v->c->name);
-    FILE *f = fopen(path, "rb");
-    if (!f) fail_msg("%s: cannot be opened; set top_srcdir", path);
-    while (fscanf(f, "%127s %zu", name, &count) == 2) {
-        assert_int_equal(fgetc(f), '\n');
-        v->records = mem_grow(v->records, v->n + 1, sizeof(*v->records));
-        struct record *r = &v->records[v->n++];
-        memcpy(r->name, name, sizeof(name));
-        r->count = count;
-        r->values = mem_new(count, sizeof(float));
-        assert_int_equal(fread(r->values, sizeof(float), count, f), count);
-    }
-    assert_true(feof(f));
-    fclose(f);
+    v->records = records_read(path, &v->n);
 }
 
 static const struct record *find(const struct vectors *v, const char *format, ...)
@@ -284,43 +214,11 @@ static struct vectors vectors_load(const struct net_case *c)
 
 static void vectors_free(struct vectors *v)
 {
-    for (size_t i = 0; i < v->n; i++) mem_free(v->records[i].values);
-    mem_free(v->records);
+    records_free(v->records, v->n);
     mem_free(v->params);
     mem_free(v->images);
     mem_free(v->labels);
     net_free(v->net);
-}
-
-/* |values - wanted| and |wanted|, both in L2; of the first an estimate where only products with
- * random signs are stored. */
-static void distance(const struct record *wanted, bool whole, const float *values, size_t count,
-                     double *ret_difference, double *ret_norm)
-{
-    double difference = 0, norm = 0;
-    if (whole || count <= WHOLE) {
-        for (size_t i = 0; i < count; i++) {
-            double w = (double)wanted->values[i], d = (double)values[i] - w;
-            difference += d * d;
-            norm += w * w;
-        }
-        *ret_difference = sqrt(difference);
-        *ret_norm = sqrt(norm);
-        return;
-    }
-    double products[SIGNS] = {0};
-    uint64_t signs = fnv("signs");
-    for (size_t i = 0; i < count; i++) {
-        uint64_t bits = hash_at(signs, i);
-        for (int j = 0; j < SIGNS; j++)
-            products[j] += (bits >> j & 1) != 0 ? (double)values[i] : -(double)values[i];
-    }
-    for (int j = 0; j < SIGNS; j++) {
-        double d = products[j] - (double)wanted->values[j + 1];
-        difference += d * d / SIGNS;
-    }
-    *ret_difference = sqrt(difference);
-    *ret_norm = (double)wanted->values[0];
 }
 
 static double worst; /* relative, of the case that runs; printed, so that the margin is seen */

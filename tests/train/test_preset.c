@@ -1,0 +1,264 @@
+/* Presets: their constants, and the whole gradient of each, with mixed and smoothed labels, against
+ * PyTorch in float64 (make_preset_vectors.py has the same cases); mixup's shares and pairs; the
+ * words of --hint and --hint-exits. */
+#include "config.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../src/train/learner.h"
+#include "../../src/train/mixup.h"
+#include "../model/numbers.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "model/spec_file.h"
+#include "near.h"
+#include "train/preset.h"
+
+enum { BATCH = 5, CLASSES = 5, SIDE = 16, WIDTH = 2 };
+static const double TOLERANCE = 1e-4;
+
+static const struct preset_case {
+    const char *name, *preset; /* NULL: a method without one */
+    const char *method;
+    double lambda, smoothing, share; /* 0: the preset's; off; no mixup */
+} cases[] = {
+    {"byot", "byot", "byot", 0, 0, 0},          {"scan", "scan", "byot", 0, 0, 0},
+    {"sdf", "sdf", "byot", 0, 0, 0},            {"scan_hint", "scan", "byot", 0.01, 0, 0},
+    {"sdf_hint", "sdf", "byot", 0.5, 0, 0},     {"byot_smooth", "byot", "byot", 0, 0.1, 0},
+    {"scan_mixed", "scan", "byot", 0, 0, 0.7},  {"sdf_both", "sdf", "byot", 0, 0.1, 0.35},
+    {"dsn_both", NULL, "dsn", 0, 0.2, 0.6},     {"baseline_both", NULL, "baseline", 0, 0.2, 0.6},
+};
+
+static const char *top_directory(void)
+{
+    const char *top = getenv("top_srcdir");
+    return top != NULL ? top : ".";
+}
+
+static struct net *make_net(const struct preset *preset)
+{
+    char path[4096];
+    struct spec spec;
+    struct err e = {0};
+    snprintf(path, sizeof path, "%s/models/resnet18.json", top_directory());
+    if (spec_read(path, &spec, &e) < 0) fail_msg("%s", e.text);
+    if (preset != NULL && preset->has_heads) spec_set_heads(&spec, preset->heads);
+    spec.height = spec.width = SIDE;
+    if (spec_scale(&spec, WIDTH, CLASSES, &e) < 0) fail_msg("%s", e.text);
+    struct net *net = net_new(&spec, &e);
+    if (net == NULL) fail_msg("%s", e.text);
+    return net;
+}
+
+static void fill_input(struct learner *l, int seed, int32_t *labels)
+{
+    char text[32];
+    const size_t pixels = SIDE * SIDE;
+    snprintf(text, sizeof text, "%d.images", seed);
+    for (size_t i = 0; i < BATCH * 3 * pixels; i++) { /* PyTorch's order is NCHW */
+        size_t image = i / pixels / 3, channel = i / pixels % 3, pixel = i % pixels;
+        grad_input(l->grad)[(image * pixels + pixel) * 3 + channel] =
+            number(fnv(text), i, 0.0, 2.0);
+    }
+    snprintf(text, sizeof text, "%d.labels", seed);
+    for (size_t i = 0; i < BATCH; i++) labels[i] = (int32_t)(hash_at(fnv(text), i) % CLASSES);
+}
+
+static const struct record *find(const struct record *records, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(records[i].name, name) == 0) return &records[i];
+    }
+    fail_msg("%s is not in the vectors", name);
+    return NULL;
+}
+
+static void check_gradient(const struct preset_case *c, const struct param *p,
+                           const struct record *wanted, const float *dparams)
+{
+    double difference, norm;
+    assert_int_equal(wanted->count, p->size <= WHOLE ? p->size : SIGNS + 1);
+    distance(wanted, false, dparams + p->offset, p->size, &difference, &norm);
+    if (norm < 1e-7 && difference < 1e-5) return; /* a bias before a norm: rounding alone */
+    if (!(difference <= TOLERANCE * norm))
+        fail_msg("%s: %s is off by %.3g in L2, of a norm of %.3g", c->name, p->name, difference,
+                 norm);
+}
+
+static void check_case(const struct preset_case *c, struct pool *pool)
+{
+    char path[4096], name[160];
+    struct err e = {0};
+    struct train_options o;
+    struct learner l = {0};
+    int32_t labels[BATCH], others[BATCH];
+    size_t n, n_params;
+    const struct preset *preset = c->preset != NULL ? preset_find(c->preset, &e) : NULL;
+    struct net *net = make_net(preset);
+    const struct param *params = net_params(net, &n_params);
+    snprintf(path, sizeof path, "%s/tests/train/vectors/preset_%s.bin", top_directory(), c->name);
+    struct record *records = records_read(path, &n);
+    const int seed = (int)find(records, n, "seed")->values[0];
+
+    train_options_default(&o);
+    o.method = method_find(c->method);
+    o.batch = BATCH;
+    o.label_smoothing = c->smoothing;
+    if (preset != NULL) o.distillation = preset->distillation;
+    if (c->lambda > 0) o.distillation.lambda = c->lambda;
+    if (learner_init(&l, net, &o, 0, 0, pool, kernels_best(), &e) < 0) fail_msg("%s", e.text);
+    for (size_t i = 0; i < n_params; i++) fill_param(&params[i], seed, l.params + params[i].offset);
+    fill_input(&l, seed, labels);
+    if (c->share > 0) {
+        mixup_images(grad_input(l.grad), BATCH, shape_size(net_input(net)), c->share, pool);
+        mixup_labels(labels, BATCH, others);
+    }
+    const struct loss_targets targets = {labels, c->share > 0 ? others : NULL, c->share,
+                                         c->smoothing};
+    grad_forward(l.grad, l.params, BATCH);
+    double loss = learner_loss(&l, &o, &targets, NULL);
+    assert_near(loss, (double)find(records, n, "total")->values[0], 1e-5);
+    grad_backward(l.grad, l.params, l.dparams);
+    for (size_t i = 0; i < n_params; i++) {
+        if (!params[i].trained) continue;
+        snprintf(name, sizeof name, "grad.%s", params[i].name);
+        check_gradient(c, &params[i], find(records, n, name), l.dparams);
+    }
+    records_free(records, n);
+    learner_release(&l);
+    net_free(net);
+}
+
+static void test_gradients(void **state)
+{
+    (void)state;
+    struct pool *pool = pool_new(2);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        check_case(&cases[i], NULL);
+        check_case(&cases[i], pool);
+    }
+    pool_free(pool);
+}
+
+/* The columns of the published codes: SCAN's train.py, the journal version's train.py. */
+static void test_constants(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    const struct preset *p = preset_find("byot", &e);
+    const struct distillation *d = &p->distillation, *own = &method_find("byot")->defaults;
+    assert_memory_equal(&d->temperature, &own->temperature, sizeof d->temperature);
+    assert_true(d->alpha == own->alpha && d->lambda == own->lambda && d->hint == own->hint);
+    assert_true(d->kd_scale && own->kd_scale && d->hint_exits == 0 && !p->has_heads);
+    d = &preset_find("scan", &e)->distillation;
+    assert_true(d->alpha * d->temperature * d->temperature == 4.5 && d->kd_scale);
+    assert_true(1 - d->alpha == 0.5 && d->lambda == 5e-7 && d->hint == LOSS_HINT_SUM);
+    p = preset_find("sdf", &e);
+    assert_true(p->distillation.alpha == 0.3 && !p->distillation.kd_scale);
+    assert_true(p->distillation.hint == LOSS_HINT_NORM && p->distillation.hint_exits == 3);
+    assert_int_equal(p->heads, SPEC_HEAD_SEPCONV_ATTENTION);
+    assert_null(preset_find("luan", &e));
+    assert_int_equal(e.code, ERR_USAGE);
+    assert_non_null(strstr(e.text, "byot, scan or sdf"));
+    assert_null(preset_at(3));
+}
+
+static void test_words(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    enum loss_hint_form form;
+    unsigned exits;
+    char text[HINT_EXITS_TEXT_MAX];
+    static const char *const forms[] = {"mean", "sum", "norm"};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(hint_parse(forms[i], &form, &e), 0);
+        assert_string_equal(hint_name(form), forms[i]);
+    }
+    assert_int_equal(hint_parse("l2", &form, &e), ERR_USAGE);
+    static const struct {
+        const char *text;
+        unsigned exits;
+    } good[] = {{"all", 0}, {"1", 1}, {"1,2", 3}, {"3", 4}, {"1,2,3,4,5,6,7", 127}};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(hint_exits_parse(good[i].text, &exits, &e), 0);
+        assert_int_equal(exits, good[i].exits);
+        hint_exits_format(exits, text);
+        assert_string_equal(text, good[i].text);
+    }
+    static const char *const bad[] = {"", "0", "9", "8", "1,", ",1", "1 2", "12", "none", "1,x"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        exits = 77;
+        assert_int_equal(hint_exits_parse(bad[i], &exits, &e), ERR_USAGE);
+        assert_non_null(strstr(e.text, "--hint-exits"));
+        assert_int_equal(exits, 77);
+    }
+}
+
+/* Moments of Beta(a, a): mean 1/2, variance 1 / (4 (2a + 1)). Small ones are near 0 or 1. */
+static void test_mixup_share(void **state)
+{
+    (void)state;
+    enum { N = 4000 };
+    const double alphas[] = {0.001, 0.2, 0.5, 1, 4, 100};
+    for (size_t i = 0; i < sizeof alphas / sizeof alphas[0]; i++) {
+        double sum = 0, squares = 0, fourth = 0, a = alphas[i], variance = 1 / (4 * (2 * a + 1));
+        for (uint32_t step = 0; step < N; step++) {
+            double x = mixup_share(a, 8, 3, step);
+            assert_true(x >= 0 && x <= 1); /* and is a number */
+            assert_true(x == mixup_share(a, 8, 3, step));
+            x -= 0.5;
+            sum += x;
+            squares += x * x;
+            fourth += x * x * x * x;
+        }
+        double error = sqrt((fourth / N - squares / N * squares / N) / N);
+        assert_true(fabs(sum / N) < 5 * sqrt(variance / N));
+        assert_true(fabs(squares / N - variance) < 5 * error + 1e-9);
+    }
+    assert_true(mixup_share(1, 8, 3, 0) != mixup_share(1, 8, 4, 0));
+    assert_true(mixup_share(1, 8, 3, 0) != mixup_share(1, 9, 3, 0));
+}
+
+static void test_mixup_pairs(void **state)
+{
+    (void)state;
+    enum { N = 7, SIZE = 3 };
+    float images[N * SIZE], again[N * SIZE];
+    int32_t labels[N], others[N];
+    for (int i = 0; i < N * SIZE; i++) images[i] = again[i] = (float)i;
+    for (int i = 0; i < N; i++) labels[i] = 10 + i;
+    mixup_images(images, N, SIZE, 0.75, NULL);
+    mixup_labels(labels, N, others);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(others[i], 10 + N - 1 - i);
+        for (int k = 0; k < SIZE; k++) {
+            double own = i * SIZE + k, other = (N - 1 - i) * SIZE + k;
+            assert_near((double)images[i * SIZE + k], 0.75 * own + 0.25 * other, 1e-6);
+        }
+    }
+    struct pool *pool = pool_new(3);
+    mixup_images(again, N, SIZE, 0.75, pool);
+    assert_memory_equal(images, again, sizeof images);
+    pool_free(pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gradients),    cmocka_unit_test(test_constants),
+        cmocka_unit_test(test_words),        cmocka_unit_test(test_mixup_share),
+        cmocka_unit_test(test_mixup_pairs),
+    };
+    return cmocka_run_group_tests_name("preset", tests, NULL, NULL);
+}
