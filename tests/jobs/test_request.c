@@ -101,6 +101,8 @@ static void test_options(void **state)
 {
     (void)state;
     json_t *body = parse("{" BASE ",\"lr\":0,\"epochs\":3,\"weight_decay\":0.0005,\"kd_scale\":true,"
+                         "\"hint_exits\":\"1,2\",\"heads\":\"scala+attention\",\"mixup\":0.5,\"preset\":\"sdf\","
+                         "\"label_smoothing\":0.25,\"hint\":\"norm\",\"augment\":\"autoaugment,cutout\","
                          "\"schedule\":\"steps:1,2\",\"promote\":\"manual\",\"model\":\"m\",\"holdout\":0}");
     assert_int_equal(request_check(body, NULL), 0);
     assert_true(request_is_manual(body));
@@ -113,7 +115,8 @@ static void test_options(void **state)
     }
     assert_null(c.words[c.n]);
     assert_string_equal(text, "--epochs 3 --lr 0 --weight-decay 0.00050000000000000001 --schedule steps:1,2 "
-                              "--kd-scale on --holdout 0 ");
+                              "--augment autoaugment,cutout --label-smoothing 0.25 --mixup 0.5 --preset sdf "
+                              "--heads scala+attention --kd-scale on --hint norm --hint-exits 1,2 --holdout 0 ");
     command_release(&c);
     mem_fail_at(3);
     request_add_options(body, &c);

@@ -56,7 +56,7 @@ static void test_terms(void **state)
 
 struct term {
     float student[COUNT], teacher[COUNT];
-    int32_t labels[N];
+    int32_t labels[N], others[N];
 };
 
 static struct term random_term(uint32_t round)
@@ -69,6 +69,7 @@ static struct term random_term(uint32_t round)
         t.teacher[i] = (float)(2 * rng_normal(&rng));
     }
     for (int i = 0; i < N; i++) t.labels[i] = (int32_t)rng_below(&rng, CLASSES);
+    for (int i = 0; i < N; i++) t.others[i] = (int32_t)rng_below(&rng, CLASSES);
     return t;
 }
 
@@ -81,8 +82,20 @@ static double evaluate(int kind, const struct term *t, float *gradient)
         return loss_distill(N, CLASSES, t->student, t->teacher, 3.0, 2.7, gradient);
     case 2:
         return loss_distill(N, CLASSES, t->student, t->teacher, 1.0, 0.5, gradient);
-    default:
+    case 3:
         return loss_hint(N, CLASSES, t->student, t->teacher, 0.3, gradient);
+    case 4:
+        return loss_hint_as(LOSS_HINT_SUM, N, CLASSES, t->student, t->teacher, 0.01, gradient);
+    case 5:
+        return loss_hint_as(LOSS_HINT_NORM, N, CLASSES, t->student, t->teacher, 0.3, gradient);
+    case 6: {
+        const struct loss_targets smooth = {t->labels, NULL, 0, 0.1};
+        return loss_soft_cross_entropy(N, CLASSES, t->student, &smooth, 0.7, gradient);
+    }
+    default: {
+        const struct loss_targets mixed = {t->labels, t->others, 0.35, 0.2};
+        return loss_soft_cross_entropy(N, CLASSES, t->student, &mixed, 0.7, gradient);
+    }
     }
 }
 
@@ -91,7 +104,7 @@ static void test_gradients(void **state)
 {
     (void)state;
     const float h = 1.0f / 128;
-    for (int kind = 0; kind < 4; kind++) {
+    for (int kind = 0; kind < 8; kind++) {
         struct term t = random_term((uint32_t)kind);
         float gradient[COUNT], sink[COUNT];
         for (int i = 0; i < COUNT; i++) gradient[i] = 10.0f;
@@ -124,6 +137,55 @@ static void test_distill_of_equals(void **state)
                     1e-6);
         for (int i = 0; i < COUNT; i++) assert_true(fabsf(gradient[i]) < 1e-6f);
     }
+}
+
+/* Mixed labels are the mixture of two losses, smooth ones that with the mean over all classes; with
+ * neither the bits are the plain loss's. */
+static void test_soft_labels(void **state)
+{
+    (void)state;
+    struct term t = random_term(70);
+    float plain[COUNT] = {0}, gradient[COUNT] = {0}, sink[COUNT];
+    const struct loss_targets hard = {t.labels, NULL, 0.5, 0};
+    double own = loss_cross_entropy(N, CLASSES, t.student, t.labels, 0.7, plain);
+    assert_true(own == loss_soft_cross_entropy(N, CLASSES, t.student, &hard, 0.7, gradient));
+    assert_memory_equal(plain, gradient, sizeof(plain));
+
+    double other = loss_cross_entropy(N, CLASSES, t.student, t.others, 0.7, sink), all = 0;
+    for (int32_t k = 0; k < CLASSES; k++) {
+        const int32_t same[N] = {k, k, k, k, k};
+        all += loss_cross_entropy(N, CLASSES, t.student, same, 0.7, sink) / CLASSES;
+    }
+    const struct loss_targets soft = {t.labels, t.others, 0.3, 0.2};
+    double wanted = 0.8 * (0.3 * own + 0.7 * other) + 0.2 * all;
+    double value = loss_soft_cross_entropy(N, CLASSES, t.student, &soft, 0.7, sink);
+    assert_true(fabs(value - wanted) < 1e-9);
+
+    float z[3] = {3e38f, -3e38f, 0.0f}, dz[3] = {0};
+    const int32_t wrong = 1;
+    const struct loss_targets extreme = {&wrong, NULL, 0, 0.1};
+    assert_true(isfinite(loss_soft_cross_entropy(1, 3, z, &extreme, 1.0, dz)) && isfinite(dz[0]));
+}
+
+/* The three forms of one sum; where nothing differs, the norm has the gradient 0. */
+static void test_hint_forms(void **state)
+{
+    (void)state;
+    struct term t = random_term(71);
+    float sink[COUNT], gradient[COUNT] = {0};
+    double mean = loss_hint_as(LOSS_HINT_MEAN, N, CLASSES, t.student, t.teacher, 1.0, sink);
+    double sum = loss_hint_as(LOSS_HINT_SUM, N, CLASSES, t.student, t.teacher, 1.0, sink);
+    double norm = loss_hint_as(LOSS_HINT_NORM, N, CLASSES, t.student, t.teacher, 1.0, gradient);
+    assert_true(mean == loss_hint(N, CLASSES, t.student, t.teacher, 1.0, sink));
+    assert_true(fabs(sum - mean * COUNT) < 1e-9 && fabs(norm * norm - sum) < 1e-9);
+    double length = 0; /* of the norm's gradient: always the weight */
+    for (int i = 0; i < COUNT; i++) length += (double)gradient[i] * (double)gradient[i];
+    assert_true(fabs(length - 1) < 1e-6);
+    memset(gradient, 0, sizeof(gradient));
+    for (int form = LOSS_HINT_MEAN; form <= LOSS_HINT_NORM; form++)
+        assert_true(loss_hint_as((enum loss_hint_form)form, N, CLASSES, t.student, t.student, 1.0,
+                                 gradient) == 0.0);
+    for (int i = 0; i < COUNT; i++) assert_true(gradient[i] == 0.0f);
 }
 
 static void test_extreme_logits(void **state)
@@ -167,6 +229,8 @@ int main(void)
         cmocka_unit_test(test_terms),
         cmocka_unit_test(test_gradients),
         cmocka_unit_test(test_distill_of_equals),
+        cmocka_unit_test(test_soft_labels),
+        cmocka_unit_test(test_hint_forms),
         cmocka_unit_test(test_extreme_logits),
         cmocka_unit_test(test_softmax),
     };

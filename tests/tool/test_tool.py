@@ -93,7 +93,7 @@ def test_usage(_):
         # Every option that the design names is in the help.
     text = run("train", "--help")[0]
     for name in ("data method epochs out width classes batch lr momentum weight-decay schedule warmup temperature alpha "
-                 "lambda kd-scale init augment holdout holdout-seed seed threads precision resume progress").split():
+                 "lambda kd-scale preset heads hint hint-exits label-smoothing mixup init augment holdout holdout-seed seed threads precision resume progress").split():
         assert f"  --{name}" in text, name
     assert run("--version")[0].startswith("autodidact ")
     fails("evla", code=2, text="did you mean eval?")
@@ -121,6 +121,15 @@ def test_bad_options(p):
         (["--method", "magic"], 2, "--method magic: it takes baseline, dsn, byot, kd, fitnet, at or dml"),
         (["--schedule", "steps:9,5"], 2, "--schedule: "),
         (["--augment", "crop,spin"], 2, "--augment: "),
+        (["--augment", "flip,fill128"], 2, "--augment: fill128 is what crop pads with"),
+        (["--preset", "luan"], 2, "--preset luan: it takes byot, scan or sdf"),
+        (["--preset", "scan", "--method", "dsn"], 2, "presets are of byot, not of dsn"),
+        (["--heads", "scan"], 2, "--heads scan: it takes scala, scala+attention or sepconv+attention"),
+        (["--hint", "l2"], 2, "--hint l2: it takes mean, sum or norm"),
+        (["--hint-exits", "0"], 2, "--hint-exits 0: it takes all, or"),
+        (["--hint-exits", "1,4"], 1, "--hint-exits 1,4: the network has 3 shallow classifiers"),
+        (["--label-smoothing", "1.5"], 2, "--label-smoothing 1.5: it takes a number from 0 to 1"),
+        (["--mixup", "-1"], 2, "--mixup -1: it takes a number from 0"),
         (["--progress", "loud"], 2, "--progress loud: it takes bar, json or none"),
         (["--precision", "bf16"], 1, "--precision bf16"),
         (["--precision", "int8"], 2, "--precision int8: it takes fp32"),
@@ -176,6 +185,16 @@ def test_describe(p):
     assert m == s
     assert "trained with byot" in run("describe", p.model("byot"))[0]
     fails("describe", p.model("byot"), "--width", "8", text="--width 8")
+    # Other heads: facts/method.md 2.1 and 2.3.
+    for heads, params, macs in (("scala+attention", [1.279, 0.808, 1.857], [52.48, 35.70, 30.46]),
+                                ("sepconv+attention", [0.330, 0.342, 0.391], [12.40, 8.81, 5.44])):
+        d = json.loads(run("describe", SPEC, "--heads", heads, "--json")[0])
+        assert [round(e["params"] / 1e6, 3) for e in d["exits"][:3]] == params, d["exits"]
+        assert [round(e["macs"] / 1e6, 2) for e in d["exits"][:3]] == macs, d["exits"]
+    assert json.loads(run("describe", SPEC, "--heads", "scala", "--width", "4", "--json")[0]) == s
+    run("describe", p.model("byot"), "--heads", "scala")
+    fails("describe", p.model("byot"), "--heads", "sepconv+attention", text="the model has scala and cannot change")
+    fails("describe", SPEC, "--heads", "none", code=2, text="--heads none: it takes scala")
 
 
 def test_train_events(p):
@@ -316,6 +335,52 @@ def test_stopped(p):
         assert events[0]["event"] == "start" and events[0]["step"] == at
         assert digest(out) == digest(p.model("baseline"))
         os.unlink(out)
+
+
+def test_presets(p):
+    """A preset is what its options are; the model remembers those, and they give the same bytes again."""
+    out, again = p.path("preset.safetensors"), p.path("again.safetensors")
+    more = dict(augment="crop,flip,autoaugment,cutout,fill128", mixup=0.3, label_smoothing=0.1)
+    for preset, given, wanted in (
+            ("sdf", {"alpha": 0.4}, "--heads sepconv+attention --alpha 0.4 --lambda 0.03 --kd-scale off --hint norm "
+                                    "--hint-exits 1,2 --mixup 0.3 --label-smoothing 0.1"),
+            ("scan", {"hint": "mean"}, "--heads scala+attention --alpha 0.5 --lambda 5e-07 --kd-scale on"),
+            ("scan", {"heads": "scala"}, "--heads scala --alpha 0.5 --hint sum"),
+            ("byot", {"hint_exits": "1,3"}, "--alpha 0.3 --lambda 0.03 --kd-scale on --hint-exits 1,3")):
+        p.train(out, preset=preset, **given, **more)
+        command = json.loads(metadata(out)["autodidact.training"])["command"]
+        words = command.split()
+        pairs = [" ".join(words[i:i + 2]) for i in range(len(words) - 1)]
+        for option in wanted.split(" --"):
+            assert "--" + option.removeprefix("--") in pairs, (option, command)
+        assert "preset" not in command and ("--hint " in command) == (preset == "sdf" or "sum" in wanted)
+        words = [SPEC if w == "resnet18.json" else p.data if w.endswith(":DIR") else w for w in words[2:]]
+        run("train", *words, "--progress", "none", "--out", again)
+        assert digest(out) == digest(again), command
+    plain = p.path("plain.safetensors")
+    p.train(plain, preset="byot")
+    assert digest(plain) == digest(p.model("byot"))
+
+
+def test_presets_resumed(p):
+    """Killed and resumed in the same bits; with other options not resumed at all."""
+    more = dict(preset="scan", augment="crop,flip,autoaugment,cutout", mixup=0.3, label_smoothing=0.1)
+    whole, out = p.path("whole.safetensors"), p.path("resumed.safetensors")
+    p.train(whole, **more)
+    child = subprocess.Popen([PROGRAM, "train", *p.options(out, checkpoint_steps=1, **more)], stderr=subprocess.PIPE)
+    while position(out + ".ckpt") < 30 and child.poll() is None:
+        time.sleep(0.001)
+    child.kill()
+    child.communicate()
+    assert 30 <= position(out + ".ckpt") < 100
+    for other, text in ((dict(mixup=0), "--mixup 0.3, not 0"), (dict(label_smoothing=0), "--label-smoothing 0.1, not 0"),
+                        (dict(hint="mean"), "--hint sum, not mean"), (dict(hint_exits="1"), "--hint-exits all, not 1"),
+                        (dict(heads="scala"), "--heads scala+attention, not scala"),
+                        (dict(augment="crop,flip"), "--augment crop,flip,autoaugment,cutout, not crop,flip"),
+                        (dict(preset="sdf"), "not")):
+        fails("train", *p.options(out, **{**more, **other}), "--resume", text=text)
+    p.train(out, "--resume", **more)
+    assert digest(out) == digest(whole)
 
 
 def test_resumed_threads(p):

@@ -168,39 +168,98 @@ static struct train_report run(struct trainer *t, int64_t until)
 }
 
 /* Stopped after every number of steps, the middle of an epoch and its border included. */
+static void check_resume(struct fixture *f, struct pool *pool, int64_t stride)
+{
+    struct err e = {0};
+    size_t bytes = net_block_size(f->net) * sizeof(float);
+    size_t peer_bytes = net_block_size(f->peer) * sizeof(float);
+    struct trainer *whole = make(f, pool);
+    assert_int_equal(trainer_epoch_steps(whole), 5);
+    assert_int_equal(trainer_steps(whole), 15);
+    struct train_report last = run(whole, 15);
+    assert_true(trainer_done(whole) && last.epoch_end && last.epoch == 3);
+    for (int64_t stop = 1; stop < 15; stop += stride) {
+        struct trainer *a = make(f, pool), *b = make(f, pool);
+        run(a, stop);
+        assert_int_equal(trainer_save(a, f->checkpoint, &e), 0);
+        assert_int_equal(trainer_restore(b, f->checkpoint, &e), 0);
+        assert_int_equal(trainer_position(b), stop);
+        struct train_report end = run(b, 15);
+        assert_memory_equal(&end, &last, offsetof(struct train_report, epoch_end));
+        assert_memory_equal(trainer_params(b), trainer_params(whole), bytes);
+        if (f->options.method->source == METHOD_PEER) {
+            assert_memory_equal(trainer_peer_params(b), trainer_peer_params(whole), peer_bytes);
+        }
+        trainer_free(a);
+        trainer_free(b);
+    }
+    trainer_free(whole);
+}
+
 static void test_resume(void **state)
 {
     struct fixture *f = *state;
-    struct err e = {0};
     const char *methods[] = {"baseline", "byot", "fitnet", "at", "dml"};
-    size_t bytes = net_block_size(f->net) * sizeof(float);
-    size_t peer_bytes = net_block_size(f->peer) * sizeof(float);
     struct pool *pool = pool_new(2);
     for (int m = 0; m < 5; m++) {
         choose_method(f, methods[m]);
-        struct trainer *whole = make(f, pool);
-        assert_int_equal(trainer_epoch_steps(whole), 5);
-        assert_int_equal(trainer_steps(whole), 15);
-        struct train_report last = run(whole, 15);
-        assert_true(trainer_done(whole) && last.epoch_end && last.epoch == 3);
-        for (int64_t stop = 1; stop < 15; stop += m < 2 ? 2 : 6) {
-            struct trainer *a = make(f, pool), *b = make(f, pool);
-            run(a, stop);
-            assert_int_equal(trainer_save(a, f->checkpoint, &e), 0);
-            assert_int_equal(trainer_restore(b, f->checkpoint, &e), 0);
-            assert_int_equal(trainer_position(b), stop);
-            struct train_report end = run(b, 15);
-            assert_memory_equal(&end, &last, offsetof(struct train_report, epoch_end));
-            assert_memory_equal(trainer_params(b), trainer_params(whole), bytes);
-            if (f->options.method->source == METHOD_PEER) {
-                assert_memory_equal(trainer_peer_params(b), trainer_peer_params(whole), peer_bytes);
-            }
-            trainer_free(a);
-            trainer_free(b);
-        }
-        trainer_free(whole);
+        check_resume(f, pool, m < 2 ? 2 : 6);
     }
     pool_free(pool);
+}
+
+/* The same with everything random that there is. */
+static void test_resume_augmented(void **state)
+{
+    struct fixture *f = *state;
+    const char *methods[] = {"byot", "fitnet", "dml"};
+    struct pool *pool = pool_new(2);
+    f->options.augment =
+        AUGMENT_CROP | AUGMENT_FLIP | AUGMENT_AUTO | AUGMENT_CUTOUT | AUGMENT_FILL_GREY;
+    f->options.mixup = 0.4;
+    f->options.label_smoothing = 0.1;
+    for (int m = 0; m < 3; m++) {
+        choose_method(f, methods[m]);
+        check_resume(f, pool, m == 0 ? 3 : 6);
+    }
+    pool_free(pool);
+}
+
+/* Each of these options changes what is learnt, and what is not switched on changes nothing. */
+static void test_options_matter(void **state)
+{
+    struct fixture *f = *state;
+    struct train_options options[6];
+    double losses[6];
+    choose_method(f, "byot");
+    for (int i = 0; i < 6; i++) options[i] = f->options;
+    options[1].mixup = 0.4;
+    options[2].label_smoothing = 0.1;
+    options[3].augment |= AUGMENT_AUTO;
+    options[4].augment |= AUGMENT_CUTOUT;
+    options[5].distillation.hint = LOSS_HINT_SUM;
+    for (int i = 0; i < 6; i++) {
+        f->options = options[i];
+        struct trainer *t = make(f, NULL);
+        losses[i] = run(t, 2).loss;
+        trainer_free(t);
+        for (int j = 0; j < i; j++) assert_true(losses[i] != losses[j]);
+    }
+}
+
+static void test_hint_exits(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    choose_method(f, "byot");
+    f->options.distillation.hint_exits = 2; /* the deepest of two */
+    const struct trainer_setup setup = setup_of(f, NULL);
+    assert_null(trainer_new(&setup, &e));
+    assert_int_equal(e.code, ERR_RANGE);
+    assert_non_null(strstr(e.text, "--hint-exits 2: the network has 1 shallow classifier;"));
+    choose_method(f, "dsn"); /* reads none of it */
+    f->options.distillation.hint_exits = 2;
+    trainer_free(make(f, NULL));
 }
 
 /* Neither other threads nor other images go on with a checkpoint: they would end in other bits. */
@@ -522,6 +581,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_resume, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_resume_augmented, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_options_matter, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_hint_exits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume_elsewhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_learns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_baseline_leaves_heads, set_up, tear_down),
