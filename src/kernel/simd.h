@@ -14,6 +14,7 @@
 #define ISA(name) name##_avx512
 #define ISA_CODE CPU_AVX512
 #define LANES_16 1
+#define VEC_OP(name) _mm512_##name
 
 enum {
     LANES = 16,
@@ -35,26 +36,6 @@ static inline vec_mask vec_first(size_t n)
     return (vec_mask)((1U << n) - 1U);
 }
 
-static inline vec vec_zero(void)
-{
-    return _mm512_setzero_ps();
-}
-
-static inline vec vec_set(float x)
-{
-    return _mm512_set1_ps(x);
-}
-
-static inline vec vec_load(const float *p)
-{
-    return _mm512_loadu_ps(p);
-}
-
-static inline void vec_store(float *p, vec x)
-{
-    _mm512_storeu_ps(p, x);
-}
-
 /* Lanes that the mask leaves out are not touched in memory; loaded they are 0. */
 static inline vec vec_load_masked(const float *p, vec_mask m)
 {
@@ -64,33 +45,6 @@ static inline vec vec_load_masked(const float *p, vec_mask m)
 static inline void vec_store_masked(float *p, vec_mask m, vec x)
 {
     _mm512_mask_storeu_ps(p, m, x);
-}
-
-static inline vec vec_add(vec a, vec b)
-{
-    return _mm512_add_ps(a, b);
-}
-
-static inline vec vec_mul(vec a, vec b)
-{
-    return _mm512_mul_ps(a, b);
-}
-
-/* a * b + c, rounded once. */
-static inline vec vec_fma(vec a, vec b, vec c)
-{
-    return _mm512_fmadd_ps(a, b, c);
-}
-
-/* max(x, 0) and max(x, least); a NaN stays one: the instruction returns its second operand then. */
-static inline vec vec_relu(vec x)
-{
-    return _mm512_max_ps(_mm512_setzero_ps(), x);
-}
-
-static inline vec vec_floor(vec x, vec least)
-{
-    return _mm512_max_ps(least, x);
 }
 
 /* x where y > 0, else 0. */
@@ -104,6 +58,7 @@ static inline vec vec_where_positive(vec y, vec x)
 #define ISA(name) name##_avx2
 #define ISA_CODE CPU_AVX2
 #define LANES_16 0
+#define VEC_OP(name) _mm256_##name
 
 enum {
     LANES = 8,
@@ -121,26 +76,6 @@ static inline vec_mask vec_first(size_t n)
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-static inline vec vec_zero(void)
-{
-    return _mm256_setzero_ps();
-}
-
-static inline vec vec_set(float x)
-{
-    return _mm256_set1_ps(x);
-}
-
-static inline vec vec_load(const float *p)
-{
-    return _mm256_loadu_ps(p);
-}
-
-static inline void vec_store(float *p, vec x)
-{
-    _mm256_storeu_ps(p, x);
-}
-
 static inline vec vec_load_masked(const float *p, vec_mask m)
 {
     return _mm256_maskload_ps(p, m);
@@ -151,31 +86,6 @@ static inline void vec_store_masked(float *p, vec_mask m, vec x)
     _mm256_maskstore_ps(p, m, x);
 }
 
-static inline vec vec_add(vec a, vec b)
-{
-    return _mm256_add_ps(a, b);
-}
-
-static inline vec vec_mul(vec a, vec b)
-{
-    return _mm256_mul_ps(a, b);
-}
-
-static inline vec vec_fma(vec a, vec b, vec c)
-{
-    return _mm256_fmadd_ps(a, b, c);
-}
-
-static inline vec vec_relu(vec x)
-{
-    return _mm256_max_ps(_mm256_setzero_ps(), x);
-}
-
-static inline vec vec_floor(vec x, vec least)
-{
-    return _mm256_max_ps(least, x);
-}
-
 static inline vec vec_where_positive(vec y, vec x)
 {
     return _mm256_and_ps(_mm256_cmp_ps(y, _mm256_setzero_ps(), _CMP_GT_OQ), x);
@@ -184,6 +94,72 @@ static inline vec vec_where_positive(vec y, vec x)
 #else
 #error "simd_*.c need the flags of an instruction set, see module.am"
 #endif
+
+/* What is the same but for the name of the instruction set. */
+
+static inline vec vec_zero(void)
+{
+    return VEC_OP(setzero_ps)();
+}
+
+static inline vec vec_set(float x)
+{
+    return VEC_OP(set1_ps)(x);
+}
+
+static inline vec vec_load(const float *p)
+{
+    return VEC_OP(loadu_ps)(p);
+}
+
+static inline void vec_store(float *p, vec x)
+{
+    VEC_OP(storeu_ps)(p, x);
+}
+
+static inline vec vec_add(vec a, vec b)
+{
+    return VEC_OP(add_ps)(a, b);
+}
+
+static inline vec vec_mul(vec a, vec b)
+{
+    return VEC_OP(mul_ps)(a, b);
+}
+
+/* a * b + c, rounded once. */
+static inline vec vec_fma(vec a, vec b, vec c)
+{
+    return VEC_OP(fmadd_ps)(a, b, c);
+}
+
+/* max(x, 0) and max(x, least); a NaN stays one: the instruction returns its second operand then. */
+static inline vec vec_relu(vec x)
+{
+    return VEC_OP(max_ps)(vec_zero(), x);
+}
+
+static inline vec vec_floor(vec x, vec least)
+{
+    return VEC_OP(max_ps)(least, x);
+}
+
+/* F(vectors, n) for each register tile of n rows, n = 1..PIXELS_1 and 1..PIXELS_2: their sums live in
+ * registers only where both numbers are constants. A weight gradient's tiles go to INPUTS_1 and
+ * INPUTS_2, which is two more with one vector of sixteen lanes. */
+#define TILES_1_OF_8(F)                                                                            \
+    F(1, 1) F(1, 2) F(1, 3) F(1, 4) F(1, 5) F(1, 6) F(1, 7) F(1, 8) F(1, 9) F(1, 10) F(1, 11) F(1, 12)
+#define TILES_2_OF_8(F) F(2, 1) F(2, 2) F(2, 3) F(2, 4) F(2, 5) F(2, 6)
+#if LANES_16
+#define TILES_1(F) TILES_1_OF_8(F) F(1, 13) F(1, 14)
+#define TILES_2(F) TILES_2_OF_8(F) F(2, 7) F(2, 8) F(2, 9) F(2, 10) F(2, 11) F(2, 12)
+#define WEIGHT_TILES_1(F) TILES_1(F) F(1, 15) F(1, 16)
+#else
+#define TILES_1(F) TILES_1_OF_8(F)
+#define TILES_2(F) TILES_2_OF_8(F)
+#define WEIGHT_TILES_1(F) TILES_1(F)
+#endif
+#define TILE_ENTRY(vectors, n) [n] = tile_##vectors##_##n,
 
 /* Before a loop over constants, so that an array indexed by it can live in registers. */
 #if defined(__clang__)

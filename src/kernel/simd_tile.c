@@ -64,49 +64,11 @@ ALWAYS_INLINE void tile_body(const struct tile *t, const int vectors, const int 
         tile_body(t, vectors, pixels);                                                             \
     }
 
-TILE(1, 1)
-TILE(1, 2)
-TILE(1, 3)
-TILE(1, 4)
-TILE(1, 5)
-TILE(1, 6)
-TILE(1, 7)
-TILE(1, 8)
-TILE(1, 9)
-TILE(1, 10)
-TILE(1, 11)
-TILE(1, 12)
-TILE(2, 1)
-TILE(2, 2)
-TILE(2, 3)
-TILE(2, 4)
-TILE(2, 5)
-TILE(2, 6)
-#if LANES_16
-TILE(1, 13)
-TILE(1, 14)
-TILE(2, 7)
-TILE(2, 8)
-TILE(2, 9)
-TILE(2, 10)
-TILE(2, 11)
-TILE(2, 12)
-#endif
+TILES_1(TILE)
+TILES_2(TILE)
 
-static void (*const tiles_1[PIXELS_1 + 1])(const struct tile *t) = {
-    NULL,      tile_1_1,  tile_1_2, tile_1_3,  tile_1_4,  tile_1_5,  tile_1_6,
-    tile_1_7,  tile_1_8,  tile_1_9, tile_1_10, tile_1_11, tile_1_12,
-#if LANES_16
-    tile_1_13, tile_1_14,
-#endif
-};
-
-static void (*const tiles_2[PIXELS_2 + 1])(const struct tile *t) = {
-    NULL,     tile_2_1, tile_2_2, tile_2_3,  tile_2_4,  tile_2_5,  tile_2_6,
-#if LANES_16
-    tile_2_7, tile_2_8, tile_2_9, tile_2_10, tile_2_11, tile_2_12,
-#endif
-};
+static void (*const tiles_1[PIXELS_1 + 1])(const struct tile *t) = {TILES_1(TILE_ENTRY)};
+static void (*const tiles_2[PIXELS_2 + 1])(const struct tile *t) = {TILES_2(TILE_ENTRY)};
 
 void ISA(tile_run)(const struct tile *t, size_t vectors, size_t pixels)
 {
