@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/text.h"
+
 void json_text_init(struct json_text *out, struct buf *buf)
 {
     *out = (struct json_text){.buf = buf};
@@ -17,20 +19,6 @@ void json_text_init(struct json_text *out, struct buf *buf)
 static void put(struct json_text *out, const void *data, size_t size)
 {
     if (out->rc == 0) out->rc = buf_append(out->buf, data, size);
-}
-
-/* Length of the valid UTF-8 sequence at s (RFC 3629), 0 when there is none. */
-static size_t utf8_length(const unsigned char *s, size_t size)
-{
-    if (s[0] < 0x80) return 1;
-    size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || size < n) return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    if (s[0] == 0xe0 && s[1] < 0xa0) return 0; /* overlong */
-    if (s[0] == 0xed && s[1] > 0x9f) return 0; /* surrogates */
-    if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f)) return 0;
-    return n;
 }
 
 static void put_string(struct json_text *out, const char *text)
@@ -48,7 +36,7 @@ static void put_string(struct json_text *out, const char *text)
         s += plain;
         left -= plain;
         if (left == 0) break;
-        size_t n = utf8_length(s, left);
+        size_t n = text_utf8_length((const char *)s, left);
         if (*s == '"' || *s == '\\') {
             char pair[2] = {'\\', (char)*s};
             put(out, pair, 2);
