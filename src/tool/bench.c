@@ -76,7 +76,6 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         1};
     const char *positional[POSITIONAL_MAX];
     int rc = options_parse(&line, argc, argv, positional, e);
-    if (rc == 1) options_help(&line);
     if (rc != 0) return rc;
     c->path = positional[0];
     if (!(c->seconds >= 0 && c->seconds <= SECONDS_MAX)) {

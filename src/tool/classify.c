@@ -208,12 +208,7 @@ int tool_classify(int argc, char **argv, struct err *e)
     const char **images = mem_new((size_t)argc + 1, sizeof *images);
     if (!images) return err_set(e, status, "%s", err_text(status));
     status = options_parse(&line, argc, argv, images, e);
-    if (status == 1) {
-        options_help(&line);
-        status = 0;
-        goto out;
-    }
-    if (status < 0) goto out;
+    if (status != 0) goto out;
     if (c.wait_ready < 0 || c.wait_ready > WAIT_MAX) {
         status = err_set(e, ERR_USAGE, "--wait-ready %lld: it takes 0 to %d seconds", (long long)c.wait_ready,
                          WAIT_MAX);
@@ -248,5 +243,5 @@ int tool_classify(int argc, char **argv, struct err *e)
 out:
     client_free(c.client);
     mem_free(images);
-    return status;
+    return status < 0 ? status : 0;
 }

@@ -53,7 +53,6 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         1};
     const char *positional[POSITIONAL_MAX];
     int rc = options_parse(&line, argc, argv, positional, e);
-    if (rc == 1) options_help(&line);
     if (rc != 0) return rc;
     c->model = positional[0];
     if (c->data == NULL || c->split == NULL) {

@@ -121,7 +121,6 @@ static int parse(int argc, char **argv, struct import *im, struct err *e)
         1};
     const char *positional[POSITIONAL_MAX];
     int rc = options_parse(&line, argc, argv, positional, e);
-    if (rc == 1) options_help(&line);
     if (rc != 0) return rc;
     c->checkpoint = positional[0];
     if (c->spec == NULL || c->out == NULL) {

@@ -201,12 +201,7 @@ int tool_jobs(int argc, char **argv, struct err *e)
     const char **words = mem_new((size_t)argc + 1, sizeof *words);
     int status = words ? 0 : err_set(e, -ENOMEM, "%s", err_text(-ENOMEM));
     if (status == 0) status = options_parse(&line, argc, argv, words, e);
-    if (status == 1) {
-        options_help(&line);
-        status = 0;
-        goto out;
-    }
-    if (status < 0) goto out;
+    if (status != 0) goto out;
     if (!jobs.admin) {
         status = err_set(e, ERR_USAGE, "--admin is missing: the daemon's log names its admin listener");
         goto out;
@@ -240,5 +235,5 @@ out:
     mem_free(token);
     mem_free(words);
     buf_release(&path);
-    return status;
+    return status < 0 ? status : 0;
 }

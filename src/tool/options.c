@@ -147,6 +147,26 @@ static int parse_option(const struct command_line *line, int argc, char **argv, 
     return words;
 }
 
+static void print_help(const struct command_line *line)
+{
+    printf("Usage: %s %s\n\n%s\n", line->program, line->usage, line->about);
+    for (const struct option_row *r = line->rows; r->help != NULL; r++) {
+        if (r->name == NULL) {
+            printf("\n%s\n", r->help);
+            continue;
+        }
+        char left[80];
+        snprintf(left, sizeof left, "  --%s%s%s", r->name, r->takes != NULL ? " " : "",
+                 r->takes != NULL ? r->takes : "");
+        if (strlen(left) >= HELP_COLUMN) {
+            printf("%s\n%*s%s\n", left, HELP_COLUMN, "", r->help);
+        } else {
+            printf("%-*s%s\n", HELP_COLUMN, left, r->help);
+        }
+    }
+    printf("%-*s%s\n", HELP_COLUMN, "  --help", "this text");
+}
+
 int options_parse(const struct command_line *line, int argc, char **argv,
                   const char **ret_positional, struct err *e)
 {
@@ -154,7 +174,9 @@ int options_parse(const struct command_line *line, int argc, char **argv,
     bool options = true;
     memset(ret_positional, 0, ((size_t)line->positional_max + 1) * sizeof *ret_positional);
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return 1;
+        if (strcmp(argv[i], "--help") != 0 && strcmp(argv[i], "-h") != 0) continue;
+        print_help(line);
+        return 1;
     }
     for (int i = 1; i < argc;) {
         if (options && strcmp(argv[i], "--") == 0) {
@@ -177,24 +199,4 @@ int options_parse(const struct command_line *line, int argc, char **argv,
     if (n >= line->positional_min) return 0;
     return err_set(e, ERR_USAGE, "an argument is missing: usage: %s %s", line->program,
                    line->usage);
-}
-
-void options_help(const struct command_line *line)
-{
-    printf("Usage: %s %s\n\n%s\n", line->program, line->usage, line->about);
-    for (const struct option_row *r = line->rows; r->help != NULL; r++) {
-        if (r->name == NULL) {
-            printf("\n%s\n", r->help);
-            continue;
-        }
-        char left[80];
-        snprintf(left, sizeof left, "  --%s%s%s", r->name, r->takes != NULL ? " " : "",
-                 r->takes != NULL ? r->takes : "");
-        if (strlen(left) >= HELP_COLUMN) {
-            printf("%s\n%*s%s\n", left, HELP_COLUMN, "", r->help);
-        } else {
-            printf("%-*s%s\n", HELP_COLUMN, left, r->help);
-        }
-    }
-    printf("%-*s%s\n", HELP_COLUMN, "  --help", "this text");
 }

@@ -39,12 +39,10 @@ struct command_line {
 enum { POSITIONAL_MAX = 4 }; /* room enough for a subcommand of few arguments */
 
 /* Parses argv[1..argc). ret_positional has room for positional_max + 1 entries, the rest become
- * NULL. Returns 0, ERR_USAGE, or 1 when --help was asked for (nothing else is checked then). */
+ * NULL. Returns 0, ERR_USAGE, or 1 when --help was asked for (nothing else is checked then): the
+ * help is on stdout. */
 int options_parse(const struct command_line *line, int argc, char **argv,
                   const char **ret_positional, struct err *e);
-
-/* The help, to stdout. */
-void options_help(const struct command_line *line);
 
 /* The name among n_names that differs in at most two letters, or NULL: for "did you mean". */
 const char *options_nearest(const char *word, const char *const *names, size_t n_names);

@@ -202,7 +202,6 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
         1};
     const char *positional[POSITIONAL_MAX];
     int rc = options_parse(&line, argc, argv, positional, e);
-    if (rc == 1) options_help(&line);
     if (rc != 0) return rc;
     c->spec = positional[0];
     if (c->spec == NULL && c->init == NULL) {

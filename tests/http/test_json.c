@@ -17,8 +17,8 @@
 #include "../../src/http/json_body.h"
 #include "../../src/http/json_text.h"
 #include "../../src/http/problem.h"
+#include "../seeded.h"
 #include "base/mem.h"
-#include "base/rng.h"
 #include "http/exchange.h"
 
 static void document(struct json_text *json)
@@ -62,9 +62,7 @@ static void writes(void **state)
 static void any_string(void **state)
 {
     (void)state;
-    struct rng rng;
-    print_message("# seed 6\n");
-    rng_init(&rng, 6, RNG_TEST, 0, 0);
+    struct rng rng = seeded(6);
     for (int round = 0; round < 20000; round++) {
         char text[20];
         size_t n = rng_below(&rng, sizeof(text));

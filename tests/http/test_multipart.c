@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "../../src/http/multipart.h"
-#include "base/rng.h"
+#include "../seeded.h"
 
 #define A71 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define A70 (&A71[1])
@@ -168,10 +168,7 @@ static void headers_are_bounded(void **state)
 static void any_bytes(void **state)
 {
     (void)state;
-    const uint64_t seed = 11;
-    print_message("# seed %llu\n", (unsigned long long)seed);
-    struct rng rng;
-    rng_init(&rng, seed, RNG_TEST, 1, 0);
+    struct rng rng = seeded(11);
     for (int round = 0; round < 300; round++) {
         char body[1200], data[3][100];
         size_t sizes[3], n = 0;

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "../../src/http/route.h"
-#include "base/rng.h"
+#include "../seeded.h"
 
 static const struct routes routes = {
     .list = {{.method = "GET", .pattern = "/"},
@@ -102,9 +102,7 @@ static void long_segments(void **state)
 static void any_path(void **state)
 {
     (void)state;
-    struct rng rng;
-    print_message("# seed 5\n");
-    rng_init(&rng, 5, RNG_TEST, 0, 0);
+    struct rng rng = seeded(5);
     static const char alphabet[] = "/jobs/{id}12mv%.";
     for (int round = 0; round < 20000; round++) {
         char path[24];

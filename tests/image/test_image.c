@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "base/rng.h"
+#include "../seeded.h"
 #include "image/image.h"
 #include "vectors.h"
 
@@ -189,10 +189,7 @@ static void test_truncation(void **state)
 static void test_damaged_png(void **state)
 {
     (void)state;
-    const uint64_t seed = 20;
-    print_message("# seed %llu\n", (unsigned long long)seed);
-    struct rng rng;
-    rng_init(&rng, seed, RNG_TEST, 0, 0);
+    struct rng rng = seeded(20);
     for (size_t i = 0; i < N_GOOD; i++) {
         if (strcmp(good[i].suffix, "png") != 0) continue;
         size_t size;
@@ -224,10 +221,7 @@ static void test_damaged_jpeg(void **state)
 {
     (void)state;
     enum { ROUNDS = 400 };
-    const uint64_t seed = 21;
-    print_message("# seed %llu\n", (unsigned long long)seed);
-    struct rng rng;
-    rng_init(&rng, seed, RNG_TEST, 0, 0);
+    struct rng rng = seeded(21);
     for (size_t i = 0; i < N_GOOD; i++) {
         if (strcmp(good[i].suffix, "jpg") != 0) continue;
         size_t size;

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "base/rng.h"
+#include "../seeded.h"
 #include "image/preprocess.h"
 #include "vectors.h"
 
@@ -112,10 +112,7 @@ static void test_properties(void **state)
     enum { ROUNDS = 300, SIDE_MAX = 90 };
     static const int extremes[][4] = {{8192, 1, 32, 32}, {1, 8192, 32, 32}, {8192, 3, 1, 1},
                                       {1, 1, 64, 64},    {2, 3, 1, 700},    {700, 2, 1, 3}};
-    const uint64_t seed = 5;
-    print_message("# seed %llu\n", (unsigned long long)seed);
-    struct rng rng;
-    rng_init(&rng, seed, RNG_TEST, 0, 0);
+    struct rng rng = seeded(5);
     for (size_t round = 0; round < ROUNDS; round++) {
         int sides[4];
         for (size_t i = 0; i < 4; i++) sides[i] = 1 + (int)rng_below(&rng, SIDE_MAX);

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "../../src/model/half.h"
-#include "base/rng.h"
+#include "../seeded.h"
 
 static uint32_t bits_of(float value)
 {
@@ -128,10 +128,7 @@ static void test_corners(void **state)
 static void test_nearest(void **state)
 {
     (void)state;
-    const uint64_t seed = 12;
-    print_message("# seed %llu\n", (unsigned long long)seed);
-    struct rng rng;
-    rng_init(&rng, seed, RNG_TEST, 0, 0);
+    struct rng rng = seeded(12);
     for (int i = 0; i < 200000; i++) {
         /* Exponents around those that a half has. */
         float value = float_of((95 + rng_below(&rng, 50)) << 23 | rng_below(&rng, 1 << 23));

@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "base/rng.h"
+#include "../seeded.h"
 #include "tiny_model.h"
 
 static int setup(void **state)
@@ -468,10 +468,7 @@ static void test_damaged(void **state)
 {
     const struct tiny *t = *state;
     enum { ROUNDS = 300, CUTS = 200 };
-    const uint64_t seed = 51;
-    print_message("# seed %llu\n", (unsigned long long)seed);
-    struct rng rng;
-    rng_init(&rng, seed, RNG_TEST, 0, 0);
+    struct rng rng = seeded(51);
     struct err e = {0};
     char *bytes;
     size_t size;

@@ -16,9 +16,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "../seeded.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/rng.h"
 #include "model/safetensors.h"
 
 static char directory[] = "/tmp/ad-tensors-XXXXXX";
@@ -282,10 +282,7 @@ static void test_random_layouts(void **state)
 {
     (void)state;
     enum { ROUNDS = 5000 };
-    const uint64_t seed = 31;
-    print_message("# seed %llu\n", (unsigned long long)seed);
-    struct rng rng;
-    rng_init(&rng, seed, RNG_TEST, 0, 0);
+    struct rng rng = seeded(31);
     int accepted = 0;
     for (int round = 0; round < ROUNDS; round++) {
         const struct layout l = random_layout(&rng);
@@ -318,10 +315,7 @@ static void test_random_bytes(void **state)
 {
     (void)state;
     enum { ROUNDS = 20000 };
-    const uint64_t seed = 32;
-    print_message("# seed %llu\n", (unsigned long long)seed);
-    struct rng rng;
-    rng_init(&rng, seed, RNG_TEST, 0, 0);
+    struct rng rng = seeded(32);
     size_t size;
     unsigned char *bytes = make_file(TWO("[8, 16]", "[0, 8]"), 16, &size);
     unsigned char *copy = mem_new(size, 1);

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "../seeded.h"
 #include "base/mem.h"
-#include "base/rng.h"
 #include "model/spec_file.h"
 #include "nn/net.h"
 
@@ -82,10 +82,7 @@ static void test_round_trip(void **state)
 {
     (void)state;
     enum { ROUNDS = 2000 };
-    const uint64_t seed = 41;
-    print_message("# seed %llu\n", (unsigned long long)seed);
-    struct rng rng;
-    rng_init(&rng, seed, RNG_TEST, 0, 0);
+    struct rng rng = seeded(41);
     int good_ones = 0;
     for (int round = 0; round < ROUNDS; round++) {
         struct spec s, read;

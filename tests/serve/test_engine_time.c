@@ -39,16 +39,28 @@ static struct engine *start(unsigned workers, int queue_max, const struct calibr
     return engine;
 }
 
+/* What is asked, and what admission makes of it. */
+struct admission_row {
+    const char *headers[4]; /* ends with NULL */
+    int rc, classifier;
+    enum sla_reason reason;
+};
+
+static void check_row(const struct admission_row *row, size_t number, int rc,
+                      const struct request *request)
+{
+    if (rc != row->rc) fail_msg("row %zu: %d (%s)", number, rc, request->error.text);
+    if (rc != 0) return;
+    const struct result *r = &request->results[0];
+    if (r->classifier != row->classifier || r->reason != row->reason)
+        fail_msg("row %zu: %d %s", number, r->classifier, sla_reason_name(r->reason));
+}
+
 /* What an idle machine promises. */
 static void admission_when_idle(void **state)
 {
     (void)state;
-    static const struct {
-        const char *headers[3];
-        int rc;
-        int classifier;
-        enum sla_reason reason;
-    } rows[] = {
+    static const struct admission_row rows[] = {
         /* Exit n takes 10n + 1 s, the ensemble 44 s. */
         {{"SLA-Classifier: deepest", "SLA-Deadline-Ms: 42000"}, 0, 3, SLA_REQUESTED},
         {{"SLA-Classifier: deepest", "SLA-Deadline-Ms: 40500"}, 0, 2, SLA_BY_DEADLINE},
@@ -85,17 +97,12 @@ static void admission_when_idle(void **state)
     struct calibration calibration = tiny_calibration();
     struct engine *engine = start(1, 100, &calibration);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        const char *const headers[] = {rows[i].headers[0], rows[i].headers[1], rows[i].headers[2],
-                                       NULL};
         struct call call;
-        call_init(&call, sla_of(headers), &png, 1);
+        call_init(&call, sla_of(rows[i].headers), &png, 1);
         int rc = call_run(engine, &call);
-        if (rc != rows[i].rc) fail_msg("row %zu: %d (%s)", i, rc, call.request.error.text);
+        check_row(&rows[i], i, rc, &call.request);
         if (rc == 0) {
             const struct result *r = &call.request.results[0];
-            if (r->classifier != rows[i].classifier || r->reason != rows[i].reason) {
-                fail_msg("row %zu: %d %s", i, r->classifier, sla_reason_name(r->reason));
-            }
             assert_true(call.request.deadline_met);
             if (r->classifier != MODEL_ENSEMBLE && r->reason != SLA_CONFIDENCE) {
                 float want[TINY_CLASSES];
@@ -120,12 +127,7 @@ static void admission_when_idle(void **state)
 static void admission_behind_a_queue(void **state)
 {
     (void)state;
-    static const struct {
-        const char *headers[3];
-        int rc;
-        int classifier;
-        enum sla_reason reason;
-    } rows[] = {
+    static const struct admission_row rows[] = {
         {{"SLA-Classifier: deepest", "SLA-Deadline-Ms: 84000"}, 0, 3, SLA_REQUESTED},
         {{"SLA-Classifier: deepest", "SLA-Deadline-Ms: 65000"}, 0, 1, SLA_OVERLOAD},
         {{"SLA-Classifier: deepest", "SLA-Deadline-Ms: 50000"}, ERR_BUSY, 0, SLA_REQUESTED},
@@ -143,22 +145,14 @@ static void admission_behind_a_queue(void **state)
         struct engine *engine = start(1, 100, &calibration);
         struct blocker blocker;
         struct call first, call;
-        const char *const headers[] = {rows[i].headers[0], rows[i].headers[1], rows[i].headers[2],
-                                       NULL};
         worker_block(engine, &blocker);
         call_init(&first, sla_of(nothing), &png, 1);
         assert_int_equal(engine_submit(engine, &first.request), 0);
-        call_init(&call, sla_of(headers), &png, 1);
+        call_init(&call, sla_of(rows[i].headers), &png, 1);
         int rc = engine_submit(engine, &call.request);
         worker_release(&blocker);
-        if (rc != rows[i].rc) fail_msg("row %zu: %d (%s)", i, rc, call.request.error.text);
-        if (rc == 0) {
-            assert_int_equal(call_wait(&call), 0);
-            const struct result *r = &call.request.results[0];
-            if (r->classifier != rows[i].classifier || r->reason != rows[i].reason) {
-                fail_msg("row %zu: %d %s", i, r->classifier, sla_reason_name(r->reason));
-            }
-        }
+        if (rc == 0) assert_int_equal(call_wait(&call), 0);
+        check_row(&rows[i], i, rc, &call.request);
         if (rc == ERR_BUSY)
             assert_true(call.request.retry_after_s >= 41 && call.request.retry_after_s <= 43);
         assert_int_equal(call_wait(&first), 0);

@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
+#include "../seeded.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/rng.h"
 #include "serve/sla.h"
 
 #define MS CLOCK_MS
@@ -427,10 +427,7 @@ static void refusals_are_clean(void **state)
 static void decimals_agree_with_strtod(void **state)
 {
     (void)state;
-    const uint64_t seed = 20240607;
-    print_message("# seed %llu\n", (unsigned long long)seed);
-    struct rng rng;
-    rng_init(&rng, seed, RNG_TEST, 0, 0);
+    struct rng rng = seeded(20240607);
     for (int i = 0; i < 20000; i++) {
         char text[64] = "0.";
         int digits = 1 + (int)rng_below(&rng, 25);

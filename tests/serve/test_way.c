@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "base/rng.h"
+#include "../seeded.h"
 #include "serve/way.h"
 
 enum { N = 4, ENS = MODEL_ENSEMBLE };
@@ -267,10 +267,7 @@ static void any_walk_ends_with_what_was_computed(void **state)
 {
     (void)state;
     const struct calibration *calibrations[] = {&calibrated, &ensemble_best, &tuned};
-    const uint64_t seed = 77;
-    print_message("# seed %llu\n", (unsigned long long)seed);
-    struct rng rng;
-    rng_init(&rng, seed, RNG_TEST, 1, 0);
+    struct rng rng = seeded(77);
     for (int i = 0; i < 20000; i++) {
         struct sla sla = random_sla(&rng);
         struct way way;
