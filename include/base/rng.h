@@ -13,8 +13,9 @@ enum rng_purpose {
     RNG_AUGMENT = 3, /* a = epoch, b = sample */
     RNG_MIX = 4,     /* mixup: a = epoch, b = step */
     RNG_TEST = 5,
-    RNG_AUTOAUGMENT = 6, /* a = epoch, b = sample */
-    RNG_CUTOUT = 7,      /* a = epoch, b = sample */
+    RNG_AUTOAUGMENT = 6,  /* a = epoch, b = sample */
+    RNG_CUTOUT = 7,       /* a = epoch, b = sample */
+    RNG_RESIZED_CROP = 8, /* a = epoch, b = sample */
 };
 
 struct rng {

@@ -29,8 +29,24 @@ struct preprocess {
 int preprocess_apply(const struct preprocess *p, const struct image *image, struct arena *arena,
                      float *ret_input, struct err *e);
 
-/* Bytes of arena that preprocess_apply() takes at most for an image of this size. */
+/* The bytes that preprocess_apply() normalises, [height][width][3]: the image's own when the sizes
+ * agree, else the arena's. */
+int preprocess_resize(const struct preprocess *p, const struct image *image, struct arena *arena,
+                      const uint8_t **ret_pixels, struct err *e);
+
+/* Bytes of arena that either of them takes at most for an image of this size. */
 size_t preprocess_arena_bytes(const struct preprocess *p, int width, int height);
+
+/* A part of an image, in whole pixels. */
+struct preprocess_box {
+    int left, top, width, height;
+};
+
+/* That part, inside of the image, resized to the input's size, for training. The pixels are the
+ * arena's, of which at most preprocess_cut_bytes() are taken, whatever the part. */
+int preprocess_cut(const struct preprocess *p, const struct image *image, struct preprocess_box box,
+                   struct arena *arena, const uint8_t **ret_pixels, struct err *e);
+size_t preprocess_cut_bytes(const struct preprocess *p, int width, int height);
 
 /* The normalisation alone, for pixels [count][3] that have the right size already. */
 void preprocess_normalise(const struct preprocess *p, const uint8_t *pixels, size_t count,

@@ -1,7 +1,9 @@
-/* The words of --augment. */
+/* The words of --augment. One of them takes a value behind a colon, which stands in the upper bits. */
 #include "config.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "data/batch.h"
@@ -15,6 +17,7 @@ static const struct {
     {"autoaugment", AUGMENT_AUTO},
     {"cutout", AUGMENT_CUTOUT},
     {"fill128", AUGMENT_FILL_GREY},
+    {"resizedcrop", AUGMENT_RESIZED_CROP},
 };
 
 enum { WORDS = sizeof words / sizeof words[0] };
@@ -32,6 +35,47 @@ static int unknown_word(const char *word, size_t length, struct err *e)
                    length > 64 ? 64 : (int)length, word, known);
 }
 
+/* The value of "resizedcrop:0.25" in thousandths, shifted to its place. */
+static int parse_scale(const char *value, size_t length, unsigned *bits, struct err *e)
+{
+    char *end;
+    const double scale = length > 0 ? strtod(value, &end) : 0;
+    if (length == 0 || end != value + length || !(scale >= 0.001 && scale <= 1)) {
+        return err_set(e, ERR_RANGE,
+                       "'resizedcrop:%.*s': behind the colon stands the least share of an image's "
+                       "area that is shown, from 0.001 to 1",
+                       length > 64 ? 64 : (int)length, value);
+    }
+    const unsigned thousandths = (unsigned)lround(scale * 1000);
+    if (thousandths != AUGMENT_SCALE_DEFAULT) *bits |= thousandths << AUGMENT_SCALE_SHIFT;
+    return 0;
+}
+
+double augment_scale(unsigned bits)
+{
+    const unsigned thousandths = bits >> AUGMENT_SCALE_SHIFT;
+    return (thousandths != 0 ? thousandths : AUGMENT_SCALE_DEFAULT) / 1000.0;
+}
+
+/* One word with its value, if it has one: text[0..length). */
+static int parse_word(const char *text, size_t length, unsigned *bits, struct err *e)
+{
+    const char *colon = memchr(text, ':', length);
+    const size_t name = colon != NULL ? (size_t)(colon - text) : length;
+    size_t i = 0;
+    while (i < WORDS &&
+           (strlen(words[i].name) != name || memcmp(words[i].name, text, name) != 0)) {
+        i++;
+    }
+    if (i == WORDS || (colon != NULL && words[i].bit != AUGMENT_RESIZED_CROP)) {
+        return unknown_word(text, length, e);
+    }
+    *bits |= words[i].bit;
+    if (words[i].bit != AUGMENT_RESIZED_CROP) return 0;
+    *bits &= (1u << AUGMENT_SCALE_SHIFT) - 1; /* the last one counts */
+    return colon != NULL ? parse_scale(colon + 1, length - name - 1, bits, e) : 0;
+}
+
 int augment_parse(const char *text, unsigned *ret_bits, struct err *e)
 {
     unsigned bits = 0;
@@ -40,13 +84,9 @@ int augment_parse(const char *text, unsigned *ret_bits, struct err *e)
         return 0;
     }
     for (const char *word = text;; word++) {
-        size_t length = strcspn(word, ","), i = 0;
-        while (i < WORDS && (strlen(words[i].name) != length ||
-                             memcmp(words[i].name, word, length) != 0)) {
-            i++;
-        }
-        if (i == WORDS) return unknown_word(word, length, e);
-        bits |= words[i].bit;
+        const size_t length = strcspn(word, ",");
+        int rc = parse_word(word, length, &bits, e);
+        if (rc < 0) return rc;
         word += length;
         if (*word == '\0') break;
     }
@@ -65,5 +105,9 @@ void augment_format(unsigned bits, char ret_text[AUGMENT_TEXT_MAX])
         if ((bits & words[i].bit) == 0) continue;
         used += (size_t)snprintf(ret_text + used, AUGMENT_TEXT_MAX - used, "%s%s",
                                  used > 0 ? "," : "", words[i].name);
+        if (words[i].bit == AUGMENT_RESIZED_CROP && bits >> AUGMENT_SCALE_SHIFT != 0) {
+            used += (size_t)snprintf(ret_text + used, AUGMENT_TEXT_MAX - used, ":%g",
+                                     augment_scale(bits));
+        }
     }
 }

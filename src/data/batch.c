@@ -10,12 +10,14 @@
 #include "augment.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "base/rng.h"
+#include "view.h"
 
-enum { CROP_PAD = 4 };
+enum { CROP_PAD_PART = 8 };
 
 void batch_order(const uint32_t *source, size_t n, uint64_t seed, uint32_t epoch, uint32_t *indices)
 {
@@ -30,19 +32,21 @@ void batch_order(const uint32_t *source, size_t n, uint64_t seed, uint32_t epoch
     }
 }
 
-/* Where pixel (0,0) of the crop lies in the image, from -CROP_PAD to +CROP_PAD, and the mirror. */
+/* Where pixel (0,0) of the crop lies in the padded image, and the mirror. */
 struct view {
     int top, left;
     bool flip;
 };
 
-static struct view draw_view(unsigned augment, uint64_t seed, uint32_t epoch, size_t i)
+static struct view draw_view(const struct preprocess *p, unsigned augment, uint64_t seed,
+                             uint32_t epoch, size_t i)
 {
+    const int down = p->height / CROP_PAD_PART, across = p->width / CROP_PAD_PART;
     struct rng rng;
     rng_init(&rng, seed, RNG_AUGMENT, epoch, (uint32_t)i);
     struct view v;
-    v.top = (int)rng_below(&rng, 2 * CROP_PAD + 1) - CROP_PAD;
-    v.left = (int)rng_below(&rng, 2 * CROP_PAD + 1) - CROP_PAD;
+    v.top = (int)rng_below(&rng, 2 * (uint32_t)down + 1) - down;
+    v.left = (int)rng_below(&rng, 2 * (uint32_t)across + 1) - across;
     v.flip = rng_below(&rng, 2) == 1;
     if ((augment & AUGMENT_CROP) == 0) v.top = v.left = 0;
     if ((augment & AUGMENT_FLIP) == 0) v.flip = false;
@@ -75,24 +79,17 @@ static void copy_view(const uint8_t *pixels, int width, int height, struct view 
 /* The bytes are made in the output's own memory, so that nothing is allocated: a pixel takes 3
  * bytes, its normalised values 12. The image is its last quarter, an operation's scratch the
  * quarter before; normalising from the front never overtakes what it reads. */
-void batch_sample(const struct dataset *set, size_t i, const struct preprocess *p, unsigned augment,
-                  uint64_t seed, uint32_t epoch, float *ret_input)
+static void make_input(const uint8_t *pixels, size_t i, const struct preprocess *p,
+                       unsigned augment, uint64_t seed, uint32_t epoch, float *ret_input)
 {
     _Static_assert(sizeof(float) == 4, "four images of bytes fit into one of floats");
-    const int width = dataset_width(set), height = dataset_height(set);
-    assert(p->width == width && p->height == height);
-    const uint8_t *pixels = dataset_pixels(set, i);
-    const size_t n = (size_t)width * (size_t)height;
-    if (augment == 0) {
-        preprocess_normalise(p, pixels, n, ret_input);
-        return;
-    }
+    const size_t n = (size_t)p->width * (size_t)p->height;
     uint8_t *scratch = (uint8_t *)ret_input + n * 6, *image = scratch + n * 3;
-    copy_view(pixels, width, height, draw_view(augment, seed, epoch, i),
+    copy_view(pixels, p->width, p->height, draw_view(p, augment, seed, epoch, i),
               augment & AUGMENT_FILL_GREY ? AUGMENT_GREY : 0, image);
     if (augment & AUGMENT_AUTO)
-        autoaugment(image, scratch, width, height, seed, epoch, (uint32_t)i);
-    if (augment & AUGMENT_CUTOUT) cutout(image, width, height, seed, epoch, (uint32_t)i);
+        autoaugment(image, scratch, p->width, p->height, seed, epoch, (uint32_t)i);
+    if (augment & AUGMENT_CUTOUT) cutout(image, p->width, p->height, seed, epoch, (uint32_t)i);
 
     float normal[256][3];
     normal_table(p, normal);
@@ -100,4 +97,24 @@ void batch_sample(const struct dataset *set, size_t i, const struct preprocess *
         const uint8_t pixel[3] = {image[3 * k], image[3 * k + 1], image[3 * k + 2]};
         for (int c = 0; c < 3; c++) ret_input[3 * k + (size_t)c] = normal[pixel[c]][c];
     }
+}
+
+int batch_sample(const struct dataset *set, size_t i, const struct preprocess *p, unsigned augment,
+                 uint64_t seed, uint32_t epoch, float *ret_input, struct err *e)
+{
+    const size_t bytes = view_arena_bytes(set, i, p, augment);
+    const uint8_t *pixels;
+    struct arena *arena = NULL;
+    if (bytes > 0) {
+        arena = arena_new(bytes);
+        if (arena == NULL) return err_set(e, -ENOMEM, "no memory for an image");
+    }
+    int rc = view_pixels(set, i, p, augment, seed, epoch, arena, &pixels, e);
+    if (rc == 0 && augment == 0) {
+        preprocess_normalise(p, pixels, (size_t)p->width * (size_t)p->height, ret_input);
+    } else if (rc == 0) {
+        make_input(pixels, i, p, augment, seed, epoch, ret_input);
+    }
+    arena_free(arena);
+    return rc;
 }

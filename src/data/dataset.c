@@ -1,7 +1,8 @@
 /* Data sets: the table of known kinds and the accessors.
  *
- * A set is wholly in memory, as bytes: CIFAR's 50,000 images are 154 MB, and every epoch wants all
- * of them in another order. What does not fit into memory is deliberately left out. */
+ * A set is wholly in memory: CIFAR's 50,000 images are 154 MB of pixels, and every epoch wants all
+ * of them in another order. Photographs are kept as their files are, a tenth of their pixels, and
+ * decoded by whoever wants one. What does not fit into memory even so is deliberately left out. */
 #include "config.h"
 
 #include "data/dataset.h"
@@ -18,6 +19,8 @@ static const struct kind {
     int (*read)(const char *dir, enum data_part part, struct dataset *set, struct err *e);
 } kinds[] = {
     {"cifar100", cifar100_read},
+    {"cifar10", cifar10_read},
+    {"folder", folder_read},
 };
 
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
@@ -70,6 +73,11 @@ void dataset_free(struct dataset *set)
 {
     if (set == NULL) return;
     mem_free(set->pixels);
+    for (size_t i = 0; set->files != NULL && i < set->count; i++) {
+        mem_free(set->files[i].name);
+        mem_free(set->files[i].bytes);
+    }
+    mem_free(set->files);
     mem_free(set->classes);
     mem_free(set->labels);
     mem_free(set->label_text);
@@ -110,8 +118,47 @@ int32_t dataset_class(const struct dataset *set, size_t i)
 
 const uint8_t *dataset_pixels(const struct dataset *set, size_t i)
 {
-    assert(i < set->count);
+    assert(i < set->count && set->pixels != NULL);
     return set->pixels + i * (size_t)set->height * (size_t)set->width * 3;
+}
+
+int dataset_image(const struct dataset *set, size_t i, struct arena *arena, struct image *ret_image,
+                  struct err *e)
+{
+    if (set->files == NULL) {
+        /* Nobody writes to an image's pixels; the type has no const since decoding must. */
+        uint8_t *pixels = set->pixels + i * (size_t)set->height * (size_t)set->width * 3;
+        *ret_image = (struct image){set->width, set->height, pixels};
+        return 0;
+    }
+    const struct dataset_file *file = &set->files[i];
+    int rc = image_decode(file->bytes, file->size, &image_limits_default, arena, ret_image, e);
+    if (rc < 0) err_prefix(e, "%.250s", file->name);
+    return rc;
+}
+
+size_t dataset_image_bytes(const struct dataset *set, size_t i)
+{
+    if (set->files == NULL) return 0;
+    const struct dataset_file *file = &set->files[i];
+    return image_arena_bytes(file->width, file->height, file->size);
+}
+
+const void *dataset_content(const struct dataset *set, size_t i, size_t *ret_size)
+{
+    assert(i < set->count);
+    if (set->files != NULL) {
+        *ret_size = set->files[i].size;
+        return set->files[i].bytes;
+    }
+    *ret_size = (size_t)set->height * (size_t)set->width * 3;
+    return set->pixels + i * *ret_size;
+}
+
+const char *dataset_file(const struct dataset *set, size_t i)
+{
+    assert(i < set->count);
+    return set->files != NULL ? set->files[i].name : NULL;
 }
 
 /* A chain of digests, so that nothing has to be put together in memory first. */
@@ -134,7 +181,12 @@ void dataset_digest(const struct dataset *set, char ret_text[SHA256_HEX_SIZE])
         chain_add(&chain, set->labels[i], strlen(set->labels[i]));
     }
     chain_add(&chain, set->classes, set->count * sizeof *set->classes);
-    chain_add(&chain, set->pixels, set->count * (size_t)set->height * (size_t)set->width * 3);
+    if (set->files == NULL) {
+        chain_add(&chain, set->pixels, set->count * (size_t)set->height * (size_t)set->width * 3);
+    }
+    for (size_t i = 0; set->files != NULL && i < set->count; i++) {
+        chain_add(&chain, set->files[i].bytes, set->files[i].size);
+    }
     sha256_hex(chain.bytes[0], ret_text);
 }
 

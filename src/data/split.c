@@ -1,7 +1,7 @@
 /* The split into training and held-out images: a key a image, sorted.
  *
- * The key is the digest of (seed, pixels); the images with the smallest keys are held out. Images
- * of equal pixels have equal keys, so the border is moved behind the last copy. The whole digest is
+ * The key is the digest of (seed, content); the images with the smallest keys are held out. Images
+ * of equal content have equal keys, so the border is moved behind the last copy. The whole digest is
  * compared, since a prefix could order two different images by their index, which must not matter.
  */
 #include "config.h"
@@ -32,9 +32,13 @@ static int compare_keys(const void *a, const void *b)
 static struct key *make_keys(const struct dataset *set, uint64_t seed)
 {
     size_t count = dataset_count(set);
-    size_t n_pixels = (size_t)dataset_width(set) * (size_t)dataset_height(set) * 3;
+    size_t largest = 0, size;
+    for (size_t i = 0; i < count; i++) {
+        dataset_content(set, i, &size);
+        if (size > largest) largest = size;
+    }
     struct key *keys = mem_new(count, sizeof *keys);
-    uint8_t *message = mem_new(n_pixels + 8, 1);
+    uint8_t *message = mem_new(largest + 8, 1);
     if (keys == NULL || message == NULL) {
         mem_free(keys);
         mem_free(message);
@@ -42,8 +46,9 @@ static struct key *make_keys(const struct dataset *set, uint64_t seed)
     }
     for (int i = 0; i < 8; i++) message[i] = (uint8_t)(seed >> (8 * i));
     for (size_t i = 0; i < count; i++) {
-        memcpy(message + 8, dataset_pixels(set, i), n_pixels);
-        sha256(message, n_pixels + 8, keys[i].digest);
+        const void *content = dataset_content(set, i, &size);
+        memcpy(message + 8, content, size);
+        sha256(message, size + 8, keys[i].digest);
         keys[i].index = (uint32_t)i;
     }
     mem_free(message);

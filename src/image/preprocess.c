@@ -28,30 +28,58 @@ static struct resample_box visible_box(const struct preprocess *p, const struct 
     return box;
 }
 
+/* The box of the image at the input's size, in the arena. */
+static int resize_box(const struct preprocess *p, const struct image *image,
+                      struct resample_box box, struct arena *arena, const uint8_t **ret_pixels,
+                      struct err *e)
+{
+    uint8_t *resized = arena_alloc(arena, (size_t)p->width * (size_t)p->height, 3);
+    if (resized == NULL || resample(image, box, p->width, p->height, arena, resized) < 0) {
+        return err_set(e, -ENOMEM, "no memory to bring a %dx%d image to %dx%d", image->width,
+                       image->height, p->width, p->height);
+    }
+    *ret_pixels = resized;
+    return 0;
+}
+
+int preprocess_resize(const struct preprocess *p, const struct image *image, struct arena *arena,
+                      const uint8_t **ret_pixels, struct err *e)
+{
+    assert(p->width > 0 && p->height > 0 && image->width > 0 && image->height > 0);
+    if (image->width == p->width && image->height == p->height) {
+        *ret_pixels = image->pixels;
+        return 0;
+    }
+    return resize_box(p, image, visible_box(p, image), arena, ret_pixels, e);
+}
+
+int preprocess_cut(const struct preprocess *p, const struct image *image, struct preprocess_box box,
+                   struct arena *arena, const uint8_t **ret_pixels, struct err *e)
+{
+    const struct resample_box exact = {box.left, box.top, box.width, box.height};
+    return resize_box(p, image, exact, arena, ret_pixels, e);
+}
+
 int preprocess_apply(const struct preprocess *p, const struct image *image, struct arena *arena,
                      float *ret_input, struct err *e)
 {
-    assert(p->width > 0 && p->height > 0 && image->width > 0 && image->height > 0);
-    const size_t count = (size_t)p->width * (size_t)p->height;
-    const uint8_t *pixels = image->pixels;
-    if (image->width != p->width || image->height != p->height) {
-        uint8_t *resized = arena_alloc(arena, count, 3);
-        if (resized == NULL ||
-            resample(image, visible_box(p, image), p->width, p->height, arena, resized) < 0) {
-            return err_set(e, -ENOMEM, "no memory to bring a %dx%d image to %dx%d", image->width,
-                           image->height, p->width, p->height);
-        }
-        pixels = resized;
-    }
-    preprocess_normalise(p, pixels, count, ret_input);
+    const uint8_t *pixels;
+    int rc = preprocess_resize(p, image, arena, &pixels, e);
+    if (rc < 0) return rc;
+    preprocess_normalise(p, pixels, (size_t)p->width * (size_t)p->height, ret_input);
     return 0;
+}
+
+size_t preprocess_cut_bytes(const struct preprocess *p, int width, int height)
+{
+    return (size_t)p->width * (size_t)p->height * 3 + 64 +
+           resample_arena_bytes(width, height, p->width, p->height);
 }
 
 size_t preprocess_arena_bytes(const struct preprocess *p, int width, int height)
 {
     if (width == p->width && height == p->height) return 0;
-    return (size_t)p->width * (size_t)p->height * 3 + 64 +
-           resample_arena_bytes(width, height, p->width, p->height);
+    return preprocess_cut_bytes(p, width, height);
 }
 
 void preprocess_normalise(const struct preprocess *p, const uint8_t *pixels, size_t count,

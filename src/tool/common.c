@@ -31,8 +31,8 @@ static int is_model(const char *path, bool *ret_is_model, struct err *e)
     return 0;
 }
 
-static int check_model(const struct model *model, int64_t width, int64_t classes,
-                       const char *heads, struct err *e)
+static int check_model(const struct model *model, int64_t width, int64_t classes, const char *heads,
+                       struct err *e)
 {
     const struct spec *spec = net_spec(model->net);
     enum spec_head kind;
@@ -152,4 +152,15 @@ int tool_print_json(json_t *json, struct err *e)
 json_t *tool_json_real(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
+}
+
+bool tool_same_data(const struct model *model, const struct dataset *set)
+{
+    const int classes = dataset_classes(set);
+    if (strcmp(model->training.data, dataset_kind(set)) != 0) return false;
+    if (net_classes(model->net) != classes) return false;
+    for (int i = 0; i < classes; i++) {
+        if (strcmp(model->labels[i], dataset_label(set, i)) != 0) return false;
+    }
+    return true;
 }

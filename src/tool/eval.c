@@ -26,7 +26,7 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
 {
     *c = (struct command){.precision = "fp32"};
     const struct option_row rows[] = {
-        {"data", OPTION_STRING, "KIND:DIR", &c->data, NULL, "the images: cifar100:DIR (required)"},
+        {"data", OPTION_STRING, "KIND:DIR", &c->data, NULL, "the images: cifar100:DIR, cifar10:DIR or folder:DIR (required)"},
         {"split", OPTION_STRING, "NAME", &c->split, NULL, "train, holdout or test (required)"},
         {"holdout", OPTION_INT, "N", &c->holdout, &c->holdout_given,
          "so many held-out images instead of the model's own choice, to judge two models alike"},
@@ -79,7 +79,6 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
 static int check_classes(const struct model *model, const struct dataset *set, struct err *e)
 {
     int classes = net_classes(model->net);
-    struct shape input = net_input(model->net);
     if (dataset_classes(set) != classes) {
         return err_set(e, ERR_CONFLICT, "the model has %d classes, the data set %d", classes,
                        dataset_classes(set));
@@ -90,10 +89,6 @@ static int check_classes(const struct model *model, const struct dataset *set, s
                        "class %d is \"%.80s\" in the model and \"%.80s\" in the data set", i,
                        model->labels[i], dataset_label(set, i));
     }
-    if (input.width != dataset_width(set) || input.height != dataset_height(set)) {
-        return err_set(e, ERR_CONFLICT, "the model takes images of %dx%d, the data set's are %dx%d",
-                       input.width, input.height, dataset_width(set), dataset_height(set));
-    }
     return 0;
 }
 
@@ -103,7 +98,7 @@ static int choose(const struct command *c, const struct model *model, const stru
                   struct err *e)
 {
     const struct training *t = &model->training;
-    bool same_data = c->holdout_given || strcmp(t->data, dataset_kind(set)) == 0;
+    bool same_data = c->holdout_given || tool_same_data(model, set);
     int64_t wish = c->holdout_given ? c->holdout : t->holdout;
     uint64_t seed = c->holdout_given ? c->holdout_seed : t->holdout_seed;
     *ret_indices = NULL;

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
+#include "data/dataset.h"
 #include "model/model.h"
 #include "nn/net.h"
 #include "nn/spec.h"
@@ -54,5 +55,9 @@ int tool_print_json(json_t *json, struct err *e);
 
 /* A number, or null when it is not finite, which JSON cannot say. */
 json_t *tool_json_real(double value);
+
+/* Whether the model was trained on this data set, so that its held-out images are to be found in it:
+ * of the same kind, and of a folder with the same classes. */
+bool tool_same_data(const struct model *model, const struct dataset *set);
 
 #endif

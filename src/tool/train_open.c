@@ -90,15 +90,21 @@ static int open_net(struct train_session *s, struct err *e)
     }
     if (rc == 0) rc = spec_scale(&spec, (int)c->width, classes, e);
     if (rc < 0) return rc;
-    if (spec.channels != 3 || spec.height != dataset_height(s->set) ||
-        spec.width != dataset_width(s->set)) {
-        return err_set(
-            e, ERR_CONFLICT,
-            "the network takes images of %dx%d with %d channels, the data set's are %dx%d",
-            spec.width, spec.height, spec.channels, dataset_width(s->set), dataset_height(s->set));
+    if (spec.channels != 3) {
+        return err_set(e, ERR_CONFLICT,
+                       "the network takes images of %d channels, the data set's have 3",
+                       spec.channels);
     }
     s->net = net_new(&spec, e);
     return s->net != NULL ? 0 : e->code;
+}
+
+/* Unless somebody says otherwise: a tenth of the images, but not more than the recipe has. */
+static void choose_holdout(struct train_session *s)
+{
+    const int64_t tenth = (int64_t)(dataset_count(s->set) / 10);
+    struct train_command *c = &s->command;
+    if (!c->holdout_given && c->options.holdout > tenth) c->options.holdout = tenth;
 }
 
 static int inherit_number(const char *name, bool *given, uint64_t *value, const char *from,
@@ -124,7 +130,7 @@ static int inherit_holdout(struct train_session *s, const struct model *model, c
 {
     struct train_command *c = &s->command;
     struct train_options *o = &c->options;
-    if (model == NULL || strcmp(model->training.data, dataset_kind(s->set)) != 0) return 0;
+    if (model == NULL || !tool_same_data(model, s->set)) return 0;
     uint64_t wish = (uint64_t)o->holdout;
     int rc = inherit_number("holdout", &c->holdout_given, &wish, from,
                             (uint64_t)model->training.holdout, e);
@@ -179,16 +185,17 @@ static int open_peer(struct train_session *s, struct err *e)
 
 static void choose_preprocess(struct train_session *s)
 {
+    const struct shape input = net_input(s->net);
     struct preprocess *p = &s->preprocess;
     const struct model *known = s->parent != NULL ? s->parent : s->teacher;
     if (known != NULL) {
         *p = known->preprocess; /* its weights know these; a spec may bring another size */
-        p->width = dataset_width(s->set);
-        p->height = dataset_height(s->set);
+        p->width = input.width;
+        p->height = input.height;
         return;
     }
-    *p = (struct preprocess){.width = dataset_width(s->set),
-                             .height = dataset_height(s->set),
+    *p = (struct preprocess){.width = input.width,
+                             .height = input.height,
                              .resize = PREPROCESS_COVER,
                              .filter = PREPROCESS_BILINEAR};
     dataset_normalisation(s->set, p->mean, p->std);
@@ -268,6 +275,7 @@ int train_session_open(struct train_session *s, struct err *e)
         rc = model_load(c->teacher, &s->teacher, e);
         if (rc < 0) err_prefix(e, "--teacher");
     }
+    if (rc == 0) choose_holdout(s);
     if (rc == 0) rc = inherit_holdout(s, s->parent, "--init", e);
     if (rc == 0) rc = inherit_holdout(s, s->teacher, "--teacher", e);
     if (rc == 0) rc = open_net(s, e);

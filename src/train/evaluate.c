@@ -22,6 +22,7 @@ struct evaluation {
     const struct preprocess *preprocess;
     struct logits *logits;
     struct exec **execs; /* one a rank */
+    struct err *errors;  /* one a rank: its first */
 };
 
 static float *row(const struct logits *l, int classifier, size_t i)
@@ -35,7 +36,8 @@ const float *logits_of(const struct logits *logits, int classifier)
     return row(logits, classifier, 0);
 }
 
-static void evaluate_batch(const struct evaluation *v, struct exec *exec, size_t first, int n)
+static int evaluate_batch(const struct evaluation *v, struct exec *exec, size_t first, int n,
+                          struct err *e)
 {
     struct logits *l = v->logits;
     const struct net *net = plan_net(v->plan);
@@ -43,7 +45,8 @@ static void evaluate_batch(const struct evaluation *v, struct exec *exec, size_t
     float *input = exec_input(exec, 0);
     for (int i = 0; i < n; i++) {
         size_t at = first + (size_t)i, index = v->indices != NULL ? v->indices[at] : at;
-        batch_sample(v->set, index, v->preprocess, 0, 0, 0, input + (size_t)i * size);
+        int rc = batch_sample(v->set, index, v->preprocess, 0, 0, 0, input + (size_t)i * size, e);
+        if (rc < 0) return rc;
         l->labels[at] = dataset_class(v->set, index);
     }
     for (int s = 0; s < l->n_exits; s++) {
@@ -57,6 +60,7 @@ static void evaluate_batch(const struct evaluation *v, struct exec *exec, size_t
         for (int s = 0; s < l->n_exits; s++) sum += row(l, s, first)[j];
         mean[j] = sum / (float)l->n_exits;
     }
+    return 0;
 }
 
 static void evaluate_part(void *arg, unsigned rank, unsigned n_ranks)
@@ -64,10 +68,12 @@ static void evaluate_part(void *arg, unsigned rank, unsigned n_ranks)
     const struct evaluation *v = arg;
     size_t n = v->logits->n, n_batches = (n + EVALUATE_BATCH - 1) / EVALUATE_BATCH, first, end;
     pool_part(n_batches, rank, n_ranks, &first, &end);
-    for (size_t b = first; b < end; b++) {
+    int rc = 0;
+    for (size_t b = first; rc == 0 && b < end; b++) {
         size_t start = b * EVALUATE_BATCH, left = n - start;
-        evaluate_batch(v, v->execs[rank], start,
-                       left < EVALUATE_BATCH ? (int)left : EVALUATE_BATCH);
+        rc = evaluate_batch(v, v->execs[rank], start,
+                            left < EVALUATE_BATCH ? (int)left : EVALUATE_BATCH,
+                            &v->errors[rank]);
     }
 }
 
@@ -80,13 +86,14 @@ int evaluate_logits(const struct plan *plan, const struct dataset *set, const ui
     struct logits l = {.n = n, .n_exits = net_sections(net), .classes = net_classes(net)};
     size_t size;
     struct exec **execs = mem_new(n_threads, sizeof *execs);
+    struct err *errors = mem_new(n_threads, sizeof *errors);
     int rc = mem_size((size_t)l.n_exits + 1, n, 0, &size);
     if (rc == 0) rc = mem_size(size, (size_t)l.classes, 0, &size);
     if (rc == 0) {
         l.values = mem_new(size, sizeof *l.values);
         l.labels = mem_new(n, sizeof *l.labels);
     }
-    if (execs == NULL || l.values == NULL || l.labels == NULL) {
+    if (execs == NULL || errors == NULL || l.values == NULL || l.labels == NULL) {
         rc = err_set(e, -ENOMEM, "out of memory for the logits of %zu images", n);
         goto out;
     }
@@ -97,12 +104,17 @@ int evaluate_logits(const struct plan *plan, const struct dataset *set, const ui
             goto out;
         }
     }
-    struct evaluation v = {plan, set, indices, preprocess, &l, execs};
+    struct evaluation v = {plan, set, indices, preprocess, &l, execs, errors};
     pool_run(pool, evaluate_part, &v);
-    *ret_logits = l;
+    for (unsigned i = 0; rc == 0 && i < n_threads; i++) {
+        rc = errors[i].code;
+        if (rc < 0 && e != NULL) *e = errors[i];
+    }
+    if (rc == 0) *ret_logits = l;
 out:
     for (unsigned i = 0; execs != NULL && i < n_threads; i++) exec_free(execs[i]);
     mem_free(execs);
+    mem_free(errors);
     if (rc < 0) logits_release(&l);
     return rc;
 }

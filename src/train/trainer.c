@@ -35,6 +35,7 @@ struct trainer {
     int32_t *labels;       /* [batch] */
     int32_t *others;       /* [batch], what is mixed into labels; NULL without mixup */
     double share;          /* of the labels, against the others; of this step */
+    struct err *errors;    /* one a rank */
     uint32_t *order;       /* [split->n_train], of the epoch ordered_epoch */
     int64_t ordered_epoch; /* -1: none yet */
     int64_t epoch_steps;
@@ -100,7 +101,8 @@ static int allocate(struct trainer *t, struct err *e)
     const struct train_options *o = &t->options;
     t->labels = mem_new((size_t)o->batch, sizeof *t->labels);
     t->order = mem_new(s->split->n_train, sizeof *t->order);
-    if (t->labels == NULL || t->order == NULL)
+    t->errors = mem_new(pool_threads(s->pool), sizeof *t->errors);
+    if (t->labels == NULL || t->order == NULL || t->errors == NULL)
         return err_set(e, -ENOMEM, "out of memory for the order of %zu images", s->split->n_train);
     if (o->mixup > 0) {
         t->others = mem_new((size_t)o->batch, sizeof *t->others);
@@ -166,6 +168,7 @@ void trainer_free(struct trainer *trainer)
     mem_free(trainer->labels);
     mem_free(trainer->others);
     mem_free(trainer->order);
+    mem_free(trainer->errors);
     mem_free(trainer);
 }
 
@@ -212,6 +215,7 @@ struct preparation {
     const uint32_t *indices;
     uint32_t epoch;
     float *input;
+    struct err *errors; /* one a rank: its first */
 };
 
 static void prepare_part(void *arg, unsigned rank, unsigned n_ranks)
@@ -220,29 +224,38 @@ static void prepare_part(void *arg, unsigned rank, unsigned n_ranks)
     const struct trainer *t = p->trainer;
     size_t first, end, size = shape_size(net_input(t->setup.net));
     pool_part((size_t)t->options.batch, rank, n_ranks, &first, &end);
-    for (size_t i = first; i < end; i++) {
-        batch_sample(t->setup.set, p->indices[i], t->setup.preprocess, t->options.augment,
-                     t->options.seed, p->epoch, p->input + i * size);
+    int rc = 0;
+    for (size_t i = first; rc == 0 && i < end; i++) {
+        rc = batch_sample(t->setup.set, p->indices[i], t->setup.preprocess, t->options.augment,
+                          t->options.seed, p->epoch, p->input + i * size, &p->errors[rank]);
         t->labels[i] = dataset_class(t->setup.set, p->indices[i]);
     }
 }
 
-static void prepare(struct trainer *t, int64_t epoch, int64_t step_of_epoch)
+static int prepare(struct trainer *t, int64_t epoch, int64_t step_of_epoch, struct err *e)
 {
+    const unsigned n_ranks = pool_threads(t->setup.pool);
     if (t->ordered_epoch != epoch) {
         batch_order(t->setup.split->train, t->setup.split->n_train, t->options.seed,
                     (uint32_t)epoch, t->order);
         t->ordered_epoch = epoch;
     }
     struct preparation p = {t, t->order + step_of_epoch * t->options.batch, (uint32_t)epoch,
-                            grad_input(t->student.grad)};
+                            grad_input(t->student.grad), t->errors};
+    for (unsigned i = 0; i < n_ranks; i++) t->errors[i].code = 0;
     pool_run(t->setup.pool, prepare_part, &p);
-    if (t->others == NULL) return;
+    for (unsigned i = 0; i < n_ranks; i++) {
+        if (t->errors[i].code == 0) continue;
+        if (e != NULL) *e = t->errors[i];
+        return t->errors[i].code;
+    }
+    if (t->others == NULL) return 0;
     size_t batch = (size_t)t->options.batch;
     t->share = mixup_share(t->options.mixup, t->options.seed, (uint32_t)epoch,
                            (uint32_t)step_of_epoch);
     mixup_images(p.input, batch, shape_size(net_input(t->setup.net)), t->share, t->setup.pool);
     mixup_labels(t->labels, batch, t->others);
+    return 0;
 }
 
 /* The forward passes of all who take part, and the losses with their gradients. Not finite when the
@@ -285,7 +298,8 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
         at->loss_sum = 0;
         at->loss_count = 0;
     }
-    prepare(t, epoch, step_of_epoch);
+    int rc = prepare(t, epoch, step_of_epoch, e);
+    if (rc < 0) return rc;
     double value = forward(t);
     double rate =
         o->lr * schedule_factor(&o->schedule, at->step, t->epoch_steps, o->epochs, o->warmup);

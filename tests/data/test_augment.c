@@ -229,7 +229,7 @@ static int close_set(void **state)
 static void sample(unsigned augment, uint32_t epoch, uint8_t *ret_bytes)
 {
     static float input[FLOATS];
-    batch_sample(set, epoch % 4, &identity, augment, 5, epoch, input);
+    assert_int_equal(batch_sample(set, epoch % 4, &identity, augment, 5, epoch, input, NULL), 0);
     for (int i = 0; i < FLOATS; i++) ret_bytes[i] = (uint8_t)(input[i] * 255 + 0.5f);
 }
 

@@ -1,0 +1,74 @@
+/* From an image of any size to the pixels of the network's input.
+ *
+ * Without AUGMENT_RESIZED_CROP it is preprocess_resize(), which serving uses: training, evaluation
+ * and the daemon see the same bytes. The random crop has a stream of random numbers of its own, so
+ * that the draws of the other augmentations do not depend on it. */
+#include "config.h"
+
+#include "view.h"
+
+#include <math.h>
+#include <stdbool.h>
+
+#include "base/rng.h"
+#include "dataset.h"
+
+enum { TRIES = 10, ARENA_SLACK = 4096 };
+
+static int between(struct rng *rng, int last)
+{
+    return (int)rng_below(rng, (uint32_t)last + 1);
+}
+
+struct preprocess_box view_draw(int width, int height, double scale_min, uint64_t seed,
+                                uint32_t epoch, uint32_t sample)
+{
+    const double shape_max = 4.0 / 3.0, area = (double)width * (double)height;
+    struct rng rng;
+    rng_init(&rng, seed, RNG_RESIZED_CROP, epoch, sample);
+    for (int i = 0; i < TRIES; i++) {
+        const double part = area * (scale_min + (1 - scale_min) * rng_uniform(&rng));
+        const double shape = exp(log(shape_max) * (2 * rng_uniform(&rng) - 1));
+        const double w = round(sqrt(part * shape)), h = round(sqrt(part / shape));
+        if (w < 1 || h < 1 || w > width || h > height) continue;
+        struct preprocess_box box = {0, 0, (int)w, (int)h};
+        box.top = between(&rng, height - box.height);
+        box.left = between(&rng, width - box.width);
+        return box;
+    }
+    /* The middle, in the nearest shape that is allowed. */
+    struct preprocess_box box = {0, 0, width, height};
+    if (width > height * shape_max) box.width = (int)round(height * shape_max);
+    if (height > width * shape_max) box.height = (int)round(width * shape_max);
+    box.left = (width - box.width) / 2;
+    box.top = (height - box.height) / 2;
+    return box;
+}
+
+size_t view_arena_bytes(const struct dataset *set, size_t i, const struct preprocess *p,
+                        unsigned augment)
+{
+    const struct dataset_file *file = set->files != NULL ? &set->files[i] : NULL;
+    const int width = file != NULL ? file->width : set->width;
+    const int height = file != NULL ? file->height : set->height;
+    const bool resized =
+        (augment & AUGMENT_RESIZED_CROP) != 0 || width != p->width || height != p->height;
+    size_t bytes = dataset_image_bytes(set, i);
+    if (resized) bytes += preprocess_cut_bytes(p, width, height);
+    return bytes > 0 ? bytes + ARENA_SLACK : 0;
+}
+
+int view_pixels(const struct dataset *set, size_t i, const struct preprocess *p, unsigned augment,
+                uint64_t seed, uint32_t epoch, struct arena *arena, const uint8_t **ret_pixels,
+                struct err *e)
+{
+    struct image image;
+    int rc = dataset_image(set, i, arena, &image, e);
+    if (rc < 0) return rc;
+    if ((augment & AUGMENT_RESIZED_CROP) == 0) {
+        return preprocess_resize(p, &image, arena, ret_pixels, e);
+    }
+    const struct preprocess_box box =
+        view_draw(image.width, image.height, augment_scale(augment), seed, epoch, (uint32_t)i);
+    return preprocess_cut(p, &image, box, arena, ret_pixels, e);
+}
