@@ -431,7 +431,7 @@ static void first_batch(struct fixture *f, float *input, int32_t *labels)
     uint32_t *order = mem_new(f->split.n_train, sizeof *order);
     batch_order(f->split.train, f->split.n_train, f->options.seed, 0, order);
     for (int64_t i = 0; i < f->options.batch; i++) {
-        batch_sample(f->set, order[i], &f->preprocess, 0, 0, 0, input + i * 3 * PIXELS);
+        assert_int_equal(batch_sample(f->set, order[i], &f->preprocess, 0, 0, 0, input + i * 3 * PIXELS, NULL), 0);
         labels[i] = dataset_class(f->set, order[i]);
     }
     mem_free(order);
