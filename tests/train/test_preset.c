@@ -209,7 +209,7 @@ static void test_words(void **state)
 static void test_mixup_share(void **state)
 {
     (void)state;
-    enum { N = 4000 };
+    enum { N = 40000 };
     const double alphas[] = {0.001, 0.2, 0.5, 1, 4, 100};
     for (size_t i = 0; i < sizeof alphas / sizeof alphas[0]; i++) {
         double sum = 0, squares = 0, fourth = 0, a = alphas[i], variance = 1 / (4 * (2 * a + 1));
