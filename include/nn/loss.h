@@ -38,8 +38,8 @@ double loss_hint(int n, int d, const float *student, const float *teacher, doubl
 enum loss_hint_form {
     LOSS_HINT_MEAN, /* over n and d: loss_hint() */
     LOSS_HINT_SUM,  /* over n and d; SCAN */
-    LOSS_HINT_NORM, /* the root of the sum, the journal version; its gradient is a unit vector, and 0
-                       where student and teacher are equal */
+    LOSS_HINT_NORM, /* the root of the sum, the journal version; its gradient is a unit vector, and
+                       0 where student and teacher are equal */
 };
 
 double loss_hint_as(enum loss_hint_form form, int n, int d, const float *student,

@@ -86,7 +86,8 @@ static void autocontrast(struct picture *p)
         histogram(p, c, counts);
         while (low < 255 && counts[low] == 0) low++;
         while (high > 0 && counts[high] == 0) high--;
-        double scale = high > low ? 255.0 / (high - low) : 1, offset = high > low ? -low * scale : 0;
+        double scale = high > low ? 255.0 / (high - low) : 1,
+               offset = high > low ? -low * scale : 0;
         for (int i = 0; i < 256; i++) {
             double value = i * scale + offset;
             tables[c][i] = value < 0 ? 0 : value > 255 ? 255 : (uint8_t)value;

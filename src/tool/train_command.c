@@ -51,10 +51,10 @@ static int check_source(const struct train_command *c, struct err *e)
         return err_set(e, ERR_USAGE, "--method %s needs --teacher MODEL", m->name);
     if (!taught && c->teacher != NULL)
         return err_set(e, ERR_USAGE, "--teacher: --method %s has no teacher", m->name);
-    const char *extra = c->peer != NULL         ? "peer"
-                        : c->peer_out != NULL   ? "peer-out"
-                        : c->peer_width != 0    ? "peer-width"
-                                                : NULL;
+    const char *extra = c->peer != NULL       ? "peer"
+                        : c->peer_out != NULL ? "peer-out"
+                        : c->peer_width != 0  ? "peer-width"
+                                              : NULL;
     if (!paired && extra != NULL)
         return err_set(e, ERR_USAGE, "--%s: --method %s has no peer", extra, m->name);
     if (c->peer_out != NULL && strcmp(c->peer_out, c->out) == 0)
@@ -125,7 +125,8 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
         {"classes", OPTION_INT, "N", &c->classes, NULL,
          "classes; must be those of the data (they are the default)"},
         {"heads", OPTION_STRING, "KIND", &c->heads, NULL,
-         "of the shallow classifiers: scala, scala+attention or sepconv+attention (the spec's own)"},
+         "of the shallow classifiers: scala, scala+attention or sepconv+attention (the spec's "
+         "own)"},
         {"init", OPTION_STRING, "MODEL", &c->init, NULL,
          "start from this model's parameters and keep its held-out images"},
         {NULL, 0, NULL, NULL, NULL, "How:"},

@@ -1,5 +1,5 @@
-/* Augmentations of bytes: every operation against PIL, bit for bit; what the policy and Cutout draw;
- * that neither changes what another augmentation does. */
+/* Augmentations of bytes: every operation against PIL, bit for bit; what the policy and Cutout
+ * draw; that neither changes what another augmentation does. */
 #include "config.h"
 
 #include <setjmp.h>
@@ -22,7 +22,7 @@
 enum { IMAGES_MAX = 4, WHOLE_MAX = 900, BYTES_MAX = 3 * 1024 };
 
 static const char *const op_names[AUGMENT_OPS] = {
-    "shear_x",  "shear_y",    "translate_x", "translate_y", "rotate",   "color",        "contrast",
+    "shear_x",    "shear_y",   "translate_x", "translate_y", "rotate",       "color",    "contrast",
     "brightness", "sharpness", "posterize",   "solarize",    "autocontrast", "equalize", "invert"};
 
 static uint64_t fnv(const uint8_t *bytes, size_t n)
@@ -126,30 +126,18 @@ static void test_cutout(void **state)
 
 /* The policy, written down a second time: probability in tenths, operation, magnitude; twice. */
 static const char *const policy[25] = {
-    "1 invert 7 2 contrast 6",
-    "7 rotate 2 3 translate_x 9",
-    "8 sharpness 1 9 sharpness 3",
-    "5 shear_y 8 7 translate_y 9",
-    "5 autocontrast 8 9 equalize 2",
-    "2 shear_y 7 3 posterize 7",
-    "4 color 3 6 brightness 7",
-    "3 sharpness 9 7 brightness 9",
-    "6 equalize 5 5 equalize 1",
-    "6 contrast 7 6 sharpness 5",
-    "7 color 7 5 translate_x 8",
-    "3 equalize 7 4 autocontrast 8",
-    "4 translate_y 3 2 sharpness 6",
-    "9 brightness 6 2 color 8",
-    "5 solarize 2 0 invert 3",
-    "2 equalize 0 6 autocontrast 0",
-    "2 equalize 8 6 equalize 4",
-    "9 color 9 6 equalize 6",
-    "8 autocontrast 4 2 solarize 8",
-    "1 brightness 3 7 color 0",
-    "4 solarize 5 9 autocontrast 3",
-    "9 translate_y 9 7 translate_y 9",
-    "9 autocontrast 2 8 solarize 3",
-    "8 equalize 8 1 invert 3",
+    "1 invert 7 2 contrast 6",          "7 rotate 2 3 translate_x 9",
+    "8 sharpness 1 9 sharpness 3",      "5 shear_y 8 7 translate_y 9",
+    "5 autocontrast 8 9 equalize 2",    "2 shear_y 7 3 posterize 7",
+    "4 color 3 6 brightness 7",         "3 sharpness 9 7 brightness 9",
+    "6 equalize 5 5 equalize 1",        "6 contrast 7 6 sharpness 5",
+    "7 color 7 5 translate_x 8",        "3 equalize 7 4 autocontrast 8",
+    "4 translate_y 3 2 sharpness 6",    "9 brightness 6 2 color 8",
+    "5 solarize 2 0 invert 3",          "2 equalize 0 6 autocontrast 0",
+    "2 equalize 8 6 equalize 4",        "9 color 9 6 equalize 6",
+    "8 autocontrast 4 2 solarize 8",    "1 brightness 3 7 color 0",
+    "4 solarize 5 9 autocontrast 3",    "9 translate_y 9 7 translate_y 9",
+    "9 autocontrast 2 8 solarize 3",    "8 equalize 8 1 invert 3",
     "7 translate_y 9 9 autocontrast 1",
 };
 
@@ -173,7 +161,8 @@ static void expect_policy(uint8_t *image, uint8_t *scratch, int side, uint32_t s
                             &magnitudes[0], &tenths[1], ops[1], &magnitudes[1]),
                      6);
     for (int i = 0; i < 2; i++) {
-        bool is_done = rng_below(&rng, 10) < (uint32_t)tenths[i], negative = rng_below(&rng, 2) == 1;
+        bool is_done = rng_below(&rng, 10) < (uint32_t)tenths[i],
+             negative = rng_below(&rng, 2) == 1;
         if (!is_done) continue;
         augment_apply(find_op(ops[i]), magnitudes[i], negative, image, scratch, side, side);
         counts[2 * number + (unsigned)i]++;

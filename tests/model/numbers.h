@@ -1,5 +1,5 @@
-/* Numbers that PyTorch's side computes, too, and tensors that are too many to store: make_vectors.py
- * says how both are done. For tests. */
+/* Numbers that PyTorch's side computes, too, and tensors that are too many to store:
+ * make_vectors.py says how both are done. For tests. */
 #ifndef TESTS_MODEL_NUMBERS_H
 #define TESTS_MODEL_NUMBERS_H
 
@@ -76,8 +76,8 @@ static inline void fill_param(const struct param *p, int seed, float *values)
 
 /* |values - wanted| and |wanted|, both in L2; of the first an estimate where only products with
  * random signs are stored. */
-static inline void distance(const struct record *wanted, bool whole, const float *values, size_t count,
-                     double *ret_difference, double *ret_norm)
+static inline void distance(const struct record *wanted, bool whole, const float *values,
+                            size_t count, double *ret_difference, double *ret_norm)
 {
     double difference = 0, norm = 0;
     if (whole || count <= WHOLE) {

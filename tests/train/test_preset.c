@@ -32,11 +32,11 @@ static const struct preset_case {
     const char *method;
     double lambda, smoothing, share; /* 0: the preset's; off; no mixup */
 } cases[] = {
-    {"byot", "byot", "byot", 0, 0, 0},          {"scan", "scan", "byot", 0, 0, 0},
-    {"sdf", "sdf", "byot", 0, 0, 0},            {"scan_hint", "scan", "byot", 0.01, 0, 0},
-    {"sdf_hint", "sdf", "byot", 0.5, 0, 0},     {"byot_smooth", "byot", "byot", 0, 0.1, 0},
-    {"scan_mixed", "scan", "byot", 0, 0, 0.7},  {"sdf_both", "sdf", "byot", 0, 0.1, 0.35},
-    {"dsn_both", NULL, "dsn", 0, 0.2, 0.6},     {"baseline_both", NULL, "baseline", 0, 0.2, 0.6},
+    {"byot", "byot", "byot", 0, 0, 0},         {"scan", "scan", "byot", 0, 0, 0},
+    {"sdf", "sdf", "byot", 0, 0, 0},           {"scan_hint", "scan", "byot", 0.01, 0, 0},
+    {"sdf_hint", "sdf", "byot", 0.5, 0, 0},    {"byot_smooth", "byot", "byot", 0, 0.1, 0},
+    {"scan_mixed", "scan", "byot", 0, 0, 0.7}, {"sdf_both", "sdf", "byot", 0, 0.1, 0.35},
+    {"dsn_both", NULL, "dsn", 0, 0.2, 0.6},    {"baseline_both", NULL, "baseline", 0, 0.2, 0.6},
 };
 
 static const char *top_directory(void)
@@ -256,8 +256,8 @@ static void test_mixup_pairs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradients),    cmocka_unit_test(test_constants),
-        cmocka_unit_test(test_words),        cmocka_unit_test(test_mixup_share),
+        cmocka_unit_test(test_gradients),   cmocka_unit_test(test_constants),
+        cmocka_unit_test(test_words),       cmocka_unit_test(test_mixup_share),
         cmocka_unit_test(test_mixup_pairs),
     };
     return cmocka_run_group_tests_name("preset", tests, NULL, NULL);
