@@ -39,6 +39,11 @@ def safetensors():
     write("safetensors", "huge_shape", tensors_file({"a": tensor("F32", [1 << 32, 1 << 32], 0, 0)}))
     write("safetensors", "huge_offset", tensors_file({"a": tensor("F32", [1], (1 << 63) - 5, (1 << 63) - 1)}, bytes(4)))
     write("safetensors", "other_type", tensors_file({"a": tensor("I64", [1], 0, 8)}, bytes(8)))
+    write("safetensors", "checkpoint", tensors_file(
+        {"module.block1.layer.0.convShortcut.weight": tensor("F64", [2, 1], 0, 16),
+         "module.bn1.num_batches_tracked": tensor("I64", [], 16, 24),
+         "_orig_mod.layer1.0.shortcut.0.weight": tensor("BF16", [1], 24, 26), "linear.bias": tensor("U8", [2], 26, 28)},
+        struct.pack("<2dqHBB", 0.1, -1e300, 7, 0x3F80, 1, 2)))
     write("safetensors", "long_header", struct.pack("<Q", (1 << 64) - 1) + b"{}")
     write("safetensors", "deep", tensors_file("[" * 3000))
     write("safetensors", "short", b"\1\0\0")

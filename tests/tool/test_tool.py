@@ -86,7 +86,7 @@ class Place:
 def test_usage(_):
     assert "Usage" in run(code=2)[1]
     out, _ = run("--help")
-    for name in ("train", "eval", "describe", "bench"):
+    for name in ("train", "eval", "describe", "bench", "import", "export"):
         assert name in out
         text, err = run(name, "--help")
         assert text.startswith(f"Usage: autodidact {name} ") and err == ""
