@@ -164,6 +164,8 @@ def test_mismatch(p):
     refused([t for t in good if t[0] != "layer2.0.conv1.weight"], "missing layer2.0.conv1.weight [8,4,3,3]")
     err = refused([t for t in good if "running_mean" not in t[0]], "missing bn1.running_mean [4], ", " and 17 more")
     assert "unexpected" not in err
+    # The deepest classifier is not one of those that may be missing.
+    refused([t for t in good if not t[0].startswith("fc.")], "missing fc.bias [5], fc.weight [5,32]")
     refused(good + [("aux.weight", "F32", [1], bytes(4))], "unexpected aux.weight")
     refused(good + [("a\nb", "F32", [1], bytes(4))], "unexpected a?b")
     refused(good + [("module.fc.bias", "F32", [5], bytes(20))], "twice there: module.fc.bias")
