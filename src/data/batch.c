@@ -69,9 +69,8 @@ static void copy_view(const uint8_t *pixels, int width, int height, struct view 
         for (int x = 0; x < width; x++, ret_image += 3) {
             int from_y = y + v.top, from_x = (v.flip ? width - 1 - x : x) + v.left;
             bool inside = from_y >= 0 && from_y < height && from_x >= 0 && from_x < width;
-            memcpy(ret_image,
-                   inside ? pixels + ((size_t)from_y * (size_t)width + (size_t)from_x) * 3 : outside,
-                   3);
+            const size_t from = ((size_t)from_y * (size_t)width + (size_t)from_x) * 3;
+            memcpy(ret_image, inside ? pixels + from : outside, 3);
         }
     }
 }
