@@ -1,5 +1,6 @@
-/* The admin routes: training jobs, versions of models. Every call that changes something is entered in
- * the audit with the status of its answer. On the loop thread. */
+/* The admin routes: training jobs, versions of models. Every call that changes something or
+ * tries to, and every call without the right token, is entered in the audit with the status of its answer
+ * (refusals at a bounded rate). On the loop thread. */
 #ifndef HTTP_ADMIN_H
 #define HTTP_ADMIN_H
 

@@ -58,6 +58,12 @@ json_t *exchange_json(struct exchange *x, bool empty_ok);
 void exchange_set_data(struct exchange *x, void *data, void (*release)(void *data));
 void *exchange_data(const struct exchange *x);
 
+/* Whether the request carried the token that its listener asks for, or needed none. */
+bool exchange_is_authorized(const struct exchange *x);
+
+/* The client's address without its port, "" for a UNIX socket. */
+void exchange_peer(const struct exchange *x, char *ret_text, size_t size);
+
 /* The status answered; 408 or 499 when the request ended before it could be answered. */
 int exchange_status(const struct exchange *x);
 

@@ -43,6 +43,13 @@ int server_route_head(struct server *server, const char *method, const char *pat
  * empty or holds anything but visible ASCII. */
 int server_set_token(struct server *server, const char *token, struct err *e);
 
+/* Before server_start(): answered(arg, x, status, detail) is called for each answer, refusals that no
+ * handler sees included, when it is decided; detail is a problem's text, else "". */
+void server_on_answer(struct server *server,
+                      void (*answered)(void *arg, const struct exchange *x, int status,
+                                       const char *detail),
+                      void *arg);
+
 int server_start(struct server *server, struct err *e);
 
 /* "127.0.0.1:34567" or "unix:/path", the real port in it. */

@@ -56,7 +56,7 @@ static void created(void *arg, json_t *document, const struct err *error)
     } else if (error->code == ERR_BUSY) {
         exchange_add_header(w.x, "Retry-After", "60");
     }
-    admin_answer(w.admin, w.x, 202, document, error);
+    admin_answer(w.x, 202, document, error);
 }
 
 static void create(struct exchange *x, void *arg)
@@ -73,7 +73,7 @@ static void read_done(void *arg, json_t *document, const struct err *error)
 {
     struct waiting w = *(struct waiting *)arg;
     mem_free(arg);
-    admin_answer_reading(w.x, document, error);
+    admin_answer(w.x, 200, document, error);
 }
 
 static void list(struct exchange *x, void *arg)
@@ -105,13 +105,13 @@ static void cancel_done(void *arg, json_t *document, const struct err *error)
     struct waiting w = *(struct waiting *)arg;
     mem_free(arg);
     bool ended = json_is_string(json_object_get(document, "finished"));
-    admin_answer(w.admin, w.x, ended ? 200 : 202, document, error);
+    admin_answer(w.x, ended ? 200 : 202, document, error);
 }
 
 static void cancel(struct exchange *x, void *arg)
 {
     struct admin *admin = arg;
-    if (!admin_takes_no_body(admin, x)) return;
+    if (!admin_takes_no_body(x)) return;
     struct waiting *w = wait_for(admin, x);
     if (w != NULL) jobs_cancel(admin->jobs, id_of(x), cancel_done, w);
 }

@@ -66,10 +66,7 @@ static void answer(struct loop_call *call)
 {
     struct model_call *c = (struct model_call *)(void *)((char *)call - offsetof(struct model_call, answer));
     const struct err *error = c->document != NULL ? NULL : &c->error;
-    if (c->action == ACTION_LIST || c->action == ACTION_READ)
-        admin_answer_reading(c->x, c->document, error);
-    else
-        admin_answer(c->admin, c->x, 200, c->document, error);
+    admin_answer(c->x, 200, c->document, error);
     mem_free(c);
 }
 
@@ -93,10 +90,7 @@ static void post(struct admin *admin, struct exchange *x, enum action action, in
         struct err e;
         err_set(&e, ERR_NOT_FOUND, "there is no such model: names are 1 to %d of a-z 0-9 . _ -",
                 VERSION_MODEL_MAX);
-        if (action == ACTION_READ)
-            admin_answer_reading(x, NULL, &e);
-        else
-            admin_answer(admin, x, 0, NULL, &e);
+        admin_answer(x, 0, NULL, &e);
         return;
     }
     struct model_call *c = mem_new(1, sizeof *c);
@@ -142,13 +136,13 @@ static void activate(struct exchange *x, void *arg)
     }
     struct err e;
     err_set(&e, ERR_FORMAT, "the body takes one member, \"version\", a whole number from 1");
-    admin_answer(admin, x, 0, NULL, &e);
+    admin_answer(x, 0, NULL, &e);
 }
 
 static void roll_back(struct exchange *x, void *arg)
 {
     struct admin *admin = arg;
-    if (admin_takes_no_body(admin, x)) post(admin, x, ACTION_ROLLBACK, 0);
+    if (admin_takes_no_body(x)) post(admin, x, ACTION_ROLLBACK, 0);
 }
 
 int admin_add_models(struct admin *admin)

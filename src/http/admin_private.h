@@ -4,12 +4,20 @@
 
 #include "http/admin.h"
 
+/* Refusals since a point of time, of one kind (admin_audit.c). */
+struct refusals {
+    int max, entered;
+    int64_t since_ns, left_out;
+    int last_status;
+};
+
 struct admin {
     struct server *server;
     struct loop *loop;
     struct store *store;
     struct registry *registry;
     struct jobs *jobs;
+    struct refusals strangers, refused;
 };
 
 enum { ADMIN_JOB_BODY_MAX = 64 << 10, ADMIN_BODY_MAX = 1 << 10 };
@@ -20,18 +28,14 @@ int admin_add_models(struct admin *admin);
 /* GET /admin/v1/jobs/{id}/events (admin_events.c); id has been read from the path. */
 void admin_events(struct admin *admin, struct exchange *x, int64_t id);
 
-/* Enters a call that changes something in the audit; before its answer, which ends the exchange. error:
- * what refused it, or NULL. */
-void admin_audit(struct admin *admin, const struct exchange *x, int status, const struct err *error);
+/* From now on the server's answers are entered in the audit; at the end what waits to be counted is. */
+void admin_audit_start(struct admin *admin);
+void admin_audit_end(struct admin *admin);
 
-/* Audits, and answers with a document (taken over), or where that is NULL with the problem that error is. */
-void admin_answer(struct admin *admin, struct exchange *x, int status, json_t *document,
-                  const struct err *error);
-
-/* The same without an entry, for what only reads. */
-void admin_answer_reading(struct exchange *x, json_t *document, const struct err *error);
+/* Answers with a document (taken over), or where that is NULL with the problem that error is. */
+void admin_answer(struct exchange *x, int status, json_t *document, const struct err *error);
 
 /* A body that must be empty or {}. false: the exchange has been answered. */
-bool admin_takes_no_body(struct admin *admin, struct exchange *x);
+bool admin_takes_no_body(struct exchange *x);
 
 #endif

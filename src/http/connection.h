@@ -45,7 +45,8 @@ struct exchange {
     int64_t arrival_ns;
     const char *method, *path; /* libmicrohttpd's, valid until the exchange ends */
     size_t authority_size;     /* of "http://host" before the path in the request line */
-    bool bad_target;
+    bool bad_target, authorized;
+    const char *problem; /* while a problem is being answered: its text */
     const struct route *route; /* NULL: none matched */
     struct route_match match;
     char id[EXCHANGE_ID_MAX + 1];
@@ -126,6 +127,7 @@ void server_kick(struct server *server); /* has libmicrohttpd run soon */
 const struct server_options *server_options_of(const struct server *server);
 const struct routes *server_routes(const struct server *server);
 bool server_authorized(const struct server *server, const char *authorization);
+void server_answered(struct server *server, const struct exchange *x);
 bool server_is_closing(const struct server *server);
 struct loop *server_loop(const struct server *server);
 void server_exchange_count(struct server *server, int change);

@@ -11,11 +11,14 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -133,6 +136,24 @@ void *exchange_data(const struct exchange *x)
     return x->data;
 }
 
+bool exchange_is_authorized(const struct exchange *x)
+{
+    return x->authorized;
+}
+
+void exchange_peer(const struct exchange *x, char *ret_text, size_t size)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection_of(x)->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
+    ret_text[0] = '\0';
+    if (address == NULL || (address->sa_family != AF_INET && address->sa_family != AF_INET6)) return;
+    socklen_t length = address->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+                                                     : sizeof(struct sockaddr_in6);
+    if (getnameinfo(address, length, ret_text, (socklen_t)size, NULL, 0, NI_NUMERICHOST) != 0)
+        ret_text[0] = '\0';
+}
+
 int exchange_status(const struct exchange *x)
 {
     if (x->status != 0) return x->status;
@@ -188,6 +209,7 @@ void exchange_reply_response(struct exchange *x, int status, struct MHD_Response
     x->response = response;
     x->status = status;
     x->state = EXCHANGE_READY;
+    server_answered(connection_of(x)->server, x);
     if (waiting) connection_resume(connection_of(x));
 }
 
@@ -202,7 +224,9 @@ void exchange_problem(struct exchange *x, int status, const char *format, ...)
     buf_init(&body, 64 << 10);
     problem_write(&body, status,
                   detail); /* when it fails the status goes out without its document */
+    x->problem = detail;
     exchange_reply(x, status, PROBLEM_CONTENT_TYPE, &body);
+    x->problem = NULL;
     buf_release(&body);
 }
 
@@ -365,7 +389,8 @@ static enum MHD_Result begin(struct connection *c, const char *url, const char *
         refuse(x, status, e.text);
         return send_answer(c);
     }
-    if (!server_authorized(c->server, exchange_header(x, "Authorization"))) {
+    x->authorized = server_authorized(c->server, exchange_header(x, "Authorization"));
+    if (!x->authorized) {
         exchange_add_header(x, "WWW-Authenticate", "Bearer");
         refuse(x, 401,
                "this listener takes requests with the right Authorization: Bearer TOKEN only");

@@ -45,6 +45,8 @@ struct server {
     uint8_t token_digest[SHA256_SIZE];
     struct connection *connections;
     size_t exchanges;
+    void (*answered)(void *arg, const struct exchange *x, int status, const char *detail);
+    void *answered_arg;
     void (*when_idle)(void *arg);
     void *when_idle_arg;
     struct loop_call idle_call;
@@ -71,6 +73,21 @@ const struct routes *server_routes(const struct server *server)
 bool server_is_closing(const struct server *server)
 {
     return server->closing;
+}
+
+void server_on_answer(struct server *server,
+                      void (*answered)(void *arg, const struct exchange *x, int status,
+                                       const char *detail),
+                      void *arg)
+{
+    server->answered = answered;
+    server->answered_arg = arg;
+}
+
+void server_answered(struct server *server, const struct exchange *x)
+{
+    if (server->answered != NULL)
+        server->answered(server->answered_arg, x, x->status, x->problem != NULL ? x->problem : "");
 }
 
 struct loop *server_loop(const struct server *server)

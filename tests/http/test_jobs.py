@@ -618,10 +618,42 @@ def test_audit():
     rows = db.execute("SELECT method, path, status, detail FROM audit ORDER BY id").fetchall()
     assert ("POST", "/admin/v1/models/resnet18/activate", 200, "") in rows, rows
     assert any(r[1] == "/admin/v1/jobs" and r[2] == 400 and "epocs" in r[3] for r in rows), rows
-    assert any(r[2] == 202 for r in rows) and not any(r[0] == "GET" for r in rows), rows
+    assert any(r[2] == 202 for r in rows) and not any(r[0] == "GET" and r[2] != 401 for r in rows), rows
+    assert any(r[0] == "GET" and r[2] == 401 and r[3].startswith("127.0.0.1: ") for r in rows), rows
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert db.execute("PRAGMA foreign_key_check").fetchall() == []
     db.close()
+    world.start()
+
+
+def test_audit_refused():
+    """refusals are audited: no token, broken JSON, no such job; past a rate they are only counted"""
+    import sqlite3
+    path = os.path.join(world.state, "autodidact.db")
+    before = sqlite3.connect(path).execute("SELECT max(id) FROM audit").fetchone()[0]
+    for body, status in ((b'{"kind":', 400), (b"[]", 400), (b"x" * 70000, 413)):
+        assert world.call("POST", "/admin/v1/jobs", body).status == status
+    assert wire.once(world.admin, "POST", "/admin/v1/jobs", b"{}", [("Authorization", "Bearer " + TOKEN), ("Content-Type", "a/b")]).status == 415
+    assert world.call("POST", "/admin/v1/jobs/99999/cancel").status == 404
+    assert world.call("POST", "/admin/v1/nothing", {}).status == 404
+    assert world.call("DELETE", "/admin/v1/jobs/1").status == 405
+    n = 200
+    for i in range(n):
+        assert world.call("GET" if i % 2 else "POST", "/admin/v1/jobs", None, token="wrong").status == 401
+    assert world.call("POST", "/admin/v1/models/resnet18/activate", {"version": world.serving()}).status == 200
+    world.stop()
+    db = sqlite3.connect(path)
+    rows = db.execute("SELECT method, path, status, detail FROM audit WHERE id > ? ORDER BY id", (before,)).fetchall()
+    db.close()
+    jobs = [r[2:] for r in rows if r[1] == "/admin/v1/jobs" and r[2] != 401]
+    assert [s for s, _ in jobs] == [400, 400, 413, 415], rows
+    assert "line 1" in jobs[0][1] and "object" in jobs[1][1] and "70000" in jobs[2][1] and "a/b" in jobs[3][1], jobs
+    assert [(r[0], r[1].split("/")[-1], r[2]) for r in rows if r[2] in (404, 405)] == [
+        ("POST", "cancel", 404), ("POST", "nothing", 404), ("DELETE", "1", 405)], rows
+    assert ("POST", "/admin/v1/models/resnet18/activate", 200, "") in rows, rows
+    entered = [r for r in rows if r[1] and r[2] == 401]
+    counted = sum(int(r[3].split()[0]) for r in rows if not r[1] and r[2] == 401)
+    assert 0 < len(entered) <= 60 and len(entered) + counted == n, (len(entered), counted)  # two windows at most
     world.start()
 
 
@@ -641,7 +673,7 @@ def main():
         wire.run([test_promoted, test_same_bits, test_rejected, test_note, test_manual, test_rollback, test_models,
                   test_damaged, test_idempotency, test_bad_bodies, test_failed, test_auth, test_events, test_cancelled,
                   test_child_killed, test_daemon_killed, test_orderly_stop, test_restart, test_serving_gone,
-                  test_audit, test_locked])
+                  test_audit, test_audit_refused, test_locked])
     finally:
         if os.environ.get("TEST_KEEP"):
             print("# kept", world.folder)
