@@ -1,0 +1,277 @@
+/* A folder of images a class: what is taken, in which order, and what is refused with which words.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "data/dataset.h"
+#include "data/split.h"
+#include "fake_folder.h"
+
+static struct dataset *open_part(enum data_part part)
+{
+    struct dataset *set = NULL;
+    struct err e = {0};
+    if (dataset_open(folder_source, part, &set, &e) < 0) fail_msg("%s", e.text);
+    return set;
+}
+
+static void assert_refused(enum data_part part, int code, const char *words)
+{
+    struct dataset *set = NULL;
+    struct err e = {0};
+    int rc = dataset_open(folder_source, part, &set, &e);
+    if (rc != code || e.code != code || strstr(e.text, words) == NULL) {
+        fail_msg("wanted %d with '%s', got %d: %s", code, words, rc, e.text);
+    }
+    assert_null(set);
+}
+
+static void test_order(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *label;
+        int width, height;
+    } expected[] = {{"train/Dog/images/x.jpg", "Dog", 19, 13},
+                    {"train/ant/1.png", "ant", 1, 1},
+                    {"train/cat/a.PNG", "cat", 9, 7},
+                    {"train/cat/b.jpg", "cat", 34, 21},
+                    {"train/cat/c.jpeg", "cat", 13, 19}};
+    struct dataset *set = open_part(DATA_TRAIN);
+    assert_string_equal(dataset_kind(set), "folder");
+    assert_int_equal(dataset_width(set), 0);
+    assert_int_equal(dataset_classes(set), 3);
+    assert_int_equal(dataset_count(set), 5);
+    for (size_t i = 0; i < 5; i++) {
+        char path[256];
+        struct image image;
+        struct err e = {0};
+        folder_path(expected[i].file, path);
+        assert_string_equal(dataset_file(set, i), path);
+        assert_string_equal(dataset_label(set, dataset_class(set, i)), expected[i].label);
+        struct arena *arena = arena_new(dataset_image_bytes(set, i));
+        assert_int_equal(dataset_image(set, i, arena, &image, &e), 0);
+        assert_int_equal(image.width, expected[i].width);
+        assert_int_equal(image.height, expected[i].height);
+        arena_free(arena);
+    }
+    size_t size, same;
+    char *bytes = folder_vector("rgb8.png", &size);
+    assert_memory_equal(dataset_content(set, 2, &same), bytes, size);
+    assert_int_equal(same, size);
+    mem_free(bytes);
+    dataset_free(set);
+}
+
+/* Classes of the other part have the numbers that they have in train, also when some are missing.
+ */
+static void test_other_part(void **state)
+{
+    (void)state;
+    struct dataset *set = open_part(DATA_TEST);
+    assert_int_equal(dataset_classes(set), 3);
+    assert_int_equal(dataset_count(set), 1);
+    assert_int_equal(dataset_class(set, 0), 2);
+    dataset_free(set);
+
+    folder_put("val/bird/v.jpg", "rgb444.jpg");
+    assert_refused(DATA_TEST, ERR_FORMAT, "val: bird is no class of the training images");
+
+    /* test stands in for val, and val alone will do for an evaluation. */
+    char from[256], to[256];
+    folder_path("val", from);
+    assert_int_equal(file_remove_tree(from, NULL), 0);
+    assert_refused(DATA_TEST, ERR_NOT_FOUND, "no directory val or test");
+    folder_put("test/ant/t.png", "one.png");
+    set = open_part(DATA_TEST);
+    assert_int_equal(dataset_class(set, 0), 1);
+    dataset_free(set);
+    folder_path("train", from);
+    folder_path("elsewhere", to);
+    assert_int_equal(rename(from, to), 0);
+    set = open_part(DATA_TEST);
+    assert_int_equal(dataset_classes(set), 1);
+    dataset_free(set);
+    assert_refused(DATA_TRAIN, ERR_NOT_FOUND, "no directory train");
+}
+
+/* What is no picture is passed over; hidden names too; links are followed. */
+static void test_entries(void **state)
+{
+    (void)state;
+    char from[256], to[256];
+    folder_write("train/cat/boxes.txt", "x", 1);
+    folder_write("train/cat/Thumbs.db", "x", 1);
+    folder_write("train/cat/.hidden.jpg", "x", 1);
+    folder_write("train/.git/x.jpg", "x", 1);
+    folder_write("train/readme.jpg", "x", 1); /* not in a class */
+    folder_path("train/cat/b.jpg", from);
+    folder_path("train/cat/link.jpg", to);
+    assert_int_equal(symlink(from, to), 0);
+    folder_path("train/ant", from);
+    folder_path("train/bee", to);
+    assert_int_equal(symlink(from, to), 0);
+    struct dataset *set = open_part(DATA_TRAIN);
+    assert_int_equal(dataset_count(set), 7);
+    assert_int_equal(dataset_classes(set), 4);
+    dataset_free(set);
+}
+
+static void test_bad_entries(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *vector; /* no vector: a text */
+        int code;
+        const char *words[2];
+    } bad[] = {
+        {"train/cat/k.jpg", "cmyk.jpg", ERR_UNSUPPORTED, {"cat/k.jpg", "CMYK"}},
+        {"train/cat/k.jpg", "bad_stream.png", ERR_FORMAT, {"cat/k.jpg", "damaged"}},
+        {"train/cat/k.png", NULL, ERR_UNSUPPORTED, {"cat/k.png", "neither a JPEG nor a PNG"}},
+        {"train/ant/k.webp", NULL, ERR_UNSUPPORTED, {"ant/k.webp", "only JPEG and PNG"}},
+        {"train/ant/k.GIF", NULL, ERR_UNSUPPORTED, {"ant/k.GIF", "only JPEG and PNG"}},
+        {"train/empty/notes.txt", NULL, ERR_FORMAT, {"train/empty", "no JPEG or PNG image"}},
+        {"train/k.jpg/x.jpg/y", NULL, ERR_FORMAT, {"train/k.jpg/x.jpg", "no regular file"}},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char path[256];
+        if (bad[i].vector != NULL) {
+            folder_put(bad[i].name, bad[i].vector);
+        } else {
+            folder_write(bad[i].name, "text", 4);
+        }
+        assert_refused(DATA_TRAIN, bad[i].code, bad[i].words[0]);
+        assert_refused(DATA_TRAIN, bad[i].code, bad[i].words[1]);
+        folder_path(bad[i].name, path);
+        assert_int_equal(remove(path), 0);
+        if (strstr(bad[i].name, "empty") != NULL || i == 6) { /* the class, too */
+            path[strcspn(path + strlen(folder_directory) + 7, "/") + strlen(folder_directory) + 7] =
+                '\0';
+            assert_int_equal(file_remove_tree(path, NULL), 0);
+        }
+    }
+    folder_write("train/cat/zero.jpg", "", 0);
+    assert_refused(DATA_TRAIN, ERR_FORMAT, "cat/zero.jpg: the file is empty");
+}
+
+static void test_links_and_pipes(void **state)
+{
+    (void)state;
+    char path[256];
+    folder_path("train/cat/lost.jpg", path);
+    assert_int_equal(symlink("/does/not/exist", path), 0);
+    assert_refused(DATA_TRAIN, -ENOENT, "cat/lost.jpg");
+    assert_refused(DATA_TRAIN, -ENOENT, "leads nowhere");
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0); /* opening it would wait for ever */
+    assert_refused(DATA_TRAIN, ERR_FORMAT, "no regular file");
+}
+
+/* The bounds hold before anything is read: the files here are holes. */
+static void test_limits(void **state)
+{
+    (void)state;
+    char path[256];
+    folder_write("train/cat/huge.jpg", "x", 1);
+    folder_path("train/cat/huge.jpg", path);
+    assert_int_equal(truncate(path, (16 << 20) + 1), 0);
+    assert_refused(DATA_TRAIN, ERR_LIMIT, "cat/huge.jpg: it is 16777217 bytes long");
+    assert_int_equal(truncate(path, 16 << 20), 0);
+    for (int i = 0; i < 1024; i++) {
+        char name[64], other[256];
+        snprintf(name, sizeof name, "train/cat/huge%d.jpg", i);
+        folder_path(name, other);
+        assert_int_equal(link(path, other), 0);
+    }
+    assert_refused(DATA_TRAIN, ERR_LIMIT, "make them smaller, or fewer");
+}
+
+/* Held-out images follow the content, whatever the file is called and wherever it stands. */
+static void test_split_and_digest(void **state)
+{
+    (void)state;
+    char before[SHA256_HEX_SIZE], after[SHA256_HEX_SIZE];
+    struct split split;
+    struct err e = {0};
+    size_t size;
+    struct dataset *set = open_part(DATA_TRAIN);
+    dataset_digest(set, before);
+    assert_int_equal(split_make(set, 2, 5, &split, &e), 0);
+    assert_int_equal(split.n_holdout, 2);
+    char held[2][32];
+    for (int i = 0; i < 2; i++) {
+        memcpy(held[i], (const char *)dataset_content(set, split.holdout[i], &size) + 16, 32);
+    }
+    split_release(&split);
+    dataset_free(set);
+
+    static const char *const moves[][2] = {{"train/cat/a.PNG", "train/cat/z.png"},
+                                           {"train/cat/b.jpg", "train/Dog/images/b.jpg"}};
+    for (int k = 0; k < 2; k++) {
+        char from[256], to[256];
+        folder_path(moves[k][0], from);
+        folder_path(moves[k][1], to);
+        assert_int_equal(rename(from, to), 0);
+        set = open_part(DATA_TRAIN);
+        dataset_digest(set, after);
+        assert_string_not_equal(before, after);
+        assert_int_equal(split_make(set, 2, 5, &split, &e), 0);
+        for (int i = 0; i < 2; i++) {
+            const char *content = dataset_content(set, split.holdout[i], &size);
+            assert_true(memcmp(content + 16, held[0], 32) == 0 ||
+                        memcmp(content + 16, held[1], 32) == 0);
+        }
+        split_release(&split);
+        dataset_free(set);
+    }
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    int survived = 0;
+    for (unsigned n = 1;; n++) {
+        struct dataset *set = NULL;
+        struct err e = {0};
+        mem_fail_at(n);
+        int rc = dataset_open(folder_source, DATA_TRAIN, &set, &e);
+        bool fired = mem_fail_left() == 0;
+        mem_fail_at(0);
+        if (!fired) {
+            assert_int_equal(rc, 0);
+            assert_true(n > 30);
+            dataset_free(set);
+            break;
+        }
+        if (rc == 0) { /* cpu_count() has another way when it gets no memory */
+            assert_int_equal(++survived, 1);
+            dataset_free(set);
+            continue;
+        }
+        if (rc != -ENOMEM) fail_msg("allocation %u: %d %s", n, rc, e.text);
+        assert_null(set);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_order, folder_begin, folder_end),
+        cmocka_unit_test_setup_teardown(test_other_part, folder_begin, folder_end),
+        cmocka_unit_test_setup_teardown(test_entries, folder_begin, folder_end),
+        cmocka_unit_test_setup_teardown(test_bad_entries, folder_begin, folder_end),
+        cmocka_unit_test_setup_teardown(test_links_and_pipes, folder_begin, folder_end),
+        cmocka_unit_test_setup_teardown(test_limits, folder_begin, folder_end),
+        cmocka_unit_test_setup_teardown(test_split_and_digest, folder_begin, folder_end),
+        cmocka_unit_test_setup_teardown(test_no_memory, folder_begin, folder_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
