@@ -251,8 +251,8 @@ static void test_no_memory(void **state)
             dataset_free(set);
             break;
         }
-        if (rc == 0) { /* cpu_count() has another way when it gets no memory */
-            assert_int_equal(++survived, 1);
+        if (rc == 0) { /* cpu_count() has other ways when it gets no memory */
+            assert_true(++survived <= 4);
             dataset_free(set);
             continue;
         }
