@@ -169,6 +169,13 @@ static int write_temporary(int fd, const struct file_part *parts, size_t n_parts
     return rc;
 }
 
+/* A rename would put a file in the place of a device or a pipe, /dev/stdout among them. */
+static bool is_replaceable(int dir, const char *name)
+{
+    struct stat st;
+    return fstatat(dir, name, &st, 0) < 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
+}
+
 int file_write_atomic(const char *path, const struct file_part *parts, size_t n_parts,
                       struct err *e)
 {
@@ -176,6 +183,10 @@ int file_write_atomic(const char *path, const struct file_part *parts, size_t n_
     const char *name;
     int dir = open_directory_of(path, &name), rc = dir;
     if (dir < 0) goto out;
+    if (!is_replaceable(dir, name)) {
+        close(dir);
+        return err_set(e, -EEXIST, "cannot write %s: it is no regular file: name another one", path);
+    }
     int fd = create_temporary(dir, temporary, sizeof temporary);
     rc = fd;
     if (fd < 0) goto out;

@@ -327,6 +327,29 @@ static void test_write_errors(void **state)
     assert_int_equal(count_entries(root), before + 1);
 }
 
+/* As /dev/stdout is: a link to what is no file. Both must still be there. */
+static void test_write_special(void **state)
+{
+    (void)state;
+    const struct file_part part = {"x", 1};
+    struct stat st;
+    struct err e = {0};
+    assert_int_equal(mkfifo(in_root("pipe"), 0600), 0);
+    assert_int_equal(symlink("pipe", in_root("link-to-pipe")), 0);
+    unsigned before = count_entries(root);
+    assert_int_equal(file_write_atomic(in_root("pipe"), &part, 1, &e), -EEXIST);
+    assert_non_null(strstr(e.text, "pipe: it is no regular file"));
+    assert_int_equal(file_write_atomic(in_root("link-to-pipe"), &part, 1, &e), -EEXIST);
+    assert_int_equal(lstat(in_root("pipe"), &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+    assert_int_equal(lstat(in_root("link-to-pipe"), &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(count_entries(root), before);
+    put(in_root("target"), "old", 3);
+    assert_int_equal(symlink("target", in_root("link-to-file")), 0);
+    assert_int_equal(file_write_atomic(in_root("link-to-file"), &part, 1, &e), 0);
+}
+
 /* A relative path, and what a crashed process with the same id has left in the way. */
 static void test_write_relative(void **state)
 {
@@ -423,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_write_full_disk),
         cmocka_unit_test(test_write_fsync_fails),
         cmocka_unit_test(test_write_errors),
+        cmocka_unit_test(test_write_special),
         cmocka_unit_test(test_write_relative),
         cmocka_unit_test(test_make_dirs),
         cmocka_unit_test(test_remove_tree),
