@@ -57,8 +57,6 @@ static int check_source(const struct train_command *c, struct err *e)
                                               : NULL;
     if (!paired && extra != NULL)
         return err_set(e, ERR_USAGE, "--%s: --method %s has no peer", extra, m->name);
-    if (c->peer_out != NULL && strcmp(c->peer_out, c->out) == 0)
-        return err_set(e, ERR_USAGE, "--peer-out %s: that is --out", c->peer_out);
     return 0;
 }
 

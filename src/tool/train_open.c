@@ -38,13 +38,39 @@ static int check_writable(const char *option, const char *out, struct err *e)
     return 0;
 }
 
+/* Of files that need not be there: the same name in the same directory. */
+static bool is_same_place(const char *a, const char *b)
+{
+    char dir_a[PATH_MAX], dir_b[PATH_MAX];
+    struct stat of_a, of_b;
+    const char *name_a = strrchr(a, '/'), *name_b = strrchr(b, '/');
+    if (strcmp(name_a != NULL ? name_a + 1 : a, name_b != NULL ? name_b + 1 : b) != 0) return false;
+    snprintf(dir_a, sizeof dir_a, "%s", a);
+    snprintf(dir_b, sizeof dir_b, "%s", b);
+    return stat(dirname(dir_a), &of_a) == 0 && stat(dirname(dir_b), &of_b) == 0 &&
+           of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
+/* The peer's file would be overwritten by the model, or removed with the checkpoint. */
+static int check_peer_out(const struct train_session *s, struct err *e)
+{
+    const char *peer_out = s->command.peer_out;
+    int rc = check_writable("--peer-out", peer_out, e);
+    if (rc < 0) return rc;
+    bool is_out = is_same_place(peer_out, s->command.out);
+    if (!is_out && !is_same_place(peer_out, s->checkpoint)) return 0;
+    return err_set(e, ERR_USAGE, "--peer-out %s: that is %s: name another file", peer_out,
+                   is_out ? "--out" : "the checkpoint of --out");
+}
+
 static int check_out(struct train_session *s, struct err *e)
 {
-    const char *out = s->command.out, *peer_out = s->command.peer_out;
+    const char *out = s->command.out;
     int rc = check_writable("--out", out, e);
-    if (rc == 0 && peer_out != NULL) rc = check_writable("--peer-out", peer_out, e);
     if (rc < 0) return rc;
     snprintf(s->checkpoint, sizeof s->checkpoint, "%s.ckpt", out);
+    if (s->command.peer_out != NULL) rc = check_peer_out(s, e);
+    if (rc < 0) return rc;
     if (!s->command.resume && file_exists(s->checkpoint)) {
         return err_set(
             e, ERR_CONFLICT,
