@@ -148,7 +148,9 @@ static int read_labels(struct import *im, struct err *e)
         if (stop == NULL) stop = end;
         if (stop > line && stop[-1] == '\r') stop--;
         *stop = '\0';
-        rc = model_check_label(line, e);
+        rc = strlen(line) == (size_t)(stop - line)
+                 ? model_check_label(line, e)
+                 : err_set(e, ERR_FORMAT, "it holds a byte of zero: is it a text file?");
         if (rc < 0) return err_prefix(e, "--labels %s: line %zu", path, im->n_labels + 1), rc;
         im->label_lines[im->n_labels++] = line;
         line = next;

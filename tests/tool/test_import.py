@@ -196,6 +196,9 @@ def test_usage(p):
     bad = p.path("bad")
     with open(bad, "w") as f:
         f.write("one\n\ntwo\n")
+    zero = p.path("zero")
+    with open(zero, "w") as f:
+        f.write("one\ntwo\0three\n")
     table = [
         (["--mean", "1,2"], 2, "--mean"), (["--mean", "1,2,3"], 2, "--mean and --std go together"),
         (["--mean", "1,2,3", "--std", "1,0,1"], 2, "--std 1,0,1: it takes three numbers"),
@@ -203,7 +206,8 @@ def test_usage(p):
         (["--mean", "1,2,3,4", "--std", "1,1,1"], 2, "--mean 1,2,3,4"),
         (["--store", "f64"], 2, "--store f64: it takes f32, f16 or bf16"),
         (["--labels", p.path("none")], 1, "none"), (["--labels", two], 1, "2 lines, but there are 5 classes"),
-        (["--labels", bad], 1, "line 2: the label"), (["--spec", SHIPPED, "--width", "16", "--classes", "100"], 2, "a spec is a .json"),
+        (["--labels", bad], 1, "line 2: the label"), (["--labels", zero], 1, "line 2: it holds a byte of zero"),
+        (["--spec", SHIPPED, "--width", "16", "--classes", "100"], 2, "a spec is a .json"),
         (["--width", "-1"], 2, "--width -1"), (["--out", p.path("no/such")], 1, "no/such"),
     ]
     for more, code, text in table:
