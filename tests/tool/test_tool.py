@@ -93,7 +93,7 @@ def test_usage(_):
         # Every option that the design names is in the help.
     text = run("train", "--help")[0]
     for name in ("data method epochs out width classes batch lr momentum weight-decay schedule warmup temperature alpha "
-                 "lambda kd-scale preset heads hint hint-exits label-smoothing mixup init augment holdout holdout-seed seed threads precision resume progress").split():
+                 "lambda beta kd-scale teacher peer peer-width peer-out preset heads hint hint-exits label-smoothing mixup init augment holdout holdout-seed seed threads precision resume progress").split():
         assert f"  --{name}" in text, name
     assert run("--version")[0].startswith("autodidact ")
     fails("evla", code=2, text="did you mean eval?")
@@ -266,6 +266,107 @@ def test_predictions(p):
     assert digest(path) == digest(other)
     fails("eval", p.model("byot"), "--data", p.data, "--split", "test", "--predictions", p.path("no/x.csv"),
           text="--predictions")
+
+
+def teacher(p):
+    """A model of another architecture, trained on the same images."""
+    if "teacher" not in p.models:
+        out = p.path("teacher.safetensors")
+        run("train", os.path.join(TOP, "models", "wrn20-8.json"), *p.options(out, method="baseline")[1:])
+        p.models["teacher"] = out
+    return p.models["teacher"]
+
+
+def test_taught(p):
+    """Every method with a teacher or a peer: the loss falls; killed at a random step and resumed, the same bytes."""
+    r = random.Random(SEED)
+    for method in ("kd", "fitnet", "at", "dml"):
+        out, other = p.path(method + ".safetensors"), p.path(method + ".2.safetensors")
+        more = {"peer": os.path.join(TOP, "models", "wrn20-8.json"), "peer_width": 4} if method == "dml" else {
+            "teacher": teacher(p)}
+        events = lines(p.train(out, "--progress", "json", method=method, **more)[0])
+        epochs = [e for e in events if e["event"] == "epoch"]
+        assert epochs[1]["loss"] < epochs[0]["loss"], (method, epochs)
+        t = json.loads(metadata(out)["autodidact.training"])
+        assert t["method"] == method and t.get("teacher") == (None if method == "dml" else digest(teacher(p)))
+        assert ("--teacher TEACHER" in t["command"]) == (method != "dml") and p.folder not in json.dumps(t)
+        if method == "dml":
+            more["peer_out"] = p.path("peer.safetensors")
+        target = r.randrange(3, 80)
+        print(f"# seed {SEED}, {method} killed from step {target}")
+        args = p.options(other, method=method, checkpoint_steps=1, **more)
+        child = subprocess.Popen([PROGRAM, "train", *args])
+        while position(other + ".ckpt") < target and child.poll() is None:
+            time.sleep(0.001)
+        assert child.poll() is None, "it ended before it could be killed"
+        child.kill()
+        child.wait()
+        run("train", *args, "--resume")
+        assert digest(other) == digest(out), method
+        f = json.loads(run("eval", out, "--data", p.data, "--split", "test", "--json")[0])
+        assert f["exits"][3]["top1"] > 0.15, (method, f["exits"])
+    # The peer is a whole model, too.
+    t = json.loads(metadata(p.path("peer.safetensors"))["autodidact.training"])
+    assert "--peer wrn20-8.json --peer-width 4 --peer-out THIS" in t["command"], t["command"]
+    f = json.loads(run("eval", p.path("peer.safetensors"), "--data", p.data, "--split", "holdout", "--json")[0])
+    assert f["n"] == 200 and f["exits"][3]["top1"] > 0.15 and f["exits"][3]["top1"] == t["figures"]["exits"][3]["top1"]
+    fails("train", *p.options(p.path("x.safetensors"), method="dml", epochs=1)[1:], "--init", teacher(p), "--peer", SPEC,
+          "--peer-width", "-1", code=2, text="--peer-width -1")
+
+
+def test_bad_teacher(p):
+    out, own = p.path("x.safetensors"), teacher(p)
+    kd, byot, dml = (p.options(out, method=m) for m in ("kd", "byot", "dml"))
+
+    def other_label(m):
+        m["autodidact.labels"] = m["autodidact.labels"].replace('"fine_7"', '"seven"')
+
+    def other_size(m):
+        for key, size in (("autodidact.spec", lambda d: d["input"]), ("autodidact.preprocess", lambda d: d)):
+            d = json.loads(m[key])
+            size(d).update(height=64, width=64)
+            m[key] = json.dumps(d)
+
+    def other_mean(m):
+        d = json.loads(m["autodidact.preprocess"])
+        d["mean"] = [0.25, 0.5, 0.75]
+        m["autodidact.preprocess"] = json.dumps(d)
+    for name, change in (("label", other_label), ("size", other_size), ("mean", other_mean)):
+        rewrite_metadata(own, p.path(name + ".safetensors"), change)
+    table = [
+        (kd, 2, "--method kd needs --teacher MODEL"),
+        (byot + ["--teacher", own], 2, "--teacher: --method byot has no teacher"),
+        (dml + ["--teacher", own], 2, "--teacher: --method dml has no teacher"),
+        (kd + ["--teacher", own, "--peer", SPEC], 2, "--peer: --method kd has no peer"),
+        (byot + ["--peer-out", "y"], 2, "--peer-out: --method byot has no peer"),
+        (dml + ["--peer-out", out], 2, "that is --out"),
+        (dml + ["--peer-out", p.path("no/such/y")], 1, "--peer-out"),
+        (dml + ["--peer", p.path("no.json")], 1, "no.json"),
+        (dml + ["--peer", os.path.join(TOP, "models", "resnet18-64.json")], 1, "it takes images of 64x64"),
+        (kd + ["--teacher", p.path("nothing.safetensors")], 1, "nothing.safetensors"),
+        (kd + ["--teacher", SPEC], 1, "--teacher"),
+        (kd + ["--teacher", p.path("label.safetensors")], 1, 'class 7 is "seven" there and "fine_7" in the data set'),
+        (kd + ["--teacher", p.path("size.safetensors")], 1, "it takes images of 64x64 with 3 channels, the student of 32x32"),
+        (kd + ["--teacher", own, "--holdout", "100"], 1, "--holdout 100: the model of --teacher was made with 200"),
+        (kd + ["--teacher", p.path("mean.safetensors"), "--init", p.model("byot")], 1, "it normalises images otherwise"),
+        (kd + ["--teacher", own, "--temperature", "0"], 2, "--temperature 0"),
+        (p.options(out, method="at") + ["--teacher", own, "--beta", "-1"], 2, "--beta -1: it takes a number from 0"),
+    ]
+    for args, code, text in table:
+        fails("train", *args, code=code, text=text)
+    # The student sees images as its teacher does, and keeps its held-out ones although other ones are the default.
+    run("train", *p.options(out, method="kd", epochs=1, holdout=None, teacher=p.path("mean.safetensors")))
+    assert json.loads(metadata(out)["autodidact.preprocess"])["mean"] == [0.25, 0.5, 0.75]
+    assert json.loads(metadata(out)["autodidact.training"])["holdout"] == 200
+    # A checkpoint knows its teacher.
+    args = p.options(p.path("known.safetensors"), method="kd", checkpoint_steps=1)
+    child = subprocess.Popen([PROGRAM, "train", *args, "--teacher", own])
+    while position(p.path("known.safetensors.ckpt")) < 1 and child.poll() is None:
+        time.sleep(0.001)
+    child.kill()
+    child.wait()
+    err = fails("train", *args, "--resume", "--teacher", p.path("mean.safetensors"), text="was made with --teacher")
+    assert digest(own) in err
 
 
 def position(path):
