@@ -175,29 +175,38 @@ void jobs_list(struct jobs *jobs, int64_t before, int64_t limit, jobs_done_fn *d
 
 /* ---- creating ---- */
 
-/* What is named must exist; "init" is tied to the version that serves now. */
-static int resolve(struct call *call, struct db *db, struct err *e)
+/* A model that is named is tied to the version that serves now. */
+static int resolve_version(struct call *call, struct db *db, const char *member, struct err *e)
 {
-    const struct jobs_options *options = &call->jobs->options;
-    char path[PATH_MAX], name[VERSION_MODEL_MAX + 1];
+    char name[VERSION_MODEL_MAX + 1];
     struct version_row row;
     int64_t version;
-    int rc = request_data(call->request, options->data_root, path, sizeof path, e);
-    if (rc == 0) rc = request_spec(call->request, options->spec_directory, path, sizeof path, e);
-    if (rc < 0) return rc;
-    request_init(call->request, name, &version);
+    request_version(call->request, member, name, &version);
     if (name[0] == '\0') return 0;
-    rc = version > 0 ? version_table_get(db, name, version, &row, e)
-                     : version_table_active(db, name, &row, e);
+    int rc = version > 0 ? version_table_get(db, name, version, &row, e)
+                         : version_table_active(db, name, &row, e);
     if (rc < 0) {
-        err_prefix(e, "\"init\"");
+        err_prefix(e, "\"%s\"", member);
         return rc;
     }
-    if (!row.ready) return err_set(e, ERR_CONFLICT, "\"init\": that version is still being written");
-    return json_object_set_new(call->request, "init",
+    if (!row.ready)
+        return err_set(e, ERR_CONFLICT, "\"%s\": that version is still being written", member);
+    return json_object_set_new(call->request, member,
                                json_sprintf("%s/%lld", row.model, (long long)row.number)) < 0
                ? err_set(e, -ENOMEM, "out of memory")
                : 0;
+}
+
+/* What is named must exist. */
+static int resolve(struct call *call, struct db *db, struct err *e)
+{
+    const struct jobs_options *options = &call->jobs->options;
+    char path[PATH_MAX];
+    int rc = request_data(call->request, options->data_root, path, sizeof path, e);
+    if (rc == 0) rc = request_spec(call->request, options->spec_directory, path, sizeof path, e);
+    if (rc == 0) rc = resolve_version(call, db, "init", e);
+    if (rc == 0) rc = resolve_version(call, db, "teacher", e);
+    return rc;
 }
 
 static int add_job(struct call *call, struct db *db, struct err *e)

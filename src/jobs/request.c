@@ -32,6 +32,7 @@ static const struct member {
     {"kind", KIND_OTHER, NULL, 0, 0},
     {"spec", KIND_OTHER, NULL, 0, 0},
     {"init", KIND_OTHER, NULL, 0, 0},
+    {"teacher", KIND_OTHER, NULL, 0, 0},
     {"model", KIND_OTHER, NULL, 0, 0},
     {"data", KIND_OTHER, NULL, 0, 0},
     {"promote", KIND_OTHER, NULL, 0, 0},
@@ -52,6 +53,7 @@ static const struct member {
     {"temperature", KIND_REAL, "--temperature", 0.01, 1000},
     {"alpha", KIND_REAL, "--alpha", 0, 1},
     {"lambda", KIND_REAL, "--lambda", 0, 1e6},
+    {"beta", KIND_REAL, "--beta", 0, 1e9},
     {"kd_scale", KIND_BOOL, "--kd-scale", 0, 0},
     {"hint", KIND_NAME, "--hint", 0, 0},
     {"hint_exits", KIND_NAME, "--hint-exits", 0, 0},
@@ -119,12 +121,12 @@ static const char *string_of(const json_t *body, const char *name)
 }
 
 /* NAME or NAME/VERSION. */
-static int split_init(const char *init, char *ret_name, int64_t *ret_version)
+static int split_version(const char *text, char *ret_name, int64_t *ret_version)
 {
-    const char *slash = strchr(init, '/');
-    size_t n = slash != NULL ? (size_t)(slash - init) : strlen(init);
+    const char *slash = strchr(text, '/');
+    size_t n = slash != NULL ? (size_t)(slash - text) : strlen(text);
     if (n > VERSION_MODEL_MAX) return ERR_RANGE;
-    memcpy(ret_name, init, n);
+    memcpy(ret_name, text, n);
     ret_name[n] = '\0';
     *ret_version = 0;
     if (!registry_name_is_valid(ret_name)) return ERR_RANGE;
@@ -152,6 +154,7 @@ static int check_strings(const json_t *body, struct err *e)
     const char *kind = string_of(body, "kind"), *promote = string_of(body, "promote");
     const char *spec = string_of(body, "spec"), *init = string_of(body, "init");
     const char *model = string_of(body, "model"), *data = string_of(body, "data");
+    const char *teacher = string_of(body, "teacher");
     char name[VERSION_MODEL_MAX + 1];
     int64_t version;
     if (kind == NULL || strcmp(kind, "train") != 0)
@@ -164,8 +167,10 @@ static int check_strings(const json_t *body, struct err *e)
     }
     if (spec != NULL && spec_name(spec, name) < 0)
         return err_set(e, ERR_RANGE, "\"spec\" takes the name of an architecture, like \"resnet18\"");
-    if (init != NULL && split_init(init, name, &version) < 0)
+    if (init != NULL && split_version(init, name, &version) < 0)
         return err_set(e, ERR_RANGE, "\"init\" takes a model's name, or NAME/VERSION");
+    if (teacher != NULL && split_version(teacher, name, &version) < 0)
+        return err_set(e, ERR_RANGE, "\"teacher\" takes a model's name, or NAME/VERSION");
     if (model != NULL && !registry_name_is_valid(model))
         return err_set(e, ERR_RANGE, "\"model\" takes 1 to %d of a-z 0-9 . _ -", VERSION_MODEL_MAX);
     if (data == NULL || strchr(data, ':') == NULL || strlen(data) > SOURCE_MAX) {
@@ -196,7 +201,7 @@ void request_model(const json_t *body, char *ret_name)
     if (model != NULL)
         snprintf(ret_name, VERSION_MODEL_MAX + 1, "%s", model);
     else if (init != NULL)
-        split_init(init, ret_name, &version);
+        split_version(init, ret_name, &version);
     else
         spec_name(string_of(body, "spec"), ret_name);
 }
@@ -207,12 +212,12 @@ bool request_is_manual(const json_t *body)
     return promote != NULL && strcmp(promote, "manual") == 0;
 }
 
-void request_init(const json_t *body, char *ret_name, int64_t *ret_version)
+void request_version(const json_t *body, const char *member, char *ret_name, int64_t *ret_version)
 {
-    const char *init = string_of(body, "init");
+    const char *text = string_of(body, member);
     ret_name[0] = '\0';
     *ret_version = 0;
-    if (init != NULL) split_init(init, ret_name, ret_version);
+    if (text != NULL) split_version(text, ret_name, ret_version);
 }
 
 int request_data(const json_t *body, const char *data_root, char *ret_source, size_t size, struct err *e)

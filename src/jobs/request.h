@@ -28,9 +28,9 @@ int request_data(const json_t *body, const char *data_root, char *ret_source, si
 /* The file of "spec" in the directory of specs; "" when the body has none. ERR_NOT_FOUND. */
 int request_spec(const json_t *body, const char *spec_directory, char *ret_path, size_t size, struct err *e);
 
-/* "init" is NAME (the version that serves) or NAME/VERSION: into ret_name (VERSION_MODEL_MAX + 1) and
- * ret_version (0: the one that serves). "" when the body has none. */
-void request_init(const json_t *body, char *ret_name, int64_t *ret_version);
+/* "init" and "teacher" are NAME (the version that serves) or NAME/VERSION: into ret_name
+ * (VERSION_MODEL_MAX + 1) and ret_version (0: the one that serves). "" when the body has none. */
+void request_version(const json_t *body, const char *member, char *ret_name, int64_t *ret_version);
 
 /* A command line that owns its words. */
 enum { COMMAND_WORDS_MAX = 96 };

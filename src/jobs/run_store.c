@@ -79,11 +79,23 @@ static void add_threads(struct run *run, struct command *command)
     command_add(command, text);
 }
 
+/* The option with the path of the version that the request's member names, if it does. */
+static int add_version(struct run *run, const char *member, const char *option, struct err *e)
+{
+    char name[VERSION_MODEL_MAX + 1], path[PATH_MAX];
+    int64_t version;
+    request_version(run->request, member, name, &version);
+    if (name[0] == '\0') return 0;
+    int rc = registry_path(run->jobs->registry, name, version, path, sizeof path);
+    if (rc < 0) return err_set(e, rc, "state.directory is too long");
+    command_add(&run->command, option);
+    command_add(&run->command, path);
+    return 0;
+}
+
 static int build_training(struct run *run, struct err *e)
 {
     struct command *c = &run->command;
-    char name[VERSION_MODEL_MAX + 1], path[PATH_MAX];
-    int64_t version;
     command_add(c, run->jobs->options.program);
     command_add(c, "train");
     if (run->spec[0] != '\0') command_add(c, run->spec);
@@ -95,13 +107,9 @@ static int build_training(struct run *run, struct err *e)
     }
     request_add_options(run->request, c);
     if (json_object_get(run->request, "threads") == NULL) add_threads(run, c);
-    request_init(run->request, name, &version);
-    if (name[0] != '\0') {
-        int rc = registry_path(run->jobs->registry, name, version, path, sizeof path);
-        if (rc < 0) return err_set(e, rc, "state.directory is too long");
-        command_add(c, "--init");
-        command_add(c, path);
-    }
+    int rc = add_version(run, "init", "--init", e);
+    if (rc == 0) rc = add_version(run, "teacher", "--teacher", e);
+    if (rc < 0) return rc;
     command_add(c, "--out");
     command_add(c, run->result);
     command_add(c, "--resume"); /* goes on from a checkpoint if there is one */

@@ -282,6 +282,18 @@ def test_rejected():
     assert world.serving() == 2 and not os.path.exists(world.version_file(3))
 
 
+def test_taught():
+    """a teacher is a model of the registry, tied to the version that serves when the job is made"""
+    number = world.create(spec="resnet18", method="kd", teacher="resnet18", lr=0)
+    job = world.wait(number, "rejected")
+    assert job["request"]["teacher"] == "resnet18/2", job
+    with open(os.path.join(world.state, "jobs", str(number), "result.safetensors"), "rb") as f:
+        size, = struct.unpack("<Q", f.read(8))
+        training = json.loads(json.loads(f.read(size))["__metadata__"]["autodidact.training"])
+    assert training["method"] == "kd" and training["teacher"] == digest(world.version_file(2)), training
+    assert training["holdout"] == 200 and job["judgement"]["note"] is None, (training, job)
+
+
 def test_note():
     """judged on the job's held-out images, with a note where the serving version may have seen them"""
     number = world.create(spec="resnet18", lr=0, holdout=100, holdout_seed=7)
@@ -402,6 +414,8 @@ def test_bad_bodies():
         ({**good, "spec": "../resnet18"}, 400, "spec"), ({**good, "spec": "nonesuch"}, 404, "spec"),
         ({**good, "init": "resnet18/0"}, 400, "init"), ({**good, "init": "../x"}, 400, "init"),
         ({**good, "init": "resnet18/77"}, 404, "init"), ({**good, "init": "nonesuch"}, 404, "init"),
+        ({**good, "teacher": "resnet18/0"}, 400, "teacher"), ({**good, "teacher": "../x"}, 400, "teacher"),
+        ({**good, "teacher": "resnet18/77"}, 404, "teacher"), ({**good, "teacher": 1}, 400, "teacher"),
         ({**good, "data": "tiny"}, 400, "data"), ({**good, "data": "mnist:tiny"}, 400, "data"),
         ({**good, "data": "cifar100:nonesuch"}, 400, "data"), ({**good, "data": "cifar100:../outside"}, 400, "data"),
         ({**good, "data": "cifar100:" + outside}, 400, "data"), ({**good, "data": "cifar100:/etc"}, 400, "data"),
@@ -435,7 +449,8 @@ def test_bad_bodies():
 def test_failed():
     """what only the trainer can know ends the job with its words"""
     os.makedirs(os.path.join(world.data_root, "empty"), exist_ok=True)
-    for members, words in [({"method": "nonesuch"}, "nonesuch"), ({"data": "cifar100:empty"}, "train.bin"),
+    for members, words in [({"method": "nonesuch"}, "nonesuch"), ({"method": "kd"}, "needs --teacher"),
+                           ({"teacher": "resnet18"}, "has no teacher"), ({"data": "cifar100:empty"}, "train.bin"),
                            ({"spec": "resnet18", "holdout": 5000}, "holdout"),
                            ({"init": "resnet18", "holdout": 100}, "holdout")]:
         members = members if "init" in members else {"spec": "resnet18", **members}
@@ -670,7 +685,7 @@ def main():
     world = World()
     try:
         world.start()
-        wire.run([test_promoted, test_same_bits, test_rejected, test_note, test_manual, test_rollback, test_models,
+        wire.run([test_promoted, test_same_bits, test_rejected, test_taught, test_note, test_manual, test_rollback, test_models,
                   test_damaged, test_idempotency, test_bad_bodies, test_failed, test_auth, test_events, test_cancelled,
                   test_child_killed, test_daemon_killed, test_orderly_stop, test_restart, test_serving_gone,
                   test_audit, test_audit_refused, test_locked])

@@ -50,6 +50,10 @@ static void test_check(void **state)
         {"{" BASE ",\"out\":\"/etc/passwd\"}", ERR_RANGE, "\"out\""},
         {"{" BASE ",\"augment\":\"crop;flip\"}", ERR_RANGE, "augment"},
         {"{" BASE ",\"augment\":\"\"}", ERR_RANGE, "augment"},
+        {"{" BASE ",\"method\":\"kd\",\"teacher\":\"big/3\",\"beta\":0}", 0, ""},
+        {"{" BASE ",\"teacher\":\"/etc/passwd\"}", ERR_RANGE, "\"teacher\" takes a model's name"},
+        {"{" BASE ",\"teacher\":\"big/-3\"}", ERR_RANGE, "\"teacher\" takes a model's name"},
+        {"{" BASE ",\"beta\":-1}", ERR_RANGE, "beta"},
         {"{" BASE ",\"method\":null}", ERR_RANGE, "method"},
         {"{" BASE ",\"model\":\"a\\u0000b\"}", ERR_RANGE, "model"},
         {"[]", ERR_FORMAT, "object"},
@@ -89,12 +93,30 @@ static void test_names(void **state)
         json_t *body = parse(rows[i].text);
         assert_int_equal(request_check(body, NULL), 0);
         request_model(body, model);
-        request_init(body, init, &version);
+        request_version(body, "init", init, &version);
         assert_string_equal(model, rows[i].model);
         assert_string_equal(init, rows[i].init);
         assert_int_equal(version, rows[i].version);
         json_decref(body);
     }
+}
+
+/* A teacher has no say in the name of what is trained. */
+static void test_teacher(void **state)
+{
+    (void)state;
+    char name[VERSION_MODEL_MAX + 1];
+    int64_t version;
+    json_t *body = parse("{" BASE ",\"teacher\":\"big/3\"}");
+    assert_int_equal(request_check(body, NULL), 0);
+    request_version(body, "teacher", name, &version);
+    assert_string_equal(name, "big");
+    assert_int_equal(version, 3);
+    request_version(body, "init", name, &version);
+    assert_string_equal(name, "");
+    request_model(body, name);
+    assert_string_equal(name, "resnet18");
+    json_decref(body);
 }
 
 static void test_options(void **state)
@@ -186,7 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_check),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_names), cmocka_unit_test(test_teacher),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_data),
     };
