@@ -30,8 +30,8 @@ static const struct method methods[] = {
      .summary = "the deepest classifier learns from a teacher's answers",
      .source = METHOD_TEACHER,
      .defaults = {.temperature = 4, .alpha = 0.9, .kd_scale = true}},
-    /* Both at once; beside a regressor without a norm behind it, the weight of 100 that is usual
-     * with one stands at the border of diverging at a rate of 0.1. */
+    /* Both at once. The weight of 100 that is usual in codes whose regressor ends in a norm
+     * diverges without one at a rate of 0.1 (doc/methods.md). */
     {.name = "fitnet",
      .summary = "kd, and a hint: the map in its middle follows the teacher's",
      .source = METHOD_TEACHER,
