@@ -20,6 +20,7 @@ struct server_options {
     int64_t header_timeout_ns; /* request line and headers, from the first byte that may come */
     int64_t body_timeout_ns;   /* the whole body */
     int64_t idle_timeout_ns;   /* between two requests of a connection, and to take an answer */
+    size_t upload_max;         /* bytes of all bodies in memory at a time; 0: no bound but each one's */
     bool needs_token;          /* every request must carry `Authorization: Bearer TOKEN` */
 };
 
@@ -65,6 +66,9 @@ void server_quiesce(struct server *server);
 /* Hangs up on everybody who still sends a request or does not take an answer. Those whose request
  * is being worked on stay; whoever works on it must answer. */
 void server_hang_up(struct server *server);
+
+/* Bytes of bodies that are being received or worked on, or kept for a connection's next one. */
+size_t server_upload_bytes(const struct server *server);
 
 /* Connections whose request has no complete answer yet. */
 size_t server_exchanges(const struct server *server);

@@ -321,10 +321,12 @@ static int open_servers(struct daemon *d, struct err *e)
         .header_timeout_ns = c->http_header_timeout_ms * 1000000,
         .body_timeout_ns = c->http_body_timeout_ms * 1000000,
         .idle_timeout_ns = c->http_idle_timeout_ms * 1000000,
+        .upload_max = (size_t)c->http_upload_max_bytes,
     };
     int rc = server_new(d->loop, &options, &d->public, e);
     if (rc < 0) return rc;
     options.name = "admin";
+    options.upload_max = 0; /* small bodies, and only of who has the token */
     options.listen = c->admin_listen;
     options.needs_token = !admin_is_unix(c);
     if (c->admin_listen[0] == '\0') {
@@ -500,6 +502,8 @@ int daemon_check(const struct config *c, struct err *e)
         return err_set(e, -errno, "admin.token_file %s: %s", c->admin_token_file, strerror(errno));
     if (c->model_file[0] != '\0' && access(c->model_file, R_OK) != 0)
         return err_set(e, -errno, "model.file %s: %s", c->model_file, strerror(errno));
+    if (c->http_body_max_bytes > c->http_upload_max_bytes)
+        return err_set(e, ERR_CONFLICT, "http.body_max_bytes is larger than http.upload_max_bytes");
     if (c->image_bytes_max > c->http_body_max_bytes)
         return err_set(e, ERR_CONFLICT, "image.bytes_max is larger than http.body_max_bytes");
     return 0;

@@ -30,6 +30,7 @@ const struct option option_table[] = {
     INTEGER(http, body_timeout_ms, "30000", 10, 3600000, "for a whole body to arrive"),
     INTEGER(http, idle_timeout_ms, "60000", 10, 3600000, "between two requests of a connection, and to take an answer"),
     BYTES(http, body_max_bytes, "32M", 1024, 1 << 30, "of a request to classify"),
+    BYTES(http, upload_max_bytes, "512M", 1024, 1LL << 40, "of all bodies of the public listener that are received or worked on; above, 503"),
     INTEGER(http, images_max, "64", 1, 4096, "images in one request"),
     TEXT(admin, listen, "", "listener for administration; empty: unix:STATE/admin.sock, mode 0600"),
     TEXT(admin, token_file, "", "file with the bearer token; needed when admin.listen is not a UNIX socket; read again at SIGHUP"),

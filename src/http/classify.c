@@ -46,6 +46,7 @@ static void task_release(void *data)
     struct service *s = task->service;
     assert(task->state == TASK_NEW || task->state == TASK_ANSWERED);
     /* A body that never came, or one too many bytes: answered elsewhere, counted here. */
+    if (!task->counted && exchange_status(task->x) == 503) count_refused(s, "memory");
     count_request(task, 0, false, SLA_REQUESTED, exchange_status(task->x));
     if (task->previous != NULL) task->previous->next = task->next;
     else s->tasks = task->next;
@@ -317,6 +318,7 @@ int service_new(struct loop *loop, struct server *server, struct engine *engine,
     struct service *s = mem_new(1, sizeof(*s));
     if (s == NULL) return err_set(e, -ENOMEM, "out of memory for the service");
     s->loop = loop;
+    s->server = server;
     s->engine = engine;
     s->metrics = metrics;
     s->options = *options;

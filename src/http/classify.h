@@ -15,12 +15,13 @@ enum { TOP_DEFAULT = 5, TOP_MAX = 1000, ARENAS_KEPT = 64, ARENA_KEEP_MAX = 1 << 
 
 struct service_metrics {
     struct metric_family *requests, *duration, *deadlines, *refused, *model_info;
-    struct metric *in_flight;
+    struct metric *in_flight, *upload_bytes;
     struct metric *cpu_seconds, *open_fds, *max_fds, *resident, *virtual_memory, *start_time;
 };
 
 struct service {
     struct loop *loop;
+    struct server *server;
     struct engine *engine;
     struct metrics *metrics;
     struct service_options options;

@@ -24,7 +24,6 @@ static void on_closed(uv_handle_t *handle)
 {
     struct connection *c = handle->data;
     if (--c->open_handles > 0) return;
-    buf_release(&c->x.body);
     buf_release(&c->x.headers);
     mem_free(c);
 }
@@ -121,6 +120,8 @@ void connection_lost(struct connection *c)
     if (c->previous != NULL) c->previous->next = c->next;
     else *server_connections(c->server) = c->next;
     if (c->next != NULL) c->next->previous = c->previous;
+    server_upload_change(c->server, c->x.body.capacity, 0);
+    buf_release(&c->x.body);
     server_kick(c->server); /* those who wait beyond the limit of connections are accepted now */
     uv_close((uv_handle_t *)&c->timer, on_closed);
     /* The descriptor is still open here and is closed by libmicrohttpd next: the watch must be

@@ -127,6 +127,11 @@ void server_kick(struct server *server); /* has libmicrohttpd run soon */
 const struct server_options *server_options_of(const struct server *server);
 const struct routes *server_routes(const struct server *server);
 bool server_authorized(const struct server *server, const char *authorization);
+/* The memory of a body has changed: whether all of them are within the limit now. */
+bool server_upload_change(struct server *server, size_t from, size_t to);
+/* Whether so much more would be; whether what is not in use should be given back. */
+bool server_upload_fits(const struct server *server, size_t more);
+bool server_upload_is_tight(const struct server *server);
 void server_answered(struct server *server, const struct exchange *x);
 bool server_is_closing(const struct server *server);
 struct loop *server_loop(const struct server *server);

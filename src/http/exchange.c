@@ -252,6 +252,12 @@ void exchange_reply_json(struct exchange *x, int status, json_t *document)
 
 /* ---- the way ---- */
 
+static void release_body(struct server *server, struct buf *body)
+{
+    server_upload_change(server, body->capacity, 0);
+    buf_release(body);
+}
+
 /* A client's id is taken over when it is harmless in logs and headers; else a new one: a random
  * number a process and a counter. */
 static void choose_id(struct exchange *x)
@@ -346,6 +352,12 @@ static void refuse(struct exchange *x, int status, const char *text)
     exchange_problem(x, status, "%s", text);
 }
 
+static void refuse_upload(struct exchange *x)
+{
+    exchange_add_header(x, "Retry-After", "1");
+    exchange_problem(x, 503, "the memory for bodies of requests is in use; try again in 1 s");
+}
+
 static void find_route(struct exchange *x, const struct guard *guard)
 {
     struct connection *c = connection_of(x);
@@ -364,6 +376,9 @@ static void find_route(struct exchange *x, const struct guard *guard)
     } else {
         x->body_max = x->route->body_max;
         if (x->route->head != NULL) x->route->head(x, x->route->arg);
+        if (x->state != EXCHANGE_READY && guard->content_length > 0 &&
+            !server_upload_fits(c->server, (size_t)guard->content_length))
+            refuse_upload(x);
     }
 }
 
@@ -412,20 +427,27 @@ static enum MHD_Result begin(struct connection *c, const char *url, const char *
     return MHD_YES;
 }
 
-/* Keeps a part of the body. Past the limit the rest is thrown away and the answer is 413; a client
- * that sends without end is stopped by the body's deadline. */
+/* Keeps a part of the body. Past a limit the rest is thrown away and the answer is 413 or 503; a client
+ * that sends without end is stopped by the body's deadline. What counts is what has arrived: lengths
+ * that are only announced would let a few clients that send nothing shut out all others. */
 static void take_body(struct exchange *x, const char *data, size_t size)
 {
+    struct server *server = connection_of(x)->server;
     x->body_seen += size;
     if (x->body_dropped) return;
-    if (x->body_seen > x->body_max || buf_append(&x->body, data, size) < 0) {
-        x->body_dropped = true;
-        x->close = true;
-        if (x->body_seen > x->body_max)
-            exchange_problem(x, 413, "the body has more than the %zu bytes that are taken here",
-                             x->body_max);
-        else exchange_problem(x, 503, "out of memory for the body");
-    }
+    bool too_large = x->body_seen > x->body_max;
+    size_t before = x->body.capacity;
+    int rc = too_large ? ERR_LIMIT : buf_append(&x->body, data, size);
+    bool room = server_upload_change(server, before, x->body.capacity);
+    if (rc == 0 && room) return;
+    release_body(server, &x->body);
+    x->body_dropped = true;
+    x->close = true;
+    if (too_large)
+        exchange_problem(x, 413, "the body has more than the %zu bytes that are taken here",
+                         x->body_max);
+    else if (rc == 0) refuse_upload(x);
+    else exchange_problem(x, 503, "out of memory for the body");
 }
 
 static enum MHD_Result handle(struct connection *c)
@@ -465,7 +487,8 @@ void exchange_end(struct connection *c)
     if (x->data_release != NULL) x->data_release(x->data);
     if (x->response != NULL) MHD_destroy_response(x->response);
     struct buf body = x->body, headers = x->headers;
-    if (body.capacity > BODY_KEEP_MAX) buf_release(&body);
+    if (body.capacity > BODY_KEEP_MAX || server_upload_is_tight(c->server))
+        release_body(c->server, &body);
     buf_clear(&body);
     buf_clear(&headers);
     memset(x, 0, sizeof(*x));

@@ -48,6 +48,8 @@ int service_metrics_init(struct service *s, struct err *e)
         return err_set(e, -ENOMEM, "out of memory for the metrics");
     m->in_flight = single(all, METRIC_GAUGE, "autodidact_requests_in_flight",
                           "Requests to classify that are being worked on.");
+    m->upload_bytes = single(all, METRIC_GAUGE, "autodidact_upload_bytes",
+                             "Memory of requests' bodies, of http.upload_max_bytes.");
     m->cpu_seconds =
         single(all, METRIC_COUNTER, "process_cpu_seconds_total", "User and system CPU time.");
     m->open_fds = single(all, METRIC_GAUGE, "process_open_fds", "Open file descriptors.");
@@ -143,6 +145,7 @@ void service_metrics_get(struct exchange *x, void *arg)
 {
     struct service *s = arg;
     struct buf body;
+    metric_set(s->m.upload_bytes, (double)server_upload_bytes(s->server));
     read_process(&s->m);
     count_models(s);
     buf_init(&body, (size_t)64 << 20);

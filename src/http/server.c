@@ -45,6 +45,7 @@ struct server {
     uint8_t token_digest[SHA256_SIZE];
     struct connection *connections;
     size_t exchanges;
+    size_t upload_bytes; /* of bodies in memory */
     void (*answered)(void *arg, const struct exchange *x, int status, const char *detail);
     void *answered_arg;
     void (*when_idle)(void *arg);
@@ -82,6 +83,28 @@ void server_on_answer(struct server *server,
 {
     server->answered = answered;
     server->answered_arg = arg;
+}
+
+size_t server_upload_bytes(const struct server *server)
+{
+    return server->upload_bytes;
+}
+
+bool server_upload_fits(const struct server *server, size_t more)
+{
+    size_t max = server->options.upload_max;
+    return max == 0 || (server->upload_bytes <= max && more <= max - server->upload_bytes);
+}
+
+bool server_upload_is_tight(const struct server *server)
+{
+    return !server_upload_fits(server, server->options.upload_max / 2);
+}
+
+bool server_upload_change(struct server *server, size_t from, size_t to)
+{
+    server->upload_bytes = server->upload_bytes - from + to;
+    return server_upload_fits(server, 0);
 }
 
 void server_answered(struct server *server, const struct exchange *x)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What bad input gets: a precise 4xx problem document, and the daemon goes on."""
 import base64, json, zlib
-from daemon import Closed, Daemon, Wire, form, make_model, once, png, problem, run
+from daemon import Closed, Daemon, Wire, form, make_model, once, png, problem, run, until
 
 LIMITS = ["http.body_max_bytes=1M", "image.bytes_max=512K", "image.pixels_max=2000000", "image.side_max=4096",
           "http.images_max=4"]
@@ -231,6 +231,66 @@ def form_too_large():
     problem(d.classify(body, type="multipart/form-data; boundary=x"), 400, "empty")
 
 
+UPLOAD = ["http.body_max_bytes=1M", "image.bytes_max=512K", "http.upload_max_bytes=2200K"]
+HEAD = "POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
+K = 1 << 10
+
+
+def begun(server, size, sent):
+    """A connection that has sent so much of a body."""
+    w = Wire(server.address)
+    w.send(HEAD + f"Content-Length: {size}\r\n\r\n")
+    w.send(b"z" * sent)
+    return w
+
+
+def uploads_bounded():
+    """bodies of all connections together are bounded: 503 with Retry-After, and place again when they are gone"""
+    with Daemon(UPLOAD) as server:
+        def refused():
+            return server.metrics().get('autodidact_refused_total{reason="memory"}', 0)
+        for leave in (Wire.close, Wire.reset, lambda w: (w.send(b"z" * 100 * K), w.answer(), w.close())):
+            before = refused()
+            held = [begun(server, 1000 * K, 900 * K) for _ in range(2)]
+            until(lambda: server.metrics()["autodidact_upload_bytes"] >= 1800 * K, "two bodies fill the room")
+            answer = server.classify(b"z" * 500 * K)
+            problem(answer, 503, "memory")
+            assert int(answer.header("Retry-After")) >= 1, answer
+            with Wire(server.address) as w:  # before the body is sent
+                w.send(HEAD + f"Content-Length: {500 * K}\r\n\r\n")
+                problem(w.answer(), 503, "memory")
+            with Wire(server.address) as w:  # nobody knows how long it will be
+                try:
+                    w.send(HEAD + "Transfer-Encoding: chunked\r\n\r\n")
+                    for _ in range(5):
+                        w.send(b"%x\r\n" % (100 * K) + b"z" * 100 * K + b"\r\n")
+                    w.send("0\r\n\r\n")
+                except (BrokenPipeError, ConnectionResetError):
+                    pass
+                problem(w.answer(), 503, "memory")
+            assert refused() == before + 3, (refused(), before)
+            assert server.metrics()["autodidact_upload_bytes"] <= 2200 * K
+            [leave(w) for w in held]
+            until(lambda: server.metrics()["autodidact_upload_bytes"] == 0, "there is room again")
+        image = png()
+        idle = [Wire(server.address) for _ in range(30)]  # what they keep for their next request makes way
+        for w in idle:
+            assert w.ask("POST", "/v1/classify", b"z" * 400 * K, (IMAGE,)).status == 422
+        assert server.classify(b"z" * 512 * K).status == 422
+        for w in idle:
+            assert w.ask("POST", "/v1/classify", image, (IMAGE,)).status == 200
+            w.close()
+
+
+def uploads_announced():
+    """what is only announced takes no room"""
+    with Daemon(UPLOAD) as server:
+        held = [begun(server, 1000 * K, 10) for _ in range(20)]
+        for _ in range(3):
+            assert server.classify(b"z" * 500 * K).status == 422
+        [w.close() for w in held]
+
+
 CASES = [
     case("an empty body: 400", 400, ["empty"], b""),
     case("not an image: 422", 422, ["JPEG", "PNG"], b"hello, world" * 10),
@@ -258,5 +318,5 @@ CASES = [
 ]
 
 with Daemon(LIMITS) as d:
-    run(CASES + list(broken_json_cases()) + list(form_cases()) + [form_too_large, truncated, flipped, late_too_large, announced_too_large, no_length, bad_chunks,
+    run(CASES + list(broken_json_cases()) + list(form_cases()) + [form_too_large, uploads_bounded, uploads_announced, truncated, flipped, late_too_large, announced_too_large, no_length, bad_chunks,
                                              garbage, method_not_allowed, huge_png, images_named, deep_json, conflict])
