@@ -90,6 +90,23 @@ static int check_labels(const struct train_session *s, struct err *e)
     return 0;
 }
 
+/* The network that is asked for, at its own width. */
+static int choose_spec(const struct train_session *s, struct spec *ret_spec, struct err *e)
+{
+    const struct train_command *c = &s->command;
+    enum spec_head heads;
+    int rc = 0;
+    if (c->spec != NULL) {
+        rc = spec_read(c->spec, ret_spec, e);
+    } else {
+        *ret_spec = *net_spec(s->parent->net);
+    }
+    if (rc < 0 || c->heads_kind == NULL) return rc;
+    rc = spec_head_parse(c->heads_kind, &heads, e);
+    if (rc == 0) spec_set_heads(ret_spec, heads);
+    return rc;
+}
+
 static int open_net(struct train_session *s, struct err *e)
 {
     const struct train_command *c = &s->command;
@@ -103,17 +120,7 @@ static int open_net(struct train_session *s, struct err *e)
         return err_set(e, ERR_USAGE, "--width %lld: it takes 1 to %d", (long long)c->width,
                        SPEC_CHANNELS_MAX);
     }
-    int rc = 0;
-    if (c->spec != NULL) {
-        rc = spec_read(c->spec, &spec, e);
-    } else {
-        spec = *net_spec(s->parent->net);
-    }
-    enum spec_head heads;
-    if (rc == 0 && c->heads_kind != NULL) {
-        rc = spec_head_parse(c->heads_kind, &heads, e);
-        if (rc == 0) spec_set_heads(&spec, heads);
-    }
+    int rc = choose_spec(s, &spec, e);
     if (rc == 0) rc = spec_scale(&spec, (int)c->width, classes, e);
     if (rc < 0) return rc;
     if (spec.channels != 3) {
@@ -184,19 +191,21 @@ static int check_teacher(const struct train_session *s, struct err *e)
     return rc;
 }
 
-/* The second network: another spec, or the same one again. */
+/* The second network: another spec, or the same one again, of the first one's width unless it has
+ * one of its own. That is scaled from the spec, too, since scaling twice would round twice. */
 static int open_peer(struct train_session *s, struct err *e)
 {
     const struct train_command *c = &s->command;
-    struct spec spec = *net_spec(s->net);
+    struct spec spec;
+    int64_t width = c->peer == NULL && c->peer_width == 0 ? c->width : c->peer_width;
     struct shape in = net_input(s->net);
     if (c->options.method->source != METHOD_PEER) return 0;
     if (c->peer_width < 0 || c->peer_width > SPEC_CHANNELS_MAX) {
         return err_set(e, ERR_USAGE, "--peer-width %lld: it takes 1 to %d",
                        (long long)c->peer_width, SPEC_CHANNELS_MAX);
     }
-    int rc = c->peer != NULL ? spec_read(c->peer, &spec, e) : 0;
-    if (rc == 0) rc = spec_scale(&spec, (int)c->peer_width, net_classes(s->net), e);
+    int rc = c->peer != NULL ? spec_read(c->peer, &spec, e) : choose_spec(s, &spec, e);
+    if (rc == 0) rc = spec_scale(&spec, (int)width, net_classes(s->net), e);
     if (rc < 0) return rc;
     if (spec.width != in.width || spec.height != in.height || spec.channels != in.channels) {
         return err_set(e, ERR_CONFLICT,

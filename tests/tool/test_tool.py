@@ -314,6 +314,21 @@ def test_taught(p):
           "--peer-width", "-1", code=2, text="--peer-width -1")
 
 
+
+def test_peer_width(p):
+    """A peer of another width is what --width makes of the spec: rounded once, not by way of the first one's width."""
+    path, out, peer = p.path("odd.json"), p.path("odd.safetensors"), p.path("odd-peer.safetensors")
+    with open(SPEC) as f:
+        spec = json.load(f)
+    spec["heads"]["mid_channels"] = 40  # 3 at width 4, 5 at width 8
+    with open(path, "w") as f:
+        json.dump(spec, f)
+    run("train", path, *p.options(out, "dml", epochs=1, peer_width=8, peer_out=peer)[1:])
+    for model, width in ((out, 4), (peer, 8)):
+        assert json.loads(run("describe", model, "--json")[0]) == json.loads(
+            run("describe", path, "--width", str(width), "--json")[0]), width
+
+
 def test_bad_teacher(p):
     out, own = p.path("x.safetensors"), teacher(p)
     kd, byot, dml = (p.options(out, method=m) for m in ("kd", "byot", "dml"))
