@@ -29,8 +29,8 @@ struct file_part {
 
 /* Writes the parts to a temporary file beside path, fsyncs it, renames it to path and fsyncs the
  * directory. On failure (full disk..) path is untouched and the temporary file is gone; only when
- * the directory's fsync fails the new content already stands. The mode is 0666 less the umask. -EEXIST
- * where a device or a pipe stands. */
+ * the directory's fsync fails the new content already stands. The mode is 0666 less the umask.
+ * -EEXIST where a device or a pipe stands. */
 int file_write_atomic(const char *path, const struct file_part *parts, size_t n_parts,
                       struct err *e);
 

@@ -185,7 +185,8 @@ int file_write_atomic(const char *path, const struct file_part *parts, size_t n_
     if (dir < 0) goto out;
     if (!is_replaceable(dir, name)) {
         close(dir);
-        return err_set(e, -EEXIST, "cannot write %s: it is no regular file: name another one", path);
+        return err_set(e, -EEXIST, "cannot write %s: it is no regular file: name another one",
+                       path);
     }
     int fd = create_temporary(dir, temporary, sizeof temporary);
     rc = fd;
