@@ -3,7 +3,7 @@
  * One share a step, as in the authors' code. Their partners come from a permutation of the batch;
  * here image i is mixed with image n - 1 - i, so that two images are exchanged in place and no copy
  * of the batch is kept. A batch is a random choice in random order, so this is a random pairing,
- * too, but none is ever mixed with itself. */
+ * too; the middle image of an odd number is all that stays by itself. */
 #include "config.h"
 
 #include "mixup.h"
