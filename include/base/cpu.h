@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/err.h"
+
 enum cpu_isa {
     CPU_REFERENCE,  /* plain C, no assumptions */
     CPU_AVX2,       /* AVX2 and FMA */
@@ -17,6 +19,10 @@ enum cpu_isa {
  * AUTODIDACT_ISA=reference|avx2|avx512|avx512bf16 forces a lesser one (a greater one is ignored).
  * Any thread. */
 enum cpu_isa cpu_isa(void);
+
+/* ERR_RANGE when AUTODIDACT_ISA is set to something that is none of these names; programs ask at their
+ * start, because a name that is misspelt would leave the best one in force. */
+int cpu_check_isa(struct err *e);
 bool cpu_isa_supported(enum cpu_isa isa); /* regardless of AUTODIDACT_ISA */
 const char *cpu_isa_name(enum cpu_isa isa);
 

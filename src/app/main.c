@@ -57,6 +57,7 @@ int main(int argc, char **argv)
         return 0;
     }
     rc = settings_apply(&settings, environ, &config, &e);
+    if (rc == 0) rc = cpu_check_isa(&e);
     if (rc == 0 && settings.print) return print_config(&config);
     if (rc == 0) rc = daemon_check(&config, &e);
     if (rc < 0) {

@@ -94,6 +94,19 @@ static void probe(void)
     }
 }
 
+int cpu_check_isa(struct err *e)
+{
+    const char *wanted = getenv("AUTODIDACT_ISA");
+    if (wanted == NULL || wanted[0] == '\0') return 0;
+    for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
+        if (strcmp(wanted, isa_names[isa]) == 0) return 0;
+    }
+    return err_set(e, ERR_RANGE,
+                   "environment variable AUTODIDACT_ISA takes reference, avx2, avx512 or avx512bf16, "
+                   "not \"%.64s\"",
+                   wanted);
+}
+
 enum cpu_isa cpu_isa(void)
 {
     pthread_once(&probe_once, probe);

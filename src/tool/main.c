@@ -65,7 +65,8 @@ static int unknown_subcommand(const char *name)
 static int run(const struct subcommand *s, int argc, char **argv)
 {
     struct err e = {0};
-    int rc = s->run(argc, argv, &e);
+    int rc = cpu_check_isa(&e);
+    if (rc == 0) rc = s->run(argc, argv, &e);
     int failed = fflush(stdout) != 0 || ferror(stdout);
     if (rc >= 0 && failed) {
         fprintf(stderr, "autodidact %s: cannot write the output\n", s->name);

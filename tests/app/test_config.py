@@ -85,6 +85,9 @@ def unknown():
     refused(["AUTODIDACT_X"], environment=[("AUTODIDACT_X", "1")], *["--check-config"])
     refused(["--set http.lisen=1"], "--check-config", "--set", "http.lisen=1")
     assert values(environment=[("AUTODIDACT_ISA", "reference"), ("AUTODIDACT_DATA", "/x")])
+    assert values(environment=[("AUTODIDACT_ISA", "")])
+    for more in ([], ["--check-config"], ["--print-config"]):
+        refused(["AUTODIDACT_ISA", "avx2", "avx512bf16", '"AVX2"'], environment=[("AUTODIDACT_ISA", "AVX2")], *more)
 
 
 def syntax():

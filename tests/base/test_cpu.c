@@ -94,6 +94,25 @@ static void test_forcing_a_lesser_set(void **state)
     assert_string_equal(text, best);
 }
 
+static void test_names_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *entry;
+        bool good;
+    } rows[] = {{"AUTODIDACT_ISA=", true},       {"AUTODIDACT_ISA=reference", true},
+                {"AUTODIDACT_ISA=avx2", true},   {"AUTODIDACT_ISA=avx512bf16", true},
+                {"AUTODIDACT_ISA=AVX2", false},  {"AUTODIDACT_ISA=avx", false},
+                {"AUTODIDACT_ISA=sse", false},   {"AUTODIDACT_ISA= avx2", false},
+                {"AUTODIDACT_X=nonsense", true}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[256];
+        run_child((const char *const[]){rows[i].entry, NULL}, "check", text, sizeof text);
+        if (rows[i].good) assert_string_equal(text, "good");
+        else assert_non_null(strstr(text, "AUTODIDACT_ISA takes reference, avx2, avx512 or avx512bf16"));
+    }
+}
+
 /* The child prints: was it run again, CORETYPE, NUM_THREADS, its name, whether a guard is left. */
 static void test_prepare_blas(void **state)
 {
@@ -144,6 +163,11 @@ static const char *get(const char *name)
 static int child(char **argv)
 {
     if (strcmp(argv[1], "isa") == 0) return printf("%s", cpu_isa_name(cpu_isa())) < 0;
+    if (strcmp(argv[1], "check") == 0) {
+        struct err e = {0};
+        int rc = cpu_check_isa(&e);
+        return printf("%s", rc == 0 ? "good" : rc == ERR_RANGE ? e.text : "?") < 0;
+    }
     cpu_prepare_blas(argv);
     char name[32] = "?";
     FILE *f = fopen("/proc/self/comm", "r");
@@ -165,6 +189,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_features_agree_with_the_compiler),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_forcing_a_lesser_set),
+        cmocka_unit_test(test_names_are_checked),
         cmocka_unit_test(test_prepare_blas),
         cmocka_unit_test(test_count_follows_affinity),
     };

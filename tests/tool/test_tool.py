@@ -98,6 +98,9 @@ def test_usage(_):
     assert run("--version")[0].startswith("autodidact ")
     fails("evla", code=2, text="did you mean eval?")
     fails("nonsense", code=2, text="unknown subcommand")
+    fails("describe", SPEC, text='AUTODIDACT_ISA takes reference, avx2, avx512 or avx512bf16, not "avx1024"',
+          env={**os.environ, "AUTODIDACT_ISA": "avx1024"})
+    run("describe", SPEC, env={**os.environ, "AUTODIDACT_ISA": "avx2"})
 
 
 def test_bad_options(p):
