@@ -16,7 +16,7 @@ enum {
     ERR_BUSY = -10007,        /* no room now; trying again later can work */
     ERR_DEADLINE = -10008,    /* not possible in the time given */
     ERR_CANCELLED = -10009,   /* given up on request */
-    ERR_DIVERGED = -10010,    /* a loss that is not finite */
+    ERR_DIVERGED = -10010,    /* a loss, or what a model computed, is not finite */
     ERR_USAGE = -10011,       /* bad command line (exit code 2) */
 };
 

@@ -45,7 +45,8 @@ struct request {
 
     /* set by the engine */
     struct model *model;    /* a reference; model_unref() by the submitter, after done */
-    int status;             /* 0, or ERR_DEADLINE (504), ERR_BUSY (503), ERR_FORMAT.. (422), ERR_CANCELLED */
+    int status;             /* 0, or ERR_DEADLINE (504), ERR_BUSY (503), ERR_FORMAT.. (422), ERR_CANCELLED,
+                               ERR_DIVERGED: the model computed what is not finite (500) */
     struct err error;       /* message for status; with a bad image it names which one */
     int retry_after_s;      /* with ERR_BUSY */
     struct result *results; /* [n_images] */

@@ -65,7 +65,7 @@ const char *err_text(int code)
     case ERR_CANCELLED:
         return "cancelled";
     case ERR_DIVERGED:
-        return "the loss is not finite";
+        return "a number is not finite";
     case ERR_USAGE:
         return "bad command line";
     default:

@@ -19,6 +19,7 @@ static const double seconds_buckets[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025,
 static const double batch_buckets[] = {1, 2, 4, 8, 16, 32, 64, 128};
 static const char *const wait_labels[] = {"section", NULL};
 static const char *const section_labels[] = {"model", "section", NULL};
+static const char *const classifier_labels[] = {"model", "classifier", NULL};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -44,6 +45,10 @@ static void add_metrics(struct engine *engine, struct metrics *metrics)
     engine->batch_size = metrics_add(metrics, METRIC_HISTOGRAM, "autodidact_batch_size",
                                      "Images in the batch of a section.", section_labels,
                                      batch_buckets, COUNT(batch_buckets));
+    engine->not_finite = metrics_add(metrics, METRIC_COUNTER, "autodidact_not_finite_total",
+                                     "Images for which a classifier computed a number that is not "
+                                     "finite.",
+                                     classifier_labels, NULL, 0);
 }
 
 static int check_options(const struct engine_options *o, struct err *e)

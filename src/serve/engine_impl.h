@@ -53,6 +53,8 @@ struct item {
     struct features *features;
     unsigned computed;                       /* bit s: head s has run */
     double confidence;                       /* of the head that ran last */
+    bool not_finite;                         /* what a classifier computed; no answer is made of it */
+    int not_finite_classifier;
     float *probabilities[SPEC_SECTIONS_MAX]; /* [classes] each */
     float *logit_sum; /* [classes]; at the end the ensemble's probabilities */
     struct request_timing timing;
@@ -122,7 +124,7 @@ struct engine {
     pthread_t decoder;
     bool decoder_started;
 
-    struct metric_family *queue_wait, *section_seconds, *batch_size;
+    struct metric_family *queue_wait, *section_seconds, *batch_size, *not_finite;
 };
 
 static inline double seconds_of(int64_t ns)

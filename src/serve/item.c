@@ -99,7 +99,7 @@ static void request_conclude(struct ticket *ticket)
     if (answered > 0 && !(request->sla.fail_on_miss && status == ERR_DEADLINE)) status = 0;
     if (ticket->failed != 0) status = ticket->failed;
     request->status = status;
-    if (status != 0 && request->error.code == 0) {
+    if (status != 0 && request->error.code != status) {
         err_set(&request->error, status, "%s",
                 status == ERR_DEADLINE && ticket->failed == 0
                     ? "the deadline passed before a classifier could answer"

@@ -11,6 +11,7 @@
 
 #include "engine_impl.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -124,11 +125,28 @@ static void scatter(const struct batch *b, const float *output)
     }
 }
 
+static bool all_finite(int n, const float *values)
+{
+    bool finite = true;
+    for (int i = 0; i < n; i++) finite &= isfinite(values[i]) != 0;
+    return finite;
+}
+
+/* Weights that are finite can overflow: a probability of what came out would say nothing. */
+static void note_not_finite(const struct batch *b, struct item *item, int classifier)
+{
+    const char *labels[] = {b->served->model->name, model_classifier_name(classifier)};
+    if (!item->not_finite) metric_add(metric_series(b->served->engine->not_finite, labels), 1);
+    item->not_finite = true;
+    item->not_finite_classifier = classifier;
+}
+
 /* One item's logits of this section's head. */
 static void take_logits(const struct batch *b, struct item *item, const float *logits)
 {
     int classes = b->served->classes, s = b->section;
     float *p = item->probabilities[s];
+    if (!all_finite(classes, logits)) note_not_finite(b, item, s);
     loss_softmax(classes, logits, temperature_of(b->served->model, s), p);
     float most = 0;
     for (int c = 0; c < classes; c++) {
@@ -162,6 +180,7 @@ static void finish_ensemble(const struct batch *b, struct item *item)
 {
     const struct served *served = b->served;
     for (int c = 0; c < served->classes; c++) item->logit_sum[c] /= (float)served->sections;
+    if (!all_finite(served->classes, item->logit_sum)) note_not_finite(b, item, MODEL_ENSEMBLE);
     loss_softmax(served->classes, item->logit_sum, temperature_of(served->model, MODEL_ENSEMBLE),
                  item->logit_sum);
 }
@@ -212,6 +231,22 @@ static void judge(struct engine *engine, struct batch *b, double predicted_s)
     }
 }
 
+/* Lock held. */
+static void fail_not_finite(struct engine *engine, struct item *item)
+{
+    struct request *request = item->ticket->request;
+    const struct model *model = request->model;
+    if (request->error.code == 0) {
+        err_set(&request->error, ERR_DIVERGED,
+                "classifier %s of model %s, version %lld, computed a number that is not finite: "
+                "activate another version",
+                model_classifier_name(item->not_finite_classifier), model->name,
+                (long long)model->version);
+        if (request->n_images > 1) err_prefix(&request->error, "images[%d]", item->index);
+    }
+    item_fail(engine, item, ERR_DIVERGED);
+}
+
 /* Lock held. Everybody leaves the batch: for an answer, or for the next queue. */
 static void part(struct engine *engine, struct batch *b)
 {
@@ -220,6 +255,8 @@ static void part(struct engine *engine, struct batch *b)
         struct item *item = b->items[i];
         if (item->ticket->failed != 0) {
             item_fail(engine, item, item->ticket->failed);
+        } else if (item->not_finite) {
+            fail_not_finite(engine, item);
         } else if (item->step == WAY_STOP) {
             item_answer(engine, item, item->answer);
         } else if (item->step == WAY_EXPIRED) {

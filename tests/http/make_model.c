@@ -1,14 +1,15 @@
 /* Writes a small model with random weights for the tests of the daemon.
  *
- *   make_model SPEC.json OUT WIDTH CLASSES SEED calibrated|flat|plain [NAME]
+ *   make_model SPEC.json OUT WIDTH CLASSES SEED calibrated|flat|plain|overflow [NAME]
  *
  * "calibrated": exits of rising accuracy 0.40 0.50 0.60 0.70.., the ensemble 0.05 above the
  * deepest, and thresholds. Temperatures fall with depth, so that confidence rises with it: the
  * first exit is nearly sure of nothing, the deepest of everything. "flat": the same accuracies,
  * with the ensemble below the deepest, and no classifier is sure of anything. "plain": no
- * calibration at all. */
+ * calibration at all. "overflow": what the second classifier computes is not finite. */
 #include "config.h"
 
+#include <float.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,17 @@ static struct calibration calibrate(int exits, bool flat)
     c.ensemble.temperature = 1;
     for (int i = 0; flat && i < exits; i++) c.exits[i].temperature = 50;
     return c;
+}
+
+/* Finite weights of the second classifier, whose sums are not. */
+static void overflow(const struct net *net, float *params)
+{
+    size_t n;
+    const struct param *p = net_params(net, &n);
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < p[i].size; k++)
+            if (p[i].exit == 1 && (p[i].role == PARAM_LINEAR_WEIGHT || p[i].role == PARAM_LINEAR_BIAS))
+                params[p[i].offset + k] = FLT_MAX;
 }
 
 int main(int argc, char **argv)
@@ -65,6 +77,7 @@ int main(int argc, char **argv)
                                     .mean = {0.5f, 0.5f, 0.5f},
                                     .std = {0.25f, 0.25f, 0.25f}};
     struct calibration calibration = {0};
+    if (strcmp(argv[6], "overflow") == 0) overflow(net, params);
     bool flat = strcmp(argv[6], "flat") == 0;
     if (strcmp(argv[6], "plain") != 0) calibration = calibrate(net_sections(net), flat);
     struct training training = {.method = "none"};

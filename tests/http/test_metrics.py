@@ -156,6 +156,21 @@ def deadlines_counted():
     assert value(after, "autodidact_refused_total", reason="deadline") - value(before, "autodidact_refused_total", reason="deadline") == 1
 
 
+def not_finite():
+    """a model that computes what is not finite: 500 that says which classifier, counted and logged"""
+    with Daemon(model=make_model(kind="overflow")) as broken:
+        assert broken.classify(headers=[("SLA-Classifier", "1")]).status == 200
+        for headers in ([("SLA-Classifier", "2")], [("SLA-Classifier", "ensemble")], [("SLA-Min-Confidence", "1")]):
+            problem(broken.classify(headers=headers), 500, "classifier 2 of model resnet18, version 1", "not finite")
+        j = broken.classify_json({"images": [base64.b64encode(png()).decode()] * 2}, [("SLA-Classifier", "2")])
+        problem(j, 500, "images[0]: classifier 2")
+        assert broken.classify(headers=[("SLA-Classifier", "4")]).status == 200
+        counted = broken.metrics()
+        assert counted['autodidact_not_finite_total{model="resnet18",classifier="2"}'] == 5, counted
+        assert counted['autodidact_requests_total{model="resnet18",classifier="none",reason="none",code="500"}'] == 4, counted
+        assert broken.text().count("not finite") == 4, broken.text()
+
+
 def in_flight():
     """requests in flight rise while a body is on its way and fall when it is lost"""
     w = Wire(d.address)

@@ -33,6 +33,13 @@ struct calibration tiny_calibration(void)
 
 struct model *tiny_model(const char *name, uint64_t seed, const struct calibration *calibration)
 {
+    return tiny_model_changed(name, seed, calibration, NULL);
+}
+
+struct model *tiny_model_changed(const char *name, uint64_t seed,
+                                 const struct calibration *calibration,
+                                 void (*change)(const struct net *net, float *params))
+{
     struct spec spec = {
         .classes = TINY_CLASSES,
         .channels = 3,
@@ -54,6 +61,7 @@ struct model *tiny_model(const char *name, uint64_t seed, const struct calibrati
     float *params = mem_new(net_block_size(net), sizeof(float));
     CHECK(params != NULL);
     net_init_params(net, seed, params);
+    if (change != NULL) change(net, params);
     static char text[TINY_CLASSES][16];
     char *labels[TINY_CLASSES];
     for (int i = 0; i < TINY_CLASSES; i++) {

@@ -14,6 +14,10 @@ enum { TINY_SECTIONS = 4, TINY_CLASSES = 7, TINY_SIDE = 16, PNG_MAX = 4096 };
  * .5 .6 .7 .8, ensemble .9, temperatures of their own) unless that is NULLed out by the caller. */
 struct calibration tiny_calibration(void);
 struct model *tiny_model(const char *name, uint64_t seed, const struct calibration *calibration);
+/* The same with change(net, params) between the random weights and the file. */
+struct model *tiny_model_changed(const char *name, uint64_t seed,
+                                 const struct calibration *calibration,
+                                 void (*change)(const struct net *net, float *params));
 
 struct png {
     unsigned char bytes[PNG_MAX];

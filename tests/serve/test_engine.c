@@ -3,6 +3,8 @@
 #include "config.h"
 
 #include <errno.h>
+#include <float.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -367,6 +369,99 @@ static void allocations_may_fail(void **state)
     print_message("# %u allocations failed in turn\n", n - 1);
 }
 
+/* Linear layers of an exit (-1: of all) with these weights and this bias of class 0. */
+static void set_linear(const struct net *net, float *params, int exit, float weight, float bias)
+{
+    size_t n;
+    const struct param *p = net_params(net, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (exit >= 0 && p[i].exit != exit) continue;
+        if (p[i].role == PARAM_LINEAR_WEIGHT) {
+            for (size_t k = 0; k < p[i].size; k++) params[p[i].offset + k] = weight;
+        } else if (p[i].role == PARAM_LINEAR_BIAS) {
+            params[p[i].offset] = bias;
+        }
+    }
+}
+
+static void overflow_in_second(const struct net *net, float *params)
+{
+    set_linear(net, params, 1, FLT_MAX, FLT_MAX);
+}
+
+static void underflow_in_second(const struct net *net, float *params)
+{
+    set_linear(net, params, 1, -FLT_MAX, -FLT_MAX);
+}
+
+static void overflow_in_sum(const struct net *net, float *params)
+{
+    set_linear(net, params, -1, 0, FLT_MAX);
+}
+
+/* Finite weights whose sums are not: an error that names classifier and version, in no answer a
+ * probability of it; what does not need that classifier is answered. */
+static void what_is_not_finite_is_an_error(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*change)(const struct net *net, float *params);
+        const char *asked;  /* classifier */
+        const char *broken; /* the one that is named; NULL: an answer */
+    } rows[] = {
+        {overflow_in_second, "1", NULL},        {overflow_in_second, "2", "classifier 2 "},
+        {overflow_in_second, "3", NULL},        {overflow_in_second, "ensemble", "classifier 2 "},
+        {underflow_in_second, "2", "classifier 2 "},
+        {overflow_in_sum, "4", NULL},           {overflow_in_sum, "ensemble", "classifier ensemble "},
+    };
+    struct png png;
+    png_make(&png, 3);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char header[40], line[100];
+        struct engine_options options;
+        struct err e = {.code = 0};
+        struct metrics *metrics = metrics_new();
+        engine_options_default(&options);
+        options.workers = 1;
+        struct engine *engine = engine_new(&options, metrics, &e);
+        struct model *model = tiny_model_changed("tiny", 7, NULL, rows[i].change);
+        model->version = 12;
+        assert_int_equal(publish_now(engine, model, NULL), 0);
+        snprintf(header, sizeof(header), "SLA-Classifier: %s", rows[i].asked);
+        const char *const headers[] = {header, NULL};
+        for (int n = 1; n <= 2; n++) {
+            const struct png pngs[2] = {png, png};
+            struct call call;
+            call_init(&call, sla_of(headers), pngs, n);
+            int rc = call_run(engine, &call);
+            const struct request *r = &call.request;
+            if (rows[i].broken == NULL) {
+                assert_int_equal(rc, 0);
+                for (int c = 0; c < TINY_CLASSES; c++)
+                    assert_true(isfinite(r->results[0].probabilities[c]));
+            } else {
+                if (rc != ERR_DIVERGED) fail_msg("row %zu: %d", i, rc);
+                assert_int_equal(r->error.code, ERR_DIVERGED);
+                if (strstr(r->error.text, rows[i].broken) == NULL ||
+                    strstr(r->error.text, "tiny, version 12") == NULL ||
+                    (strncmp(r->error.text, "images[0]: ", 11) == 0) != (n > 1))
+                    fail_msg("row %zu: %s", i, r->error.text);
+                assert_int_equal(r->results[n - 1].status, ERR_DIVERGED);
+            }
+            call_reset(&call);
+        }
+        struct buf out;
+        buf_init(&out, 1 << 20);
+        assert_int_equal(metrics_render(metrics, &out), 0);
+        snprintf(line, sizeof(line), "autodidact_not_finite_total{model=\"tiny\",classifier=\"%s\"} 3\n",
+                 strcmp(rows[i].asked, "ensemble") == 0 && rows[i].change == overflow_in_sum ? "ensemble" : "2");
+        assert_true((strstr(buf_text(&out), line) != NULL) == (rows[i].broken != NULL));
+        buf_release(&out);
+        engine_free(engine);
+        metrics_free(metrics);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +474,7 @@ int main(void)
         cmocka_unit_test(thresholds_decide_for_auto),
         cmocka_unit_test(names_and_costs_are_known),
         cmocka_unit_test(allocations_may_fail),
+        cmocka_unit_test(what_is_not_finite_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
