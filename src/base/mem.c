@@ -13,6 +13,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+/* Bytes of the processor's larger pages. */
+#define HUGE_PAGE ((size_t)2 << 20)
 
 /* What is left until the allocation that fails; 0: none does. */
 static atomic_uint fail_left;
@@ -68,7 +72,12 @@ void *mem_new_aligned(size_t count, size_t size)
     size_t bytes;
     void *block;
     if (!block_size(count, size, &bytes) || must_fail()) return NULL;
-    return posix_memalign(&block, MEM_ALIGN, bytes) == 0 ? block : NULL;
+    size_t align = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : MEM_ALIGN;
+    if (posix_memalign(&block, align, bytes) != 0) return NULL;
+    /* Large weights are read from end to end, and prefetching ends with a page. Only advice: where
+     * the kernel has no huge pages, nothing changes. */
+    if (align == HUGE_PAGE) (void)madvise(block, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    return block;
 }
 
 void *mem_grow(void *block, size_t count, size_t size)
