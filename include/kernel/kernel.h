@@ -78,8 +78,35 @@ static inline int shortcut_out_size(int size, const struct shortcut_geometry *g)
     return (size - 1) / g->step + 1;
 }
 
+/* How the forward direction of a convolution may be computed in inference. Each gives an image the
+ * same bits in every batch; between them the last bits differ. */
+enum conv_algorithm {
+    CONV_DIRECT,        /* what training uses: every product of the definition */
+    CONV_WINOGRAD,      /* F(4x4, 3x3), from transformed weights, four times as large */
+    CONV_WINOGRAD_LEAN, /* F(4x4, 3x3), the weights of CONV_DIRECT transformed at each call */
+    CONV_BF16,          /* the products of CONV_DIRECT, of factors rounded to bfloat16; fp32 sums */
+    CONV_ALGORITHMS
+};
+
+/* One algorithm. The functions mean what conv_packed_size() to conv_forward() below mean; packed
+ * weights and scratch are this algorithm's. */
+struct conv_method {
+    /* Whether it can compute this convolution; NULL: the table does not have it. */
+    bool (*takes)(const struct conv_geometry *g);
+    enum conv_algorithm packing; /* the algorithm whose packed weights it takes, mostly itself */
+    size_t (*packed_size)(const struct conv_geometry *g);
+    void (*pack)(const struct conv_geometry *g, const float *w, const float *scale, float *packed);
+    size_t (*scratch_bytes)(const struct conv_geometry *g);
+    void (*forward)(const struct conv_geometry *g, int n, const float *x, const float *packed,
+                    const struct conv_epilogue *epilogue, float *y, void *scratch);
+};
+
 struct kernels {
     enum cpu_isa isa;
+
+    /* Ways to compute conv_forward(), by enum conv_algorithm; CONV_DIRECT takes every convolution.
+     */
+    struct conv_method methods[CONV_ALGORITHMS];
 
     /* --- convolution ------------------------------------------------------------------------- */
 
@@ -180,6 +207,16 @@ struct kernels {
     void (*sgd_step)(size_t count, float rate, float momentum, float decay, const float *g,
                      float *v, float *w);
 };
+
+/* "direct" and so on: how people and files name an algorithm. */
+const char *conv_algorithm_name(enum conv_algorithm a);
+
+/* Whether a table has an algorithm that takes this convolution. */
+static inline bool conv_takes(const struct kernels *k, enum conv_algorithm a,
+                              const struct conv_geometry *g)
+{
+    return k->methods[a].takes != NULL && k->methods[a].takes(g);
+}
 
 /* The table of an instruction set, NULL when it was not built for this architecture or the
  * processor lacks it. kernels_best() is that of cpu_isa(). Static storage. */

@@ -1,8 +1,18 @@
-/* Which table serves which instruction set. BF16 has no kernels of its own in this version: there
- * the AVX-512 table serves. */
+/* Which table serves which instruction set. */
 #include "kernel/kernel.h"
 
 #include "tables.h"
+
+const char *conv_algorithm_name(enum conv_algorithm a)
+{
+    static const char *const names[CONV_ALGORITHMS] = {
+        [CONV_DIRECT] = "direct",
+        [CONV_WINOGRAD] = "winograd",
+        [CONV_WINOGRAD_LEAN] = "winograd-lean",
+        [CONV_BF16] = "bf16",
+    };
+    return names[a];
+}
 
 const struct kernels *kernels_of(enum cpu_isa isa)
 {
@@ -14,8 +24,9 @@ const struct kernels *kernels_of(enum cpu_isa isa)
     case CPU_AVX2:
         return &kernels_avx2;
     case CPU_AVX512:
-    case CPU_AVX512BF16:
         return &kernels_avx512;
+    case CPU_AVX512BF16:
+        return &kernels_avx512bf16;
 #endif
     default:
         return NULL;

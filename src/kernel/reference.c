@@ -307,8 +307,16 @@ static void sgd_step(size_t count, float rate, float momentum, float decay, cons
     }
 }
 
+static bool takes_all(const struct conv_geometry *g)
+{
+    (void)g;
+    return true;
+}
+
 const struct kernels kernels_reference = {
     .isa = CPU_REFERENCE,
+    .methods = {[CONV_DIRECT] = {takes_all, CONV_DIRECT, conv_weight_size, conv_pack,
+                                 conv_scratch_bytes, conv_forward}},
     .conv_packed_size = conv_weight_size,
     .conv_pack = conv_pack,
     .conv_packed_back_size = conv_weight_size,

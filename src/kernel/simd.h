@@ -11,8 +11,15 @@
 
 #if defined(__AVX512F__)
 
+#if defined(__AVX512BF16__)
+#define ISA(name) name##_avx512bf16
+#define ISA_CODE CPU_AVX512BF16
+#define HAS_BF16 1
+#else
 #define ISA(name) name##_avx512
 #define ISA_CODE CPU_AVX512
+#define HAS_BF16 0
+#endif
 #define LANES_16 1
 #define VEC_OP(name) _mm512_##name
 
@@ -53,12 +60,36 @@ static inline vec vec_where_positive(vec y, vec x)
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_GT_OQ), x);
 }
 
+#if HAS_BF16
+/* Pairs of bfloat16 in 32 bits, the lower half first; they are kept and moved as if they were
+ * floats. a[0] * b[0] + a[1] * b[1] + c in each lane, in fp32. */
+static inline vec vec_dot_pairs(vec a, vec b, vec c)
+{
+    return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
+}
+
+/* 2 * LANES floats, low first, as LANES pairs. Rounds to the nearest, ties to even. */
+static inline vec vec_to_pairs(vec low, vec high)
+{
+    return (vec)_mm512_cvtne2ps_pbh(high, low);
+}
+
+/* LANES pairs, each of a lane of both. */
+static inline vec vec_interleave_pairs(vec low, vec high)
+{
+    __m512i a = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(low));
+    __m512i b = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(high));
+    return _mm512_castsi512_ps(_mm512_or_si512(a, _mm512_slli_epi32(b, 16)));
+}
+#endif
+
 #elif defined(__AVX2__) && defined(__FMA__)
 
 #define ISA(name) name##_avx2
 #define ISA_CODE CPU_AVX2
 #define LANES_16 0
 #define VEC_OP(name) _mm256_##name
+#define HAS_BF16 0
 
 enum {
     LANES = 8,
@@ -122,15 +153,25 @@ static inline vec vec_add(vec a, vec b)
     return VEC_OP(add_ps)(a, b);
 }
 
+static inline vec vec_sub(vec a, vec b)
+{
+    return VEC_OP(sub_ps)(a, b);
+}
+
 static inline vec vec_mul(vec a, vec b)
 {
     return VEC_OP(mul_ps)(a, b);
 }
 
-/* a * b + c, rounded once. */
+/* a * b + c and c - a * b, rounded once. */
 static inline vec vec_fma(vec a, vec b, vec c)
 {
     return VEC_OP(fmadd_ps)(a, b, c);
+}
+
+static inline vec vec_fnma(vec a, vec b, vec c)
+{
+    return VEC_OP(fnmadd_ps)(a, b, c);
 }
 
 /* max(x, 0) and max(x, least); a NaN stays one: the instruction returns its second operand then. */
@@ -144,11 +185,12 @@ static inline vec vec_floor(vec x, vec least)
     return VEC_OP(max_ps)(least, x);
 }
 
-/* F(vectors, n) for each register tile of n rows, n = 1..PIXELS_1 and 1..PIXELS_2: their sums live in
- * registers only where both numbers are constants. A weight gradient's tiles go to INPUTS_1 and
+/* F(vectors, n) for each register tile of n rows, n = 1..PIXELS_1 and 1..PIXELS_2: their sums live
+ * in registers only where both numbers are constants. A weight gradient's tiles go to INPUTS_1 and
  * INPUTS_2, which is two more with one vector of sixteen lanes. */
 #define TILES_1_OF_8(F)                                                                            \
-    F(1, 1) F(1, 2) F(1, 3) F(1, 4) F(1, 5) F(1, 6) F(1, 7) F(1, 8) F(1, 9) F(1, 10) F(1, 11) F(1, 12)
+    F(1, 1)                                                                                        \
+    F(1, 2) F(1, 3) F(1, 4) F(1, 5) F(1, 6) F(1, 7) F(1, 8) F(1, 9) F(1, 10) F(1, 11) F(1, 12)
 #define TILES_2_OF_8(F) F(2, 1) F(2, 2) F(2, 3) F(2, 4) F(2, 5) F(2, 6)
 #if LANES_16
 #define TILES_1(F) TILES_1_OF_8(F) F(1, 13) F(1, 14)
@@ -181,6 +223,15 @@ ALWAYS_INLINE void vec_put(float *p, const bool whole, vec_mask m, vec x)
 {
     if (whole) vec_store(p, x);
     else vec_store_masked(p, m, x);
+}
+
+/* Packed weights are asked for so many floats before they are read: few images need them faster
+ * than the processor's own prefetching, which ends with each page, brings them. Measured. */
+enum { PREFETCH = 3072 };
+
+static inline void prefetch(const float *p)
+{
+    _mm_prefetch((const char *)p, _MM_HINT_T0);
 }
 
 /* Channels are worked on in blocks of two vectors, the last one may have one. */
@@ -233,6 +284,18 @@ void ISA(conv_forward)(const struct conv_geometry *g, int n, const float *x, con
 void ISA(conv_backward_data)(const struct conv_geometry *g, int n, const float *dy,
                              const float *packed_back, bool accumulate, float *dx, void *scratch);
 
+#if HAS_BF16
+/* The forward direction with x and w rounded to bfloat16, sums in fp32; one group. */
+bool ISA(conv_pairs_takes)(const struct conv_geometry *g);
+size_t ISA(conv_pairs_packed_size)(const struct conv_geometry *g);
+void ISA(conv_pairs_pack)(const struct conv_geometry *g, const float *w, const float *scale,
+                          float *packed);
+size_t ISA(conv_pairs_scratch_bytes)(const struct conv_geometry *g);
+void ISA(conv_pairs_forward)(const struct conv_geometry *g, int n, const float *x,
+                             const float *packed, const struct conv_epilogue *epilogue, float *y,
+                             void *scratch);
+#endif
+
 /* simd_conv_weight.c */
 size_t ISA(conv_weight_scratch)(const struct conv_geometry *g); /* floats */
 void ISA(conv_backward_weight)(const struct conv_geometry *g, int n, const float *x,
@@ -270,6 +333,61 @@ struct tile {
 /* Computes `pixels` outputs of a block of `vectors` vectors: 1 <= pixels <= PIXELS_1 or PIXELS_2.
  */
 void ISA(tile_run)(const struct tile *t, size_t vectors, size_t pixels);
+#if HAS_BF16
+/* The same where x and w are pairs. */
+void ISA(tile_run_pairs)(const struct tile *t, size_t vectors, size_t pixels);
+#endif
+
+/* simd_product.c: the register tile of a plain matrix product, c [rows][...] = or += (add)
+ * a [rows][depth] * b [depth][vectors * LANES]; a's and c's rows are a_row and c_row floats apart,
+ * b is packed. 1 <= rows <= PIXELS_1 or PIXELS_2. */
+struct product {
+    const float *a, *b;
+    float *c;
+    size_t depth, a_row, c_row;
+    bool add;
+};
+void ISA(product_run)(const struct product *p, size_t vectors, size_t rows);
+
+/* simd_winograd.c */
+bool ISA(winograd_takes)(const struct conv_geometry *g);
+size_t ISA(winograd_packed_size)(const struct conv_geometry *g);
+void ISA(winograd_pack)(const struct conv_geometry *g, const float *w, const float *scale,
+                        float *packed);
+size_t ISA(winograd_scratch_bytes)(const struct conv_geometry *g);
+void ISA(winograd_forward)(const struct conv_geometry *g, int n, const float *x,
+                           const float *packed, const struct conv_epilogue *epilogue, float *y,
+                           void *scratch);
+size_t ISA(winograd_lean_scratch_bytes)(const struct conv_geometry *g);
+void ISA(winograd_lean_forward)(const struct conv_geometry *g, int n, const float *x,
+                                const float *packed, const struct conv_epilogue *epilogue, float *y,
+                                void *scratch);
+
+/* simd_winograd_tile.c: the three transforms of F(4x4, 3x3). */
+struct winograd_in {
+    const float *const *at; /* [6 * 6] the pixels, each `channels` floats */
+    size_t channels;
+    float *to;    /* [channels rounded up to vectors] of point 0 */
+    size_t point; /* floats from point to point */
+};
+void ISA(winograd_in)(const struct winograd_in *t);
+
+struct winograd_out {
+    const float *from; /* [vectors * LANES] of point 0 */
+    size_t point;
+    float *y; /* pixel 0, at this block's first channel */
+    size_t y_row, y_column;
+    int rows, columns;            /* of the 4x4 pixels, those that exist */
+    const float *bias, *residual; /* at the same channel and pixel; NULL: none */
+    bool relu;
+    size_t lanes; /* channels that exist in this block */
+};
+void ISA(winograd_out)(const struct winograd_out *t);
+
+/* u [36][point apart][depth][width] of w, nine taps of [depth][width] that are `tap` floats apart;
+ * width is a number of vectors. */
+void ISA(winograd_weights)(const float *w, size_t tap, size_t depth, size_t width, float *u,
+                           size_t point);
 
 /* simd_norm.c */
 void ISA(norm_moments)(size_t rows, size_t channels, const float *x, double *sum, double *square);

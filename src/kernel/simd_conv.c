@@ -79,10 +79,14 @@ static void axis_inside(const struct axis *a, int i, int *from, int *to)
     *to = max_int(*from, min_int(a->taps, a->size - at));
 }
 
-/* A whole direction of a convolution. */
+/* A whole direction of a convolution. With pairs, two channels of the source are one float that
+ * holds two bfloat16, made on the way into scratch: `channels` counts pairs, and the rest of this
+ * file takes them for floats. */
 struct pass {
     size_t channels, outputs; /* of the source, of what is computed */
-    int phases;               /* in each direction */
+    size_t given_channels;    /* of the source as it comes */
+    bool pairs;
+    int phases; /* in each direction */
     bool back;
     const struct conv_geometry *g;
     int source_height, source_width, out_height, out_width;
@@ -102,6 +106,7 @@ static struct pass pass_of(const struct conv_geometry *g, bool back)
 {
     int oh = conv_out_height(g), ow = conv_out_width(g);
     struct pass p = {.channels = (size_t)(back ? g->out_channels : g->in_channels),
+                     .given_channels = (size_t)(back ? g->out_channels : g->in_channels),
                      .outputs = (size_t)(back ? g->in_channels : g->out_channels),
                      .phases = back ? g->stride : 1,
                      .back = back,
@@ -140,9 +145,24 @@ static size_t pass_frame(const struct pass *p)
            (size_t)(p->source_width + p->low + p->high) * p->channels;
 }
 
+/* Images of the flat way that are worked on before the next block of outputs: as many as a half of
+ * the L2 cache holds. */
+enum { FLAT_FLOATS = 131072 };
+
+static bool is_flat(const struct pass *p)
+{
+    return p->low == 0 && p->high == 0;
+}
+
+static size_t flat_images(const struct pass *p)
+{
+    size_t fit = FLAT_FLOATS / pass_image(p);
+    return fit > 0 ? fit : 1;
+}
+
 static size_t pass_scratch(const struct pass *p)
 {
-    if (p->low == 0 && p->high == 0) return 0;
+    if (is_flat(p)) return p->pairs ? flat_images(p) * pass_image(p) : 0;
     size_t group = pass_group(p) * pass_image(p), frame = pass_frame(p);
     return group > frame ? group : frame;
 }
@@ -341,6 +361,42 @@ static void walk_tile(struct walk *w, const struct phase *f, struct tile *t, siz
     }
 }
 
+/* Neighbouring pixels, as they are or as pairs. */
+static void copy_pixels(const struct pass *p, float *to, const float *from, size_t pixels)
+{
+    if (!p->pairs) {
+        copy_floats(to, from, pixels * p->channels);
+        return;
+    }
+#if HAS_BF16
+    size_t whole = p->given_channels / (2 * LANES) * (2 * LANES), rest = p->given_channels - whole;
+    vec_mask low = vec_first(min_size(rest, LANES)), high = vec_first(rest - min_size(rest, LANES));
+    vec_mask pairs = vec_first((rest + 1) / 2);
+    for (; pixels > 0; pixels--, to += p->channels, from += p->given_channels) {
+        for (size_t c = 0; c < whole; c += 2 * LANES) {
+            vec_store(to + c / 2, vec_to_pairs(vec_load(from + c), vec_load(from + c + LANES)));
+        }
+        if (rest == 0) continue;
+        vec a = vec_load_masked(from + whole, low);
+        vec b = rest > LANES ? vec_load_masked(from + whole + LANES, high) : vec_zero();
+        vec_store_masked(to + whole / 2, pairs, vec_to_pairs(a, b));
+    }
+#endif
+}
+
+/* What multiplies: pairs and floats look the same but for this. */
+static void run_tile(const struct pass *p, const struct tile *t, size_t vectors, size_t pixels)
+{
+#if HAS_BF16
+    if (p->pairs) {
+        ISA(tile_run_pairs)(t, vectors, pixels);
+        return;
+    }
+#endif
+    (void)p;
+    ISA(tile_run)(t, vectors, pixels);
+}
+
 /* All pixels of `images` images whose taps all lie inside the source: flat and padded. The taps of
  * a row are neighbours in the source and in the weights, so they make one run. */
 static void phase_run_rows(const struct phase *f, size_t images)
@@ -362,7 +418,7 @@ static void phase_run_rows(const struct phase *f, size_t images)
             size_t begin = part_begin(pixels, parts, part);
             size_t count = part_begin(pixels, parts, part + 1) - begin;
             walk_tile(&walk, f, &t, first, count, x_at, y_at);
-            ISA(tile_run)(&t, vectors, count);
+            run_tile(f->pass, &t, vectors, count);
         }
     }
 }
@@ -396,7 +452,7 @@ static void phase_run_group(const struct phase *f, size_t images)
                 ptrdiff_t at =
                     f->origin + (i * f->v.step + top) * t.x_row + (j * f->h.step + left) * t.x_col;
                 tile_place(&t, f, first, f->source + at, phase_y_at(f, 0, i, j));
-                ISA(tile_run)(&t, vectors, images);
+                run_tile(p, &t, vectors, images);
             }
         }
     }
@@ -424,12 +480,10 @@ static void pass_run(const struct pass *p, struct phase *f, int low, bool groupe
 /* scratch [row][column][image][channel] */
 static void interleave(const struct pass *p, const float *source, size_t images, float *scratch)
 {
-    size_t pixels = (size_t)p->source_height * (size_t)p->source_width, image = pass_image(p);
+    size_t pixels = (size_t)p->source_height * (size_t)p->source_width;
     for (size_t b = 0; b < images; b++) {
-        for (size_t i = 0; i < pixels; i++) {
-            copy_floats(scratch + (i * images + b) * p->channels,
-                        source + b * image + i * p->channels, p->channels);
-        }
+        for (size_t i = 0; i < pixels; i++, source += p->given_channels)
+            copy_pixels(p, scratch + (i * images + b) * p->channels, source, 1);
     }
 }
 
@@ -445,27 +499,25 @@ static void frame(const struct pass *p, const float *source, float *scratch)
         }
         for (size_t k = 0; k < low; k++) scratch[k] = 0;
         for (size_t k = 0; k < high; k++) scratch[low + row + k] = 0;
-        copy_floats(scratch + low, source + (size_t)i * row, row);
+        copy_pixels(p, scratch + low, source, (size_t)p->source_width);
+        source += (size_t)p->source_width * p->given_channels;
     }
 }
-
-/* Images of the flat way that are worked on before the next block of outputs: as many as a half of
- * the L2 cache holds. */
-enum { FLAT_FLOATS = 131072 };
 
 static void pass_images(const struct pass *p, size_t n, const float *source, const float *packed,
                         const struct conv_epilogue *epilogue, float *y, float *scratch)
 {
     size_t image = pass_image(p), width = (size_t)p->source_width;
+    size_t given = (size_t)p->source_height * width * p->given_channels;
     size_t out = (size_t)p->out_height * (size_t)p->out_width * p->outputs;
-    bool flat = p->low == 0 && p->high == 0;
+    bool flat = is_flat(p);
     size_t group = n >= GROUP_FEWEST && !flat ? pass_group(p) : 0;
-    size_t most = flat ? FLAT_FLOATS / image : group;
+    size_t most = flat ? flat_images(p) : group;
     size_t parts = part_count(n, most > 0 ? most : 1);
     for (size_t part = 0; part < parts; part++) {
         size_t begin = part_begin(n, parts, part), count = part_begin(n, parts, part + 1) - begin;
-        const float *from = source + begin * image;
-        struct phase f = {.source = flat ? from : scratch,
+        const float *from = source + begin * given;
+        struct phase f = {.source = flat && !p->pairs ? from : scratch,
                           .packed = packed,
                           .epilogue = epilogue,
                           .y = y + begin * out,
@@ -475,6 +527,7 @@ static void pass_images(const struct pass *p, size_t n, const float *source, con
                           .row_pitch = width * p->channels,
                           .pixel_pitch = p->channels};
         if (flat) {
+            if (p->pairs) copy_pixels(p, scratch, from, count * (size_t)p->source_height * width);
             pass_run(p, &f, 0, false, count);
         } else if (group > 0) {
             interleave(p, from, count, scratch);
@@ -503,3 +556,68 @@ void ISA(conv_backward_data)(const struct conv_geometry *g, int n, const float *
     struct conv_epilogue epilogue = {.residual = accumulate ? dx : NULL};
     pass_images(&p, (size_t)n, dy, packed_back, &epilogue, dx, scratch);
 }
+
+#if HAS_BF16
+
+/* --- forward with pairs ------------------------------------------------------------------- */
+
+static struct pass pairs_of(const struct conv_geometry *g)
+{
+    struct pass p = pass_of(g, false);
+    p.pairs = true;
+    p.channels = (p.given_channels + 1) / 2;
+    return p;
+}
+
+bool ISA(conv_pairs_takes)(const struct conv_geometry *g)
+{
+    return conv_groups(g) == 1;
+}
+
+size_t ISA(conv_pairs_packed_size)(const struct conv_geometry *g)
+{
+    struct pass p = pairs_of(g);
+    return packed_size(&p);
+}
+
+size_t ISA(conv_pairs_scratch_bytes)(const struct conv_geometry *g)
+{
+    struct pass p = pairs_of(g);
+    return pass_scratch(&p) * sizeof(float);
+}
+
+/* [block of outputs][tap][pair of channels][lane] */
+void ISA(conv_pairs_pack)(const struct conv_geometry *g, const float *w, const float *scale,
+                          float *packed)
+{
+    struct pass p = pairs_of(g);
+    size_t taps = (size_t)g->kernel_height * (size_t)g->kernel_width, channels = p.given_channels;
+    for (size_t first = 0; first < p.outputs; first += BLOCK) {
+        size_t width = block_width(&p, first), lanes = min_size(p.outputs - first, width);
+        for (size_t tap = 0; tap < taps; tap++) {
+            for (size_t c = 0; c < channels; c += 2, packed += width) {
+                float low[BLOCK] = {0}, high[BLOCK] = {0};
+                for (size_t l = 0; l < lanes; l++) {
+                    const float *from = w + ((first + l) * channels + c) * taps + tap;
+                    float factor = scale != NULL ? scale[first + l] : 1;
+                    low[l] = from[0] * factor;
+                    high[l] = c + 1 < channels ? from[taps] * factor : 0;
+                }
+                for (size_t l = 0; l < width; l += LANES) {
+                    vec_store(packed + l,
+                              vec_interleave_pairs(vec_load(low + l), vec_load(high + l)));
+                }
+            }
+        }
+    }
+}
+
+void ISA(conv_pairs_forward)(const struct conv_geometry *g, int n, const float *x,
+                             const float *packed, const struct conv_epilogue *epilogue, float *y,
+                             void *scratch)
+{
+    struct pass p = pairs_of(g);
+    pass_images(&p, (size_t)n, x, packed, epilogue, y, scratch);
+}
+
+#endif

@@ -20,8 +20,30 @@ static size_t conv_scratch_bytes(const struct conv_geometry *g)
     return ISA(conv_any_scratch)(g) * sizeof(float);
 }
 
+static bool takes_all(const struct conv_geometry *g)
+{
+    (void)g;
+    return true;
+}
+
 const struct kernels ISA(kernels) = {
     .isa = ISA_CODE,
+    .methods =
+        {
+            [CONV_DIRECT] = {takes_all, CONV_DIRECT, ISA(conv_any_packed_size), ISA(conv_any_pack),
+                             conv_scratch_bytes, ISA(conv_any_forward)},
+            [CONV_WINOGRAD] = {ISA(winograd_takes), CONV_WINOGRAD, ISA(winograd_packed_size),
+                               ISA(winograd_pack), ISA(winograd_scratch_bytes),
+                               ISA(winograd_forward)},
+            [CONV_WINOGRAD_LEAN] = {ISA(winograd_takes), CONV_DIRECT, ISA(conv_any_packed_size),
+                                    ISA(conv_any_pack), ISA(winograd_lean_scratch_bytes),
+                                    ISA(winograd_lean_forward)},
+#if HAS_BF16
+            [CONV_BF16] = {ISA(conv_pairs_takes), CONV_BF16, ISA(conv_pairs_packed_size),
+                           ISA(conv_pairs_pack), ISA(conv_pairs_scratch_bytes),
+                           ISA(conv_pairs_forward)},
+#endif
+        },
     .conv_packed_size = ISA(conv_any_packed_size),
     .conv_pack = ISA(conv_any_pack),
     .conv_packed_back_size = ISA(conv_any_packed_back_size),

@@ -9,8 +9,18 @@
 
 #include <math.h>
 
+ALWAYS_INLINE vec multiply_add(const bool pairs, vec a, vec b, vec c)
+{
+#if HAS_BF16
+    if (pairs) return vec_dot_pairs(a, b, c);
+#endif
+    (void)pairs;
+    return vec_fma(a, b, c);
+}
+
 /* One instance per constant (vectors, pixels): only then do the sums live in registers. */
-ALWAYS_INLINE void tile_body(const struct tile *t, const int vectors, const int pixels)
+ALWAYS_INLINE void tile_body(const struct tile *t, const bool pairs, const int vectors,
+                             const int pixels)
 {
     vec sum[PIXELS_1][2];
     UNROLL
@@ -28,11 +38,13 @@ ALWAYS_INLINE void tile_body(const struct tile *t, const int vectors, const int 
 #pragma GCC unroll 4
             for (ptrdiff_t i = 0; i < t->run; i++, w += vectors * LANES) {
                 vec w0 = vec_load(w), w1 = vectors > 1 ? vec_load(w + LANES) : vec_zero();
+                prefetch(w + PREFETCH);
+                if (LANES_16 && vectors > 1) prefetch(w + PREFETCH + LANES);
                 UNROLL
                 for (int p = 0; p < pixels; p++) {
                     vec b = vec_set(at[p][i]);
-                    sum[p][0] = vec_fma(b, w0, sum[p][0]);
-                    if (vectors > 1) sum[p][1] = vec_fma(b, w1, sum[p][1]);
+                    sum[p][0] = multiply_add(pairs, b, w0, sum[p][0]);
+                    if (vectors > 1) sum[p][1] = multiply_add(pairs, b, w1, sum[p][1]);
                 }
             }
         }
@@ -61,7 +73,7 @@ ALWAYS_INLINE void tile_body(const struct tile *t, const int vectors, const int 
 #define TILE(vectors, pixels)                                                                      \
     static void tile_##vectors##_##pixels(const struct tile *t)                                    \
     {                                                                                              \
-        tile_body(t, vectors, pixels);                                                             \
+        tile_body(t, false, vectors, pixels);                                                      \
     }
 
 TILES_1(TILE)
@@ -74,3 +86,23 @@ void ISA(tile_run)(const struct tile *t, size_t vectors, size_t pixels)
 {
     (vectors > 1 ? tiles_2 : tiles_1)[pixels](t);
 }
+
+#if HAS_BF16
+#define PAIRS(vectors, pixels)                                                                     \
+    static void pairs_##vectors##_##pixels(const struct tile *t)                                   \
+    {                                                                                              \
+        tile_body(t, true, vectors, pixels);                                                       \
+    }
+#define PAIRS_ENTRY(vectors, pixels) [pixels] = pairs_##vectors##_##pixels,
+
+TILES_1(PAIRS)
+TILES_2(PAIRS)
+
+static void (*const pairs_1[PIXELS_1 + 1])(const struct tile *t) = {TILES_1(PAIRS_ENTRY)};
+static void (*const pairs_2[PIXELS_2 + 1])(const struct tile *t) = {TILES_2(PAIRS_ENTRY)};
+
+void ISA(tile_run_pairs)(const struct tile *t, size_t vectors, size_t pixels)
+{
+    (vectors > 1 ? pairs_2 : pairs_1)[pixels](t);
+}
+#endif

@@ -9,6 +9,7 @@ extern const struct kernels kernels_reference;
 #if defined(__x86_64__)
 extern const struct kernels kernels_avx2;
 extern const struct kernels kernels_avx512;
+extern const struct kernels kernels_avx512bf16;
 #endif
 
 #endif

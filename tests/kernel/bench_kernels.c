@@ -70,6 +70,25 @@ static float *numbers(size_t count)
         }                                                                                          \
     } while (0)
 
+/* The other algorithms of inference, forward. */
+static void bench_algorithms(const struct kernels *k, const struct conv_geometry *g, int n,
+                             int rounds, double flop, const float *x, const float *w, float *y)
+{
+    struct conv_epilogue epilogue = {NULL, NULL, false};
+    for (int a = CONV_DIRECT + 1; a < CONV_ALGORITHMS; a++) {
+        if (!conv_takes(k, (enum conv_algorithm)a, g)) continue;
+        const struct conv_method *m = &k->methods[a], *packing = &k->methods[m->packing];
+        float *packed = numbers(packing->packed_size(g));
+        void *scratch = mem_new_aligned(m->scratch_bytes(g), 1);
+        double seconds;
+        packing->pack(g, w, NULL, packed);
+        BEST(rounds, m->forward(g, n, x, packed, &epilogue, y, scratch), seconds);
+        printf("  %s %6.1f", conv_algorithm_name((enum conv_algorithm)a), flop / seconds);
+        mem_free(packed);
+        mem_free(scratch);
+    }
+}
+
 static void bench_conv(const struct kernels *k, const struct conv_geometry *g, int n, int rounds)
 {
     size_t pixels = (size_t)conv_out_height(g) * (size_t)conv_out_width(g);
@@ -87,10 +106,12 @@ static void bench_conv(const struct kernels *k, const struct conv_geometry *g, i
     BEST(rounds, k->conv_backward_weight(g, n, x, y, w, scratch), weight);
     printf("%dx%d s%d g%d %3d->%3d %2dx%-2d  forward %6.1f  data %6.1f  weight %6.1f GFLOP/s  "
            "%8.1f us  "
-           "packing both %6.1f us\n",
+           "packing both %6.1f us",
            g->kernel_height, g->kernel_width, g->stride, g->groups, g->in_channels, g->out_channels,
            g->height, g->width, flop / forward, flop / data, flop / weight,
            (forward + data + weight) * 1e6, pack * 1e6);
+    bench_algorithms(k, g, n, rounds, flop, x, w, y);
+    printf("\n");
     fflush(stdout);
     mem_free(x);
     mem_free(y);

@@ -1,0 +1,269 @@
+/* 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3): 36 products of matrices make 16 outputs,
+ * which take 144 multiplications directly. A block of tiles goes through all of it before the next
+ * one is begun, so that the points, V [36][tile][channel] of the input and M [36][tile][output] of
+ * a block of outputs, stay in the second-level cache.
+ *
+ * There are two ways to have the transformed weights, U. The plain one keeps them packed, four
+ * times as large as the weights themselves: right for few channels. The lean one makes them at
+ * every call, a slice of channels and outputs at a time, from the weights as the direct convolution
+ * has them: right for many channels, where four times the weights would have to come from memory
+ * and one slice serves many tiles.
+ *
+ * An image's result does not depend on the batch: every sum is in the order of channels. Left out:
+ * groups, other kernels, other tiles. */
+#include "simd.h"
+
+enum {
+    POINTS = 36,
+    OUT = 4, /* pixels of a tile, in each direction */
+
+    /* Measured on a Zen 5 with 1 MB of L2: floats of V and M of a block, which leaves a third of
+     * the cache to the weights that pass; of the lean way, tiles of a block and channels of a
+     * slice. */
+    BLOCK_FLOATS = 163840,
+    LEAN_ROOM = 64,
+    LEAN_SLICE = 64,
+};
+
+/* Sizes of one convolution's blocks. */
+struct layout {
+    const struct conv_geometry *g;
+    size_t across, down, tiles; /* tiles of an image */
+    size_t room;                /* tiles of a block at most */
+    size_t channels;            /* whole vectors */
+    size_t slice;               /* channels of U at a time; lean only */
+    size_t v_point, m_point, u_point;
+};
+
+static struct layout layout_of(const struct conv_geometry *g, bool lean)
+{
+    struct layout l = {.g = g};
+    l.across = ((size_t)conv_out_width(g) + OUT - 1) / OUT;
+    l.down = ((size_t)conv_out_height(g) + OUT - 1) / OUT;
+    l.tiles = l.across * l.down;
+    l.channels = ((size_t)g->in_channels + LANES - 1) / LANES * LANES;
+    if (lean) {
+        l.slice = min_size(l.channels, LEAN_SLICE);
+        l.room = LEAN_ROOM;
+    } else {
+        l.slice = l.channels;
+        l.room = BLOCK_FLOATS / (POINTS * (l.channels + BLOCK));
+        if (l.room < PIXELS_2) l.room = PIXELS_2;
+    }
+    /* A line more than a power of two, or all points of a tile would meet in one set of the cache.
+     */
+    l.v_point = l.room * l.channels + 16;
+    l.m_point = l.room * BLOCK + 16;
+    l.u_point = l.slice * BLOCK + 16;
+    return l;
+}
+
+bool ISA(winograd_takes)(const struct conv_geometry *g)
+{
+    return g->kernel_height == 3 && g->kernel_width == 3 && g->stride == 1 && conv_groups(g) == 1;
+}
+
+static size_t layout_floats(const struct layout *l, bool lean)
+{
+    return POINTS * (l->v_point + l->m_point + (lean ? l->u_point : 0)) + l->channels;
+}
+
+size_t ISA(winograd_scratch_bytes)(const struct conv_geometry *g)
+{
+    struct layout l = layout_of(g, false);
+    return layout_floats(&l, false) * sizeof(float);
+}
+
+size_t ISA(winograd_lean_scratch_bytes)(const struct conv_geometry *g)
+{
+    struct layout l = layout_of(g, true);
+    return layout_floats(&l, true) * sizeof(float);
+}
+
+/* --- packed weights of the plain way: [block of outputs][point][channel][lane] ---------------- */
+
+static size_t outputs_padded(const struct conv_geometry *g)
+{
+    return ((size_t)g->out_channels + LANES - 1) / LANES * LANES;
+}
+
+size_t ISA(winograd_packed_size)(const struct conv_geometry *g)
+{
+    return POINTS * outputs_padded(g) * (size_t)g->in_channels;
+}
+
+void ISA(winograd_pack)(const struct conv_geometry *g, const float *w, const float *scale,
+                        float *packed)
+{
+    static const double G[6][3] = {{1.0 / 4, 0, 0},
+                                   {-1.0 / 6, -1.0 / 6, -1.0 / 6},
+                                   {-1.0 / 6, 1.0 / 6, -1.0 / 6},
+                                   {1.0 / 24, 1.0 / 12, 1.0 / 6},
+                                   {1.0 / 24, -1.0 / 12, 1.0 / 6},
+                                   {0, 0, 1}};
+    size_t inputs = (size_t)g->in_channels, outputs = (size_t)g->out_channels;
+    for (size_t first = 0; first < outputs; first += BLOCK) {
+        size_t width = min_size(outputs_padded(g) - first, BLOCK);
+        for (size_t c = 0; c < inputs; c++) {
+            for (size_t l = 0; l < width; l++) {
+                const float *tap = w + ((first + l) * inputs + c) * 9;
+                double half[6][3];
+                bool there = first + l < outputs;
+                double s = there && scale != NULL ? (double)scale[first + l] : 1;
+                for (int i = 0; i < 6; i++) {
+                    for (int j = 0; j < 3; j++) {
+                        half[i][j] = 0;
+                        for (int k = 0; k < 3 && there; k++)
+                            half[i][j] += G[i][k] * s * (double)tap[k * 3 + j];
+                    }
+                }
+                for (int i = 0; i < POINTS; i++) {
+                    double sum = 0;
+                    for (int k = 0; k < 3; k++) sum += half[i / 6][k] * G[i % 6][k];
+                    packed[((size_t)i * inputs + c) * width + l] = (float)sum;
+                }
+            }
+        }
+        packed += POINTS * inputs * width;
+    }
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+/* One call's arrays. */
+struct run {
+    struct layout l;
+    const float *x;
+    const struct conv_epilogue *epilogue;
+    float *y;
+    float *v, *m, *u, *zeros;
+};
+
+/* Where tile `tile` of the batch stands: its image, and its first output. */
+static size_t tile_place(const struct layout *l, size_t tile, int *row, int *column)
+{
+    size_t in_image = tile % l->tiles;
+    *row = (int)(in_image / l->across) * OUT;
+    *column = (int)(in_image % l->across) * OUT;
+    return tile / l->tiles;
+}
+
+static void transform_in(const struct run *r, size_t first, size_t count)
+{
+    const struct conv_geometry *g = r->l.g;
+    size_t inputs = (size_t)g->in_channels;
+    const float *at[POINTS];
+    struct winograd_in t = {.at = at, .channels = inputs, .point = r->l.v_point};
+    for (size_t k = 0; k < count; k++) {
+        int row, column;
+        size_t image = tile_place(&r->l, first + k, &row, &column);
+        const float *x = r->x + image * (size_t)g->height * (size_t)g->width * inputs;
+        for (int i = 0; i < 6; i++) {
+            int h = row + i - g->pad;
+            for (int j = 0; j < 6; j++) {
+                int v = column + j - g->pad;
+                bool inside = h >= 0 && h < g->height && v >= 0 && v < g->width;
+                at[i * 6 + j] =
+                    inside ? x + ((size_t)h * (size_t)g->width + (size_t)v) * inputs : r->zeros;
+            }
+        }
+        t.to = r->v + k * r->l.channels;
+        ISA(winograd_in)(&t);
+    }
+}
+
+static void transform_out(const struct run *r, size_t first, size_t count, size_t output,
+                          size_t width)
+{
+    const struct conv_geometry *g = r->l.g;
+    size_t outputs = (size_t)g->out_channels;
+    int height = conv_out_height(g), across = conv_out_width(g);
+    const struct conv_epilogue *e = r->epilogue;
+    struct winograd_out t = {.point = r->l.m_point,
+                             .y_row = (size_t)across * outputs,
+                             .y_column = outputs,
+                             .bias = e->bias != NULL ? e->bias + output : NULL,
+                             .relu = e->relu,
+                             .lanes = min_size(width, outputs - output)};
+    for (size_t k = 0; k < count; k++) {
+        int row, column;
+        size_t image = tile_place(&r->l, first + k, &row, &column);
+        size_t pixel = (image * (size_t)height + (size_t)row) * (size_t)across + (size_t)column;
+        t.from = r->m + k * width;
+        t.y = r->y + pixel * outputs + output;
+        t.residual = e->residual != NULL ? e->residual + pixel * outputs + output : NULL;
+        t.rows = min_int(OUT, height - row);
+        t.columns = min_int(OUT, across - column);
+        ISA(winograd_out)(&t);
+    }
+}
+
+/* M of a block of outputs = or += (add) V * U over the channels [channel, channel + depth). */
+static void multiply(const struct run *r, size_t count, size_t channel, size_t depth, size_t width,
+                     const float *u, size_t u_point, bool add)
+{
+    size_t vectors = width / LANES, parts = part_count(count, vectors > 1 ? PIXELS_2 : PIXELS_1);
+    struct product p = {.depth = depth, .a_row = r->l.channels, .c_row = width, .add = add};
+    for (size_t i = 0; i < POINTS; i++) {
+        p.b = u + i * u_point;
+        for (size_t part = 0; part < parts; part++) {
+            size_t begin = part_begin(count, parts, part);
+            p.a = r->v + i * r->l.v_point + begin * r->l.channels + channel;
+            p.c = r->m + i * r->l.m_point + begin * width;
+            ISA(product_run)(&p, vectors, part_begin(count, parts, part + 1) - begin);
+        }
+    }
+}
+
+static void run_block(const struct run *r, size_t first, size_t count, const float *packed)
+{
+    const struct conv_geometry *g = r->l.g;
+    size_t inputs = (size_t)g->in_channels, outputs = (size_t)g->out_channels;
+    transform_in(r, first, count);
+    for (size_t output = 0; output < outputs; output += BLOCK) {
+        size_t width = min_size(outputs_padded(g) - output, BLOCK);
+        if (r->u == NULL) {
+            multiply(r, count, 0, inputs, width, packed, inputs * width, false);
+            packed += POINTS * inputs * width;
+        } else {
+            for (size_t channel = 0; channel < inputs; channel += r->l.slice) {
+                size_t depth = min_size(inputs - channel, r->l.slice);
+                ISA(winograd_weights)
+                (packed + channel * width, inputs * width, depth, width, r->u, r->l.u_point);
+                multiply(r, count, channel, depth, width, r->u, r->l.u_point, channel > 0);
+            }
+            packed += 9 * inputs * width;
+        }
+        transform_out(r, first, count, output, width);
+    }
+}
+
+static void run_all(struct run *r, int n, const float *packed, float *scratch)
+{
+    r->v = scratch;
+    r->m = r->v + POINTS * r->l.v_point;
+    r->zeros = r->m + POINTS * r->l.m_point;
+    if (r->u != NULL) r->u = r->zeros + r->l.channels;
+    for (size_t c = 0; c < r->l.channels; c++) r->zeros[c] = 0;
+    size_t tiles = (size_t)n * r->l.tiles, parts = part_count(tiles, r->l.room);
+    for (size_t part = 0; part < parts; part++) {
+        size_t begin = part_begin(tiles, parts, part);
+        run_block(r, begin, part_begin(tiles, parts, part + 1) - begin, packed);
+    }
+}
+
+void ISA(winograd_forward)(const struct conv_geometry *g, int n, const float *x,
+                           const float *packed, const struct conv_epilogue *epilogue, float *y,
+                           void *scratch)
+{
+    struct run r = {.l = layout_of(g, false), .x = x, .epilogue = epilogue, .y = y};
+    run_all(&r, n, packed, scratch);
+}
+
+void ISA(winograd_lean_forward)(const struct conv_geometry *g, int n, const float *x,
+                                const float *packed, const struct conv_epilogue *epilogue, float *y,
+                                void *scratch)
+{
+    struct run r = {.l = layout_of(g, true), .x = x, .epilogue = epilogue, .y = y, .u = scratch};
+    run_all(&r, n, packed, scratch);
+}
