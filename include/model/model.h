@@ -78,6 +78,10 @@ struct model {
 int model_load(const char *path, struct model **ret_model, struct err *e);
 int model_load_bytes(const void *bytes, size_t size, struct model **ret_model, struct err *e);
 
+/* Plans anew, in place of the plan by rule that loading makes; before anybody else has the model.
+ * -ENOMEM, and the old plan stays. */
+int model_plan(struct model *model, const struct plan_options *options, struct err *e);
+
 struct model *model_acquire(struct model *model);
 void model_unref(struct model *model); /* NULL is fine */
 

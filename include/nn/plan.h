@@ -8,14 +8,28 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "nn/choice.h"
 #include "nn/net.h"
 
 struct plan;
 struct exec;
 
+struct choices;
+
+/* How a plan computes; zeroed: fp32, by rule. */
+struct plan_options {
+    const struct choices *choices; /* measured ones, nn/choices.h; read while the plan is made */
+    enum precision precision;
+    bool forced; /* `algorithm` wherever it takes the convolution: for tests and measurements */
+    enum conv_algorithm algorithm;
+};
+
 /* params: the net's whole block; not needed afterwards. The net must outlive the plan. */
 struct plan *plan_new(const struct net *net, const float *params, const struct kernels *kernels,
                       struct err *e);
+struct plan *plan_new_with(const struct net *net, const float *params,
+                           const struct kernels *kernels, const struct plan_options *options,
+                           struct err *e);
 void plan_free(struct plan *plan);
 const struct net *plan_net(const struct plan *plan);
 size_t plan_weight_bytes(const struct plan *plan);

@@ -137,6 +137,16 @@ out:
     return rc;
 }
 
+int model_plan(struct model *model, const struct plan_options *options, struct err *e)
+{
+    struct err local = {0};
+    struct plan *plan = plan_new_with(model->net, model->params, kernels_best(), options, &local);
+    if (plan == NULL) return err_set(e, local.code < 0 ? local.code : -ENOMEM, "%s", local.text);
+    plan_free(model->plan);
+    model->plan = plan;
+    return 0;
+}
+
 int model_load_bytes(const void *bytes, size_t size, struct model **ret_model, struct err *e)
 {
     struct counted_model *c = mem_new(1, sizeof *c);

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -122,8 +123,9 @@ static void run_conv(struct exec *exec, const struct plan_op *p, int n, const fl
 {
     const struct plan *plan = exec->plan;
     struct conv_epilogue epilogue = {plan->weights + p->bias_at, residual, p->relu};
-    plan->kernels->conv_forward(&p->conv, n, x, plan->weights + p->packed_at, &epilogue, y,
-                                exec->scratch);
+    const struct conv_method *m = &plan->kernels->methods[p->choice.of[choice_index(n)]];
+    m->forward(&p->conv, n, x, plan->weights + p->packed_at[m->packing], &epilogue, y,
+               exec->scratch);
 }
 
 /* Adds to the bias, which is put there first: the way back has no epilogue. */
@@ -135,8 +137,8 @@ static void run_conv_transposed(struct exec *exec, const struct plan_op *p, int 
     size_t channels = (size_t)s.channels, size = (size_t)n * shape_size(s);
     for (size_t at = 0; at < size; at += channels)
         memcpy(y + at, plan->weights + p->bias_at, channels * sizeof(*y));
-    plan->kernels->conv_backward_data(&p->conv, n, x, plan->weights + p->packed_at, true, y,
-                                      exec->scratch);
+    plan->kernels->conv_backward_data(&p->conv, n, x, plan->weights + p->packed_at[CONV_DIRECT],
+                                      true, y, exec->scratch);
 }
 
 static void run_op(struct exec *exec, const struct block *b, const struct plan_op *p)
@@ -158,8 +160,8 @@ static void run_op(struct exec *exec, const struct block *b, const struct plan_o
         run_conv_transposed(exec, p, b->n, x, y);
         break;
     case PLAN_NORM:
-        k->norm_apply(rows, channels, x, plan->weights + p->packed_at, plan->weights + p->bias_at,
-                      residual, p->relu, y);
+        k->norm_apply(rows, channels, x, plan->weights + p->packed_at[CONV_DIRECT],
+                      plan->weights + p->bias_at, residual, p->relu, y);
         break;
     case PLAN_MEAN:
         k->mean_pool(b->n, s.height * s.width, s.channels, x, y);
@@ -188,12 +190,14 @@ static void run_piece(struct exec *exec, const struct plan_piece *piece, const f
     const struct plan *plan = exec->plan;
     size_t in_size = shape_size(plan->net->values[piece->in].shape);
     size_t out_size = shape_size(plan->net->values[piece->out].shape);
-    int room = block_of(piece, exec->batch_max);
-    for (int first = 0; first < batch; first += room) {
+    int room = block_of(piece, exec->batch_max), blocks = (batch - 1) / room + 1;
+    for (int i = 0; i < blocks; i++) { /* of as equal sizes as can be */
+        int first = (int)((int64_t)batch * i / blocks);
+        int end = (int)((int64_t)batch * (i + 1) / blocks);
         struct block b = {piece, in + (size_t)first * in_size, out + (size_t)first * out_size,
-                          batch - first < room ? batch - first : room, room};
-        for (int i = piece->first; i < piece->first + piece->n; i++)
-            run_op(exec, &b, &plan->ops[i]);
+                          end - first, room};
+        for (int k = piece->first; k < piece->first + piece->n; k++)
+            run_op(exec, &b, &plan->ops[k]);
     }
 }
 

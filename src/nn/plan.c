@@ -1,6 +1,6 @@
 /* Makes a plan: has the net's operations fused (plan_fuse.c) and the batch norms folded into
- * weights (plan_weights.c), and places inner values. What a plan does not do: choose among
- * algorithms (the kernel table does) or own activations (exec.c). */
+ * weights (plan_weights.c), algorithms chosen (plan_choose.c), and places inner values. What a plan
+ * does not do: own activations (exec.c). */
 #include "config.h"
 
 #include "nn/plan.h"
@@ -16,7 +16,7 @@
 
 enum {
     FLOATS_PER_LINE = MEM_ALIGN / sizeof(float),
-    BLOCK_BYTES = 1024 * 1024, /* of inner values at a time; a second-level cache */
+    BLOCK_BYTES = 1024 * 1024, /* of inner values at least; a second-level cache */
     BLOCK_MAX = 64,            /* images */
 };
 
@@ -38,6 +38,16 @@ static void use(struct place_item *item, int time)
     item->last = item->last > time ? item->last : time;
 }
 
+static size_t piece_weights(const struct plan *plan, const struct plan_piece *piece)
+{
+    size_t floats = 0;
+    for (int i = piece->first; i < piece->first + piece->n; i++) {
+        const struct plan_op *p = &plan->ops[i];
+        if (p->kind == PLAN_CONV) floats += conv_weight_size(&p->conv);
+    }
+    return floats;
+}
+
 /* Places the values of a piece, but for its input and output, by the operations that use them. */
 static void place_piece(struct plan *plan, struct plan_piece *piece, struct place_item *items,
                         int *order)
@@ -54,7 +64,11 @@ static void place_piece(struct plan *plan, struct plan_piece *piece, struct plac
     items[piece->in].size = items[piece->out].size = 0;
     piece->work = place_items(items, net->n_values, order);
 
-    size_t block = BLOCK_BYTES / sizeof(float) / (piece->work > 0 ? piece->work : 1);
+    /* Where the weights are more than the cache holds, they and not the values are what is read
+     * from memory; then a block has as many values as weights. */
+    size_t floats = piece_weights(plan, piece);
+    floats = floats > BLOCK_BYTES / sizeof(float) ? floats : BLOCK_BYTES / sizeof(float);
+    size_t block = floats / (piece->work > 0 ? piece->work : 1);
     piece->block = block < 1 ? 1 : block > BLOCK_MAX ? BLOCK_MAX : (int)block;
     for (int i = piece->first; i < piece->first + piece->n; i++)
         plan->offsets[plan->ops[i].out] = items[plan->ops[i].out].offset;
@@ -76,6 +90,8 @@ static int place_values(struct plan *plan)
             plan->border_floats = out > plan->border_floats ? out : plan->border_floats;
             place_piece(plan, &plan->sections[s], items, order);
             place_piece(plan, &plan->heads[s], items, order);
+            plan_choose(plan, &plan->sections[s]);
+            plan_choose(plan, &plan->heads[s]);
         }
     }
     mem_free(items);
@@ -88,11 +104,19 @@ static int place_values(struct plan *plan)
 struct plan *plan_new(const struct net *net, const float *params, const struct kernels *kernels,
                       struct err *e)
 {
+    return plan_new_with(net, params, kernels, &(struct plan_options){0}, e);
+}
+
+struct plan *plan_new_with(const struct net *net, const float *params,
+                           const struct kernels *kernels, const struct plan_options *options,
+                           struct err *e)
+{
     int rc = -ENOMEM;
     struct plan *plan = mem_new(1, sizeof(*plan));
     if (!plan) goto out;
     plan->net = net;
     plan->kernels = kernels;
+    plan->options = *options;
     plan->ops = mem_new((size_t)net->n_ops, sizeof(*plan->ops));
     if (!plan->ops) goto out;
     for (int s = 0; s < net->spec.n_sections; s++) {
@@ -104,6 +128,7 @@ struct plan *plan_new(const struct net *net, const float *params, const struct k
     }
     rc = place_values(plan);
     if (rc == 0) rc = plan_make_weights(plan, params);
+    plan->options.choices = NULL;
 out:
     if (rc == 0) return plan;
     if (rc == -ENOMEM) err_set(e, rc, "plan: out of memory");
@@ -132,6 +157,19 @@ size_t plan_weight_bytes(const struct plan *plan)
 
 /* --- for people ------------------------------------------------------------------------------- */
 
+/* "; winograd" or, where it depends on the number of images at a time, "; direct to 4,
+ * winograd-lean". */
+static int describe_choice(const struct plan_op *p, struct buf *out)
+{
+    const enum conv_algorithm *of = p->choice.of;
+    int rc = buf_printf(out, ";");
+    for (int i = 0; i < CHOICE_SIZES - 1 && rc >= 0; i++) {
+        if (of[i] == of[i + 1]) continue;
+        rc = buf_printf(out, " %s to %d,", conv_algorithm_name(of[i]), choice_images(i));
+    }
+    return rc < 0 ? rc : buf_printf(out, " %s", conv_algorithm_name(of[CHOICE_SIZES - 1]));
+}
+
 static int describe_conv(const struct plan *plan, const struct plan_op *p, struct buf *out)
 {
     const struct net *net = plan->net;
@@ -146,10 +184,12 @@ static int describe_conv(const struct plan *plan, const struct plan_op *p, struc
                         p->kind == PLAN_CONV_TRANSPOSED ? " transposed" : "", x.height, x.width,
                         x.channels, y.height, y.width, y.channels);
     if (rc >= 0 && conv_groups(g) > 1) rc = buf_printf(out, ", %d groups", g->groups);
-    if (rc < 0) return rc;
-    return buf_printf(out, "%s%s%s%s\n", p->before >= 0 ? ", norm before it folded" : "",
-                      p->norm >= 0 ? ", norm folded" : "",
-                      p->residual >= 0 ? ", residual added" : "", p->relu ? ", relu" : "");
+    if (rc >= 0)
+        rc = buf_printf(out, "%s%s%s%s", p->before >= 0 ? ", norm before it folded" : "",
+                        p->norm >= 0 ? ", norm folded" : "",
+                        p->residual >= 0 ? ", residual added" : "", p->relu ? ", relu" : "");
+    if (rc >= 0 && p->kind == PLAN_CONV) rc = describe_choice(p, out);
+    return rc < 0 ? rc : buf_printf(out, "\n");
 }
 
 static int describe_op(const struct plan *plan, const struct plan_op *p, struct buf *out)

@@ -106,14 +106,6 @@ static struct plan_op *append(struct plan *plan, enum plan_kind kind, const stru
     return p;
 }
 
-/* Room for the packed weights and the bias of an operation. */
-static void take_weights(struct plan *plan, struct plan_op *p, size_t packed, int channels)
-{
-    p->packed_at = plan->weight_floats;
-    p->bias_at = p->packed_at + plan_round_up(packed);
-    plan->weight_floats = p->bias_at + plan_round_up((size_t)channels);
-}
-
 static void add_conv(struct plan *plan, const struct op *op, const struct op *behind)
 {
     const struct net *net = plan->net;
@@ -133,12 +125,6 @@ static void add_conv(struct plan *plan, const struct op *op, const struct op *be
             p->residual = behind->residual;
         }
     }
-
-    size_t scratch = plan->kernels->conv_scratch_bytes(&p->conv);
-    plan->scratch_bytes = scratch > plan->scratch_bytes ? scratch : plan->scratch_bytes;
-    size_t packed = transposed ? plan->kernels->conv_packed_back_size(&p->conv)
-                               : plan->kernels->conv_packed_size(&p->conv);
-    take_weights(plan, p, packed, net->values[p->out].shape.channels);
 }
 
 /* A norm or ReLU: as what it was taken into, or, where nothing could, by itself. */
@@ -151,9 +137,7 @@ static void add_element(struct plan *plan, const struct op *op)
         append(plan, PLAN_RELU, op);
     } else if (!taken_before(net, op)) {
         struct plan_op *p = append(plan, PLAN_NORM, op);
-        size_t channels = (size_t)net->values[op->in].shape.channels;
         p->relu = op->relu;
-        take_weights(plan, p, channels, (int)channels);
     }
 }
 

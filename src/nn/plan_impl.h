@@ -1,8 +1,10 @@
 /* The inside of a plan, shared by plan.c (made once), plan_fuse.c (which operations),
- * plan_weights.c (what they multiply with) and exec.c (runs it). */
+ * plan_choose.c (how they are computed), plan_weights.c (what they multiply with) and exec.c (runs
+ * it). */
 #ifndef NN_PLAN_IMPL_H
 #define NN_PLAN_IMPL_H
 
+#include "nn/choice.h"
 #include "nn/graph.h"
 #include "nn/plan.h"
 
@@ -27,7 +29,10 @@ struct plan_op {
     int in, out, residual; /* values of the net; residual -1: none */
     bool relu;
     struct conv_geometry conv; /* PLAN_CONV, PLAN_CONV_TRANSPOSED */
-    size_t packed_at, bias_at; /* floats in the plan's weights; PLAN_NORM: scale and shift */
+    struct choice choice;      /* PLAN_CONV */
+    /* Floats in the plan's weights: packed as each algorithm wants them, where it is chosen; what
+     * is no PLAN_CONV has only those of CONV_DIRECT. PLAN_NORM: scale and shift. */
+    size_t packed_at[CONV_ALGORITHMS], bias_at;
 };
 
 /* A piece that runs in one go: a section's trunk, or a head. Images are independent, so a piece
@@ -43,6 +48,7 @@ struct plan_piece {
 struct plan {
     const struct net *net;
     const struct kernels *kernels;
+    struct plan_options options;
     struct plan_op *ops;
     int n_ops;
     struct plan_piece sections[SPEC_SECTIONS_MAX], heads[SPEC_SECTIONS_MAX];
@@ -55,9 +61,15 @@ struct plan {
 /* Floats rounded up to whole cache lines. */
 size_t plan_round_up(size_t floats);
 
-/* plan_fuse.c: appends the fused operations of a section's trunk (exit -1) or of a head, and counts
- * weight_floats and scratch_bytes. */
+/* plan_fuse.c: appends the fused operations of a section's trunk (exit -1) or of a head. */
 void plan_fuse(struct plan *plan, struct plan_piece *piece, int section, int exit);
+
+/* plan_choose.c: chooses how the operations of a piece are computed, whose block is known, and
+ * counts weight_floats and scratch_bytes. */
+void plan_choose(struct plan *plan, const struct plan_piece *piece);
+
+/* Whether the operation needs its weights as this algorithm packs them. */
+bool plan_packs(const struct plan *plan, const struct plan_op *op, enum conv_algorithm a);
 
 /* plan_weights.c: allocates and fills the weights. -ENOMEM. */
 int plan_make_weights(struct plan *plan, const float *params);

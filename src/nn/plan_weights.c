@@ -106,7 +106,7 @@ static void make_conv(const struct plan *plan, const struct plan_op *p, const fl
     const float *weight = param_of(plan, params, source->weight);
     const float *own = param_of(plan, params, source->bias);
     size_t outputs = (size_t)net->values[p->out].shape.channels;
-    float *bias = plan->weights + p->bias_at, *packed = plan->weights + p->packed_at;
+    float *bias = plan->weights + p->bias_at;
 
     for (size_t o = 0; o < outputs; o++) {
         w->scale[o] = 1;
@@ -127,9 +127,14 @@ static void make_conv(const struct plan *plan, const struct plan_op *p, const fl
 
     if (p->kind == PLAN_CONV_TRANSPOSED) {
         fold_transposed(p, weight, w);
-        plan->kernels->conv_pack_back(&p->conv, w->weight, packed);
-    } else {
-        plan->kernels->conv_pack(&p->conv, weight, p->norm < 0 ? NULL : w->factor, packed);
+        plan->kernels->conv_pack_back(&p->conv, w->weight,
+                                      plan->weights + p->packed_at[CONV_DIRECT]);
+        return;
+    }
+    for (int a = 0; a < CONV_ALGORITHMS; a++) {
+        if (plan_packs(plan, p, (enum conv_algorithm)a))
+            plan->kernels->methods[a].pack(&p->conv, weight, p->norm < 0 ? NULL : w->factor,
+                                           plan->weights + p->packed_at[a]);
     }
 }
 
@@ -139,7 +144,7 @@ static void make_norm(const struct plan *plan, const struct plan_op *p, const fl
     size_t channels = (size_t)plan->net->values[p->in].shape.channels;
     norm_factors(plan, &plan->net->ops[p->source], params, w->scale, w->shift);
     for (size_t c = 0; c < channels; c++) {
-        plan->weights[p->packed_at + c] = (float)w->scale[c];
+        plan->weights[p->packed_at[CONV_DIRECT] + c] = (float)w->scale[c];
         plan->weights[p->bias_at + c] = (float)w->shift[c];
     }
 }

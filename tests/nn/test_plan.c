@@ -204,7 +204,8 @@ static void test_describe(void **state)
     assert_int_equal(plan_describe(plan, &text), 0);
     assert_non_null(strstr(buf_text(&text), cpu_isa_name(kernels_best()->isa)));
     assert_non_null(strstr(buf_text(&text), "section 4"));
-    assert_non_null(strstr(buf_text(&text), "conv 1x1/2 32x32x8 -> 16x16x16, norm folded\n"));
+    assert_non_null(
+        strstr(buf_text(&text), "conv 1x1/2 32x32x8 -> 16x16x16, norm folded; direct\n"));
     assert_non_null(strstr(buf_text(&text), "norm folded, residual added, relu"));
     assert_non_null(strstr(buf_text(&text), "linear 64 -> 11"));
     buf_release(&text);
@@ -246,32 +247,33 @@ static void test_describe_others(void **state)
     (void)state;
     static const char *const preact[] = {
         "section 1",
-        "  conv 3x3/1 6x6x2 -> 6x6x4\n  norm 6x6x4, relu\n",
-        "  conv 3x3/1 6x6x4 -> 6x6x4, norm folded, relu\n",
-        "  conv 3x3/1 6x6x4 -> 6x6x4, residual added\nexit 1",
-        "  norm 6x6x4, relu\n  conv 1x1/1 6x6x4 -> 6x6x3, norm folded, relu\n",
+        "  conv 3x3/1 6x6x2 -> 6x6x4; direct\n  norm 6x6x4, relu\n",
+        "  conv 3x3/1 6x6x4 -> 6x6x4, norm folded, relu; direct\n",
+        "  conv 3x3/1 6x6x4 -> 6x6x4, residual added; direct\nexit 1",
+        "  norm 6x6x4, relu\n  conv 1x1/1 6x6x4 -> 6x6x3, norm folded, relu; direct\n",
         "section 2",
-        "  conv 3x3/1 3x3x6 -> 3x3x6, residual added\n  norm 3x3x6, relu\nexit 2",
+        "  conv 3x3/1 3x3x6 -> 3x3x6, residual added; direct\n  norm 3x3x6, relu\nexit 2",
         NULL};
     /* The stem's norm goes into the stem; the blocks' first ones go into what follows them. */
     static const char *const pyramid[] = {
-        "  conv 3x3/1 6x6x2 -> 6x6x4, norm folded\n  conv 1x1/1 6x6x4 -> 6x6x4, norm before it "
-        "folded, norm folded, relu\n",
+        "  conv 3x3/1 6x6x2 -> 6x6x4, norm folded; direct\n  conv 1x1/1 6x6x4 -> 6x6x4, norm "
+        "before it "
+        "folded, norm folded, relu; direct\n",
         "  shortcut 6x6x4 -> 6x6x16\n",
-        "  conv 1x1/1 6x6x4 -> 6x6x16, norm folded, residual added\nexit 1",
+        "  conv 1x1/1 6x6x4 -> 6x6x16, norm folded, residual added; direct\nexit 1",
         "section 2",
         "  shortcut 6x6x16 -> 3x3x24\n",
         NULL};
     static const char *const attention[] = {
         "exit 1",
-        "  conv 3x3/2 6x6x16 -> 3x3x16, norm folded, relu\n"
+        "  conv 3x3/2 6x6x16 -> 3x3x16, norm folded, relu; direct\n"
         "  conv 4x4/2 transposed 3x3x16 -> 6x6x16, norm folded\n"
         "  sigmoid gate 6x6x16\n",
         NULL};
     static const char *const separable[] = {
         "exit 1",
-        "  conv 3x3/2 6x6x4 -> 3x3x4, 4 groups\n"
-        "  conv 1x1/1 3x3x4 -> 3x3x4, norm folded, relu\n",
+        "  conv 3x3/2 6x6x4 -> 3x3x4, 4 groups; direct\n"
+        "  conv 1x1/1 3x3x4 -> 3x3x4, norm folded, relu; direct\n",
         "  norm 3x3x4, relu\n  upsample 3x3x4 -> 6x6x4\n  sigmoid gate 6x6x4\n", NULL};
     check_described(SPEC_BLOCK_PREACT, SPEC_HEAD_SCALA, preact);
     check_described(SPEC_BLOCK_PYRAMID, SPEC_HEAD_SCALA, pyramid);

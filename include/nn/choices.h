@@ -1,0 +1,42 @@
+/* Choices that were measured on this machine, and their file. A choice is the algorithm of one
+ * convolution for so many images at a time; plans take those that are known and choose the others
+ * by rule. The file is text, a line a choice, under a line that names processor and instruction
+ * set; one of another processor counts as empty. Not for several threads at once. */
+#ifndef NN_CHOICES_H
+#define NN_CHOICES_H
+
+#include "base/buf.h"
+#include "nn/choice.h"
+#include "nn/plan.h"
+
+struct choices;
+
+struct choices *choices_new(const struct kernels *kernels); /* NULL: out of memory */
+void choices_free(struct choices *choices);
+size_t choices_count(const struct choices *choices);
+
+/* The measured algorithm, or false. Its table has it and it takes the convolution. */
+bool choices_find(const struct choices *choices, const struct conv_geometry *g,
+                  enum precision precision, int index, enum conv_algorithm *ret);
+
+/* Adds or replaces one. -ENOMEM. */
+int choices_put(struct choices *choices, const struct conv_geometry *g, enum precision precision,
+                int index, enum conv_algorithm a);
+
+/* Adds what a file's text holds, nothing when it is another processor's. ERR_FORMAT names the line;
+ * what stood before it counts. -ENOMEM. */
+int choices_read(struct choices *choices, const char *text, size_t size, struct err *e);
+int choices_write(const struct choices *choices, struct buf *out);
+
+/* The same for a file; one that is missing is empty. Writing makes the directory. Errors name the
+ * path. */
+int choices_load(struct choices *choices, const char *path, struct err *e);
+int choices_save(const struct choices *choices, const char *path, struct err *e);
+
+/* Measures what a plan of these kernels could choose and nobody has measured yet, for batches up to
+ * batch_max, for at most about budget_s seconds; what is then left goes by rule. Returns how many
+ * were added, or -ENOMEM. */
+int choices_measure(struct choices *choices, const struct plan *plan, enum precision precision,
+                    int batch_max, double budget_s);
+
+#endif

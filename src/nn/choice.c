@@ -1,0 +1,84 @@
+/* The rule by which an algorithm is chosen without measuring. Winograd's tiles pay for their
+ * transforms by 36 products of matrices as deep as there are channels: with few channels the
+ * transforms cost more than the products save. With many channels the transformed weights, four
+ * times as large, would have to come from memory at every call; there they are transformed anew,
+ * where enough tiles share them. The bounds were measured on a Zen 5, see doc/SPEED.md. */
+#include "config.h"
+
+#include "nn/choice.h"
+
+enum {
+    FEWEST_CHANNELS = 16,         /* in and out, for Winograd at all */
+    PACKED_MOST = 36 * 256 * 256, /* floats of transformed weights that are kept packed */
+    LEAN_TILES = 6,               /* fewest tiles that share weights transformed anew */
+    LEAN_TILES_BF16 = 24,         /* the same where the other choice is bfloat16 */
+};
+
+int choice_index(int images)
+{
+    int i = 0;
+    while (i < CHOICE_SIZES - 1 && images > choice_images(i)) i++;
+    return i;
+}
+
+int choice_images(int index)
+{
+    return 1 << index;
+}
+
+static int tiles_of(const struct conv_geometry *g)
+{
+    return (conv_out_width(g) + 3) / 4 * ((conv_out_height(g) + 3) / 4);
+}
+
+static bool is_narrow(const struct conv_geometry *g)
+{
+    return g->in_channels < FEWEST_CHANNELS || g->out_channels < FEWEST_CHANNELS;
+}
+
+/* The stem and linear layers stay as they are: they cost little, and what they see and say is the
+ * net's own in- and output. */
+static bool may_round(const struct kernels *k, const struct conv_geometry *g)
+{
+    return !is_narrow(g) && g->height * g->width > 1 && conv_takes(k, CONV_BF16, g);
+}
+
+bool choice_permits(const struct kernels *kernels, const struct conv_geometry *g,
+                    enum precision precision, enum conv_algorithm a)
+{
+    if (!conv_takes(kernels, a, g)) return false;
+    if (a == CONV_BF16) return precision == PRECISION_BF16 && may_round(kernels, g);
+    if (a == CONV_WINOGRAD) return kernels->methods[a].packed_size(g) <= (size_t)PACKED_MOST;
+    return true;
+}
+
+static enum conv_algorithm rule(const struct kernels *k, const struct conv_geometry *g, int images,
+                                int lean_tiles)
+{
+    if (is_narrow(g)) return CONV_DIRECT;
+    if (choice_permits(k, g, PRECISION_FP32, CONV_WINOGRAD)) return CONV_WINOGRAD;
+    if (conv_takes(k, CONV_WINOGRAD_LEAN, g) && images * tiles_of(g) >= lean_tiles)
+        return CONV_WINOGRAD_LEAN;
+    return CONV_DIRECT;
+}
+
+struct choice choice_by_rule(const struct kernels *kernels, const struct conv_geometry *g,
+                             enum precision precision)
+{
+    struct choice c;
+    bool round = precision == PRECISION_BF16 && may_round(kernels, g);
+    for (int i = 0; i < CHOICE_SIZES; i++) {
+        c.of[i] = rule(kernels, g, choice_images(i), round ? LEAN_TILES_BF16 : LEAN_TILES);
+        if (round && c.of[i] == CONV_DIRECT) c.of[i] = CONV_BF16;
+    }
+    return c;
+}
+
+struct choice choice_forced(const struct kernels *kernels, const struct conv_geometry *g,
+                            enum conv_algorithm a)
+{
+    struct choice c;
+    enum conv_algorithm of = conv_takes(kernels, a, g) ? a : CONV_DIRECT;
+    for (int i = 0; i < CHOICE_SIZES; i++) c.of[i] = of;
+    return c;
+}

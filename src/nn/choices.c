@@ -1,0 +1,222 @@
+/* The table of measured choices and its file. Some hundreds of entries, looked through in order
+ * when a plan is made; nothing looks while a net runs. A line is
+ *
+ *     fp32 8 32x32x64 64 3x3 1 1 1 winograd
+ *
+ * precision, images, input height x width x channels, outputs, kernel, stride, pad, groups,
+ * algorithm. Names stand there instead of numbers, so that a file of another version is either
+ * understood or refused. */
+#include "config.h"
+
+#include "nn/choices.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+
+enum { FILE_MAX = 4 << 20 };
+
+static const char magic[] = "autodidact choices 1";
+
+struct entry {
+    struct conv_geometry g;
+    enum precision precision;
+    int index;
+    enum conv_algorithm algorithm;
+};
+
+struct choices {
+    const struct kernels *kernels;
+    struct entry *entries;
+    size_t n, room;
+};
+
+struct choices *choices_new(const struct kernels *kernels)
+{
+    struct choices *c = mem_new(1, sizeof(*c));
+    if (c) c->kernels = kernels;
+    return c;
+}
+
+void choices_free(struct choices *choices)
+{
+    if (!choices) return;
+    mem_free(choices->entries);
+    mem_free(choices);
+}
+
+size_t choices_count(const struct choices *choices)
+{
+    return choices->n;
+}
+
+static bool same_geometry(const struct conv_geometry *a, const struct conv_geometry *b)
+{
+    return a->height == b->height && a->width == b->width && a->in_channels == b->in_channels &&
+           a->out_channels == b->out_channels && a->kernel_height == b->kernel_height &&
+           a->kernel_width == b->kernel_width && a->stride == b->stride && a->pad == b->pad &&
+           conv_groups(a) == conv_groups(b);
+}
+
+static struct entry *find(const struct choices *choices, const struct conv_geometry *g,
+                          enum precision precision, int index)
+{
+    for (size_t i = 0; i < choices->n; i++) {
+        struct entry *t = &choices->entries[i];
+        if (t->precision == precision && t->index == index && same_geometry(&t->g, g)) return t;
+    }
+    return NULL;
+}
+
+bool choices_find(const struct choices *choices, const struct conv_geometry *g,
+                  enum precision precision, int index, enum conv_algorithm *ret)
+{
+    const struct entry *t = find(choices, g, precision, index);
+    if (!t) return false;
+    *ret = t->algorithm;
+    return true;
+}
+
+int choices_put(struct choices *choices, const struct conv_geometry *g, enum precision precision,
+                int index, enum conv_algorithm a)
+{
+    struct entry *t = find(choices, g, precision, index);
+    if (!t) {
+        if (choices->n == choices->room) {
+            size_t room = choices->room > 0 ? 2 * choices->room : 64;
+            struct entry *more = mem_grow(choices->entries, room, sizeof(*more));
+            if (!more) return -ENOMEM;
+            choices->entries = more;
+            choices->room = room;
+        }
+        t = &choices->entries[choices->n++];
+    }
+    *t = (struct entry){*g, precision, index, a};
+    return 0;
+}
+
+/* --- text ------------------------------------------------------------------------------------- */
+
+static const char *const precision_names[] = {[PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16"};
+
+/* What the figures hold for. */
+static int header(const struct choices *choices, char *text, size_t size)
+{
+    return snprintf(text, size, "%s, %s, %s", magic, cpu_model(),
+                    cpu_isa_name(choices->kernels->isa));
+}
+
+static int find_name(const char *name, const char *const *names, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(names[i], name) == 0) return i;
+    return -1;
+}
+
+/* One line without its end; false when it is none. */
+static bool parse_line(const struct choices *choices, const char *line, struct entry *t)
+{
+    char precision[8], algorithm[32];
+    const char *names[CONV_ALGORITHMS];
+    int images, end = 0;
+    struct conv_geometry *g = &t->g;
+    int n = sscanf(line, "%7s %d %dx%dx%d %d %dx%d %d %d %d %31s%n", precision, &images, &g->height,
+                   &g->width, &g->in_channels, &g->out_channels, &g->kernel_height,
+                   &g->kernel_width, &g->stride, &g->pad, &g->groups, algorithm, &end);
+    if (n != 12 || line[end] != '\0') return false;
+    for (int a = 0; a < CONV_ALGORITHMS; a++)
+        names[a] = conv_algorithm_name((enum conv_algorithm)a);
+    int p = find_name(precision, precision_names, 2);
+    int a = find_name(algorithm, names, CONV_ALGORITHMS);
+    if (p < 0 || a < 0 || images < 1) return false;
+    t->precision = (enum precision)p;
+    t->algorithm = (enum conv_algorithm)a;
+    t->index = choice_index(images);
+    bool sizes = g->height > 0 && g->width > 0 && g->in_channels > 0 && g->out_channels > 0 &&
+                 g->kernel_height > 0 && g->kernel_width > 0 && g->stride > 0 && g->pad >= 0 &&
+                 g->groups > 0;
+    return sizes && images == choice_images(t->index) &&
+           choice_permits(choices->kernels, g, t->precision, t->algorithm);
+}
+
+int choices_read(struct choices *choices, const char *text, size_t size, struct err *e)
+{
+    char line[256], wanted[256];
+    header(choices, wanted, sizeof(wanted));
+    for (int number = 1; size > 0; number++) {
+        const char *newline = memchr(text, '\n', size);
+        size_t length = newline ? (size_t)(newline - text) : size;
+        size_t taken = length + (newline ? 1 : 0);
+        bool fits = length < sizeof(line) && !memchr(text, '\0', length);
+        memcpy(line, text, fits ? length : 0);
+        line[fits ? length : 0] = '\0';
+        text += taken;
+        size -= taken;
+        if (number == 1) {
+            if (strcmp(line, wanted) != 0) return 0;
+            continue;
+        }
+        struct entry t = {.index = 0};
+        if (!parse_line(choices, line, &t))
+            return err_set(e, ERR_FORMAT, "line %d is no choice of an algorithm", number);
+        if (choices_put(choices, &t.g, t.precision, t.index, t.algorithm) < 0)
+            return err_set(e, -ENOMEM, "out of memory for the choices of algorithms");
+    }
+    return 0;
+}
+
+int choices_write(const struct choices *choices, struct buf *out)
+{
+    char first[256];
+    header(choices, first, sizeof(first));
+    int rc = buf_printf(out, "%s\n", first);
+    for (size_t i = 0; rc >= 0 && i < choices->n; i++) {
+        const struct entry *t = &choices->entries[i];
+        const struct conv_geometry *g = &t->g;
+        rc = buf_printf(out, "%s %d %dx%dx%d %d %dx%d %d %d %d %s\n", precision_names[t->precision],
+                        choice_images(t->index), g->height, g->width, g->in_channels,
+                        g->out_channels, g->kernel_height, g->kernel_width, g->stride, g->pad,
+                        conv_groups(g), conv_algorithm_name(t->algorithm));
+    }
+    return rc < 0 ? rc : 0;
+}
+
+/* --- the file --------------------------------------------------------------------------------- */
+
+int choices_load(struct choices *choices, const char *path, struct err *e)
+{
+    char *text;
+    size_t size;
+    if (!file_exists(path)) return 0;
+    int rc = file_read(path, FILE_MAX, &text, &size, e);
+    if (rc < 0) return rc;
+    rc = choices_read(choices, text, size, e);
+    if (rc < 0) err_prefix(e, "%s", path);
+    mem_free(text);
+    return rc;
+}
+
+int choices_save(const struct choices *choices, const char *path, struct err *e)
+{
+    struct buf text;
+    char directory[4096];
+    buf_init(&text, FILE_MAX);
+    int rc = choices_write(choices, &text);
+    if (rc < 0) {
+        err_set(e, rc, "%s: no room for the choices of algorithms", path);
+    } else {
+        const char *slash = strrchr(path, '/');
+        int length = slash ? (int)(slash - path) : 0;
+        if (length > 0 && (size_t)length < sizeof(directory)) {
+            snprintf(directory, sizeof(directory), "%.*s", length, path);
+            rc = file_make_dirs(directory, e);
+        }
+        struct file_part part = {buf_text(&text), text.size};
+        if (rc >= 0) rc = file_write_atomic(path, &part, 1, e);
+    }
+    buf_release(&text);
+    return rc;
+}
