@@ -22,6 +22,9 @@ struct engine_options {
     int queue_max;             /* items admitted and not answered, default 1024 */
     int64_t default_target_ns; /* sla.default_target_ms, default 1 s */
     struct image_limits image_limits;
+    enum precision precision; /* default PRECISION_FP32 */
+    bool measure;             /* the algorithms of convolutions, instead of going by rule */
+    char choices_path[4096];  /* where what was measured is kept; "": nowhere */
 };
 
 void engine_options_default(struct engine_options *options);

@@ -353,6 +353,26 @@ static size_t request_memory(const struct config *c)
     return 2 * (size_t)c->http_body_max_bytes + (size_t)c->http_images_max * ((size_t)4 << 20);
 }
 
+/* How nets are computed: the processor must have what is asked for. */
+static int engine_algorithms(const struct config *c, struct engine_options *options, struct err *e)
+{
+    bool has_bf16 = kernels_best()->methods[CONV_BF16].takes != NULL;
+    bool wants = strcmp(c->engine_precision, "bf16") == 0;
+    if (wants && !has_bf16)
+        return err_set(
+            e, ERR_UNSUPPORTED,
+            "engine.precision = bf16: this processor does not have it; use auto or fp32");
+    if (has_bf16 && strcmp(c->engine_precision, "fp32") != 0) options->precision = PRECISION_BF16;
+    options->measure = strcmp(c->engine_algorithms, "measured") == 0;
+    if (!options->measure) return 0;
+    char name[64];
+    snprintf(name, sizeof(name), "cache/choices-%s", cpu_isa_name(kernels_best()->isa));
+    if (file_join(options->choices_path, sizeof(options->choices_path), c->state_directory, name) <
+        0)
+        return err_set(e, ERR_LIMIT, "state.directory is too long");
+    return 0;
+}
+
 static int make_engine(struct daemon *d, struct err *e)
 {
     const struct config *c = d->config;
@@ -365,6 +385,8 @@ static int make_engine(struct daemon *d, struct err *e)
     options.image_limits.bytes_max = (size_t)c->image_bytes_max;
     options.image_limits.pixels_max = (uint64_t)c->image_pixels_max;
     options.image_limits.side_max = (int)c->image_side_max;
+    int rc = engine_algorithms(c, &options, e);
+    if (rc < 0) return rc;
     d->engine = engine_new(&options, d->metrics, e);
     if (d->engine == NULL) return e->code != 0 ? e->code : -ENOMEM;
     struct service_options service = {

@@ -40,6 +40,8 @@ const struct option option_table[] = {
     INTEGER(engine, workers, "0", 0, 1024, "compute threads; 0: one a processor"),
     INTEGER(engine, batch_max, "32", 1, 1024, "images in one batch of a section"),
     INTEGER(engine, queue_max, "1024", 1, 1000000, "images admitted and not answered; above, requests get 503"),
+    CHOICE(engine, precision, "fp32", "fp32|bf16|auto", "of products; sums are fp32; auto: bf16 where the processor has it"),
+    CHOICE(engine, algorithms, "measured", "measured|rule", "how each convolution's is chosen; measurements are kept in STATE/cache"),
     CHOICE(sla, default_classifier, "deepest", "deepest|ensemble|auto", "for requests that ask for nothing"),
     INTEGER(sla, default_target_ms, "1000", 1, 3600000, "where a request without a deadline stands in the queue"),
     BYTES(image, bytes_max, "16M", 64, 1 << 30, "of one encoded image"),

@@ -163,4 +163,7 @@ void *decode_main(void *engine);
 void *worker_main(void *worker);
 void publish_run(struct worker *worker);
 
+/* algorithms.c: plans a model anew as the options say. -ENOMEM. */
+int algorithms_choose(struct engine *engine, struct model *model, struct err *e);
+
 #endif

@@ -52,7 +52,12 @@ static int prepare(struct engine *engine, struct publish *publish, struct err *e
     struct model *model = publish->model;
     struct cost *cost = publish->cost;
     publish->cost = NULL;
-    if (model->attached == NULL) return served_new(engine, model, cost, e);
+    if (model->attached == NULL) {
+        int rc = algorithms_choose(engine, model, e);
+        if (rc == 0) return served_new(engine, model, cost, e);
+        cost_free(cost);
+        return rc;
+    }
     /* A version that is still loaded comes back (rollback): all is there. */
     cost_free(cost);
     if (served_of(model)->engine == engine) return 0;

@@ -28,10 +28,11 @@
 enum { ROUNDS = 3, BATCHES_MAX = 32, BATCH_MAX = 65536, SECONDS_MAX = 3600 };
 
 struct command {
-    const char *path, *batch, *exits, *precision;
+    const char *path, *batch, *exits;
     int64_t width, classes, threads;
     double seconds; /* that a round lasts at least */
     bool train, json;
+    struct tool_plan plan;
 };
 
 struct bench {
@@ -45,7 +46,7 @@ struct bench {
 
 static int parse(int argc, char **argv, struct command *c, struct err *e)
 {
-    *c = (struct command){.exits = "deepest", .precision = "fp32", .seconds = 0.5};
+    *c = (struct command){.exits = "deepest", .plan = TOOL_PLAN_DEFAULT, .seconds = 0.5};
     const struct option_row rows[] = {
         {"batch", OPTION_STRING, "N,N,...", &c->batch, NULL,
          "images a batch (1,8,32,128; with --train 128)"},
@@ -57,7 +58,8 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
          "channels of the first stage; all others scale (the spec's own)"},
         {"classes", OPTION_INT, "N", &c->classes, NULL, "classes (the spec's own)"},
         {"threads", OPTION_INT, "N", &c->threads, NULL, "(0: all processors)"},
-        {"precision", OPTION_STRING, "P", &c->precision, NULL, "fp32 (fp32)"},
+        {"precision", OPTION_STRING, "P", &c->plan.precision, NULL, TOOL_PRECISION_HELP},
+        {"algorithm", OPTION_STRING, "A", &c->plan.algorithm, NULL, TOOL_ALGORITHM_HELP},
         {"seconds", OPTION_REAL, "S", &c->seconds, NULL,
          "a round lasts at least so long; 0: one batch (0.5)"},
         {"json", OPTION_FLAG, NULL, &c->json, NULL, "JSON Lines"},
@@ -83,7 +85,10 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
                        SECONDS_MAX);
     }
     if (c->batch == NULL) c->batch = c->train ? "128" : "1,8,32,128";
-    return tool_precision(c->precision, e);
+    if (c->train && strcmp(c->plan.precision, "fp32") != 0) {
+        return err_set(e, ERR_USAGE, "--precision %s: training takes fp32", c->plan.precision);
+    }
+    return tool_plan_parse(&c->plan, e);
 }
 
 static int parse_batches(const char *text, int *ret_batches, int *ret_n, struct err *e)
@@ -165,7 +170,7 @@ static int print_result(const struct bench *b, int batch, double seconds, size_t
     double gflops = flop * img_per_s * 1e-9;
     if (!b->command->json) {
         printf("%6d %8u %10s %10.3f %12.1f %10.1f %12.1f %14.1f %9.1f\n", batch, b->threads,
-               b->command->precision, 1e3 * seconds, img_per_s, gflops, 1e-6 * (double)weights,
+               b->command->plan.precision, 1e3 * seconds, img_per_s, gflops, 1e-6 * (double)weights,
                1e-6 * (double)activations, 1e-6 * (double)peak_bytes());
         fflush(stdout);
         return 0;
@@ -173,7 +178,7 @@ static int print_result(const struct bench *b, int batch, double seconds, size_t
     json_t *o = json_object();
     json_object_set_new(o, "batch", json_integer(batch));
     json_object_set_new(o, "threads", json_integer(b->threads));
-    json_object_set_new(o, "precision", json_string(b->command->precision));
+    json_object_set_new(o, "precision", json_string(b->command->plan.precision));
     json_object_set_new(o, "ms", tool_json_real(1e3 * seconds));
     json_object_set_new(o, "img_per_s", tool_json_real(img_per_s));
     json_object_set_new(o, "gflops", tool_json_real(gflops));
@@ -353,7 +358,9 @@ static int run(struct bench *b, struct err *e)
         net_init_params(net, 0, b->params);
     }
     if (!b->command->train) {
-        plan = plan_new(net, b->params, kernels_best(), e);
+        int batch_max = 1;
+        for (int i = 0; i < n; i++) batch_max = batches[i] > batch_max ? batches[i] : batch_max;
+        plan = tool_plan_new(net, b->params, &b->command->plan, batch_max, e);
         if (plan == NULL) return e->code;
     }
     if (!b->command->json) {

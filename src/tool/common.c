@@ -129,15 +129,6 @@ int tool_threads(int64_t wish, unsigned *ret_threads, struct err *e)
     return 0;
 }
 
-int tool_precision(const char *text, struct err *e)
-{
-    if (strcmp(text, "fp32") == 0) return 0;
-    if (strcmp(text, "bf16") == 0) {
-        return err_set(e, ERR_UNSUPPORTED, "--precision bf16 is not supported yet: use fp32");
-    }
-    return err_set(e, ERR_USAGE, "--precision %s: it takes fp32", text);
-}
-
 int tool_print_json(json_t *json, struct err *e)
 {
     char *text = json != NULL ? json_dumps(json, JSON_REAL_PRECISION(10)) : NULL;

@@ -13,25 +13,32 @@
 #include "options.h"
 #include "tool.h"
 
-enum { PLAN_TEXT_MAX = 4 << 20 };
+enum {
+    PLAN_TEXT_MAX = 4 << 20,
+    PLAN_BATCH = 64, /* images at most that algorithms are measured for */
+};
 
 struct command {
     const char *path, *heads;
     int64_t width, classes;
     bool plan, json;
+    struct tool_plan how;
 };
 
 static int parse(int argc, char **argv, struct command *c, struct err *e)
 {
-    *c = (struct command){0};
+    *c = (struct command){.how = TOOL_PLAN_DEFAULT};
     const struct option_row rows[] = {
         {"width", OPTION_INT, "W", &c->width, NULL,
          "channels of the first stage; all others scale (the spec's own)"},
         {"classes", OPTION_INT, "N", &c->classes, NULL, "classes (the spec's own)"},
         {"heads", OPTION_STRING, "KIND", &c->heads, NULL,
-         "of the shallow classifiers: scala, scala+attention or sepconv+attention (the spec's own)"},
+         "of the shallow classifiers: scala, scala+attention or sepconv+attention (the spec's "
+         "own)"},
         {"plan", OPTION_FLAG, NULL, &c->plan, NULL,
          "also every operation of inference, with its algorithm"},
+        {"precision", OPTION_STRING, "P", &c->how.precision, NULL, TOOL_PRECISION_HELP},
+        {"algorithm", OPTION_STRING, "A", &c->how.algorithm, NULL, TOOL_ALGORITHM_HELP},
         {"json", OPTION_FLAG, NULL, &c->json, NULL, "as one JSON object"},
         {NULL, 0, NULL, NULL, NULL, NULL},
     };
@@ -46,20 +53,24 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         1};
     const char *positional[POSITIONAL_MAX];
     int rc = options_parse(&line, argc, argv, positional, e);
+    if (rc != 0) return rc;
     c->path = positional[0];
-    return rc;
+    return tool_plan_parse(&c->how, e);
 }
 
 /* The plan's lines; of a spec with the parameters of seed 0, which change nothing in them. */
-static int plan_lines(const struct tool_net *n, struct buf *out, struct err *e)
+static int plan_lines(const struct tool_net *n, const struct tool_plan *how, struct buf *out,
+                      struct err *e)
 {
-    const struct kernels *kernels = kernels_best();
-    if (n->model != NULL) return plan_describe(n->model->plan, out);
-    float *params = mem_new_aligned(net_block_size(n->net), sizeof *params);
-    if (params == NULL) return err_set(e, -ENOMEM, "out of memory for the parameters");
-    net_init_params(n->net, 0, params);
-    struct plan *plan = plan_new(n->net, params, kernels, e);
-    mem_free(params);
+    float *own = NULL;
+    if (n->model == NULL) {
+        own = mem_new_aligned(net_block_size(n->net), sizeof *own);
+        if (own == NULL) return err_set(e, -ENOMEM, "out of memory for the parameters");
+        net_init_params(n->net, 0, own);
+    }
+    struct plan *plan =
+        tool_plan_new(n->net, own != NULL ? own : n->model->params, how, PLAN_BATCH, e);
+    mem_free(own);
     if (plan == NULL) return e->code;
     int rc = plan_describe(plan, out);
     plan_free(plan);
@@ -174,7 +185,7 @@ int tool_describe(int argc, char **argv, struct err *e)
     rc = tool_net_open_heads(c.path, c.width, c.classes, c.heads, &n, e);
     if (rc < 0) return rc;
     buf_init(&plan, PLAN_TEXT_MAX);
-    if (c.plan) rc = plan_lines(&n, &plan, e);
+    if (c.plan) rc = plan_lines(&n, &c.how, &plan, e);
     char *text = c.plan && rc == 0 ? buf_take(&plan) : NULL;
     if (rc == 0 && c.json) rc = print_json(n.net, text, e);
     if (rc == 0 && !c.json) print_table(&n, text);

@@ -16,17 +16,19 @@
 #include "train/evaluate.h"
 
 struct command {
-    const char *model, *data, *split, *precision, *predictions;
+    const char *model, *data, *split, *predictions;
     int64_t threads, holdout;
     uint64_t holdout_seed;
+    struct tool_plan plan;
     bool json, holdout_given, holdout_seed_given;
 };
 
 static int parse(int argc, char **argv, struct command *c, struct err *e)
 {
-    *c = (struct command){.precision = "fp32"};
+    *c = (struct command){.plan = TOOL_PLAN_DEFAULT};
     const struct option_row rows[] = {
-        {"data", OPTION_STRING, "KIND:DIR", &c->data, NULL, "the images: cifar100:DIR, cifar10:DIR or folder:DIR (required)"},
+        {"data", OPTION_STRING, "KIND:DIR", &c->data, NULL,
+         "the images: cifar100:DIR, cifar10:DIR or folder:DIR (required)"},
         {"split", OPTION_STRING, "NAME", &c->split, NULL, "train, holdout or test (required)"},
         {"holdout", OPTION_INT, "N", &c->holdout, &c->holdout_given,
          "so many held-out images instead of the model's own choice, to judge two models alike"},
@@ -35,7 +37,8 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         {"predictions", OPTION_STRING, "FILE", &c->predictions, NULL,
          "also write CSV: index,label, and of each classifier its class and its margin"},
         {"threads", OPTION_INT, "N", &c->threads, NULL, "(0: all processors)"},
-        {"precision", OPTION_STRING, "P", &c->precision, NULL, "fp32 (fp32)"},
+        {"precision", OPTION_STRING, "P", &c->plan.precision, NULL, TOOL_PRECISION_HELP},
+        {"algorithm", OPTION_STRING, "A", &c->plan.algorithm, NULL, TOOL_ALGORITHM_HELP},
         {"json", OPTION_FLAG, NULL, &c->json, NULL, "figures as one JSON object"},
         {NULL, 0, NULL, NULL, NULL, NULL},
     };
@@ -72,7 +75,7 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
             "--holdout %lld: it takes a whole number from 1, with --split holdout or train",
             (long long)c->holdout);
     }
-    return tool_precision(c->precision, e);
+    return tool_plan_parse(&c->plan, e);
 }
 
 /* The classes must mean the same, or the figures mean nothing. */
@@ -195,6 +198,7 @@ int tool_eval(int argc, char **argv, struct err *e)
     struct dataset *set = NULL;
     struct split split = {0};
     struct pool *pool = NULL;
+    struct plan *plan = NULL;
     struct logits logits = {0};
     const uint32_t *indices;
     size_t n;
@@ -211,12 +215,14 @@ int tool_eval(int argc, char **argv, struct err *e)
         pool = pool_new(threads);
         if (pool == NULL) rc = err_set(e, -EAGAIN, "cannot start %u threads", threads);
     }
-    if (rc == 0)
-        rc = evaluate_logits(model->plan, set, indices, n, &model->preprocess, pool, &logits, e);
+    if (rc == 0) plan = tool_plan_new(model->net, model->params, &c.plan, EVALUATE_BATCH, e);
+    if (rc == 0 && plan == NULL) rc = e->code;
+    if (rc == 0) rc = evaluate_logits(plan, set, indices, n, &model->preprocess, pool, &logits, e);
     if (rc == 0 && c.predictions != NULL)
         rc = write_predictions(c.predictions, &logits, indices, e);
     if (rc == 0) rc = print_figures(&c, model, &logits, e);
     logits_release(&logits);
+    plan_free(plan);
     pool_free(pool);
     split_release(&split);
     dataset_free(set);

@@ -47,17 +47,39 @@ void tool_net_free(struct tool_net *net);
 /* --threads: 0 is all processors. ERR_USAGE out of range. */
 int tool_threads(int64_t wish, unsigned *ret_threads, struct err *e);
 
-/* --precision: only fp32 so far; ERR_UNSUPPORTED for bf16, ERR_USAGE for anything else. */
-int tool_precision(const char *text, struct err *e);
-
 /* One line of JSON to stdout, at once. Takes the reference; NULL (out of memory) is -ENOMEM. */
 int tool_print_json(json_t *json, struct err *e);
 
 /* A number, or null when it is not finite, which JSON cannot say. */
 json_t *tool_json_real(double value);
 
-/* Whether the model was trained on this data set, so that its held-out images are to be found in it:
- * of the same kind, and of a folder with the same classes. */
+/* Whether the model was trained on this data set, so that its held-out images are to be found in
+ * it: of the same kind, and of a folder with the same classes. */
 bool tool_same_data(const struct model *model, const struct dataset *set);
+
+/* --- how nets are computed (plan.c) ----------------------------------------------------------- */
+
+/* --precision fp32, bf16 or auto, which becomes one of the others; --algorithm rule, measured or
+ * the name of one. */
+struct tool_plan {
+    const char *precision, *algorithm; /* as given; TOOL_PLAN_DEFAULT */
+    struct plan_options options;
+    bool measured;
+};
+
+#define TOOL_PLAN_DEFAULT                                                                          \
+    {                                                                                              \
+        .precision = "fp32", .algorithm = "rule"                                                   \
+    }
+#define TOOL_PRECISION_HELP "fp32, bf16, or auto: bf16 where the processor has it (fp32)"
+#define TOOL_ALGORITHM_HELP                                                                        \
+    "of convolutions: rule, measured (kept in ~/.cache), or one by name (rule)"
+
+/* Understands what was given. ERR_UNSUPPORTED for bf16 on a processor without it, ERR_USAGE. */
+int tool_plan_parse(struct tool_plan *p, struct err *e);
+
+/* A plan as was asked for, for batches of so many images; plan_free(). */
+struct plan *tool_plan_new(const struct net *net, const float *params, const struct tool_plan *p,
+                           int batch_max, struct err *e);
 
 #endif

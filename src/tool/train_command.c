@@ -221,7 +221,10 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
         rc = err_set(e, ERR_USAGE, "--checkpoint-steps %lld: it takes a whole number from 0",
                      (long long)c->checkpoint_steps);
     }
-    if (rc == 0) rc = tool_precision(c->precision, e);
+    if (rc == 0 && strcmp(c->precision, "fp32") != 0) {
+        rc = err_set(e, strcmp(c->precision, "bf16") == 0 ? ERR_UNSUPPORTED : ERR_USAGE,
+                     "--precision %s: it takes fp32", c->precision);
+    }
     if (rc == 0) rc = progress_mode_parse(c->progress, ret_mode, e);
     return rc;
 }

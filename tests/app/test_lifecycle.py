@@ -273,6 +273,33 @@ def restart():
         assert versions == [1, 1, 2, 2], versions
 
 
+def algorithms():
+    """algorithms are measured once and kept; a damaged file is measured again; rule keeps nothing; bf16 answers alike"""
+    with tempfile.TemporaryDirectory() as folder:
+        state = os.path.join(folder, "state")
+        cache = os.path.join(state, "cache")
+        want = None
+        for settings in (["engine.algorithms=rule"], ["engine.algorithms=measured"], [], ["engine.precision=auto"]):
+            with Daemon(settings, state=state) as d:
+                got = d.classify().json
+                want = want or got
+                assert abs(got["confidence"] - want["confidence"]) < 0.02, (settings, want, got)
+            if os.environ.get("AUTODIDACT_ISA") == "reference":
+                continue
+            if "engine.algorithms=rule" in settings:
+                assert not os.path.exists(cache)
+                continue
+            path, = (os.path.join(cache, name) for name in os.listdir(cache))
+            text = open(path).read()
+            assert text.startswith("autodidact choices 1, ") and "\nfp32 " in text, text
+            if not settings:
+                assert text == before, "measured again"
+                open(path, "a").write("damaged\n")
+            assert "damaged" not in text
+            before = text
+        fails(["engine.algorithms"], ["engine.algorithms=fast"])
+
+
 def notify():
     """systemd hears READY=1 and STOPPING=1"""
     with tempfile.TemporaryDirectory() as folder:
@@ -298,4 +325,4 @@ def logs():
 
 
 run([addresses, locked, not_ready_without_model, bad_models, bad_addresses, other_listeners, admin_socket, admin_needs_token, admin_token,
-     sigterm_delay, sigint, drain, drain_upload, drain_timeout, second_sigterm, sigterm_while_loading, restart, notify, logs])
+     sigterm_delay, sigint, drain, drain_upload, drain_timeout, second_sigterm, sigterm_while_loading, restart, algorithms, notify, logs])

@@ -185,6 +185,10 @@ def test_describe(p):
     assert "11220132" in run("describe", SPEC)[0]
     plan = json.loads(run("describe", SPEC, "--width", "4", "--plan", "--json")[0])["plan"]
     assert len(plan) > 10
+    algorithms = {line.split("; ")[1] for line in plan if "; " in line}
+    assert "direct" in algorithms, algorithms
+    direct = json.loads(run("describe", SPEC, "--width", "4", "--plan", "--json", "--algorithm", "direct")[0])["plan"]
+    assert {line.split("; ")[1] for line in direct if "; " in line} == {"direct"}
     m = json.loads(run("describe", p.model("byot"), "--json")[0])
     s = json.loads(run("describe", SPEC, "--json", "--width", "4")[0])
     assert m == s
@@ -575,6 +579,33 @@ def test_store(p):
         assert [x["top1"] for x in f["exits"]] == [x["top1"] for x in events[-1]["exits"]]
         assert f["ensemble"]["top1"] == events[-1]["ensemble"]["top1"]
         assert not os.path.exists(out + ".part") and not os.path.exists(out + ".ckpt")
+
+
+def test_precision(p):
+    """bf16 and other algorithms give nearly the same logits; what is measured is kept and read again."""
+    model, cache = p.model("byot"), p.path("cache")
+    base = ["eval", model, "--data", p.data, "--split", "test", "--json"]
+    exact = json.loads(run(*base)[0])
+    wishes = [["--precision", "auto"], ["--algorithm", "direct"], ["--algorithm", "winograd"], ["--algorithm", "measured"]]
+    os.environ["XDG_CACHE_HOME"] = cache
+    try:
+        for wish in wishes + [["--algorithm", "measured"]]:
+            f = json.loads(run(*base, *wish)[0])
+            for a, b in zip(exact["exits"] + [exact["ensemble"]], f["exits"] + [f["ensemble"]]):
+                assert abs(a["nll"] - b["nll"]) < 0.01 and abs(a["top1"] - b["top1"]) <= 0.02, (wish, a, b)
+        kept = [os.path.join(cache, "autodidact", name) for name in os.listdir(os.path.join(cache, "autodidact"))]
+        reference = os.environ.get("AUTODIDACT_ISA") == "reference"
+        assert reference or len(kept) == 1 and open(kept[0]).readline().startswith("autodidact choices 1, ")
+        if not reference:  # the plan follows the file
+            text = open(kept[0]).read().splitlines()
+            open(kept[0], "w").write("\n".join([text[0]] + [" ".join(l.split()[:-1] + ["direct"]) for l in text[1:]]) + "\n")
+            plan = json.loads(run("describe", model, "--plan", "--json", "--algorithm", "measured")[0])["plan"]
+            assert any(l.endswith("; direct") and "conv 3x3/1" in l for l in plan), plan
+    finally:
+        del os.environ["XDG_CACHE_HOME"]
+    fails(*base, "--precision", "int8", code=2, text="--precision int8: it takes fp32, bf16 or auto")
+    fails(*base, "--algorithm", "quick", code=2, text="--algorithm quick: it takes rule, measured")
+    fails("bench", SPEC, "--width", "4", "--train", "--precision", "bf16", code=2, text="--precision bf16: training takes fp32")
 
 
 def test_same_images(p):
