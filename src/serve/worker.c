@@ -135,8 +135,9 @@ static bool all_finite(int n, const float *values)
 /* Weights that are finite can overflow: a probability of what came out would say nothing. */
 static void note_not_finite(const struct batch *b, struct item *item, int classifier)
 {
+    if (item->not_finite) return; /* the first one is named */
     const char *labels[] = {b->served->model->name, model_classifier_name(classifier)};
-    if (!item->not_finite) metric_add(metric_series(b->served->engine->not_finite, labels), 1);
+    metric_add(metric_series(b->served->engine->not_finite, labels), 1);
     item->not_finite = true;
     item->not_finite_classifier = classifier;
 }
