@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The daemon answers what `autodidact eval` computes: posts every test image as PNG with each classifier and compares
-the labels with eval's predictions.
+"""The daemon answers what `autodidact eval` computes: posts every test image with each classifier, CIFAR's as PNG and a
+folder's files as they are, and compares the labels with eval's predictions.
 
-  parity.py BUILD_DIR MODEL.safetensors CIFAR100_DIR [--count N]
+  parity.py BUILD_DIR MODEL.safetensors cifar100:DIR|folder:DIR [--count N]
 
 Differences are allowed only where eval's two best logits differ by less than 1e-3. Exit status 0 when that holds.
 """
@@ -13,6 +13,21 @@ CLASSIFIERS = ["1", "2", "3", "deepest", "ensemble"]
 MARGIN = 1e-3
 
 
+def folder_images(top):
+    """-> list of (class, bytes of the file), in the order of the tool"""
+    out = []
+    for label, name in enumerate(sorted(os.listdir(os.path.join(top, "train")))):
+        folder = os.path.join(top, "val", name)
+        for file in sorted(os.listdir(folder)):
+            with open(os.path.join(folder, file), "rb") as f:
+                out.append((label, f.read()))
+    return out
+
+
+def media_type(image):
+    return "image/png" if image.startswith(b"\x89PNG") else "image/jpeg"
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("build"), p.add_argument("model"), p.add_argument("data")
@@ -21,11 +36,14 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "predictions.csv")
         figures = json.loads(subprocess.run(
-            [os.path.join(args.build, "autodidact"), "eval", args.model, "--data", "cifar100:" + args.data, "--split",
+            [os.path.join(args.build, "autodidact"), "eval", args.model, "--data", args.data, "--split",
              "test", "--predictions", path, "--json"], check=True, stdout=subprocess.PIPE).stdout)
         with open(path) as f:
             rows = list(csv.DictReader(f))
-    images = cifar100(args.data, "test")[:args.count]
+    kind, _, place = args.data.partition(":")
+    images = (cifar100(place, "test") if kind == "cifar100" else folder_images(place))[:args.count]
+    if [label for label, _ in images] != [int(row["label"]) for row in rows[:len(images)]]:
+        sys.exit(f"{args.data}: the order of the images is not the tool's")
     print("eval:", " ".join(f"{e['name']}={e['top1']:.4f}" for e in figures["exits"]),
           f"ensemble={figures['ensemble']['top1']:.4f}")
     daemon = Daemon(os.path.join(args.build, "autodidactd"), args.model)
@@ -42,7 +60,7 @@ def main():
             except queue.Empty:
                 return
             connection.request("POST", "/v1/classify?top=1", images[i][1],
-                               {"Content-Type": "image/png", "SLA-Classifier": c})
+                               {"Content-Type": media_type(images[i][1]), "SLA-Classifier": c})
             r = connection.getresponse()
             body = r.read()
             if r.status == 200:
