@@ -74,6 +74,9 @@ struct exec *exec_new(const struct plan *plan, int batch_max, struct err *e)
         exec_free(exec);
         return NULL;
     }
+    /* Resident from the start: neither the first large batch waits for pages, nor does memory depend
+     * on which batches came. */
+    memset(exec->memory, 0, bytes);
     exec->plan = plan;
     exec->batch_max = batch_max;
     exec->done = -1;

@@ -80,7 +80,8 @@ def main():
                 "epochs": 1, "width": 4, "promote": "auto"})
             print("job:", status, job.get("id"), job.get("state", job))
             if status != 202:
-                problems.append("the job was refused")
+                daemon.stop()
+                sys.exit("problems: the job was refused")
         before = answered(daemon)
         seen, trouble = load(daemon, folder, args.replies // 10)
         early = daemon.resident_kb()
@@ -89,7 +90,7 @@ def main():
             more, bad = load(daemon, folder, args.replies - args.replies // 10)
             seen, trouble, rounds = seen + more, trouble + bad, rounds + 1
             late = daemon.resident_kb()
-            if not job or not problems and admin.call("GET", f"/admin/v1/jobs/{job['id']}")[1]["state"] not in (
+            if not job or admin.call("GET", f"/admin/v1/jobs/{job['id']}")[1]["state"] not in (
                     "queued", "running", "evaluating"):
                 break
         in_daemon = answered(daemon) - before
