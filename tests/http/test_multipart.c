@@ -181,7 +181,7 @@ static void any_bytes(void **state)
             memcpy(body + n, data[i], sizes[i]);
             n += sizes[i];
         }
-        if (memmem(body + 5, n - 5, "\r\n--bBb\r\n\r\n", 11) != NULL) continue;
+        if (memmem(body, n, "\r\n--bBb\r\n\r\n", 11) != NULL) continue;
         n += (size_t)sprintf(body + n, "\r\n--bBb--");
         struct multipart m;
         struct multipart_part part;

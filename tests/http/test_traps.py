@@ -8,6 +8,7 @@ class Server:
     def __init__(self, header_ms=5000, body_ms=5000, idle_ms=5000, connections=200, listen="127.0.0.1:0", token=None):
         command = [os.path.join(BUILD, "tests/http/trap_server")]
         command += [str(v) for v in (header_ms, body_ms, idle_ms, connections)] + [listen] + ([token] if token else [])
+        self.terminated = False
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
         atexit.register(lambda: self.process.poll() is None and self.process.kill())
         self.address = self.process.stdout.readline().decode().strip()
@@ -18,9 +19,14 @@ class Server:
     def __exit__(self, *rest):
         self.stop()
 
+    def terminate(self):
+        self.terminated = True
+        self.process.send_signal(signal.SIGTERM)
+
     def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        # Once: a second SIGTERM could come when its handler is gone again, on the way out.
+        if not self.terminated and self.process.poll() is None:
+            self.terminate()
         code = self.process.wait(30)
         self.process.stdout.close()
         assert code == 0, f"the server ended with {code}"
@@ -245,7 +251,7 @@ def stop_with_suspended():
     for w in wires:
         w.send("GET /slow?ms=700 HTTP/1.1\r\nHost: a\r\n\r\n")
     until(lambda: s.stats()["exchanges"] == 11, "the requests are there")
-    s.process.send_signal(signal.SIGTERM)
+    s.terminate()
     for w in wires:
         answer = w.answer()
         assert answer.body == b"slow\n" and answer.header("Connection") == "close" and w.closed()
@@ -260,7 +266,7 @@ def stop_with_backlog():
     wires = [Wire(s.address) for _ in range(100)]
     for w in wires:
         w.send("GET /fast HTTP/1.1\r\nHost: a\r\n\r\n")
-    s.process.send_signal(signal.SIGTERM)
+    s.terminate()
     s.process.send_signal(signal.SIGCONT)
     for w in wires:
         assert w.answer().status == 200
@@ -274,7 +280,7 @@ def stop_with_idle():
     wires = [Wire(s.address) for _ in range(5)]
     for w in wires[:3]:
         assert w.ask("GET", "/fast").status == 200
-    s.process.send_signal(signal.SIGTERM)
+    s.terminate()
     assert all(w.closed() for w in wires)
     s.stop()
 
