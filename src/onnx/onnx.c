@@ -42,7 +42,7 @@ static int ir_version(int opset)
     return opset <= 14 ? 7 : opset <= 18 ? 8 : opset <= 20 ? 9 : 10;
 }
 
-static int check_options(const struct onnx_options *o, struct err *e)
+static int check_options(const struct onnx_options *o, const struct net *net, struct err *e)
 {
     if (o->batch < 0 || o->batch > ONNX_BATCH_MAX) {
         return err_set(e, ERR_RANGE, "a batch of %d: it takes 1 to %d, or 0 for any", o->batch,
@@ -52,35 +52,43 @@ static int check_options(const struct onnx_options *o, struct err *e)
         return err_set(e, ERR_RANGE, "opset %d: it takes %d to %d", o->opset, ONNX_OPSET_MIN,
                        ONNX_OPSET_MAX);
     }
+    if (o->exit < 0 || o->exit > net_sections(net)) {
+        return err_set(e, ERR_RANGE, "exit %d: it takes 1 to %d, or 0 for all", o->exit,
+                       net_sections(net));
+    }
     return 0;
 }
 
-/* Appends the graph: operations, the mean of all logits, inputs and outputs. */
-static int make_graph(struct file_parts *f, const struct model *model, int batch)
+/* Appends the graph: operations, inputs and outputs; with all exits (exit 0) the mean of their
+ * logits. */
+static int make_graph(struct file_parts *f, const struct model *model, int batch, int exit)
 {
     struct onnx_graph *g = &f->graph;
     const struct shape in = net_input(model->net);
     const int64_t image[3] = {in.channels, in.height, in.width};
     const int64_t classes[1] = {net_classes(model->net)};
     const char *logits[SPEC_SECTIONS_MAX];
-    const int exits = net_sections(model->net);
-    int rc = onnx_ops_append(g, model->net, model->params, logits);
+    const int exits = net_sections(model->net), first = exit > 0 ? exit - 1 : 0;
+    const int end = exit > 0 ? exit : exits;
+    const unsigned mask = exit > 0 ? 1u << first : (1u << exits) - 1;
+    int rc = onnx_ops_append(g, model->net, model->params, mask, logits);
     if (rc < 0) return rc;
-    onnx_graph_node(g, "Mean", "ensemble", logits, (size_t)exits);
+    if (exit == 0) onnx_graph_node(g, "Mean", "ensemble", logits, (size_t)exits);
 
     onnx__graph__init(&f->message);
     f->message.name = onnx_graph_text(g, "%s", model->name);
     f->inputs[0] = onnx_graph_value(g, "image", batch, image, 3);
-    for (int i = 0; i < exits && g->rc == 0; i++)
-        f->outputs[i] = onnx_graph_value(g, logits[i], batch, classes, 1);
-    f->outputs[exits] = onnx_graph_value(g, "ensemble", batch, classes, 1);
+    size_t n = 0;
+    for (int i = first; i < end && g->rc == 0; i++)
+        f->outputs[n++] = onnx_graph_value(g, logits[i], batch, classes, 1);
+    if (exit == 0) f->outputs[n++] = onnx_graph_value(g, "ensemble", batch, classes, 1);
     if (g->rc < 0) return g->rc;
     f->inputs[0]->doc_string =
         onnx_graph_text(g, "RGB, (value / 255 - mean) / std as in autodidact.preprocess");
     f->message.input = f->inputs;
     f->message.n_input = 1;
     f->message.output = f->outputs;
-    f->message.n_output = (size_t)exits + 1;
+    f->message.n_output = n;
     f->message.node = g->nodes;
     f->message.n_node = g->n_nodes;
     f->message.initializer = g->tensors;
@@ -118,7 +126,7 @@ static int make_model(struct file_parts *f, const struct model *model,
     struct onnx_graph *g = &f->graph;
     const int opset = options->opset != 0 ? options->opset : ONNX_OPSET_DEFAULT;
     onnx__model__init(&f->model);
-    int rc = make_graph(f, model, options->batch);
+    int rc = make_graph(f, model, options->batch, options->exit);
     if (rc == 0) rc = add_metadata(f, model, e);
     f->model.producer_name = onnx_graph_text(g, "%s", PACKAGE_NAME);
     f->model.producer_version = onnx_graph_text(g, "%s", PACKAGE_VERSION);
@@ -159,7 +167,7 @@ int onnx_write(const char *path, const struct model *model, const struct onnx_op
                struct err *e)
 {
     struct err local = {0};
-    int rc = check_options(options, e);
+    int rc = check_options(options, model->net, e);
     if (rc < 0) return rc;
     struct arena *arena = arena_new(ARENA_MAX);
     struct file_parts *f = mem_new(1, sizeof *f);

@@ -222,7 +222,7 @@ static const char *write_op(struct writer *w, const struct op *op)
 }
 
 int onnx_ops_append(struct onnx_graph *g, const struct net *net, const float *params,
-                    const char **ret_logits)
+                    unsigned exits, const char **ret_logits)
 {
     struct writer w = {.g = g, .net = net, .params = params};
     w.names = onnx_graph_alloc(g, (size_t)net->n_values, sizeof *w.names);
@@ -230,6 +230,7 @@ int onnx_ops_append(struct onnx_graph *g, const struct net *net, const float *pa
     if (g->rc == 0) w.names[0] = "image";
     for (int i = 0; i < net->n_ops && g->rc == 0; i++) {
         const struct op *op = &net->ops[i];
+        if (!op_is_needed(op, exits)) continue;
         w.names[op->out] = write_op(&w, op);
         for (int exit = 0; exit < net->spec.n_sections; exit++) {
             if (net->logits[exit] != op->out) continue;

@@ -1,10 +1,10 @@
-/* Not a test but what tests/onnx and tests/tool ask for logits: models of random numbers, inputs
- * and what our engine makes of them.
+/* Not a test but what tests/onnx, tests/tool and bench/peers ask for logits: models of random
+ * numbers, inputs and what our engine makes of them.
  *
  *   own_logits make SPEC.json WIDTH CLASSES OUT.safetensors    norms and statistics are not trivial
  *   own_logits noise MODEL N OUT.inputs                        N random images
  *   own_logits cifar MODEL test.bin N OUT.inputs               the first N images of CIFAR-100
- *   own_logits run MODEL IN.inputs OUT.logits
+ *   own_logits run MODEL IN.inputs OUT.logits [fp32|bf16 BATCH]   in batches of so many (fp32, 8)
  *
  * Inputs are float [n][channels][height][width], logits float [exits + 1][n][classes], the ensemble
  * behind the exits; both little endian without a header. */
@@ -22,7 +22,7 @@
 #include "model/spec_file.h"
 #include "nn/plan.h"
 
-enum { BATCH = 8, CIFAR_RECORD = 3074, PIXELS = 1024, FILE_MAX_BYTES = 1 << 30 };
+enum { BATCH = 8, BATCH_MAX = 65536, CIFAR_RECORD = 3074, PIXELS = 1024, FILE_MAX_BYTES = 1 << 30 };
 
 static _Noreturn void fail(const struct err *e, const char *what)
 {
@@ -162,13 +162,18 @@ static void gather(struct shape in, const float *from, int batch, float *to)
     }
 }
 
-static void run(const char *path, const char *inputs_path, const char *out)
+static void run(const char *path, const char *inputs_path, const char *out, bool bf16,
+                int batch_max)
 {
     struct model *model = load(path);
     struct err e = {0};
     char *bytes;
     size_t size;
     if (file_read(inputs_path, FILE_MAX_BYTES, &bytes, &size, &e) < 0) fail(&e, inputs_path);
+    if (bf16) {
+        const struct plan_options options = {.precision = PRECISION_BF16};
+        if (model_plan(model, &options, &e) < 0) fail(&e, path);
+    }
     const struct shape in = net_input(model->net);
     const size_t image = shape_size(in), n = size / sizeof(float) / image;
     const size_t classes = (size_t)net_classes(model->net), stride = n * classes;
@@ -176,11 +181,11 @@ static void run(const char *path, const char *inputs_path, const char *out)
     float *inputs = checked(mem_new(n * image, sizeof *inputs));
     memcpy(inputs, bytes, n * image * sizeof *inputs);
     float *logits = checked(mem_new((size_t)(exits + 1) * stride, sizeof *logits));
-    struct exec *exec = exec_new(model->plan, BATCH, &e);
+    struct exec *exec = exec_new(model->plan, batch_max, &e);
     if (exec == NULL) fail(&e, path);
 
-    for (size_t first = 0; first < n; first += BATCH) {
-        int batch = n - first < BATCH ? (int)(n - first) : BATCH;
+    for (size_t first = 0; first < n; first += (size_t)batch_max) {
+        int batch = n - first < (size_t)batch_max ? (int)(n - first) : batch_max;
         gather(in, inputs + first * image, batch, exec_input(exec, 0));
         for (int s = 0; s < exits; s++) {
             exec_section(exec, s, batch, s > 0);
@@ -209,7 +214,11 @@ int main(int argc, char **argv)
         noise(argv[2], (size_t)atoi(argv[3]), argv[4]);
     else if (strcmp(verb, "cifar") == 0 && argc == 6)
         cifar(argv[2], argv[3], (size_t)atoi(argv[4]), argv[5]);
-    else if (strcmp(verb, "run") == 0 && argc == 5) run(argv[2], argv[3], argv[4]);
-    else return 2;
+    else if (strcmp(verb, "run") == 0 && argc == 5) run(argv[2], argv[3], argv[4], false, BATCH);
+    else if (strcmp(verb, "run") == 0 && argc == 7) {
+        int batch = atoi(argv[6]);
+        if (batch < 1 || batch > BATCH_MAX) return 2;
+        run(argv[2], argv[3], argv[4], strcmp(argv[5], "bf16") == 0, batch);
+    } else return 2;
     return 0;
 }

@@ -148,6 +148,38 @@ static void test_order(void **state)
     onnx__model__free_unpacked(m, NULL);
 }
 
+/* One exit: its logits alone, and nothing that only others need: every value is read or given out.
+ */
+static void test_one_exit(void **state)
+{
+    (void)state;
+    size_t before = 0;
+    for (int exit = 1; exit <= 2; exit++) {
+        Onnx__Model *m = written(&(struct onnx_options){.exit = exit});
+        const Onnx__Graph *g = m->graph;
+        assert_int_equal(g->n_output, 1);
+        assert_string_equal(g->output[0]->name, exit == 1 ? "logits_1" : "logits_2");
+        assert_true(g->n_node > 5);
+        for (size_t i = 0; i < g->n_node; i++) {
+            const char *name = g->node[i]->output[0];
+            bool is_used = strcmp(name, g->output[0]->name) == 0;
+            for (size_t k = i + 1; k < g->n_node; k++)
+                is_used |= is_among(g->node[k]->input, g->node[k]->n_input, name);
+            if (!is_used) fail_msg("nobody reads %s", name);
+        }
+        for (size_t i = 0; i < g->n_initializer; i++) {
+            bool is_used = false;
+            for (size_t k = 0; k < g->n_node; k++)
+                is_used |=
+                    is_among(g->node[k]->input, g->node[k]->n_input, g->initializer[i]->name);
+            if (!is_used) fail_msg("nobody reads %s", g->initializer[i]->name);
+        }
+        assert_int_not_equal(g->n_node, before);
+        before = g->n_node;
+        onnx__model__free_unpacked(m, NULL);
+    }
+}
+
 static void check_dims(const Onnx__Value *value, int batch, const int *dims, size_t n)
 {
     const Onnx__Shape *shape = value->type->tensor_type->shape;
@@ -167,7 +199,7 @@ static void test_options(void **state)
     } table[] = {{0, 0, 17, 8}, {1, 13, 13, 7}, {7, 19, 19, 9}, {65536, 21, 21, 10}};
     const int image[3] = {3, 8, 10}, logits[1] = {3};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        const struct onnx_options o = {table[i].batch, table[i].opset};
+        const struct onnx_options o = {.batch = table[i].batch, .opset = table[i].opset};
         Onnx__Model *m = written(&o);
         assert_int_equal(m->n_opset_import, 1);
         assert_int_equal(m->opset_import[0]->version, table[i].want_opset);
@@ -217,7 +249,8 @@ static void test_same_bytes(void **state)
 static void test_bad_options(void **state)
 {
     (void)state;
-    static const struct onnx_options bad[] = {{-1, 0}, {65537, 0}, {0, 12}, {0, 22}, {0, -1}};
+    static const struct onnx_options bad[] = {{-1, 0, 0}, {65537, 0, 0}, {0, 12, 0}, {0, 22, 0},
+                                              {0, -1, 0}, {0, 0, -1},    {0, 0, 3}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct err e = {0};
         unlink(path);
@@ -272,6 +305,7 @@ int main(void)
         cmocka_unit_test(test_options),           cmocka_unit_test(test_metadata),
         cmocka_unit_test(test_same_bytes),        cmocka_unit_test(test_bad_options),
         cmocka_unit_test(test_no_such_directory), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_one_exit),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -228,13 +228,20 @@ def test_export_usage(p):
     refused(SHIPPED, code=2, text="--onnx is missing")
     for more, text in ((["--batch", "0"], "--batch 0: it takes dynamic, or a number"), (["--batch", "8x"], "--batch 8x"),
                        (["--batch", "65537"], "--batch 65537"), (["--opset", "12"], "--opset 12: it takes"),
-                       (["--opset", "22"], "--opset 22")):
+                       (["--opset", "22"], "--opset 22"), (["--exits", "5"], "--exits 5: it takes all, deepest, or 1 to 4"),
+                       (["--exits", "0"], "--exits 0"), (["--exits", ""], "--exits : it takes")):
         refused(SHIPPED, "--onnx", out, *more, code=2, text=text)
     refused(spec("resnet18"), "--onnx", out, code=1, text="resnet18.json")
     refused(SHIPPED, "--onnx", p.path("no/such.onnx"), code=1, text="no/such.onnx")
     assert not os.path.exists(out)
     assert run(PROGRAM, "export", SHIPPED, "--onnx", out, "--batch", "dynamic") == ("", "")
-    assert os.path.getsize(out) > 1 << 20
+    whole = os.path.getsize(out)
+    assert whole > 1 << 20
+    sizes = []
+    for which in ("1", "3", "4", "deepest"):
+        assert run(PROGRAM, "export", SHIPPED, "--onnx", out, "--exits", which) == ("", "")
+        sizes.append(os.path.getsize(out))
+    assert sizes[0] < sizes[1] < sizes[2] == sizes[3] < whole, sizes
 
 
 def main():
