@@ -53,6 +53,14 @@ struct conv_epilogue {
     bool relu;
 };
 
+/* One of `count` parts of a call's work, for as many threads, each with scratch of its own; all parts
+ * together write y once, the same bits however it is cut. Some may be empty. */
+struct conv_part {
+    int index, count;
+};
+
+static const struct conv_part conv_whole = {0, 1};
+
 /* A window that slides over a map, the same way in both directions; pad < kernel, and taps outside
  * the map do not count. */
 struct pool_geometry {
@@ -98,7 +106,8 @@ struct conv_method {
     void (*pack)(const struct conv_geometry *g, const float *w, const float *scale, float *packed);
     size_t (*scratch_bytes)(const struct conv_geometry *g);
     void (*forward)(const struct conv_geometry *g, int n, const float *x, const float *packed,
-                    const struct conv_epilogue *epilogue, float *y, void *scratch);
+                    const struct conv_epilogue *epilogue, float *y, void *scratch,
+                    struct conv_part part);
 };
 
 struct kernels {
@@ -127,7 +136,8 @@ struct kernels {
 
     /* y [n][oh][ow][o] = epilogue(x [n][h][w][i] * w) for n images. */
     void (*conv_forward)(const struct conv_geometry *g, int n, const float *x, const float *packed,
-                         const struct conv_epilogue *epilogue, float *y, void *scratch);
+                         const struct conv_epilogue *epilogue, float *y, void *scratch,
+                         struct conv_part part);
 
     /* dx [n][h][w][i] = or += (accumulate) the gradient for dy [n][oh][ow][o]. */
     void (*conv_backward_data)(const struct conv_geometry *g, int n, const float *dy,

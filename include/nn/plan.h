@@ -4,6 +4,8 @@
 #ifndef NN_PLAN_H
 #define NN_PLAN_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -43,11 +45,24 @@ int plan_describe(const struct plan *plan, struct buf *out);
 struct exec *exec_new(const struct plan *plan, int batch_max, struct err *e);
 void exec_free(struct exec *exec);
 
+/* Other threads may help an exec: between exec_invite() and exec_dismiss(), both called by its own
+ * thread, those that join compute parts of what it runs, in the memory of an exec of their own of
+ * the same plan and batch_max. Outputs are the same bits, but where a batch is cut for several
+ * threads into blocks of fewer images, for which a plan may choose other algorithms.
+ * exec_dismiss() returns when all have left. */
+void exec_invite(struct exec *exec);
+void exec_dismiss(struct exec *exec);
+
+/* A helper: whether it may help; then it must. The caller sees to it that the exec exists. Helps
+ * until it is dismissed or *calls is no longer `seen`. */
+bool exec_join(struct exec *exec);
+void exec_help(struct exec *exec, struct exec *own, const atomic_uint *calls, unsigned seen);
+
 /* Where the caller gathers the input of a section, [batch][h][w][c]. Valid until the next
  * exec_section(). */
 float *exec_input(struct exec *exec, int section);
 
-/* Runs a section on what stands in exec_input(), or, with NULL input = the output that the section
+/* Runs a section on what stands in exec_input(), or, with from_previous = the output that the section
  * before it left (so whole networks run without copies). Returns the output [batch][h][w][c], valid
  * until the next exec_section(). */
 const float *exec_section(struct exec *exec, int section, int batch, bool from_previous);

@@ -1,6 +1,8 @@
 /* The reference table: every kernel in plain C, written from its definition with sums in double. It
  * is what the other tables are tested against and what runs where there is no faster one. Left out
  * on purpose: blocking, vectors, anything that would have to be believed rather than read. */
+#include <stdint.h>
+
 #include "kernel/kernel.h"
 
 #include "reference.h"
@@ -72,19 +74,22 @@ static double dot(const float *a, const float *b, int count)
 }
 
 static void conv_forward(const struct conv_geometry *g, int n, const float *x, const float *packed,
-                         const struct conv_epilogue *epilogue, float *y, void *scratch)
+                         const struct conv_epilogue *epilogue, float *y, void *scratch,
+                         struct conv_part part)
 {
     (void)scratch;
     int oh_count = conv_out_height(g), ow_count = conv_out_width(g);
     int inputs = group_inputs(g), outputs = group_outputs(g);
     size_t channels = (size_t)g->in_channels,
            image = (size_t)g->height * (size_t)g->width * channels;
+    int first = (int)((int64_t)g->out_channels * part.index / part.count);
+    int end = (int)((int64_t)g->out_channels * (part.index + 1) / part.count);
     const float *residual = epilogue->residual;
     for (int b = 0; b < n; b++, x += image) {
         for (int oh = 0; oh < oh_count; oh++) {
             for (int ow = 0; ow < ow_count; ow++) {
-                const float *w = packed;
-                for (int o = 0; o < g->out_channels; o++) {
+                const float *w = packed + first * g->kernel_height * g->kernel_width * inputs;
+                for (int o = first; o < end; o++) {
                     const float *group = x + o / outputs * inputs;
                     double sum = epilogue->bias != NULL ? (double)epilogue->bias[o] : 0.0;
                     for (int kh = 0; kh < g->kernel_height; kh++) {
@@ -96,9 +101,11 @@ static void conv_forward(const struct conv_geometry *g, int n, const float *x, c
                             sum += dot(group + pixel * channels, w, inputs);
                         }
                     }
-                    if (residual != NULL) sum += (double)*residual++;
-                    *y++ = epilogue->relu && sum < 0 ? 0.0F : (float)sum;
+                    if (residual != NULL) sum += (double)residual[o];
+                    y[o] = epilogue->relu && sum < 0 ? 0.0F : (float)sum;
                 }
+                y += g->out_channels;
+                if (residual != NULL) residual += g->out_channels;
             }
         }
     }

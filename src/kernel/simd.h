@@ -280,7 +280,8 @@ size_t ISA(conv_packed_back_size)(const struct conv_geometry *g);
 void ISA(conv_pack_back)(const struct conv_geometry *g, const float *w, float *packed);
 size_t ISA(conv_data_scratch)(const struct conv_geometry *g); /* floats, both directions */
 void ISA(conv_forward)(const struct conv_geometry *g, int n, const float *x, const float *packed,
-                       const struct conv_epilogue *epilogue, float *y, void *scratch);
+                       const struct conv_epilogue *epilogue, float *y, void *scratch,
+                       struct conv_part part);
 void ISA(conv_backward_data)(const struct conv_geometry *g, int n, const float *dy,
                              const float *packed_back, bool accumulate, float *dx, void *scratch);
 
@@ -293,7 +294,8 @@ void ISA(conv_pairs_pack)(const struct conv_geometry *g, const float *w, const f
 size_t ISA(conv_pairs_scratch_bytes)(const struct conv_geometry *g);
 void ISA(conv_pairs_forward)(const struct conv_geometry *g, int n, const float *x,
                              const float *packed, const struct conv_epilogue *epilogue, float *y,
-                             void *scratch);
+                             void *scratch,
+                             struct conv_part part);
 #endif
 
 /* simd_conv_weight.c */
@@ -310,7 +312,8 @@ void ISA(conv_any_pack_back)(const struct conv_geometry *g, const float *w, floa
 size_t ISA(conv_any_scratch)(const struct conv_geometry *g); /* floats, all directions */
 void ISA(conv_any_forward)(const struct conv_geometry *g, int n, const float *x,
                            const float *packed, const struct conv_epilogue *epilogue, float *y,
-                           void *scratch);
+                           void *scratch,
+                           struct conv_part part);
 void ISA(conv_any_backward_data)(const struct conv_geometry *g, int n, const float *dy,
                                  const float *packed_back, bool accumulate, float *dx,
                                  void *scratch);
@@ -357,11 +360,13 @@ void ISA(winograd_pack)(const struct conv_geometry *g, const float *w, const flo
 size_t ISA(winograd_scratch_bytes)(const struct conv_geometry *g);
 void ISA(winograd_forward)(const struct conv_geometry *g, int n, const float *x,
                            const float *packed, const struct conv_epilogue *epilogue, float *y,
-                           void *scratch);
+                           void *scratch,
+                           struct conv_part part);
 size_t ISA(winograd_lean_scratch_bytes)(const struct conv_geometry *g);
 void ISA(winograd_lean_forward)(const struct conv_geometry *g, int n, const float *x,
                                 const float *packed, const struct conv_epilogue *epilogue, float *y,
-                                void *scratch);
+                                void *scratch,
+                                struct conv_part part);
 
 /* simd_winograd_tile.c: the three transforms of F(4x4, 3x3). */
 struct winograd_in {

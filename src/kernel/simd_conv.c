@@ -85,6 +85,7 @@ static void axis_inside(const struct axis *a, int i, int *from, int *to)
 struct pass {
     size_t channels, outputs; /* of the source, of what is computed */
     size_t given_channels;    /* of the source as it comes */
+    size_t begin, end;        /* the outputs of this part, whole blocks */
     bool pairs;
     int phases; /* in each direction */
     bool back;
@@ -108,6 +109,7 @@ static struct pass pass_of(const struct conv_geometry *g, bool back)
     struct pass p = {.channels = (size_t)(back ? g->out_channels : g->in_channels),
                      .given_channels = (size_t)(back ? g->out_channels : g->in_channels),
                      .outputs = (size_t)(back ? g->in_channels : g->out_channels),
+                     .end = (size_t)(back ? g->in_channels : g->out_channels),
                      .phases = back ? g->stride : 1,
                      .back = back,
                      .g = g,
@@ -403,7 +405,7 @@ static void phase_run_rows(const struct phase *f, size_t images)
 {
     size_t pixels = images * (size_t)f->v.count * (size_t)f->h.count;
     ptrdiff_t x_at[PIXELS_1], y_at[PIXELS_1];
-    for (size_t first = 0; first < f->pass->outputs; first += BLOCK) {
+    for (size_t first = f->pass->begin; first < f->pass->end; first += BLOCK) {
         size_t vectors = block_width(f->pass, first) / LANES;
         size_t parts = part_count(pixels, vectors > 1 ? PIXELS_2 : PIXELS_1);
         struct tile t = block_tile(f, first);
@@ -432,7 +434,7 @@ static void phase_run_group(const struct phase *f, size_t images)
         x_at[b] = (ptrdiff_t)(b * p->channels);
         y_at[b] = (ptrdiff_t)phase_y_at(f, b, 0, 0) - (ptrdiff_t)phase_y_at(f, 0, 0, 0);
     }
-    for (size_t first = 0; first < p->outputs; first += BLOCK) {
+    for (size_t first = p->begin; first < p->end; first += BLOCK) {
         size_t vectors = block_width(p, first) / LANES;
         struct tile t = block_tile(f, first);
         const float *w = t.w;
@@ -542,11 +544,22 @@ static void pass_images(const struct pass *p, size_t n, const float *source, con
     }
 }
 
+/* Parts are outputs, so that every thread reads weights of its own. */
+static void pass_part(struct pass *p, struct conv_part part)
+{
+    size_t blocks = (p->outputs + BLOCK - 1) / BLOCK;
+    size_t count = (size_t)part.count, index = (size_t)part.index;
+    p->begin = part_begin(blocks, count, index) * BLOCK;
+    p->end = min_size(part_begin(blocks, count, index + 1) * BLOCK, p->outputs);
+}
+
 void ISA(conv_forward)(const struct conv_geometry *g, int n, const float *x, const float *packed,
-                       const struct conv_epilogue *epilogue, float *y, void *scratch)
+                       const struct conv_epilogue *epilogue, float *y, void *scratch,
+                       struct conv_part part)
 {
     struct pass p = pass_of(g, false);
-    pass_images(&p, (size_t)n, x, packed, epilogue, y, scratch);
+    pass_part(&p, part);
+    if (p.begin < p.end) pass_images(&p, (size_t)n, x, packed, epilogue, y, scratch);
 }
 
 void ISA(conv_backward_data)(const struct conv_geometry *g, int n, const float *dy,
@@ -614,10 +627,11 @@ void ISA(conv_pairs_pack)(const struct conv_geometry *g, const float *w, const f
 
 void ISA(conv_pairs_forward)(const struct conv_geometry *g, int n, const float *x,
                              const float *packed, const struct conv_epilogue *epilogue, float *y,
-                             void *scratch)
+                             void *scratch, struct conv_part part)
 {
     struct pass p = pairs_of(g);
-    pass_images(&p, (size_t)n, x, packed, epilogue, y, scratch);
+    pass_part(&p, part);
+    if (p.begin < p.end) pass_images(&p, (size_t)n, x, packed, epilogue, y, scratch);
 }
 
 #endif

@@ -370,12 +370,15 @@ static void take_out(const struct conv_geometry *g, const struct slices *s, cons
 
 static void bundled_forward(const struct conv_geometry *g, int n, const float *x,
                             const float *packed, const struct conv_epilogue *epilogue, float *y,
-                            void *scratch)
+                            void *scratch, struct conv_part part)
 {
     struct slices s = slices_of(g, scratch);
-    size_t bundle_size = ISA(conv_packed_size)(&s.one);
+    size_t bundle_size = ISA(conv_packed_size)(&s.one), bundles = (size_t)s.count;
+    size_t count = (size_t)part.count, index = (size_t)part.index;
+    int first = (int)part_begin(bundles, count, index);
+    int end = (int)part_begin(bundles, count, index + 1);
     for (size_t b = 0; b < (size_t)n; b += s.images) {
-        for (int i = 0; i < s.count; i++) {
+        for (int i = first; i < end; i++) {
             struct part p = part_of(g, &s, b, (size_t)n, i);
             struct conv_epilogue e = {.bias = epilogue->bias != NULL ? epilogue->bias + p.out_first
                                                                      : NULL,
@@ -384,7 +387,8 @@ static void bundled_forward(const struct conv_geometry *g, int n, const float *x
             take_in(g, &s, &p, x);
             if (e.residual != NULL) take_out(g, &s, &p, epilogue->residual);
             ISA(conv_forward)
-            (&s.one, (int)p.images, s.x, packed + (size_t)i * bundle_size, &e, s.y, s.scratch);
+            (&s.one, (int)p.images, s.x, packed + (size_t)i * bundle_size, &e, s.y, s.scratch,
+             conv_whole);
             put_slice(p.out_pixels, (size_t)g->out_channels, p.out_first,
                       (size_t)s.one.out_channels, s.y, y + p.y_at);
         }
@@ -429,11 +433,11 @@ static void bundled_backward_weight(const struct conv_geometry *g, int n, const 
 
 void ISA(conv_any_forward)(const struct conv_geometry *g, int n, const float *x,
                            const float *packed, const struct conv_epilogue *epilogue, float *y,
-                           void *scratch)
+                           void *scratch, struct conv_part part)
 {
-    if (is_depthwise(g)) depthwise_forward(g, n, x, packed, epilogue, y);
-    else if (is_bundled(g)) bundled_forward(g, n, x, packed, epilogue, y, scratch);
-    else ISA(conv_forward)(g, n, x, packed, epilogue, y, scratch);
+    if (is_bundled(g)) bundled_forward(g, n, x, packed, epilogue, y, scratch, part);
+    else if (!is_depthwise(g)) ISA(conv_forward)(g, n, x, packed, epilogue, y, scratch, part);
+    else if (part.index == 0) depthwise_forward(g, n, x, packed, epilogue, y); /* not worth more */
 }
 
 void ISA(conv_any_backward_data)(const struct conv_geometry *g, int n, const float *dy,

@@ -23,6 +23,8 @@ enum {
     BLOCK_FLOATS = 163840,
     LEAN_ROOM = 64,
     LEAN_SLICE = 64,
+
+    PART_TILES = 16, /* fewest tiles of a part; with fewer, parts are outputs */
 };
 
 /* Sizes of one convolution's blocks. */
@@ -137,6 +139,8 @@ struct run {
     const struct conv_epilogue *epilogue;
     float *y;
     float *v, *m, *u, *zeros;
+    size_t tile, tile_end;     /* of the batch, and */
+    size_t output, output_end; /* what of them is this part's */
 };
 
 /* Where tile `tile` of the batch stands: its image, and its first output. */
@@ -218,9 +222,10 @@ static void multiply(const struct run *r, size_t count, size_t channel, size_t d
 static void run_block(const struct run *r, size_t first, size_t count, const float *packed)
 {
     const struct conv_geometry *g = r->l.g;
-    size_t inputs = (size_t)g->in_channels, outputs = (size_t)g->out_channels;
+    size_t inputs = (size_t)g->in_channels;
     transform_in(r, first, count);
-    for (size_t output = 0; output < outputs; output += BLOCK) {
+    packed += (r->u == NULL ? POINTS : 9) * inputs * r->output;
+    for (size_t output = r->output; output < r->output_end; output += BLOCK) {
         size_t width = min_size(outputs_padded(g) - output, BLOCK);
         if (r->u == NULL) {
             multiply(r, count, 0, inputs, width, packed, inputs * width, false);
@@ -238,32 +243,53 @@ static void run_block(const struct run *r, size_t first, size_t count, const flo
     }
 }
 
-static void run_all(struct run *r, int n, const float *packed, float *scratch)
+/* Parts are tiles where there are enough of them, and every weight is read by all; else outputs, and
+ * the input is transformed by all. */
+static void take_part(struct run *r, int n, struct conv_part part)
 {
+    size_t tiles = (size_t)n * r->l.tiles, outputs = (size_t)r->l.g->out_channels;
+    size_t count = (size_t)part.count, index = (size_t)part.index;
+    size_t blocks = (outputs + BLOCK - 1) / BLOCK;
+    r->tile_end = tiles;
+    r->output_end = outputs;
+    if (tiles >= PART_TILES * count) {
+        r->tile = part_begin(tiles, count, index);
+        r->tile_end = part_begin(tiles, count, index + 1);
+    } else {
+        r->output = part_begin(blocks, count, index) * BLOCK;
+        r->output_end = min_size(part_begin(blocks, count, index + 1) * BLOCK, outputs);
+    }
+}
+
+static void run_part(struct run *r, int n, const float *packed, float *scratch,
+                     struct conv_part part)
+{
+    take_part(r, n, part);
+    if (r->tile == r->tile_end || r->output >= r->output_end) return;
     r->v = scratch;
     r->m = r->v + POINTS * r->l.v_point;
     r->zeros = r->m + POINTS * r->l.m_point;
     if (r->u != NULL) r->u = r->zeros + r->l.channels;
     for (size_t c = 0; c < r->l.channels; c++) r->zeros[c] = 0;
-    size_t tiles = (size_t)n * r->l.tiles, parts = part_count(tiles, r->l.room);
-    for (size_t part = 0; part < parts; part++) {
-        size_t begin = part_begin(tiles, parts, part);
-        run_block(r, begin, part_begin(tiles, parts, part + 1) - begin, packed);
+    size_t tiles = r->tile_end - r->tile, blocks = part_count(tiles, r->l.room);
+    for (size_t block = 0; block < blocks; block++) {
+        size_t begin = part_begin(tiles, blocks, block);
+        run_block(r, r->tile + begin, part_begin(tiles, blocks, block + 1) - begin, packed);
     }
 }
 
 void ISA(winograd_forward)(const struct conv_geometry *g, int n, const float *x,
                            const float *packed, const struct conv_epilogue *epilogue, float *y,
-                           void *scratch)
+                           void *scratch, struct conv_part part)
 {
     struct run r = {.l = layout_of(g, false), .x = x, .epilogue = epilogue, .y = y};
-    run_all(&r, n, packed, scratch);
+    run_part(&r, n, packed, scratch, part);
 }
 
 void ISA(winograd_lean_forward)(const struct conv_geometry *g, int n, const float *x,
                                 const float *packed, const struct conv_epilogue *epilogue, float *y,
-                                void *scratch)
+                                void *scratch, struct conv_part part)
 {
     struct run r = {.l = layout_of(g, true), .x = x, .epilogue = epilogue, .y = y, .u = scratch};
-    run_all(&r, n, packed, scratch);
+    run_part(&r, n, packed, scratch, part);
 }

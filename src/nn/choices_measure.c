@@ -80,7 +80,8 @@ static double run(struct trial *t, enum conv_algorithm a)
     for (size_t i = 0; i < t->sweep_size; i += MEM_ALIGN / sizeof(float)) t->sweep[i] += 1;
     fill(t->x, t->x_size);
     int64_t start = clock_now();
-    m->forward(&t->g, t->images, t->x, t->packed[m->packing], &epilogue, t->y, t->scratch);
+    m->forward(&t->g, t->images, t->x, t->packed[m->packing], &epilogue, t->y, t->scratch,
+               conv_whole);
     return (double)(clock_now() - start);
 }
 

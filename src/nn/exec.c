@@ -1,7 +1,10 @@
 /* Runs a plan. An exec has one block of memory: the input that a caller gathers, two borders (a
  * section writes one while it reads the other), the work area of one block of images, the kernels'
  * scratch. Input and borders are apart, so that the next section's input can be gathered while the
- * last one's output is still wanted. */
+ * last one's output is still wanted.
+ *
+ * Threads that help take blocks of images, each in its own work area; of a lone block they take
+ * parts of each operation that is worth it. */
 #include "config.h"
 
 #include <assert.h>
@@ -10,6 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/team.h"
 #include "plan_impl.h"
 
 struct exec {
@@ -19,6 +23,7 @@ struct exec {
     char *memory;
     float *input, *borders[2], *work;
     void *scratch;
+    struct team team;
 };
 
 /* Images that a piece takes at a time. */
@@ -65,7 +70,8 @@ struct exec *exec_new(const struct plan *plan, int batch_max, struct err *e)
         return NULL;
     }
     size_t bytes = total_bytes(plan, batch_max), images = (size_t)batch_max;
-    struct exec *exec = mem_new(1, sizeof(*exec));
+    struct exec *exec = mem_new_aligned(1, sizeof(*exec));
+    if (exec) memset(exec, 0, sizeof(*exec));
     if (exec && bytes > 0) exec->memory = mem_new_aligned(bytes, 1);
     if (!exec || !exec->memory) {
         err_set(e, -ENOMEM,
@@ -102,65 +108,86 @@ float *exec_input(struct exec *exec, int section)
     return exec->input;
 }
 
+void exec_invite(struct exec *exec)
+{
+    team_open(&exec->team);
+}
+
+void exec_dismiss(struct exec *exec)
+{
+    team_close(&exec->team);
+}
+
+bool exec_join(struct exec *exec)
+{
+    return team_join(&exec->team);
+}
+
+void exec_help(struct exec *exec, struct exec *own, const atomic_uint *calls, unsigned seen)
+{
+    assert(own->plan == exec->plan && own->batch_max == exec->batch_max);
+    team_help(&exec->team, own, calls, seen);
+}
+
 /* What a piece works on, for one block of images. */
 struct block {
+    const struct plan *plan;
     const struct plan_piece *piece;
     const float *in;
-    float *out;
+    float *out, *work;
     int n, room; /* images in it; images that a value's place has room for */
 };
 
-static float *value_of(const struct exec *exec, const struct block *b, int value)
+static float *value_of(const struct block *b, int value)
 {
-    return value == b->piece->out ? b->out
-                                  : exec->work + exec->plan->offsets[value] * (size_t)b->room;
+    return value == b->piece->out ? b->out : b->work + b->plan->offsets[value] * (size_t)b->room;
 }
 
-static const float *source_of(const struct exec *exec, const struct block *b, int value)
+static const float *source_of(const struct block *b, int value)
 {
-    return value == b->piece->in ? b->in : value_of(exec, b, value);
+    return value == b->piece->in ? b->in : value_of(b, value);
 }
 
-static void run_conv(struct exec *exec, const struct plan_op *p, int n, const float *x,
-                     const float *residual, float *y)
+static void run_conv(const struct plan *plan, const struct plan_op *p, int n, const float *x,
+                     const float *residual, float *y, void *scratch, struct conv_part part)
 {
-    const struct plan *plan = exec->plan;
     struct conv_epilogue epilogue = {plan->weights + p->bias_at, residual, p->relu};
     const struct conv_method *m = &plan->kernels->methods[p->choice.of[choice_index(n)]];
-    m->forward(&p->conv, n, x, plan->weights + p->packed_at[m->packing], &epilogue, y,
-               exec->scratch);
+    m->forward(&p->conv, n, x, plan->weights + p->packed_at[m->packing], &epilogue, y, scratch,
+               part);
 }
 
 /* Adds to the bias, which is put there first: the way back has no epilogue. */
-static void run_conv_transposed(struct exec *exec, const struct plan_op *p, int n, const float *x,
-                                float *y)
+static void run_conv_transposed(const struct plan *plan, const struct plan_op *p, int n,
+                                const float *x, float *y, void *scratch)
 {
-    const struct plan *plan = exec->plan;
     struct shape s = plan->net->values[p->out].shape;
     size_t channels = (size_t)s.channels, size = (size_t)n * shape_size(s);
     for (size_t at = 0; at < size; at += channels)
         memcpy(y + at, plan->weights + p->bias_at, channels * sizeof(*y));
     plan->kernels->conv_backward_data(&p->conv, n, x, plan->weights + p->packed_at[CONV_DIRECT],
-                                      true, y, exec->scratch);
+                                      true, y, scratch);
 }
 
-static void run_op(struct exec *exec, const struct block *b, const struct plan_op *p)
+/* A part of an operation; only those that may be cut, see may_cut(), come in several. */
+static void run_op(const struct block *b, const struct plan_op *p, void *scratch,
+                   struct conv_part part)
 {
-    const struct plan *plan = exec->plan;
+    const struct plan *plan = b->plan;
     const struct kernels *k = plan->kernels;
     const struct op *source = &plan->net->ops[p->source];
-    const float *x = source_of(exec, b, p->in);
-    const float *residual = p->residual < 0 ? NULL : source_of(exec, b, p->residual);
-    float *y = value_of(exec, b, p->out);
+    const float *x = source_of(b, p->in);
+    const float *residual = p->residual < 0 ? NULL : source_of(b, p->residual);
+    float *y = value_of(b, p->out);
     struct shape s = plan->net->values[p->in].shape;
     size_t rows = (size_t)b->n * (size_t)s.height * (size_t)s.width, channels = (size_t)s.channels;
 
     switch (p->kind) {
     case PLAN_CONV:
-        run_conv(exec, p, b->n, x, residual, y);
+        run_conv(plan, p, b->n, x, residual, y, scratch, part);
         break;
     case PLAN_CONV_TRANSPOSED:
-        run_conv_transposed(exec, p, b->n, x, y);
+        run_conv_transposed(plan, p, b->n, x, y, scratch);
         break;
     case PLAN_NORM:
         k->norm_apply(rows, channels, x, plan->weights + p->packed_at[CONV_DIRECT],
@@ -187,21 +214,81 @@ static void run_op(struct exec *exec, const struct block *b, const struct plan_o
     }
 }
 
+/* A piece for a whole batch. */
+struct piece_run {
+    const struct plan *plan;
+    const struct plan_piece *piece;
+    const float *in;
+    float *out;
+    int batch, blocks, room;
+};
+
+/* Block i, of as equal sizes as can be, in this exec's work area. */
+static struct block block_at(const struct piece_run *r, int i, const struct exec *exec)
+{
+    const struct value *values = r->plan->net->values;
+    int first = (int)((int64_t)r->batch * i / r->blocks);
+    int end = (int)((int64_t)r->batch * (i + 1) / r->blocks);
+    return (struct block){.plan = r->plan,
+                          .piece = r->piece,
+                          .in = r->in + (size_t)first * shape_size(values[r->piece->in].shape),
+                          .out = r->out + (size_t)first * shape_size(values[r->piece->out].shape),
+                          .work = exec->work,
+                          .n = end - first,
+                          .room = r->room};
+}
+
+static void run_block(void *arg, unsigned chunk, void *mine)
+{
+    const struct piece_run *r = arg;
+    const struct exec *exec = mine;
+    struct block b = block_at(r, (int)chunk, exec);
+    for (int k = r->piece->first; k < r->piece->first + r->piece->n; k++)
+        run_op(&b, &r->plan->ops[k], exec->scratch, conv_whole);
+}
+
+/* An operation that several threads compute. */
+struct shared_op {
+    const struct block *block;
+    const struct plan_op *op;
+    int parts;
+};
+
+static void run_shared(void *arg, unsigned chunk, void *mine)
+{
+    const struct shared_op *s = arg;
+    const struct exec *exec = mine;
+    run_op(s->block, s->op, exec->scratch, (struct conv_part){(int)chunk, s->parts});
+}
+
+/* Handing an operation over takes a microsecond; others than these take no more themselves. */
+static bool may_cut(const struct plan_op *p, int images)
+{
+    const int64_t least_macs = 500000;
+    if (p->kind != PLAN_CONV) return false;
+    int64_t pixels = (int64_t)conv_out_height(&p->conv) * conv_out_width(&p->conv);
+    return images * pixels * (int64_t)conv_weight_size(&p->conv) >= least_macs;
+}
+
+static void run_lone_block(struct exec *exec, const struct piece_run *r)
+{
+    struct block b = block_at(r, 0, exec);
+    for (int k = r->piece->first; k < r->piece->first + r->piece->n; k++) {
+        const struct plan_op *op = &r->plan->ops[k];
+        struct shared_op s = {&b, op, may_cut(op, b.n) ? (int)team_size(&exec->team) : 1};
+        team_run(&exec->team, run_shared, &s, (unsigned)s.parts, exec);
+    }
+}
+
 static void run_piece(struct exec *exec, const struct plan_piece *piece, const float *in,
                       float *out, int batch)
 {
-    const struct plan *plan = exec->plan;
-    size_t in_size = shape_size(plan->net->values[piece->in].shape);
-    size_t out_size = shape_size(plan->net->values[piece->out].shape);
-    int room = block_of(piece, exec->batch_max), blocks = (batch - 1) / room + 1;
-    for (int i = 0; i < blocks; i++) { /* of as equal sizes as can be */
-        int first = (int)((int64_t)batch * i / blocks);
-        int end = (int)((int64_t)batch * (i + 1) / blocks);
-        struct block b = {piece, in + (size_t)first * in_size, out + (size_t)first * out_size,
-                          end - first, room};
-        for (int k = piece->first; k < piece->first + piece->n; k++)
-            run_op(exec, &b, &plan->ops[k]);
-    }
+    struct piece_run r = {exec->plan, piece, in, out, batch, 0, block_of(piece, exec->batch_max)};
+    int threads = (int)team_size(&exec->team);
+    r.blocks = (batch - 1) / r.room + 1;
+    if (r.blocks < threads) r.blocks = batch < threads ? batch : threads;
+    if (r.blocks > 1) team_run(&exec->team, run_block, &r, (unsigned)r.blocks, exec);
+    else run_lone_block(exec, &r);
 }
 
 const float *exec_section(struct exec *exec, int section, int batch, bool from_previous)

@@ -82,7 +82,8 @@ static void conv_forward(struct grad *grad, const struct step *step, struct part
         .residual = op->residual < 0 ? NULL : grad_value_at(grad, op->residual, part.first)};
     grad->kernels->conv_forward(
         &op->conv, part.n, grad_value_at(grad, op->in, part.first), grad->states[step->op].packed,
-        &epilogue, grad_value_at(grad, op->out, part.first), scratch_of(grad, part.rank));
+        &epilogue, grad_value_at(grad, op->out, part.first), scratch_of(grad, part.rank),
+        conv_whole);
 }
 
 /* The residual's gradient is dy as it is. */
@@ -137,7 +138,7 @@ static void conv_transposed_backward(struct grad *grad, const struct step *step,
                                         grad_value_at(grad, op->in, part.first),
                                         dparam_of(grad, op->weight, part.rank), scratch);
     grad->kernels->conv_forward(&op->conv, part.n, dy, grad->states[step->op].packed, &epilogue, dx,
-                                scratch);
+                                scratch, conv_whole);
 }
 
 /* --- norm ------------------------------------------------------------------------------------- */

@@ -75,7 +75,7 @@ static void decode_step(struct engine *engine, struct item *item, struct arena *
     }
     item_predict(item, 0);
     sched_push(&engine->sched, &ticket->served->queues[0], &item->sched, end);
-    if (engine->idle > 0) pthread_cond_signal(&engine->work);
+    engine_call_worker(engine);
 }
 
 void *decode_main(void *arg)

@@ -34,6 +34,13 @@ void engine_options_default(struct engine_options *options)
 
 static void add_metrics(struct engine *engine, struct metrics *metrics)
 {
+    struct metric_family *helps = NULL;
+    if (metrics != NULL) {
+        helps = metrics_add(metrics, METRIC_COUNTER, "autodidact_helps_total",
+                            "Times that an idle worker helped with another one's batch.", NULL,
+                            NULL, 0);
+    }
+    engine->helps = metric_series(helps, NULL);
     if (metrics == NULL) return;
     engine->queue_wait = metrics_add(metrics, METRIC_HISTOGRAM, "autodidact_queue_wait_seconds",
                                      "Time that images waited for a section to begin.", wait_labels,

@@ -9,6 +9,7 @@
 #define SERVE_ENGINE_IMPL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "model/slot.h"
 #include "serve/cost.h"
@@ -109,6 +110,12 @@ struct engine {
     double decode_s; /* of one image, learned */
     bool stopping;
     unsigned idle; /* workers that wait */
+    /* A worker with nothing else to do helps with the batch of another one, the leader's, until it
+     * is called: there is work to take. */
+    struct exec *leading; /* NULL: nobody is to be helped */
+    struct served *leading_of;
+    unsigned helping;  /* workers */
+    atomic_uint calls; /* counted up to call helpers */
     struct ticket *done_first, **done_last;
     struct publish *publish_first, **publish_last;
     bool publishing;
@@ -125,6 +132,7 @@ struct engine {
     bool decoder_started;
 
     struct metric_family *queue_wait, *section_seconds, *batch_size, *not_finite;
+    struct metric *helps;
 };
 
 static inline double seconds_of(int64_t ns)
@@ -137,6 +145,9 @@ static inline double seconds_of(int64_t ns)
 int admission_decide(struct engine *engine, struct ticket *ticket, int64_t now_ns);
 /* Predicted seconds until the answer, and the share of the machine's time, from a section on. */
 void item_predict(struct item *item, int section);
+
+/* worker.c. Lock held: somebody takes what has come. */
+void engine_call_worker(struct engine *engine);
 
 /* item.c. Lock held: the item gets its answer, or the status, and leaves. */
 void item_answer(struct engine *engine, struct item *item, struct way_answer answer);

@@ -104,7 +104,7 @@ void publish_run(struct worker *worker)
 
     pthread_mutex_lock(&engine->lock);
     engine->publishing = false;
-    if (engine->publish_first != NULL) pthread_cond_signal(&engine->work);
+    if (engine->publish_first != NULL) engine_call_worker(engine);
 }
 
 int engine_publish_with(struct engine *engine, struct model *model, struct cost *cost,
@@ -120,7 +120,7 @@ int engine_publish_with(struct engine *engine, struct model *model, struct cost 
     pthread_mutex_lock(&engine->lock);
     *engine->publish_last = publish;
     engine->publish_last = &publish->next;
-    pthread_cond_signal(&engine->work);
+    engine_call_worker(engine);
     pthread_mutex_unlock(&engine->lock);
     return 0;
 }

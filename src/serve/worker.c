@@ -69,6 +69,12 @@ static enum way_time judge_after(const struct engine *engine, const struct batch
     return now_ns + ns_of(end + section) > deadline ? WAY_TIGHT : WAY_ENOUGH;
 }
 
+/* Lock held: whether others may be helping with this batch. */
+static bool is_leading(const struct engine *engine, const struct batch *b)
+{
+    return engine->leading == b->own->exec;
+}
+
 /* Lock held. Items that have no time left, or whose request was given up, leave before the section.
  */
 static void drop_late(struct engine *engine, struct batch *b, int64_t now_ns)
@@ -222,7 +228,9 @@ static void note_section(const struct batch *b, int64_t took_ns)
 /* Lock held. */
 static void judge(struct engine *engine, struct batch *b, double predicted_s)
 {
-    cost_learn(b->served->cost, predicted_s, seconds_of(b->section_ns));
+    /* What takes half the time because others helped says nothing of when all are busy. */
+    if (!is_leading(engine, b))
+        cost_learn(b->served->cost, predicted_s, seconds_of(b->section_ns));
     int64_t now = clock_now();
     for (int i = 0; i < b->n; i++) {
         struct item *item = b->items[i];
@@ -269,6 +277,54 @@ static void part(struct engine *engine, struct batch *b)
     }
 }
 
+void engine_call_worker(struct engine *engine)
+{
+    if (engine->idle > 0) pthread_cond_signal(&engine->work);
+    else if (engine->helping > 0) atomic_fetch_add(&engine->calls, 1);
+}
+
+/* Lock held. Workers that have nothing to do are asked to help, when a section takes so long that it
+ * pays to wake them, and nobody else has asked. */
+static void invite(struct worker *worker, const struct batch *b, double predicted_s)
+{
+    static const double least_s = 0.0002;
+    struct engine *engine = worker->engine;
+    if (engine->leading != NULL || engine->idle == 0 || engine->sched.waiting > 0 ||
+        predicted_s < least_s)
+        return;
+    exec_invite(b->own->exec);
+    engine->leading = b->own->exec;
+    engine->leading_of = b->served;
+    pthread_cond_broadcast(&engine->work);
+}
+
+/* Lock held, let go while helpers leave: before the items do, who hold the version. */
+static void dismiss(struct engine *engine, const struct batch *b)
+{
+    if (!is_leading(engine, b)) return;
+    engine->leading = NULL;
+    pthread_mutex_unlock(&engine->lock);
+    exec_dismiss(b->own->exec);
+    pthread_mutex_lock(&engine->lock);
+}
+
+/* Lock held, let go while helping. */
+static bool help(struct worker *worker)
+{
+    struct engine *engine = worker->engine;
+    struct exec *exec = engine->leading;
+    if (exec == NULL || !exec_join(exec)) return false;
+    struct exec *own = engine->leading_of->workers[worker->number].exec;
+    unsigned seen = atomic_load(&engine->calls);
+    engine->helping++;
+    metric_add(engine->helps, 1);
+    pthread_mutex_unlock(&engine->lock);
+    exec_help(exec, own, &engine->calls, seen);
+    pthread_mutex_lock(&engine->lock);
+    engine->helping--;
+    return true;
+}
+
 /* Lock held: a few sums, then it is let go while computing and held again on return. Returns
  * whether the whole batch stays in the executor for the next section. */
 static bool run_section(struct worker *worker, struct batch *b, bool from_previous)
@@ -277,6 +333,7 @@ static bool run_section(struct worker *worker, struct batch *b, bool from_previo
     double predicted = cost_section(b->served->cost, b->section, b->n);
     double head = cost_head(b->served->cost, b->section, b->n);
     worker->busy_until_ns = clock_now() + ns_of(predicted + head);
+    invite(worker, b, predicted);
     pthread_mutex_unlock(&engine->lock);
 
     if (!from_previous) {
@@ -304,6 +361,7 @@ static bool run_section(struct worker *worker, struct batch *b, bool from_previo
         scatter(b, output);
         pthread_mutex_lock(&engine->lock);
     }
+    dismiss(engine, b);
     part(engine, b);
     return false;
 }
@@ -341,14 +399,15 @@ void *worker_main(void *arg)
             continue;
         }
         struct sched_queue *queue;
-        size_t n = sched_next(&engine->sched, clock_now(), engine->idle + 1u,
+        size_t n = sched_next(&engine->sched, clock_now(), engine->idle + engine->helping + 1u,
                               (size_t)engine->options.batch_max, worker->taken, &queue);
         if (n > 0) {
-            if (engine->sched.waiting > 0 && engine->idle > 0) pthread_cond_signal(&engine->work);
+            if (engine->sched.waiting > 0) engine_call_worker(engine);
             run_batch(worker, queue, n);
             continue;
         }
         if (all_over(engine)) break;
+        if (help(worker)) continue;
         engine->idle++;
         pthread_cond_wait(&engine->work, &engine->lock);
         engine->idle--;

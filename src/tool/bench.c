@@ -1,6 +1,6 @@
 /* `autodidact bench`: images a second on this machine, as the best of three rounds.
  *
- * Inference: every thread has an executor and images of its own, as the server's workers have.
+ * Inference: one batch over all threads, as the server's idle workers help with a lone one.
  * Training: one batch over all threads, forward to SGD step; images are noise, which costs the
  * same. FLOP are counted as two a multiply-accumulate, a training step as three forward passes.
  *
@@ -69,10 +69,10 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         "autodidact bench",
         "SPEC.json|MODEL [OPTION]...",
         "Prints for each batch size the milliseconds of a batch, images a second and GFLOP/s,\n"
-        "the best of three rounds. In inference every thread works on a batch of its own; in\n"
-        "training all threads share one. Memory: the weights (in training with gradients and\n"
-        "momentum), the activations of all threads, and the process's largest resident set so\n"
-        "far (peak), which with several batch sizes is that of the largest until then.",
+        "the best of three rounds. All threads work on one batch. Memory: the weights (in\n"
+        "training with gradients and momentum), the activations of all threads, and the\n"
+        "process's largest resident set so far (peak), which with several batch sizes is that\n"
+        "of the largest until then.",
         rows,
         1,
         1};
@@ -164,8 +164,7 @@ static int64_t peak_bytes(void)
 static int print_result(const struct bench *b, int batch, double seconds, size_t weights,
                         size_t activations, struct err *e)
 {
-    double together = b->command->train ? 1.0 : (double)b->threads; /* batches at the same time */
-    double img_per_s = together * batch / seconds;
+    double img_per_s = batch / seconds;
     double flop = 2.0 * (double)macs(b) * (b->command->train ? 3.0 : 1.0);
     double gflops = flop * img_per_s * 1e-9;
     if (!b->command->json) {
@@ -192,8 +191,8 @@ static int print_result(const struct bench *b, int batch, double seconds, size_t
 
 struct inference {
     const struct bench *bench;
-    struct exec **execs;
-    float **inputs, **logits;
+    struct exec **execs; /* one a thread; the first one's thread leads */
+    float *input, *logits;
     int batch, repeats;
 };
 
@@ -201,30 +200,42 @@ static void run_inference(void *arg, unsigned rank, unsigned n_ranks)
 {
     const struct inference *r = arg;
     const struct bench *b = r->bench;
-    struct exec *exec = r->execs[rank];
+    struct exec *exec = r->execs[0];
     size_t size = shape_size(net_input(b->n.net)) * (size_t)r->batch;
     (void)n_ranks;
+    if (rank > 0) {
+        static const atomic_uint calls; /* nobody calls them away */
+        if (exec_join(exec)) exec_help(exec, r->execs[rank], &calls, 0);
+        return;
+    }
     for (int k = 0; k < r->repeats; k++) {
-        memcpy(exec_input(exec, 0), r->inputs[rank], size * sizeof(float));
+        memcpy(exec_input(exec, 0), r->input, size * sizeof(float));
         for (int s = 0; s < b->sections; s++) {
             exec_section(exec, s, r->batch, s > 0);
-            if (b->heads >> s & 1) exec_head(exec, s, 0, r->batch, r->logits[rank]);
+            if (b->heads >> s & 1) exec_head(exec, s, 0, r->batch, r->logits);
         }
     }
+    exec_dismiss(exec);
+}
+
+static void infer(void *arg)
+{
+    const struct inference *r = arg;
+    exec_invite(r->execs[0]); /* before any helper looks */
+    pool_run(r->bench->pool, run_inference, arg);
 }
 
 /* The number of repeats grows until a round lasts round_ns; then the best of three rounds with that
  * number, in seconds a batch. The rounds before are too short to count, but warm the caches.
  */
-static double best_round(const struct command *c, struct pool *pool, pool_fn *fn, void *arg,
-                         int *repeats)
+static double best_round(const struct command *c, void (*run)(void *arg), void *arg, int *repeats)
 {
     int64_t round_ns = (int64_t)(c->seconds * (double)CLOCK_SECOND);
     double best = 0;
     *repeats = 1;
     for (int round = 0; round < ROUNDS;) {
         int64_t start = clock_now();
-        pool_run(pool, fn, arg);
+        run(arg);
         int64_t ns = clock_now() - start;
         if (round == 0 && ns < round_ns && *repeats < 1 << 20) {
             double factor = ns > 0 ? 1.2 * (double)round_ns / (double)ns : 16;
@@ -245,30 +256,24 @@ static int bench_inference(struct bench *b, const struct plan *plan, int batch, 
     size_t size = shape_size(net_input(b->n.net)) * (size_t)batch;
     size_t n_logits = (size_t)net_classes(b->n.net) * (size_t)batch;
     r.execs = mem_new(b->threads, sizeof *r.execs);
-    r.inputs = mem_new(b->threads, sizeof *r.inputs);
-    r.logits = mem_new(b->threads, sizeof *r.logits);
-    int rc = r.execs != NULL && r.inputs != NULL && r.logits != NULL ? 0 : -ENOMEM;
+    r.input = mem_new_aligned(size, sizeof(float));
+    r.logits = mem_new_aligned(n_logits, sizeof(float));
+    int rc = r.execs != NULL && r.input != NULL && r.logits != NULL ? 0 : -ENOMEM;
     for (unsigned t = 0; t < b->threads && rc == 0; t++) {
         r.execs[t] = exec_new(plan, batch, e);
-        r.inputs[t] = mem_new_aligned(size, sizeof(float));
-        r.logits[t] = mem_new_aligned(n_logits, sizeof(float));
-        if (r.execs[t] == NULL || r.inputs[t] == NULL || r.logits[t] == NULL) rc = -ENOMEM;
-        if (rc == 0) fill_noise(r.inputs[t], size, t);
+        if (r.execs[t] == NULL) rc = -ENOMEM;
     }
     if (rc == 0) {
-        double seconds = best_round(b->command, b->pool, run_inference, &r, &r.repeats);
+        fill_noise(r.input, size, 0);
+        double seconds = best_round(b->command, infer, &r, &r.repeats);
         rc = print_result(b, batch, seconds, plan_weight_bytes(plan),
                           plan_activation_bytes(plan, batch) * b->threads, e);
     } else {
         err_set(e, rc, "out of memory for batches of %d", batch);
     }
-    for (unsigned t = 0; t < b->threads; t++) {
-        if (r.execs != NULL) exec_free(r.execs[t]);
-        if (r.inputs != NULL) mem_free(r.inputs[t]);
-        if (r.logits != NULL) mem_free(r.logits[t]);
-    }
+    for (unsigned t = 0; r.execs != NULL && t < b->threads; t++) exec_free(r.execs[t]);
     mem_free(r.execs);
-    mem_free(r.inputs);
+    mem_free(r.input);
     mem_free(r.logits);
     return rc;
 }
@@ -285,12 +290,10 @@ struct training_bench {
 };
 
 /* Called on one thread; grad and optimizer use the pool themselves. */
-static void run_training(void *arg, unsigned rank, unsigned n_ranks)
+static void run_training(void *arg)
 {
     struct training_bench *t = arg;
     struct bench *b = t->bench;
-    (void)rank;
-    (void)n_ranks;
     const struct method *method = method_find(b->heads & (b->heads - 1) ? "dsn" : "baseline");
     const struct distillation none = {.temperature = 1};
     for (int k = 0; k < t->repeats; k++) {
@@ -330,7 +333,7 @@ static int bench_training(struct bench *b, int batch, struct err *e)
         fill_noise(grad_input(t.grad), shape_size(net_input(net)) * (size_t)batch, 0);
         for (int i = 0; i < batch; i++) t.labels[i] = i % net_classes(net);
         size_t weights = net_block_size(net) + 2 * net_trained_size(net);
-        double seconds = best_round(b->command, NULL, run_training, &t, &t.repeats);
+        double seconds = best_round(b->command, run_training, &t, &t.repeats);
         rc = print_result(b, batch, seconds, weights * sizeof(float), grad_bytes(t.grad), e);
     }
     grad_free(t.grad);

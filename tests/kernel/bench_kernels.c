@@ -82,7 +82,7 @@ static void bench_algorithms(const struct kernels *k, const struct conv_geometry
         void *scratch = mem_new_aligned(m->scratch_bytes(g), 1);
         double seconds;
         packing->pack(g, w, NULL, packed);
-        BEST(rounds, m->forward(g, n, x, packed, &epilogue, y, scratch), seconds);
+        BEST(rounds, m->forward(g, n, x, packed, &epilogue, y, scratch, conv_whole), seconds);
         printf("  %s %6.1f", conv_algorithm_name((enum conv_algorithm)a), flop / seconds);
         mem_free(packed);
         mem_free(scratch);
@@ -101,7 +101,7 @@ static void bench_conv(const struct kernels *k, const struct conv_geometry *g, i
     struct conv_epilogue epilogue = {NULL, NULL, false};
     double flop = 2.0 * n * (double)pixels * (double)weights / 1e9, forward, data, weight, pack;
     BEST(rounds, k->conv_pack(g, w, NULL, packed); k->conv_pack_back(g, w, back), pack);
-    BEST(rounds, k->conv_forward(g, n, x, packed, &epilogue, y, scratch), forward);
+    BEST(rounds, k->conv_forward(g, n, x, packed, &epilogue, y, scratch, conv_whole), forward);
     BEST(rounds, k->conv_backward_data(g, n, y, back, false, x, scratch), data);
     BEST(rounds, k->conv_backward_weight(g, n, x, y, w, scratch), weight);
     printf("%dx%d s%d g%d %3d->%3d %2dx%-2d  forward %6.1f  data %6.1f  weight %6.1f GFLOP/s  "

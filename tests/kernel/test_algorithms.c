@@ -82,10 +82,10 @@ static void operands_free(struct operands *o)
     guarded_free(&o->residual);
 }
 
-/* variant: bits 0 bias and scale, 1 residual, 2 ReLU; `image` is the first of n. */
-static struct guarded forward(const struct kernels *k, enum conv_algorithm a,
-                              const struct conv_geometry *g, int image, int n,
-                              const struct operands *o, int variant)
+/* variant: bits 0 bias and scale, 1 residual, 2 ReLU; `image` is the first of n; in so many parts. */
+static struct guarded forward_parts(const struct kernels *k, enum conv_algorithm a,
+                                    const struct conv_geometry *g, int image, int n,
+                                    const struct operands *o, int variant, int parts)
 {
     const struct conv_method *m = &k->methods[a], *packing = &k->methods[m->packing];
     struct guarded packed = guarded_new(packing->packed_size(g));
@@ -98,10 +98,21 @@ static struct guarded forward(const struct kernels *k, enum conv_algorithm a,
                               .relu = (variant & 4) != 0};
     assert_int_equal(packing->packing, m->packing);
     packing->pack(g, o->w.data, (variant & 1) != 0 ? o->scale.data : NULL, packed.data);
-    m->forward(g, n, o->x.data + first * x_size(g), packed.data, &e, y.data, scratch.data);
+    for (int i = 0; i < parts; i++) {
+        memset(scratch.data, 0xff, m->scratch_bytes(g)); /* a part must not need another's */
+        m->forward(g, n, o->x.data + first * x_size(g), packed.data, &e, y.data, scratch.data,
+                   (struct conv_part){i, parts});
+    }
     guarded_free(&packed);
     guarded_free(&scratch);
     return y;
+}
+
+static struct guarded forward(const struct kernels *k, enum conv_algorithm a,
+                              const struct conv_geometry *g, int image, int n,
+                              const struct operands *o, int variant)
+{
+    return forward_parts(k, a, g, image, n, o, variant, 1);
 }
 
 /* Every algorithm but the direct one, of every table. */
@@ -215,6 +226,43 @@ static void test_batches(void **state)
     }
 }
 
+static void compare_parts(const struct kernels *k, enum conv_algorithm a,
+                          const struct conv_geometry *g, int n, const struct operands *o)
+{
+    static const int counts[] = {2, 3, 5};
+    struct guarded whole = forward(k, a, g, 0, n, o, 7);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        struct guarded parts = forward_parts(k, a, g, 0, n, o, 7, counts[i]);
+        if (memcmp(parts.data, whole.data, whole.count * sizeof(float)) != 0) {
+            describe(k, a, g, n);
+            fail_msg("in %d parts it is not the same bits", counts[i]);
+        }
+        guarded_free(&parts);
+    }
+    guarded_free(&whole);
+}
+
+static void test_parts(void **state)
+{
+    (void)state;
+    static const int batches[] = {1, 2, 7};
+    struct rng r;
+    rng_init(&r, 4, RNG_TEST, 0, 0);
+    for (size_t i = 0; i < CASES + CONV_CASES; i++) {
+        const struct conv_geometry *g = i < CASES ? &winograd_cases[i] : &conv_cases[i - CASES];
+        for (size_t b = 0; b < sizeof(batches) / sizeof(batches[0]); b++) {
+            if (batches[b] > 1 && !affordable(g, batches[b])) continue;
+            struct operands o = operands_new(g, batches[b], &r);
+            each_algorithm(g, batches[b], &o, compare_parts);
+            for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
+                const struct kernels *k = kernels_of((enum cpu_isa)isa);
+                if (k != NULL) compare_parts(k, CONV_DIRECT, g, batches[b], &o);
+            }
+            operands_free(&o);
+        }
+    }
+}
+
 /* What is not a number in one image stays in it, and is not lost. */
 static void check_nan(const struct kernels *k, enum conv_algorithm a, const struct conv_geometry *g,
                       int n, const struct operands *o)
@@ -290,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_reference),
         cmocka_unit_test(test_reference_random),
         cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_parts),
         cmocka_unit_test(test_nan),
         cmocka_unit_test(test_rounding),
     };

@@ -66,7 +66,7 @@ static struct guarded forward(const struct kernels *k, const struct conv_geometr
     struct guarded packed = guarded_new(k->conv_packed_size(g)), scratch = scratch_of(k, g);
     struct guarded y = guarded_new((size_t)n * y_size(g));
     k->conv_pack(g, w, scale, packed.data);
-    k->conv_forward(g, n, x, packed.data, epilogue, y.data, scratch.data);
+    k->conv_forward(g, n, x, packed.data, epilogue, y.data, scratch.data, conv_whole);
     guarded_free(&packed);
     guarded_free(&scratch);
     return y;

@@ -395,7 +395,7 @@ static void test_nan(void **state)
         struct guarded packed = guarded_new(k->conv_packed_size(&g));
         struct guarded scratch = guarded_bytes(k->conv_scratch_bytes(&g), 64);
         k->conv_pack(&g, one, NULL, packed.data);
-        k->conv_forward(&g, 1, x, packed.data, &e, y, scratch.data);
+        k->conv_forward(&g, 1, x, packed.data, &e, y, scratch.data, conv_whole);
         assert_true(isnan(y[3]) && isnan(y[18]) && y[0] == 0 && y[19] == 0);
         guarded_free(&packed);
         guarded_free(&scratch);

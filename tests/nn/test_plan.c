@@ -2,8 +2,11 @@
  * batch, and running out of memory. */
 #include "config.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -163,6 +166,84 @@ static void test_batches(void **state)
             check_batches(kernels, slow ? 2 : 16, slow ? 5 : 40);
             if (!slow) check_batches(kernels, 5, 19);
         }
+    }
+}
+
+/* Others help with an exec's work, as they come and go. */
+struct helper {
+    pthread_t thread;
+    struct exec *exec, *own;
+    const atomic_uint *calls;
+    atomic_bool *over;
+};
+
+static void *help(void *arg)
+{
+    struct helper *h = arg;
+    while (!atomic_load(h->over)) {
+        unsigned seen = atomic_load(h->calls);
+        if (exec_join(h->exec)) exec_help(h->exec, h->own, h->calls, seen);
+        else sched_yield();
+    }
+    return NULL;
+}
+
+/* The same bits with helpers as alone, when one algorithm is used for all sizes of blocks. */
+static void check_help(const struct kernels *kernels, enum conv_algorithm algorithm, int helpers)
+{
+    enum { IMAGES = 9, HELPERS_MAX = 4 };
+    static const int batches[] = {1, 1, 2, 3, IMAGES};
+    struct big b = make_big(40, IMAGES);
+    struct err e;
+    struct plan_options options = {.forced = true, .algorithm = algorithm};
+    struct plan *plan = plan_new_with(b.net, b.params, kernels, &options, &e);
+    assert_non_null(plan);
+    size_t n = (size_t)net_classes(b.net) * (size_t)net_sections(b.net);
+    float *want = mem_new(IMAGES * n, sizeof(float)), *got = mem_new(IMAGES * n, sizeof(float));
+    assert_true(want && got);
+    struct exec *alone = new_exec(plan, IMAGES), *exec = new_exec(plan, IMAGES);
+    struct helper helper[HELPERS_MAX];
+    static atomic_uint calls;
+    static atomic_bool over;
+    atomic_store(&over, false);
+    for (int i = 0; i < helpers; i++) {
+        helper[i] = (struct helper){.exec = exec, .calls = &calls, .over = &over};
+        helper[i].own = new_exec(plan, IMAGES);
+        assert_int_equal(pthread_create(&helper[i].thread, NULL, help, &helper[i]), 0);
+    }
+    for (size_t k = 0; k < sizeof(batches) / sizeof(batches[0]); k++) {
+        run_net(alone, b.net, b.images, batches[k], false, want);
+        for (int round = 0; round < 3; round++) {
+            memset(got, 0, IMAGES * n * sizeof(float));
+            exec_invite(exec);
+            run_net(exec, b.net, b.images, batches[k], round == 1, got);
+            if (round == 2) atomic_fetch_add(&calls, 1);
+            exec_dismiss(exec);
+            assert_memory_equal(got, want, (size_t)batches[k] * n * sizeof(float));
+        }
+    }
+    atomic_store(&over, true);
+    for (int i = 0; i < helpers; i++) {
+        pthread_join(helper[i].thread, NULL);
+        exec_free(helper[i].own);
+    }
+    exec_free(exec);
+    exec_free(alone);
+    mem_free(want);
+    mem_free(got);
+    plan_free(plan);
+    big_free(&b);
+}
+
+static void test_help(void **state)
+{
+    (void)state;
+    const struct kernels *kernels = kernels_best();
+    struct conv_geometry g = {8, 8, 40, 40, 3, 3, 1, 1, 1};
+    for (int a = 0; a < CONV_ALGORITHMS; a++) {
+        if (!conv_takes(kernels, (enum conv_algorithm)a, &g)) continue;
+        for (int helpers = 1; helpers <= 4; helpers += 3)
+            check_help(kernels, (enum conv_algorithm)a, helpers);
     }
 }
 
@@ -337,7 +418,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors_even),  cmocka_unit_test(test_vectors_odd),
-        cmocka_unit_test(test_batches),       cmocka_unit_test(test_head_of_some),
+        cmocka_unit_test(test_batches),       cmocka_unit_test(test_help), cmocka_unit_test(test_head_of_some),
         cmocka_unit_test(test_describe),      cmocka_unit_test(test_describe_others),
         cmocka_unit_test(test_out_of_memory),
     };

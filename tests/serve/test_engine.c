@@ -369,6 +369,54 @@ static void allocations_may_fail(void **state)
     print_message("# %u allocations failed in turn\n", n - 1);
 }
 
+/* Sections that are predicted to take long: idle workers help with them, go when more comes, and
+ * every answer is right. */
+static void idle_workers_help(void **state)
+{
+    (void)state;
+    enum { WORKERS = 3, CALLS = 6, ROUNDS_MAX = 20000 };
+    static const double long_s[TINY_SECTIONS] = {1, 1, 1, 1};
+    static const char *const ensemble[] = {"SLA-Classifier: ensemble", NULL};
+    struct calibration calibration = tiny_calibration();
+    struct engine_options options;
+    struct err e = {.code = 0};
+    struct metrics *metrics = metrics_new();
+    engine_options_default(&options);
+    options.workers = WORKERS;
+    struct engine *engine = engine_new(&options, metrics, &e);
+    assert_non_null(engine);
+    struct cost *cost = cost_new_linear(TINY_SECTIONS, 32, long_s, long_s);
+    assert_int_equal(publish_now(engine, tiny_model("tiny", 7, &calibration), cost), 0);
+    struct png pngs[CALLS];
+    for (int i = 0; i < CALLS; i++) png_make(&pngs[i], (unsigned)i);
+    struct call *calls = calloc(CALLS, sizeof(*calls));
+    assert_non_null(calls);
+    int rounds = 0;
+    for (bool helped = false; rounds < 200 || (!helped && rounds < ROUNDS_MAX); rounds++) {
+        int n = rounds % 3 == 0 ? 1 : CALLS; /* alone, or with others that come meanwhile */
+        for (int i = 0; i < n; i++) {
+            call_init(&calls[i], sla_of(ensemble), &pngs[i], 1 + (i == 0 && rounds % 5 == 0));
+            assert_int_equal(engine_submit(engine, &calls[i].request), 0);
+        }
+        for (int i = 0; i < n; i++) {
+            assert_int_equal(call_wait(&calls[i]), 0);
+            assert_answer(&calls[i], 0, &pngs[i], MODEL_ENSEMBLE, SLA_REQUESTED);
+            call_reset(&calls[i]);
+        }
+        struct buf out;
+        buf_init(&out, 1 << 20);
+        assert_int_equal(metrics_render(metrics, &out), 0);
+        helped = strstr(buf_text(&out), "\nautodidact_helps_total 0\n") == NULL;
+        assert_non_null(strstr(buf_text(&out), "\nautodidact_helps_total "));
+        buf_release(&out);
+    }
+    assert_true(rounds < ROUNDS_MAX);
+    assert_int_equal(engine_in_flight(engine), 0);
+    free(calls);
+    engine_free(engine);
+    metrics_free(metrics);
+}
+
 /* Linear layers of an exit (-1: of all) with these weights and this bias of class 0. */
 static void set_linear(const struct net *net, float *params, int exit, float weight, float bias)
 {
@@ -475,6 +523,7 @@ int main(void)
         cmocka_unit_test(names_and_costs_are_known),
         cmocka_unit_test(allocations_may_fail),
         cmocka_unit_test(what_is_not_finite_is_an_error),
+        cmocka_unit_test(idle_workers_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
