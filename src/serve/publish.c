@@ -1,4 +1,4 @@
-/* Publishing a model version, on a compute worker: executors, costs and warm-up first, then the
+/* Publishing a model version, on a compute worker: executors and costs first, then the
  * slot of its name is exchanged. One publication at a time, in the order they came, so that the
  * last one asked for is the one that serves. */
 #include "config.h"

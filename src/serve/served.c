@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-static const double measure_budget_s = 0.25, warm_up_budget_s = 0.25;
+static const double measure_budget_s = 0.25;
 
 static void served_free(void *attached)
 {
@@ -49,25 +49,6 @@ static int make_workers(struct engine *engine, struct served *served, struct err
         }
     }
     return 0;
-}
-
-/* Runs full batches through every executor, so that its memory is there when the first of them
- * comes (and not some hours later, which would look like a leak). The first sections take the most,
- * and with the time that is left the others are run. */
-static void warm_up(const struct engine *engine, struct served *served)
-{
-    int batch = engine->options.batch_max;
-    size_t size = (size_t)batch * shape_size(net_section_input(served->model->net, 0));
-    int64_t start = clock_now();
-    for (unsigned w = 0; w < served->n_workers; w++) {
-        struct served_worker *worker = &served->workers[w];
-        memset(exec_input(worker->exec, 0), 0, size * sizeof(float));
-        for (int s = 0; s < served->sections; s++) {
-            if (s > 0 && seconds_of(clock_now() - start) > warm_up_budget_s) break;
-            exec_section(worker->exec, s, batch, s > 0);
-            exec_head(worker->exec, s, 0, batch, worker->logits);
-        }
-    }
 }
 
 static void find_metrics(struct engine *engine, struct served *served)
@@ -116,7 +97,6 @@ int served_new(struct engine *engine, struct model *model, struct cost *cost, st
         if (size > served->features_size) served->features_size = size;
     }
     rc = make_workers(engine, served, e);
-    if (rc == 0) warm_up(engine, served);
     if (rc == 0 && cost == NULL) {
         rc = cost_measure(served->workers[0].exec, model->net, engine->options.batch_max,
                           measure_budget_s, &served->cost, e);
