@@ -310,6 +310,8 @@ void ISA(conv_any_pack)(const struct conv_geometry *g, const float *w, const flo
 size_t ISA(conv_any_packed_back_size)(const struct conv_geometry *g);
 void ISA(conv_any_pack_back)(const struct conv_geometry *g, const float *w, float *packed);
 size_t ISA(conv_any_scratch)(const struct conv_geometry *g); /* floats, all directions */
+/* Into how many dense convolutions the groups are packed; not for depthwise ones. */
+int ISA(conv_bundles)(const struct conv_geometry *g);
 void ISA(conv_any_forward)(const struct conv_geometry *g, int n, const float *x,
                            const float *packed, const struct conv_epilogue *epilogue, float *y,
                            void *scratch,
@@ -354,6 +356,7 @@ void ISA(product_run)(const struct product *p, size_t vectors, size_t rows);
 
 /* simd_winograd.c */
 bool ISA(winograd_takes)(const struct conv_geometry *g);
+bool ISA(winograd_lean_takes)(const struct conv_geometry *g);
 size_t ISA(winograd_packed_size)(const struct conv_geometry *g);
 void ISA(winograd_pack)(const struct conv_geometry *g, const float *w, const float *scale,
                         float *packed);

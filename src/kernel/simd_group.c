@@ -28,6 +28,11 @@ static int bundle_count(const struct conv_geometry *g)
     return groups;
 }
 
+int ISA(conv_bundles)(const struct conv_geometry *g)
+{
+    return bundle_count(g);
+}
+
 /* Whether it is more than the dense kernels do in one go. */
 static bool is_bundled(const struct conv_geometry *g)
 {

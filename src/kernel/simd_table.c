@@ -35,7 +35,7 @@ const struct kernels ISA(kernels) = {
             [CONV_WINOGRAD] = {ISA(winograd_takes), CONV_WINOGRAD, ISA(winograd_packed_size),
                                ISA(winograd_pack), ISA(winograd_scratch_bytes),
                                ISA(winograd_forward)},
-            [CONV_WINOGRAD_LEAN] = {ISA(winograd_takes), CONV_DIRECT, ISA(conv_any_packed_size),
+            [CONV_WINOGRAD_LEAN] = {ISA(winograd_lean_takes), CONV_DIRECT, ISA(conv_any_packed_size),
                                     ISA(conv_any_pack), ISA(winograd_lean_scratch_bytes),
                                     ISA(winograd_lean_forward)},
 #if HAS_BF16

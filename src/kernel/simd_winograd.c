@@ -10,7 +10,10 @@
  * and one slice serves many tiles.
  *
  * An image's result does not depend on the batch: every sum is in the order of channels. Left out:
- * groups, other kernels, other tiles. */
+ * other kernels, other tiles.
+ *
+ * Groups are computed one after the other; ones that are narrower than a vector are left to the
+ * direct way. */
 #include "simd.h"
 
 enum {
@@ -30,20 +33,23 @@ enum {
 /* Sizes of one convolution's blocks. */
 struct layout {
     const struct conv_geometry *g;
-    size_t across, down, tiles; /* tiles of an image */
-    size_t room;                /* tiles of a block at most */
-    size_t channels;            /* whole vectors */
+    size_t groups, inputs, outputs; /* channels of a group */
+    size_t across, down, tiles;     /* tiles of an image */
+    size_t room;                    /* tiles of a block at most */
+    size_t channels;                /* inputs, in whole vectors */
     size_t slice;               /* channels of U at a time; lean only */
     size_t v_point, m_point, u_point;
 };
 
 static struct layout layout_of(const struct conv_geometry *g, bool lean)
 {
-    struct layout l = {.g = g};
+    struct layout l = {.g = g, .groups = (size_t)conv_groups(g)};
+    l.inputs = (size_t)g->in_channels / l.groups;
+    l.outputs = (size_t)g->out_channels / l.groups;
     l.across = ((size_t)conv_out_width(g) + OUT - 1) / OUT;
     l.down = ((size_t)conv_out_height(g) + OUT - 1) / OUT;
     l.tiles = l.across * l.down;
-    l.channels = ((size_t)g->in_channels + LANES - 1) / LANES * LANES;
+    l.channels = (l.inputs + LANES - 1) / LANES * LANES;
     if (lean) {
         l.slice = min_size(l.channels, LEAN_SLICE);
         l.room = LEAN_ROOM;
@@ -62,7 +68,15 @@ static struct layout layout_of(const struct conv_geometry *g, bool lean)
 
 bool ISA(winograd_takes)(const struct conv_geometry *g)
 {
-    return g->kernel_height == 3 && g->kernel_width == 3 && g->stride == 1 && conv_groups(g) == 1;
+    int groups = conv_groups(g);
+    return g->kernel_height == 3 && g->kernel_width == 3 && g->stride == 1 &&
+           (groups == 1 || (g->in_channels / groups >= LANES && g->out_channels / groups >= LANES));
+}
+
+/* Its weights are those of the direct way, which may pack several groups as one. */
+bool ISA(winograd_lean_takes)(const struct conv_geometry *g)
+{
+    return ISA(winograd_takes)(g) && ISA(conv_bundles)(g) == conv_groups(g);
 }
 
 static size_t layout_floats(const struct layout *l, bool lean)
@@ -82,20 +96,21 @@ size_t ISA(winograd_lean_scratch_bytes)(const struct conv_geometry *g)
     return layout_floats(&l, true) * sizeof(float);
 }
 
-/* --- packed weights of the plain way: [block of outputs][point][channel][lane] ---------------- */
+/* --- packed weights of the plain way: [group][block of outputs][point][channel][lane] --------- */
 
-static size_t outputs_padded(const struct conv_geometry *g)
+static size_t outputs_padded(const struct layout *l)
 {
-    return ((size_t)g->out_channels + LANES - 1) / LANES * LANES;
+    return (l->outputs + LANES - 1) / LANES * LANES;
 }
 
 size_t ISA(winograd_packed_size)(const struct conv_geometry *g)
 {
-    return POINTS * outputs_padded(g) * (size_t)g->in_channels;
+    struct layout l = layout_of(g, false);
+    return l.groups * POINTS * outputs_padded(&l) * l.inputs;
 }
 
-void ISA(winograd_pack)(const struct conv_geometry *g, const float *w, const float *scale,
-                        float *packed)
+static void pack_group(const struct layout *layout, const float *w, const float *scale,
+                       float *packed)
 {
     static const double G[6][3] = {{1.0 / 4, 0, 0},
                                    {-1.0 / 6, -1.0 / 6, -1.0 / 6},
@@ -103,9 +118,9 @@ void ISA(winograd_pack)(const struct conv_geometry *g, const float *w, const flo
                                    {1.0 / 24, 1.0 / 12, 1.0 / 6},
                                    {1.0 / 24, -1.0 / 12, 1.0 / 6},
                                    {0, 0, 1}};
-    size_t inputs = (size_t)g->in_channels, outputs = (size_t)g->out_channels;
+    size_t inputs = layout->inputs, outputs = layout->outputs;
     for (size_t first = 0; first < outputs; first += BLOCK) {
-        size_t width = min_size(outputs_padded(g) - first, BLOCK);
+        size_t width = min_size(outputs_padded(layout) - first, BLOCK);
         for (size_t c = 0; c < inputs; c++) {
             for (size_t l = 0; l < width; l++) {
                 const float *tap = w + ((first + l) * inputs + c) * 9;
@@ -130,6 +145,16 @@ void ISA(winograd_pack)(const struct conv_geometry *g, const float *w, const flo
     }
 }
 
+void ISA(winograd_pack)(const struct conv_geometry *g, const float *w, const float *scale,
+                        float *packed)
+{
+    struct layout l = layout_of(g, false);
+    for (size_t i = 0; i < l.groups; i++) {
+        pack_group(&l, w + i * l.outputs * l.inputs * 9, scale != NULL ? scale + i * l.outputs : NULL,
+                   packed + i * POINTS * outputs_padded(&l) * l.inputs);
+    }
+}
+
 /* --- running ---------------------------------------------------------------------------------- */
 
 /* One call's arrays. */
@@ -139,8 +164,9 @@ struct run {
     const struct conv_epilogue *epilogue;
     float *y;
     float *v, *m, *u, *zeros;
-    size_t tile, tile_end;     /* of the batch, and */
-    size_t output, output_end; /* what of them is this part's */
+    size_t group, group_end;   /* what is this part's of the groups, */
+    size_t tile, tile_end;     /* of the batch */
+    size_t output, output_end; /* and of a group */
 };
 
 /* Where tile `tile` of the batch stands: its image, and its first output. */
@@ -152,16 +178,17 @@ static size_t tile_place(const struct layout *l, size_t tile, int *row, int *col
     return tile / l->tiles;
 }
 
-static void transform_in(const struct run *r, size_t first, size_t count)
+static void transform_in(const struct run *r, size_t group, size_t first, size_t count)
 {
     const struct conv_geometry *g = r->l.g;
     size_t inputs = (size_t)g->in_channels;
     const float *at[POINTS];
-    struct winograd_in t = {.at = at, .channels = inputs, .point = r->l.v_point};
+    struct winograd_in t = {.at = at, .channels = r->l.inputs, .point = r->l.v_point};
     for (size_t k = 0; k < count; k++) {
         int row, column;
         size_t image = tile_place(&r->l, first + k, &row, &column);
-        const float *x = r->x + image * (size_t)g->height * (size_t)g->width * inputs;
+        const float *x = r->x + image * (size_t)g->height * (size_t)g->width * inputs +
+                         group * r->l.inputs;
         for (int i = 0; i < 6; i++) {
             int h = row + i - g->pad;
             for (int j = 0; j < 6; j++) {
@@ -176,8 +203,9 @@ static void transform_in(const struct run *r, size_t first, size_t count)
     }
 }
 
-static void transform_out(const struct run *r, size_t first, size_t count, size_t output,
-                          size_t width)
+/* first_output: of the block, among all groups'. */
+static void transform_out(const struct run *r, size_t first, size_t count, size_t first_output,
+                          size_t width, size_t lanes)
 {
     const struct conv_geometry *g = r->l.g;
     size_t outputs = (size_t)g->out_channels;
@@ -186,16 +214,16 @@ static void transform_out(const struct run *r, size_t first, size_t count, size_
     struct winograd_out t = {.point = r->l.m_point,
                              .y_row = (size_t)across * outputs,
                              .y_column = outputs,
-                             .bias = e->bias != NULL ? e->bias + output : NULL,
+                             .bias = e->bias != NULL ? e->bias + first_output : NULL,
                              .relu = e->relu,
-                             .lanes = min_size(width, outputs - output)};
+                             .lanes = lanes};
     for (size_t k = 0; k < count; k++) {
         int row, column;
         size_t image = tile_place(&r->l, first + k, &row, &column);
         size_t pixel = (image * (size_t)height + (size_t)row) * (size_t)across + (size_t)column;
         t.from = r->m + k * width;
-        t.y = r->y + pixel * outputs + output;
-        t.residual = e->residual != NULL ? e->residual + pixel * outputs + output : NULL;
+        t.y = r->y + pixel * outputs + first_output;
+        t.residual = e->residual != NULL ? e->residual + pixel * outputs + first_output : NULL;
         t.rows = min_int(OUT, height - row);
         t.columns = min_int(OUT, across - column);
         ISA(winograd_out)(&t);
@@ -219,14 +247,14 @@ static void multiply(const struct run *r, size_t count, size_t channel, size_t d
     }
 }
 
-static void run_block(const struct run *r, size_t first, size_t count, const float *packed)
+static void run_block(const struct run *r, size_t group, size_t first, size_t count,
+                      const float *packed)
 {
-    const struct conv_geometry *g = r->l.g;
-    size_t inputs = (size_t)g->in_channels;
-    transform_in(r, first, count);
-    packed += (r->u == NULL ? POINTS : 9) * inputs * r->output;
+    size_t inputs = r->l.inputs, outputs = r->l.outputs, padded = outputs_padded(&r->l);
+    transform_in(r, group, first, count);
+    packed += (r->u == NULL ? POINTS : 9) * inputs * (group * padded + r->output);
     for (size_t output = r->output; output < r->output_end; output += BLOCK) {
-        size_t width = min_size(outputs_padded(g) - output, BLOCK);
+        size_t width = min_size(padded - output, BLOCK);
         if (r->u == NULL) {
             multiply(r, count, 0, inputs, width, packed, inputs * width, false);
             packed += POINTS * inputs * width;
@@ -239,20 +267,25 @@ static void run_block(const struct run *r, size_t first, size_t count, const flo
             }
             packed += 9 * inputs * width;
         }
-        transform_out(r, first, count, output, width);
+        transform_out(r, first, count, group * outputs + output, width,
+                      min_size(width, outputs - output));
     }
 }
 
-/* Parts are tiles where there are enough of them, and every weight is read by all; else outputs, and
+/* Parts are groups, if there are; tiles where there are enough of them, and every weight is read by all; else outputs, and
  * the input is transformed by all. */
 static void take_part(struct run *r, int n, struct conv_part part)
 {
-    size_t tiles = (size_t)n * r->l.tiles, outputs = (size_t)r->l.g->out_channels;
+    size_t tiles = (size_t)n * r->l.tiles, outputs = r->l.outputs;
     size_t count = (size_t)part.count, index = (size_t)part.index;
     size_t blocks = (outputs + BLOCK - 1) / BLOCK;
     r->tile_end = tiles;
     r->output_end = outputs;
-    if (tiles >= PART_TILES * count) {
+    r->group_end = r->l.groups;
+    if (r->l.groups > 1) {
+        r->group = part_begin(r->l.groups, count, index);
+        r->group_end = part_begin(r->l.groups, count, index + 1);
+    } else if (tiles >= PART_TILES * count) {
         r->tile = part_begin(tiles, count, index);
         r->tile_end = part_begin(tiles, count, index + 1);
     } else {
@@ -272,9 +305,12 @@ static void run_part(struct run *r, int n, const float *packed, float *scratch,
     if (r->u != NULL) r->u = r->zeros + r->l.channels;
     for (size_t c = 0; c < r->l.channels; c++) r->zeros[c] = 0;
     size_t tiles = r->tile_end - r->tile, blocks = part_count(tiles, r->l.room);
-    for (size_t block = 0; block < blocks; block++) {
-        size_t begin = part_begin(tiles, blocks, block);
-        run_block(r, r->tile + begin, part_begin(tiles, blocks, block + 1) - begin, packed);
+    for (size_t group = r->group; group < r->group_end; group++) {
+        for (size_t block = 0; block < blocks; block++) {
+            size_t begin = part_begin(tiles, blocks, block);
+            size_t end = part_begin(tiles, blocks, block + 1);
+            run_block(r, group, r->tile + begin, end - begin, packed);
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 #include "nn/choice.h"
 
 enum {
-    FEWEST_CHANNELS = 16,         /* in and out, for Winograd at all */
+    FEWEST_CHANNELS = 16,         /* of a group, in and out, for Winograd at all */
     PACKED_MOST = 36 * 256 * 256, /* floats of transformed weights that are kept packed */
     LEAN_TILES = 6,               /* fewest tiles that share weights transformed anew */
     LEAN_TILES_BF16 = 24,         /* the same where the other choice is bfloat16 */
@@ -33,7 +33,8 @@ static int tiles_of(const struct conv_geometry *g)
 
 static bool is_narrow(const struct conv_geometry *g)
 {
-    return g->in_channels < FEWEST_CHANNELS || g->out_channels < FEWEST_CHANNELS;
+    return g->in_channels / conv_groups(g) < FEWEST_CHANNELS ||
+           g->out_channels / conv_groups(g) < FEWEST_CHANNELS;
 }
 
 /* The stem and linear layers stay as they are: they cost little, and what they see and say is the
