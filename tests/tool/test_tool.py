@@ -685,7 +685,7 @@ def test_bench(p):
                            "activation_bytes", "peak_bytes"]
         assert x["weight_bytes"] + x["activation_bytes"] < x["peak_bytes"] < 4 << 30, x
         assert x["threads"] == 2 and x["precision"] == "fp32"
-        assert abs(x["img_per_s"] - 2 * x["batch"] * 1000 / x["ms"]) < 0.01 * x["img_per_s"]
+        assert abs(x["img_per_s"] - x["batch"] * 1000 / x["ms"]) < 0.01 * x["img_per_s"]
     macs = json.loads(run("describe", SPEC, "--width", "4", "--json")[0])["ensemble"]["macs"]
     assert abs(out[0]["gflops"] - 2e-9 * macs * out[0]["img_per_s"]) < 0.01 * out[0]["gflops"]
     # Every parameter is there; activations grow with the batch.
