@@ -47,9 +47,9 @@ void exec_free(struct exec *exec);
 
 /* Other threads may help an exec: between exec_invite() and exec_dismiss(), both called by its own
  * thread, those that join compute parts of what it runs, in the memory of an exec of their own of
- * the same plan and batch_max. Outputs are the same bits, but where a batch is cut for several
- * threads into blocks of fewer images, for which a plan may choose other algorithms.
- * exec_dismiss() returns when all have left. */
+ * the same plan and batch_max. Outputs are the same bits, but where a large batch is cut into blocks
+ * of fewer images, for which a plan may have chosen another algorithm. exec_dismiss() returns when
+ * all have left. */
 void exec_invite(struct exec *exec);
 void exec_dismiss(struct exec *exec);
 

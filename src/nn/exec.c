@@ -214,6 +214,9 @@ static void run_op(const struct block *b, const struct plan_op *p, void *scratch
     }
 }
 
+/* Images of a block that is made smaller so that there are more; fewer were slower. */
+enum { BLOCK_LEAST = 8 };
+
 /* A piece for a whole batch. */
 struct piece_run {
     const struct plan *plan;
@@ -283,10 +286,11 @@ static void run_lone_block(struct exec *exec, const struct piece_run *r)
 static void run_piece(struct exec *exec, const struct plan_piece *piece, const float *in,
                       float *out, int batch)
 {
-    struct piece_run r = {exec->plan, piece, in, out, batch, 0, block_of(piece, exec->batch_max)};
-    int threads = (int)team_size(&exec->team);
-    r.blocks = (batch - 1) / r.room + 1;
-    if (r.blocks < threads) r.blocks = batch < threads ? batch : threads;
+    int room = block_of(piece, exec->batch_max), blocks = (batch - 1) / room + 1;
+    int threads = (int)team_size(&exec->team), most = batch / BLOCK_LEAST;
+    /* Blocks for all, if they stay large enough to make good use of the weights. */
+    if (blocks < threads && blocks < most) blocks = threads < most ? threads : most;
+    struct piece_run r = {exec->plan, piece, in, out, batch, blocks, room};
     if (r.blocks > 1) team_run(&exec->team, run_block, &r, (unsigned)r.blocks, exec);
     else run_lone_block(exec, &r);
 }

@@ -191,8 +191,8 @@ static void *help(void *arg)
 /* The same bits with helpers as alone, when one algorithm is used for all sizes of blocks. */
 static void check_help(const struct kernels *kernels, enum conv_algorithm algorithm, int helpers)
 {
-    enum { IMAGES = 9, HELPERS_MAX = 4 };
-    static const int batches[] = {1, 1, 2, 3, IMAGES};
+    enum { IMAGES = 19, HELPERS_MAX = 4 };
+    static const int batches[] = {1, 2, 3, 9, IMAGES};
     struct big b = make_big(40, IMAGES);
     struct err e;
     struct plan_options options = {.forced = true, .algorithm = algorithm};
