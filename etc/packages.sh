@@ -59,22 +59,32 @@ need_onnxruntime() {
     return 1
 }
 
-# build_tree SOURCE BUILD CONFIGURE_ARGUMENT...: configures once and makes; shows the log where that fails.
+# build_tree SOURCE BUILD CONFIGURE_ARGUMENT...: configures where that is needed and makes; shows the log where that
+# fails. Without arguments any configuration will do; with some, one that was made with others, by another compiler or
+# before the test library was installed is made anew.
 build_tree() {
     source_dir=$1 build_dir=$2
     shift 2
     mkdir -p "$build_dir"
     build_log=$build_dir/build.log
+    configured=$build_dir/configured
+    wanted="$* CC=${CC-} cmocka=$(pkg-config --modversion cmocka 2>/dev/null)"
     {
         if [ ! -x "$source_dir/configure" ] || [ "$source_dir/configure.ac" -nt "$source_dir/configure" ]; then
             "$source_dir/autogen.sh"
         fi &&
             if [ ! -f "$build_dir/config.status" ] || [ "$source_dir/configure" -nt "$build_dir/config.status" ]; then
-                (cd "$build_dir" && "$source_dir/configure" --quiet "$@")
+                configure_tree "$@"
+            elif [ $# -gt 0 ] && [ "$(cat "$configured" 2>/dev/null)" != "$wanted" ]; then
+                configure_tree "$@" && make -C "$build_dir" clean
             fi &&
             make -C "$build_dir" -j"$(nproc)"
     } >"$build_log" 2>&1 && return 0
     tail -n 40 "$build_log" >&2
     echo "error: the build failed; the whole output is in $build_log" >&2
     return 1
+}
+
+configure_tree() {
+    (cd "$build_dir" && "$source_dir/configure" --quiet "$@") && echo "$wanted" >"$configured"
 }
