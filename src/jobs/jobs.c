@@ -120,6 +120,8 @@ static void add_progress(struct jobs *jobs, json_t *document)
     const struct run *run = jobs->run;
     if (document == NULL || run == NULL || run->phase == RUN_PREPARING) return;
     if (json_integer_value(json_object_get(document, "id")) != run->row.id) return;
+    /* The store may know of the end before the loop does. */
+    if (json_is_string(json_object_get(document, "finished"))) return;
     if (run->progress.steps > 0) json_object_set_new(document, "progress", progress_document(&run->progress));
     if (run->cancelled) json_object_set_new(document, "cancelling", json_true());
 }
