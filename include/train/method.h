@@ -52,6 +52,13 @@ const struct method *method_at(size_t i); /* NULL past the last */
 /* "baseline, dsn or byot", for messages. ret_text: at least 128 bytes. */
 void method_names(char *ret_text, size_t size);
 
+/* Whether a method reads an option of distillation ("temperature", "teacher"); every method reads
+ * those that are none. */
+bool method_reads(const struct method *method, const char *option);
+
+/* "kd, fitnet and at": the methods that read it. ret_text: at least 128 bytes. */
+void method_readers(const char *option, char *ret_text, size_t size);
+
 /* Bit i: exit i learns. */
 unsigned method_exits(const struct method *method, int n_exits);
 

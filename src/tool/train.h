@@ -24,7 +24,7 @@ struct train_command {
     const char *teacher, *peer, *peer_out;
     int64_t peer_width;
     struct distillation constants; /* as given; the rest are the method's defaults */
-    bool temperature_given, alpha_given, lambda_given, kd_scale_given, beta_given;
+    bool temperature_given, alpha_given, lambda_given, kd_scale_given, beta_given, peer_width_given;
     const char *preset, *heads, *hint, *hint_exits;
     const char *heads_kind; /* of --heads, or of the preset; NULL: the spec's own */
     enum tensor_type store_type;

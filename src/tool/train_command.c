@@ -21,12 +21,6 @@ static int choose_constants(struct train_command *c, struct err *e)
     if (c->preset != NULL) {
         preset = preset_find(c->preset, e);
         if (preset == NULL) return ERR_USAGE;
-        if (!c->options.method->self_distillation) {
-            return err_set(e, ERR_USAGE,
-                           "--preset %s: presets are of byot, not of %s (--heads chooses heads for "
-                           "any method)",
-                           c->preset, c->method);
-        }
         *d = preset->distillation;
         if (preset->has_heads) c->heads_kind = spec_head_name(preset->heads);
     }
@@ -42,25 +36,26 @@ static int choose_constants(struct train_command *c, struct err *e)
     return rc;
 }
 
-/* A teacher or peer is asked for by the method, not by an option. */
-static int check_source(const struct train_command *c, struct err *e)
+static bool is_given(const struct option_row *row)
 {
-    const struct method *m = c->options.method;
-    bool taught = m->source == METHOD_TEACHER, paired = m->source == METHOD_PEER;
-    if (taught && c->teacher == NULL)
-        return err_set(e, ERR_USAGE, "--method %s needs --teacher MODEL", m->name);
-    if (!taught && c->teacher != NULL)
-        return err_set(e, ERR_USAGE, "--teacher: --method %s has no teacher", m->name);
-    const char *extra = c->peer != NULL       ? "peer"
-                        : c->peer_out != NULL ? "peer-out"
-                        : c->peer_width != 0  ? "peer-width"
-                                              : NULL;
-    if (!paired && extra != NULL)
-        return err_set(e, ERR_USAGE, "--%s: --method %s has no peer", extra, m->name);
+    if (row->given != NULL) return *row->given;
+    return row->kind == OPTION_STRING && *(const char **)row->value != NULL;
+}
+
+/* What the method would ignore is refused: who gives it expects something of it. */
+static int check_readers(const struct option_row *rows, const struct method *m, struct err *e)
+{
+    char names[128];
+    for (const struct option_row *r = rows; r->help != NULL; r++) {
+        if (r->name == NULL || method_reads(m, r->name) || !is_given(r)) continue;
+        method_readers(r->name, names, sizeof names);
+        return err_set(e, ERR_USAGE, "--%s: --method %s does not read it: it is of %s", r->name,
+                       m->name, names);
+    }
     return 0;
 }
 
-static int parse_names(struct train_command *c, struct err *e)
+static int parse_names(const struct option_row *rows, struct train_command *c, struct err *e)
 {
     char names[128];
     c->options.method = method_find(c->method);
@@ -68,8 +63,11 @@ static int parse_names(struct train_command *c, struct err *e)
         method_names(names, sizeof names);
         return err_set(e, ERR_USAGE, "--method %s: it takes %s", c->method, names);
     }
-    int rc = choose_constants(c, e);
+    int rc = check_readers(rows, c->options.method, e);
+    if (rc == 0) rc = choose_constants(c, e);
     if (rc < 0) return rc;
+    if (c->options.method->source == METHOD_TEACHER && c->teacher == NULL)
+        return err_set(e, ERR_USAGE, "--method %s needs --teacher MODEL", c->method);
     static const char *const types[] = {
         [TENSOR_F32] = "f32", [TENSOR_F16] = "f16", [TENSOR_BF16] = "bf16"};
     size_t type = 0;
@@ -166,7 +164,8 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
          "kd, fitnet, at: of the same classes and image size; its normalisation is taken"},
         {"peer", OPTION_STRING, "SPEC", &c->peer, NULL,
          "dml: the second network (the first one's, with other first values)"},
-        {"peer-width", OPTION_INT, "W", &c->peer_width, NULL, "dml: as --width, of SPEC"},
+        {"peer-width", OPTION_INT, "W", &c->peer_width, &c->peer_width_given,
+         "dml: as --width, of SPEC"},
         {"peer-out", OPTION_STRING, "FILE", &c->peer_out, NULL,
          "dml: keep the second network, too (it is dropped at the end)"},
         {NULL, 0, NULL, NULL, NULL,
@@ -214,8 +213,7 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
     if (missing != NULL)
         return err_set(e, ERR_USAGE, "--%s is missing: usage: %s %s", missing, line.program,
                        line.usage);
-    rc = parse_names(c, e);
-    if (rc == 0) rc = check_source(c, e);
+    rc = parse_names(rows, c, e);
     if (rc == 0 && train_options_check(o, e) < 0) rc = ERR_USAGE;
     if (rc == 0 && c->checkpoint_steps < 0) {
         rc = err_set(e, ERR_USAGE, "--checkpoint-steps %lld: it takes a whole number from 0",

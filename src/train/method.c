@@ -63,14 +63,64 @@ const struct method *method_find(const char *name)
     return NULL;
 }
 
-void method_names(char *ret_text, size_t size)
+static bool distils_itself(const struct method *method)
 {
-    size_t used = 0;
-    for (size_t i = 0; i < N_METHODS && used < size; i++) {
-        const char *before = i == 0 ? "" : i + 1 < N_METHODS ? ", " : " or ";
-        int n = snprintf(ret_text + used, size - used, "%s%s", before, methods[i].name);
+    return method->self_distillation;
+}
+
+static bool has_teacher(const struct method *method)
+{
+    return method->source == METHOD_TEACHER;
+}
+
+static bool has_peer(const struct method *method)
+{
+    return method->source == METHOD_PEER;
+}
+
+/* Which property of a row an option is read for. */
+static const struct {
+    const char *option;
+    bool (*is_read)(const struct method *method);
+} readers[] = {
+    {"temperature", method_distils}, {"alpha", method_distils},   {"kd-scale", method_distils},
+    {"lambda", method_hints},        {"beta", method_attends},    {"hint", distils_itself},
+    {"hint-exits", distils_itself},  {"preset", distils_itself},  {"teacher", has_teacher},
+    {"peer", has_peer},              {"peer-width", has_peer},    {"peer-out", has_peer},
+};
+
+bool method_reads(const struct method *method, const char *option)
+{
+    for (size_t i = 0; i < sizeof readers / sizeof readers[0]; i++) {
+        if (strcmp(readers[i].option, option) == 0) return readers[i].is_read(method);
+    }
+    return true;
+}
+
+/* Those that read the option, all of them for NULL. */
+static void list_names(const char *option, const char *last, char *ret_text, size_t size)
+{
+    const struct method *chosen[N_METHODS];
+    size_t used = 0, n_chosen = 0;
+    for (size_t i = 0; i < N_METHODS; i++) {
+        if (option == NULL || method_reads(&methods[i], option)) chosen[n_chosen++] = &methods[i];
+    }
+    ret_text[0] = '\0';
+    for (size_t i = 0; i < n_chosen && used < size; i++) {
+        const char *before = i == 0 ? "" : i + 1 < n_chosen ? ", " : last;
+        int n = snprintf(ret_text + used, size - used, "%s%s", before, chosen[i]->name);
         used += n > 0 ? (size_t)n : 0;
     }
+}
+
+void method_names(char *ret_text, size_t size)
+{
+    list_names(NULL, " or ", ret_text, size);
+}
+
+void method_readers(const char *option, char *ret_text, size_t size)
+{
+    list_names(option, " and ", ret_text, size);
 }
 
 unsigned method_exits(const struct method *method, int n_exits)

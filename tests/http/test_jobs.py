@@ -450,7 +450,7 @@ def test_failed():
     """what only the trainer can know ends the job with its words"""
     os.makedirs(os.path.join(world.data_root, "empty"), exist_ok=True)
     for members, words in [({"method": "nonesuch"}, "nonesuch"), ({"method": "kd"}, "needs --teacher"),
-                           ({"teacher": "resnet18"}, "has no teacher"), ({"data": "cifar100:empty"}, "train.bin"),
+                           ({"teacher": "resnet18"}, "--teacher: --method byot does not read it"), ({"data": "cifar100:empty"}, "train.bin"),
                            ({"spec": "resnet18", "holdout": 5000}, "holdout"),
                            ({"init": "resnet18", "holdout": 100}, "holdout")]:
         members = members if "init" in members else {"spec": "resnet18", **members}

@@ -203,6 +203,12 @@ static void test_table(void **state)
     char names[128];
     method_names(names, sizeof names);
     assert_string_equal(names, "baseline, dsn, byot, kd, fitnet, at or dml");
+    method_readers("alpha", names, sizeof names);
+    assert_string_equal(names, "byot, kd, fitnet, at and dml");
+    method_readers("peer", names, sizeof names);
+    assert_string_equal(names, "dml");
+    assert_true(method_reads(method_find("dsn"), "epochs"));
+    assert_false(method_reads(method_find("dsn"), "alpha"));
     assert_null(method_find("KD"));
     assert_null(method_at(7));
     assert_int_equal(method_exits(method_find("baseline"), 4), 8);
