@@ -140,39 +140,43 @@ static void choose_holdout(struct train_session *s)
     if (!c->holdout_given && c->options.holdout > tenth) c->options.holdout = tenth;
 }
 
-static int inherit_number(const char *name, bool *given, uint64_t *value, const char *from,
-                          uint64_t parents, struct err *e)
+/* A number of the held-out images that has been said already, by `by`: NULL is the option itself. */
+static int differs(const char *name, const char *by, uint64_t value, const char *from,
+                   uint64_t theirs, struct err *e)
 {
-    if (*given && *value != parents) {
-        return err_set(
-            e, ERR_CONFLICT,
-            "--%s %llu: the model of %s was made with %llu, and images that it saw cannot "
-            "judge its %s: leave the option out",
-            name, (unsigned long long)*value, from, (unsigned long long)parents,
-            strcmp(from, "--init") == 0 ? "child" : "student");
+    if (by != NULL) {
+        return err_set(e, ERR_CONFLICT,
+                       "%s: its model was made with --%s %llu, that of %s with %llu: they need the "
+                       "same held-out images, as those that one of them saw cannot judge its %s",
+                       from, name, (unsigned long long)theirs, by, (unsigned long long)value,
+                       strcmp(from, "--init") == 0 ? "child" : "student");
     }
-    *value = parents;
-    *given = true; /* for the next one who has a say */
-    return 0;
+    return err_set(e, ERR_CONFLICT,
+                   "--%s %llu: the model of %s was made with %llu, and images that it saw cannot "
+                   "judge its %s: leave the option out",
+                   name, (unsigned long long)value, from, (unsigned long long)theirs,
+                   strcmp(from, "--init") == 0 ? "child" : "student");
 }
 
 /* The held-out images of a model stay held out: a parent passes on what it has seen, and so does a
- * teacher. On other data everything is new. */
+ * teacher, unless that is not what the option or *by, the model before, said. On other data
+ * everything is new. */
 static int inherit_holdout(struct train_session *s, const struct model *model, const char *from,
-                           struct err *e)
+                           const char **by, struct err *e)
 {
     struct train_command *c = &s->command;
     struct train_options *o = &c->options;
     if (model == NULL || !tool_same_data(model, s->set)) return 0;
-    uint64_t wish = (uint64_t)o->holdout;
-    int rc = inherit_number("holdout", &c->holdout_given, &wish, from,
-                            (uint64_t)model->training.holdout, e);
-    o->holdout = (int64_t)wish;
-    if (rc == 0) {
-        rc = inherit_number("holdout-seed", &c->holdout_seed_given, &o->holdout_seed, from,
-                            model->training.holdout_seed, e);
-    }
-    return rc;
+    const uint64_t holdout = (uint64_t)model->training.holdout,
+                   seed = model->training.holdout_seed;
+    if ((*by != NULL || c->holdout_given) && (uint64_t)o->holdout != holdout)
+        return differs("holdout", *by, (uint64_t)o->holdout, from, holdout, e);
+    if ((*by != NULL || c->holdout_seed_given) && o->holdout_seed != seed)
+        return differs("holdout-seed", *by, o->holdout_seed, from, seed, e);
+    o->holdout = (int64_t)holdout;
+    o->holdout_seed = seed;
+    *by = from;
+    return 0;
 }
 
 /* Who is taught sees images as its teacher does; a parent must have seen them so, too. */
@@ -236,6 +240,28 @@ static void choose_preprocess(struct train_session *s)
     dataset_normalisation(s->set, p->mean, p->std);
 }
 
+/* Another network than the parent's, at this tensor. */
+static int refuse_parent(const struct train_session *s, const struct param *p, bool is_there,
+                         struct err *e)
+{
+    const struct train_command *c = &s->command;
+    const enum spec_head own = net_spec(s->net)->heads.kind,
+                         parents = net_spec(s->parent->net)->heads.kind;
+    if (own != parents && strncmp(p->name, "exits.", 6) == 0) {
+        const bool preset = c->heads == NULL && c->heads_kind != NULL;
+        return err_set(e, ERR_CONFLICT,
+                       "--init %s: its heads are %s, not %s as %s%s: --heads %s keeps them", c->init,
+                       spec_head_name(parents), spec_head_name(own),
+                       c->heads != NULL ? "--heads asks for"
+                       : preset         ? "of --preset "
+                                        : "in the spec",
+                       preset ? c->preset : "", spec_head_name(parents));
+    }
+    return err_set(e, ERR_CONFLICT,
+                   "--init %s: its network is another one: it %s the tensor %s", c->init,
+                   is_there ? "has another shape of" : "lacks", p->name);
+}
+
 /* Copies the parent's tensors by name. Those of the last linear layers may have other classes; they
  * then keep their first values from the seed. */
 static int copy_parent(const struct train_session *s, float *params, struct err *e)
@@ -253,11 +279,7 @@ static int copy_parent(const struct train_session *s, float *params, struct err 
                      memcmp(q->dims, p->dims, (size_t)p->rank * sizeof *p->dims) == 0;
         bool linear = p->role == PARAM_LINEAR_WEIGHT || p->role == PARAM_LINEAR_BIAS;
         if (!equal && q != NULL && linear && !same_classes) continue;
-        if (!equal) {
-            return err_set(e, ERR_CONFLICT,
-                           "--init %s: its network is another one: it %s the tensor %s",
-                           s->command.init, q != NULL ? "has another shape of" : "lacks", p->name);
-        }
+        if (!equal) return refuse_parent(s, p, q != NULL, e);
         memcpy(params + p->offset, s->parent->params + q->offset, p->size * sizeof *params);
     }
     return 0;
@@ -300,6 +322,7 @@ static int choose_threads(const struct train_session *s, unsigned *ret_threads, 
 int train_session_open(struct train_session *s, struct err *e)
 {
     struct train_command *c = &s->command;
+    const char *by = NULL;
     unsigned threads = 1;
     int rc = check_out(s, e);
     if (rc == 0) rc = choose_threads(s, &threads, e);
@@ -311,8 +334,8 @@ int train_session_open(struct train_session *s, struct err *e)
         if (rc < 0) err_prefix(e, "--teacher");
     }
     if (rc == 0) choose_holdout(s);
-    if (rc == 0) rc = inherit_holdout(s, s->parent, "--init", e);
-    if (rc == 0) rc = inherit_holdout(s, s->teacher, "--teacher", e);
+    if (rc == 0) rc = inherit_holdout(s, s->parent, "--init", &by, e);
+    if (rc == 0) rc = inherit_holdout(s, s->teacher, "--teacher", &by, e);
     if (rc == 0) rc = open_net(s, e);
     if (rc == 0) rc = check_teacher(s, e);
     if (rc == 0) rc = open_peer(s, e);

@@ -121,19 +121,31 @@ out:
     return rc;
 }
 
+static int compare_text(const struct safetensors *file, const struct train_text *text,
+                        struct err *e)
+{
+    char key[NAME_MAX_BYTES];
+    snprintf(key, sizeof key, "option.%s", text->name);
+    const char *stored = safetensors_meta(file, key);
+    if (stored == NULL ? text->implied : strcmp(stored, text->value) == 0) return 0;
+    return err_set(e, ERR_CONFLICT,
+                   "it was made with --%s %s, not %s: use the same, or remove it to start anew",
+                   text->name, stored != NULL ? stored : "(not given)", text->value);
+}
+
+/* The held-out images come last: they may be another model's or data set's own, and then it is that
+ * one which differs. */
 static int compare_texts(const struct safetensors *file, const struct train_text *texts,
                          size_t n_texts, struct err *e)
 {
-    for (size_t i = 0; i < n_texts; i++) {
-        char key[NAME_MAX_BYTES];
-        snprintf(key, sizeof key, "option.%s", texts[i].name);
-        const char *stored = safetensors_meta(file, key);
-        if (stored == NULL ? texts[i].implied : strcmp(stored, texts[i].value) == 0) continue;
-        return err_set(e, ERR_CONFLICT,
-                       "it was made with --%s %s, not %s: use the same, or remove it to start anew",
-                       texts[i].name, stored != NULL ? stored : "(not given)", texts[i].value);
+    int rc = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < n_texts && rc == 0; i++) {
+            if ((strncmp(texts[i].name, "holdout", 7) == 0) == (pass == 1))
+                rc = compare_text(file, &texts[i], e);
+        }
     }
-    return 0;
+    return rc;
 }
 
 static int read_position(const struct safetensors *file, struct checkpoint_position *ret,

@@ -358,7 +358,12 @@ def test_bad_teacher(p):
         d = json.loads(m["autodidact.preprocess"])
         d["mean"] = [0.25, 0.5, 0.75]
         m["autodidact.preprocess"] = json.dumps(d)
-    for name, change in (("label", other_label), ("size", other_size), ("mean", other_mean)):
+
+    def other_holdout(m):
+        d = json.loads(m["autodidact.training"])
+        d["holdout"] = 100
+        m["autodidact.training"] = json.dumps(d)
+    for name, change in (("label", other_label), ("size", other_size), ("mean", other_mean), ("holdout", other_holdout)):
         rewrite_metadata(own, p.path(name + ".safetensors"), change)
     table = [
         (kd, 2, "--method kd needs --teacher MODEL"),
@@ -375,6 +380,14 @@ def test_bad_teacher(p):
         (kd + ["--teacher", p.path("label.safetensors")], 1, 'class 7 is "seven" there and "fine_7" in the data set'),
         (kd + ["--teacher", p.path("size.safetensors")], 1, "it takes images of 64x64 with 3 channels, the student of 32x32"),
         (kd + ["--teacher", own, "--holdout", "100"], 1, "--holdout 100: the model of --teacher was made with 200"),
+        (kd + ["--teacher", p.path("holdout.safetensors")], 1,
+         "--holdout 200: the model of --teacher was made with 100"),
+        (p.options(out, method="kd", holdout=None) + ["--teacher", p.path("holdout.safetensors"), "--init", own], 1,
+         "--teacher: its model was made with --holdout 100, that of --init with 200"),
+        (p.options(out, holdout=None, preset="scan") + ["--init", p.model("byot")], 1,
+         "its heads are scala, not scala+attention as of --preset scan: --heads scala keeps them"),
+        (p.options(out, holdout=None, heads="sepconv+attention") + ["--init", p.model("byot")], 1,
+         "its heads are scala, not sepconv+attention as --heads asks for: --heads scala keeps them"),
         (kd + ["--teacher", p.path("mean.safetensors"), "--init", p.model("byot")], 1, "it normalises images otherwise"),
         (kd + ["--teacher", own, "--temperature", "0"], 2, "--temperature 0"),
         (p.options(out, method="at") + ["--teacher", own, "--beta", "-1"], 2, "--beta -1: it takes a number from 0"),
@@ -392,8 +405,11 @@ def test_bad_teacher(p):
         time.sleep(0.001)
     child.kill()
     child.wait()
-    err = fails("train", *args, "--resume", "--teacher", p.path("mean.safetensors"), text="was made with --teacher")
-    assert digest(own) in err
+    # So it does if that is all which differs, and if the other one brings other held-out images, too.
+    i = args.index("--holdout")
+    for path, options in ((p.path("mean.safetensors"), args), (p.path("holdout.safetensors"), args[:i] + args[i + 2:])):
+        err = fails("train", *options, "--resume", "--teacher", path, text="was made with --teacher")
+        assert digest(own) in err
 
 
 def position(path):
