@@ -179,18 +179,29 @@ static int inherit_holdout(struct train_session *s, const struct model *model, c
     return 0;
 }
 
+/* What of the way from an image to a network's input differs, or NULL. The size of the input is no
+ * part: the networks say that, and a spec may bring another one. */
+static const char *other_view(const struct preprocess *a, const struct preprocess *b)
+{
+    if (memcmp(a->mean, b->mean, sizeof a->mean) != 0) return "normalises images by another mean";
+    if (memcmp(a->std, b->std, sizeof a->std) != 0) return "normalises images by another std";
+    if (a->resize != b->resize) {
+        return a->resize == PREPROCESS_STRETCH ? "stretches images instead of cropping them, other"
+                                               : "crops images instead of stretching them, other";
+    }
+    return a->filter != b->filter ? "resizes images by another filter" : NULL;
+}
+
 /* Who is taught sees images as its teacher does; a parent must have seen them so, too. */
 static int check_teacher(const struct train_session *s, struct err *e)
 {
     const struct train_command *c = &s->command;
     if (s->teacher == NULL) return 0;
     int rc = trainer_check_teacher(s->teacher, c->options.method, s->net, s->set, e);
-    const struct preprocess *p = &s->teacher->preprocess;
-    if (rc == 0 && s->parent != NULL &&
-        (memcmp(p->mean, s->parent->preprocess.mean, sizeof p->mean) != 0 ||
-         memcmp(p->std, s->parent->preprocess.std, sizeof p->std) != 0)) {
-        rc = err_set(e, ERR_CONFLICT, "it normalises images otherwise than the model of --init");
-    }
+    const char *other =
+        s->parent != NULL ? other_view(&s->teacher->preprocess, &s->parent->preprocess) : NULL;
+    if (rc == 0 && other != NULL)
+        rc = err_set(e, ERR_CONFLICT, "it %s than the model of --init", other);
     if (rc < 0) err_prefix(e, "--teacher %.200s", c->teacher);
     return rc;
 }

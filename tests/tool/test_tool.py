@@ -359,11 +359,17 @@ def test_bad_teacher(p):
         d["mean"] = [0.25, 0.5, 0.75]
         m["autodidact.preprocess"] = json.dumps(d)
 
+    def other_resize(m):
+        d = json.loads(m["autodidact.preprocess"])
+        d.update(resize="stretch", crop="none")
+        m["autodidact.preprocess"] = json.dumps(d)
+
     def other_holdout(m):
         d = json.loads(m["autodidact.training"])
         d["holdout"] = 100
         m["autodidact.training"] = json.dumps(d)
-    for name, change in (("label", other_label), ("size", other_size), ("mean", other_mean), ("holdout", other_holdout)):
+    for name, change in (("label", other_label), ("size", other_size), ("mean", other_mean),
+                         ("resize", other_resize), ("holdout", other_holdout)):
         rewrite_metadata(own, p.path(name + ".safetensors"), change)
     table = [
         (kd, 2, "--method kd needs --teacher MODEL"),
@@ -388,7 +394,9 @@ def test_bad_teacher(p):
          "its heads are scala, not scala+attention as of --preset scan: --heads scala keeps them"),
         (p.options(out, holdout=None, heads="sepconv+attention") + ["--init", p.model("byot")], 1,
          "its heads are scala, not sepconv+attention as --heads asks for: --heads scala keeps them"),
-        (kd + ["--teacher", p.path("mean.safetensors"), "--init", p.model("byot")], 1, "it normalises images otherwise"),
+        (kd + ["--teacher", p.path("mean.safetensors"), "--init", p.model("byot")], 1, "it normalises images by another mean than the model of --init"),
+        (kd + ["--teacher", p.path("resize.safetensors"), "--init", p.model("byot")], 1,
+         "it stretches images instead of cropping them, other than the model of --init"),
         (kd + ["--teacher", own, "--temperature", "0"], 2, "--temperature 0"),
         (p.options(out, method="at") + ["--teacher", own, "--beta", "-1"], 2, "--beta -1: it takes a number from 0"),
     ]
