@@ -140,7 +140,7 @@ static void choose_holdout(struct train_session *s)
     if (!c->holdout_given && c->options.holdout > tenth) c->options.holdout = tenth;
 }
 
-/* A number of the held-out images that has been said already, by `by`: NULL is the option itself. */
+/* A number of the held-out images that `by` has said already; NULL is the option itself. */
 static int differs(const char *name, const char *by, uint64_t value, const char *from,
                    uint64_t theirs, struct err *e)
 {
@@ -261,8 +261,8 @@ static int refuse_parent(const struct train_session *s, const struct param *p, b
     if (own != parents && strncmp(p->name, "exits.", 6) == 0) {
         const bool preset = c->heads == NULL && c->heads_kind != NULL;
         return err_set(e, ERR_CONFLICT,
-                       "--init %s: its heads are %s, not %s as %s%s: --heads %s keeps them", c->init,
-                       spec_head_name(parents), spec_head_name(own),
+                       "--init %s: its heads are %s, not %s as %s%s: --heads %s keeps them",
+                       c->init, spec_head_name(parents), spec_head_name(own),
                        c->heads != NULL ? "--heads asks for"
                        : preset         ? "of --preset "
                                         : "in the spec",

@@ -13,6 +13,11 @@
 #include "data/batch.h"
 #include "train/preset.h"
 
+/* Below, the logarithms of mixup's gamma numbers leave what a double can tell apart; Beta(A, A) is
+ * 0 or 1 long before. */
+#define MIXUP_MIN 1e-6
+#define MIXUP_MAX 1000.0
+
 void train_options_default(struct train_options *ret_options)
 {
     *ret_options = (struct train_options){
@@ -58,8 +63,9 @@ int train_options_check(const struct train_options *o, struct err *e)
     if (rc == 0) rc = check_real("lambda", d->lambda, 0, 1e6, e);
     if (rc == 0) rc = check_real("beta", d->beta, 0, 1e9, e);
     if (rc == 0) rc = check_real("label-smoothing", o->label_smoothing, 0, 1, e);
-    if (rc == 0) rc = check_real("mixup", o->mixup, 0, 1000, e);
-    return rc;
+    if (rc < 0 || o->mixup == 0 || (o->mixup >= MIXUP_MIN && o->mixup <= MIXUP_MAX)) return rc;
+    return err_set(e, ERR_RANGE, "--mixup %g: it takes 0, or a number from %g to %g", o->mixup,
+                   MIXUP_MIN, MIXUP_MAX);
 }
 
 static struct train_text *next_text(struct train_text *texts, size_t *n, const char *name)

@@ -226,6 +226,10 @@ static void test_mixup_share(void **state)
         assert_true(fabs(sum / N) < 5 * sqrt(variance / N));
         assert_true(fabs(squares / N - variance) < 5 * error + 1e-9);
     }
+    for (uint32_t step = 0; step < 1000; step++) { /* the least that is taken */
+        double x = mixup_share(1e-6, 8, 3, step);
+        assert_true(x >= 0 && x <= 1);
+    }
     assert_true(mixup_share(1, 8, 3, 0) != mixup_share(1, 8, 4, 0));
     assert_true(mixup_share(1, 8, 3, 0) != mixup_share(1, 9, 3, 0));
 }
