@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cpu.h"
 #include "base/file.h"
@@ -127,6 +128,15 @@ int tool_threads(int64_t wish, unsigned *ret_threads, struct err *e)
     }
     *ret_threads = wish == 0 ? cpu_count() : (unsigned)wish;
     return 0;
+}
+
+int tool_check_output(const char *option, const char *out, const char *input, struct err *e)
+{
+    struct stat a, b;
+    if (stat(out, &a) < 0 || stat(input, &b) < 0) return 0; /* who opens them says more */
+    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino) return 0;
+    return err_set(e, ERR_USAGE, "--%s %s: that is the input %s, which would be overwritten",
+                   option, out, input);
 }
 
 int tool_print_json(json_t *json, struct err *e)

@@ -76,7 +76,8 @@ static int parse(int argc, char **argv, struct command *c, struct onnx_options *
                        (long long)c->opset, ONNX_OPSET_MIN, ONNX_OPSET_MAX);
     }
     o->opset = (int)c->opset;
-    return parse_batch(c->batch, &o->batch, e);
+    rc = parse_batch(c->batch, &o->batch, e);
+    return rc == 0 ? tool_check_output("onnx", c->onnx, c->model, e) : rc;
 }
 
 int tool_export(int argc, char **argv, struct err *e)

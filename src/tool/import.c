@@ -127,7 +127,12 @@ static int parse(int argc, char **argv, struct import *im, struct err *e)
         return err_set(e, ERR_USAGE, "--%s is missing: usage: %s %s",
                        c->spec == NULL ? "spec" : "out", line.program, line.usage);
     }
-    return check(im, e);
+    rc = check(im, e);
+    const char *const inputs[] = {c->checkpoint, c->spec, c->labels};
+    for (size_t i = 0; rc == 0 && i < 3; i++) {
+        if (inputs[i] != NULL) rc = tool_check_output("out", c->out, inputs[i], e);
+    }
+    return rc;
 }
 
 /* --- what the command and the file say -------------------------------------------------------- */

@@ -47,6 +47,9 @@ void tool_net_free(struct tool_net *net);
 /* --threads: 0 is all processors. ERR_USAGE out of range. */
 int tool_threads(int64_t wish, unsigned *ret_threads, struct err *e);
 
+/* ERR_USAGE when --option's file is there already and is the input itself, under whatever name. */
+int tool_check_output(const char *option, const char *out, const char *input, struct err *e);
+
 /* One line of JSON to stdout, at once. Takes the reference; NULL (out of memory) is -ENOMEM. */
 int tool_print_json(json_t *json, struct err *e);
 

@@ -1,6 +1,6 @@
 """`autodidact import` as its users see it: checkpoints with PyTorch's names give PyTorch's logits, models of ours come
 back the same, and what does not fit is named. Prints TAP. Standard library only."""
-import array, json, os, struct, subprocess, sys, tempfile, traceback
+import array, json, os, shutil, struct, subprocess, sys, tempfile, traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
@@ -210,6 +210,12 @@ def test_usage(p):
         (["--spec", SHIPPED, "--width", "16", "--classes", "100"], 2, "a spec is a .json"),
         (["--width", "-1"], 2, "--width -1"), (["--out", p.path("no/such")], 1, "no/such"),
     ]
+    # Not over what is read, whatever it is called.
+    os.symlink(checkpoint, p.path("link"))
+    os.link(two, p.path("hard"))
+    table += [(["--out", checkpoint], 2, "that is the input " + checkpoint),
+              (["--out", p.path("link")], 2, "that is the input " + checkpoint),
+              (["--labels", two, "--out", p.path("hard")], 2, "that is the input " + two)]
     for more, code, text in table:
         fails(*args, *more, code=code, text=text)
     fails(checkpoint, code=2, text="--spec is missing")
@@ -233,6 +239,9 @@ def test_export_usage(p):
         refused(SHIPPED, "--onnx", out, *more, code=2, text=text)
     refused(spec("resnet18"), "--onnx", out, code=1, text="resnet18.json")
     refused(SHIPPED, "--onnx", p.path("no/such.onnx"), code=1, text="no/such.onnx")
+    copy = p.path("copy.safetensors")
+    shutil.copyfile(SHIPPED, copy)
+    refused(copy, "--onnx", os.path.join(p.folder, ".", "copy.safetensors"), code=2, text="that is the input " + copy)
     assert not os.path.exists(out)
     assert run(PROGRAM, "export", SHIPPED, "--onnx", out, "--batch", "dynamic") == ("", "")
     whole = os.path.getsize(out)
