@@ -228,6 +228,8 @@ static int form_image(struct task *task, const struct multipart_part *part,
 
 static int form_sla(struct task *task, const struct multipart_part *part, struct err *e)
 {
+    if (part->size == 0)
+        return err_set(e, ERR_FORMAT, "sla: the part is empty; an object is expected");
     json_t *sla = json_body_object(part->data, part->size, e);
     if (sla == NULL) {
         err_prefix(e, "sla");

@@ -1,6 +1,7 @@
 /* `autodidact export`: a model for other runtimes. */
 #include "config.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ static int parse_batch(const char *text, int *ret_batch, struct err *e)
         return 0;
     }
     long n = strtol(text, &end, 10);
-    if (end == text || *end != '\0' || n < 1 || n > ONNX_BATCH_MAX) {
+    if (!isdigit((unsigned char)*text) || *end != '\0' || n < 1 || n > ONNX_BATCH_MAX) {
         return err_set(e, ERR_USAGE, "--batch %s: it takes dynamic, or a number from 1 to %d", text,
                        ONNX_BATCH_MAX);
     }

@@ -200,6 +200,7 @@ def form_cases():
             ("an empty image", 400, ["image", "empty"], form(("image", b""))),
             ("a type that is no image", 422, ["text/html", "image/png"], form(("image", png(), "\r\nContent-Type: text/html"))),
             ("base64", 422, ["Content-Transfer-Encoding"], form(("image", b64(png()), "\r\nContent-Transfer-Encoding: base64"))),
+            ("an empty sla", 400, ["sla", "the part is empty"], form(("sla", ""), good)),
             ("sla that is no JSON", 400, ["sla", "line 1"], form(("sla", "{"), good)),
             ("sla that is no object", 400, ["sla", "object"], form(("sla", "[]"), good)),
             ("sla twice", 400, ["sla", "twice"], form(("sla", "{}"), ("sla", "{}"), good)),

@@ -105,6 +105,10 @@ def test_own(p):
     for key in ("autodidact.labels", "autodidact.preprocess", "autodidact.spec"):
         assert json.loads(own[key]) == json.loads(meta[key]), key
     assert "autodidact.calibration" not in own  # that was measured on another file
+    twice = json.loads(meta["autodidact.labels"])
+    twice[99] = twice[7]
+    write_safetensors(checkpoint, tensors, {**meta, "autodidact.labels": json.dumps(twice)})
+    fails(*base[2:], text=f'--labels gives other ones): the classes 7 and 99 are both "{twice[7]}"')
     # A model as it is, too; then without what it says of itself, and without a head.
     run(PROGRAM, "import", SHIPPED, *base[3:])
     assert p.logits(out, inputs) == wanted
@@ -193,6 +197,9 @@ def test_usage(p):
     two = p.path("two")
     with open(two, "w") as f:
         f.write("one\ntwo\n")
+    double = p.path("double")
+    with open(double, "w") as f:
+        f.write("one\ntwo\nthree\ntwo\none\n")
     bad = p.path("bad")
     with open(bad, "w") as f:
         f.write("one\n\ntwo\n")
@@ -201,11 +208,14 @@ def test_usage(p):
         f.write("one\ntwo\0three\n")
     table = [
         (["--mean", "1,2"], 2, "--mean"), (["--mean", "1,2,3"], 2, "--mean and --std go together"),
-        (["--mean", "1,2,3", "--std", "1,0,1"], 2, "--std 1,0,1: it takes three numbers"),
+        (["--mean", "1,2,3", "--std", "1,0,1"], 2, "--std 1,0,1: it takes three numbers above 0"),
+        (["--mean", "0,0,0", "--std", "0,0,0"], 2, "--std 0,0,0: it takes three numbers above 0"),
+        (["--mean", "0, 0,0", "--std", "1,1,1"], 2, "--mean 0, 0,0: it takes three numbers, "),
         (["--mean", "1,2,nan", "--std", "1,1,1"], 2, "--mean 1,2,nan"),
         (["--mean", "1,2,3,4", "--std", "1,1,1"], 2, "--mean 1,2,3,4"),
         (["--store", "f64"], 2, "--store f64: it takes f32, f16 or bf16"),
         (["--labels", p.path("none")], 1, "none"), (["--labels", two], 1, "2 lines, but there are 5 classes"),
+        (["--labels", double], 1, 'double: the classes 0 and 4 are both "one"'),
         (["--labels", bad], 1, "line 2: the label"), (["--labels", zero], 1, "line 2: it holds a byte of zero"),
         (["--spec", SHIPPED, "--width", "16", "--classes", "100"], 2, "a spec is a .json"),
         (["--width", "-1"], 2, "--width -1"), (["--out", p.path("no/such")], 1, "no/such"),
@@ -233,6 +243,7 @@ def test_export_usage(p):
     out = p.path("out.onnx")
     refused(SHIPPED, code=2, text="--onnx is missing")
     for more, text in ((["--batch", "0"], "--batch 0: it takes dynamic, or a number"), (["--batch", "8x"], "--batch 8x"),
+                       (["--batch", " 5"], "--batch  5: it takes dynamic"), (["--batch", "+5"], "--batch +5"),
                        (["--batch", "65537"], "--batch 65537"), (["--opset", "12"], "--opset 12: it takes"),
                        (["--opset", "22"], "--opset 22"), (["--exits", "5"], "--exits 5: it takes all, deepest, or 1 to 4"),
                        (["--exits", "0"], "--exits 0"), (["--exits", ""], "--exits : it takes")):
