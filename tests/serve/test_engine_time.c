@@ -295,8 +295,17 @@ static void a_full_queue_sheds_the_less_urgent(void **state)
     call_reset(&more);
     assert_int_equal(engine_in_flight(engine), 3);
 
-    call_init(&more, urgent(4), two, 2);
-    assert_int_equal(engine_submit(engine, &more.request), 0);
+    /* What is just being decoded is not shed, so there may be but one until that is over. */
+    int rc = ERR_BUSY;
+    for (int i = 0; rc == ERR_BUSY && i < 30000; i++) {
+        if (i > 0) {
+            call_reset(&more);
+            pause_ms(1);
+        }
+        call_init(&more, urgent(4), two, 2);
+        rc = engine_submit(engine, &more.request);
+    }
+    assert_int_equal(rc, 0);
     assert_int_equal(call_wait(&calls[0]), ERR_BUSY); /* while the only worker is still held */
     assert_int_equal(call_wait(&calls[2]), ERR_BUSY);
     assert_true(calls[2].request.retry_after_s >= 1);
