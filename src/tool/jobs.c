@@ -189,8 +189,8 @@ int tool_jobs(int argc, char **argv, struct err *e)
     const struct command_line line = {
         .program = "autodidact jobs",
         .usage = "--admin URL list | show ID | watch ID | cancel ID | start KEY=VALUE...",
-        .about = "Training jobs of a daemon. start takes the members of POST /admin/v1/jobs, for example "
-                 "spec=resnet18 data=cifar100:/data/cifar-100-binary method=byot epochs=30.",
+        .about = "Training jobs of a daemon. start takes the members of POST /admin/v1/jobs, for\n"
+                 "example spec=resnet18 data=cifar100:/data/cifar-100-binary method=byot epochs=30.",
         .rows = rows,
         .positional_min = 1,
         .positional_max = argc,

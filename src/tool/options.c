@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAMES_MAX = 64, WORD_MAX = 40, HELP_COLUMN = 30 };
+enum { NAMES_MAX = 64, WORD_MAX = 40, HELP_COLUMN = 30, HELP_WIDTH = 100 };
 
 /* Levenshtein distance, or WORD_MAX for long words. */
 static size_t distance(const char *a, const char *b)
@@ -147,6 +147,25 @@ static int parse_option(const struct command_line *line, int argc, char **argv, 
     return words;
 }
 
+/* From HELP_COLUMN on, in lines of at most HELP_WIDTH where the words allow; its own ends of lines
+ * stay. */
+static void print_wrapped(const char *text)
+{
+    const size_t room = HELP_WIDTH - HELP_COLUMN;
+    for (size_t n; *text != '\0'; text += n) {
+        n = strcspn(text, "\n");
+        if (n > room) {
+            size_t word = room + 1;
+            while (word > 0 && text[word - 1] != ' ') word--;
+            n = word > 0 ? word - 1 : strcspn(text, " \n");
+        }
+        printf("%.*s\n", (int)n, text);
+        if (text[n] == '\0') break;
+        printf("%*s", HELP_COLUMN, "");
+        n++; /* the blank or the end of the line */
+    }
+}
+
 static void print_help(const struct command_line *line)
 {
     printf("Usage: %s %s\n\n%s\n", line->program, line->usage, line->about);
@@ -158,11 +177,9 @@ static void print_help(const struct command_line *line)
         char left[80];
         snprintf(left, sizeof left, "  --%s%s%s", r->name, r->takes != NULL ? " " : "",
                  r->takes != NULL ? r->takes : "");
-        if (strlen(left) >= HELP_COLUMN) {
-            printf("%s\n%*s%s\n", left, HELP_COLUMN, "", r->help);
-        } else {
-            printf("%-*s%s\n", HELP_COLUMN, left, r->help);
-        }
+        if (strlen(left) >= HELP_COLUMN) printf("%s\n%*s", left, HELP_COLUMN, "");
+        else printf("%-*s", HELP_COLUMN, left);
+        print_wrapped(r->help);
     }
     printf("%-*s%s\n", HELP_COLUMN, "  --help", "this text");
 }

@@ -282,7 +282,9 @@ int tool_train(int argc, char **argv, struct err *e)
         struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
         sigaction(SIGTERM, &action, NULL);
         sigaction(SIGINT, &action, NULL);
+        progress_note(&s->progress, "reading the images"); /* of a large folder: minutes */
         rc = train_session_open(s, e);
+        progress_clear(&s->progress);
         if (rc == 0) rc = run(s, e);
         if (rc == 0) rc = finish(s, e);
         train_session_close(s);

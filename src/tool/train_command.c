@@ -85,14 +85,14 @@ static int parse_names(const struct option_row *rows, struct train_command *c, s
     return 0;
 }
 
-/* A line each, indented as the help is. */
+/* A line each. */
 static void format_presets(char *ret_text, size_t size)
 {
     size_t used = (size_t)snprintf(ret_text, size,
                                    "constants of a published code; other options go before it:");
     for (size_t i = 0; preset_at(i) != NULL && used < size; i++) {
-        used += (size_t)snprintf(ret_text + used, size - used, "\n%*s%-5s %s", 30, "",
-                                 preset_at(i)->name, preset_at(i)->summary);
+        used += (size_t)snprintf(ret_text + used, size - used, "\n%s: %s", preset_at(i)->name,
+                                 preset_at(i)->summary);
     }
 }
 
@@ -112,7 +112,8 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
     format_presets(preset_help, sizeof preset_help);
     const struct option_row rows[] = {
         {NULL, 0, NULL, NULL, NULL, "What is trained:"},
-        {"data", OPTION_STRING, "KIND:DIR", &c->data, NULL, "the images: cifar100:DIR, cifar10:DIR or folder:DIR (required)"},
+        {"data", OPTION_STRING, "KIND:DIR", &c->data, NULL,
+         "the images: cifar100:DIR, cifar10:DIR or folder:DIR (required)"},
         {"method", OPTION_STRING, "NAME", &c->method, NULL, method_help},
         {"epochs", OPTION_INT, "N", &o->epochs, NULL, "passes over the images (200)"},
         {"out", OPTION_STRING, "FILE", &c->out, NULL, "the model file, .safetensors (required)"},

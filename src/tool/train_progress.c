@@ -160,6 +160,13 @@ void progress_done(struct progress *p, const char *path, const struct heldout *h
     }
 }
 
+void progress_note(const struct progress *p, const char *text)
+{
+    if (p->mode != PROGRESS_BAR) return;
+    fprintf(stderr, "\r%.100s ...\033[K", text);
+    fflush(stderr);
+}
+
 void progress_clear(const struct progress *p)
 {
     if (p->mode == PROGRESS_BAR) fprintf(stderr, "\r\033[K");

@@ -35,6 +35,9 @@ void progress_step(struct progress *p, const struct train_report *report);
 void progress_epoch(struct progress *p, const struct train_report *report, const struct heldout *h);
 void progress_done(struct progress *p, const char *path, const struct heldout *h);
 
+/* Instead of the bar while there is none: what takes long. Nothing in other modes. */
+void progress_note(const struct progress *p, const char *text);
+
 /* Ends the line of the bar, before something else is printed. */
 void progress_clear(const struct progress *p);
 

@@ -86,10 +86,11 @@ class Place:
 def test_usage(_):
     assert "Usage" in run(code=2)[1]
     out, _ = run("--help")
-    for name in ("train", "eval", "describe", "bench", "import", "export"):
+    for name in ("train", "eval", "describe", "bench", "classify", "jobs", "import", "export"):
         assert name in out
         text, err = run(name, "--help")
         assert text.startswith(f"Usage: autodidact {name} ") and err == ""
+        assert max(map(len, text.splitlines())) <= 100, name
         # Every option that the design names is in the help.
     text = run("train", "--help")[0]
     for name in ("data method epochs out width classes batch lr momentum weight-decay schedule warmup temperature alpha "
@@ -239,6 +240,9 @@ def test_train_events(p):
     # Nothing of the run's circumstances is in the file.
     text = json.dumps(metadata(out))
     assert p.folder not in text and "/home" not in text
+    # On a terminal the time before the first step has a line, too, and the next one takes its place.
+    err = p.train(out, "--progress", "bar", method="baseline", epochs=1)[1]
+    assert err.startswith("\nreading the images ...\x1b[K\n\x1b[K\nepoch 1/1"), err[:200]  # \r, read as text
 
 
 def test_learning(p):
