@@ -196,51 +196,12 @@ static char **number_labels(int n)
     return labels;
 }
 
-struct numbered {
-    const char *label;
-    int number;
-};
-
-static int compare_labels(const void *a, const void *b)
-{
-    const struct numbered *x = a, *y = b;
-    int order = strcmp(x->label, y->label);
-    return order != 0 ? order : (x->number > y->number) - (x->number < y->number);
-}
-
-/* Two classes of one name could not be told apart in an answer. The first such class is named. */
-static int check_distinct(char *const *labels, int n, struct err *e)
-{
-    struct numbered *sorted = mem_new((size_t)n, sizeof *sorted);
-    const struct numbered *first = NULL;
-    int rc = 0;
-    if (sorted == NULL) return err_set(e, -ENOMEM, "out of memory for %d labels", n);
-    for (int i = 0; i < n; i++) sorted[i] = (struct numbered){labels[i], i};
-    qsort(sorted, (size_t)n, sizeof *sorted, compare_labels);
-    for (int i = 0; i + 1 < n; i++) {
-        bool same = strcmp(sorted[i].label, sorted[i + 1].label) == 0;
-        if (same && (first == NULL || sorted[i].number < first->number)) first = &sorted[i];
-    }
-    if (first != NULL) {
-        rc = err_set(e, ERR_CONFLICT, "the classes %d and %d are both \"%.100s\": give each a name",
-                     first[0].number, first[1].number, first->label);
-    }
-    mem_free(sorted);
-    return rc;
-}
-
 static int choose_labels(struct import *im, struct err *e)
 {
     const int n = net_classes(im->net.net);
-    int rc;
-    if (im->labels != NULL) {
-        rc = check_distinct(im->labels, n, e);
-        return rc < 0 ? err_prefix(e, "--labels %s", im->command.labels), rc : 0;
-    }
-    rc = import_labels(im->file, n, &im->own_labels, e);
+    if (im->labels != NULL) return 0;
+    int rc = import_labels(im->file, n, &im->own_labels, e);
     if (rc < 0) return err_prefix(e, "%s", im->command.checkpoint), rc;
-    rc = im->own_labels != NULL ? check_distinct(im->own_labels, n, e) : 0;
-    if (rc < 0) return err_prefix(e, "%s (--labels gives other ones)", im->command.checkpoint), rc;
     if (im->own_labels == NULL) im->own_labels = number_labels(n);
     im->labels = im->own_labels;
     return im->labels != NULL ? 0 : err_set(e, -ENOMEM, "out of memory for %d labels", n);

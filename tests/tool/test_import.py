@@ -108,7 +108,8 @@ def test_own(p):
     twice = json.loads(meta["autodidact.labels"])
     twice[99] = twice[7]
     write_safetensors(checkpoint, tensors, {**meta, "autodidact.labels": json.dumps(twice)})
-    fails(*base[2:], text=f'--labels gives other ones): the classes 7 and 99 are both "{twice[7]}"')
+    run(*base)  # ImageNet's own list has two of a name
+    assert json.loads(read_safetensors(out)[1]["autodidact.labels"]) == twice
     # A model as it is, too; then without what it says of itself, and without a head.
     run(PROGRAM, "import", SHIPPED, *base[3:])
     assert p.logits(out, inputs) == wanted
@@ -197,9 +198,6 @@ def test_usage(p):
     two = p.path("two")
     with open(two, "w") as f:
         f.write("one\ntwo\n")
-    double = p.path("double")
-    with open(double, "w") as f:
-        f.write("one\ntwo\nthree\ntwo\none\n")
     bad = p.path("bad")
     with open(bad, "w") as f:
         f.write("one\n\ntwo\n")
@@ -215,7 +213,6 @@ def test_usage(p):
         (["--mean", "1,2,3,4", "--std", "1,1,1"], 2, "--mean 1,2,3,4"),
         (["--store", "f64"], 2, "--store f64: it takes f32, f16 or bf16"),
         (["--labels", p.path("none")], 1, "none"), (["--labels", two], 1, "2 lines, but there are 5 classes"),
-        (["--labels", double], 1, 'double: the classes 0 and 4 are both "one"'),
         (["--labels", bad], 1, "line 2: the label"), (["--labels", zero], 1, "line 2: it holds a byte of zero"),
         (["--spec", SHIPPED, "--width", "16", "--classes", "100"], 2, "a spec is a .json"),
         (["--width", "-1"], 2, "--width -1"), (["--out", p.path("no/such")], 1, "no/such"),
