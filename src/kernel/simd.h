@@ -327,6 +327,8 @@ struct tile {
     const float *x, *w;           /* the first tap of pixel 0; its packed weights */
     ptrdiff_t x_row, x_col;       /* floats from tap to tap, down and right */
     ptrdiff_t w_row, w_col;       /* the same in w */
+    const float *ask;             /* what is brought into the caches meanwhile, so many floats */
+    ptrdiff_t ask_step;           /* further with each of a run; may be no memory at all */
     int rows, cols, run;          /* taps down and right; floats in a run at each */
     const ptrdiff_t *x_at, *y_at; /* per pixel: floats from pixel 0's x and y */
     float *y;                     /* output of pixel 0, at this block's first channel */
@@ -345,9 +347,10 @@ void ISA(tile_run_pairs)(const struct tile *t, size_t vectors, size_t pixels);
 
 /* simd_product.c: the register tile of a plain matrix product, c [rows][...] = or += (add)
  * a [rows][depth] * b [depth][vectors * LANES]; a's and c's rows are a_row and c_row floats apart,
- * b is packed. 1 <= rows <= PIXELS_1 or PIXELS_2. */
+ * b is packed. As many floats as b has are brought into the caches from `ask` on, which may be no
+ * memory at all. 1 <= rows <= PIXELS_1 or PIXELS_2. */
 struct product {
-    const float *a, *b;
+    const float *a, *b, *ask;
     float *c;
     size_t depth, a_row, c_row;
     bool add;

@@ -294,7 +294,10 @@ static struct tile block_tile(const struct phase *f, size_t first)
 {
     const struct conv_epilogue *e = f->epilogue;
     size_t width = block_width(f->pass, first);
-    return (struct tile){.w = f->packed + first * phase_taps_size(f),
+    const float *w = f->packed + first * phase_taps_size(f);
+    return (struct tile){.w = w,
+                         .ask = w + PREFETCH,
+                         .ask_step = (ptrdiff_t)width,
                          .w_row = (ptrdiff_t)((size_t)f->h.taps * f->pass->channels * width),
                          .w_col = (ptrdiff_t)(f->pass->channels * width),
                          .bias = e->bias != NULL ? e->bias + first : NULL,
@@ -399,6 +402,17 @@ static void run_tile(const struct pass *p, const struct tile *t, size_t vectors,
     ISA(tile_run)(t, vectors, pixels);
 }
 
+/* While the first tiles of a block of outputs run, which are all there are with few pixels, the
+ * next block's weights are asked for, as evenly as they can be: so memory is never idle. */
+enum { ASKING_TILES = 2 };
+
+static void tile_ask(struct tile *t, const struct phase *f, size_t width, size_t part, size_t parts)
+{
+    size_t block = width * phase_taps_size(f), asking = min_size(parts, ASKING_TILES);
+    t->ask = part < asking ? t->w + block + part * block / asking : t->w;
+    t->ask_step = part < asking ? (ptrdiff_t)(width / asking) : 0;
+}
+
 /* All pixels of `images` images whose taps all lie inside the source: flat and padded. The taps of
  * a row are neighbours in the source and in the weights, so they make one run. */
 static void phase_run_rows(const struct phase *f, size_t images)
@@ -406,7 +420,7 @@ static void phase_run_rows(const struct phase *f, size_t images)
     size_t pixels = images * (size_t)f->v.count * (size_t)f->h.count;
     ptrdiff_t x_at[PIXELS_1], y_at[PIXELS_1];
     for (size_t first = f->pass->begin; first < f->pass->end; first += BLOCK) {
-        size_t vectors = block_width(f->pass, first) / LANES;
+        size_t width = block_width(f->pass, first), vectors = width / LANES;
         size_t parts = part_count(pixels, vectors > 1 ? PIXELS_2 : PIXELS_1);
         struct tile t = block_tile(f, first);
         t.rows = f->v.taps;
@@ -420,6 +434,7 @@ static void phase_run_rows(const struct phase *f, size_t images)
             size_t begin = part_begin(pixels, parts, part);
             size_t count = part_begin(pixels, parts, part + 1) - begin;
             walk_tile(&walk, f, &t, first, count, x_at, y_at);
+            tile_ask(&t, f, width, part, parts);
             run_tile(f->pass, &t, vectors, count);
         }
     }

@@ -9,7 +9,7 @@ ALWAYS_INLINE void product_body(const struct product *t, const int vectors, cons
 {
     vec sum[PIXELS_1][2];
     const float *at[PIXELS_1];
-    const float *b = t->b;
+    const float *b = t->b, *ask = t->ask;
     UNROLL
     for (int p = 0; p < rows; p++) {
         at[p] = t->a + (size_t)p * t->a_row;
@@ -18,10 +18,10 @@ ALWAYS_INLINE void product_body(const struct product *t, const int vectors, cons
     }
     ptrdiff_t depth = (ptrdiff_t)t->depth;
 #pragma GCC unroll 4
-    for (ptrdiff_t i = 0; i < depth; i++, b += vectors * LANES) {
+    for (ptrdiff_t i = 0; i < depth; i++, b += vectors * LANES, ask += vectors * LANES) {
         vec b0 = vec_load(b), b1 = vectors > 1 ? vec_load(b + LANES) : vec_zero();
-        prefetch(b + PREFETCH);
-        if (LANES_16 && vectors > 1) prefetch(b + PREFETCH + LANES);
+        prefetch(ask);
+        if (LANES_16 && vectors > 1) prefetch(ask + LANES);
         UNROLL
         for (int p = 0; p < rows; p++) {
             vec a = vec_set(at[p][i]);

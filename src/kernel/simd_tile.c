@@ -23,6 +23,8 @@ ALWAYS_INLINE void tile_body(const struct tile *t, const bool pairs, const int v
                              const int pixels)
 {
     vec sum[PIXELS_1][2];
+    const float *ask = t->ask;
+    ptrdiff_t ask_step = t->ask_step;
     UNROLL
     for (int p = 0; p < pixels; p++) {
         UNROLL
@@ -36,10 +38,10 @@ ALWAYS_INLINE void tile_body(const struct tile *t, const bool pairs, const int v
             UNROLL
             for (int p = 0; p < pixels; p++) at[p] = x + t->x_at[p];
 #pragma GCC unroll 4
-            for (ptrdiff_t i = 0; i < t->run; i++, w += vectors * LANES) {
+            for (ptrdiff_t i = 0; i < t->run; i++, w += vectors * LANES, ask += ask_step) {
                 vec w0 = vec_load(w), w1 = vectors > 1 ? vec_load(w + LANES) : vec_zero();
-                prefetch(w + PREFETCH);
-                if (LANES_16 && vectors > 1) prefetch(w + PREFETCH + LANES);
+                prefetch(ask);
+                if (LANES_16 && vectors > 1) prefetch(ask + LANES);
                 UNROLL
                 for (int p = 0; p < pixels; p++) {
                     vec b = vec_set(at[p][i]);

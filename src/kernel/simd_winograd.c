@@ -230,20 +230,50 @@ static void transform_out(const struct run *r, size_t first, size_t count, size_
     }
 }
 
-/* M of a block of outputs = or += (add) V * U over the channels [channel, channel + depth). */
-static void multiply(const struct run *r, size_t count, size_t channel, size_t depth, size_t width,
-                     const float *u, size_t u_point, bool add)
+/* The channels of a block of outputs that are multiplied at a time, and their weights. */
+struct slice {
+    size_t channel, depth, width;
+    const float *u;
+    size_t u_point;
+    /* Floats that are wanted next, depth x width at each of nine places that are `next_tap` apart;
+     * NULL: those that follow. */
+    const float *next;
+    size_t next_tap;
+};
+
+/* M of a block of outputs = V * U over a slice of channels, added to the slices before. */
+static void multiply(const struct run *r, size_t count, const struct slice *s)
 {
-    size_t vectors = width / LANES, parts = part_count(count, vectors > 1 ? PIXELS_2 : PIXELS_1);
-    struct product p = {.depth = depth, .a_row = r->l.channels, .c_row = width, .add = add};
+    size_t vectors = s->width / LANES, parts = part_count(count, vectors > 1 ? PIXELS_2 : PIXELS_1);
+    struct product p = {.depth = s->depth,
+                        .a_row = r->l.channels,
+                        .c_row = s->width,
+                        .add = s->channel > 0};
     for (size_t i = 0; i < POINTS; i++) {
-        p.b = u + i * u_point;
+        p.b = s->u + i * s->u_point;
+        p.ask = s->next == NULL ? p.b + PREFETCH : s->next + min_size(i, 8) * s->next_tap;
         for (size_t part = 0; part < parts; part++) {
             size_t begin = part_begin(count, parts, part);
-            p.a = r->v + i * r->l.v_point + begin * r->l.channels + channel;
-            p.c = r->m + i * r->l.m_point + begin * width;
+            p.a = r->v + i * r->l.v_point + begin * r->l.channels + s->channel;
+            p.c = r->m + i * r->l.m_point + begin * s->width;
             ISA(product_run)(&p, vectors, part_begin(count, parts, part + 1) - begin);
         }
+    }
+}
+
+/* A block of outputs by weights that are transformed slice by slice; while one is multiplied with,
+ * the next one is asked for. */
+static void multiply_lean(const struct run *r, size_t count, size_t width, const float *packed)
+{
+    size_t inputs = r->l.inputs, tap = inputs * width;
+    struct slice s = {.width = width, .u = r->u, .u_point = r->l.u_point, .next_tap = tap};
+    for (; s.channel < inputs; s.channel += r->l.slice) {
+        bool last = s.channel + r->l.slice >= inputs;
+        s.depth = min_size(inputs - s.channel, r->l.slice);
+        s.next = packed + (last ? 9 * tap : (s.channel + r->l.slice) * width);
+        ISA(winograd_weights)
+        (packed + s.channel * width, tap, s.depth, width, r->u, r->l.u_point);
+        multiply(r, count, &s);
     }
 }
 
@@ -251,29 +281,28 @@ static void run_block(const struct run *r, size_t group, size_t first, size_t co
                       const float *packed)
 {
     size_t inputs = r->l.inputs, outputs = r->l.outputs, padded = outputs_padded(&r->l);
+    size_t filter = (r->u == NULL ? POINTS : 9) * inputs; /* floats of an output */
     transform_in(r, group, first, count);
-    packed += (r->u == NULL ? POINTS : 9) * inputs * (group * padded + r->output);
+    packed += filter * (group * padded + r->output);
     for (size_t output = r->output; output < r->output_end; output += BLOCK) {
         size_t width = min_size(padded - output, BLOCK);
         if (r->u == NULL) {
-            multiply(r, count, 0, inputs, width, packed, inputs * width, false);
-            packed += POINTS * inputs * width;
+            multiply(r, count,
+                     &(struct slice){.depth = inputs,
+                                     .width = width,
+                                     .u = packed,
+                                     .u_point = inputs * width});
         } else {
-            for (size_t channel = 0; channel < inputs; channel += r->l.slice) {
-                size_t depth = min_size(inputs - channel, r->l.slice);
-                ISA(winograd_weights)
-                (packed + channel * width, inputs * width, depth, width, r->u, r->l.u_point);
-                multiply(r, count, channel, depth, width, r->u, r->l.u_point, channel > 0);
-            }
-            packed += 9 * inputs * width;
+            multiply_lean(r, count, width, packed);
         }
+        packed += filter * width;
         transform_out(r, first, count, group * outputs + output, width,
                       min_size(width, outputs - output));
     }
 }
 
-/* Parts are groups, if there are; tiles where there are enough of them, and every weight is read by all; else outputs, and
- * the input is transformed by all. */
+/* Parts are groups, if there are; tiles where there are enough of them, and every weight is read by
+ * all; else outputs, and the input is transformed by all. */
 static void take_part(struct run *r, int n, struct conv_part part)
 {
     size_t tiles = (size_t)n * r->l.tiles, outputs = r->l.outputs;
