@@ -334,6 +334,7 @@ struct tile {
     float *y;                     /* output of pixel 0, at this block's first channel */
     const float *bias, *residual; /* at the same channel; NULL: none */
     bool relu;
+    bool add;     /* the sums go on from what y has, instead of 0 */
     size_t lanes; /* channels that exist in this block */
 };
 

@@ -2,7 +2,7 @@
  * taps. Forward, the source is x; backward it is dy, and the pixels of dx fall into stride x stride
  * phases, each of which is reached by its own taps only, so that no zero is ever multiplied (a k x
  * k convolution with stride k becomes k*k plain matrix products). The work is done by register
- * tiles (simd_tile.c); this file decides which pixels make a tile, in one of three ways.
+ * tiles (simd_tile.c); this file decides which pixels make a tile, in one of four ways.
  *
  * Flat, where no tap leaves the image: tiles run over the pixels of all images where they stand.
  *
@@ -10,13 +10,18 @@
  * pixel in scratch and a tile is one position in all of them, so taps outside are left out (a 3x3
  * on 4x4 pixels has 31 % of such taps).
  *
+ * By taps, forward, for few images of so few pixels that many taps lie outside: one tap after the
+ * other is added to the sums of those pixels where it lies inside.
+ *
  * Padded otherwise: one image at a time is copied into a frame of zeros.
  *
- * All three give the same bits: they add the same products in the same order, but for zeros. A
+ * All four give the same bits: they add the same products in the same order, but for zeros. A
  * convolution in groups is computed as a dense one whose weights between groups are packed as
  * zeros; when that is worth it, simd_group.c decides. Left out: Winograd and FFT, which change the
  * sums. */
 #include "simd.h"
+
+#include <math.h>
 
 /* One direction (vertical or horizontal) of one phase. Output position i reads, for tap t, the
  * source at i * step + first + t; it is stored at i * out_step + out_first. Tap t is the kernel's
@@ -162,18 +167,48 @@ static size_t flat_images(const struct pass *p)
     return fit > 0 ? fit : 1;
 }
 
+/* Images that may be computed by taps, fewer than a group. It pays where a quarter of all taps lie
+ * outside (3x3 on 4x4 pixels, not on 8x8) and the sums are loaded and stored for many channels. */
+enum { TAPS_PIXELS = 96, TAPS_CHANNELS = 64 };
+
+static int64_t axis_taps_inside(const struct axis *a)
+{
+    int64_t inside = 0;
+    for (int i = 0; i < a->count; i++) {
+        int from, to;
+        axis_inside(a, i, &from, &to);
+        inside += to - from;
+    }
+    return inside;
+}
+
+static size_t taps_images(const struct pass *p)
+{
+    if (p->back || is_flat(p) || p->channels < TAPS_CHANNELS) return 0;
+    struct axis v = pass_axis(p, true, 0), h = pass_axis(p, false, 0);
+    int64_t all = (int64_t)v.count * v.taps * h.count * h.taps;
+    if (4 * axis_taps_inside(&v) * axis_taps_inside(&h) > 3 * all) return 0;
+    size_t fit = TAPS_PIXELS / ((size_t)p->out_height * (size_t)p->out_width);
+    return min_size(fit, GROUP_FEWEST - 1);
+}
+
+static size_t max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 static size_t pass_scratch(const struct pass *p)
 {
-    if (is_flat(p)) return p->pairs ? flat_images(p) * pass_image(p) : 0;
-    size_t group = pass_group(p) * pass_image(p), frame = pass_frame(p);
-    return group > frame ? group : frame;
+    size_t image = pass_image(p), taps = taps_images(p);
+    if (is_flat(p)) return p->pairs ? flat_images(p) * image : 0;
+    if (taps > 0) taps = TAPS_PIXELS * BLOCK + (p->pairs ? taps * image : 0);
+    return max_size(taps, max_size(pass_group(p) * image, pass_frame(p)));
 }
 
 size_t ISA(conv_data_scratch)(const struct conv_geometry *g)
 {
     struct pass forward = pass_of(g, false), back = pass_of(g, true);
-    size_t a = pass_scratch(&forward), b = pass_scratch(&back);
-    return a > b ? a : b;
+    return max_size(pass_scratch(&forward), pass_scratch(&back));
 }
 
 /* --- packed weights: [phase][block of outputs][tap row][tap column][channel][lane] -------- */
@@ -402,14 +437,14 @@ static void run_tile(const struct pass *p, const struct tile *t, size_t vectors,
     ISA(tile_run)(t, vectors, pixels);
 }
 
-/* While the first tiles of a block of outputs run, which are all there are with few pixels, the
- * next block's weights are asked for, as evenly as they can be: so memory is never idle. */
+/* While the first of the tiles that share weights run, which are all there are with few pixels, as
+ * many weights behind them are asked for, as evenly as they can be: so memory is never idle. */
 enum { ASKING_TILES = 2 };
 
-static void tile_ask(struct tile *t, const struct phase *f, size_t width, size_t part, size_t parts)
+static void tile_ask(struct tile *t, size_t width, size_t depth, size_t part, size_t parts)
 {
-    size_t block = width * phase_taps_size(f), asking = min_size(parts, ASKING_TILES);
-    t->ask = part < asking ? t->w + block + part * block / asking : t->w;
+    size_t asking = min_size(parts, ASKING_TILES);
+    t->ask = part < asking ? t->w + width * depth + part * width * depth / asking : t->w;
     t->ask_step = part < asking ? (ptrdiff_t)(width / asking) : 0;
 }
 
@@ -434,7 +469,7 @@ static void phase_run_rows(const struct phase *f, size_t images)
             size_t begin = part_begin(pixels, parts, part);
             size_t count = part_begin(pixels, parts, part + 1) - begin;
             walk_tile(&walk, f, &t, first, count, x_at, y_at);
-            tile_ask(&t, f, width, part, parts);
+            tile_ask(&t, width, phase_taps_size(f), part, parts);
             run_tile(f->pass, &t, vectors, count);
         }
     }
@@ -472,6 +507,79 @@ static void phase_run_group(const struct phase *f, size_t images)
                 run_tile(p, &t, vectors, images);
             }
         }
+    }
+}
+
+/* The pixels of `images` images for which a tap lies inside, with their places in the source and in
+ * the sums. Returns how many. */
+static size_t tap_pixels(const struct phase *f, size_t images, int row, int col, ptrdiff_t *x_at,
+                         ptrdiff_t *sum_at)
+{
+    size_t count = 0;
+    ptrdiff_t sum = 0;
+    for (size_t b = 0; b < images; b++) {
+        for (int i = 0; i < f->v.count; i++) {
+            int h = i * f->v.step + f->v.first + row;
+            for (int j = 0; j < f->h.count; j++, sum += BLOCK) {
+                int w = j * f->h.step + f->h.first + col;
+                if (h < 0 || h >= f->v.size || w < 0 || w >= f->h.size) continue;
+                x_at[count] = (ptrdiff_t)(b * f->image_pitch + (size_t)h * f->row_pitch +
+                                          (size_t)w * f->pixel_pitch);
+                sum_at[count++] = sum;
+            }
+        }
+    }
+    return count;
+}
+
+/* y of a block of outputs from its sums [pixel][BLOCK]. */
+static void finish_sums(const struct phase *f, const struct tile *t, size_t pixels, size_t first,
+                        const float *sums)
+{
+    vec floor = vec_set(t->relu ? 0.0F : -INFINITY);
+    for (size_t from = 0; from < t->lanes; from += LANES) {
+        vec_mask m = vec_first(min_size(t->lanes - from, LANES));
+        vec bias = t->bias != NULL ? vec_load_masked(t->bias + from, m) : vec_zero();
+        for (size_t k = 0; k < pixels; k++) {
+            size_t at = k * f->pass->outputs + first + from;
+            vec y = vec_load(sums + k * BLOCK + from);
+            if (f->residual != NULL) y = vec_add(y, vec_load_masked(f->residual + at, m));
+            vec_store_masked(f->y + at, m, vec_floor(vec_add(y, bias), floor));
+        }
+    }
+}
+
+/* All pixels of `images` images, tap by tap; forward only. */
+static void phase_run_taps(const struct phase *f, size_t images, float *sums)
+{
+    ptrdiff_t x_at[TAPS_PIXELS], sum_at[TAPS_PIXELS], from_first[PIXELS_1];
+    size_t pixels = images * (size_t)f->v.count * (size_t)f->h.count;
+    for (size_t first = f->pass->begin; first < f->pass->end; first += BLOCK) {
+        const struct tile whole = block_tile(f, first);
+        size_t width = block_width(f->pass, first), vectors = width / LANES;
+        struct tile t = {.w = whole.w,
+                         .rows = 1,
+                         .cols = 1,
+                         .run = (int)f->pass->channels,
+                         .x_at = from_first,
+                         .add = true,
+                         .lanes = width};
+        for (size_t k = 0; k < pixels * BLOCK; k++) sums[k] = 0;
+        for (int tap = 0; tap < f->v.taps * f->h.taps; tap++, t.w += whole.w_col) {
+            size_t count = tap_pixels(f, images, tap / f->h.taps, tap % f->h.taps, x_at, sum_at);
+            size_t parts = part_count(count, vectors > 1 ? PIXELS_2 : PIXELS_1);
+            for (size_t part = 0; part < parts; part++) {
+                size_t begin = part_begin(count, parts, part);
+                size_t end = part_begin(count, parts, part + 1);
+                for (size_t k = begin; k < end; k++) from_first[k - begin] = x_at[k] - x_at[begin];
+                t.x = f->source + x_at[begin];
+                t.y = sums;
+                t.y_at = sum_at + begin;
+                tile_ask(&t, width, f->pass->channels, part, parts);
+                run_tile(f->pass, &t, vectors, end - begin);
+            }
+        }
+        finish_sums(f, &whole, pixels, first, sums);
     }
 }
 
@@ -521,9 +629,34 @@ static void frame(const struct pass *p, const float *source, float *scratch)
     }
 }
 
+/* Scratch: the sums, and the source as pairs. */
+static void pass_taps(const struct pass *p, size_t n, const float *source, const float *packed,
+                      const struct conv_epilogue *epilogue, float *y, float *scratch)
+{
+    size_t image = pass_image(p), width = (size_t)p->source_width;
+    float *pairs = scratch + TAPS_PIXELS * BLOCK;
+    struct phase f = {.pass = p,
+                      .v = pass_axis(p, true, 0),
+                      .h = pass_axis(p, false, 0),
+                      .packed = packed,
+                      .epilogue = epilogue,
+                      .source = p->pairs ? pairs : source,
+                      .image_pitch = image,
+                      .row_pitch = width * p->channels,
+                      .pixel_pitch = p->channels,
+                      .y = y,
+                      .residual = epilogue->residual};
+    if (p->pairs) copy_pixels(p, pairs, source, n * (size_t)p->source_height * width);
+    phase_run_taps(&f, n, scratch);
+}
+
 static void pass_images(const struct pass *p, size_t n, const float *source, const float *packed,
                         const struct conv_epilogue *epilogue, float *y, float *scratch)
 {
+    if (n <= taps_images(p)) {
+        pass_taps(p, n, source, packed, epilogue, y, scratch);
+        return;
+    }
     size_t image = pass_image(p), width = (size_t)p->source_width;
     size_t given = (size_t)p->source_height * width * p->given_channels;
     size_t out = (size_t)p->out_height * (size_t)p->out_width * p->outputs;

@@ -30,6 +30,16 @@ ALWAYS_INLINE void tile_body(const struct tile *t, const bool pairs, const int v
         UNROLL
         for (int v = 0; v < vectors; v++) sum[p][v] = vec_zero();
     }
+    if (t->add) {
+        UNROLL
+        for (int v = 0; v < vectors; v++) {
+            size_t from = (size_t)v * LANES;
+            vec_mask m = vec_first(min_size(t->lanes - from, LANES));
+            UNROLL
+            for (int p = 0; p < pixels; p++)
+                sum[p][v] = vec_load_masked(t->y + from + t->y_at[p], m);
+        }
+    }
     for (int row = 0; row < t->rows; row++) {
         for (int col = 0; col < t->cols; col++) {
             const float *x = t->x + row * t->x_row + col * t->x_col;

@@ -1,5 +1,5 @@
 /* The operator cases of convolution, shared by the tests against the reference, by the gradient
- * check and by the test of batches: every code path (flat, grouped, padded; one and two vectors;
+ * check and by the test of batches: every code path (flat, grouped, by taps, padded; one and two vectors;
  * rest channels; phases without taps; a frame for few channels) has at least one. */
 #ifndef TESTS_KERNEL_CASES_H
 #define TESTS_KERNEL_CASES_H
@@ -17,6 +17,9 @@ static const struct conv_geometry conv_cases[] = {
     {4, 4, 17, 33, 3, 3, 1, 1, 1},
     {4, 4, 48, 100, 3, 3, 1, 1, 1},
     {4, 4, 32, 128, 1, 1, 1, 0, 1},
+    {4, 4, 70, 40, 3, 3, 1, 1, 1},
+    {3, 4, 140, 33, 3, 3, 1, 1, 1},
+    {2, 2, 64, 20, 5, 5, 1, 2, 1},
     {5, 7, 1, 5, 3, 3, 1, 1, 1},
     {5, 7, 5, 1, 3, 3, 2, 1, 1},
     {5, 7, 3, 48, 5, 5, 1, 2, 1},
