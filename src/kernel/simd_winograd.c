@@ -37,7 +37,7 @@ struct layout {
     size_t across, down, tiles;     /* tiles of an image */
     size_t room;                    /* tiles of a block at most */
     size_t channels;                /* inputs, in whole vectors */
-    size_t slice;               /* channels of U at a time; lean only */
+    size_t slice;                   /* channels of U at a time; lean only */
     size_t v_point, m_point, u_point;
 };
 
@@ -150,7 +150,8 @@ void ISA(winograd_pack)(const struct conv_geometry *g, const float *w, const flo
 {
     struct layout l = layout_of(g, false);
     for (size_t i = 0; i < l.groups; i++) {
-        pack_group(&l, w + i * l.outputs * l.inputs * 9, scale != NULL ? scale + i * l.outputs : NULL,
+        pack_group(&l, w + i * l.outputs * l.inputs * 9,
+                   scale != NULL ? scale + i * l.outputs : NULL,
                    packed + i * POINTS * outputs_padded(&l) * l.inputs);
     }
 }
@@ -187,8 +188,8 @@ static void transform_in(const struct run *r, size_t group, size_t first, size_t
     for (size_t k = 0; k < count; k++) {
         int row, column;
         size_t image = tile_place(&r->l, first + k, &row, &column);
-        const float *x = r->x + image * (size_t)g->height * (size_t)g->width * inputs +
-                         group * r->l.inputs;
+        const float *x =
+            r->x + image * (size_t)g->height * (size_t)g->width * inputs + group * r->l.inputs;
         for (int i = 0; i < 6; i++) {
             int h = row + i - g->pad;
             for (int j = 0; j < 6; j++) {
@@ -245,10 +246,8 @@ struct slice {
 static void multiply(const struct run *r, size_t count, const struct slice *s)
 {
     size_t vectors = s->width / LANES, parts = part_count(count, vectors > 1 ? PIXELS_2 : PIXELS_1);
-    struct product p = {.depth = s->depth,
-                        .a_row = r->l.channels,
-                        .c_row = s->width,
-                        .add = s->channel > 0};
+    struct product p = {
+        .depth = s->depth, .a_row = r->l.channels, .c_row = s->width, .add = s->channel > 0};
     for (size_t i = 0; i < POINTS; i++) {
         p.b = s->u + i * s->u_point;
         p.ask = s->next == NULL ? p.b + PREFETCH : s->next + min_size(i, 8) * s->next_tap;
@@ -288,10 +287,8 @@ static void run_block(const struct run *r, size_t group, size_t first, size_t co
         size_t width = min_size(padded - output, BLOCK);
         if (r->u == NULL) {
             multiply(r, count,
-                     &(struct slice){.depth = inputs,
-                                     .width = width,
-                                     .u = packed,
-                                     .u_point = inputs * width});
+                     &(struct slice){
+                         .depth = inputs, .width = width, .u = packed, .u_point = inputs * width});
         } else {
             multiply_lean(r, count, width, packed);
         }

@@ -3,7 +3,8 @@
  * transforms cost more than the products save. With many channels the transformed weights, four
  * times as large, would have to come from memory at every call; there they are transformed anew,
  * where enough tiles share them. In between, where they leave the second-level cache only, that is
- * quicker as long as one transformation serves all tiles. The bounds were measured on a Zen 5, see doc/SPEED.md. */
+ * quicker as long as one transformation serves all tiles. The bounds were measured on a Zen 5, see
+ * doc/SPEED.md. */
 #include "config.h"
 
 #include "nn/choice.h"
