@@ -2,9 +2,7 @@
  * transforms by 36 products of matrices as deep as there are channels: with few channels the
  * transforms cost more than the products save. With many channels the transformed weights, four
  * times as large, would have to come from memory at every call; there they are transformed anew,
- * where enough tiles share them. In between, where they leave the second-level cache only, that is
- * quicker as long as one transformation serves all tiles. The bounds were measured on a Zen 5, see
- * doc/SPEED.md. */
+ * where enough tiles share them. The bounds were measured on a Zen 5, see doc/SPEED.md. */
 #include "config.h"
 
 #include "nn/choice.h"
@@ -12,9 +10,7 @@
 enum {
     FEWEST_CHANNELS = 16,         /* of a group, in and out, for Winograd at all */
     PACKED_MOST = 36 * 256 * 256, /* floats of transformed weights that are kept packed */
-    PACKED_CACHED = 1 << 18,      /* those that stay in the second-level cache */
-    LEAN_TILES = 4,               /* fewest tiles that share weights transformed anew */
-    LEAN_MOST = 64,               /* most tiles that one transformation serves */
+    LEAN_TILES = 8,               /* fewest tiles that share weights transformed anew */
     LEAN_TILES_BF16 = 24,         /* the same where the other choice is bfloat16 */
 };
 
@@ -62,11 +58,8 @@ static enum conv_algorithm rule(const struct kernels *k, const struct conv_geome
 {
     if (is_narrow(g)) return CONV_DIRECT;
     int tiles = images * tiles_of(g);
+    if (choice_permits(k, g, PRECISION_FP32, CONV_WINOGRAD)) return CONV_WINOGRAD;
     bool lean = conv_takes(k, CONV_WINOGRAD_LEAN, g);
-    if (choice_permits(k, g, PRECISION_FP32, CONV_WINOGRAD)) {
-        bool cached = k->methods[CONV_WINOGRAD].packed_size(g) <= (size_t)PACKED_CACHED;
-        return lean && !cached && tiles <= LEAN_MOST ? CONV_WINOGRAD_LEAN : CONV_WINOGRAD;
-    }
     if (lean && tiles >= lean_tiles) return CONV_WINOGRAD_LEAN;
     return CONV_DIRECT;
 }
