@@ -53,8 +53,8 @@ struct conv_epilogue {
     bool relu;
 };
 
-/* One of `count` parts of a call's work, for as many threads, each with scratch of its own; all parts
- * together write y once, the same bits however it is cut. Some may be empty. */
+/* One of `count` parts of a call's work, for as many threads, each with scratch of its own; all
+ * parts together write y once, the same bits however it is cut. Some may be empty. */
 struct conv_part {
     int index, count;
 };
@@ -89,10 +89,11 @@ static inline int shortcut_out_size(int size, const struct shortcut_geometry *g)
 /* How the forward direction of a convolution may be computed in inference. Each gives an image the
  * same bits in every batch; between them the last bits differ. */
 enum conv_algorithm {
-    CONV_DIRECT,        /* what training uses: every product of the definition */
-    CONV_WINOGRAD,      /* F(4x4, 3x3), from transformed weights, four times as large */
-    CONV_WINOGRAD_LEAN, /* F(4x4, 3x3), the weights of CONV_DIRECT transformed at each call */
-    CONV_BF16,          /* the products of CONV_DIRECT, of factors rounded to bfloat16; fp32 sums */
+    CONV_DIRECT,         /* what training uses: every product of the definition */
+    CONV_WINOGRAD,       /* F(4x4, 3x3), from transformed weights, four times as large */
+    CONV_WINOGRAD_LEAN,  /* F(4x4, 3x3), the weights of CONV_DIRECT transformed at each call */
+    CONV_WINOGRAD_SMALL, /* F(2x2, 3x3), from transformed weights, 16/9 times as large */
+    CONV_BF16, /* the products of CONV_DIRECT, of factors rounded to bfloat16; fp32 sums */
     CONV_ALGORITHMS
 };
 

@@ -9,6 +9,7 @@ const char *conv_algorithm_name(enum conv_algorithm a)
         [CONV_DIRECT] = "direct",
         [CONV_WINOGRAD] = "winograd",
         [CONV_WINOGRAD_LEAN] = "winograd-lean",
+        [CONV_WINOGRAD_SMALL] = "winograd-small",
         [CONV_BF16] = "bf16",
     };
     return names[a];

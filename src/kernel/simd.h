@@ -229,6 +229,10 @@ ALWAYS_INLINE void vec_put(float *p, const bool whole, vec_mask m, vec x)
  * than the processor's own prefetching, which ends with each page, brings them. Measured. */
 enum { PREFETCH = 4096 };
 
+/* Tiles that share weights and are there even with few pixels: they ask for what comes next, as
+ * evenly as they can. */
+enum { ASKING_PARTS = 2 };
+
 /* A plain inline function will not do: GCC takes one that only prefetches for one without effect
  * and leaves out the calls. */
 ALWAYS_INLINE void prefetch(const float *p)
@@ -274,6 +278,13 @@ static inline void copy_floats(float *to, const float *from, size_t count)
     for (; i < count; i++) to[i] = from[i];
 }
 
+static inline void clear_floats(float *to, size_t count)
+{
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES) vec_store(to + i, vec_zero());
+    for (; i < count; i++) to[i] = 0;
+}
+
 /* simd_conv.c; all groups are computed as one, with zeros between them */
 size_t ISA(conv_packed_size)(const struct conv_geometry *g);
 void ISA(conv_pack)(const struct conv_geometry *g, const float *w, const float *scale,
@@ -296,8 +307,7 @@ void ISA(conv_pairs_pack)(const struct conv_geometry *g, const float *w, const f
 size_t ISA(conv_pairs_scratch_bytes)(const struct conv_geometry *g);
 void ISA(conv_pairs_forward)(const struct conv_geometry *g, int n, const float *x,
                              const float *packed, const struct conv_epilogue *epilogue, float *y,
-                             void *scratch,
-                             struct conv_part part);
+                             void *scratch, struct conv_part part);
 #endif
 
 /* simd_conv_weight.c */
@@ -316,8 +326,7 @@ size_t ISA(conv_any_scratch)(const struct conv_geometry *g); /* floats, all dire
 int ISA(conv_bundles)(const struct conv_geometry *g);
 void ISA(conv_any_forward)(const struct conv_geometry *g, int n, const float *x,
                            const float *packed, const struct conv_epilogue *epilogue, float *y,
-                           void *scratch,
-                           struct conv_part part);
+                           void *scratch, struct conv_part part);
 void ISA(conv_any_backward_data)(const struct conv_geometry *g, int n, const float *dy,
                                  const float *packed_back, bool accumulate, float *dx,
                                  void *scratch);
@@ -350,12 +359,12 @@ void ISA(tile_run_pairs)(const struct tile *t, size_t vectors, size_t pixels);
 
 /* simd_product.c: the register tile of a plain matrix product, c [rows][...] = or += (add)
  * a [rows][depth] * b [depth][vectors * LANES]; a's and c's rows are a_row and c_row floats apart,
- * b is packed. As many floats as b has are brought into the caches from `ask` on, which may be no
- * memory at all. 1 <= rows <= PIXELS_1 or PIXELS_2. */
+ * b is packed. From `ask` on, which may be no memory at all, is brought into the caches meanwhile:
+ * ask_step floats with each step of the depth. 1 <= rows <= PIXELS_1 or PIXELS_2. */
 struct product {
     const float *a, *b, *ask;
     float *c;
-    size_t depth, a_row, c_row;
+    size_t depth, a_row, c_row, ask_step;
     bool add;
 };
 void ISA(product_run)(const struct product *p, size_t vectors, size_t rows);
@@ -364,42 +373,50 @@ void ISA(product_run)(const struct product *p, size_t vectors, size_t rows);
 bool ISA(winograd_takes)(const struct conv_geometry *g);
 bool ISA(winograd_lean_takes)(const struct conv_geometry *g);
 size_t ISA(winograd_packed_size)(const struct conv_geometry *g);
+size_t ISA(winograd_small_packed_size)(const struct conv_geometry *g);
 void ISA(winograd_pack)(const struct conv_geometry *g, const float *w, const float *scale,
                         float *packed);
+void ISA(winograd_small_pack)(const struct conv_geometry *g, const float *w, const float *scale,
+                              float *packed);
 size_t ISA(winograd_scratch_bytes)(const struct conv_geometry *g);
+size_t ISA(winograd_lean_scratch_bytes)(const struct conv_geometry *g);
+size_t ISA(winograd_small_scratch_bytes)(const struct conv_geometry *g);
 void ISA(winograd_forward)(const struct conv_geometry *g, int n, const float *x,
                            const float *packed, const struct conv_epilogue *epilogue, float *y,
-                           void *scratch,
-                           struct conv_part part);
-size_t ISA(winograd_lean_scratch_bytes)(const struct conv_geometry *g);
+                           void *scratch, struct conv_part part);
 void ISA(winograd_lean_forward)(const struct conv_geometry *g, int n, const float *x,
                                 const float *packed, const struct conv_epilogue *epilogue, float *y,
-                                void *scratch,
-                                struct conv_part part);
+                                void *scratch, struct conv_part part);
+void ISA(winograd_small_forward)(const struct conv_geometry *g, int n, const float *x,
+                                 const float *packed, const struct conv_epilogue *epilogue,
+                                 float *y, void *scratch, struct conv_part part);
 
-/* simd_winograd_tile.c: the three transforms of F(4x4, 3x3). */
+/* simd_winograd_tile.c: the transforms of F(4x4, 3x3) and F(2x2, 3x3). */
 struct winograd_in {
-    const float *const *at; /* [6 * 6] the pixels, each `channels` floats */
+    const float *x;     /* the first of the 6x6 or 4x4 pixels */
+    size_t row, column; /* floats from pixel to pixel, down and right */
     size_t channels;
     float *to;    /* [channels rounded up to vectors] of point 0 */
     size_t point; /* floats from point to point */
 };
-void ISA(winograd_in)(const struct winograd_in *t);
+void ISA(winograd_in_4)(const struct winograd_in *t);
+void ISA(winograd_in_2)(const struct winograd_in *t);
 
 struct winograd_out {
     const float *from; /* [vectors * LANES] of point 0 */
     size_t point;
     float *y; /* pixel 0, at this block's first channel */
     size_t y_row, y_column;
-    int rows, columns;            /* of the 4x4 pixels, those that exist */
+    int rows, columns;            /* of the tile's pixels, those that exist */
     const float *bias, *residual; /* at the same channel and pixel; NULL: none */
     bool relu;
     size_t lanes; /* channels that exist in this block */
 };
-void ISA(winograd_out)(const struct winograd_out *t);
+void ISA(winograd_out_4)(const struct winograd_out *t);
+void ISA(winograd_out_2)(const struct winograd_out *t);
 
 /* u [36][point apart][depth][width] of w, nine taps of [depth][width] that are `tap` floats apart;
- * width is a number of vectors. */
+ * width is a number of vectors. F(4x4, 3x3). */
 void ISA(winograd_weights)(const float *w, size_t tap, size_t depth, size_t width, float *u,
                            size_t point);
 

@@ -439,11 +439,9 @@ static void run_tile(const struct pass *p, const struct tile *t, size_t vectors,
 
 /* While the first of the tiles that share weights run, which are all there are with few pixels, as
  * many weights behind them are asked for, as evenly as they can be: so memory is never idle. */
-enum { ASKING_TILES = 2 };
-
 static void tile_ask(struct tile *t, size_t width, size_t depth, size_t part, size_t parts)
 {
-    size_t asking = min_size(parts, ASKING_TILES);
+    size_t asking = min_size(parts, ASKING_PARTS);
     t->ask = part < asking ? t->w + width * depth + part * width * depth / asking : t->w;
     t->ask_step = part < asking ? (ptrdiff_t)(width / asking) : 0;
 }

@@ -16,9 +16,9 @@ ALWAYS_INLINE void product_body(const struct product *t, const int vectors, cons
         UNROLL
         for (int v = 0; v < vectors; v++) sum[p][v] = vec_zero();
     }
-    ptrdiff_t depth = (ptrdiff_t)t->depth;
+    ptrdiff_t depth = (ptrdiff_t)t->depth, ask_step = (ptrdiff_t)t->ask_step;
 #pragma GCC unroll 4
-    for (ptrdiff_t i = 0; i < depth; i++, b += vectors * LANES, ask += vectors * LANES) {
+    for (ptrdiff_t i = 0; i < depth; i++, b += vectors * LANES, ask += ask_step) {
         vec b0 = vec_load(b), b1 = vectors > 1 ? vec_load(b + LANES) : vec_zero();
         prefetch(ask);
         if (LANES_16 && vectors > 1) prefetch(ask + LANES);

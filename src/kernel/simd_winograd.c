@@ -3,11 +3,13 @@
  * one is begun, so that the points, V [36][tile][channel] of the input and M [36][tile][output] of
  * a block of outputs, stay in the second-level cache.
  *
- * There are two ways to have the transformed weights, U. The plain one keeps them packed, four
+ * There are three ways to have the transformed weights, U. The plain one keeps them packed, four
  * times as large as the weights themselves: right for few channels. The lean one makes them at
  * every call, a slice of channels and outputs at a time, from the weights as the direct convolution
  * has them: right for many channels, where four times the weights would have to come from memory
- * and one slice serves many tiles.
+ * and one slice serves many tiles. The small one is F(2x2, 3x3): 16 products make 4 outputs, from
+ * packed weights less than twice as large: right for so few tiles that reading weights is what
+ * takes the time.
  *
  * An image's result does not depend on the batch: every sum is in the order of channels. Left out:
  * other kernels, other tiles.
@@ -17,8 +19,7 @@
 #include "simd.h"
 
 enum {
-    POINTS = 36,
-    OUT = 4, /* pixels of a tile, in each direction */
+    POINTS_MOST = 36,
 
     /* Measured on a Zen 5 with 1 MB of L2: floats of V and M of a block, which leaves a third of
      * the cache to the weights that pass; of the lean way, tiles of a block and channels of a
@@ -30,9 +31,29 @@ enum {
     PART_TILES = 16, /* fewest tiles of a part; with fewer, parts are outputs */
 };
 
+/* One of the three ways. */
+struct way {
+    int out; /* pixels of a tile, in each direction; its input has two more */
+    bool lean;
+    const double *taps; /* [out + 2][3]: points from taps, in one direction */
+    void (*in)(const struct winograd_in *t);
+    void (*to_outputs)(const struct winograd_out *t);
+};
+
+static const double taps_4[] = {1.0 / 4,  0,         0,        -1.0 / 6, -1.0 / 6, -1.0 / 6,
+                                -1.0 / 6, 1.0 / 6,   -1.0 / 6, 1.0 / 24, 1.0 / 12, 1.0 / 6,
+                                1.0 / 24, -1.0 / 12, 1.0 / 6,  0,        0,        1};
+static const double taps_2[] = {1, 0, 0, 0.5, 0.5, 0.5, 0.5, -0.5, 0.5, 0, 0, 1};
+
+static const struct way plain = {4, false, taps_4, ISA(winograd_in_4), ISA(winograd_out_4)};
+static const struct way lean = {4, true, taps_4, ISA(winograd_in_4), ISA(winograd_out_4)};
+static const struct way small = {2, false, taps_2, ISA(winograd_in_2), ISA(winograd_out_2)};
+
 /* Sizes of one convolution's blocks. */
 struct layout {
     const struct conv_geometry *g;
+    const struct way *way;
+    size_t points;
     size_t groups, inputs, outputs; /* channels of a group */
     size_t across, down, tiles;     /* tiles of an image */
     size_t room;                    /* tiles of a block at most */
@@ -41,21 +62,23 @@ struct layout {
     size_t v_point, m_point, u_point;
 };
 
-static struct layout layout_of(const struct conv_geometry *g, bool lean)
+static struct layout layout_of(const struct conv_geometry *g, const struct way *way)
 {
-    struct layout l = {.g = g, .groups = (size_t)conv_groups(g)};
+    struct layout l = {.g = g, .way = way, .groups = (size_t)conv_groups(g)};
+    size_t out = (size_t)way->out;
+    l.points = (out + 2) * (out + 2);
     l.inputs = (size_t)g->in_channels / l.groups;
     l.outputs = (size_t)g->out_channels / l.groups;
-    l.across = ((size_t)conv_out_width(g) + OUT - 1) / OUT;
-    l.down = ((size_t)conv_out_height(g) + OUT - 1) / OUT;
+    l.across = ((size_t)conv_out_width(g) + out - 1) / out;
+    l.down = ((size_t)conv_out_height(g) + out - 1) / out;
     l.tiles = l.across * l.down;
     l.channels = (l.inputs + LANES - 1) / LANES * LANES;
-    if (lean) {
+    if (way->lean) {
         l.slice = min_size(l.channels, LEAN_SLICE);
         l.room = LEAN_ROOM;
     } else {
         l.slice = l.channels;
-        l.room = BLOCK_FLOATS / (POINTS * (l.channels + BLOCK));
+        l.room = BLOCK_FLOATS / (l.points * (l.channels + BLOCK));
         if (l.room < PIXELS_2) l.room = PIXELS_2;
     }
     /* A line more than a power of two, or all points of a tile would meet in one set of the cache.
@@ -79,81 +102,114 @@ bool ISA(winograd_lean_takes)(const struct conv_geometry *g)
     return ISA(winograd_takes)(g) && ISA(conv_bundles)(g) == conv_groups(g);
 }
 
-static size_t layout_floats(const struct layout *l, bool lean)
+/* V, M, the pixels of a tile at the border, U. */
+static size_t scratch_bytes(const struct conv_geometry *g, const struct way *way)
 {
-    return POINTS * (l->v_point + l->m_point + (lean ? l->u_point : 0)) + l->channels;
+    struct layout l = layout_of(g, way);
+    size_t floats = l.v_point + l.m_point + l.channels + (way->lean ? l.u_point : 0);
+    return l.points * floats * sizeof(float);
 }
 
 size_t ISA(winograd_scratch_bytes)(const struct conv_geometry *g)
 {
-    struct layout l = layout_of(g, false);
-    return layout_floats(&l, false) * sizeof(float);
+    return scratch_bytes(g, &plain);
 }
 
 size_t ISA(winograd_lean_scratch_bytes)(const struct conv_geometry *g)
 {
-    struct layout l = layout_of(g, true);
-    return layout_floats(&l, true) * sizeof(float);
+    return scratch_bytes(g, &lean);
 }
 
-/* --- packed weights of the plain way: [group][block of outputs][point][channel][lane] --------- */
+size_t ISA(winograd_small_scratch_bytes)(const struct conv_geometry *g)
+{
+    return scratch_bytes(g, &small);
+}
+
+/* --- packed weights, not of the lean way: [group][block of outputs][point][channel][lane] ----- */
 
 static size_t outputs_padded(const struct layout *l)
 {
     return (l->outputs + LANES - 1) / LANES * LANES;
 }
 
+static size_t packed_size(const struct conv_geometry *g, const struct way *way)
+{
+    struct layout l = layout_of(g, way);
+    return l.groups * l.points * outputs_padded(&l) * l.inputs;
+}
+
 size_t ISA(winograd_packed_size)(const struct conv_geometry *g)
 {
-    struct layout l = layout_of(g, false);
-    return l.groups * POINTS * outputs_padded(&l) * l.inputs;
+    return packed_size(g, &plain);
+}
+
+size_t ISA(winograd_small_packed_size)(const struct conv_geometry *g)
+{
+    return packed_size(g, &small);
+}
+
+/* The points of one filter's nine taps, times s. */
+static void transform_taps(const struct way *way, const float *tap, double s,
+                           double ret_points[POINTS_MOST])
+{
+    int side = way->out + 2;
+    double half[6][3];
+    for (int i = 0; i < side; i++) {
+        for (int j = 0; j < 3; j++) {
+            half[i][j] = 0;
+            for (int k = 0; k < 3; k++)
+                half[i][j] += way->taps[i * 3 + k] * s * (double)tap[k * 3 + j];
+        }
+    }
+    for (int i = 0; i < side * side; i++) {
+        ret_points[i] = 0;
+        for (int k = 0; k < 3; k++)
+            ret_points[i] += half[i / side][k] * way->taps[i % side * 3 + k];
+    }
 }
 
 static void pack_group(const struct layout *layout, const float *w, const float *scale,
                        float *packed)
 {
-    static const double G[6][3] = {{1.0 / 4, 0, 0},
-                                   {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-                                   {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-                                   {1.0 / 24, 1.0 / 12, 1.0 / 6},
-                                   {1.0 / 24, -1.0 / 12, 1.0 / 6},
-                                   {0, 0, 1}};
-    size_t inputs = layout->inputs, outputs = layout->outputs;
+    size_t inputs = layout->inputs, outputs = layout->outputs, points = layout->points;
     for (size_t first = 0; first < outputs; first += BLOCK) {
         size_t width = min_size(outputs_padded(layout) - first, BLOCK);
         for (size_t c = 0; c < inputs; c++) {
             for (size_t l = 0; l < width; l++) {
-                const float *tap = w + ((first + l) * inputs + c) * 9;
-                double half[6][3];
-                bool there = first + l < outputs;
-                double s = there && scale != NULL ? (double)scale[first + l] : 1;
-                for (int i = 0; i < 6; i++) {
-                    for (int j = 0; j < 3; j++) {
-                        half[i][j] = 0;
-                        for (int k = 0; k < 3 && there; k++)
-                            half[i][j] += G[i][k] * s * (double)tap[k * 3 + j];
-                    }
+                double of[POINTS_MOST] = {0};
+                if (first + l < outputs) {
+                    double s = scale != NULL ? (double)scale[first + l] : 1;
+                    transform_taps(layout->way, w + ((first + l) * inputs + c) * 9, s, of);
                 }
-                for (int i = 0; i < POINTS; i++) {
-                    double sum = 0;
-                    for (int k = 0; k < 3; k++) sum += half[i / 6][k] * G[i % 6][k];
-                    packed[((size_t)i * inputs + c) * width + l] = (float)sum;
-                }
+                for (size_t i = 0; i < points; i++)
+                    packed[(i * inputs + c) * width + l] = (float)of[i];
             }
         }
-        packed += POINTS * inputs * width;
+        packed += points * inputs * width;
+    }
+}
+
+static void pack(const struct conv_geometry *g, const struct way *way, const float *w,
+                 const float *scale, float *packed)
+{
+    struct layout l = layout_of(g, way);
+    for (size_t i = 0; i < l.groups; i++) {
+        pack_group(&l, w + i * l.outputs * l.inputs * 9,
+                   scale != NULL ? scale + i * l.outputs : NULL,
+                   packed + i * l.points * outputs_padded(&l) * l.inputs);
     }
 }
 
 void ISA(winograd_pack)(const struct conv_geometry *g, const float *w, const float *scale,
                         float *packed)
 {
-    struct layout l = layout_of(g, false);
-    for (size_t i = 0; i < l.groups; i++) {
-        pack_group(&l, w + i * l.outputs * l.inputs * 9,
-                   scale != NULL ? scale + i * l.outputs : NULL,
-                   packed + i * POINTS * outputs_padded(&l) * l.inputs);
-    }
+    pack(g, &plain, w, scale, packed);
+}
+
+void ISA(winograd_small_pack)(const struct conv_geometry *g, const float *w, const float *scale,
+                              float *packed)
+{
+    pack(g, &small, w, scale, packed);
 }
 
 /* --- running ---------------------------------------------------------------------------------- */
@@ -164,9 +220,10 @@ struct run {
     const float *x;
     const struct conv_epilogue *epilogue;
     float *y;
-    float *v, *m, *u, *zeros;
-    size_t group, group_end;   /* what is this part's of the groups, */
-    size_t tile, tile_end;     /* of the batch */
+    float *v, *m, *u;
+    float *border;           /* [out + 2][out + 2][channels]: a tile that reaches over the border */
+    size_t group, group_end; /* what is this part's of the groups, */
+    size_t tile, tile_end;   /* of the batch */
     size_t output, output_end; /* and of a group */
 };
 
@@ -174,33 +231,53 @@ struct run {
 static size_t tile_place(const struct layout *l, size_t tile, int *row, int *column)
 {
     size_t in_image = tile % l->tiles;
-    *row = (int)(in_image / l->across) * OUT;
-    *column = (int)(in_image % l->across) * OUT;
+    *row = (int)(in_image / l->across) * l->way->out;
+    *column = (int)(in_image % l->across) * l->way->out;
     return tile / l->tiles;
+}
+
+/* A tile that reaches over the border, its first pixel at (row, column) of an image x of this
+ * group: copied, with zeros outside. */
+static void copy_border(const struct run *r, const float *x, int row, int column)
+{
+    const struct conv_geometry *g = r->l.g;
+    size_t channels = r->l.inputs, pixel = (size_t)g->in_channels;
+    float *to = r->border;
+    for (int i = row; i < row + r->l.way->out + 2; i++) {
+        for (int j = column; j < column + r->l.way->out + 2; j++, to += channels) {
+            bool inside = i >= 0 && i < g->height && j >= 0 && j < g->width;
+            if (inside)
+                copy_floats(to, x + ((size_t)i * (size_t)g->width + (size_t)j) * pixel, channels);
+            else clear_floats(to, channels);
+        }
+    }
 }
 
 static void transform_in(const struct run *r, size_t group, size_t first, size_t count)
 {
     const struct conv_geometry *g = r->l.g;
-    size_t inputs = (size_t)g->in_channels;
-    const float *at[POINTS];
-    struct winograd_in t = {.at = at, .channels = r->l.inputs, .point = r->l.v_point};
+    int side = r->l.way->out + 2;
+    size_t pixel = (size_t)g->in_channels,
+           image_size = (size_t)g->height * (size_t)g->width * pixel;
+    struct winograd_in t = {.channels = r->l.inputs, .point = r->l.v_point};
     for (size_t k = 0; k < count; k++) {
         int row, column;
         size_t image = tile_place(&r->l, first + k, &row, &column);
-        const float *x =
-            r->x + image * (size_t)g->height * (size_t)g->width * inputs + group * r->l.inputs;
-        for (int i = 0; i < 6; i++) {
-            int h = row + i - g->pad;
-            for (int j = 0; j < 6; j++) {
-                int v = column + j - g->pad;
-                bool inside = h >= 0 && h < g->height && v >= 0 && v < g->width;
-                at[i * 6 + j] =
-                    inside ? x + ((size_t)h * (size_t)g->width + (size_t)v) * inputs : r->zeros;
-            }
+        const float *x = r->x + image * image_size + group * r->l.inputs;
+        row -= g->pad;
+        column -= g->pad;
+        if (row >= 0 && column >= 0 && row + side <= g->height && column + side <= g->width) {
+            t.x = x + ((size_t)row * (size_t)g->width + (size_t)column) * pixel;
+            t.row = (size_t)g->width * pixel;
+            t.column = pixel;
+        } else {
+            copy_border(r, x, row, column);
+            t.x = r->border;
+            t.row = (size_t)side * r->l.inputs;
+            t.column = r->l.inputs;
         }
         t.to = r->v + k * r->l.channels;
-        ISA(winograd_in)(&t);
+        r->l.way->in(&t);
     }
 }
 
@@ -225,9 +302,9 @@ static void transform_out(const struct run *r, size_t first, size_t count, size_
         t.from = r->m + k * width;
         t.y = r->y + pixel * outputs + first_output;
         t.residual = e->residual != NULL ? e->residual + pixel * outputs + first_output : NULL;
-        t.rows = min_int(OUT, height - row);
-        t.columns = min_int(OUT, across - column);
-        ISA(winograd_out)(&t);
+        t.rows = min_int(r->l.way->out, height - row);
+        t.columns = min_int(r->l.way->out, across - column);
+        r->l.way->to_outputs(&t);
     }
 }
 
@@ -242,19 +319,24 @@ struct slice {
     size_t next_tap;
 };
 
-/* M of a block of outputs = V * U over a slice of channels, added to the slices before. */
+/* M of a block of outputs = V * U over a slice of channels, added to the slices before. What is
+ * wanted next is asked for by the first two of the parts that share weights, each a half. */
 static void multiply(const struct run *r, size_t count, const struct slice *s)
 {
     size_t vectors = s->width / LANES, parts = part_count(count, vectors > 1 ? PIXELS_2 : PIXELS_1);
+    size_t asking = min_size(parts, ASKING_PARTS);
     struct product p = {
         .depth = s->depth, .a_row = r->l.channels, .c_row = s->width, .add = s->channel > 0};
-    for (size_t i = 0; i < POINTS; i++) {
+    for (size_t i = 0; i < r->l.points; i++) {
         p.b = s->u + i * s->u_point;
-        p.ask = s->next == NULL ? p.b + PREFETCH : s->next + min_size(i, 8) * s->next_tap;
+        const float *next =
+            s->next == NULL ? p.b + PREFETCH : s->next + min_size(i, 8) * s->next_tap;
         for (size_t part = 0; part < parts; part++) {
             size_t begin = part_begin(count, parts, part);
             p.a = r->v + i * r->l.v_point + begin * r->l.channels + s->channel;
             p.c = r->m + i * r->l.m_point + begin * s->width;
+            p.ask = part < asking ? next + part * s->width * s->depth / asking : p.b;
+            p.ask_step = part < asking ? s->width / asking : 0;
             ISA(product_run)(&p, vectors, part_begin(count, parts, part + 1) - begin);
         }
     }
@@ -280,17 +362,17 @@ static void run_block(const struct run *r, size_t group, size_t first, size_t co
                       const float *packed)
 {
     size_t inputs = r->l.inputs, outputs = r->l.outputs, padded = outputs_padded(&r->l);
-    size_t filter = (r->u == NULL ? POINTS : 9) * inputs; /* floats of an output */
+    size_t filter = (r->l.way->lean ? 9 : r->l.points) * inputs; /* floats of an output */
     transform_in(r, group, first, count);
     packed += filter * (group * padded + r->output);
     for (size_t output = r->output; output < r->output_end; output += BLOCK) {
         size_t width = min_size(padded - output, BLOCK);
-        if (r->u == NULL) {
+        if (r->l.way->lean) {
+            multiply_lean(r, count, width, packed);
+        } else {
             multiply(r, count,
                      &(struct slice){
                          .depth = inputs, .width = width, .u = packed, .u_point = inputs * width});
-        } else {
-            multiply_lean(r, count, width, packed);
         }
         packed += filter * width;
         transform_out(r, first, count, group * outputs + output, width,
@@ -326,10 +408,9 @@ static void run_part(struct run *r, int n, const float *packed, float *scratch,
     take_part(r, n, part);
     if (r->tile == r->tile_end || r->output >= r->output_end) return;
     r->v = scratch;
-    r->m = r->v + POINTS * r->l.v_point;
-    r->zeros = r->m + POINTS * r->l.m_point;
-    if (r->u != NULL) r->u = r->zeros + r->l.channels;
-    for (size_t c = 0; c < r->l.channels; c++) r->zeros[c] = 0;
+    r->m = r->v + r->l.points * r->l.v_point;
+    r->border = r->m + r->l.points * r->l.m_point;
+    r->u = r->border + r->l.points * r->l.channels; /* lean only */
     size_t tiles = r->tile_end - r->tile, blocks = part_count(tiles, r->l.room);
     for (size_t group = r->group; group < r->group_end; group++) {
         for (size_t block = 0; block < blocks; block++) {
@@ -344,7 +425,7 @@ void ISA(winograd_forward)(const struct conv_geometry *g, int n, const float *x,
                            const float *packed, const struct conv_epilogue *epilogue, float *y,
                            void *scratch, struct conv_part part)
 {
-    struct run r = {.l = layout_of(g, false), .x = x, .epilogue = epilogue, .y = y};
+    struct run r = {.l = layout_of(g, &plain), .x = x, .epilogue = epilogue, .y = y};
     run_part(&r, n, packed, scratch, part);
 }
 
@@ -352,6 +433,14 @@ void ISA(winograd_lean_forward)(const struct conv_geometry *g, int n, const floa
                                 const float *packed, const struct conv_epilogue *epilogue, float *y,
                                 void *scratch, struct conv_part part)
 {
-    struct run r = {.l = layout_of(g, true), .x = x, .epilogue = epilogue, .y = y, .u = scratch};
+    struct run r = {.l = layout_of(g, &lean), .x = x, .epilogue = epilogue, .y = y};
+    run_part(&r, n, packed, scratch, part);
+}
+
+void ISA(winograd_small_forward)(const struct conv_geometry *g, int n, const float *x,
+                                 const float *packed, const struct conv_epilogue *epilogue,
+                                 float *y, void *scratch, struct conv_part part)
+{
+    struct run r = {.l = layout_of(g, &small), .x = x, .epilogue = epilogue, .y = y};
     run_part(&r, n, packed, scratch, part);
 }

@@ -1,8 +1,10 @@
 /* The rule by which an algorithm is chosen without measuring. Winograd's tiles pay for their
- * transforms by 36 products of matrices as deep as there are channels: with few channels the
+ * transforms by products of matrices as deep as there are channels: with few channels the
  * transforms cost more than the products save. With many channels the transformed weights, four
  * times as large, would have to come from memory at every call; there they are transformed anew,
- * where enough tiles share them. The bounds were measured on a Zen 5, see doc/SPEED.md. */
+ * where enough tiles share them. Where only a few tiles share many weights, reading these is what
+ * takes the time: then the small tiles of F(2x2) or, where it is permitted, bfloat16 read less.
+ * The bounds were measured on a Zen 5, see doc/SPEED.md. */
 #include "config.h"
 
 #include "nn/choice.h"
@@ -12,6 +14,10 @@ enum {
     PACKED_MOST = 36 * 256 * 256, /* floats of transformed weights that are kept packed */
     LEAN_TILES = 8,               /* fewest tiles that share weights transformed anew */
     LEAN_TILES_BF16 = 24,         /* the same where the other choice is bfloat16 */
+    MANY_WEIGHTS = 9 * 128 * 128, /* fewest that few tiles wait for */
+    FEW_TILES = 4,                /* most tiles that do, and fewest of an image: maps of less are
+                                     mostly border, for which small tiles save nothing */
+    FEW_TILES_BF16 = 8,           /* most where the other choice is bfloat16 */
 };
 
 int choice_index(int images)
@@ -54,14 +60,21 @@ bool choice_permits(const struct kernels *kernels, const struct conv_geometry *g
 }
 
 static enum conv_algorithm rule(const struct kernels *k, const struct conv_geometry *g, int images,
-                                int lean_tiles)
+                                bool round)
 {
-    if (is_narrow(g)) return CONV_DIRECT;
-    int tiles = images * tiles_of(g);
+    enum conv_algorithm direct = round ? CONV_BF16 : CONV_DIRECT;
+    if (is_narrow(g)) return direct;
+    int in_image = tiles_of(g), tiles = images * in_image;
+    if (conv_weight_size(g) >= (size_t)MANY_WEIGHTS) {
+        if (round && tiles <= FEW_TILES_BF16) return direct;
+        if (!round && tiles <= FEW_TILES && in_image >= FEW_TILES &&
+            conv_takes(k, CONV_WINOGRAD_SMALL, g))
+            return CONV_WINOGRAD_SMALL;
+    }
     if (choice_permits(k, g, PRECISION_FP32, CONV_WINOGRAD)) return CONV_WINOGRAD;
     bool lean = conv_takes(k, CONV_WINOGRAD_LEAN, g);
-    if (lean && tiles >= lean_tiles) return CONV_WINOGRAD_LEAN;
-    return CONV_DIRECT;
+    if (lean && tiles >= (round ? LEAN_TILES_BF16 : LEAN_TILES)) return CONV_WINOGRAD_LEAN;
+    return direct;
 }
 
 struct choice choice_by_rule(const struct kernels *kernels, const struct conv_geometry *g,
@@ -69,10 +82,7 @@ struct choice choice_by_rule(const struct kernels *kernels, const struct conv_ge
 {
     struct choice c;
     bool round = precision == PRECISION_BF16 && may_round(kernels, g);
-    for (int i = 0; i < CHOICE_SIZES; i++) {
-        c.of[i] = rule(kernels, g, choice_images(i), round ? LEAN_TILES_BF16 : LEAN_TILES);
-        if (round && c.of[i] == CONV_DIRECT) c.of[i] = CONV_BF16;
-    }
+    for (int i = 0; i < CHOICE_SIZES; i++) c.of[i] = rule(kernels, g, choice_images(i), round);
     return c;
 }
 

@@ -46,8 +46,8 @@ int tool_plan_parse(struct tool_plan *p, struct err *e)
         return 0;
     }
     return err_set(e, ERR_USAGE,
-                   "--algorithm %s: it takes rule, measured, direct, winograd, winograd-lean or "
-                   "bf16",
+                   "--algorithm %s: it takes rule, measured, direct, winograd, winograd-lean, "
+                   "winograd-small or bf16",
                    p->algorithm);
 }
 

@@ -83,7 +83,8 @@ static void operands_free(struct operands *o)
     guarded_free(&o->residual);
 }
 
-/* variant: bits 0 bias and scale, 1 residual, 2 ReLU; `image` is the first of n; in so many parts. */
+/* variant: bits 0 bias and scale, 1 residual, 2 ReLU; `image` is the first of n; in so many parts.
+ */
 static struct guarded forward_parts(const struct kernels *k, enum conv_algorithm a,
                                     const struct conv_geometry *g, int image, int n,
                                     const struct operands *o, int variant, int parts)
@@ -305,6 +306,7 @@ static void test_takes(void **state)
             assert_true(conv_takes(k, CONV_DIRECT, &others[i]));
             assert_false(conv_takes(k, CONV_WINOGRAD, &others[i]));
             assert_false(conv_takes(k, CONV_WINOGRAD_LEAN, &others[i]));
+            assert_false(conv_takes(k, CONV_WINOGRAD_SMALL, &others[i]));
         }
         bool has_bf16 = k->isa == CPU_AVX512BF16;
         for (size_t i = 0; i < 4; i++)
@@ -314,6 +316,7 @@ static void test_takes(void **state)
         assert_true(conv_takes(k, CONV_DIRECT, &winograd_cases[0]));
         assert_int_equal(conv_takes(k, CONV_WINOGRAD, &winograd_cases[0]), vectors);
         assert_int_equal(conv_takes(k, CONV_WINOGRAD_LEAN, &winograd_cases[0]), vectors);
+        assert_int_equal(conv_takes(k, CONV_WINOGRAD_SMALL, &winograd_cases[0]), vectors);
     }
 }
 

@@ -20,6 +20,7 @@
 
 static const struct conv_geometry few = {32, 32, 64, 64, 3, 3, 1, 1, 1};
 static const struct conv_geometry many = {4, 4, 512, 512, 3, 3, 1, 1, 1};
+static const struct conv_geometry waiting = {8, 8, 256, 256, 3, 3, 1, 1, 1};
 static const struct conv_geometry strided = {8, 8, 64, 64, 3, 3, 2, 1, 1};
 static const struct conv_geometry linear = {1, 1, 512, 100, 1, 1, 1, 0, 1};
 
@@ -46,6 +47,14 @@ static void test_rule(void **state)
     c = choice_by_rule(k, &many, PRECISION_FP32);
     assert_int_equal(c.of[0], CONV_DIRECT);
     assert_int_equal(c.of[CHOICE_SIZES - 1], CONV_WINOGRAD_LEAN);
+    /* One image of few tiles and many weights; an image that is mostly border; few weights. */
+    c = choice_by_rule(k, &waiting, PRECISION_FP32);
+    assert_int_equal(c.of[0], CONV_WINOGRAD_SMALL);
+    assert_int_equal(c.of[1], CONV_WINOGRAD);
+    c = choice_by_rule(k, &(struct conv_geometry){4, 4, 256, 256, 3, 3, 1, 1, 1}, PRECISION_FP32);
+    assert_int_equal(c.of[0], CONV_WINOGRAD);
+    c = choice_by_rule(k, &(struct conv_geometry){8, 8, 64, 64, 3, 3, 1, 1, 1}, PRECISION_FP32);
+    assert_int_equal(c.of[0], CONV_WINOGRAD);
     c = choice_by_rule(k, &strided, PRECISION_FP32);
     assert_int_equal(c.of[2], CONV_DIRECT);
     assert_false(choice_permits(k, &many, PRECISION_FP32, CONV_WINOGRAD));
@@ -68,6 +77,12 @@ static void test_rule_bf16(void **state)
         assert_false(choice_permits(k, &strided, PRECISION_FP32, CONV_BF16));
         assert_false(choice_permits(k, &stem, PRECISION_BF16, CONV_BF16));
         assert_false(choice_permits(k, &linear, PRECISION_BF16, CONV_BF16));
+        if (has) {
+            struct choice c = choice_by_rule(k, &waiting, PRECISION_BF16);
+            assert_int_equal(c.of[0], CONV_BF16);
+            assert_int_equal(c.of[1], CONV_BF16);
+            assert_int_equal(c.of[2], CONV_WINOGRAD);
+        }
         assert_int_equal(choice_by_rule(k, &stem, PRECISION_BF16).of[0], CONV_DIRECT);
         assert_int_equal(choice_by_rule(k, &linear, PRECISION_BF16).of[0], CONV_DIRECT);
     }
