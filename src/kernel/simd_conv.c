@@ -152,18 +152,30 @@ static size_t pass_frame(const struct pass *p)
            (size_t)(p->source_width + p->low + p->high) * p->channels;
 }
 
-/* Images of the flat way that are worked on before the next block of outputs: as many as a half of
- * the L2 cache holds. */
-enum { FLAT_FLOATS = 131072 };
-
 static bool is_flat(const struct pass *p)
 {
     return p->low == 0 && p->high == 0;
 }
 
+/* Half of an L2 cache. */
+enum { HALF_CACHE = 131072 };
+
+/* Slices of the taps, by rows, that all outputs of the flat way go through before the next one:
+ * one, but where a block's weights would not stay in the cache from one tile to the next (8x8 taps
+ * of 128 channels are 1 MB). Sums wait in y meanwhile, so there is none where y is what is added
+ * to. */
+static int pass_slices(const struct pass *p)
+{
+    size_t taps = (size_t)p->g->kernel_height * (size_t)p->g->kernel_width;
+    bool sliced = !p->back && is_flat(p) && taps * p->channels * BLOCK > HALF_CACHE;
+    return sliced ? p->g->kernel_height : 1;
+}
+
+/* Images of the flat way that are worked on before the next block of outputs: as many as the cache
+ * holds. */
 static size_t flat_images(const struct pass *p)
 {
-    size_t fit = FLAT_FLOATS / pass_image(p);
+    size_t fit = HALF_CACHE * (size_t)pass_slices(p) / pass_image(p);
     return fit > 0 ? fit : 1;
 }
 
@@ -446,30 +458,46 @@ static void tile_ask(struct tile *t, size_t width, size_t depth, size_t part, si
     t->ask_step = part < asking ? (ptrdiff_t)(width / asking) : 0;
 }
 
-/* All pixels of `images` images whose taps all lie inside the source: flat and padded. The taps of
- * a row are neighbours in the source and in the weights, so they make one run. */
-static void phase_run_rows(const struct phase *f, size_t images)
+/* A slice of rows of taps [row, end), for all pixels of `images` images and one block of outputs.
+ * The taps of a row are neighbours in the source and in the weights, so they make one run. */
+static void slice_run(const struct phase *f, size_t images, size_t first, int row, int end)
 {
     size_t pixels = images * (size_t)f->v.count * (size_t)f->h.count;
+    size_t width = block_width(f->pass, first), vectors = width / LANES;
+    size_t parts = part_count(pixels, vectors > 1 ? PIXELS_2 : PIXELS_1);
     ptrdiff_t x_at[PIXELS_1], y_at[PIXELS_1];
-    for (size_t first = f->pass->begin; first < f->pass->end; first += BLOCK) {
-        size_t width = block_width(f->pass, first), vectors = width / LANES;
-        size_t parts = part_count(pixels, vectors > 1 ? PIXELS_2 : PIXELS_1);
-        struct tile t = block_tile(f, first);
-        t.rows = f->v.taps;
-        t.cols = 1;
-        t.run = f->h.taps * (int)f->pass->channels;
-        t.x_row = (ptrdiff_t)f->row_pitch;
-        t.x_at = x_at;
-        t.y_at = y_at;
-        struct walk walk = walk_begin(f);
-        for (size_t part = 0; part < parts; part++) {
-            size_t begin = part_begin(pixels, parts, part);
-            size_t count = part_begin(pixels, parts, part + 1) - begin;
-            walk_tile(&walk, f, &t, first, count, x_at, y_at);
-            tile_ask(&t, width, phase_taps_size(f), part, parts);
-            run_tile(f->pass, &t, vectors, count);
-        }
+    struct tile t = block_tile(f, first);
+    bool last = end == f->v.taps;
+    t.rows = end - row;
+    t.cols = 1;
+    t.run = f->h.taps * (int)f->pass->channels;
+    t.w += row * t.w_row;
+    t.x_row = (ptrdiff_t)f->row_pitch;
+    t.x_at = x_at;
+    t.y_at = y_at;
+    t.add = row > 0;
+    if (!last) t.bias = NULL;
+    t.relu &= last;
+    struct walk walk = walk_begin(f);
+    for (size_t part = 0; part < parts; part++) {
+        size_t begin = part_begin(pixels, parts, part);
+        size_t count = part_begin(pixels, parts, part + 1) - begin;
+        walk_tile(&walk, f, &t, first, count, x_at, y_at);
+        t.x += row * t.x_row;
+        if (!last) t.residual = NULL;
+        tile_ask(&t, width, (size_t)t.rows * (size_t)t.run, part, parts);
+        run_tile(f->pass, &t, vectors, count);
+    }
+}
+
+/* All pixels of `images` images whose taps all lie inside the source: flat and padded. */
+static void phase_run_rows(const struct phase *f, size_t images)
+{
+    int slices = pass_slices(f->pass);
+    for (int slice = 0; slice < slices; slice++) {
+        int row = f->v.taps * slice / slices, end = f->v.taps * (slice + 1) / slices;
+        for (size_t first = f->pass->begin; first < f->pass->end; first += BLOCK)
+            slice_run(f, images, first, row, end);
     }
 }
 
