@@ -1,14 +1,14 @@
-/* The scheduler: who computes what next. Pure: no clock, no threads, no locks, no allocation; time is
- * an argument and items and queues are the caller's structs, linked in place. An item is in one place
- * at a time, and that place is its state:
+/* The scheduler: who computes what next. Pure: no clock, no threads, no locks, no allocation; time
+ * is an argument and items and queues are the caller's structs, linked in place. An item is in one
+ * place at a time, and that place is its state:
  *
  *   nowhere -- sched_push --> a queue -- sched_take / sched_next --> running -- sched_push --> ..
  *      ^                         |                                      |
  *      +------- sched_remove ----+--------------------------------------+
  *
- * A queue belongs to one (model version, section); the queue for decoding is one of them. Queues hold
- * their items by target time. The scheduler knows queues only while they hold items, so that a model
- * version leaves no trace. */
+ * A queue belongs to one (model version, section); the queue for decoding is one of them. Queues
+ * hold their items by target time. The scheduler knows queues only while they hold items, so that a
+ * model version leaves no trace. */
 #ifndef SERVE_SCHED_H
 #define SERVE_SCHED_H
 
@@ -54,21 +54,28 @@ void sched_init(struct sched *sched);
 void sched_queue_init(struct sched_queue *queue, int section, const struct cost *cost);
 
 /* rule 8: arrival + deadline, or + default_target x 2^(u-3). */
-int64_t sched_target(int64_t arrival_ns, int64_t deadline_ns, int64_t default_target_ns, int urgency);
+int64_t sched_target(int64_t arrival_ns, int64_t deadline_ns, int64_t default_target_ns,
+                     int urgency);
 
 /* Puts an item that is nowhere or running into a queue. */
-void sched_push(struct sched *sched, struct sched_queue *queue, struct sched_item *item, int64_t now_ns);
+void sched_push(struct sched *sched, struct sched_queue *queue, struct sched_item *item,
+                int64_t now_ns);
 
 /* Takes an item out of wherever it is; nothing happens when it is nowhere. */
 void sched_remove(struct sched *sched, struct sched_item *item);
 
 /* The next batch for one of `idle` free workers (>= 1, the caller counted): items of one queue
- * (*ret_queue), up to max, earliest target first, moved to running. The queue whose first item has the earliest target
- * is served; its items are merged while no deadline in the batch that a smaller batch would keep is
- * predicted to suffer, and while the other free workers get their share. Returns how many, 0 when all
- * queues are empty. */
+ * (*ret_queue), up to max, earliest target first, moved to running. The queue whose first item has
+ * the earliest target is served; its items are merged while no deadline in the batch that a smaller
+ * batch would keep is predicted to suffer, and while the other free workers get their share.
+ * Returns how many, 0 when all queues are empty. */
 size_t sched_next(struct sched *sched, int64_t now_ns, size_t idle, size_t max,
                   struct sched_item **ret_items, struct sched_queue **ret_queue);
+
+/* Whether sched_next() would hand out the very items, the earliest of which is `item`, that are
+ * about to be pushed into `queue`: nobody is there to join them or goes before them. */
+bool sched_goes_on(const struct sched *sched, const struct sched_queue *queue,
+                   const struct sched_item *item);
 
 /* The earliest item that waits for decoding, moved to running; NULL: none. */
 struct sched_item *sched_take_decode(struct sched *sched);
@@ -80,9 +87,10 @@ double sched_work_before(const struct sched *sched, int64_t target_ns);
 /* The same, only what waits in queues of sections. */
 double sched_queued_before(const struct sched *sched, int64_t target_ns);
 
-/* Who is shed first (rule 8): of all queued items less urgent than `urgency`, the least urgent, among
- * equals the one with the latest target. NULL: none. */
+/* Who is shed first (rule 8): of all queued items less urgent than `urgency`, the least urgent,
+ * among equals the one with the latest target. NULL: none. */
 struct sched_item *sched_victim(const struct sched *sched, int urgency);
-size_t sched_less_urgent(const struct sched *sched, int urgency); /* how many there are to choose from */
+size_t sched_less_urgent(const struct sched *sched,
+                         int urgency); /* how many there are to choose from */
 
 #endif

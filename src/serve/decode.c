@@ -1,14 +1,14 @@
-/* The decode thread: encoded bytes -> the network's input, in the item's feature map. Pixels live
- * in a scratch arena of this thread and only until the next image, so that a request with many
- * images takes no more memory than one with the largest of them. An image that cannot be decoded
- * fails its whole request and says which one it was. */
+/* Encoded bytes -> the network's input, in the item's feature map; by the decode thread, or by a
+ * compute worker that has nothing else to do, which saves a lone request from waiting until a
+ * second thread is awake. Pixels live in a scratch arena of the thread and only until the next
+ * image, so that a request with many images takes no more memory than one with the largest of them.
+ * An image that cannot be decoded fails its whole request and says which one it was. */
 #include "config.h"
 
 #include "engine_impl.h"
 
 #include <errno.h>
 
-#include "base/arena.h"
 #include "base/clock.h"
 #include "image/preprocess.h"
 
@@ -16,7 +16,7 @@ static const double learn_rate = 0.05;
 
 enum { ARENA_KEEP_MAX = 8 << 20 /* bytes of scratch that stay between images */ };
 
-/* Decodes and normalises. No lock held; the item is this thread's. */
+/* Decodes and normalises. No lock held; the item is the caller's. */
 static int decode_item(const struct engine *engine, struct item *item, struct arena *scratch,
                        struct err *e)
 {
@@ -75,27 +75,39 @@ static void decode_step(struct engine *engine, struct item *item, struct arena *
     }
     item_predict(item, 0);
     sched_push(&engine->sched, &ticket->served->queues[0], &item->sched, end);
-    engine_call_worker(engine);
+}
+
+bool decode_next(struct engine *engine, struct arena **scratch)
+{
+    struct item *item = item_of(sched_take_decode(&engine->sched));
+    if (item == NULL) return false;
+    if (*scratch == NULL) *scratch = scratch_new(engine);
+    decode_step(engine, item, *scratch);
+    if (*scratch != NULL && arena_used(*scratch) > ARENA_KEEP_MAX) {
+        pthread_mutex_unlock(&engine->lock);
+        arena_free(*scratch);
+        *scratch = NULL;
+        pthread_mutex_lock(&engine->lock);
+    } else if (*scratch != NULL) {
+        arena_reset(*scratch);
+    }
+    return true;
+}
+
+void engine_call_decoder(struct engine *engine)
+{
+    if (engine->sched.decode.count > 0) pthread_cond_signal(&engine->decode);
 }
 
 void *decode_main(void *arg)
 {
     struct engine *engine = arg;
-    struct arena *scratch = scratch_new(engine);
+    struct arena *scratch = NULL;
     pthread_mutex_lock(&engine->lock);
     for (;;) {
         if (engine_flush(engine) > 0) continue;
-        struct item *item = item_of(sched_take_decode(&engine->sched));
-        if (item != NULL) {
-            decode_step(engine, item, scratch);
-            if (scratch == NULL || arena_used(scratch) > ARENA_KEEP_MAX) {
-                pthread_mutex_unlock(&engine->lock);
-                arena_free(scratch);
-                scratch = scratch_new(engine);
-                pthread_mutex_lock(&engine->lock);
-            } else {
-                arena_reset(scratch);
-            }
+        if (decode_next(engine, &scratch)) {
+            if (engine->sched.waiting > 0) engine_call_worker(engine);
             continue;
         }
         if (engine->stopping && engine->in_flight == 0) break;

@@ -148,6 +148,7 @@ void engine_free(struct engine *engine)
     for (unsigned w = 0; engine->workers != NULL && w < engine->options.workers; w++) {
         mem_free(engine->workers[w].batch);
         mem_free(engine->workers[w].taken);
+        arena_free(engine->workers[w].scratch);
     }
     mem_free(engine->workers);
     pthread_cond_destroy(&engine->decode);
@@ -244,7 +245,9 @@ static int admit(struct engine *engine, struct ticket *ticket)
         sched_push(&engine->sched, &engine->sched.decode, &ticket->items[i].sched, now);
     }
     engine->in_flight += (size_t)request->n_images;
-    pthread_cond_signal(&engine->decode);
+    /* If the worker has got something else to do until it is awake, it calls the decode thread. */
+    if (engine->idle > 0 && engine_is_quiet(engine)) pthread_cond_signal(&engine->work);
+    else engine_call_decoder(engine);
     return 0;
 }
 

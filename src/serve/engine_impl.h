@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/arena.h"
 #include "model/slot.h"
 #include "serve/cost.h"
 #include "serve/engine.h"
@@ -52,9 +53,9 @@ struct item {
     int index; /* in the request */
     struct way way;
     struct features *features;
-    unsigned computed;                       /* bit s: head s has run */
-    double confidence;                       /* of the head that ran last */
-    bool not_finite;                         /* what a classifier computed; no answer is made of it */
+    unsigned computed; /* bit s: head s has run */
+    double confidence; /* of the head that ran last */
+    bool not_finite;   /* what a classifier computed; no answer is made of it */
     int not_finite_classifier;
     float *probabilities[SPEC_SECTIONS_MAX]; /* [classes] each */
     float *logit_sum; /* [classes]; at the end the ensemble's probabilities */
@@ -98,6 +99,7 @@ struct worker {
     struct sched_item **taken; /* [batch_max] */
     struct item **batch;       /* the same */
     int64_t busy_until_ns;     /* predicted end of what it does; 0: idle */
+    struct arena *scratch;     /* for decoding; NULL: not needed yet */
 };
 
 struct engine {
@@ -149,6 +151,19 @@ void item_predict(struct item *item, int section);
 /* worker.c. Lock held: somebody takes what has come. */
 void engine_call_worker(struct engine *engine);
 
+/* Lock held: whether so little is in flight that idle workers decode what they will compute. When
+ * there is more, they would begin with single images while others are decoded. */
+static inline bool engine_is_quiet(const struct engine *engine)
+{
+    return engine->in_flight <= engine->options.workers;
+}
+
+/* decode.c. Lock held: the decode thread takes the images that wait, if there are. */
+void engine_call_decoder(struct engine *engine);
+/* Lock held, let go while decoding: decodes the next image that waits; false: none does. *scratch
+ * is the calling thread's, NULL at first, its to free. */
+bool decode_next(struct engine *engine, struct arena **scratch);
+
 /* item.c. Lock held: the item gets its answer, or the status, and leaves. */
 void item_answer(struct engine *engine, struct item *item, struct way_answer answer);
 void item_fail(struct engine *engine, struct item *item, int status);
@@ -164,7 +179,7 @@ static inline struct served *served_of(const struct model *model)
 {
     return model->attached;
 }
-/* Decode thread, lock held; lets the lock go for an allocation. NULL: out of memory. */
+/* Lock held, let go for an allocation. NULL: out of memory. */
 struct features *features_take(struct engine *engine, struct served *served);
 void features_give(struct served *served, struct features *features); /* lock held */
 

@@ -107,6 +107,15 @@ static struct sched_queue *earliest_queue(const struct sched *sched)
     return best;
 }
 
+bool sched_goes_on(const struct sched *sched, const struct sched_queue *queue,
+                   const struct sched_item *item)
+{
+    if (queue->count > 0) return false;
+    for (const struct sched_queue *q = sched->queues; q != NULL; q = q->after)
+        if (q->first->target_ns <= item->target_ns) return false;
+    return true;
+}
+
 static int64_t end_of_batch(const struct sched_queue *q, int64_t now_ns, size_t batch)
 {
     double s =

@@ -229,8 +229,7 @@ static void note_section(const struct batch *b, int64_t took_ns)
 static void judge(struct engine *engine, struct batch *b, double predicted_s)
 {
     /* What takes half the time because others helped says nothing of when all are busy. */
-    if (!is_leading(engine, b))
-        cost_learn(b->served->cost, predicted_s, seconds_of(b->section_ns));
+    if (!is_leading(engine, b)) cost_learn(b->served->cost, predicted_s, seconds_of(b->section_ns));
     int64_t now = clock_now();
     for (int i = 0; i < b->n; i++) {
         struct item *item = b->items[i];
@@ -283,8 +282,8 @@ void engine_call_worker(struct engine *engine)
     else if (engine->helping > 0) atomic_fetch_add(&engine->calls, 1);
 }
 
-/* Lock held. Workers that have nothing to do are asked to help, when a section takes so long that it
- * pays to wake them, and nobody else has asked. */
+/* Lock held. Workers that have nothing to do are asked to help, when a section takes so long that
+ * it pays to wake them, and nobody else has asked. */
 static void invite(struct worker *worker, const struct batch *b, double predicted_s)
 {
     static const double least_s = 0.0002;
@@ -325,6 +324,19 @@ static bool help(struct worker *worker)
     return true;
 }
 
+/* Lock held: whether a batch that goes on as a whole may do so at once, without a look into the
+ * queues. */
+static bool stays(const struct engine *engine, const struct batch *b)
+{
+    const struct item *earliest = b->items[0];
+    for (int i = 0; i < b->n; i++) {
+        if (b->items[i]->ticket->failed != 0) return false;
+        if (b->items[i]->sched.target_ns < earliest->sched.target_ns) earliest = b->items[i];
+    }
+    return engine->done_first == NULL &&
+           sched_goes_on(&engine->sched, &b->served->queues[b->section + 1], &earliest->sched);
+}
+
 /* Lock held: a few sums, then it is let go while computing and held again on return. Returns
  * whether the whole batch stays in the executor for the next section. */
 static bool run_section(struct worker *worker, struct batch *b, bool from_previous)
@@ -354,9 +366,7 @@ static bool run_section(struct worker *worker, struct batch *b, bool from_previo
     if (!whole && go_on > 0) scatter(b, output);
     pthread_mutex_lock(&engine->lock);
     if (whole) {
-        bool given_up = false;
-        for (int i = 0; i < b->n; i++) given_up |= b->items[i]->ticket->failed != 0;
-        if (!given_up && engine->sched.waiting == 0 && engine->done_first == NULL) return true;
+        if (stays(engine, b)) return true;
         pthread_mutex_unlock(&engine->lock);
         scatter(b, output);
         pthread_mutex_lock(&engine->lock);
@@ -395,6 +405,7 @@ void *worker_main(void *arg)
         worker->busy_until_ns = 0;
         if (engine_flush(engine) > 0) continue;
         if (engine->publish_first != NULL && !engine->publishing) {
+            engine_call_decoder(engine);
             publish_run(worker);
             continue;
         }
@@ -402,10 +413,12 @@ void *worker_main(void *arg)
         size_t n = sched_next(&engine->sched, clock_now(), engine->idle + engine->helping + 1u,
                               (size_t)engine->options.batch_max, worker->taken, &queue);
         if (n > 0) {
+            engine_call_decoder(engine);
             if (engine->sched.waiting > 0) engine_call_worker(engine);
             run_batch(worker, queue, n);
             continue;
         }
+        if (engine_is_quiet(engine) && decode_next(engine, &worker->scratch)) continue;
         if (all_over(engine)) break;
         if (help(worker)) continue;
         engine->idle++;

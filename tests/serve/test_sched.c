@@ -178,6 +178,29 @@ static void work_before_and_victims(void **state)
     cost_free(w.cost);
 }
 
+/* A batch goes on at once only if it would be the next one, all of it and nobody with it. */
+static void a_batch_goes_on_if_it_is_next(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    struct sched_item own = {.target_ns = 20}, other = {.target_ns = 30};
+    struct sched_queue *next_queue = &w.queues[0][1];
+    assert_true(sched_goes_on(&w.sched, next_queue, &own));
+    sched_push(&w.sched, &w.queues[0][0], &other, 0);
+    assert_true(sched_goes_on(&w.sched, next_queue, &own));
+    sched_remove(&w.sched, &other);
+    other.target_ns = 20;
+    sched_push(&w.sched, &w.queues[0][0], &other, 0);
+    assert_false(sched_goes_on(&w.sched, next_queue, &own)); /* who is first is for sched_next() */
+    sched_remove(&w.sched, &other);
+    other.target_ns = 30;
+    sched_push(&w.sched, next_queue, &other, 0);
+    assert_false(sched_goes_on(&w.sched, next_queue, &own)); /* it joins them */
+    sched_remove(&w.sched, &other);
+    cost_free(w.cost);
+}
+
 /* A machine in simulated time: random arrivals, cancellations and section times; W workers. */
 
 enum { ITEMS = 3000, WORKERS = 3 };
@@ -353,6 +376,7 @@ int main(void)
         cmocka_unit_test(idle_workers_get_their_share),
         cmocka_unit_test(a_batch_grows_only_while_no_deadline_suffers),
         cmocka_unit_test(work_before_and_victims),
+        cmocka_unit_test(a_batch_goes_on_if_it_is_next),
         cmocka_unit_test(a_simulated_machine_loses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
