@@ -217,7 +217,8 @@ def drain_upload():
 
 def drain_timeout():
     """drain.timeout_ms ends an upload that does not end, and work that takes too long gets 503"""
-    with Daemon(["drain.timeout_ms=300", *SLOW], make_model(width=64)) as d:
+    # Long enough for the bodies to be there on a slow machine, shorter than their work on a quick one.
+    with Daemon(["drain.timeout_ms=800", *SLOW], make_model(width=64)) as d:
         with Wire(d.address) as upload, Wire(d.address) as work:
             upload.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n\r\nabc")
             body = slow_body(64)

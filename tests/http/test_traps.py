@@ -81,7 +81,7 @@ def zero_timeout():
 
 def big_answers():
     """a 16 MB answer arrives whole, also to a reader that pauses"""
-    with Server() as s, Wire(s.address) as w:
+    with Server(idle_ms=60000) as s, Wire(s.address) as w:
         w.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
         time.sleep(0.3)
         assert len(w.answer().body) == 4096 * 4096
