@@ -35,19 +35,19 @@ enum {
 struct way {
     int out; /* pixels of a tile, in each direction; its input has two more */
     bool lean;
-    const double *taps; /* [out + 2][3]: points from taps, in one direction */
     void (*in)(const struct winograd_in *t);
     void (*to_outputs)(const struct winograd_out *t);
 };
 
+/* [out + 2][3]: points from taps, in one direction. */
 static const double taps_4[] = {1.0 / 4,  0,         0,        -1.0 / 6, -1.0 / 6, -1.0 / 6,
                                 -1.0 / 6, 1.0 / 6,   -1.0 / 6, 1.0 / 24, 1.0 / 12, 1.0 / 6,
                                 1.0 / 24, -1.0 / 12, 1.0 / 6,  0,        0,        1};
 static const double taps_2[] = {1, 0, 0, 0.5, 0.5, 0.5, 0.5, -0.5, 0.5, 0, 0, 1};
 
-static const struct way plain = {4, false, taps_4, ISA(winograd_in_4), ISA(winograd_out_4)};
-static const struct way lean = {4, true, taps_4, ISA(winograd_in_4), ISA(winograd_out_4)};
-static const struct way small = {2, false, taps_2, ISA(winograd_in_2), ISA(winograd_out_2)};
+static const struct way plain = {4, false, ISA(winograd_in_4), ISA(winograd_out_4)};
+static const struct way lean = {4, true, ISA(winograd_in_4), ISA(winograd_out_4)};
+static const struct way small = {2, false, ISA(winograd_in_2), ISA(winograd_out_2)};
 
 /* Sizes of one convolution's blocks. */
 struct layout {
@@ -148,23 +148,27 @@ size_t ISA(winograd_small_packed_size)(const struct conv_geometry *g)
     return packed_size(g, &small);
 }
 
-/* The points of one filter's nine taps, times s. */
-static void transform_taps(const struct way *way, const float *tap, double s,
-                           double ret_points[POINTS_MOST])
+/* The points of one filter's nine taps, times s. side is a constant: packing is half of what it
+ * takes to load a model. */
+ALWAYS_INLINE void transform_taps(const int side, const double *taps, const float *tap, double s,
+                                  double ret_points[POINTS_MOST])
 {
-    int side = way->out + 2;
     double half[6][3];
+    UNROLL
     for (int i = 0; i < side; i++) {
+        UNROLL
         for (int j = 0; j < 3; j++) {
-            half[i][j] = 0;
-            for (int k = 0; k < 3; k++)
-                half[i][j] += way->taps[i * 3 + k] * s * (double)tap[k * 3 + j];
+            half[i][j] = s * (taps[i * 3] * (double)tap[j] + taps[i * 3 + 1] * (double)tap[3 + j] +
+                              taps[i * 3 + 2] * (double)tap[6 + j]);
         }
     }
-    for (int i = 0; i < side * side; i++) {
-        ret_points[i] = 0;
-        for (int k = 0; k < 3; k++)
-            ret_points[i] += half[i / side][k] * way->taps[i % side * 3 + k];
+    UNROLL
+    for (int i = 0; i < side; i++) {
+        UNROLL
+        for (int j = 0; j < side; j++) {
+            ret_points[i * side + j] = half[i][0] * taps[j * 3] + half[i][1] * taps[j * 3 + 1] +
+                                       half[i][2] * taps[j * 3 + 2];
+        }
     }
 }
 
@@ -179,7 +183,9 @@ static void pack_group(const struct layout *layout, const float *w, const float 
                 double of[POINTS_MOST] = {0};
                 if (first + l < outputs) {
                     double s = scale != NULL ? (double)scale[first + l] : 1;
-                    transform_taps(layout->way, w + ((first + l) * inputs + c) * 9, s, of);
+                    const float *tap = w + ((first + l) * inputs + c) * 9;
+                    if (layout->way->out == 4) transform_taps(6, taps_4, tap, s, of);
+                    else transform_taps(4, taps_2, tap, s, of);
                 }
                 for (size_t i = 0; i < points; i++)
                     packed[(i * inputs + c) * width + l] = (float)of[i];
