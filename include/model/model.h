@@ -63,9 +63,9 @@ struct model {
     int64_t version; /* set by the registry; 0 outside of it */
     char sha256[SHA256_HEX_SIZE];
     struct net *net;
-    float *params; /* the net's block */
-    struct plan *plan;
-    char **labels; /* net_classes() of them */
+    float *params;     /* the net's block */
+    struct plan *plan; /* an outline until model_plan() */
+    char **labels;     /* net_classes() of them */
     struct preprocess preprocess;
     struct calibration calibration;
     struct training training;
@@ -78,8 +78,8 @@ struct model {
 int model_load(const char *path, struct model **ret_model, struct err *e);
 int model_load_bytes(const void *bytes, size_t size, struct model **ret_model, struct err *e);
 
-/* Plans anew, in place of the plan by rule that loading makes; before anybody else has the model.
- * -ENOMEM, and the old plan stays. */
+/* Makes the plan to compute with, in place of the outline (nn/plan.h) that loading makes; before
+ * anybody else has the model. -ENOMEM, and the outline stays. */
 int model_plan(struct model *model, const struct plan_options *options, struct err *e);
 
 struct model *model_acquire(struct model *model);

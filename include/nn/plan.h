@@ -26,7 +26,9 @@ struct plan_options {
     enum conv_algorithm algorithm;
 };
 
-/* params: the net's whole block; not needed afterwards. The net must outlive the plan. */
+/* params: the net's whole block; not needed afterwards; NULL makes an outline, a plan without
+ * weights, to look at and to measure for, which no exec is made of. The net must outlive the plan.
+ */
 struct plan *plan_new(const struct net *net, const float *params, const struct kernels *kernels,
                       struct err *e);
 struct plan *plan_new_with(const struct net *net, const float *params,
@@ -47,9 +49,9 @@ void exec_free(struct exec *exec);
 
 /* Other threads may help an exec: between exec_invite() and exec_dismiss(), both called by its own
  * thread, those that join compute parts of what it runs, in the memory of an exec of their own of
- * the same plan and batch_max. Outputs are the same bits, but where a large batch is cut into blocks
- * of fewer images, for which a plan may have chosen another algorithm. exec_dismiss() returns when
- * all have left. */
+ * the same plan and batch_max. Outputs are the same bits, but where a large batch is cut into
+ * blocks of fewer images, for which a plan may have chosen another algorithm. exec_dismiss()
+ * returns when all have left. */
 void exec_invite(struct exec *exec);
 void exec_dismiss(struct exec *exec);
 
@@ -62,9 +64,9 @@ void exec_help(struct exec *exec, struct exec *own, const atomic_uint *calls, un
  * exec_section(). */
 float *exec_input(struct exec *exec, int section);
 
-/* Runs a section on what stands in exec_input(), or, with from_previous = the output that the section
- * before it left (so whole networks run without copies). Returns the output [batch][h][w][c], valid
- * until the next exec_section(). */
+/* Runs a section on what stands in exec_input(), or, with from_previous = the output that the
+ * section before it left (so whole networks run without copies). Returns the output
+ * [batch][h][w][c], valid until the next exec_section(). */
 const float *exec_section(struct exec *exec, int section, int batch, bool from_previous);
 
 /* Runs the head of `exit` on what exec_section(exit) has just left, for the images [first,

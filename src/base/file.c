@@ -39,7 +39,7 @@ static int read_all(int fd, size_t hint, size_t max_bytes, char **data, size_t *
     size_t capacity =
         hint < FIRST ? FIRST : hint + 1; /* one more, to see the end without growing */
     if (capacity > max_bytes) capacity = max_bytes + 1;
-    *data = mem_new(capacity + 1, 1);
+    *data = mem_new_aligned(capacity + 1, 1);
     if (*data == NULL) return -ENOMEM;
     for (;;) {
         ssize_t n = read(fd, *data + *size, capacity - *size);
@@ -50,8 +50,10 @@ static int read_all(int fd, size_t hint, size_t max_bytes, char **data, size_t *
         if (*size > max_bytes) return ERR_LIMIT;
         if (*size < capacity) continue;
         capacity = capacity > max_bytes / 2 ? max_bytes + 1 : 2 * capacity;
-        char *more = mem_grow(*data, capacity + 1, 1);
+        char *more = mem_new_aligned(capacity + 1, 1);
         if (more == NULL) return -ENOMEM;
+        memcpy(more, *data, *size);
+        mem_free(*data);
         *data = more;
     }
     (*data)[*size] = '\0';

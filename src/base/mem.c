@@ -15,8 +15,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Bytes of the processor's larger pages. */
+/* Bytes: the processor's pages, its larger ones; a block whose pages are asked for at once. */
 #define HUGE_PAGE ((size_t)2 << 20)
+#define PAGE ((size_t)4 << 10)
+#define RESIDENT ((size_t)256 << 10)
 
 /* What is left until the allocation that fails; 0: none does. */
 static atomic_uint fail_left;
@@ -72,11 +74,13 @@ void *mem_new_aligned(size_t count, size_t size)
     size_t bytes;
     void *block;
     if (!block_size(count, size, &bytes) || must_fail()) return NULL;
-    size_t align = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : MEM_ALIGN;
+    size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : bytes >= RESIDENT ? PAGE : MEM_ALIGN;
     if (posix_memalign(&block, align, bytes) != 0) return NULL;
-    /* Large weights are read from end to end, and prefetching ends with a page. Only advice: where
-     * the kernel has no huge pages, nothing changes. */
+    /* Large weights are read from end to end, and prefetching ends with a page; a page that is
+     * asked for when it is touched may cost more than what is computed with it. Only advice: where
+     * the kernel does not know it, nothing changes. */
     if (align == HUGE_PAGE) (void)madvise(block, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    if (align >= PAGE) (void)madvise(block, bytes / PAGE * PAGE, MADV_POPULATE_WRITE);
     return block;
 }
 

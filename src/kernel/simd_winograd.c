@@ -20,6 +20,7 @@
 
 enum {
     POINTS_MOST = 36,
+    FILTERS = 8, /* that are packed at a time; LANES are a multiple */
 
     /* Measured on a Zen 5 with 1 MB of L2: floats of V and M of a block, which leaves a third of
      * the cache to the weights that pass; of the lean way, tiles of a block and channels of a
@@ -148,50 +149,53 @@ size_t ISA(winograd_small_packed_size)(const struct conv_geometry *g)
     return packed_size(g, &small);
 }
 
-/* The points of one filter's nine taps, times s. side is a constant: packing is half of what it
- * takes to load a model. */
-ALWAYS_INLINE void transform_taps(const int side, const double *taps, const float *tap, double s,
-                                  double ret_points[POINTS_MOST])
+/* The points of some filters' nine taps, in double precision; the last dimension is the filter.
+ * side is a constant: packing is half of what it takes to load a model. */
+ALWAYS_INLINE void transform_taps(const int side, const double *taps, const double tap[9][FILTERS],
+                                  double ret_points[POINTS_MOST][FILTERS])
 {
-    double half[6][3];
-    UNROLL
+    double half[6 * 3][FILTERS];
     for (int i = 0; i < side; i++) {
-        UNROLL
-        for (int j = 0; j < 3; j++) {
-            half[i][j] = s * (taps[i * 3] * (double)tap[j] + taps[i * 3 + 1] * (double)tap[3 + j] +
-                              taps[i * 3 + 2] * (double)tap[6 + j]);
-        }
+        const double *t = taps + i * 3;
+        for (int j = 0; j < 3; j++)
+            for (int f = 0; f < FILTERS; f++)
+                half[i * 3 + j][f] = t[0] * tap[j][f] + t[1] * tap[3 + j][f] + t[2] * tap[6 + j][f];
     }
-    UNROLL
     for (int i = 0; i < side; i++) {
-        UNROLL
+        const double(*h)[FILTERS] = half + (ptrdiff_t)i * 3;
         for (int j = 0; j < side; j++) {
-            ret_points[i * side + j] = half[i][0] * taps[j * 3] + half[i][1] * taps[j * 3 + 1] +
-                                       half[i][2] * taps[j * 3 + 2];
+            const double *t = taps + j * 3;
+            for (int f = 0; f < FILTERS; f++)
+                ret_points[i * side + j][f] = h[0][f] * t[0] + h[1][f] * t[1] + h[2][f] * t[2];
         }
     }
 }
 
-static void pack_group(const struct layout *layout, const float *w, const float *scale,
-                       float *packed)
+/* One channel of FILTERS outputs from `first` on; those that there are not have weights of 0. */
+static void pack_filters(const struct layout *l, const float *w, const float *scale, size_t first,
+                         size_t channel, float *packed, size_t point_stride)
 {
-    size_t inputs = layout->inputs, outputs = layout->outputs, points = layout->points;
-    for (size_t first = 0; first < outputs; first += BLOCK) {
-        size_t width = min_size(outputs_padded(layout) - first, BLOCK);
-        for (size_t c = 0; c < inputs; c++) {
-            for (size_t l = 0; l < width; l++) {
-                double of[POINTS_MOST] = {0};
-                if (first + l < outputs) {
-                    double s = scale != NULL ? (double)scale[first + l] : 1;
-                    const float *tap = w + ((first + l) * inputs + c) * 9;
-                    if (layout->way->out == 4) transform_taps(6, taps_4, tap, s, of);
-                    else transform_taps(4, taps_2, tap, s, of);
-                }
-                for (size_t i = 0; i < points; i++)
-                    packed[(i * inputs + c) * width + l] = (float)of[i];
-            }
-        }
-        packed += points * inputs * width;
+    double tap[9][FILTERS] = {{0}}, points[POINTS_MOST][FILTERS];
+    for (size_t f = 0; f < FILTERS && first + f < l->outputs; f++) {
+        const float *of = w + ((first + f) * l->inputs + channel) * 9;
+        double s = scale != NULL ? (double)scale[first + f] : 1;
+        for (int t = 0; t < 9; t++) tap[t][f] = s * (double)of[t];
+    }
+    if (l->way->out == 4) transform_taps(6, taps_4, (const double(*)[FILTERS])tap, points);
+    else transform_taps(4, taps_2, (const double(*)[FILTERS])tap, points);
+    for (size_t i = 0; i < l->points; i++)
+        for (int f = 0; f < FILTERS; f++)
+            packed[i * point_stride + (size_t)f] = (float)points[i][f];
+}
+
+static void pack_group(const struct layout *l, const float *w, const float *scale, float *packed)
+{
+    for (size_t first = 0; first < l->outputs; first += BLOCK) {
+        size_t width = min_size(outputs_padded(l) - first, BLOCK);
+        for (size_t c = 0; c < l->inputs; c++)
+            for (size_t f = 0; f < width; f += FILTERS)
+                pack_filters(l, w, scale, first + f, c, packed + c * width + f, l->inputs * width);
+        packed += l->points * l->inputs * width;
     }
 }
 

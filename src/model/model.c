@@ -119,7 +119,7 @@ static int fill(struct model *model, const void *bytes, size_t size, struct err 
     }
     rc = model_read_params(file, model->net, model->params, e);
     if (rc < 0) goto out;
-    model->plan = plan_new(model->net, model->params, kernels_best(), &local);
+    model->plan = plan_new(model->net, NULL, kernels_best(), &local);
     if (model->plan == NULL) {
         rc = err_set(e, local.code < 0 ? local.code : -ENOMEM, "%s", local.text);
         goto out;

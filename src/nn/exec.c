@@ -64,6 +64,7 @@ size_t plan_activation_bytes(const struct plan *plan, int batch)
 
 struct exec *exec_new(const struct plan *plan, int batch_max, struct err *e)
 {
+    assert(plan->weights); /* not an outline */
     if (batch_max < 1) {
         err_set(e, ERR_RANGE, "inference: a batch of %d images; it must have at least 1",
                 batch_max);
@@ -80,8 +81,8 @@ struct exec *exec_new(const struct plan *plan, int batch_max, struct err *e)
         exec_free(exec);
         return NULL;
     }
-    /* Resident from the start: neither the first large batch waits for pages, nor does memory depend
-     * on which batches came. */
+    /* Resident from the start: neither the first large batch waits for pages, nor does memory
+     * depend on which batches came. */
     memset(exec->memory, 0, bytes);
     exec->plan = plan;
     exec->batch_max = batch_max;

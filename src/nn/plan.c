@@ -127,7 +127,7 @@ struct plan *plan_new_with(const struct net *net, const float *params,
         plan_fuse(plan, &plan->heads[s], s, s);
     }
     rc = place_values(plan);
-    if (rc == 0) rc = plan_make_weights(plan, params);
+    if (rc == 0 && params) rc = plan_make_weights(plan, params);
     plan->options.choices = NULL;
 out:
     if (rc == 0) return plan;

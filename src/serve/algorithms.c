@@ -19,7 +19,6 @@ int algorithms_choose(struct engine *engine, struct model *model, struct err *e)
     const struct engine_options *o = &engine->options;
     struct plan_options options = {.precision = o->precision};
     bool kept = o->choices_path[0] != '\0';
-    if (!o->measure && o->precision == PRECISION_FP32) return 0;
     struct choices *choices = NULL;
     if (o->measure) {
         choices = choices_new(kernels_best());

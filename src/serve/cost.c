@@ -12,6 +12,10 @@
 
 enum { SIZES_MAX = 18, RUNS = 3 };
 
+/* A size is run again, up to RUNS times, until it took so long: what takes longer than a short
+ * disturbance is measured well enough at once. */
+static const double enough_s = 0.004;
+
 static const double learn_rate = 0.1;
 /* An idle machine measured the table, so that much less is a measuring error, and much more is an
  * event (a stopped process) that the next predictions must not suffer from for long. */
@@ -121,8 +125,11 @@ int cost_measure(struct exec *exec, const struct net *net, int batch_max, double
             extrapolate(cost, i);
             continue;
         }
+        int64_t size_start = clock_now();
         for (int run = 0; run < RUNS; run++) {
-            if (run > 0 && seconds_since(start) + expected > budget_s) break;
+            if (run > 0 && (seconds_since(size_start) > enough_s ||
+                            seconds_since(start) + expected > budget_s))
+                break;
             run_once(cost, exec, net, i, logits, run == 0);
         }
     }

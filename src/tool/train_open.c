@@ -167,8 +167,7 @@ static int inherit_holdout(struct train_session *s, const struct model *model, c
     struct train_command *c = &s->command;
     struct train_options *o = &c->options;
     if (model == NULL || !tool_same_data(model, s->set)) return 0;
-    const uint64_t holdout = (uint64_t)model->training.holdout,
-                   seed = model->training.holdout_seed;
+    const uint64_t holdout = (uint64_t)model->training.holdout, seed = model->training.holdout_seed;
     if ((*by != NULL || c->holdout_given) && (uint64_t)o->holdout != holdout)
         return differs("holdout", *by, (uint64_t)o->holdout, from, holdout, e);
     if ((*by != NULL || c->holdout_seed_given) && o->holdout_seed != seed)
@@ -268,9 +267,8 @@ static int refuse_parent(const struct train_session *s, const struct param *p, b
                                         : "in the spec",
                        preset ? c->preset : "", spec_head_name(parents));
     }
-    return err_set(e, ERR_CONFLICT,
-                   "--init %s: its network is another one: it %s the tensor %s", c->init,
-                   is_there ? "has another shape of" : "lacks", p->name);
+    return err_set(e, ERR_CONFLICT, "--init %s: its network is another one: it %s the tensor %s",
+                   c->init, is_there ? "has another shape of" : "lacks", p->name);
 }
 
 /* Copies the parent's tensors by name. Those of the last linear layers may have other classes; they
@@ -341,7 +339,9 @@ int train_session_open(struct train_session *s, struct err *e)
     if (rc == 0) rc = dataset_open(c->data, DATA_TRAIN, &s->set, e);
     if (rc == 0) rc = check_labels(s, e);
     if (rc == 0 && c->teacher != NULL) {
+        const struct plan_options by_rule = {0};
         rc = model_load(c->teacher, &s->teacher, e);
+        if (rc == 0) rc = model_plan(s->teacher, &by_rule, e);
         if (rc < 0) err_prefix(e, "--teacher");
     }
     if (rc == 0) choose_holdout(s);

@@ -157,6 +157,8 @@ static void test_plan(void **state)
     float logits[2][3];
     write_tiny(t, TENSOR_F32);
     struct model *m = tiny_load();
+    const struct plan_options by_rule = {0};
+    assert_int_equal(model_plan(m, &by_rule, &e), 0);
     struct plan *plan = plan_new(t->net, t->params, kernels_best(), &e);
     assert_non_null(plan);
     const struct plan *plans[] = {m->plan, plan};

@@ -170,10 +170,8 @@ static void run(const char *path, const char *inputs_path, const char *out, bool
     char *bytes;
     size_t size;
     if (file_read(inputs_path, FILE_MAX_BYTES, &bytes, &size, &e) < 0) fail(&e, inputs_path);
-    if (bf16) {
-        const struct plan_options options = {.precision = PRECISION_BF16};
-        if (model_plan(model, &options, &e) < 0) fail(&e, path);
-    }
+    const struct plan_options options = {.precision = bf16 ? PRECISION_BF16 : PRECISION_FP32};
+    if (model_plan(model, &options, &e) < 0) fail(&e, path);
     const struct shape in = net_input(model->net);
     const size_t image = shape_size(in), n = size / sizeof(float) / image;
     const size_t classes = (size_t)net_classes(model->net), stride = n * classes;

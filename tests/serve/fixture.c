@@ -89,7 +89,8 @@ struct model *tiny_model_changed(const char *name, uint64_t seed,
     size_t size;
     struct model *model;
     CHECK(file_read(path, MODEL_FILE_MAX, &bytes, &size, &e) == 0);
-    if (model_load_bytes(bytes, size, &model, &e) < 0) {
+    const struct plan_options by_rule = {0};
+    if (model_load_bytes(bytes, size, &model, &e) < 0 || model_plan(model, &by_rule, &e) < 0) {
         fprintf(stderr, "%s\n", e.text);
         abort();
     }
