@@ -3,8 +3,7 @@
  * libmicrohttpd's own time-out counts inactivity only, so that one byte a second keeps a connection
  * for ever, and it neither times out nor notices the end of a suspended connection; and when data
  * and the client's end arrive together, it takes its short read for the last event there was and
- * never reads the end. So a connection is watched for hang-ups while a body is missing or an answer
- * is computed, and has one timer and a phase with an absolute deadline; on expiry the socket is
+ * never reads the end. So every connection is watched for hang-ups (hangups.h), and has one timer and a phase with an absolute deadline; on expiry the socket is
  * shut down, which libmicrohttpd sees as a closed connection. The timer is lazy: a new phase only
  * moves a number, and the timer looks at it when it fires. */
 #include "config.h"
@@ -19,11 +18,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "hangups.h"
 
 static void on_closed(uv_handle_t *handle)
 {
     struct connection *c = handle->data;
-    if (--c->open_handles > 0) return;
     buf_release(&c->x.headers);
     mem_free(c);
 }
@@ -105,12 +104,12 @@ struct connection *connection_new(struct server *server, struct MHD_Connection *
     c->fd = info->connect_fd;
     uv_timer_init(loop_uv(server_loop(server)), &c->timer);
     c->timer.data = c;
-    c->open_handles = 1;
     buf_init(&c->x.headers, 8192);
     struct connection **head = server_connections(server);
     c->next = *head;
     if (c->next != NULL) c->next->previous = c;
     *head = c;
+    hangups_add(server_hangups(server), c->fd, c);
     connection_phase(c, CONNECTION_IDLE, server_options_of(server)->header_timeout_ns);
     return c;
 }
@@ -123,10 +122,8 @@ void connection_lost(struct connection *c)
     server_upload_change(c->server, c->x.body.capacity, 0);
     buf_release(&c->x.body);
     server_kick(c->server); /* those who wait beyond the limit of connections are accepted now */
+    hangups_remove(server_hangups(c->server), c->fd); /* libmicrohttpd closes it next */
     uv_close((uv_handle_t *)&c->timer, on_closed);
-    /* The descriptor is still open here and is closed by libmicrohttpd next: the watch must be
-     * off. */
-    if (c->has_watch) uv_close((uv_handle_t *)&c->watch, on_closed);
 }
 
 /* 0: the client's end is closed or broken; 1: bytes wait to be read; -1: nothing there. */
@@ -138,41 +135,26 @@ static int peek(int fd)
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) ? -1 : 0;
 }
 
-static void on_watch(uv_poll_t *watch, int status, int events)
+void connection_ended(void *connection)
 {
-    (void)events;
-    struct connection *c = watch->data;
-    int state = peek(c->fd);
-    if (state < 0 && status == 0) return; /* spurious */
-    /* The event is level-triggered: off in any case. With bytes waiting while an answer is computed
-     * (a pipelined request, then the end) the client may still read; it gets its answer. With bytes
-     * of a body waiting, the watch is set again when they have been read. */
-    uv_poll_stop(&c->watch);
-    if (state > 0) return;
+    struct connection *c = connection;
+    c->ended = true;
+    /* What was sent before the end comes first: a part of a body, or a pipelined request, whose
+     * client may still read its answers. */
+    if (peek(c->fd) != 0) return;
     if (c->suspended) {
         c->x.gone = true;
         if (c->x.on_gone != NULL) c->x.on_gone(&c->x, c->x.on_gone_arg);
-    } else if (c->phase == CONNECTION_BODY) {
-        /* The rest will never come; libmicrohttpd sees the end now. */
+    } else if (c->phase == CONNECTION_BODY || c->phase == CONNECTION_IDLE) {
+        /* No more will come; libmicrohttpd sees the end now. */
         connection_hang_up(c);
         server_kick(c->server);
     }
 }
 
-void connection_watch(struct connection *c)
+void connection_look_again(struct connection *c)
 {
-    if (!c->has_watch) {
-        int rc = uv_poll_init(loop_uv(server_loop(c->server)), &c->watch, c->fd);
-        if (rc < 0) {
-            log_warning("no watch for hang-ups: %s", uv_strerror(rc));
-            return;
-        }
-        c->watch.data = c;
-        c->has_watch = true;
-        c->open_handles++;
-    }
-    if (!uv_is_active((const uv_handle_t *)&c->watch))
-        uv_poll_start(&c->watch, UV_DISCONNECT, on_watch);
+    if (c->ended) hangups_repeat(server_hangups(c->server), c->fd, c);
 }
 
 void connection_suspend(struct connection *c)
@@ -180,13 +162,11 @@ void connection_suspend(struct connection *c)
     MHD_suspend_connection(c->mhd);
     c->suspended = true;
     connection_phase(c, CONNECTION_HANDLING, 0);
-    connection_watch(c);
+    connection_look_again(c);
 }
 
 void connection_resume(struct connection *c)
 {
-    /* First off, then resume: libmicrohttpd puts the descriptor into its own poll set again. */
-    if (c->has_watch) uv_poll_stop(&c->watch);
     c->suspended = false;
     MHD_resume_connection(c->mhd);
     server_kick(c->server);
@@ -204,7 +184,7 @@ void connection_idle(struct connection *c)
 {
     connection_phase(c, CONNECTION_IDLE, server_options_of(c->server)->idle_timeout_ns);
     /* Who closed its half together with its last request would wait for the idle time otherwise. */
-    if (!c->expired && peek(c->fd) == 0) {
+    if (c->ended && !c->expired && peek(c->fd) == 0) {
         connection_hang_up(c);
         server_kick(c->server);
     }

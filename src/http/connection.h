@@ -84,12 +84,11 @@ struct connection {
     int64_t deadline_ns; /* when the phase must be over; 0: never */
     int64_t timer_ns;    /* when the timer fires; 0: it does not run */
     uv_timer_t timer;
-    uv_poll_t watch; /* for hang-ups within a body and while the connection is suspended */
     bool used; /* has carried a request */
-    bool has_watch, suspended;
+    bool suspended;
+    bool ended;     /* the client has closed its end; something may still lie before it */
     bool expired;   /* shut down by us, whatever for */
     bool timed_out; /* because a deadline was over */
-    int open_handles;
     struct connection *previous, *next;
     struct exchange x;
 };
@@ -103,7 +102,8 @@ static inline struct connection *connection_of(const struct exchange *x)
 struct connection *connection_new(struct server *server, struct MHD_Connection *mhd);
 void connection_lost(struct connection *c); /* it is being closed; frees once handles are shut */
 void connection_phase(struct connection *c, enum connection_phase phase, int64_t timeout_ns);
-void connection_watch(struct connection *c); /* for hang-ups; again after each part of a body */
+void connection_ended(void *connection); /* the client has closed its end */
+void connection_look_again(struct connection *c); /* for that, after something was read */
 void connection_suspend(struct connection *c);
 void connection_resume(struct connection *c);
 void connection_idle(struct connection *c); /* its exchange has ended */
@@ -135,6 +135,7 @@ bool server_upload_is_tight(const struct server *server);
 void server_answered(struct server *server, const struct exchange *x);
 bool server_is_closing(const struct server *server);
 struct loop *server_loop(const struct server *server);
+struct hangups *server_hangups(struct server *server);
 void server_exchange_count(struct server *server, int change);
 
 #endif

@@ -422,7 +422,7 @@ static enum MHD_Result begin(struct connection *c, const char *url, const char *
     x->body.max = x->body_max;
     if (guard.chunked || guard.content_length > 0) {
         connection_phase(c, CONNECTION_BODY, server_options_of(c->server)->body_timeout_ns);
-        connection_watch(c);
+        connection_look_again(c);
     }
     return MHD_YES;
 }
@@ -470,7 +470,7 @@ enum MHD_Result exchange_step(struct connection *c, const char *url, const char 
     if (*upload_size > 0) {
         take_body(x, upload_data, *upload_size);
         *upload_size = 0;
-        connection_watch(c);
+        connection_look_again(c);
         return MHD_YES;
     }
     if (x->state == EXCHANGE_BODY) return handle(c);

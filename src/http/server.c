@@ -26,6 +26,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "connection.h"
+#include "hangups.h"
 #include "http/stream.h"
 #include "listener.h"
 
@@ -38,9 +39,10 @@ struct server {
     struct listener listener;
     struct MHD_Daemon *daemon;
     uv_poll_t poll;
+    struct hangups hangups;
     uv_timer_t timer;
     uv_idle_t idle;
-    int open_handles;
+    int closing_handles;
     bool running, kicked, closing, quiesced, stopping, has_token;
     uint8_t token_digest[SHA256_SIZE];
     struct connection *connections;
@@ -118,6 +120,11 @@ struct loop *server_loop(const struct server *server)
     return server->loop;
 }
 
+struct hangups *server_hangups(struct server *server)
+{
+    return &server->hangups;
+}
+
 const char *server_address(const struct server *server)
 {
     return server->listener.address;
@@ -164,6 +171,13 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     struct server *server = handle->data;
     if (status < 0) log_error("%s: polling failed: %s", server->options.name, uv_strerror(status));
     run(server);
+}
+
+static void on_hangups(uv_poll_t *handle, int status, int events)
+{
+    (void)status, (void)events;
+    struct server *server = handle->data;
+    hangups_each(&server->hangups, connection_ended);
 }
 
 void server_kick(struct server *server)
@@ -331,11 +345,14 @@ int server_start(struct server *server, struct err *e)
     if (info == NULL || uv_poll_init(uv, &server->poll, info->epoll_fd) < 0)
         return err_set(e, -EIO, "%s.listen: cannot start serving on %s", server->options.name,
                        server->listener.address);
+    int rc = hangups_open(&server->hangups, uv, e);
+    if (rc < 0) return err_prefix(e, "%s.listen", server->options.name);
     uv_timer_init(uv, &server->timer);
     uv_idle_init(uv, &server->idle);
-    server->poll.data = server->timer.data = server->idle.data = server;
-    server->open_handles = 3;
+    server->timer.data = server->idle.data = server;
+    server->poll.data = server->hangups.poll.data = server;
     uv_poll_start(&server->poll, UV_READABLE, on_poll);
+    uv_poll_start(&server->hangups.poll, UV_READABLE, on_hangups);
     run(server);
     return 0;
 }
@@ -408,23 +425,32 @@ void server_when_idle(struct server *server, void (*idle)(void *arg), void *arg)
 static void on_closed(uv_handle_t *handle)
 {
     struct server *server = handle->data;
-    server->open_handles--;
+    server->closing_handles--;
+}
+
+/* A handle that was never opened is still zeroed. */
+static void close_handle(struct server *server, uv_handle_t *handle)
+{
+    if (handle->type == UV_UNKNOWN_HANDLE) return;
+    handle->data = server;
+    server->closing_handles++;
+    uv_close(handle, on_closed);
 }
 
 void server_free(struct server *server)
 {
     if (server == NULL) return;
     if (server->daemon != NULL) {
-        if (server->open_handles > 0) {
-            uv_close((uv_handle_t *)&server->poll, on_closed);
-            uv_close((uv_handle_t *)&server->timer, on_closed);
-            uv_close((uv_handle_t *)&server->idle, on_closed);
-        }
+        close_handle(server, (uv_handle_t *)&server->poll);
+        close_handle(server, (uv_handle_t *)&server->hangups.poll);
+        close_handle(server, (uv_handle_t *)&server->timer);
+        close_handle(server, (uv_handle_t *)&server->idle);
         server->stopping = true;
         if (!server->quiesced) MHD_quiesce_daemon(server->daemon);
         MHD_stop_daemon(server->daemon); /* closes what is left; connection_lost() for each */
-        while (server->open_handles > 0 || server->idle_posted)
+        while (server->closing_handles > 0 || server->idle_posted)
             uv_run(loop_uv(server->loop), UV_RUN_NOWAIT);
+        hangups_close(&server->hangups);
     }
     listener_close(&server->listener);
     mem_free(server);
