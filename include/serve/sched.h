@@ -64,13 +64,14 @@ void sched_push(struct sched *sched, struct sched_queue *queue, struct sched_ite
 /* Takes an item out of wherever it is; nothing happens when it is nowhere. */
 void sched_remove(struct sched *sched, struct sched_item *item);
 
-/* The next batch for one of `idle` free workers (>= 1, the caller counted): items of one queue
- * (*ret_queue), up to max, earliest target first, moved to running. The queue whose first item has
- * the earliest target is served; its items are merged while no deadline in the batch that a smaller
- * batch would keep is predicted to suffer, and while the other free workers get their share.
- * Returns how many, 0 when all queues are empty. */
-size_t sched_next(struct sched *sched, int64_t now_ns, size_t idle, size_t max,
-                  struct sched_item **ret_items, struct sched_queue **ret_queue);
+/* The next batch for a free worker: items of one queue (*ret_queue), up to max, earliest target
+ * first, moved to running. The queue whose first item has the earliest target is served; its items
+ * are merged while no deadline in the batch that a smaller batch would keep is predicted to suffer,
+ * and while the other workers get their share: those who are free by now, or will be before this one
+ * is through with its own. others: when each is predicted to be free, in any order. Returns how
+ * many, 0 when all queues are empty. */
+size_t sched_next(struct sched *sched, int64_t now_ns, const int64_t *others, size_t n_others,
+                  size_t max, struct sched_item **ret_items, struct sched_queue **ret_queue);
 
 /* Whether sched_next() would hand out the very items, the earliest of which is `item`, that are
  * about to be pushed into `queue`: nobody is there to join them or goes before them. */

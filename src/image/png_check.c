@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "base/mem.h"
 
@@ -42,21 +43,9 @@ static uint32_t big_endian(const uint8_t *p)
     return CHUNK(p[0], p[1], p[2], p[3]);
 }
 
-/* The CRC of ISO 3309, reflected, four bits at a time: a table of 16 words needs no initialisation.
- */
-static uint32_t crc32_of(const uint8_t *data, size_t size)
+static uint32_t checksum(const uint8_t *data, size_t size)
 {
-    static const uint32_t table[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
-                                       0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-                                       0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-                                       0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
-    uint32_t crc = 0xffffffff;
-    for (size_t i = 0; i < size; i++) {
-        crc ^= data[i];
-        crc = crc >> 4 ^ table[crc & 15];
-        crc = crc >> 4 ^ table[crc & 15];
-    }
-    return ~crc;
+    return (uint32_t)crc32_z(0, data, size);
 }
 
 static bool depth_allowed(int colour, int depth)
@@ -92,7 +81,7 @@ static int read_ihdr(const uint8_t *bytes, size_t size, struct png *png, struct 
     if (big_endian(chunk) != IHDR_SIZE || big_endian(chunk + 4) != CHUNK('I', 'H', 'D', 'R')) {
         return err_set(e, ERR_FORMAT, "the PNG does not begin with a header (IHDR)");
     }
-    if (crc32_of(chunk + 4, 4 + IHDR_SIZE) != big_endian(data + IHDR_SIZE)) {
+    if (checksum(chunk + 4, 4 + IHDR_SIZE) != big_endian(data + IHDR_SIZE)) {
         return err_set(e, ERR_FORMAT, "the PNG is damaged: the checksum of its header is wrong");
     }
     const uint32_t width = big_endian(data), height = big_endian(data + 4);
@@ -191,7 +180,7 @@ int png_check(const uint8_t *bytes, size_t size, struct image_header *ret, struc
         if ((name & CHUNK_CRITICAL_BIT) == 0) {
             rc = check_chunk(name, length, &png, &seen, at, e);
             if (rc < 0) return rc;
-            if (crc32_of(bytes + at + 4, 4 + (size_t)length) != big_endian(bytes + end - 4)) {
+            if (checksum(bytes + at + 4, 4 + (size_t)length) != big_endian(bytes + end - 4)) {
                 return err_set(e, ERR_FORMAT,
                                "the PNG is damaged: the checksum of the chunk at byte %zu is wrong",
                                at);
@@ -200,7 +189,7 @@ int png_check(const uint8_t *bytes, size_t size, struct image_header *ret, struc
             seen.data_ended = true;
         }
         if (name == CHUNK('e', 'X', 'I', 'f') && !seen.exif &&
-            crc32_of(bytes + at + 4, 4 + (size_t)length) == big_endian(bytes + end - 4)) {
+            checksum(bytes + at + 4, 4 + (size_t)length) == big_endian(bytes + end - 4)) {
             ret->orientation = exif_orientation(bytes + at + 8, length);
             seen.exif = true;
         }

@@ -102,7 +102,8 @@ static int make_workers(struct engine *engine, struct err *e)
         worker->number = w;
         worker->batch = mem_new((size_t)engine->options.batch_max, sizeof(struct item *));
         worker->taken = mem_new((size_t)engine->options.batch_max, sizeof(struct sched_item *));
-        if (worker->batch == NULL || worker->taken == NULL) {
+        worker->others = mem_new(engine->options.workers, sizeof(*worker->others));
+        if (worker->batch == NULL || worker->taken == NULL || worker->others == NULL) {
             return err_set(e, -ENOMEM, "out of memory for the engine");
         }
     }
@@ -148,6 +149,7 @@ void engine_free(struct engine *engine)
     for (unsigned w = 0; engine->workers != NULL && w < engine->options.workers; w++) {
         mem_free(engine->workers[w].batch);
         mem_free(engine->workers[w].taken);
+        mem_free(engine->workers[w].others);
         arena_free(engine->workers[w].scratch);
     }
     mem_free(engine->workers);

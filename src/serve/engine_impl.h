@@ -99,6 +99,8 @@ struct worker {
     struct sched_item **taken; /* [batch_max] */
     struct item **batch;       /* the same */
     int64_t busy_until_ns;     /* predicted end of what it does; 0: idle */
+    int64_t free_ns;           /* predicted end of its batch's whole way; 0: idle */
+    int64_t *others;           /* [workers - 1] room for their free_ns */
     struct arena *scratch;     /* for decoding; NULL: not needed yet */
 };
 

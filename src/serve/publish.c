@@ -89,7 +89,7 @@ void publish_run(struct worker *worker)
     if (engine->publish_first == NULL) engine->publish_last = &engine->publish_first;
     engine->publishing = true;
     bool stopping = engine->stopping;
-    worker->busy_until_ns = clock_now() + expected_ns;
+    worker->busy_until_ns = worker->free_ns = clock_now() + expected_ns;
     pthread_mutex_unlock(&engine->lock);
 
     int rc = ERR_CANCELLED;

@@ -132,12 +132,26 @@ static int64_t must_end(const struct sched_item *item, int64_t end_ns)
     return end_ns <= latest ? latest : INT64_MAX;
 }
 
-size_t sched_next(struct sched *sched, int64_t now_ns, size_t idle, size_t max,
-                  struct sched_item **ret_items, struct sched_queue **ret_queue)
+/* How many of a queue's items one worker takes, so that as many workers as possible get equal
+ * shares: those of the others who are free before this one would be through with its share. */
+static size_t share_of(const struct sched_queue *q, int64_t now_ns, const int64_t *others,
+                       size_t n_others)
+{
+    for (size_t takers = n_others + 1; takers > 1; takers--) {
+        size_t share = (q->count + takers - 1) / takers, free = 1;
+        int64_t end = now_ns + (int64_t)((double)share * q->first->work_s * (double)CLOCK_SECOND);
+        for (size_t i = 0; i < n_others; i++) free += others[i] <= now_ns || others[i] < end;
+        if (free >= takers) return share;
+    }
+    return q->count;
+}
+
+size_t sched_next(struct sched *sched, int64_t now_ns, const int64_t *others, size_t n_others,
+                  size_t max, struct sched_item **ret_items, struct sched_queue **ret_queue)
 {
     struct sched_queue *q = earliest_queue(sched);
     if (q == NULL || max == 0) return 0;
-    size_t share = (q->count + idle - 1) / idle;
+    size_t share = share_of(q, now_ns, others, n_others);
     if (share > max) share = max;
     size_t n = 0;
     int64_t bound = INT64_MAX;

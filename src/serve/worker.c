@@ -344,7 +344,9 @@ static bool run_section(struct worker *worker, struct batch *b, bool from_previo
     struct engine *engine = worker->engine;
     double predicted = cost_section(b->served->cost, b->section, b->n);
     double head = cost_head(b->served->cost, b->section, b->n);
-    worker->busy_until_ns = clock_now() + ns_of(predicted + head);
+    int64_t now = clock_now();
+    worker->busy_until_ns = now + ns_of(predicted + head);
+    worker->free_ns = now + ns_of(cost_way(b->served->cost, &b->items[0]->way, b->section, b->n));
     invite(worker, b, predicted);
     pthread_mutex_unlock(&engine->lock);
 
@@ -402,7 +404,7 @@ void *worker_main(void *arg)
     struct engine *engine = worker->engine;
     pthread_mutex_lock(&engine->lock);
     for (;;) {
-        worker->busy_until_ns = 0;
+        worker->busy_until_ns = worker->free_ns = 0;
         if (engine_flush(engine) > 0) continue;
         if (engine->publish_first != NULL && !engine->publishing) {
             engine_call_decoder(engine);
@@ -410,7 +412,10 @@ void *worker_main(void *arg)
             continue;
         }
         struct sched_queue *queue;
-        size_t n = sched_next(&engine->sched, clock_now(), engine->idle + engine->helping + 1u,
+        size_t n_others = 0;
+        for (unsigned w = 0; w < engine->options.workers; w++)
+            if (w != worker->number) worker->others[n_others++] = engine->workers[w].free_ns;
+        size_t n = sched_next(&engine->sched, clock_now(), worker->others, n_others,
                               (size_t)engine->options.batch_max, worker->taken, &queue);
         if (n > 0) {
             engine_call_decoder(engine);

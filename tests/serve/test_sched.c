@@ -36,10 +36,13 @@ static void world_init(struct world *w)
     }
 }
 
+/* With so many workers idle, the one that asks counted, and no others. */
 static size_t next(struct world *w, int64_t now, size_t idle, struct sched_item **items,
                    struct sched_queue **queue)
 {
-    return sched_next(&w->sched, now, idle, BATCH_MAX, items, queue);
+    static const int64_t others[BATCH_MAX];
+    assert_true(idle - 1 <= BATCH_MAX);
+    return sched_next(&w->sched, now, others, idle - 1, BATCH_MAX, items, queue);
 }
 
 static void targets(void **state)
@@ -102,6 +105,40 @@ static void idle_workers_get_their_share(void **state)
     assert_int_equal(next(&w, 0, 2, got, &queue), 2);
     assert_int_equal(next(&w, 0, 9, got, &queue), 1);
     cost_free(w.cost);
+}
+
+/* Six items that take 10 ms each: who comes free before the caller is through with its share gets
+ * one, too. */
+static void those_who_come_free_get_their_share(void **state)
+{
+    (void)state;
+    const int64_t ms = CLOCK_MS;
+    static const struct {
+        int64_t others_ms[2]; /* from now on */
+        size_t n_others, share;
+    } rows[] = {
+        {{29}, 1, 3},     {{30}, 1, 6},     {{-5}, 1, 3},      {{19, 19}, 2, 2},
+        {{19, 25}, 2, 3}, {{25, 19}, 2, 3}, {{29, 300}, 2, 3}, {{300, 300}, 2, 6},
+    };
+    for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+        struct world w;
+        world_init(&w);
+        struct sched_item items[6];
+        memset(items, 0, sizeof(items));
+        const int64_t now = CLOCK_SECOND;
+        for (int i = 0; i < 6; i++) {
+            items[i].target_ns = 2 * CLOCK_SECOND + i;
+            items[i].work_s = .01;
+            sched_push(&w.sched, &w.queues[0][0], &items[i], 0);
+        }
+        int64_t others[2];
+        for (int i = 0; i < 2; i++) others[i] = now + rows[r].others_ms[i] * ms;
+        struct sched_item *got[BATCH_MAX];
+        struct sched_queue *queue;
+        size_t n = sched_next(&w.sched, now, others, rows[r].n_others, BATCH_MAX, got, &queue);
+        if (n != rows[r].share) fail_msg("row %zu: a batch of %zu", r, n);
+        cost_free(w.cost);
+    }
 }
 
 /* An item of section 0 takes 4 ms, n of them take 4n, in this table. */
@@ -310,8 +347,6 @@ static void simulate(uint32_t seed)
                 cancelled++;
             }
         }
-        size_t idle = 0;
-        for (int k = 0; k < WORKERS; k++) idle += hands[k].n == 0;
         for (int k = 0; k < WORKERS; k++) {
             if (hands[k].n > 0) continue;
             int64_t earliest = INT64_MAX;
@@ -319,11 +354,14 @@ static void simulate(uint32_t seed)
                 if (all[i].state == WAITING && all[i].item.target_ns < earliest)
                     earliest = all[i].item.target_ns;
             }
-            size_t n = next(&w, now, idle, hands[k].items, &hands[k].queue);
+            int64_t others[WORKERS - 1];
+            for (int i = 0, at = 0; i < WORKERS; i++)
+                if (i != k) others[at++] = hands[i].n > 0 ? hands[i].until_ns : 0;
+            size_t n = sched_next(&w.sched, now, others, WORKERS - 1, BATCH_MAX, hands[k].items,
+                                  &hands[k].queue);
             assert_int_equal(n > 0, waiting > 0); /* work conserving */
             assert_true(n <= BATCH_MAX);
             if (n == 0) break;
-            idle--;
             hands[k].n = n;
             largest = n > largest ? n : largest;
             int section = hands[k].queue->section;
@@ -374,6 +412,7 @@ int main(void)
         cmocka_unit_test(targets),
         cmocka_unit_test(the_earliest_goes_first),
         cmocka_unit_test(idle_workers_get_their_share),
+        cmocka_unit_test(those_who_come_free_get_their_share),
         cmocka_unit_test(a_batch_grows_only_while_no_deadline_suffers),
         cmocka_unit_test(work_before_and_victims),
         cmocka_unit_test(a_batch_goes_on_if_it_is_next),
