@@ -247,9 +247,6 @@ static int admit(struct engine *engine, struct ticket *ticket)
         sched_push(&engine->sched, &engine->sched.decode, &ticket->items[i].sched, now);
     }
     engine->in_flight += (size_t)request->n_images;
-    /* If the worker has got something else to do until it is awake, it calls the decode thread. */
-    if (engine->idle > 0 && engine_is_quiet(engine)) pthread_cond_signal(&engine->work);
-    else engine_call_decoder(engine);
     return 0;
 }
 
@@ -276,7 +273,11 @@ static int submit(struct engine *engine, struct request *request)
     request->engine_private = ticket;
     pthread_mutex_lock(&engine->lock);
     rc = admit(engine, ticket);
+    /* If the worker has got something else to do until it is awake, it calls the decode thread. */
+    bool to_worker = engine->idle > 0 && engine_is_quiet(engine);
     pthread_mutex_unlock(&engine->lock);
+    /* Woken with the lock held, it would sleep again at once. */
+    if (rc == 0) pthread_cond_signal(to_worker ? &engine->work : &engine->decode);
     return rc;
 }
 
