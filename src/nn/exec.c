@@ -289,8 +289,11 @@ static void run_piece(struct exec *exec, const struct plan_piece *piece, const f
 {
     int room = block_of(piece, exec->batch_max), blocks = (batch - 1) / room + 1;
     int threads = (int)team_size(&exec->team), most = batch / BLOCK_LEAST;
-    /* Blocks for all, if they stay large enough to make good use of the weights. */
+    /* Blocks for all, if they stay large enough to make good use of the weights; of several, as
+     * many for each thread. */
     if (blocks < threads && blocks < most) blocks = threads < most ? threads : most;
+    int even = (blocks + threads - 1) / threads * threads;
+    if (blocks > 1 && even <= batch) blocks = even;
     struct piece_run r = {exec->plan, piece, in, out, batch, blocks, room};
     if (r.blocks > 1) team_run(&exec->team, run_block, &r, (unsigned)r.blocks, exec);
     else run_lone_block(exec, &r);

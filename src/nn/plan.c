@@ -16,8 +16,9 @@
 
 enum {
     FLOATS_PER_LINE = MEM_ALIGN / sizeof(float),
-    BLOCK_BYTES = 1024 * 1024, /* of inner values at least; a second-level cache */
-    BLOCK_MAX = 64,            /* images */
+    BLOCK_BYTES = 1024 * 1024,       /* of inner values; a second-level cache */
+    STAYING_BYTES = 5 * 1024 * 1024, /* of weights; of a third-level one, a core's part */
+    BLOCK_MAX = 64,                  /* images */
 };
 
 size_t plan_round_up(size_t n)
@@ -64,10 +65,11 @@ static void place_piece(struct plan *plan, struct plan_piece *piece, struct plac
     items[piece->in].size = items[piece->out].size = 0;
     piece->work = place_items(items, net->n_values, order);
 
-    /* Where the weights are more than the cache holds, they and not the values are what is read
-     * from memory; then a block has as many values as weights. */
-    size_t floats = piece_weights(plan, piece);
-    floats = floats > BLOCK_BYTES / sizeof(float) ? floats : BLOCK_BYTES / sizeof(float);
+    /* A block's values are to stay in the second-level cache. But weights that do not stay in the
+     * third-level one are read from memory for each block; then it has as many values as weights.
+     */
+    size_t weights = piece_weights(plan, piece);
+    size_t floats = weights > STAYING_BYTES / sizeof(float) ? weights : BLOCK_BYTES / sizeof(float);
     size_t block = floats / (piece->work > 0 ? piece->work : 1);
     piece->block = block < 1 ? 1 : block > BLOCK_MAX ? BLOCK_MAX : (int)block;
     for (int i = piece->first; i < piece->first + piece->n; i++)
