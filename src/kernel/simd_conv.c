@@ -379,17 +379,28 @@ static void run_tile(const struct pass *p, const struct tile *t, size_t vectors,
 }
 
 /* While the first of the tiles that share weights run, which are all there are with few pixels, as
- * many weights behind them are asked for, as evenly as they can be: so memory is never idle. */
-static void tile_ask(struct tile *t, size_t width, size_t depth, size_t part, size_t parts)
+ * many of the next ones are asked for, as evenly as they can be: so memory is never idle. */
+static void tile_ask(struct tile *t, const float *next, size_t width, size_t depth, size_t part,
+                     size_t parts)
 {
     size_t asking = min_size(parts, ASKING_PARTS);
-    t->ask = part < asking ? t->w + width * depth + part * width * depth / asking : t->w;
+    t->ask = part < asking ? next + part * width * depth / asking : t->w;
     t->ask_step = part < asking ? (ptrdiff_t)(width / asking) : 0;
 }
 
+/* Where the weights of a block of outputs stand, from a row of taps on. */
+static const float *row_weights(const struct phase *f, size_t first, int row)
+{
+    size_t taps = (size_t)row * (size_t)f->h.taps;
+    return f->packed + first * phase_taps_size(f) +
+           taps * f->pass->channels * block_width(f->pass, first);
+}
+
 /* A slice of rows of taps [row, end), for all pixels of `images` images and one block of outputs.
- * The taps of a row are neighbours in the source and in the weights, so they make one run. */
-static void slice_run(const struct phase *f, size_t images, size_t first, int row, int end)
+ * The taps of a row are neighbours in the source and in the weights, so they make one run. next:
+ * the weights that will be read after these. */
+static void slice_run(const struct phase *f, size_t images, size_t first, int row, int end,
+                      const float *next)
 {
     size_t pixels = images * (size_t)f->v.count * (size_t)f->h.count;
     size_t width = block_width(f->pass, first), vectors = width / LANES;
@@ -400,7 +411,7 @@ static void slice_run(const struct phase *f, size_t images, size_t first, int ro
     t.rows = end - row;
     t.cols = 1;
     t.run = f->h.taps * (int)f->pass->channels;
-    t.w += row * t.w_row;
+    t.w = row_weights(f, first, row);
     t.x_row = (ptrdiff_t)f->row_pitch;
     t.x_at = x_at;
     t.y_at = y_at;
@@ -414,7 +425,7 @@ static void slice_run(const struct phase *f, size_t images, size_t first, int ro
         walk_tile(&walk, f, &t, first, count, x_at, y_at);
         t.x += row * t.x_row;
         if (!last) t.residual = NULL;
-        tile_ask(&t, width, (size_t)t.rows * (size_t)t.run, part, parts);
+        tile_ask(&t, next, width, (size_t)t.rows * (size_t)t.run, part, parts);
         run_tile(f->pass, &t, vectors, count);
     }
 }
@@ -422,11 +433,16 @@ static void slice_run(const struct phase *f, size_t images, size_t first, int ro
 /* All pixels of `images` images whose taps all lie inside the source: flat and padded. */
 static void phase_run_rows(const struct phase *f, size_t images)
 {
-    int slices = pass_slices(f->pass);
+    const struct pass *p = f->pass;
+    int slices = pass_slices(p);
     for (int slice = 0; slice < slices; slice++) {
         int row = f->v.taps * slice / slices, end = f->v.taps * (slice + 1) / slices;
-        for (size_t first = f->pass->begin; first < f->pass->end; first += BLOCK)
-            slice_run(f, images, first, row, end);
+        for (size_t first = p->begin; first < p->end; first += BLOCK) {
+            const float *next = first + BLOCK < p->end ? row_weights(f, first + BLOCK, row)
+                                : end < f->v.taps      ? row_weights(f, p->begin, end)
+                                                       : row_weights(f, first, end);
+            slice_run(f, images, first, row, end, next);
+        }
     }
 }
 
@@ -530,7 +546,7 @@ static void phase_run_taps(const struct phase *f, size_t images, float *sums)
                 t.x = f->source + x_at[begin];
                 t.y = sums;
                 t.y_at = sum_at + begin;
-                tile_ask(&t, width, f->pass->channels, part, parts);
+                tile_ask(&t, t.w + whole.w_col, width, f->pass->channels, part, parts);
                 run_tile(f->pass, &t, vectors, end - begin);
             }
         }
