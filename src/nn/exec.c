@@ -265,11 +265,14 @@ static void run_shared(void *arg, unsigned chunk, void *mine)
     run_op(s->block, s->op, exec->scratch, (struct conv_part){(int)chunk, s->parts});
 }
 
-/* Handing an operation over takes a microsecond; others than these take no more themselves. */
+/* Handing an operation over takes a microsecond; those that multiply less and read fewer weights
+ * take no more themselves. */
 static bool may_cut(const struct plan_op *p, int images)
 {
     const int64_t least_macs = 500000;
+    const size_t least_weights = 32768;
     if (p->kind != PLAN_CONV) return false;
+    if (conv_weight_size(&p->conv) >= least_weights) return true;
     int64_t pixels = (int64_t)conv_out_height(&p->conv) * conv_out_width(&p->conv);
     return images * pixels * (int64_t)conv_weight_size(&p->conv) >= least_macs;
 }
