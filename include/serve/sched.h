@@ -67,8 +67,8 @@ void sched_remove(struct sched *sched, struct sched_item *item);
 /* The next batch for a free worker: items of one queue (*ret_queue), up to max, earliest target
  * first, moved to running. The queue whose first item has the earliest target is served; its items
  * are merged while no deadline in the batch that a smaller batch would keep is predicted to suffer,
- * and while the other workers get their share: those who are free by now, or will be before this one
- * is through with its own. others: when each is predicted to be free, in any order. Returns how
+ * and while the other workers get their share: those who are free by now, or will be before this
+ * one is through with its own. others: when each is predicted to be free, in any order. Returns how
  * many, 0 when all queues are empty. */
 size_t sched_next(struct sched *sched, int64_t now_ns, const int64_t *others, size_t n_others,
                   size_t max, struct sched_item **ret_items, struct sched_queue **ret_queue);
@@ -89,9 +89,9 @@ double sched_work_before(const struct sched *sched, int64_t target_ns);
 double sched_queued_before(const struct sched *sched, int64_t target_ns);
 
 /* Who is shed first (rule 8): of all queued items less urgent than `urgency`, the least urgent,
- * among equals the one with the latest target. NULL: none. */
+ * among equals the one with the latest target. NULL: none. sched_less_urgent(): how many there are
+ * to choose from. */
 struct sched_item *sched_victim(const struct sched *sched, int urgency);
-size_t sched_less_urgent(const struct sched *sched,
-                         int urgency); /* how many there are to choose from */
+size_t sched_less_urgent(const struct sched *sched, int urgency);
 
 #endif
