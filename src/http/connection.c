@@ -3,9 +3,10 @@
  * libmicrohttpd's own time-out counts inactivity only, so that one byte a second keeps a connection
  * for ever, and it neither times out nor notices the end of a suspended connection; and when data
  * and the client's end arrive together, it takes its short read for the last event there was and
- * never reads the end. So every connection is watched for hang-ups (hangups.h), and has one timer and a phase with an absolute deadline; on expiry the socket is
- * shut down, which libmicrohttpd sees as a closed connection. The timer is lazy: a new phase only
- * moves a number, and the timer looks at it when it fires. */
+ * never reads the end. So every connection is watched for hang-ups (hangups.h), and has one timer
+ * and a phase with an absolute deadline; on expiry the socket is shut down, which libmicrohttpd
+ * sees as a closed connection. The timer is lazy: a new phase only moves a number, and the timer
+ * looks at it when it fires. */
 #include "config.h"
 
 #include "connection.h"

@@ -1,8 +1,9 @@
 /* Encoded bytes -> the network's input, in the item's feature map; by the decode thread, or, while
  * little is in flight, by a compute worker that has nothing else to do, which saves a lone request
- * from waiting until a second thread is awake. Pixels live in a scratch arena of the thread and only until the next
- * image, so that a request with many images takes no more memory than one with the largest of them.
- * An image that cannot be decoded fails its whole request and says which one it was. */
+ * from waiting until a second thread is awake. Pixels live in a scratch arena of the thread and
+ * only until the next image, so that a request with many images takes no more memory than one with
+ * the largest of them. An image that cannot be decoded fails its whole request and says which one
+ * it was. */
 #include "config.h"
 
 #include "engine_impl.h"

@@ -222,7 +222,8 @@ def hang_up_under_load():
 def end_with_data():
     """F2.9 an end that arrives together with data is seen: in a body, behind a request"""
     for text in (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc", b"GET /fast HTTP/1.1\r\nHost: a\r\n\r\n",
-                 b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"):
+                 b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+                 b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n" + 60000 * b"a"):  # more than is read at once
         for end in (Wire.close, Wire.reset):
             with Server(body_ms=60000, idle_ms=60000, connections=3) as s:
                 s.process.send_signal(signal.SIGSTOP)  # both lie there when it looks
