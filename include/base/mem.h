@@ -12,7 +12,8 @@ enum { MEM_ALIGN = 64 }; /* bytes; a cache line and a 512-bit register */
  * Free with mem_free(). Any thread. */
 void *mem_new(size_t count, size_t size);
 
-/* Like mem_new(), aligned to MEM_ALIGN bytes and not cleared. Free with mem_free(). */
+/* Like mem_new(), aligned to MEM_ALIGN bytes and not cleared; large blocks are resident at once.
+ * Free with mem_free(). */
 void *mem_new_aligned(size_t count, size_t size);
 
 /* realloc() with a checked product; on failure NULL and the old block stays. Not for aligned

@@ -150,7 +150,7 @@ size_t ISA(winograd_small_packed_size)(const struct conv_geometry *g)
 }
 
 /* The points of some filters' nine taps, in double precision; the last dimension is the filter.
- * side is a constant: packing is half of what it takes to load a model. */
+ * side is a constant, so that the loops over filters become vectors. */
 ALWAYS_INLINE void transform_taps(const int side, const double *taps, const double tap[9][FILTERS],
                                   double ret_points[POINTS_MOST][FILTERS])
 {
