@@ -35,8 +35,8 @@ need_packages() {
 BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config libmicrohttpd-dev libuv1-dev libjansson-dev \
 libopenblas-dev libstb-dev libsqlite3-dev libcurl4-openssl-dev nettle-dev zlib1g-dev \
 libprotobuf-c-dev protobuf-c-compiler"
-# python3-onnx checks exported models.
-TEST_PACKAGES="libcmocka-dev python3 python3-onnx"
+# python3-onnx checks exported models, clang-format (always this version) the sources.
+TEST_PACKAGES="libcmocka-dev python3 python3-onnx clang-format-14"
 
 # need_onnxruntime BUILD: puts ONNX Runtime, which Debian does not have, into BUILD/node. Without it the tests that
 # ask it are skipped.

@@ -20,8 +20,8 @@ enum cpu_isa {
  * Any thread. */
 enum cpu_isa cpu_isa(void);
 
-/* ERR_RANGE when AUTODIDACT_ISA is set to something that is none of these names; programs ask at their
- * start, because a name that is misspelt would leave the best one in force. */
+/* ERR_RANGE when AUTODIDACT_ISA is set to something that is none of these names; programs ask at
+ * their start, because a name that is misspelt would leave the best one in force. */
 int cpu_check_isa(struct err *e);
 bool cpu_isa_supported(enum cpu_isa isa); /* regardless of AUTODIDACT_ISA */
 const char *cpu_isa_name(enum cpu_isa isa);

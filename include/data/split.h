@@ -1,7 +1,7 @@
-/* The held-out images: those whose SHA-256(seed as 8 bytes little endian, then dataset_content()) is
- * smallest.
- * The choice depends on the content alone, so that no model is calibrated or judged on images that
- * it or its parent saw, whatever the order of the files; equal images are on the same side. */
+/* The held-out images: those whose SHA-256(seed as 8 bytes little endian, then dataset_content())
+ * is smallest. The choice depends on the content alone, so that no model is calibrated or judged on
+ * images that it or its parent saw, whatever the order of the files; equal images are on the same
+ * side. */
 #ifndef DATA_SPLIT_H
 #define DATA_SPLIT_H
 

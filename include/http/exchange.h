@@ -21,8 +21,8 @@ typedef void exchange_fn(struct exchange *x, void *arg);
 
 /* ---- what was asked; strings live as long as the exchange ---- */
 const char *exchange_method(const struct exchange *x);
-const char *exchange_path(const struct exchange *x); /* percent-decoded, without the query */
-const char *exchange_id(const struct exchange *x);   /* X-Request-Id, the client's or a new one */
+const char *exchange_path(const struct exchange *x);   /* percent-decoded, without the query */
+const char *exchange_id(const struct exchange *x);     /* X-Request-Id, the client's or a new one */
 int64_t exchange_arrival_ns(const struct exchange *x); /* clock_now() at the request line */
 
 /* The part of the path that stands for {name} in the route's pattern; "" when there is none. */

@@ -20,8 +20,8 @@ struct server_options {
     int64_t header_timeout_ns; /* request line and headers, from the first byte that may come */
     int64_t body_timeout_ns;   /* the whole body */
     int64_t idle_timeout_ns;   /* between two requests of a connection, and to take an answer */
-    size_t upload_max;         /* bytes of all bodies in memory at a time; 0: no bound but each one's */
-    bool needs_token;          /* every request must carry `Authorization: Bearer TOKEN` */
+    size_t upload_max; /* bytes of all bodies in memory at a time; 0: no bound but each one's */
+    bool needs_token;  /* every request must carry `Authorization: Bearer TOKEN` */
 };
 
 /* Binds and listens, but accepts nothing before server_start(). The message names the address and
@@ -44,8 +44,8 @@ int server_route_head(struct server *server, const char *method, const char *pat
  * empty or holds anything but visible ASCII. */
 int server_set_token(struct server *server, const char *token, struct err *e);
 
-/* Before server_start(): answered(arg, x, status, detail) is called for each answer, refusals that no
- * handler sees included, when it is decided; detail is a problem's text, else "". */
+/* Before server_start(): answered(arg, x, status, detail) is called for each answer, refusals that
+ * no handler sees included, when it is decided; detail is a problem's text, else "". */
 void server_on_answer(struct server *server,
                       void (*answered)(void *arg, const struct exchange *x, int status,
                                        const char *detail),

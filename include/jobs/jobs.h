@@ -1,9 +1,10 @@
 /* Jobs: retraining in the background, one at a time.
  *
- * A job trains in a child process (`autodidact train`), which is followed by its JSON Lines; its result
- * is then judged by `autodidact eval` of both models on the same held-out images, registered as the next
- * version and put into service, or rejected. The queue and the history stand in the database; what is
- * going on right now is in memory. Everything here is called on the loop thread and calls back on it. */
+ * A job trains in a child process (`autodidact train`), which is followed by its JSON Lines; its
+ * result is then judged by `autodidact eval` of both models on the same held-out images, registered
+ * as the next version and put into service, or rejected. The queue and the history stand in the
+ * database; what is going on right now is in memory. Everything here is called on the loop thread
+ * and calls back on it. */
 #ifndef JOBS_JOBS_H
 #define JOBS_JOBS_H
 
@@ -20,61 +21,67 @@
 struct jobs;
 
 struct jobs_options {
-    const char *directory;      /* STATE/jobs: ID/ below it is the child's own place */
-    const char *program;        /* the tool; NULL or "": `autodidact` beside this program's file */
-    const char *data_root;      /* data of jobs lies below it; NULL or "": jobs are refused */
-    const char *spec_directory; /* NAME.json of jobs' "spec"; NULL or "": where the models are installed */
-    double margin;              /* train.margin: how much worse than the serving model's deepest top-1 */
-    int64_t threads;            /* --threads of the children unless the job says; 0: one a processor */
-    int niceness;               /* of the children */
-    int64_t queue_max;          /* jobs waiting */
-    int64_t attempts_max;       /* starts of one job's training */
-    int64_t grace_ns;           /* between SIGTERM and SIGKILL */
+    const char *directory; /* STATE/jobs: ID/ below it is the child's own place */
+    const char *program;   /* the tool; NULL or "": `autodidact` beside this program's file */
+    const char *data_root; /* data of jobs lies below it; NULL or "": jobs are refused */
+    const char
+        *spec_directory; /* NAME.json of jobs' "spec"; NULL or "": where the models are installed */
+    double margin;       /* train.margin: how much worse than the serving model's deepest top-1 */
+    int64_t threads;     /* --threads of the children unless the job says; 0: one a processor */
+    int niceness;        /* of the children */
+    int64_t queue_max;   /* jobs waiting */
+    int64_t attempts_max; /* starts of one job's training */
+    int64_t grace_ns;     /* between SIGTERM and SIGKILL */
 };
 
 /* margin 0.01, niceness 10, queue 100, attempts 3, grace 10 s; the rest empty. */
 void jobs_options_default(struct jobs_options *options);
 
 /* Options are copied. metrics may be NULL. Nothing runs before jobs_start(). */
-int jobs_new(uv_loop_t *loop, struct store *store, struct registry *registry, struct metrics *metrics,
-             const struct jobs_options *options, struct jobs **ret_jobs, struct err *e);
+int jobs_new(uv_loop_t *loop, struct store *store, struct registry *registry,
+             struct metrics *metrics, const struct jobs_options *options, struct jobs **ret_jobs,
+             struct err *e);
 
 /* Queues again what a dead daemon left running, and begins. */
 void jobs_start(struct jobs *jobs);
 
-/* The end of the program: starts nothing more; a running child is told to write its checkpoint and stop
- * (killed after the grace time), and its job stays queued, so that the next start goes on from there.
- * stopped(arg) is called on the loop, maybe at once, when no child is left and every call was answered.
- * Then jobs_free(), which closes the handles (the loop must run once more for them, and frees the rest);
- * it follows stopped(), or a jobs_start() never made, and no call is made between the two. */
+/* The end of the program: starts nothing more; a running child is told to write its checkpoint and
+ * stop (killed after the grace time), and its job stays queued, so that the next start goes on from
+ * there. stopped(arg) is called on the loop, maybe at once, when no child is left and every call
+ * was answered. Then jobs_free(), which closes the handles (the loop must run once more for them,
+ * and frees the rest); it follows stopped(), or a jobs_start() never made, and no call is made
+ * between the two. */
 void jobs_stop(struct jobs *jobs, void (*stopped)(void *arg), void *arg);
 void jobs_free(struct jobs *jobs);
 
-/* Called once, on the loop thread: a document whose reference is the callee's, or NULL and the error. */
+/* Called once, on the loop thread: a document whose reference is the callee's, or NULL and the
+ * error. */
 typedef void jobs_done_fn(void *arg, json_t *document, const struct err *error);
 
 /* POST /admin/v1/jobs. body is read before the call returns. key: the Idempotency-Key, or NULL. The
  * document is the job's; its "id" is a number. Errors: ERR_FORMAT and ERR_RANGE name the member,
  * ERR_NOT_FOUND (spec, init model), ERR_UNSUPPORTED (the key came with another payload before; no
  * data_root), ERR_BUSY (queue full). */
-void jobs_create(struct jobs *jobs, const json_t *body, const char *key, jobs_done_fn *done, void *arg);
+void jobs_create(struct jobs *jobs, const json_t *body, const char *key, jobs_done_fn *done,
+                 void *arg);
 
 /* One job with its epochs and, while it runs, its progress. ERR_NOT_FOUND. */
 void jobs_get(struct jobs *jobs, int64_t id, jobs_done_fn *done, void *arg);
 
-/* {"jobs":[..]}: at most limit jobs with an id below `before` (0: all), latest first, without epochs. */
+/* {"jobs":[..]}: at most limit jobs with an id below `before` (0: all), latest first, without
+ * epochs. */
 void jobs_list(struct jobs *jobs, int64_t before, int64_t limit, jobs_done_fn *done, void *arg);
 
-/* Cancels: a queued job at once, a running one is asked to stop. The document is the job's; a job that
- * has ended: ERR_CONFLICT. */
+/* Cancels: a queued job at once, a running one is asked to stop. The document is the job's; a job
+ * that has ended: ERR_CONFLICT. */
 void jobs_cancel(struct jobs *jobs, int64_t id, jobs_done_fn *done, void *arg);
 
-/* News of a job while it is worked on, for those who show it. The structure is the caller's and stays
- * until jobs_unwatch(). */
+/* News of a job while it is worked on, for those who show it. The structure is the caller's and
+ * stays until jobs_unwatch(). */
 struct jobs_watch {
     int64_t id;
-    /* progress: what has changed; NULL: state or epochs have, and jobs_get() tells them. It may write and
-     * call, but not unwatch another. */
+    /* progress: what has changed; NULL: state or epochs have, and jobs_get() tells them. It may
+     * write and call, but not unwatch another. */
     void (*news)(struct jobs_watch *watch, const json_t *progress);
     struct jobs_watch *previous, *next;
 };

@@ -55,9 +55,10 @@ struct net {
     int n_params, params_room;
     size_t trained_size, block_size;
     int section_out[SPEC_SECTIONS_MAX]; /* values */
-    int features[SPEC_SECTIONS_MAX];    /* per exit: a mean over the map, all of one size; what its
-                                           linear layer reads unless that has hidden ones before it */
-    int logits[SPEC_SECTIONS_MAX];      /* per exit: a value */
+    /* Per exit: a mean over the map, all of one size; what its linear layer reads unless that has
+     * hidden ones before it. */
+    int features[SPEC_SECTIONS_MAX];
+    int logits[SPEC_SECTIONS_MAX]; /* per exit: a value */
 };
 
 /* Fills the empty net (only spec is set) from its spec: net_build.c. */

@@ -90,8 +90,8 @@ int spec_check(const struct spec *spec, struct err *e);
  * (rounded, at least 1) and sets the classes. 0 leaves as is. Checks the result. */
 int spec_scale(struct spec *spec, int width, int classes, struct err *e);
 
-/* Gives the shallow classifiers another kind of head. mid_channels goes with separable heads, and is
- * SCAN's 128 where they had none. For a spec of full size, before spec_scale(). */
+/* Gives the shallow classifiers another kind of head. mid_channels goes with separable heads, and
+ * is SCAN's 128 where they had none. For a spec of full size, before spec_scale(). */
 void spec_set_heads(struct spec *spec, enum spec_head kind);
 
 /* Two ways to choose n_sections and cuts from the stages (facts in doc/spec.md): four sections with

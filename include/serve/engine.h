@@ -1,5 +1,5 @@
-/* The engine: decode thread, scheduler queues per (model version, section), one compute worker a core.
- * Requests go in by engine_submit() and come back by their done callback. */
+/* The engine: decode thread, scheduler queues per (model version, section), one compute worker a
+ * core. Requests go in by engine_submit() and come back by their done callback. */
 #ifndef SERVE_ENGINE_H
 #define SERVE_ENGINE_H
 
@@ -11,10 +11,10 @@
 #include "base/metric.h"
 #include "image/image.h"
 #include "model/model.h"
-#include "serve/cost.h"
 #include "serve/request.h"
 
 struct engine;
+struct cost; /* cost.h, of this layer */
 
 struct engine_options {
     unsigned workers;          /* compute threads; 0: one a processor */
@@ -30,16 +30,17 @@ struct engine_options {
 void engine_options_default(struct engine_options *options);
 
 /* metrics may be NULL. The engine fills section duration, batch size and queue wait. */
-struct engine *engine_new(const struct engine_options *options, struct metrics *metrics, struct err *e);
+struct engine *engine_new(const struct engine_options *options, struct metrics *metrics,
+                          struct err *e);
 
 /* Stops taking requests, finishes what is in flight, joins the threads. Not on an engine thread. */
 void engine_free(struct engine *engine);
 
-/* Makes a model the current version of its name: measures its costs and warms up on a compute worker,
- * exchanges the slot, then calls published(arg, 0) on that worker (or a negative code and nothing is
- * changed; published may be NULL). Takes over the caller's reference, in any case. Versions are
- * published one after the other in the order of the calls. The first published name is the default.
- * Fails at once only when out of memory; then published is not called. */
+/* Makes a model the current version of its name: measures its costs and warms up on a compute
+ * worker, exchanges the slot, then calls published(arg, 0) on that worker (or a negative code and
+ * nothing is changed; published may be NULL). Takes over the caller's reference, in any case.
+ * Versions are published one after the other in the order of the calls. The first published name is
+ * the default. Fails at once only when out of memory; then published is not called. */
 int engine_publish(struct engine *engine, struct model *model,
                    void (*published)(void *arg, int status), void *arg, struct err *e);
 
@@ -53,20 +54,21 @@ struct model *engine_model(struct engine *engine, const char *name);
 /* Names of all published models; the strings live as long as the engine. Returns how many. */
 size_t engine_model_names(struct engine *engine, const char **ret_names, size_t max);
 
-/* Predicted seconds of one image up to and including a classifier's answer (exit, or MODEL_ENSEMBLE)
- * on an idle machine, from the cost table of a published model. */
+/* Predicted seconds of one image up to and including a classifier's answer (exit, or
+ * MODEL_ENSEMBLE) on an idle machine, from the cost table of a published model. */
 double engine_cost(struct engine *engine, struct model *model, int classifier);
 
-/* Admits the request (rules 5 and 6) and takes it over; 0: done will be called. Otherwise it stays the
- * caller's, nothing is called, and request->error, status and retry_after_s are set: ERR_NOT_FOUND no
- * such model, ERR_RANGE / ERR_UNSUPPORTED what sla_check_model() said, ERR_BUSY, ERR_DEADLINE,
- * ERR_LIMIT more images than the queue holds, -ENOMEM the arena is too small. Takes some kilobytes of
- * the arena an image (a vector of classes for each classifier); decoding takes nothing of it. */
+/* Admits the request (rules 5 and 6) and takes it over; 0: done will be called. Otherwise it stays
+ * the caller's, nothing is called, and request->error, status and retry_after_s are set:
+ * ERR_NOT_FOUND no such model, ERR_RANGE / ERR_UNSUPPORTED what sla_check_model() said, ERR_BUSY,
+ * ERR_DEADLINE, ERR_LIMIT more images than the queue holds, -ENOMEM the arena is too small. Takes
+ * some kilobytes of the arena an image (a vector of classes for each classifier); decoding takes
+ * nothing of it. */
 int engine_submit(struct engine *engine, struct request *request);
 
 /* The client has gone: the request leaves the queues as soon as no worker holds it. done is still
- * called, with status ERR_CANCELLED (or the answer, when it was ready). Any thread; the request must
- * not have been handed back by done yet. */
+ * called, with status ERR_CANCELLED (or the answer, when it was ready). Any thread; the request
+ * must not have been handed back by done yet. */
 void engine_cancel(struct engine *engine, struct request *request);
 
 /* Items admitted and not yet answered. */

@@ -1,5 +1,5 @@
-/* A request: n images under one SLA, from submission to answer. Made by http, owned by the engine from
- * engine_submit() until its done callback. Everything in it lives in its arena. */
+/* A request: n images under one SLA, from submission to answer. Made by http, owned by the engine
+ * from engine_submit() until its done callback. Everything in it lives in its arena. */
 #ifndef SERVE_REQUEST_H
 #define SERVE_REQUEST_H
 
@@ -24,7 +24,8 @@ struct result {
     enum sla_reason reason;
     const float *probabilities; /* [classes], calibrated */
     int exits_run;              /* sections that were run */
-    const float *exit_probabilities[SPEC_SECTIONS_MAX]; /* calibrated; NULL where the head was not run */
+    const float
+        *exit_probabilities[SPEC_SECTIONS_MAX]; /* calibrated; NULL where the head was not run */
     int batch[SPEC_SECTIONS_MAX]; /* how many items ran in the batch of each section; 0: not run */
 };
 
@@ -36,17 +37,18 @@ struct request {
     /* set by the submitter */
     struct arena *arena;
     struct sla sla;
-    int64_t arrival_ns; /* clock_now() when the request line had been read */
+    int64_t arrival_ns;                  /* clock_now() when the request line had been read */
     char model_name[MODEL_NAME_MAX + 1]; /* "": the default model */
     const struct request_image *images;
     int n_images;
-    void (*done)(struct request *request); /* called once, on an engine thread; hands the request back */
-    void *owner;                           /* the submitter's */
+    void (*done)(
+        struct request *request); /* called once, on an engine thread; hands the request back */
+    void *owner;                  /* the submitter's */
 
     /* set by the engine */
-    struct model *model;    /* a reference; model_unref() by the submitter, after done */
-    int status;             /* 0, or ERR_DEADLINE (504), ERR_BUSY (503), ERR_FORMAT.. (422), ERR_CANCELLED,
-                               ERR_DIVERGED: the model computed what is not finite (500) */
+    struct model *model; /* a reference; model_unref() by the submitter, after done */
+    int status; /* 0, or ERR_DEADLINE (504), ERR_BUSY (503), ERR_FORMAT.. (422), ERR_CANCELLED,
+                   ERR_DIVERGED: the model computed what is not finite (500) */
     struct err error;       /* message for status; with a bad image it names which one */
     int retry_after_s;      /* with ERR_BUSY */
     struct result *results; /* [n_images] */

@@ -1,5 +1,5 @@
-/* What a request asks for (SLA-* headers, "sla" in bodies, sla_* parameters of v2) as native values.
- * No clock, no threads: times are relative to the request's arrival. */
+/* What a request asks for (SLA-* headers, "sla" in bodies, sla_* parameters of v2) as native
+ * values. No clock, no threads: times are relative to the request's arrival. */
 #ifndef SERVE_SLA_H
 #define SERVE_SLA_H
 
@@ -24,49 +24,62 @@ struct sla {
     double min_accuracy;   /* < 0: not given */
     bool fail_on_miss;
     int urgency;           /* 0..7 */
-    bool deadline_chooses; /* SLA_AUTO with SLA-Deadline-Ms and nothing else: the best classifier that
-                              fits the time (rule 2); a bound of another header never sets it (rule 1) */
+    bool deadline_chooses; /* SLA_AUTO with SLA-Deadline-Ms and nothing else: the best classifier
+                              that fits the time (rule 2); a bound of another header never sets it
+                              (rule 1) */
 };
 
 enum sla_reason {
-    SLA_REQUESTED, SLA_CONFIDENCE, SLA_ACCURACY, SLA_BY_DEADLINE, SLA_OVERLOAD, SLA_EXHAUSTED
+    SLA_REQUESTED,
+    SLA_CONFIDENCE,
+    SLA_ACCURACY,
+    SLA_BY_DEADLINE,
+    SLA_OVERLOAD,
+    SLA_EXHAUSTED
 };
 const char *sla_reason_name(enum sla_reason reason);
 
 /* What was said so far: each source is parsed once, contradictions are found. */
 enum sla_member {
-    SLA_M_CLASSIFIER, SLA_M_DEADLINE_MS, SLA_M_MIN_CONFIDENCE, SLA_M_MIN_ACCURACY, SLA_M_ON_MISS,
-    SLA_M_PRIORITY, SLA_MEMBERS
+    SLA_M_CLASSIFIER,
+    SLA_M_DEADLINE_MS,
+    SLA_M_MIN_CONFIDENCE,
+    SLA_M_MIN_ACCURACY,
+    SLA_M_ON_MISS,
+    SLA_M_PRIORITY,
+    SLA_MEMBERS
 };
 
 struct sla_draft {
     bool given[SLA_MEMBERS];
     struct sla values;
-    int64_t bound_ns; /* smallest of grpc-timeout, x-envoy-expected-rq-timeout-ms, Prefer: wait; 0: none */
+    int64_t bound_ns; /* smallest of grpc-timeout, x-envoy-expected-rq-timeout-ms, Prefer: wait; 0:
+                         none */
     unsigned bounds_seen; /* which of these, private */
 };
 
 void sla_draft_init(struct sla_draft *draft);
 
-/* One header, name and value as received (names in any case). Headers that are not ours are ignored;
- * an unknown SLA-* name, a value out of range or a header given twice is ERR_RANGE with a message that
- * names the header and what it takes. Whether exit N exists is checked against the model later. */
+/* One header, name and value as received (names in any case). Headers that are not ours are
+ * ignored; an unknown SLA-* name, a value out of range or a header given twice is ERR_RANGE with a
+ * message that names the header and what it takes. Whether exit N exists is checked against the
+ * model later. */
 int sla_draft_header(struct sla_draft *draft, const char *name, const char *value, struct err *e);
 
 /* One member of a JSON body ("classifier", "deadline_ms"..), the value as text; numbers may have an
- * exponent here, priority is "u=5" or "5". prefix ("" or "sla_") stands before the names in this body;
- * where it is not empty, names without it are somebody else's and ignored. Disagreement with a header
- * is ERR_CONFLICT. */
-int sla_draft_member(struct sla_draft *draft, const char *prefix, const char *name, const char *value,
-                     struct err *e);
+ * exponent here, priority is "u=5" or "5". prefix ("" or "sla_") stands before the names in this
+ * body; where it is not empty, names without it are somebody else's and ignored. Disagreement with
+ * a header is ERR_CONFLICT. */
+int sla_draft_member(struct sla_draft *draft, const char *prefix, const char *name,
+                     const char *value, struct err *e);
 
 /* Puts the draft together: defaults, `auto` when only an SLA-* bound is given, Min-* with a named
  * classifier refused (rule 3), the smallest time bound. */
 int sla_draft_finish(const struct sla_draft *draft, enum sla_classifier default_classifier,
                      struct sla *ret_sla, struct err *e);
 
-/* What the model must be able to do for this SLA: the exit exists, calibration where Min-* needs it.
- * ERR_RANGE (400) or ERR_UNSUPPORTED (422). */
+/* What the model must be able to do for this SLA: the exit exists, calibration where Min-* needs
+ * it. ERR_RANGE (400) or ERR_UNSUPPORTED (422). */
 int sla_check_model(const struct sla *sla, const struct model *model, struct err *e);
 
 #endif

@@ -1,8 +1,8 @@
-/* The database: SQLite in WAL mode. A struct db is one connection, used by one thread: the store thread
- * has one, and the thread that only reads another.
- * The tables have headers of their own: job_table.h, version_table.h, audit_table.h. Every function
- * fails with a message that names the database file: ERR_CONFLICT for a violated constraint, ERR_FORMAT
- * for a damaged file, ERR_BUSY, -ENOSPC, -ENOMEM, -EIO, -EROFS. */
+/* The database: SQLite in WAL mode. A struct db is one connection, used by one thread: the store
+ * thread has one, and the thread that only reads another. The tables have headers of their own:
+ * job_table.h, version_table.h, audit_table.h. Every function fails with a message that names the
+ * database file: ERR_CONFLICT for a violated constraint, ERR_FORMAT for a damaged file, ERR_BUSY,
+ * -ENOSPC, -ENOMEM, -EIO, -EROFS. */
 #ifndef STORE_DB_H
 #define STORE_DB_H
 
@@ -11,7 +11,8 @@
 struct db;
 
 /* Opens or makes the file (":memory:" for tests), checks its integrity and brings its schema up to
- * date. ERR_UNSUPPORTED when a newer program wrote it; ERR_FORMAT when it is no database or damaged. */
+ * date. ERR_UNSUPPORTED when a newer program wrote it; ERR_FORMAT when it is no database or
+ * damaged. */
 int db_open(const char *path, struct db **ret_db, struct err *e);
 
 /* A second connection to a file that db_open() holds open, for another thread: sees what has been
@@ -19,12 +20,13 @@ int db_open(const char *path, struct db **ret_db, struct err *e);
 int db_open_reading(const char *path, struct db **ret_db, struct err *e);
 void db_close(struct db *db);
 
-/* A transaction: all that fn does, or nothing when it returns a negative code. May be nested: an inner
- * one is part of the outer one. Returns what fn returned, or the error of the commit. */
+/* A transaction: all that fn does, or nothing when it returns a negative code. May be nested: an
+ * inner one is part of the outer one. Returns what fn returned, or the error of the commit. */
 int db_transaction(struct db *db, int (*fn)(struct db *db, void *arg, struct err *e), void *arg,
                    struct err *e);
 
-/* For tests: the n-th statement from now on fails as if the disk were full (1 is the next; 0: none). */
+/* For tests: the n-th statement from now on fails as if the disk were full (1 is the next; 0:
+ * none). */
 void db_fail_at(struct db *db, unsigned n);
 
 #endif

@@ -1,6 +1,6 @@
-/* Versions of models, and which one serves. An activation lies on top of the one before it, so that a
- * rollback takes the top one away; a model's current activation names the version that serves. On the
- * store thread; what changes nothing, on the reading one too. */
+/* Versions of models, and which one serves. An activation lies on top of the one before it, so that
+ * a rollback takes the top one away; a model's current activation names the version that serves. On
+ * the store thread; what changes nothing, on the reading one too. */
 #ifndef STORE_VERSION_TABLE_H
 #define STORE_VERSION_TABLE_H
 
@@ -15,13 +15,13 @@ enum { VERSION_MODEL_MAX = 64, VERSION_SOURCE_MAX = 16, VERSION_DETAIL_MAX = 512
 
 struct version_row {
     char model[VERSION_MODEL_MAX + 1];
-    int64_t number;                       /* 1, 2, .. in each model; never used again */
+    int64_t number; /* 1, 2, .. in each model; never used again */
     char sha256[SHA256_HEX_SIZE];
-    char source[VERSION_SOURCE_MAX + 1];  /* "import" (model.file), "job" */
-    char detail[VERSION_DETAIL_MAX + 1];  /* the file imported, or the job's id */
+    char source[VERSION_SOURCE_MAX + 1]; /* "import" (model.file), "job" */
+    char detail[VERSION_DETAIL_MAX + 1]; /* the file imported, or the job's id */
     int64_t created_ns;
-    bool ready;                           /* its file is in place; false while it is being written */
-    bool active;                          /* it serves, or will after the next start */
+    bool ready;  /* its file is in place; false while it is being written */
+    bool active; /* it serves, or will after the next start */
 };
 
 /* Adds a version that is not ready; its number is the next one, and at least at_least. */
@@ -38,22 +38,27 @@ int version_table_get(struct db *db, const char *model, int64_t number, struct v
                       struct err *e);
 
 /* The version of a model that serves; ERR_NOT_FOUND when none was ever activated. */
-int version_table_active(struct db *db, const char *model, struct version_row *ret_row, struct err *e);
+int version_table_active(struct db *db, const char *model, struct version_row *ret_row,
+                         struct err *e);
 
 /* What a rollback would go to; ERR_NOT_FOUND when there is no earlier activation. */
-int version_table_previous(struct db *db, const char *model, struct version_row *ret_row, struct err *e);
+int version_table_previous(struct db *db, const char *model, struct version_row *ret_row,
+                           struct err *e);
 
 /* The version imported last of all models; ERR_NOT_FOUND when none ever was. */
 int version_table_last_import(struct db *db, struct version_row *ret_row, struct err *e);
 
-/* Makes a ready version the current one (ERR_CONFLICT when it is not ready); the one that is current
- * already stays as it is. */
-int version_table_activate(struct db *db, const char *model, int64_t number, int64_t now_ns, struct err *e);
-int version_table_rollback(struct db *db, const char *model, struct err *e); /* ERR_NOT_FOUND as above */
+/* Makes a ready version the current one (ERR_CONFLICT when it is not ready); the one that is
+ * current already stays as it is. */
+int version_table_activate(struct db *db, const char *model, int64_t number, int64_t now_ns,
+                           struct err *e);
+int version_table_rollback(struct db *db, const char *model,
+                           struct err *e); /* ERR_NOT_FOUND as above */
 
 /* Versions of a model (NULL: of all), by model and rising number, until fn returns a negative code,
  * which is returned. */
 int version_table_each(struct db *db, const char *model,
-                       int (*fn)(void *arg, const struct version_row *row), void *arg, struct err *e);
+                       int (*fn)(void *arg, const struct version_row *row), void *arg,
+                       struct err *e);
 
 #endif

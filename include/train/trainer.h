@@ -42,7 +42,7 @@ struct trainer;
 struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e);
 void trainer_free(struct trainer *trainer);
 
-float *trainer_params(struct trainer *trainer); /* the net's block */
+float *trainer_params(struct trainer *trainer);      /* the net's block */
 float *trainer_peer_params(struct trainer *trainer); /* the peer's; NULL when there is none */
 size_t trainer_bytes(const struct trainer *trainer);
 

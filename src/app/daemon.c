@@ -160,8 +160,10 @@ static void stop(struct daemon *d, int64_t delay_ms)
 {
     if (d->state <= SERVING) {
         begin_delay(d);
-        if (delay_ms > 0) uv_timer_start(&d->timer, on_timer, (uint64_t)delay_ms, 0);
-        else begin_draining(d);
+        if (delay_ms > 0)
+            uv_timer_start(&d->timer, on_timer, (uint64_t)delay_ms, 0);
+        else
+            begin_draining(d);
     } else if (d->state == DELAYING) {
         begin_draining(d);
         cut_short(d);
@@ -191,8 +193,10 @@ static int read_token(struct daemon *d, struct err *e)
     size_t size;
     int rc = file_read(d->config->admin_token_file, TOKEN_FILE_MAX, &text, &size, e);
     if (rc < 0) return rc;
-    if (strlen(text) != size) rc = err_set(e, ERR_FORMAT, "the token holds a NUL byte");
-    else rc = server_set_token(d->private, text, e);
+    if (strlen(text) != size)
+        rc = err_set(e, ERR_FORMAT, "the token holds a NUL byte");
+    else
+        rc = server_set_token(d->private, text, e);
     mem_free(text);
     if (rc < 0) err_prefix(e, "admin.token_file %s", d->config->admin_token_file);
     return rc;
@@ -204,8 +208,10 @@ static void on_signal(uv_signal_t *handle, int number)
     struct err e;
     if (number == SIGHUP) {
         if (admin_is_unix(d->config)) return;
-        if (read_token(d, &e) < 0) log_error("%s; the token stays what it was", e.text);
-        else log_info("admin.token_file has been read again");
+        if (read_token(d, &e) < 0)
+            log_error("%s; the token stays what it was", e.text);
+        else
+            log_info("admin.token_file has been read again");
         return;
     }
     log_info("%s: %s", number == SIGTERM ? "SIGTERM" : "SIGINT",

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* clang-format off */
 #define AT(member) offsetof(struct config, member)
+/* clang-format off */
 #define TEXT(section, key, standard, help) \
     {#section, #key, OPTION_TEXT, AT(section##_##key), standard, 0, 0, NULL, help}
 #define CHOICE(section, key, standard, choices, help) \
@@ -22,34 +22,49 @@
     {#section, #key, OPTION_BYTES, AT(section##_##key), standard, min, max, NULL, help}
 #define REAL(section, key, standard, min, max, help) \
     {#section, #key, OPTION_REAL, AT(section##_##key), standard, min, max, NULL, help}
+/* clang-format on */
 
 const struct option option_table[] = {
-    TEXT(http, listen, "127.0.0.1:8080", "public listener: HOST:PORT, [IPV6]:PORT or unix:PATH; port 0 takes a free one"),
+    TEXT(http, listen, "127.0.0.1:8080",
+         "public listener: HOST:PORT, [IPV6]:PORT or unix:PATH; port 0 takes a free one"),
     INTEGER(http, connection_limit, "1000", 1, 100000, "connections of a listener at a time"),
-    INTEGER(http, header_timeout_ms, "10000", 10, 3600000, "for request line and headers to arrive"),
+    INTEGER(http, header_timeout_ms, "10000", 10, 3600000,
+            "for request line and headers to arrive"),
     INTEGER(http, body_timeout_ms, "30000", 10, 3600000, "for a whole body to arrive"),
-    INTEGER(http, idle_timeout_ms, "60000", 10, 3600000, "between two requests of a connection, and to take an answer"),
+    INTEGER(http, idle_timeout_ms, "60000", 10, 3600000,
+            "between two requests of a connection, and to take an answer"),
     BYTES(http, body_max_bytes, "32M", 1024, 1 << 30, "of a request to classify"),
-    BYTES(http, upload_max_bytes, "512M", 1024, 1LL << 40, "of all bodies of the public listener that are received or worked on; above, 503"),
+    BYTES(http, upload_max_bytes, "512M", 1024, 1LL << 40,
+          "of all bodies of the public listener that are received or worked on; above, 503"),
     INTEGER(http, images_max, "64", 1, 4096, "images in one request"),
     TEXT(admin, listen, "", "listener for administration; empty: unix:STATE/admin.sock, mode 0600"),
-    TEXT(admin, token_file, "", "file with the bearer token; needed when admin.listen is not a UNIX socket; read again at SIGHUP"),
+    TEXT(admin, token_file, "",
+         "file with the bearer token; needed when admin.listen is not a UNIX socket; read again at "
+         "SIGHUP"),
     TEXT(state, directory, "/var/lib/autodidact", "versions, jobs and database; one daemon's own"),
     TEXT(model, file, "", "model to import at start when it is not the one imported last"),
-    TEXT(model, specs, "", "directory of NAME.json for jobs; empty: where the models were installed"),
+    TEXT(model, specs, "",
+         "directory of NAME.json for jobs; empty: where the models were installed"),
     INTEGER(engine, workers, "0", 0, 1024, "compute threads; 0: one a processor"),
     INTEGER(engine, batch_max, "32", 1, 1024, "images in one batch of a section"),
-    INTEGER(engine, queue_max, "1024", 1, 1000000, "images admitted and not answered; above, requests get 503"),
-    CHOICE(engine, precision, "fp32", "fp32|bf16|auto", "of products; sums are fp32; auto: bf16 where the processor has it"),
-    CHOICE(engine, algorithms, "measured", "measured|rule", "how each convolution's is chosen; measurements are kept in STATE/cache"),
-    CHOICE(sla, default_classifier, "deepest", "deepest|ensemble|auto", "for requests that ask for nothing"),
-    INTEGER(sla, default_target_ms, "1000", 1, 3600000, "where a request without a deadline stands in the queue"),
+    INTEGER(engine, queue_max, "1024", 1, 1000000,
+            "images admitted and not answered; above, requests get 503"),
+    CHOICE(engine, precision, "fp32", "fp32|bf16|auto",
+           "of products; sums are fp32; auto: bf16 where the processor has it"),
+    CHOICE(engine, algorithms, "measured", "measured|rule",
+           "how each convolution's is chosen; measurements are kept in STATE/cache"),
+    CHOICE(sla, default_classifier, "deepest", "deepest|ensemble|auto",
+           "for requests that ask for nothing"),
+    INTEGER(sla, default_target_ms, "1000", 1, 3600000,
+            "where a request without a deadline stands in the queue"),
     BYTES(image, bytes_max, "16M", 64, 1 << 30, "of one encoded image"),
     INTEGER(image, pixels_max, "25000000", 1, 1000000000, "width x height of one image"),
     INTEGER(image, side_max, "8192", 1, 65535, "width or height of one image"),
     CHOICE(log, level, "info", "error|warning|info|debug", "least important level that is written"),
     CHOICE(log, format, "text", "text|json|journal", "journal: <N> prefixes, no time, for systemd"),
-    INTEGER(drain, delay_ms, "2000", 0, 600000, "after SIGTERM: ready says 503 while requests are still taken, so that balancers notice"),
+    INTEGER(
+        drain, delay_ms, "2000", 0, 600000,
+        "after SIGTERM: ready says 503 while requests are still taken, so that balancers notice"),
     INTEGER(drain, timeout_ms, "30000", 0, 3600000, "then: for requests in flight to be answered"),
     TEXT(train, data_root, "", "data sets of jobs lie below it; empty: no training over HTTP"),
     TEXT(train, program, "", "the tool; empty: autodidact beside this program"),
@@ -58,9 +73,9 @@ const struct option option_table[] = {
     INTEGER(train, niceness, "10", 0, 19, "of a training"),
     INTEGER(train, queue_max, "100", 1, 100000, "jobs waiting"),
     INTEGER(train, attempts_max, "3", 1, 100, "starts of one job's training"),
-    INTEGER(train, grace_ms, "10000", 0, 600000, "for a training to write its checkpoint when it is stopped"),
+    INTEGER(train, grace_ms, "10000", 0, 600000,
+            "for a training to write its checkpoint when it is stopped"),
 };
-/* clang-format on */
 const size_t option_count = sizeof(option_table) / sizeof(option_table[0]);
 
 const struct option *option_find(const char *section, const char *key)
@@ -145,10 +160,12 @@ int option_set(const struct option *o, struct config *config, const char *text, 
 void option_text(const struct option *o, const struct config *config, char *text, size_t size)
 {
     const void *value = const_place(o, config);
-    if (o->type == OPTION_REAL) snprintf(text, size, "%.17g", *(const double *)value);
+    if (o->type == OPTION_REAL)
+        snprintf(text, size, "%.17g", *(const double *)value);
     else if (o->type == OPTION_INTEGER || o->type == OPTION_BYTES)
         snprintf(text, size, "%lld", (long long)*(const int64_t *)value);
-    else snprintf(text, size, "%s", (const char *)value);
+    else
+        snprintf(text, size, "%s", (const char *)value);
 }
 
 void config_init(struct config *config)

@@ -255,8 +255,9 @@ int settings_help(struct buf *out)
         char name[80];
         const struct option *o = &option_table[i];
         snprintf(name, sizeof(name), "%s.%s", o->section, o->key);
-        rc = buf_printf(out, "  %-26s %s%s%s%s [%s]\n", name, o->help, o->choices ? " (" : "",
-                        o->choices ? o->choices : "", o->choices ? ")" : "", o->standard);
+        rc = buf_printf(out, "  %-26s %s%s%s%s [%s]\n", name, o->help,
+                        o->choices != NULL ? " (" : "", o->choices != NULL ? o->choices : "",
+                        o->choices != NULL ? ")" : "", o->standard);
     }
     return rc == 0
                ? buf_puts(out,

@@ -10,7 +10,7 @@ enum { SETTINGS_FLAGS_MAX = 256 };
 
 /* What the command line says. */
 struct settings {
-    const char *config_file;             /* --config, or NULL */
+    const char *config_file;               /* --config, or NULL */
     const char *flags[SETTINGS_FLAGS_MAX]; /* the arguments of --set */
     size_t n_flags;
     bool check, print, version, help;

@@ -43,7 +43,7 @@ static void free_blocks(struct block *block)
 
 struct arena *arena_new(size_t max_bytes)
 {
-    struct arena *arena = mem_new(1, sizeof *arena);
+    struct arena *arena = mem_new(1, sizeof(*arena));
     if (arena != NULL) arena->max = max_bytes;
     return arena;
 }

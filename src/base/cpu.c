@@ -62,13 +62,13 @@ static void probe_model(void)
         unsigned *w = words + 4 * i;
         if (!__get_cpuid(0x80000002 + i, &w[0], &w[1], &w[2], &w[3])) return;
     }
-    char text[sizeof words];
-    memcpy(text, words, sizeof words);
+    char text[sizeof(words)];
+    memcpy(text, words, sizeof(words));
     char *first = text, *last = text + strlen(text);
     while (*first == ' ') first++;
     while (last > first && last[-1] == ' ') last--;
     *last = '\0';
-    if (*first != '\0') snprintf(probed_model, sizeof probed_model, "%s", first);
+    if (*first != '\0') snprintf(probed_model, sizeof(probed_model), "%s", first);
 }
 #else
 static void probe_features(void)
@@ -101,10 +101,11 @@ int cpu_check_isa(struct err *e)
     for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
         if (strcmp(wanted, isa_names[isa]) == 0) return 0;
     }
-    return err_set(e, ERR_RANGE,
-                   "environment variable AUTODIDACT_ISA takes reference, avx2, avx512 or avx512bf16, "
-                   "not \"%.64s\"",
-                   wanted);
+    return err_set(
+        e, ERR_RANGE,
+        "environment variable AUTODIDACT_ISA takes reference, avx2, avx512 or avx512bf16, "
+        "not \"%.64s\"",
+        wanted);
 }
 
 enum cpu_isa cpu_isa(void)
@@ -162,9 +163,9 @@ static unsigned read_quota(const char *path)
 /* The smallest quota of this process's cgroup and those above it; 0: no limit. */
 static unsigned count_quota(void)
 {
-    char line[1024], path[sizeof line + 64], group[sizeof line] = "";
+    char line[1024], path[sizeof(line) + 64], group[sizeof(line)] = "";
     FILE *f = fopen("/proc/self/cgroup", "re");
-    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
         if (strncmp(line, "0::", 3) != 0) continue; /* the line of version 2 */
         line[strcspn(line, "\n")] = '\0';
         memcpy(group, line + 3, strlen(line + 3) + 1);
@@ -173,7 +174,7 @@ static unsigned count_quota(void)
 
     unsigned least = 0;
     for (;;) {
-        snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max",
+        snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cpu.max",
                  strcmp(group, "/") == 0 ? "" : group);
         unsigned cpus = read_quota(path);
         if (cpus > 0 && (least == 0 || cpus < least)) least = cpus;
@@ -199,7 +200,7 @@ void cpu_prepare_blas(char **argv)
 {
     static const char guard[] = "AD_BLAS_PREPARED";
     char self[24];
-    snprintf(self, sizeof self, "%ld", (long)getpid());
+    snprintf(self, sizeof(self), "%ld", (long)getpid());
     const char *done = getenv(guard);
     if (done != NULL && strcmp(done, self) == 0) {
         unsetenv(guard);

@@ -16,10 +16,10 @@ int err_set(struct err *e, int code, const char *format, ...)
     char text[ERR_TEXT_MAX]; /* an argument may be e->text itself */
     va_list args;
     va_start(args, format);
-    if (vsnprintf(text, sizeof text, format, args) < 0) text[0] = '\0';
+    if (vsnprintf(text, sizeof(text), format, args) < 0) text[0] = '\0';
     va_end(args);
     e->code = code;
-    memcpy(e->text, text, sizeof text);
+    memcpy(e->text, text, sizeof(text));
     return code;
 }
 
@@ -29,14 +29,14 @@ int err_prefix(struct err *e, const char *format, ...)
     char text[ERR_TEXT_MAX];
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(text, sizeof text, format, args);
+    int n = vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     if (n < 0) return e->code;
 
-    size_t used = (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
-    for (const char *s = ": "; *s != '\0' && used < sizeof text - 1; s++) text[used++] = *s;
-    size_t rest = strnlen(e->text, sizeof e->text - 1);
-    if (rest > sizeof text - 1 - used) rest = sizeof text - 1 - used;
+    size_t used = (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
+    for (const char *s = ": "; *s != '\0' && used < sizeof(text) - 1; s++) text[used++] = *s;
+    size_t rest = strnlen(e->text, sizeof(e->text) - 1);
+    if (rest > sizeof(text) - 1 - used) rest = sizeof(text) - 1 - used;
     memcpy(text + used, e->text, rest);
     text[used + rest] = '\0';
     memcpy(e->text, text, used + rest + 1);

@@ -126,7 +126,7 @@ static int open_directory_of(const char *path, const char **ret_name)
     if (**ret_name == '\0') return -EISDIR;
     if (slash != NULL) {
         size_t length = slash == path ? 1 : (size_t)(slash - path);
-        if (length >= sizeof dir) return -ENAMETOOLONG;
+        if (length >= sizeof(dir)) return -ENAMETOOLONG;
         memcpy(dir, path, length);
         dir[length] = '\0';
     }
@@ -190,7 +190,7 @@ int file_write_atomic(const char *path, const struct file_part *parts, size_t n_
         return err_set(e, -EEXIST, "cannot write %s: it is no regular file: name another one",
                        path);
     }
-    int fd = create_temporary(dir, temporary, sizeof temporary);
+    int fd = create_temporary(dir, temporary, sizeof(temporary));
     rc = fd;
     if (fd < 0) goto out;
     rc = write_temporary(fd, parts, n_parts);

@@ -35,7 +35,7 @@ int file_make_dirs(const char *path, struct err *e)
 {
     char part[PATH_MAX];
     size_t length = strlen(path);
-    int rc = length == 0 ? -ENOENT : length >= sizeof part ? -ENAMETOOLONG : 0;
+    int rc = length == 0 ? -ENOENT : length >= sizeof(part) ? -ENAMETOOLONG : 0;
     if (rc < 0) return err_set(e, rc, "cannot make directory %s: %s", path, err_text(rc));
     memcpy(part, path, length + 1);
     for (size_t i = 1; i <= length; i++) {

@@ -109,19 +109,19 @@ void log_write(enum log_level level, const char *format, ...)
     char text[TEXT_MAX], line[LINE_MAX_BYTES], when[32];
     va_list args;
     va_start(args, format);
-    if (vsnprintf(text, sizeof text, format, args) < 0) text[0] = '\0';
+    if (vsnprintf(text, sizeof(text), format, args) < 0) text[0] = '\0';
     va_end(args);
 
     size_t used = 0;
-    clock_format(clock_real(), when, sizeof when);
+    clock_format(clock_real(), when, sizeof(when));
     if (line_format == LOG_JSON) {
         used =
-            (size_t)snprintf(line, sizeof line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"",
+            (size_t)snprintf(line, sizeof(line), "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"",
                              when, levels[level].name);
     } else if (line_format == LOG_JOURNAL) {
-        used = (size_t)snprintf(line, sizeof line, "<%d>", levels[level].priority);
+        used = (size_t)snprintf(line, sizeof(line), "<%d>", levels[level].priority);
     } else {
-        used = (size_t)snprintf(line, sizeof line, "%s %s%s%s: ", when,
+        used = (size_t)snprintf(line, sizeof(line), "%s %s%s%s: ", when,
                                 coloured ? levels[level].colour : "", levels[level].name,
                                 coloured ? "\033[0m" : "");
     }

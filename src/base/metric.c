@@ -21,14 +21,14 @@ static struct metric sink;
 static double from_bits(uint64_t bits)
 {
     double value;
-    memcpy(&value, &bits, sizeof value);
+    memcpy(&value, &bits, sizeof(value));
     return value;
 }
 
 static uint64_t to_bits(double value)
 {
     uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
+    memcpy(&bits, &value, sizeof(bits));
     return bits;
 }
 
@@ -43,7 +43,7 @@ static void add(_Atomic uint64_t *bits, double value)
 
 struct metrics *metrics_new(void)
 {
-    struct metrics *metrics = mem_new(1, sizeof *metrics);
+    struct metrics *metrics = mem_new(1, sizeof(*metrics));
     if (metrics == NULL) return NULL;
     pthread_mutex_init(&metrics->lock, NULL);
     return metrics;
@@ -101,7 +101,7 @@ struct metric_family *metrics_add(struct metrics *metrics, enum metric_kind kind
 {
     static const char *const others[METRIC_LABELS_MAX] = {"other", "other", "other", "other",
                                                           "other"};
-    struct metric_family *family = mem_new(1, sizeof *family);
+    struct metric_family *family = mem_new(1, sizeof(*family));
     if (family == NULL) return NULL;
     family->kind = kind;
     family->name = name;

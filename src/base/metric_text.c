@@ -76,7 +76,7 @@ static int put_histogram(struct buf *out, const struct metric *series)
     for (size_t i = 0; i <= family->n_buckets && rc == 0; i++) {
         double bound = i < family->n_buckets ? family->buckets[i] : INFINITY;
         so_far += atomic_load_explicit(&series->counts[i], memory_order_relaxed);
-        snprintf(count, sizeof count, "%" PRIu64, so_far);
+        snprintf(count, sizeof(count), "%" PRIu64, so_far);
         rc = put_sample(out, series, "_bucket", format_number(bound, le), count);
     }
     if (rc == 0) rc = put_sample(out, series, "_sum", NULL, format_number(metric_sum(series), sum));

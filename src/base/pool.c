@@ -131,7 +131,7 @@ static int start_workers(struct pool *pool)
         if (rc != 0) break;
         pool->n_started++;
         char name[16];
-        snprintf(name, sizeof name, "pool-%u", worker->rank);
+        snprintf(name, sizeof(name), "pool-%u", worker->rank);
         pthread_setname_np(worker->thread, name);
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -141,13 +141,13 @@ static int start_workers(struct pool *pool)
 struct pool *pool_new(unsigned n_threads)
 {
     if (n_threads == 0) return NULL;
-    struct pool *pool = mem_new_aligned(1, sizeof *pool);
+    struct pool *pool = mem_new_aligned(1, sizeof(*pool));
     if (pool == NULL) return NULL;
     *pool = (struct pool){.n_threads = n_threads, .spins = n_threads <= cpu_count()};
     pthread_mutex_init(&pool->lock, NULL); /* the default ones cannot fail on Linux */
     pthread_cond_init(&pool->work, NULL);
     pthread_cond_init(&pool->done, NULL);
-    pool->workers = mem_new(n_threads - 1, sizeof *pool->workers);
+    pool->workers = mem_new(n_threads - 1, sizeof(*pool->workers));
     if (pool->workers == NULL || start_workers(pool) < 0) {
         pool_free(pool);
         return NULL;

@@ -39,7 +39,7 @@ int sha256_file(const char *path, char ret_text[SHA256_HEX_SIZE], struct err *e)
     unsigned char piece[16 * 1024];
     int rc = 0;
     for (;;) {
-        ssize_t n = read(fd, piece, sizeof piece);
+        ssize_t n = read(fd, piece, sizeof(piece));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) rc = err_set(e, -errno, "cannot read %s: %s", path, err_text(-errno));
         if (n <= 0) break;

@@ -1,5 +1,5 @@
-/* The HTTP client over one libcurl handle, so that several calls share a connection. Redirects are not
- * followed: the daemon sends none, and a bearer token must not go elsewhere. */
+/* The HTTP client over one libcurl handle, so that several calls share a connection. Redirects are
+ * not followed: the daemon sends none, and a bearer token must not go elsewhere. */
 #include "config.h"
 
 #include "client/http_client.h"
@@ -18,7 +18,7 @@ struct client {
     char *base;   /* "http://host:port", for a UNIX socket "http://localhost" */
     char *socket; /* path of a UNIX socket, or NULL */
     char *token;
-    bool local;   /* an address of this machine */
+    bool local; /* an address of this machine */
     char problem[CURL_ERROR_SIZE];
 };
 
@@ -27,9 +27,10 @@ static bool is_local(const char *base)
 {
     static const char *const hosts[] = {"localhost", "127.0.0.1", "[::1]"};
     const char *host = strstr(base, "://");
-    for (size_t i = 0; host && i < sizeof hosts / sizeof hosts[0]; i++) {
+    for (size_t i = 0; host != NULL && i < sizeof(hosts) / sizeof(hosts[0]); i++) {
         size_t n = strlen(hosts[i]);
-        if (strncmp(host + 3, hosts[i], n) == 0 && strchr(":/", host[3 + n])) return true; /* NUL too */
+        if (strncmp(host + 3, hosts[i], n) == 0 && strchr(":/", host[3 + n]) != NULL)
+            return true; /* NUL too */
     }
     return false;
 }
@@ -37,25 +38,27 @@ static bool is_local(const char *base)
 int client_new(const char *base, const char *token, struct client **ret_client, struct err *e)
 {
     int status = -ENOMEM;
-    struct client *c = mem_new(1, sizeof *c);
-    if (!c) goto out;
+    struct client *c = mem_new(1, sizeof(*c));
+    if (c == NULL) goto out;
     if (strncmp(base, "unix:", 5) == 0 && base[5]) {
         c->socket = mem_strdup(base + 5);
         c->base = mem_strdup("http://localhost");
-        if (!c->socket) goto out;
+        if (c->socket == NULL) goto out;
     } else if (strncmp(base, "http://", 7) == 0 || strncmp(base, "https://", 8) == 0) {
         c->base = mem_strdup(base);
-        for (size_t n = c->base ? strlen(c->base) : 0; n > 0 && c->base[n - 1] == '/'; n--) c->base[n - 1] = 0;
+        for (size_t n = c->base != NULL ? strlen(c->base) : 0; n > 0 && c->base[n - 1] == '/'; n--)
+            c->base[n - 1] = 0;
     } else {
-        status = err_set(e, ERR_RANGE, "\"%s\" is no address: give http://HOST:PORT or unix:SOCKET", base);
+        status = err_set(e, ERR_RANGE, "\"%s\" is no address: give http://HOST:PORT or unix:SOCKET",
+                         base);
         client_free(c);
         return status;
     }
-    c->token = token ? mem_strdup(token) : NULL;
-    c->local = c->base && is_local(c->base);
-    if (!c->base || (token && !c->token)) goto out;
+    c->token = token != NULL ? mem_strdup(token) : NULL;
+    c->local = c->base != NULL && is_local(c->base);
+    if (c->base == NULL || (token != NULL && c->token == NULL)) goto out;
     c->curl = curl_easy_init();
-    if (!c->curl) goto out;
+    if (c->curl == NULL) goto out;
     *ret_client = c;
     return 0;
 out:
@@ -65,8 +68,8 @@ out:
 
 void client_free(struct client *client)
 {
-    if (!client) return;
-    if (client->curl) curl_easy_cleanup(client->curl);
+    if (client == NULL) return;
+    if (client->curl != NULL) curl_easy_cleanup(client->curl);
     mem_free(client->base);
     mem_free(client->socket);
     mem_free(client->token);
@@ -90,19 +93,19 @@ static struct curl_slist *header_list(const struct client *client, const char *c
 {
     /* Without this curl waits for "100 Continue" before it sends a larger body. */
     struct curl_slist *list = curl_slist_append(NULL, "Expect:");
-    for (; list && headers && *headers; headers++) {
+    for (; list != NULL && headers != NULL && *headers != NULL; headers++) {
         struct curl_slist *longer = curl_slist_append(list, *headers);
-        if (!longer) goto out;
+        if (longer == NULL) goto out;
         list = longer;
     }
-    if (list && client->token) {
+    if (list != NULL && client->token != NULL) {
         struct buf line;
         buf_init(&line, 8192);
         struct curl_slist *longer = buf_printf(&line, "Authorization: Bearer %s", client->token) < 0
                                         ? NULL
                                         : curl_slist_append(list, buf_text(&line));
         buf_release(&line);
-        if (!longer) goto out;
+        if (longer == NULL) goto out;
         list = longer;
     }
     return list;
@@ -122,7 +125,7 @@ int client_call(struct client *client, const char *method, const char *path,
     struct buf url;
     buf_init(&url, 8192);
     struct curl_slist *list = header_list(client, headers);
-    if (!list) {
+    if (list == NULL) {
         err_set(e, status, "%s", err_text(status));
         goto out;
     }
@@ -137,10 +140,10 @@ int client_call(struct client *client, const char *method, const char *path,
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, client->problem);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_URL, buf_text(&url));
-    if (client->socket) curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, client->socket);
+    if (client->socket != NULL) curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, client->socket);
     if (client->local) curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-    if (body) {
+    if (body != NULL) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
     } else if (strcmp(method, "POST") == 0) {
@@ -161,10 +164,11 @@ int client_call(struct client *client, const char *method, const char *path,
         status = 0;
     } else if (code == CURLE_WRITE_ERROR) {
         status = err_set(e, ERR_LIMIT, "the answer of %s%s is larger than the %d bytes that fit",
-                         client->socket ? client->socket : client->base, path, CLIENT_ANSWER_MAX);
+                         client->socket != NULL ? client->socket : client->base, path,
+                         CLIENT_ANSWER_MAX);
     } else {
         status = err_set(e, code == CURLE_OPERATION_TIMEDOUT ? ERR_DEADLINE : -EIO, "%s%s: %s",
-                         client->socket ? client->socket : client->base, path,
+                         client->socket != NULL ? client->socket : client->base, path,
                          client->problem[0] ? client->problem : curl_easy_strerror(code));
     }
 out:

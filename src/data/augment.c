@@ -1,4 +1,5 @@
-/* The words of --augment. One of them takes a value behind a colon, which stands in the upper bits. */
+/* The words of --augment. One of them takes a value behind a colon, which stands in the upper bits.
+ */
 #include "config.h"
 
 #include <math.h>
@@ -12,23 +13,20 @@ static const struct {
     const char *name;
     unsigned bit;
 } words[] = {
-    {"crop", AUGMENT_CROP},
-    {"flip", AUGMENT_FLIP},
-    {"autoaugment", AUGMENT_AUTO},
-    {"cutout", AUGMENT_CUTOUT},
-    {"fill128", AUGMENT_FILL_GREY},
-    {"resizedcrop", AUGMENT_RESIZED_CROP},
+    {"crop", AUGMENT_CROP},         {"flip", AUGMENT_FLIP},
+    {"autoaugment", AUGMENT_AUTO},  {"cutout", AUGMENT_CUTOUT},
+    {"fill128", AUGMENT_FILL_GREY}, {"resizedcrop", AUGMENT_RESIZED_CROP},
 };
 
-enum { WORDS = sizeof words / sizeof words[0] };
+enum { WORDS = sizeof(words) / sizeof(words[0]) };
 
 static int unknown_word(const char *word, size_t length, struct err *e)
 {
     char known[128] = "";
     size_t used = 0;
-    for (size_t i = 0; i < WORDS && used < sizeof known; i++) {
+    for (size_t i = 0; i < WORDS && used < sizeof(known); i++) {
         const char *before = i == 0 ? "" : i + 1 < WORDS ? ", " : " and ";
-        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", before, words[i].name);
+        used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", before, words[i].name);
     }
     return err_set(e, ERR_RANGE,
                    "'%.*s' is no augmentation; known are %s, separated by commas, or none",
@@ -63,8 +61,7 @@ static int parse_word(const char *text, size_t length, unsigned *bits, struct er
     const char *colon = memchr(text, ':', length);
     const size_t name = colon != NULL ? (size_t)(colon - text) : length;
     size_t i = 0;
-    while (i < WORDS &&
-           (strlen(words[i].name) != name || memcmp(words[i].name, text, name) != 0)) {
+    while (i < WORDS && (strlen(words[i].name) != name || memcmp(words[i].name, text, name) != 0)) {
         i++;
     }
     if (i == WORDS || (colon != NULL && words[i].bit != AUGMENT_RESIZED_CROP)) {

@@ -73,7 +73,7 @@ static void solarize(struct picture *p, double threshold)
 
 static void histogram(const struct picture *p, int channel, uint32_t counts[256])
 {
-    memset(counts, 0, 256 * sizeof *counts);
+    memset(counts, 0, 256 * sizeof(*counts));
     for (size_t i = 0; i < p->n; i++) counts[p->pixels[3 * i + (size_t)channel]]++;
 }
 

@@ -47,7 +47,7 @@ static const struct sub_policy {
     {{{AUGMENT_TRANSLATE_Y, 7, 9}, {AUGMENT_AUTOCONTRAST, 9, 1}}},
 };
 
-enum { SUB_POLICIES = sizeof policy / sizeof policy[0] };
+enum { SUB_POLICIES = sizeof(policy) / sizeof(policy[0]) };
 _Static_assert(SUB_POLICIES == 25, "the paper has 25");
 
 void autoaugment(uint8_t *image, uint8_t *scratch, int width, int height, uint64_t seed,

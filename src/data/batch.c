@@ -24,7 +24,7 @@ void batch_order(const uint32_t *source, size_t n, uint64_t seed, uint32_t epoch
     assert(n <= UINT32_MAX);
     struct rng rng;
     rng_init(&rng, seed, RNG_ORDER, epoch, 0);
-    if (n > 0 && indices != source) memmove(indices, source, n * sizeof *indices);
+    if (n > 0 && indices != source) memmove(indices, source, n * sizeof(*indices));
     for (size_t i = n; i > 1; i--) {
         uint32_t j = rng_below(&rng, (uint32_t)i), last = indices[i - 1];
         indices[i - 1] = indices[j];

@@ -72,9 +72,9 @@ static int find_directory(const struct layout *l, const char *dir, const char *f
 {
     const char *const inside[] = {"", l->inside};
     char candidate[PATH_MAX], path[PATH_MAX];
-    for (size_t i = 0; i < sizeof inside / sizeof inside[0]; i++) {
-        if (file_join(candidate, sizeof candidate, dir, inside[i]) < 0 ||
-            file_join(path, sizeof path, candidate, file) < 0) {
+    for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++) {
+        if (file_join(candidate, sizeof(candidate), dir, inside[i]) < 0 ||
+            file_join(path, sizeof(path), candidate, file) < 0) {
             return path_too_long(l, dir, e);
         }
         if (!file_exists(path)) continue;
@@ -94,7 +94,7 @@ static int read_names(const struct layout *l, const char *path, struct dataset *
     size_t size;
     int rc = file_read(path, NAMES_MAX_BYTES, &set->label_text, &size, e);
     if (rc < 0) return rc;
-    set->labels = mem_new((size_t)l->classes, sizeof *set->labels);
+    set->labels = mem_new((size_t)l->classes, sizeof(*set->labels));
     if (set->labels == NULL) return err_set(e, -ENOMEM, "no memory for the names of %s", path);
 
     int n = 0;
@@ -154,7 +154,7 @@ static int map_files(const struct layout *l, const char *dir, enum data_part par
     char path[PATH_MAX];
     size_t count = 0;
     for (int i = 0; i < FILES_MAX && l->files[part][i] != NULL; i++) {
-        if (file_join(path, sizeof path, dir, l->files[part][i]) < 0)
+        if (file_join(path, sizeof(path), dir, l->files[part][i]) < 0)
             return path_too_long(l, dir, e);
         int rc = file_map(path, &maps[i], e);
         if (rc < 0) return rc;
@@ -184,13 +184,13 @@ static int read_part(const struct layout *l, const char *dir, enum data_part par
     if (rc < 0) goto out;
     set->count = count;
     set->pixels = mem_new_aligned(count, 3 * PLANE);
-    set->classes = mem_new(count, sizeof *set->classes);
+    set->classes = mem_new(count, sizeof(*set->classes));
     if (set->pixels == NULL || set->classes == NULL) {
         rc = err_set(e, -ENOMEM, "no memory for the %zu images of %s", count, dir);
         goto out;
     }
     for (int i = 0; rc == 0 && i < FILES_MAX && l->files[part][i] != NULL; i++) {
-        (void)file_join(path, sizeof path, dir, l->files[part][i]); /* it fitted before */
+        (void)file_join(path, sizeof(path), dir, l->files[part][i]); /* it fitted before */
         rc = read_records(l, path, &maps[i], at, set, e);
         at += maps[i].size / record_size(l);
     }
@@ -205,15 +205,15 @@ static int cifar_read(const struct layout *l, const char *dir, enum data_part pa
                       struct dataset *set, struct err *e)
 {
     char found[PATH_MAX], path[PATH_MAX];
-    int rc = find_directory(l, dir, l->files[part][0], found, sizeof found, e);
+    int rc = find_directory(l, dir, l->files[part][0], found, sizeof(found), e);
     if (rc < 0) return rc;
-    if (file_join(path, sizeof path, found, l->names) < 0) return path_too_long(l, found, e);
+    if (file_join(path, sizeof(path), found, l->names) < 0) return path_too_long(l, found, e);
     rc = read_names(l, path, set, e);
     if (rc == 0) rc = read_part(l, found, part, set, e);
     if (rc < 0) return rc;
     set->width = set->height = SIDE;
-    memcpy(set->mean, l->mean, sizeof set->mean);
-    memcpy(set->std, l->std, sizeof set->std);
+    memcpy(set->mean, l->mean, sizeof(set->mean));
+    memcpy(set->std, l->std, sizeof(set->std));
     return 0;
 }
 

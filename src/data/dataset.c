@@ -23,7 +23,7 @@ static const struct kind {
     {"folder", folder_read},
 };
 
-enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
+enum { N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
 /* "cifar100:DIR, ..." for messages. */
 static const char *known_kinds(char *text, size_t size)
@@ -32,7 +32,7 @@ static const char *known_kinds(char *text, size_t size)
     text[0] = '\0';
     for (size_t i = 0; i < N_KINDS; i++) {
         const char *parts[] = {i > 0 ? ", " : "", kinds[i].name, ":DIR"};
-        for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++) {
+        for (size_t k = 0; k < sizeof(parts) / sizeof(parts[0]); k++) {
             size_t n = strlen(parts[k]);
             if (n >= size - used) return text;
             memcpy(text + used, parts[k], n + 1);
@@ -48,13 +48,13 @@ int dataset_open(const char *source, enum data_part part, struct dataset **ret_s
     const char *colon = strchr(source, ':');
     if (colon == NULL || colon[1] == '\0') {
         return err_set(e, ERR_USAGE, "data source '%.200s' is not KIND:DIR; known are %s", source,
-                       known_kinds(known, sizeof known));
+                       known_kinds(known, sizeof(known)));
     }
     size_t length = (size_t)(colon - source);
     for (size_t i = 0; i < N_KINDS; i++) {
         if (strlen(kinds[i].name) != length || memcmp(kinds[i].name, source, length) != 0) continue;
 
-        struct dataset *set = mem_new(1, sizeof *set);
+        struct dataset *set = mem_new(1, sizeof(*set));
         if (set == NULL) return err_set(e, -ENOMEM, "no memory for the data set %.200s", source);
         int rc = kinds[i].read(colon + 1, part, set, e);
         if (rc < 0) {
@@ -66,7 +66,7 @@ int dataset_open(const char *source, enum data_part part, struct dataset **ret_s
         return 0;
     }
     return err_set(e, ERR_USAGE, "data source '%.200s' is of unknown kind; known are %s", source,
-                   known_kinds(known, sizeof known));
+                   known_kinds(known, sizeof(known)));
 }
 
 void dataset_free(struct dataset *set)
@@ -169,18 +169,18 @@ struct chain {
 static void chain_add(struct chain *chain, const void *data, size_t size)
 {
     sha256(data, size, chain->bytes[1]);
-    sha256(chain->bytes, sizeof chain->bytes, chain->bytes[0]);
+    sha256(chain->bytes, sizeof(chain->bytes), chain->bytes[0]);
 }
 
 void dataset_digest(const struct dataset *set, char ret_text[SHA256_HEX_SIZE])
 {
     struct chain chain = {{{0}, {0}}};
     const int sizes[] = {set->width, set->height, set->n_classes};
-    chain_add(&chain, sizes, sizeof sizes);
+    chain_add(&chain, sizes, sizeof(sizes));
     for (int i = 0; i < set->n_classes; i++) {
         chain_add(&chain, set->labels[i], strlen(set->labels[i]));
     }
-    chain_add(&chain, set->classes, set->count * sizeof *set->classes);
+    chain_add(&chain, set->classes, set->count * sizeof(*set->classes));
     if (set->files == NULL) {
         chain_add(&chain, set->pixels, set->count * (size_t)set->height * (size_t)set->width * 3);
     }
@@ -197,6 +197,6 @@ const char *dataset_kind(const struct dataset *set)
 
 void dataset_normalisation(const struct dataset *set, float ret_mean[3], float ret_std[3])
 {
-    memcpy(ret_mean, set->mean, sizeof set->mean);
-    memcpy(ret_std, set->std, sizeof set->std);
+    memcpy(ret_mean, set->mean, sizeof(set->mean));
+    memcpy(ret_std, set->std, sizeof(set->std));
 }

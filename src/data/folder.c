@@ -52,9 +52,9 @@ static int grow(struct reading *r, struct err *e)
         return err_set(e, ERR_LIMIT, "%s: more than %zu images", r->part_dir, set->count);
     }
     const size_t capacity = r->capacity == 0 ? 1024 : 2 * r->capacity;
-    struct dataset_file *files = mem_grow(set->files, capacity, sizeof *files);
+    struct dataset_file *files = mem_grow(set->files, capacity, sizeof(*files));
     if (files != NULL) set->files = files;
-    int32_t *classes = files != NULL ? mem_grow(set->classes, capacity, sizeof *classes) : NULL;
+    int32_t *classes = files != NULL ? mem_grow(set->classes, capacity, sizeof(*classes)) : NULL;
     if (classes == NULL) return err_set(e, -ENOMEM, "no memory for the images of %s", r->part_dir);
     set->classes = classes;
     r->capacity = capacity;
@@ -67,7 +67,7 @@ static int add_file(struct reading *r, const char *dir, const char *name, size_t
 {
     char path[PATH_MAX];
     struct dataset *set = r->set;
-    if (file_join(path, sizeof path, dir, name) < 0) {
+    if (file_join(path, sizeof(path), dir, name) < 0) {
         return err_set(e, -ENAMETOOLONG, "%.300s: a path in it is too long", dir);
     }
     const int64_t size = file_size(path);
@@ -96,8 +96,8 @@ static int list_class(struct reading *r, const char *name, size_t class_index, s
 {
     char dir[PATH_MAX], inner[PATH_MAX];
     struct folder_list images = {NULL, 0, 0};
-    if (file_join(dir, sizeof dir, r->part_dir, name) < 0 ||
-        file_join(inner, sizeof inner, dir, "images") < 0) {
+    if (file_join(dir, sizeof(dir), r->part_dir, name) < 0 ||
+        file_join(inner, sizeof(inner), dir, "images") < 0) {
         return err_set(e, -ENAMETOOLONG, "%.300s: a path in it is too long", r->part_dir);
     }
     int rc = folder_list_images(dir, &images, e);
@@ -145,7 +145,7 @@ static int keep_labels(struct reading *r, struct err *e)
     size_t bytes = 0, n = r->classes.count;
     if (n > INT32_MAX) return err_set(e, ERR_LIMIT, "%s: too many classes", r->part_dir);
     for (size_t i = 0; i < n; i++) bytes += strlen(r->classes.names[i]) + 1;
-    r->set->labels = mem_new(n, sizeof *r->set->labels);
+    r->set->labels = mem_new(n, sizeof(*r->set->labels));
     r->set->label_text = mem_new(bytes, 1);
     if (r->set->labels == NULL || r->set->label_text == NULL) {
         return err_set(e, -ENOMEM, "no memory for the names of %zu classes", n);
@@ -219,7 +219,7 @@ static int check_files(struct dataset *set, struct err *e)
 {
     const unsigned n = cpu_count();
     struct pool *pool = pool_new(n);
-    struct check check = {set, mem_new(n, sizeof *check.errors)};
+    struct check check = {set, mem_new(n, sizeof(*check.errors))};
     int rc = 0;
     if (pool == NULL || check.errors == NULL) {
         rc = err_set(e, -ENOMEM, "no memory to decode %zu images", set->count);
@@ -242,7 +242,7 @@ static int find_parts(const char *dir, enum data_part part, char *ret_part, char
     char test[PATH_MAX];
     if (file_join(ret_train, PATH_MAX, dir, "train") < 0 ||
         file_join(ret_part, PATH_MAX, dir, "val") < 0 ||
-        file_join(test, sizeof test, dir, "test") < 0) {
+        file_join(test, sizeof(test), dir, "test") < 0) {
         return err_set(e, -ENAMETOOLONG, "folder: the path %.200s... is too long", dir);
     }
     const bool trained = folder_is_directory(ret_train);
@@ -278,7 +278,7 @@ int folder_read(const char *dir, enum data_part part, struct dataset *set, struc
     folder_list_release(&r.classes);
     if (rc == 0) rc = read_files(&r, e);
     if (rc == 0) rc = check_files(set, e);
-    memcpy(set->mean, folder_mean, sizeof set->mean);
-    memcpy(set->std, folder_std, sizeof set->std);
+    memcpy(set->mean, folder_mean, sizeof(set->mean));
+    memcpy(set->std, folder_std, sizeof(set->std));
     return rc;
 }

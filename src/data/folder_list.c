@@ -29,7 +29,7 @@ static int add_name(struct folder_list *list, const char *name)
 {
     if (list->count == list->capacity) {
         const size_t capacity = list->capacity == 0 ? 64 : 2 * list->capacity;
-        char **names = mem_grow(list->names, capacity, sizeof *names);
+        char **names = mem_grow(list->names, capacity, sizeof(*names));
         if (names == NULL) return -ENOMEM;
         list->names = names;
         list->capacity = capacity;
@@ -47,7 +47,7 @@ static int compare_names(const void *a, const void *b)
 bool folder_list_find(const struct folder_list *list, const char *name, size_t *ret_at)
 {
     if (list->count == 0) return false;
-    char **found = bsearch(&name, list->names, list->count, sizeof *list->names, compare_names);
+    char **found = bsearch(&name, list->names, list->count, sizeof(*list->names), compare_names);
     if (found == NULL) return false;
     *ret_at = (size_t)(found - list->names);
     return true;
@@ -91,11 +91,11 @@ static int choose_image(const char *path, const char *name, struct err *e)
     static const char *const taken[] = {"jpg", "jpeg", "jpe", "jfif", "png"};
     static const char *const others[] = {"webp", "gif", "bmp", "tif", "tiff", "heic", "heif",
                                          "avif", "jp2", "jxl", "ppm", "pgm",  "tga",  "svg"};
-    if (ends_in(name, others, sizeof others / sizeof others[0])) {
+    if (ends_in(name, others, sizeof(others) / sizeof(others[0]))) {
         return err_set(e, ERR_UNSUPPORTED,
                        "%s: only JPEG and PNG images are read; convert it or take it away", path);
     }
-    if (!ends_in(name, taken, sizeof taken / sizeof taken[0])) return 0;
+    if (!ends_in(name, taken, sizeof(taken) / sizeof(taken[0]))) return 0;
     struct stat st;
     int rc = stat_entry(path, &st, e);
     if (rc < 0) return rc;
@@ -112,7 +112,7 @@ static int list_directory(const char *dir, chooser *choose, struct folder_list *
     if (stream == NULL) return err_set(e, -errno, "cannot read %s: %s", dir, err_text(-errno));
     while (rc == 0 && (errno = 0, entry = readdir(stream)) != NULL) {
         if (entry->d_name[0] == '.') continue;
-        if (file_join(path, sizeof path, dir, entry->d_name) < 0) {
+        if (file_join(path, sizeof(path), dir, entry->d_name) < 0) {
             rc = err_set(e, -ENAMETOOLONG, "%.300s: a path in it is too long", dir);
             break;
         }
@@ -124,7 +124,7 @@ static int list_directory(const char *dir, chooser *choose, struct folder_list *
     if (rc == 0 && errno != 0) rc = err_set(e, -errno, "cannot read %s: %s", dir, err_text(-errno));
     closedir(stream);
     if (rc == 0 && list->count > 0) {
-        qsort(list->names, list->count, sizeof *list->names, compare_names);
+        qsort(list->names, list->count, sizeof(*list->names), compare_names);
     }
     return rc;
 }

@@ -1,8 +1,9 @@
 /* The split into training and held-out images: a key a image, sorted.
  *
  * The key is the digest of (seed, content); the images with the smallest keys are held out. Images
- * of equal content have equal keys, so the border is moved behind the last copy. The whole digest is
- * compared, since a prefix could order two different images by their index, which must not matter.
+ * of equal content have equal keys, so the border is moved behind the last copy. The whole digest
+ * is compared, since a prefix could order two different images by their index, which must not
+ * matter.
  */
 #include "config.h"
 
@@ -37,7 +38,7 @@ static struct key *make_keys(const struct dataset *set, uint64_t seed)
         dataset_content(set, i, &size);
         if (size > largest) largest = size;
     }
-    struct key *keys = mem_new(count, sizeof *keys);
+    struct key *keys = mem_new(count, sizeof(*keys));
     uint8_t *message = mem_new(largest + 8, 1);
     if (keys == NULL || message == NULL) {
         mem_free(keys);
@@ -52,7 +53,7 @@ static struct key *make_keys(const struct dataset *set, uint64_t seed)
         keys[i].index = (uint32_t)i;
     }
     mem_free(message);
-    qsort(keys, count, sizeof *keys, compare_keys);
+    qsort(keys, count, sizeof(*keys), compare_keys);
     return keys;
 }
 
@@ -65,7 +66,7 @@ int split_make(const struct dataset *set, size_t holdout, uint64_t seed, struct 
                        "%zu images cannot be held out of %zu; some must be left to train on",
                        holdout, count);
     }
-    uint32_t *block = mem_new(count, sizeof *block);
+    uint32_t *block = mem_new(count, sizeof(*block));
     uint8_t *held = mem_new(count, 1);
     struct key *keys = NULL;
     int rc = -ENOMEM;

@@ -1,7 +1,7 @@
 /* The admin routes: what jobs and models have in common.
  *
- * Every handler hands its work to a store thread and answers when that comes back; the loop does no work
- * of its own. The audit looks at all answers by itself (admin_audit.c). */
+ * Every handler hands its work to a store thread and answers when that comes back; the loop does no
+ * work of its own. The audit looks at all answers by itself (admin_audit.c). */
 #include "config.h"
 
 #include "http/admin.h"
@@ -32,10 +32,10 @@ bool admin_takes_no_body(struct exchange *x)
     return false;
 }
 
-int admin_new(struct server *server, struct loop *loop, struct store *store, struct registry *registry,
-              struct jobs *jobs, struct admin **ret_admin, struct err *e)
+int admin_new(struct server *server, struct loop *loop, struct store *store,
+              struct registry *registry, struct jobs *jobs, struct admin **ret_admin, struct err *e)
 {
-    struct admin *admin = mem_new(1, sizeof *admin);
+    struct admin *admin = mem_new(1, sizeof(*admin));
     if (admin == NULL) return err_set(e, -ENOMEM, "admin: out of memory");
     *admin = (struct admin){
         .server = server, .loop = loop, .store = store, .registry = registry, .jobs = jobs};

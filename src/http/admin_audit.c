@@ -1,10 +1,10 @@
-/* The audit of the admin listener: every call that changes something or tries to, and every call without
- * the right token, is entered with the status of its answer.
+/* The audit of the admin listener: every call that changes something or tries to, and every call
+ * without the right token, is entered with the status of its answer.
  *
- * It is written without waiting for it: a call that was answered and is missing there needs a disk that
- * failed, which the log says. Refusals are entered at a bounded rate, and those past it are counted in
- * one entry, because each costs a write to the disk, and because a stranger could otherwise push the
- * entries that matter out of the table, which is bounded too. */
+ * It is written without waiting for it: a call that was answered and is missing there needs a disk
+ * that failed, which the log says. Refusals are entered at a bounded rate, and those past it are
+ * counted in one entry, because each costs a write to the disk, and because a stranger could
+ * otherwise push the entries that matter out of the table, which is bounded too. */
 #include "config.h"
 
 #include <stdio.h>
@@ -34,15 +34,17 @@ static void write_audit(struct store_task *task, struct db *db)
     struct audit_task *a = (struct audit_task *)task; /* the first member */
     const struct audit_row row = {a->at_ns, a->id, a->method, a->path, a->status, a->detail};
     struct err e = {0};
-    if (audit_table_add(db, &row, &e) < 0) log_error("audit of %s %s: %s", a->method, a->path, e.text);
+    if (audit_table_add(db, &row, &e) < 0)
+        log_error("audit of %s %s: %s", a->method, a->path, e.text);
     mem_free(a);
 }
 
-static void enter(struct admin *admin, const char *id, const char *method, const char *path, int status,
-                  const char *detail)
+static void enter(struct admin *admin, const char *id, const char *method, const char *path,
+                  int status, const char *detail)
 {
-    log_info("admin: %.15s %.500s: %d%s%s", method, path, status, detail[0] != '\0' ? " " : "", detail);
-    struct audit_task *a = mem_new(1, sizeof *a);
+    log_info("admin: %.15s %.500s: %d%s%s", method, path, status, detail[0] != '\0' ? " " : "",
+             detail);
+    struct audit_task *a = mem_new(1, sizeof(*a));
     if (a == NULL) {
         log_error("audit of %.15s %.500s: out of memory", method, path);
         return;
@@ -50,10 +52,10 @@ static void enter(struct admin *admin, const char *id, const char *method, const
     a->task.run = write_audit;
     a->at_ns = clock_real();
     a->status = status;
-    snprintf(a->id, sizeof a->id, "%s", id);
-    snprintf(a->method, sizeof a->method, "%s", method);
-    snprintf(a->path, sizeof a->path, "%s", path);
-    snprintf(a->detail, sizeof a->detail, "%s", detail);
+    snprintf(a->id, sizeof(a->id), "%s", id);
+    snprintf(a->method, sizeof(a->method), "%s", method);
+    snprintf(a->path, sizeof(a->path), "%s", path);
+    snprintf(a->detail, sizeof(a->detail), "%s", detail);
     store_post(admin->store, &a->task);
 }
 
@@ -62,7 +64,8 @@ static void close_window(struct admin *admin, struct refusals *r)
 {
     if (r->left_out > 0) {
         char text[128];
-        snprintf(text, sizeof text, "%lld more like the ones before were refused and are not entered",
+        snprintf(text, sizeof(text),
+                 "%lld more like the ones before were refused and are not entered",
                  (long long)r->left_out);
         enter(admin, "", "", "", r->last_status, text);
     }
@@ -92,10 +95,12 @@ static void answered(void *arg, const struct exchange *x, int status, const char
     bool stranger = !exchange_is_authorized(x);
     bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     if (reads && status != 401) return;
-    if (status >= 400 && !take(admin, stranger ? &admin->strangers : &admin->refused, status)) return;
+    if (status >= 400 && !take(admin, stranger ? &admin->strangers : &admin->refused, status))
+        return;
     char text[ERR_TEXT_MAX], peer[64];
-    exchange_peer(x, peer, sizeof peer);
-    snprintf(text, sizeof text, "%s%s%s", stranger ? peer : "", stranger && peer[0] != '\0' ? ": " : "", detail);
+    exchange_peer(x, peer, sizeof(peer));
+    snprintf(text, sizeof(text), "%s%s%s", stranger ? peer : "",
+             stranger && peer[0] != '\0' ? ": " : "", detail);
     enter(admin, exchange_id(x), method, exchange_path(x), status, text);
 }
 

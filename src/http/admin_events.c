@@ -1,12 +1,13 @@
 /* GET /admin/v1/jobs/ID/events: a job as server-sent events (WHATWG HTML, section 9.2).
  *
  *   event: job       data: the job's document, at once and whenever its state or its epochs change
- *   event: progress  data: the member "progress" of the document, about once a second while it trains
- *   : ping           every PING_MS, so that nothing between here and there takes the silence for the end
+ *   event: progress  data: the member "progress" of the document, about once a second while it
+ * trains : ping           every PING_MS, so that nothing between here and there takes the silence
+ * for the end
  *
- * The stream ends after the document of a job that has ended. A client that comes back gets the whole
- * document first, so that nothing of what it missed has to be kept for it. Documents come from the
- * database: what changes while one is on its way is fetched once more. */
+ * The stream ends after the document of a job that has ended. A client that comes back gets the
+ * whole document first, so that nothing of what it missed has to be kept for it. Documents come
+ * from the database: what changes while one is on its way is fetched once more. */
 #include "config.h"
 
 #include <errno.h>
@@ -16,14 +17,14 @@
 
 #include "admin_private.h"
 #include "base/mem.h"
-#include "http/stream.h"
+#include "stream.h"
 
 enum { PING_MS = 15000, EVENT_MAX = 64 << 20 };
 
 struct events {
     struct jobs_watch watch; /* the first member */
     struct admin *admin;
-    struct exchange *x;      /* NULL: closed */
+    struct exchange *x; /* NULL: closed */
     uv_timer_t ping;
     int64_t sequence;
     bool streaming, fetching, again;
@@ -48,7 +49,9 @@ static void write_event(struct events *ev, const char *name, const json_t *data)
     char *text = json_dumps(data, JSON_COMPACT | JSON_PRESERVE_ORDER); /* without newlines */
     struct buf out;
     buf_init(&out, EVENT_MAX);
-    int rc = text == NULL ? -ENOMEM : buf_printf(&out, "id: %lld\nevent: %s\ndata: ", (long long)++ev->sequence, name);
+    int rc = text == NULL
+                 ? -ENOMEM
+                 : buf_printf(&out, "id: %lld\nevent: %s\ndata: ", (long long)++ev->sequence, name);
     if (rc == 0) rc = buf_puts(&out, text);
     if (rc == 0) rc = buf_puts(&out, "\n\n");
     if (rc == 0)
@@ -117,7 +120,7 @@ static void begin(struct events *ev)
         return;
     }
     ev->streaming = true;
-    exchange_stream_write(ev->x, retry, sizeof retry - 1);
+    exchange_stream_write(ev->x, retry, sizeof(retry) - 1);
     uv_timer_start(&ev->ping, on_ping, PING_MS, PING_MS);
 }
 
@@ -150,7 +153,7 @@ static void fetched(void *arg, json_t *document, const struct err *error)
 
 void admin_events(struct admin *admin, struct exchange *x, int64_t id)
 {
-    struct events *ev = mem_new(1, sizeof *ev);
+    struct events *ev = mem_new(1, sizeof(*ev));
     if (ev == NULL) {
         exchange_problem(x, 500, "out of memory");
         return;

@@ -18,7 +18,7 @@ struct waiting {
 
 static struct waiting *wait_for(struct admin *admin, struct exchange *x)
 {
-    struct waiting *w = mem_new(1, sizeof *w);
+    struct waiting *w = mem_new(1, sizeof(*w));
     if (w == NULL)
         exchange_problem(x, 500, "out of memory");
     else
@@ -65,7 +65,8 @@ static void create(struct exchange *x, void *arg)
     json_t *body = exchange_json(x, false);
     if (body == NULL) return;
     struct waiting *w = wait_for(admin, x);
-    if (w != NULL) jobs_create(admin->jobs, body, exchange_header(x, "Idempotency-Key"), created, w);
+    if (w != NULL)
+        jobs_create(admin->jobs, body, exchange_header(x, "Idempotency-Key"), created, w);
     json_decref(body);
 }
 

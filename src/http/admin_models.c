@@ -26,10 +26,13 @@ struct model_call {
 static json_t *version_document(const struct version_row *row)
 {
     char created[40];
-    clock_format(row->created_ns, created, sizeof created);
+    clock_format(row->created_ns, created, sizeof(created));
     return json_pack("{s:I,s:s,s:s,s:s,s:s,s:s}", "version", (json_int_t)row->number, "state",
-                     row->active ? "active" : row->ready ? "ready" : "writing", "sha256", row->sha256,
-                     "source", row->source, "detail", row->detail, "created", created);
+                     row->active  ? "active"
+                     : row->ready ? "ready"
+                                  : "writing",
+                     "sha256", row->sha256, "source", row->source, "detail", row->detail, "created",
+                     created);
 }
 
 /* Rows come ordered by name: those of one model follow each other. */
@@ -38,12 +41,15 @@ static int add_version(void *arg, const struct version_row *row)
     json_t *models = arg;
     size_t n = json_array_size(models);
     json_t *model = n > 0 ? json_array_get(models, n - 1) : NULL;
-    if (model == NULL || strcmp(json_string_value(json_object_get(model, "name")), row->model) != 0) {
+    if (model == NULL ||
+        strcmp(json_string_value(json_object_get(model, "name")), row->model) != 0) {
         model = json_pack("{s:s,s:n,s:[]}", "name", row->model, "active", "versions");
         if (model == NULL || json_array_append_new(models, model) < 0) return ERR_LIMIT;
     }
     if (row->active) json_object_set_new(model, "active", json_integer((json_int_t)row->number));
-    return json_array_append_new(json_object_get(model, "versions"), version_document(row)) < 0 ? ERR_LIMIT : 0;
+    return json_array_append_new(json_object_get(model, "versions"), version_document(row)) < 0
+               ? ERR_LIMIT
+               : 0;
 }
 
 static void read_models(struct model_call *c, struct db *db)
@@ -64,7 +70,8 @@ static void read_models(struct model_call *c, struct db *db)
 
 static void answer(struct loop_call *call)
 {
-    struct model_call *c = (struct model_call *)(void *)((char *)call - offsetof(struct model_call, answer));
+    struct model_call *c =
+        (struct model_call *)(void *)((char *)call - offsetof(struct model_call, answer));
     const struct err *error = c->document != NULL ? NULL : &c->error;
     admin_answer(c->x, 200, c->document, error);
     mem_free(c);
@@ -93,7 +100,7 @@ static void post(struct admin *admin, struct exchange *x, enum action action, in
         admin_answer(x, 0, NULL, &e);
         return;
     }
-    struct model_call *c = mem_new(1, sizeof *c);
+    struct model_call *c = mem_new(1, sizeof(*c));
     if (c == NULL) {
         exchange_problem(x, 500, "out of memory");
         return;
@@ -104,7 +111,7 @@ static void post(struct admin *admin, struct exchange *x, enum action action, in
     c->x = x;
     c->action = action;
     c->version = version;
-    snprintf(c->name, sizeof c->name, "%s", name);
+    snprintf(c->name, sizeof(c->name), "%s", name);
     if (action == ACTION_LIST || action == ACTION_READ)
         store_post_reading(admin->store, &c->task);
     else
@@ -151,10 +158,12 @@ int admin_add_models(struct admin *admin)
     int rc = server_route(s, "GET", "/admin/v1/models", 0, list, admin);
     if (rc == 0) rc = server_route(s, "GET", "/admin/v1/models/{name}", 0, get, admin);
     if (rc == 0) {
-        rc = server_route(s, "POST", "/admin/v1/models/{name}/activate", ADMIN_BODY_MAX, activate, admin);
+        rc = server_route(s, "POST", "/admin/v1/models/{name}/activate", ADMIN_BODY_MAX, activate,
+                          admin);
     }
     if (rc == 0) {
-        rc = server_route(s, "POST", "/admin/v1/models/{name}/rollback", ADMIN_BODY_MAX, roll_back, admin);
+        rc = server_route(s, "POST", "/admin/v1/models/{name}/rollback", ADMIN_BODY_MAX, roll_back,
+                          admin);
     }
     return rc;
 }

@@ -28,7 +28,8 @@ int admin_add_models(struct admin *admin);
 /* GET /admin/v1/jobs/{id}/events (admin_events.c); id has been read from the path. */
 void admin_events(struct admin *admin, struct exchange *x, int64_t id);
 
-/* From now on the server's answers are entered in the audit; at the end what waits to be counted is. */
+/* From now on the server's answers are entered in the audit; at the end what waits to be counted
+ * is. */
 void admin_audit_start(struct admin *admin);
 void admin_audit_end(struct admin *admin);
 

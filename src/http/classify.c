@@ -48,8 +48,10 @@ static void task_release(void *data)
     /* A body that never came, or one too many bytes: answered elsewhere, counted here. */
     if (!task->counted && exchange_status(task->x) == 503) count_refused(s, "memory");
     count_request(task, 0, false, SLA_REQUESTED, exchange_status(task->x));
-    if (task->previous != NULL) task->previous->next = task->next;
-    else s->tasks = task->next;
+    if (task->previous != NULL)
+        task->previous->next = task->next;
+    else
+        s->tasks = task->next;
     if (task->next != NULL) task->next->previous = task->previous;
     metric_add(s->m.in_flight, -1);
     arena_give(s, task->arena);
@@ -203,10 +205,14 @@ static void submit(struct task *task)
 /* The body has been read (or not). */
 static void go_on(struct task *task, int rc)
 {
-    if (task->gone) refuse(task, 499, "the client hung up");
-    else if (task->cancelled) refuse(task, 503, "the server is shutting down");
-    else if (rc < 0) refuse_err(task, rc, &task->error);
-    else submit(task);
+    if (task->gone)
+        refuse(task, 499, "the client hung up");
+    else if (task->cancelled)
+        refuse(task, 503, "the server is shutting down");
+    else if (rc < 0)
+        refuse_err(task, rc, &task->error);
+    else
+        submit(task);
 }
 
 static bool is_type(const struct exchange *x, const char *type)
@@ -262,8 +268,8 @@ static void classify_body(struct exchange *x, void *arg)
 /* 0 or the status of what the type is wrong with. */
 static int check_type(const struct exchange *x, struct err *e)
 {
-    static const char *const taken[] = {"", "image/jpeg", "image/png", "application/octet-stream",
-                                        JSON_TYPE, FORM_TYPE};
+    static const char *const taken[] = {
+        "", "image/jpeg", "image/png", "application/octet-stream", JSON_TYPE, FORM_TYPE};
     const char *type = exchange_content_type(x);
     for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
         if (strcmp(type, taken[i]) == 0) return 0;

@@ -28,7 +28,7 @@ struct service {
     struct service_metrics m;
     bool ready, was_ready;
     pthread_mutex_t lock; /* orders engine_cancel() and `returned`; taken before the engine's own */
-    struct task *tasks;     /* all of them, for service_cancel() */
+    struct task *tasks;   /* all of them, for service_cancel() */
     struct arena *arenas[ARENAS_KEPT];
     size_t n_arenas;
 };
@@ -50,12 +50,12 @@ struct task {
     struct sla_draft draft;
     int top;
     bool explain;
-    bool many;      /* several images were asked for: answers come as a list */
+    bool many; /* several images were asked for: answers come as a list */
     char boundary[MULTIPART_BOUNDARY_MAX + 1]; /* of a form */
-    bool gone;      /* the client hung up */
-    bool cancelled; /* by service_cancel() */
-    bool returned;  /* done() has been called; under the service's lock */
-    bool counted;   /* in autodidact_requests_total */
+    bool gone;                                 /* the client hung up */
+    bool cancelled;                            /* by service_cancel() */
+    bool returned; /* done() has been called; under the service's lock */
+    bool counted;  /* in autodidact_requests_total */
     struct loop_call call;
     uv_work_t work;
     struct err error; /* of reading */

@@ -167,8 +167,7 @@ static int read_sla(struct task *task, json_t *sla, struct err *e)
     const char *name;
     json_t *value;
     if (!json_is_object(sla)) return err_set(e, ERR_FORMAT, "sla: an object is expected");
-    json_object_foreach(sla, name, value)
-    {
+    json_object_foreach (sla, name, value) {
         char text[400];
         int rc = sla_text(value, name, text, sizeof(text), e);
         if (rc == 0) rc = sla_draft_member(&task->draft, "", name, text, e);
@@ -186,8 +185,7 @@ int input_json(struct task *task, const void *body, size_t size, struct err *e)
     json_t *image = json_object_get(json, "image"), *images = json_object_get(json, "images");
     json_t *sla = json_object_get(json, "sla");
     int rc = 0;
-    json_object_foreach(json, name, value)
-    {
+    json_object_foreach (json, name, value) {
         if (value != image && value != images && value != sla) {
             rc = err_set(e, ERR_FORMAT,
                          "member \"%.40s\" is unknown; taken are image, images and sla", name);

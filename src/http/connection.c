@@ -54,7 +54,8 @@ static void expire(struct connection *c)
     c->expired = c->timed_out = true;
     if (c->phase == CONNECTION_HEADERS && c->x.state == EXCHANGE_LINE)
         send_408(c, "the request's headers", o->header_timeout_ns);
-    else if (c->phase == CONNECTION_BODY) send_408(c, "the request's body", o->body_timeout_ns);
+    else if (c->phase == CONNECTION_BODY)
+        send_408(c, "the request's body", o->body_timeout_ns);
     shutdown(c->fd, SHUT_RDWR);
     server_kick(c->server);
 }
@@ -77,8 +78,10 @@ static void on_timer(uv_timer_t *timer)
     int64_t now_ns = clock_now();
     c->timer_ns = 0;
     if (c->deadline_ns == 0 || c->expired) return;
-    if (now_ns < c->deadline_ns) arm(c, now_ns);
-    else expire(c);
+    if (now_ns < c->deadline_ns)
+        arm(c, now_ns);
+    else
+        expire(c);
 }
 
 void connection_phase(struct connection *c, enum connection_phase phase, int64_t timeout_ns)
@@ -117,8 +120,10 @@ struct connection *connection_new(struct server *server, struct MHD_Connection *
 
 void connection_lost(struct connection *c)
 {
-    if (c->previous != NULL) c->previous->next = c->next;
-    else *server_connections(c->server) = c->next;
+    if (c->previous != NULL)
+        c->previous->next = c->next;
+    else
+        *server_connections(c->server) = c->next;
     if (c->next != NULL) c->next->previous = c->previous;
     server_upload_change(c->server, c->x.body.capacity, 0);
     buf_release(&c->x.body);

@@ -26,8 +26,13 @@ enum { EXCHANGE_ID_MAX = 128 };
  *   READY -> SENT  response queued with libmicrohttpd        exchange_send()
  *   any -> NONE   last byte sent, or connection lost         exchange_end() */
 enum exchange_state {
-    EXCHANGE_NONE, EXCHANGE_LINE, EXCHANGE_BODY, EXCHANGE_HANDLING, EXCHANGE_WAITING,
-    EXCHANGE_READY, EXCHANGE_SENT
+    EXCHANGE_NONE,
+    EXCHANGE_LINE,
+    EXCHANGE_BODY,
+    EXCHANGE_HANDLING,
+    EXCHANGE_WAITING,
+    EXCHANGE_READY,
+    EXCHANGE_SENT
 };
 
 /* An answer that is written bit by bit (stream.c). */
@@ -46,18 +51,18 @@ struct exchange {
     const char *method, *path; /* libmicrohttpd's, valid until the exchange ends */
     size_t authority_size;     /* of "http://host" before the path in the request line */
     bool bad_target, authorized;
-    const char *problem; /* while a problem is being answered: its text */
+    const char *problem;       /* while a problem is being answered: its text */
     const struct route *route; /* NULL: none matched */
     struct route_match match;
     char id[EXCHANGE_ID_MAX + 1];
     char content_type[64];
     struct buf body;
-    size_t body_max;     /* bytes kept at most */
-    size_t body_seen;    /* bytes received, kept or not */
-    bool body_dropped;   /* the answer stands already; what still comes is thrown away */
-    bool close;          /* the connection ends with this exchange */
-    bool gone;           /* the client hung up while we were waiting */
-    struct buf headers;  /* of the answer: "Name\0value\0".. */
+    size_t body_max;    /* bytes kept at most */
+    size_t body_seen;   /* bytes received, kept or not */
+    bool body_dropped;  /* the answer stands already; what still comes is thrown away */
+    bool close;         /* the connection ends with this exchange */
+    bool gone;          /* the client hung up while we were waiting */
+    struct buf headers; /* of the answer: "Name\0value\0".. */
     struct MHD_Response *response;
     int status;
     exchange_fn *on_gone;
@@ -102,7 +107,7 @@ static inline struct connection *connection_of(const struct exchange *x)
 struct connection *connection_new(struct server *server, struct MHD_Connection *mhd);
 void connection_lost(struct connection *c); /* it is being closed; frees once handles are shut */
 void connection_phase(struct connection *c, enum connection_phase phase, int64_t timeout_ns);
-void connection_ended(void *connection); /* the client has closed its end */
+void connection_ended(void *connection);          /* the client has closed its end */
 void connection_look_again(struct connection *c); /* for that, after something was read */
 void connection_suspend(struct connection *c);
 void connection_resume(struct connection *c);

@@ -147,9 +147,10 @@ void exchange_peer(const struct exchange *x, char *ret_text, size_t size)
         MHD_get_connection_info(connection_of(x)->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
     ret_text[0] = '\0';
-    if (address == NULL || (address->sa_family != AF_INET && address->sa_family != AF_INET6)) return;
-    socklen_t length = address->sa_family == AF_INET ? sizeof(struct sockaddr_in)
-                                                     : sizeof(struct sockaddr_in6);
+    if (address == NULL || (address->sa_family != AF_INET && address->sa_family != AF_INET6))
+        return;
+    socklen_t length =
+        address->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
     if (getnameinfo(address, length, ret_text, (socklen_t)size, NULL, 0, NI_NUMERICHOST) != 0)
         ret_text[0] = '\0';
 }
@@ -196,7 +197,8 @@ void exchange_reply(struct exchange *x, int status, const char *content_type, st
     char *data = size == 0 ? NULL : buf_take(body);
     if (data == NULL)
         x->response = MHD_create_response_from_buffer(0, empty, MHD_RESPMEM_PERSISTENT);
-    else x->response = MHD_create_response_from_buffer_with_free_callback(size, data, free_body);
+    else
+        x->response = MHD_create_response_from_buffer_with_free_callback(size, data, free_body);
     if (x->response == NULL) mem_free(data);
     if (x->response != NULL && content_type != NULL && size > 0)
         MHD_add_response_header(x->response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
@@ -245,7 +247,8 @@ void exchange_reply_json(struct exchange *x, int status, json_t *document)
     buf_init(&body, SIZE_MAX / 2);
     if (text != NULL && buf_puts(&body, text) == 0 && buf_puts(&body, "\n") == 0)
         exchange_reply(x, status, "application/json", &body);
-    else exchange_problem(x, 500, "out of memory for the answer");
+    else
+        exchange_problem(x, 500, "out of memory for the answer");
     buf_release(&body);
     free(text); /* jansson's own, from malloc() */
 }
@@ -317,8 +320,10 @@ void exchange_line(struct connection *c, const char *target)
     server_exchange_count(c->server, 1);
     /* A connection's first request has its time for line and headers together. */
     int64_t timeout_ns = server_options_of(c->server)->header_timeout_ns;
-    if (c->used || c->deadline_ns == 0) connection_phase(c, CONNECTION_HEADERS, timeout_ns);
-    else c->phase = CONNECTION_HEADERS;
+    if (c->used || c->deadline_ns == 0)
+        connection_phase(c, CONNECTION_HEADERS, timeout_ns);
+    else
+        c->phase = CONNECTION_HEADERS;
     c->used = true;
 }
 
@@ -427,9 +432,9 @@ static enum MHD_Result begin(struct connection *c, const char *url, const char *
     return MHD_YES;
 }
 
-/* Keeps a part of the body. Past a limit the rest is thrown away and the answer is 413 or 503; a client
- * that sends without end is stopped by the body's deadline. What counts is what has arrived: lengths
- * that are only announced would let a few clients that send nothing shut out all others. */
+/* Keeps a part of the body. Past a limit the rest is thrown away and the answer is 413 or 503; a
+ * client that sends without end is stopped by the body's deadline. What counts is what has arrived:
+ * lengths that are only announced would let a few clients that send nothing shut out all others. */
 static void take_body(struct exchange *x, const char *data, size_t size)
 {
     struct server *server = connection_of(x)->server;
@@ -446,8 +451,10 @@ static void take_body(struct exchange *x, const char *data, size_t size)
     if (too_large)
         exchange_problem(x, 413, "the body has more than the %zu bytes that are taken here",
                          x->body_max);
-    else if (rc == 0) refuse_upload(x);
-    else exchange_problem(x, 503, "out of memory for the body");
+    else if (rc == 0)
+        refuse_upload(x);
+    else
+        exchange_problem(x, 503, "out of memory for the body");
 }
 
 static enum MHD_Result handle(struct connection *c)

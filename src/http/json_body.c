@@ -18,8 +18,10 @@ static int check_shape(const char *text, size_t size, struct err *e)
     for (size_t i = 0; i < size; i++) {
         char ch = text[i];
         if (in_string) {
-            if (ch == '\\') i++;
-            else if (ch == '"') in_string = false;
+            if (ch == '\\')
+                i++;
+            else if (ch == '"')
+                in_string = false;
         } else if (ch == '"') {
             in_string = true;
         } else if (ch == '[' || ch == '{') {

@@ -92,8 +92,10 @@ void json_text_integer(struct json_text *out, const char *key, long long value)
 void json_text_number(struct json_text *out, const char *key, double value, int digits)
 {
     start(out, key);
-    if (!isfinite(value)) put(out, "null", 4);
-    else if (out->rc == 0) out->rc = buf_printf(out->buf, "%.*g", digits, value);
+    if (!isfinite(value))
+        put(out, "null", 4);
+    else if (out->rc == 0)
+        out->rc = buf_printf(out->buf, "%.*g", digits, value);
 }
 
 void json_text_bool(struct json_text *out, const char *key, bool value)

@@ -11,8 +11,8 @@
 
 struct json_text {
     struct buf *buf;
-    int rc;      /* the first failure */
-    bool comma;  /* the next member needs one before it */
+    int rc;     /* the first failure */
+    bool comma; /* the next member needs one before it */
 };
 
 void json_text_init(struct json_text *out, struct buf *buf);

@@ -151,6 +151,7 @@ void service_metrics_get(struct exchange *x, void *arg)
     buf_init(&body, (size_t)64 << 20);
     if (metrics_render(s->metrics, &body) == 0)
         exchange_reply(x, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
-    else exchange_problem(x, 500, "out of memory for the metrics");
+    else
+        exchange_problem(x, 500, "out of memory for the metrics");
     buf_release(&body);
 }

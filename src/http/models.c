@@ -28,8 +28,10 @@ static void put_classifier(struct json_text *json, const char *key, struct servi
     json_text_string(json, "name", model_classifier_name(classifier));
     json_text_integer(json, "params", cost.params);
     json_text_integer(json, "macs", cost.macs);
-    if (c->present) json_text_number(json, "accuracy", entry->top1, 6);
-    else json_text_null(json, "accuracy");
+    if (c->present)
+        json_text_number(json, "accuracy", entry->top1, 6);
+    else
+        json_text_null(json, "accuracy");
     json_text_number(json, "cost_ms", 1e3 * engine_cost(s->engine, model, classifier), 5);
     if (!ensemble && c->has_thresholds)
         json_text_number(json, "threshold", c->thresholds[classifier], 6);
@@ -88,6 +90,7 @@ void models_get(struct exchange *x, void *arg)
     model_unref(first);
     if (json.rc == 0 && buf_puts(&body, "\n") == 0)
         exchange_reply(x, 200, "application/json", &body);
-    else exchange_problem(x, 500, "out of memory for the answer");
+    else
+        exchange_problem(x, 500, "out of memory for the answer");
     buf_release(&body);
 }

@@ -175,8 +175,8 @@ static int read_disposition(const struct multipart *m, struct span value,
         return broken(m, "Content-Disposition is not form-data", e);
     int rc = find_parameter(value, "name", part->name, MULTIPART_NAME_MAX);
     if (rc == 1 && part->name[0] != '\0') return 0;
-    return broken(m, rc == ERR_LIMIT ? "its name is too long" : "name= is missing, empty, or broken",
-                  e);
+    return broken(
+        m, rc == ERR_LIMIT ? "its name is too long" : "name= is missing, empty, or broken", e);
 }
 
 static int read_type(const struct multipart *m, struct span value, struct multipart_part *part,
@@ -196,10 +196,11 @@ static int read_encoding(const struct multipart *m, struct span value, struct er
     static const char *const plain[] = {"7bit", "8bit", "binary"};
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
         if (same_word(value, plain[i])) return 0;
-    return err_set(e, ERR_UNSUPPORTED,
-                   "multipart: part %d: of Content-Transfer-Encoding only 7bit, 8bit and binary are "
-                   "taken: send the bytes as they are",
-                   m->parts + 1);
+    return err_set(
+        e, ERR_UNSUPPORTED,
+        "multipart: part %d: of Content-Transfer-Encoding only 7bit, 8bit and binary are "
+        "taken: send the bytes as they are",
+        m->parts + 1);
 }
 
 static int read_header(const struct multipart *m, struct span line, struct seen *seen,
@@ -233,8 +234,8 @@ static int read_headers(struct multipart *m, struct multipart_part *part, struct
     for (;;) {
         struct span line;
         if (take_line(m, end, &line) < 0)
-            return broken(m, end < m->end ? "its headers are too long" : "its headers are cut short",
-                          e);
+            return broken(
+                m, end < m->end ? "its headers are too long" : "its headers are cut short", e);
         if (line.size == 0) break;
         int rc = read_header(m, line, &seen, part, e);
         if (rc < 0) return rc;
@@ -246,14 +247,16 @@ int multipart_next(struct multipart *m, struct multipart_part *ret_part, struct 
 {
     struct multipart_part part = {.name = ""};
     int rc = after_delimiter(m, e);
-    if (rc == 1) rc = read_headers(m, &part, e);
-    else if (rc == 0 && m->parts == 0) return err_set(e, ERR_FORMAT, "multipart: there is no part");
-    else return rc;
+    if (rc == 1)
+        rc = read_headers(m, &part, e);
+    else if (rc == 0 && m->parts == 0)
+        return err_set(e, ERR_FORMAT, "multipart: there is no part");
+    else
+        return rc;
     if (rc < 0) return rc;
     /* Where a part is empty, the empty line's end is the delimiter's beginning (RFC 2046). */
     const char *data = m->at, *from = data - 2;
-    const char *delimiter =
-        memmem(from, (size_t)(m->end - from), m->delimiter, m->delimiter_size);
+    const char *delimiter = memmem(from, (size_t)(m->end - from), m->delimiter, m->delimiter_size);
     if (delimiter == NULL) return broken(m, "no boundary follows: the body is cut short", e);
     part.data = data;
     part.size = delimiter < data ? 0 : (size_t)(delimiter - data);

@@ -1,6 +1,6 @@
-/* multipart/form-data (RFC 7578, RFC 2046 section 5.1) that is in memory as a whole: parts are places in
- * it, nothing is copied or allocated. Strict: what two readers may understand in two ways is refused.
- * Pure; any thread. */
+/* multipart/form-data (RFC 7578, RFC 2046 section 5.1) that is in memory as a whole: parts are
+ * places in it, nothing is copied or allocated. Strict: what two readers may understand in two ways
+ * is refused. Pure; any thread. */
 #ifndef HTTP_MULTIPART_H
 #define HTTP_MULTIPART_H
 
@@ -29,8 +29,8 @@ struct multipart_part {
     size_t size;
 };
 
-/* The boundary that a Content-Type's value names. ERR_FORMAT: none, two, or one that RFC 2046 does not
- * allow. */
+/* The boundary that a Content-Type's value names. ERR_FORMAT: none, two, or one that RFC 2046 does
+ * not allow. */
 int multipart_boundary(const char *content_type, char ret_boundary[MULTIPART_BOUNDARY_MAX + 1],
                        struct err *e);
 

@@ -27,7 +27,7 @@
 #include "base/sha256.h"
 #include "connection.h"
 #include "hangups.h"
-#include "http/stream.h"
+#include "stream.h"
 #include "listener.h"
 
 enum { CONNECTION_POOL = 64 << 10, CONNECTION_POOL_STEP = 16 << 10, TOKEN_MAX = 4096 };
@@ -149,10 +149,14 @@ static void run(struct server *server)
     server->running = false;
     MHD_UNSIGNED_LONG_LONG wait_ms = 0;
     bool waits = MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES;
-    if (server->kicked || (waits && wait_ms == 0)) uv_idle_start(&server->idle, on_idle);
-    else uv_idle_stop(&server->idle);
-    if (waits && wait_ms > 0) uv_timer_start(&server->timer, on_timer, wait_ms, 0);
-    else uv_timer_stop(&server->timer);
+    if (server->kicked || (waits && wait_ms == 0))
+        uv_idle_start(&server->idle, on_idle);
+    else
+        uv_idle_stop(&server->idle);
+    if (waits && wait_ms > 0)
+        uv_timer_start(&server->timer, on_timer, wait_ms, 0);
+    else
+        uv_timer_stop(&server->timer);
 }
 
 static void on_idle(uv_idle_t *handle)

@@ -1,11 +1,11 @@
 /* Streams, over libmicrohttpd's content reader.
  *
  * A reader that has nothing to give suspends its connection, or libmicrohttpd would ask it again at
- * every turn of the loop; writing resumes it. While it is suspended connection.c watches for the client's
- * hanging up; while it sends, the deadline for taking an answer runs. */
+ * every turn of the loop; writing resumes it. While it is suspended connection.c watches for the
+ * client's hanging up; while it sends, the deadline for taking an answer runs. */
 #include "config.h"
 
-#include "http/stream.h"
+#include "stream.h"
 
 #include <errno.h>
 #include <string.h>

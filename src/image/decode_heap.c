@@ -64,7 +64,7 @@ static void link_block(struct decode_block *block, size_t size)
     block->next = current->blocks;
     if (block->next != NULL) block->next->previous = block;
     current->blocks = block;
-    current->used += sizeof *block + size;
+    current->used += sizeof(*block) + size;
 }
 
 static void unlink_block(struct decode_block *block)
@@ -72,7 +72,7 @@ static void unlink_block(struct decode_block *block)
     if (block->next != NULL) block->next->previous = block->previous;
     if (block->previous != NULL) block->previous->next = block->next;
     if (current->blocks == block) current->blocks = block->next;
-    current->used -= sizeof *block + block->size;
+    current->used -= sizeof(*block) + block->size;
 }
 
 void *decode_heap_alloc(size_t size)

@@ -30,7 +30,7 @@ int image_format_of(const void *bytes, size_t size, enum image_format *ret_forma
         {IMAGE_JPEG, 3, "\xff\xd8\xff"},
         {IMAGE_PNG, 4, "\x89PNG"},
     };
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
         if (size >= formats[i].size && memcmp(bytes, formats[i].magic, formats[i].size) == 0) {
             *ret_format = formats[i].format;
             return 0;

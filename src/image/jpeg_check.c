@@ -273,9 +273,9 @@ static int check_complete(const struct jpeg *j, struct err *e)
 static void read_exif(struct jpeg *j, const uint8_t *data, size_t size)
 {
     static const uint8_t name[6] = {'E', 'x', 'i', 'f', 0, 0};
-    if (j->framed || j->orientation != 0 || size < sizeof name) return;
-    if (memcmp(data, name, sizeof name) != 0) return;
-    j->orientation = exif_orientation(data + sizeof name, size - sizeof name);
+    if (j->framed || j->orientation != 0 || size < sizeof(name)) return;
+    if (memcmp(data, name, sizeof(name)) != 0) return;
+    j->orientation = exif_orientation(data + sizeof(name), size - sizeof(name));
 }
 
 /* A segment with a length that is neither a frame nor a scan. */
@@ -354,8 +354,8 @@ static int examine(const uint8_t *bytes, size_t size, bool whole, struct image_h
     if (rc < 0) return rc;
     *ret = (struct image_header){.width = j.width,
                                  .height = j.height,
-                                 .orientation = j.orientation != 0 ? j.orientation
-                                                                   : ORIENTATION_NORMAL,
+                                 .orientation =
+                                     j.orientation != 0 ? j.orientation : ORIENTATION_NORMAL,
                                  .budget = decode_budget(&j)};
     return 0;
 }

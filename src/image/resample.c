@@ -42,9 +42,9 @@ static int weights_make(double start, double extent, int in, int out, struct are
 {
     const double scale = extent / out, support = scale > 1.0 ? scale : 1.0;
     ret->span = weight_span(extent, out);
-    ret->first = arena_alloc(arena, (size_t)out, 2 * sizeof *ret->first);
-    ret->values = arena_alloc(arena, (size_t)out * (size_t)ret->span, sizeof *ret->values);
-    double *exact = arena_alloc(arena, (size_t)ret->span, sizeof *exact);
+    ret->first = arena_alloc(arena, (size_t)out, 2 * sizeof(*ret->first));
+    ret->values = arena_alloc(arena, (size_t)out * (size_t)ret->span, sizeof(*ret->values));
+    double *exact = arena_alloc(arena, (size_t)ret->span, sizeof(*exact));
     if (ret->first == NULL || ret->values == NULL || exact == NULL) return -ENOMEM;
     ret->count = ret->first + out;
 

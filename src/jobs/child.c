@@ -1,10 +1,10 @@
 /* Child processes.
  *
- * uv_spawn() cannot set a parent-death signal, priority or OOM score before the program starts, so the
- * child is made here: vfork(), which neither copies the page tables of a large process nor runs the
- * fork handlers of OpenBLAS, then system calls only, then execve(). An error on the way comes back
- * through a pipe that a successful execve() closes. SIGCHLD is libuv's; the pid is waited for by
- * number, so that other children of the program are left alone. */
+ * uv_spawn() cannot set a parent-death signal, priority or OOM score before the program starts, so
+ * the child is made here: vfork(), which neither copies the page tables of a large process nor runs
+ * the fork handlers of OpenBLAS, then system calls only, then execve(). An error on the way comes
+ * back through a pipe that a successful execve() closes. SIGCHLD is libuv's; the pid is waited for
+ * by number, so that other children of the program are left alone. */
 #include "config.h"
 
 #include "child.h"
@@ -71,7 +71,7 @@ static void __attribute__((noreturn)) enter(const struct start *s)
         execve(s->options->argv[0], (char *const *)(uintptr_t)s->options->argv, environ);
     }
     int why = errno;
-    ssize_t ignored = write(s->failure, &why, sizeof why);
+    ssize_t ignored = write(s->failure, &why, sizeof(why));
     (void)ignored;
     _exit(127);
 }
@@ -109,9 +109,9 @@ static int spawn(const struct child_options *options, int out, pid_t *ret_pid)
     failure[1] = -1;
     ssize_t n;
     do {
-        n = read(failure[0], &why, sizeof why);
+        n = read(failure[0], &why, sizeof(why));
     } while (n < 0 && errno == EINTR);
-    if (n == (ssize_t)sizeof why) {
+    if (n == (ssize_t)sizeof(why)) {
         rc = why > 0 ? -why : -EIO;
         waitpid(pid, NULL, 0);
     } else {
@@ -127,7 +127,8 @@ end:
 
 /* ---- following it ---- */
 
-/* The descriptor is ours and not a uv_pipe's, so that it is closed where tools that watch threads see it. */
+/* The descriptor is ours and not a uv_pipe's, so that it is closed where tools that watch threads
+ * see it. */
 static void handle_closed(uv_handle_t *handle)
 {
     struct child *child = handle->data;
@@ -160,7 +161,7 @@ static void on_readable(uv_poll_t *handle, int status, int events)
 {
     (void)events;
     struct child *child = handle->data;
-    ssize_t n = status < 0 ? 0 : read(child->out_fd, child->bytes, sizeof child->bytes);
+    ssize_t n = status < 0 ? 0 : read(child->out_fd, child->bytes, sizeof(child->bytes));
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n > 0) {
         lines_feed(&child->lines, child->bytes, (size_t)n, hand_on_line, child);
@@ -182,7 +183,8 @@ static void on_sigchld(uv_signal_t *handle, int number)
         info.si_pid == 0) {
         return;
     }
-    /* Its own children hold its stdout. They go while the pid, not waited for yet, cannot be another's. */
+    /* Its own children hold its stdout. They go while the pid, not waited for yet, cannot be
+     * another's. */
     kill(-child->pid, SIGKILL);
     if (waitpid(child->pid, &status, 0) < 0) status = 0;
     child->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -191,13 +193,14 @@ static void on_sigchld(uv_signal_t *handle, int number)
     check_end(child);
 }
 
-int child_start(uv_loop_t *loop, const struct child_options *options, const struct child_calls *calls,
-                void *arg, struct child **ret_child, struct err *e)
+int child_start(uv_loop_t *loop, const struct child_options *options,
+                const struct child_calls *calls, void *arg, struct child **ret_child, struct err *e)
 {
     int out[2] = {-1, -1};
-    struct child *child = mem_new(1, sizeof *child);
+    struct child *child = mem_new(1, sizeof(*child));
     int rc = child == NULL ? -ENOMEM : pipe2(out, O_CLOEXEC) < 0 ? -errno : 0;
-    if (rc == 0) rc = uv_poll_init(loop, &child->out, out[0]); /* makes it non-blocking; our end alone */
+    if (rc == 0)
+        rc = uv_poll_init(loop, &child->out, out[0]); /* makes it non-blocking; our end alone */
     if (rc < 0) {
         if (out[0] >= 0) close(out[0]);
         mem_free(child);
@@ -215,7 +218,8 @@ int child_start(uv_loop_t *loop, const struct child_options *options, const stru
         goto out;
     }
     child->open_handles = 2;
-    rc = uv_signal_start(&child->sigchld, on_sigchld, SIGCHLD); /* before there is anything to miss */
+    rc = uv_signal_start(&child->sigchld, on_sigchld,
+                         SIGCHLD); /* before there is anything to miss */
     if (rc == 0) rc = uv_poll_start(&child->out, UV_READABLE, on_readable);
     if (rc == 0) rc = spawn(options, out[1], &child->pid);
     if (rc < 0) close_handles(child);

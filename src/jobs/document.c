@@ -10,7 +10,7 @@ static json_t *time_or_null(int64_t real_ns)
 {
     char text[40];
     if (real_ns == 0) return json_null();
-    clock_format(real_ns, text, sizeof text);
+    clock_format(real_ns, text, sizeof(text));
     return json_string(text);
 }
 
@@ -19,15 +19,15 @@ json_t *job_document(const struct job_row *row, json_t *epochs)
     json_t *request = json_loads(row->request, 0, NULL);
     json_t *judgement = row->judgement != NULL ? json_loads(row->judgement, 0, NULL) : NULL;
     char link[64];
-    snprintf(link, sizeof link, "/admin/v1/jobs/%lld", (long long)row->id);
+    snprintf(link, sizeof(link), "/admin/v1/jobs/%lld", (long long)row->id);
     json_t *document = json_pack(
-        "{s:I,s:s,s:s,s:O?,s:O?,s:o,s:o,s:o,s:I,s:o,s:s?,s:o,s:o,s:s}", "id", (json_int_t)row->id, "state",
-        job_state_name(row->state), "model", row->model, "method", json_object_get(request, "method"),
-        "data", json_object_get(request, "data"), "created", time_or_null(row->created_ns), "started",
-        time_or_null(row->started_ns), "finished", time_or_null(row->finished_ns), "attempts",
-        (json_int_t)row->attempts, "version",
-        row->version > 0 ? json_integer((json_int_t)row->version) : json_null(), "reason", row->reason,
-        "judgement", judgement != NULL ? judgement : json_null(), "request",
+        "{s:I,s:s,s:s,s:O?,s:O?,s:o,s:o,s:o,s:I,s:o,s:s?,s:o,s:o,s:s}", "id", (json_int_t)row->id,
+        "state", job_state_name(row->state), "model", row->model, "method",
+        json_object_get(request, "method"), "data", json_object_get(request, "data"), "created",
+        time_or_null(row->created_ns), "started", time_or_null(row->started_ns), "finished",
+        time_or_null(row->finished_ns), "attempts", (json_int_t)row->attempts, "version",
+        row->version > 0 ? json_integer((json_int_t)row->version) : json_null(), "reason",
+        row->reason, "judgement", judgement != NULL ? judgement : json_null(), "request",
         request != NULL ? request : json_null(), "href", link);
     if (epochs == NULL) return document;
     if (document == NULL)

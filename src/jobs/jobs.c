@@ -1,8 +1,9 @@
 /* The jobs as others see them: creating, listing, cancelling; the start and the end.
  *
- * Every call is a small structure that goes to a store thread (to the reading one when it only looks
- * something up, so that nobody who asks waits for a model that is put into service) and comes back by the mailbox, where its
- * `done` gets the document. What the loop alone knows (progress) is added there. */
+ * Every call is a small structure that goes to a store thread (to the reading one when it only
+ * looks something up, so that nobody who asks waits for a model that is put into service) and comes
+ * back by the mailbox, where its `done` gets the document. What the loop alone knows (progress) is
+ * added there. */
 #include "config.h"
 
 #include "jobs/jobs.h"
@@ -27,15 +28,15 @@ struct call {
     struct store_task task;
     struct mail mail;
     struct jobs *jobs;
-    void (*work)(struct call *call, struct db *db);  /* a store thread: fills document or error */
-    bool reading;                                    /* work only looks something up */
-    void (*after)(struct call *call);                /* loop thread; may be NULL */
-    jobs_done_fn *done;                              /* may be NULL */
+    void (*work)(struct call *call, struct db *db); /* a store thread: fills document or error */
+    bool reading;                                   /* work only looks something up */
+    void (*after)(struct call *call);               /* loop thread; may be NULL */
+    jobs_done_fn *done;                             /* may be NULL */
     void *arg;
     int64_t id, before, limit;
-    json_t *request;   /* of a new job */
+    json_t *request; /* of a new job */
     char digest[SHA256_HEX_SIZE], key[KEY_MAX + 1];
-    bool running;      /* the job that is to be cancelled runs */
+    bool running; /* the job that is to be cancelled runs */
     json_t *document;
     struct err error;
 };
@@ -72,7 +73,7 @@ static void worked(struct store_task *task, struct db *db)
 
 static void call_post(struct jobs *jobs, const struct call *values)
 {
-    struct call *call = mem_new(1, sizeof *call);
+    struct call *call = mem_new(1, sizeof(*call));
     if (call == NULL) {
         struct err e = {0};
         err_set(&e, -ENOMEM, "out of memory");
@@ -122,7 +123,8 @@ static void add_progress(struct jobs *jobs, json_t *document)
     if (json_integer_value(json_object_get(document, "id")) != run->row.id) return;
     /* The store may know of the end before the loop does. */
     if (json_is_string(json_object_get(document, "finished"))) return;
-    if (run->progress.steps > 0) json_object_set_new(document, "progress", progress_document(&run->progress));
+    if (run->progress.steps > 0)
+        json_object_set_new(document, "progress", progress_document(&run->progress));
     if (run->cancelled) json_object_set_new(document, "cancelling", json_true());
 }
 
@@ -157,8 +159,7 @@ static void after_list(struct call *call)
 {
     size_t i;
     json_t *document;
-    json_array_foreach(json_object_get(call->document, "jobs"), i, document)
-    {
+    json_array_foreach (json_object_get(call->document, "jobs"), i, document) {
         add_progress(call->jobs, document);
     }
 }
@@ -204,8 +205,8 @@ static int resolve(struct call *call, struct db *db, struct err *e)
 {
     const struct jobs_options *options = &call->jobs->options;
     char path[PATH_MAX];
-    int rc = request_data(call->request, options->data_root, path, sizeof path, e);
-    if (rc == 0) rc = request_spec(call->request, options->spec_directory, path, sizeof path, e);
+    int rc = request_data(call->request, options->data_root, path, sizeof(path), e);
+    if (rc == 0) rc = request_spec(call->request, options->spec_directory, path, sizeof(path), e);
     if (rc == 0) rc = resolve_version(call, db, "init", e);
     if (rc == 0) rc = resolve_version(call, db, "teacher", e);
     return rc;
@@ -225,7 +226,8 @@ static int add_job(struct call *call, struct db *db, struct err *e)
 
 static void create(struct call *call, struct db *db)
 {
-    /* The key first: a request that is repeated has its answer even when the data has gone since. */
+    /* The key first: a request that is repeated has its answer even when the data has gone since.
+     */
     int rc = call->key[0] != '\0'
                  ? job_table_find_key(db, call->key, call->digest, &call->id, &call->error)
                  : 0;
@@ -262,7 +264,8 @@ static int digest_of(const json_t *body, char ret_digest[SHA256_HEX_SIZE])
     return 0;
 }
 
-void jobs_create(struct jobs *jobs, const json_t *body, const char *key, jobs_done_fn *done, void *arg)
+void jobs_create(struct jobs *jobs, const json_t *body, const char *key, jobs_done_fn *done,
+                 void *arg)
 {
     struct call call = {.work = create, .after = after_create, .done = done, .arg = arg};
     int rc = request_check(body, &call.error);
@@ -277,7 +280,7 @@ void jobs_create(struct jobs *jobs, const json_t *body, const char *key, jobs_do
         done(arg, NULL, &call.error);
         return;
     }
-    if (key != NULL) snprintf(call.key, sizeof call.key, "%s", key);
+    if (key != NULL) snprintf(call.key, sizeof(call.key), "%s", key);
     call_post(jobs, &call);
 }
 
@@ -318,7 +321,8 @@ static void after_cancel(struct call *call)
 
 void jobs_cancel(struct jobs *jobs, int64_t id, jobs_done_fn *done, void *arg)
 {
-    const struct call call = {.work = cancel, .after = after_cancel, .done = done, .arg = arg, .id = id};
+    const struct call call = {
+        .work = cancel, .after = after_cancel, .done = done, .arg = arg, .id = id};
     call_post(jobs, &call);
 }
 
@@ -343,7 +347,8 @@ void jobs_unwatch(struct jobs *jobs, struct jobs_watch *watch)
 
 void jobs_tell(struct jobs *jobs, int64_t id, const struct progress *progress)
 {
-    json_t *document = jobs->watches != NULL && progress != NULL ? progress_document(progress) : NULL;
+    json_t *document =
+        jobs->watches != NULL && progress != NULL ? progress_document(progress) : NULL;
     for (struct jobs_watch *w = jobs->watches, *next; w != NULL; w = next) {
         next = w->next;
         if (w->id == id && (progress == NULL || document != NULL)) w->news(w, document);
@@ -385,11 +390,11 @@ void jobs_options_default(struct jobs_options *options)
 static char *beside_program(const char *name)
 {
     char path[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
     if (n <= 0) return mem_strdup(name);
     path[n] = '\0';
     *(strrchr(path, '/') + 1) = '\0';
-    if (strlen(path) + strlen(name) >= sizeof path) return NULL;
+    if (strlen(path) + strlen(name) >= sizeof(path)) return NULL;
     strcat(path, name);
     return mem_strdup(path);
 }
@@ -408,7 +413,7 @@ static char *default_program(void)
 static char *default_specs(void)
 {
     static const char *const places[] = {"../share/autodidact/models", "models", "../models"};
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         char *path = beside_program(places[i]);
         if (path == NULL || file_exists(path)) return path;
         mem_free(path);
@@ -435,7 +440,8 @@ static int copy_options(const struct jobs_options *options, struct jobs_options 
     ret->directory = options->directory[0] == '/' ? mem_strdup(options->directory) : NULL;
     if (ret->directory == NULL) { /* children run elsewhere */
         char here[PATH_MAX], path[PATH_MAX];
-        if (getcwd(here, sizeof here) != NULL && file_join(path, sizeof path, here, options->directory) == 0)
+        if (getcwd(here, sizeof(here)) != NULL &&
+            file_join(path, sizeof(path), here, options->directory) == 0)
             ret->directory = mem_strdup(path);
     }
     ret->program = copy_or_default(options->program, default_program);
@@ -447,10 +453,11 @@ static int copy_options(const struct jobs_options *options, struct jobs_options 
     return err_set(e, -ENOMEM, "jobs: out of memory");
 }
 
-int jobs_new(uv_loop_t *loop, struct store *store, struct registry *registry, struct metrics *metrics,
-             const struct jobs_options *options, struct jobs **ret_jobs, struct err *e)
+int jobs_new(uv_loop_t *loop, struct store *store, struct registry *registry,
+             struct metrics *metrics, const struct jobs_options *options, struct jobs **ret_jobs,
+             struct err *e)
 {
-    struct jobs *jobs = mem_new(1, sizeof *jobs);
+    struct jobs *jobs = mem_new(1, sizeof(*jobs));
     if (jobs == NULL) return err_set(e, -ENOMEM, "jobs: out of memory");
     int rc = copy_options(options, &jobs->options, e);
     if (rc == 0) {

@@ -15,10 +15,11 @@ enum verdict {
 };
 
 struct evidence {
-    const json_t *result, *serving; /* what `autodidact eval --json` printed, or NULL: not evaluated */
-    int64_t serving_version;        /* 0: nothing serves under this name */
-    bool manual;                    /* "promote":"manual" */
-    const char *hindrance;          /* why the two cannot be compared, one clause; or NULL */
+    const json_t *result,
+        *serving;            /* what `autodidact eval --json` printed, or NULL: not evaluated */
+    int64_t serving_version; /* 0: nothing serves under this name */
+    bool manual;             /* "promote":"manual" */
+    const char *hindrance;   /* why the two cannot be compared, one clause; or NULL */
     double margin;
 };
 

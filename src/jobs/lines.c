@@ -1,4 +1,5 @@
-/* Line splitting with a bound: a child that goes mad costs a fixed buffer, not the daemon's memory. */
+/* Line splitting with a bound: a child that goes mad costs a fixed buffer, not the daemon's memory.
+ */
 #include "config.h"
 
 #include "lines.h"
@@ -12,7 +13,8 @@ void lines_init(struct lines *lines)
     lines->dropped = 0;
 }
 
-static void emit(struct lines *lines, void (*line)(void *arg, const char *text, size_t size), void *arg)
+static void emit(struct lines *lines, void (*line)(void *arg, const char *text, size_t size),
+                 void *arg)
 {
     size_t size = lines->size;
     lines->size = 0;
@@ -44,7 +46,8 @@ void lines_feed(struct lines *lines, const char *bytes, size_t size,
     }
 }
 
-void lines_end(struct lines *lines, void (*line)(void *arg, const char *text, size_t size), void *arg)
+void lines_end(struct lines *lines, void (*line)(void *arg, const char *text, size_t size),
+               void *arg)
 {
     if (lines->size > 0 || lines->dropping) emit(lines, line, arg);
 }

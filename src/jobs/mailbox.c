@@ -7,7 +7,8 @@
 
 static void open_all(uv_async_t *async)
 {
-    struct mailbox *box = (struct mailbox *)(void *)((char *)async - offsetof(struct mailbox, async));
+    struct mailbox *box =
+        (struct mailbox *)(void *)((char *)async - offsetof(struct mailbox, async));
     pthread_mutex_lock(&box->lock);
     struct mail *mail = box->first;
     box->first = NULL;

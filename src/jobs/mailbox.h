@@ -1,5 +1,6 @@
-/* A mailbox: how the store thread gets back to the loop. Mail is part of the sender's own structure, so
- * that posting cannot fail; it is opened on the loop thread in the order of posting. */
+/* A mailbox: how the store thread gets back to the loop. Mail is part of the sender's own
+ * structure, so that posting cannot fail; it is opened on the loop thread in the order of posting.
+ */
 #ifndef JOBS_MAILBOX_H
 #define JOBS_MAILBOX_H
 
@@ -17,7 +18,8 @@ struct mailbox {
     struct mail *first, **last;
 };
 
-int mailbox_init(struct mailbox *box, uv_loop_t *loop); /* 0 or an error of libuv's, a negated errno */
+int mailbox_init(struct mailbox *box,
+                 uv_loop_t *loop); /* 0 or an error of libuv's, a negated errno */
 void mailbox_post(struct mailbox *box, struct mail *mail);
 
 /* Loop thread; closed(handle) follows in a later turn, handle->data being `data`. */

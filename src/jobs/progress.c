@@ -1,5 +1,5 @@
-/* JSON Lines -> progress. Numbers are taken only where they are finite and in a range that makes sense,
- * so that nothing a child prints can end in a metric or in an answer as it stands. */
+/* JSON Lines -> progress. Numbers are taken only where they are finite and in a range that makes
+ * sense, so that nothing a child prints can end in a metric or in an answer as it stands. */
 #include "config.h"
 
 #include "progress.h"
@@ -7,17 +7,18 @@
 #include <math.h>
 #include <string.h>
 
-
 static void read_count(const json_t *object, const char *name, int64_t *value)
 {
     const json_t *member = json_object_get(object, name);
-    if (json_is_integer(member) && json_integer_value(member) >= 0) *value = json_integer_value(member);
+    if (json_is_integer(member) && json_integer_value(member) >= 0)
+        *value = json_integer_value(member);
 }
 
 static void read_real(const json_t *object, const char *name, double *value)
 {
     const json_t *member = json_object_get(object, name);
-    if (json_is_number(member) && isfinite(json_number_value(member))) *value = json_number_value(member);
+    if (json_is_number(member) && isfinite(json_number_value(member)))
+        *value = json_number_value(member);
 }
 
 static void read_figures(struct progress *p, const json_t *object)
@@ -46,7 +47,7 @@ enum progress_event progress_read(struct progress *p, const char *line, size_t s
     enum progress_event event = PROGRESS_NOTHING;
     json_t *object = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
     const char *name = json_string_value(json_object_get(object, "event"));
-    for (size_t i = 0; name != NULL && i < sizeof events / sizeof events[0]; i++) {
+    for (size_t i = 0; name != NULL && i < sizeof(events) / sizeof(events[0]); i++) {
         if (strcmp(name, events[i].name) == 0) event = events[i].event;
     }
     if (event != PROGRESS_NOTHING) {
@@ -68,15 +69,16 @@ enum progress_event progress_read(struct progress *p, const char *line, size_t s
 json_t *progress_document(const struct progress *p)
 {
     return json_pack("{s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:f}", "epoch", (json_int_t)p->epoch, "epochs",
-                     (json_int_t)p->epochs, "step", (json_int_t)p->step, "steps", (json_int_t)p->steps,
-                     "loss", p->loss, "lr", p->lr, "img_per_s", p->img_per_s, "eta_s", p->eta_s);
+                     (json_int_t)p->epochs, "step", (json_int_t)p->step, "steps",
+                     (json_int_t)p->steps, "loss", p->loss, "lr", p->lr, "img_per_s", p->img_per_s,
+                     "eta_s", p->eta_s);
 }
 
 json_t *progress_epoch_document(const struct progress *p)
 {
-    json_t *document = json_pack("{s:I,s:I,s:f,s:f,s:f}", "epoch", (json_int_t)p->epoch, "step",
-                                 (json_int_t)p->step, "loss", p->loss, "lr", p->lr, "img_per_s",
-                                 p->img_per_s);
+    json_t *document =
+        json_pack("{s:I,s:I,s:f,s:f,s:f}", "epoch", (json_int_t)p->epoch, "step",
+                  (json_int_t)p->step, "loss", p->loss, "lr", p->lr, "img_per_s", p->img_per_s);
     if (document == NULL || p->n_exits == 0) return document;
     json_t *exits = json_array();
     for (int i = 0; i < p->n_exits; i++) {

@@ -1,5 +1,5 @@
-/* What the JSON Lines of `autodidact train` say. A line that says nothing we know is left out: the child
- * may be newer than this program, and libraries print on stdout too. Pure. */
+/* What the JSON Lines of `autodidact train` say. A line that says nothing we know is left out: the
+ * child may be newer than this program, and libraries print on stdout too. Pure. */
 #ifndef JOBS_PROGRESS_H
 #define JOBS_PROGRESS_H
 
@@ -10,7 +10,13 @@
 
 #include "model/model.h"
 
-enum progress_event { PROGRESS_NOTHING, PROGRESS_START, PROGRESS_STEP, PROGRESS_EPOCH, PROGRESS_DONE };
+enum progress_event {
+    PROGRESS_NOTHING,
+    PROGRESS_START,
+    PROGRESS_STEP,
+    PROGRESS_EPOCH,
+    PROGRESS_DONE
+};
 
 struct progress {
     int64_t epoch, epochs, step, steps;

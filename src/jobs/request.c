@@ -2,8 +2,8 @@
  *
  * One table says for each member what it may be and which option of `autodidact train` it becomes;
  * checking and building the command both walk it, so that a member cannot be accepted and then
- * forgotten. Ranges are those of the tool, which checks again. Nothing of the body reaches a path but
- * through the functions below that check it. */
+ * forgotten. Ranges are those of the tool, which checks again. Nothing of the body reaches a path
+ * but through the functions below that check it. */
 #include "config.h"
 
 #include "request.h"
@@ -19,7 +19,13 @@
 #include "base/mem.h"
 #include "store/version_table.h"
 
-enum kind { KIND_INT, KIND_REAL, KIND_BOOL, KIND_NAME /* letters, digits and . _ - : , + */, KIND_OTHER };
+enum kind {
+    KIND_INT,
+    KIND_REAL,
+    KIND_BOOL,
+    KIND_NAME /* letters, digits and . _ - : , + */,
+    KIND_OTHER
+};
 
 enum { TEXT_MAX = 63, SOURCE_MAX = 1024 };
 
@@ -64,7 +70,7 @@ static const struct member {
     {"precision", KIND_NAME, "--precision", 0, 0},
     {"store", KIND_NAME, "--store", 0, 0},
 };
-enum { MEMBERS = sizeof members / sizeof members[0] };
+enum { MEMBERS = sizeof(members) / sizeof(members[0]) };
 
 static const struct member *find_member(const char *name)
 {
@@ -84,8 +90,9 @@ static int unknown_member(const char *name, struct err *e)
 {
     char list[ERR_TEXT_MAX] = "";
     size_t used = 0;
-    for (size_t i = 0; i < MEMBERS && used < sizeof list; i++) {
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? " " : "", members[i].name);
+    for (size_t i = 0; i < MEMBERS && used < sizeof(list); i++) {
+        used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i > 0 ? " " : "",
+                                 members[i].name);
     }
     return err_set(e, ERR_RANGE, "\"%.64s\" is not a member of a job, which takes: %s", name, list);
 }
@@ -97,21 +104,28 @@ static int check_value(const struct member *m, const json_t *value, struct err *
         if (json_is_integer(value) && (double)json_integer_value(value) >= m->min &&
             (double)json_integer_value(value) <= m->max)
             return 0;
-        return err_set(e, ERR_RANGE, "\"%s\" takes a whole number from %.0f to %.0f", m->name, m->min,
-                       m->max);
+        return err_set(e, ERR_RANGE, "\"%s\" takes a whole number from %.0f to %.0f", m->name,
+                       m->min, m->max);
     case KIND_REAL:
-        if (json_is_number(value) && json_number_value(value) >= m->min && json_number_value(value) <= m->max)
+        if (json_is_number(value) && json_number_value(value) >= m->min &&
+            json_number_value(value) <= m->max)
             return 0;
-        return err_set(e, ERR_RANGE, "\"%s\" takes a number from %g to %g", m->name, m->min, m->max);
+        return err_set(e, ERR_RANGE, "\"%s\" takes a number from %g to %g", m->name, m->min,
+                       m->max);
     case KIND_BOOL:
-        return json_is_boolean(value) ? 0 : err_set(e, ERR_RANGE, "\"%s\" takes true or false", m->name);
+        return json_is_boolean(value)
+                   ? 0
+                   : err_set(e, ERR_RANGE, "\"%s\" takes true or false", m->name);
     case KIND_NAME:
         if (json_is_string(value) && is_word(json_string_value(value))) return 0;
-        return err_set(e, ERR_RANGE, "\"%s\" takes a word of at most %d letters, digits and . _ : , + -",
-                       m->name, TEXT_MAX);
-    case KIND_OTHER: break;
+        return err_set(e, ERR_RANGE,
+                       "\"%s\" takes a word of at most %d letters, digits and . _ : , + -", m->name,
+                       TEXT_MAX);
+    case KIND_OTHER:
+        break;
     }
-    if (json_is_string(value) && strlen(json_string_value(value)) == json_string_length(value)) return 0;
+    if (json_is_string(value) && strlen(json_string_value(value)) == json_string_length(value))
+        return 0;
     return err_set(e, ERR_RANGE, "\"%s\" takes a string", m->name);
 }
 
@@ -162,11 +176,13 @@ static int check_strings(const json_t *body, struct err *e)
     if (promote != NULL && strcmp(promote, "auto") != 0 && strcmp(promote, "manual") != 0)
         return err_set(e, ERR_RANGE, "\"promote\" takes \"auto\" or \"manual\"");
     if (spec == NULL && init == NULL) {
-        return err_set(e, ERR_RANGE, "\"spec\" (an architecture, to begin anew) or \"init\" (a model, to "
-                                     "train on) must be given");
+        return err_set(e, ERR_RANGE,
+                       "\"spec\" (an architecture, to begin anew) or \"init\" (a model, to "
+                       "train on) must be given");
     }
     if (spec != NULL && spec_name(spec, name) < 0)
-        return err_set(e, ERR_RANGE, "\"spec\" takes the name of an architecture, like \"resnet18\"");
+        return err_set(e, ERR_RANGE,
+                       "\"spec\" takes the name of an architecture, like \"resnet18\"");
     if (init != NULL && split_version(init, name, &version) < 0)
         return err_set(e, ERR_RANGE, "\"init\" takes a model's name, or NAME/VERSION");
     if (teacher != NULL && split_version(teacher, name, &version) < 0)
@@ -174,8 +190,9 @@ static int check_strings(const json_t *body, struct err *e)
     if (model != NULL && !registry_name_is_valid(model))
         return err_set(e, ERR_RANGE, "\"model\" takes 1 to %d of a-z 0-9 . _ -", VERSION_MODEL_MAX);
     if (data == NULL || strchr(data, ':') == NULL || strlen(data) > SOURCE_MAX) {
-        return err_set(e, ERR_RANGE, "\"data\" must be given and takes KIND:DIRECTORY, like "
-                                     "\"cifar100:cifar-100-binary\"");
+        return err_set(e, ERR_RANGE,
+                       "\"data\" must be given and takes KIND:DIRECTORY, like "
+                       "\"cifar100:cifar-100-binary\"");
     }
     return 0;
 }
@@ -185,8 +202,7 @@ int request_check(const json_t *body, struct err *e)
     const char *name;
     json_t *value;
     if (!json_is_object(body)) return err_set(e, ERR_FORMAT, "a job is a JSON object");
-    json_object_foreach((json_t *)(uintptr_t)body, name, value)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)body, name, value) {
         const struct member *m = find_member(name);
         int rc = m == NULL ? unknown_member(name, e) : check_value(m, value, e);
         if (rc < 0) return rc;
@@ -220,40 +236,47 @@ void request_version(const json_t *body, const char *member, char *ret_name, int
     if (text != NULL) split_version(text, ret_name, ret_version);
 }
 
-int request_data(const json_t *body, const char *data_root, char *ret_source, size_t size, struct err *e)
+int request_data(const json_t *body, const char *data_root, char *ret_source, size_t size,
+                 struct err *e)
 {
     static const char *const kinds[] = {"cifar100", "cifar10", "folder"};
     const char *data = string_of(body, "data"), *colon = strchr(data, ':'), *path = colon + 1;
-    size_t n_kind = (size_t)(colon - data), i = 0, n_kinds = sizeof kinds / sizeof kinds[0];
+    size_t n_kind = (size_t)(colon - data), i = 0, n_kinds = sizeof(kinds) / sizeof(kinds[0]);
     char joined[PATH_MAX], root[PATH_MAX], real[PATH_MAX];
     while (i < n_kinds && (strlen(kinds[i]) != n_kind || memcmp(kinds[i], data, n_kind) != 0)) i++;
     if (i == n_kinds) {
-        return err_set(e, ERR_RANGE, "\"data\": \"%.*s\" is no kind of data set: cifar100, cifar10 or folder",
+        return err_set(e, ERR_RANGE,
+                       "\"data\": \"%.*s\" is no kind of data set: cifar100, cifar10 or folder",
                        n_kind > TEXT_MAX ? TEXT_MAX : (int)n_kind, data);
     }
     if (data_root == NULL || data_root[0] == '\0') {
-        return err_set(e, ERR_UNSUPPORTED, "this daemon takes no training jobs: the option train.data_root "
-                                           "(the directory that data must lie in) is not set");
+        return err_set(e, ERR_UNSUPPORTED,
+                       "this daemon takes no training jobs: the option train.data_root "
+                       "(the directory that data must lie in) is not set");
     }
     if (realpath(data_root, root) == NULL)
         return err_set(e, ERR_UNSUPPORTED, "train.data_root %s: %s", data_root, err_text(-errno));
-    if (path[0] == '/' ? strlen(path) >= sizeof joined : file_join(joined, sizeof joined, root, path) < 0)
+    if (path[0] == '/' ? strlen(path) >= sizeof(joined)
+                       : file_join(joined, sizeof(joined), root, path) < 0)
         return err_set(e, ERR_RANGE, "\"data\": the path is too long");
     if (path[0] == '/') memcpy(joined, path, strlen(path) + 1);
-    /* What does not exist and what lies elsewhere are told apart only inside of the root: the answers say
-     * nothing about the rest of the machine. */
+    /* What does not exist and what lies elsewhere are told apart only inside of the root: the
+     * answers say nothing about the rest of the machine. */
     size_t n_root = strcmp(root, "/") == 0 ? 0 : strlen(root);
     bool found = realpath(joined, real) != NULL;
-    if (found && (strncmp(real, root, n_root) != 0 || (real[n_root] != '/' && real[n_root] != '\0')))
+    if (found &&
+        (strncmp(real, root, n_root) != 0 || (real[n_root] != '/' && real[n_root] != '\0')))
         found = false;
     if (!found) {
-        return err_set(e, ERR_RANGE, "\"data\": there is no \"%.200s\" below train.data_root", path);
+        return err_set(e, ERR_RANGE, "\"data\": there is no \"%.200s\" below train.data_root",
+                       path);
     }
     int n = snprintf(ret_source, size, "%s:%s", kinds[i], real);
     return n < 0 || (size_t)n >= size ? err_set(e, ERR_RANGE, "\"data\": the path is too long") : 0;
 }
 
-int request_spec(const json_t *body, const char *spec_directory, char *ret_path, size_t size, struct err *e)
+int request_spec(const json_t *body, const char *spec_directory, char *ret_path, size_t size,
+                 struct err *e)
 {
     const char *spec = string_of(body, "spec");
     char name[VERSION_MODEL_MAX + 1];
@@ -283,7 +306,7 @@ void command_add(struct command *command, const char *word)
 void command_release(struct command *command)
 {
     for (size_t i = 0; i < command->n; i++) mem_free(command->words[i]);
-    memset(command, 0, sizeof *command);
+    memset(command, 0, sizeof(*command));
 }
 
 void request_add_options(const json_t *body, struct command *command)
@@ -294,10 +317,18 @@ void request_add_options(const json_t *body, struct command *command)
         if (members[i].option == NULL || value == NULL) continue;
         command_add(command, members[i].option);
         switch (members[i].kind) {
-        case KIND_INT: snprintf(text, sizeof text, "%" PRId64, (int64_t)json_integer_value(value)); break;
-        case KIND_REAL: snprintf(text, sizeof text, "%.17g", json_number_value(value)); break;
-        case KIND_BOOL: snprintf(text, sizeof text, "%s", json_is_true(value) ? "on" : "off"); break;
-        default: snprintf(text, sizeof text, "%.63s", json_string_value(value)); break;
+        case KIND_INT:
+            snprintf(text, sizeof(text), "%" PRId64, (int64_t)json_integer_value(value));
+            break;
+        case KIND_REAL:
+            snprintf(text, sizeof(text), "%.17g", json_number_value(value));
+            break;
+        case KIND_BOOL:
+            snprintf(text, sizeof(text), "%s", json_is_true(value) ? "on" : "off");
+            break;
+        default:
+            snprintf(text, sizeof(text), "%.63s", json_string_value(value));
+            break;
         }
         command_add(command, text);
     }

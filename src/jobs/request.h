@@ -11,22 +11,25 @@
 #include "base/err.h"
 #include "jobs/jobs.h"
 
-/* Checks a body: every member's name, type and range, and that what is needed is there. Messages name the
- * member. Pure. */
+/* Checks a body: every member's name, type and range, and that what is needed is there. Messages
+ * name the member. Pure. */
 int request_check(const json_t *body, struct err *e);
 
-/* The name under which the result is published: "model", else the name of "init", else "spec". Into an
- * array of at least VERSION_MODEL_MAX + 1. The body has been checked. */
+/* The name under which the result is published: "model", else the name of "init", else "spec". Into
+ * an array of at least VERSION_MODEL_MAX + 1. The body has been checked. */
 void request_model(const json_t *body, char *ret_name);
 
 bool request_is_manual(const json_t *body);
 
-/* "cifar100:DIR" with DIR resolved and found to lie below data_root (no ".." and no symbolic link leads
- * out of it). ERR_RANGE, ERR_NOT_FOUND, ERR_UNSUPPORTED (no data_root). Touches the file system. */
-int request_data(const json_t *body, const char *data_root, char *ret_source, size_t size, struct err *e);
+/* "cifar100:DIR" with DIR resolved and found to lie below data_root (no ".." and no symbolic link
+ * leads out of it). ERR_RANGE, ERR_NOT_FOUND, ERR_UNSUPPORTED (no data_root). Touches the file
+ * system. */
+int request_data(const json_t *body, const char *data_root, char *ret_source, size_t size,
+                 struct err *e);
 
 /* The file of "spec" in the directory of specs; "" when the body has none. ERR_NOT_FOUND. */
-int request_spec(const json_t *body, const char *spec_directory, char *ret_path, size_t size, struct err *e);
+int request_spec(const json_t *body, const char *spec_directory, char *ret_path, size_t size,
+                 struct err *e);
 
 /* "init" and "teacher" are NAME (the version that serves) or NAME/VERSION: into ret_name
  * (VERSION_MODEL_MAX + 1) and ret_version (0: the one that serves). "" when the body has none. */
@@ -44,7 +47,8 @@ struct command {
 void command_add(struct command *command, const char *word);
 void command_release(struct command *command);
 
-/* Adds the options of `autodidact train` that the body gives ("weight_decay" -> --weight-decay X). */
+/* Adds the options of `autodidact train` that the body gives ("weight_decay" -> --weight-decay X).
+ */
 void request_add_options(const json_t *body, struct command *command);
 
 #endif

@@ -10,8 +10,9 @@
  *        | conclude()
  *   RUN_CONCLUDING --> gone, and the next job of the queue
  *
- * A phase is either a child or a task of the store; between two of them all decisions are made here, in
- * one place for each. What is asked meanwhile (cancel, stop) is a flag that the next decision reads. */
+ * A phase is either a child or a task of the store; between two of them all decisions are made
+ * here, in one place for each. What is asked meanwhile (cancel, stop) is a flag that the next
+ * decision reads. */
 #include "config.h"
 
 #include <errno.h>
@@ -31,9 +32,15 @@ static void store_run(struct store_task *task, struct db *db)
 {
     struct run *run = (struct run *)(void *)((char *)task - offsetof(struct run, task));
     switch (run->phase) {
-    case RUN_PREPARING: run_prepare(run, db); break;
-    case RUN_NOTING: run_note(run, db); break;
-    default: run_conclude(run, db); break;
+    case RUN_PREPARING:
+        run_prepare(run, db);
+        break;
+    case RUN_NOTING:
+        run_note(run, db);
+        break;
+    default:
+        run_conclude(run, db);
+        break;
     }
     mailbox_post(&run->jobs->mailbox, &run->mail);
 }
@@ -76,21 +83,21 @@ static void store_epoch(struct store_task *task, struct db *db)
     struct epoch_task *t = (struct epoch_task *)task; /* the first member */
     struct err e = {0};
     if (job_table_add_epoch(db, t->job, t->epoch, t->document, &e) < 0)
-        log_error("job %lld: epoch %lld is not in the history: %s", (long long)t->job, (long long)t->epoch,
-                  e.text);
+        log_error("job %lld: epoch %lld is not in the history: %s", (long long)t->job,
+                  (long long)t->epoch, e.text);
     free(t->document);
     mem_free(t);
 }
 
 static void keep_epoch(struct run *run)
 {
-    struct epoch_task *t = mem_new(1, sizeof *t);
+    struct epoch_task *t = mem_new(1, sizeof(*t));
     json_t *document = progress_epoch_document(&run->progress);
     char *text = document != NULL ? json_dumps(document, JSON_COMPACT) : NULL;
     json_decref(document);
     if (t == NULL || text == NULL) {
-        log_error("job %lld: epoch %lld is not in the history: out of memory", (long long)run->row.id,
-                  (long long)run->progress.epoch);
+        log_error("job %lld: epoch %lld is not in the history: out of memory",
+                  (long long)run->row.id, (long long)run->progress.epoch);
         free(text);
         mem_free(t);
         return;
@@ -134,12 +141,12 @@ static void start_child(struct run *run, enum run_phase phase, struct command *c
 {
     static const struct child_calls calls = {line_of_child, child_ended};
     struct err e = {0};
-    const struct child_options options = {(const char *const *)command->words, run->directory, run->log,
-                                          run->jobs->options.niceness};
+    const struct child_options options = {(const char *const *)command->words, run->directory,
+                                          run->log, run->jobs->options.niceness};
     run->phase = phase;
     buf_clear(&run->out);
     if (child_start(run->jobs->loop, &options, &calls, run, &run->child, &e) < 0) {
-        snprintf(run->failure, sizeof run->failure, "%s", e.text);
+        snprintf(run->failure, sizeof(run->failure), "%s", e.text);
         conclude(run);
         return;
     }
@@ -186,7 +193,8 @@ static bool interrupted(struct run *run)
     return true;
 }
 
-/* A process that a signal killed (out of memory, most likely) has another try from its checkpoint. */
+/* A process that a signal killed (out of memory, most likely) has another try from its checkpoint.
+ */
 static void killed(struct run *run, const char *what, int signal)
 {
     if (run->row.attempts < run->jobs->options.attempts_max) {
@@ -195,8 +203,9 @@ static void killed(struct run *run, const char *what, int signal)
                     (long long)run->jobs->options.attempts_max);
         run->again = true;
     } else {
-        snprintf(run->failure, sizeof run->failure, "its %s was killed by signal %d, at attempt %lld of %lld",
-                 what, signal, (long long)run->row.attempts, (long long)run->jobs->options.attempts_max);
+        snprintf(run->failure, sizeof(run->failure),
+                 "its %s was killed by signal %d, at attempt %lld of %lld", what, signal,
+                 (long long)run->row.attempts, (long long)run->jobs->options.attempts_max);
     }
     conclude(run);
 }
@@ -215,7 +224,7 @@ static void training_ended(struct run *run, int exit_code, int signal)
         killed(run, "training", signal);
         return;
     }
-    snprintf(run->failure, sizeof run->failure, "the training ended with exit code %d", exit_code);
+    snprintf(run->failure, sizeof(run->failure), "the training ended with exit code %d", exit_code);
     conclude(run);
 }
 
@@ -235,18 +244,20 @@ static void evaluation_ended(struct run *run, int exit_code, int signal)
         killed(run, "evaluation", signal);
         return;
     }
-    json_t *figures = exit_code == 0 ? json_loadb(buf_text(&run->out), run->out.size, 0, NULL) : NULL;
+    json_t *figures =
+        exit_code == 0 ? json_loadb(buf_text(&run->out), run->out.size, 0, NULL) : NULL;
     if (serving) {
         run->serving_figures = figures;
         if (figures == NULL)
-            snprintf(run->hindrance, sizeof run->hindrance, "the serving version %lld cannot be evaluated on "
-                                                            "the same images",
+            snprintf(run->hindrance, sizeof(run->hindrance),
+                     "the serving version %lld cannot be evaluated on "
+                     "the same images",
                      (long long)run->serving_version);
     } else {
         run->result_figures = figures;
         if (figures == NULL) {
-            snprintf(run->failure, sizeof run->failure, "the evaluation of the result ended with exit code %d",
-                     exit_code);
+            snprintf(run->failure, sizeof(run->failure),
+                     "the evaluation of the result ended with exit code %d", exit_code);
         } else if (run->eval_serving.n > 0) {
             start_child(run, RUN_EVAL_SERVING, &run->eval_serving);
             return;
@@ -315,16 +326,22 @@ static void store_done(struct mail *mail)
 {
     struct run *run = (struct run *)(void *)((char *)mail - offsetof(struct run, mail));
     switch (run->phase) {
-    case RUN_PREPARING: prepared(run); break;
-    case RUN_NOTING: noted(run); break;
-    default: concluded(run); break;
+    case RUN_PREPARING:
+        prepared(run);
+        break;
+    case RUN_NOTING:
+        noted(run);
+        break;
+    default:
+        concluded(run);
+        break;
     }
 }
 
 void run_next(struct jobs *jobs)
 {
     if (jobs->run != NULL || jobs->stopping || !jobs->started) return;
-    struct run *run = mem_new(1, sizeof *run);
+    struct run *run = mem_new(1, sizeof(*run));
     if (run == NULL) {
         log_error("jobs: out of memory; the queue waits for the next job that comes");
         return;

@@ -1,8 +1,8 @@
 /* The run of a job, its half on the store thread: the database, the job's directory, model files.
  *
- * What a daemon that dies leaves behind decides what the next one does: a job's state is written before
- * its process is started, the checkpoint is the trainer's, and a result that is there (it is written
- * beside and renamed) needs no training any more. */
+ * What a daemon that dies leaves behind decides what the next one does: a job's state is written
+ * before its process is started, the checkpoint is the trainer's, and a result that is there (it is
+ * written beside and renamed) needs no training any more. */
 #include "config.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ static void __attribute__((format(printf, 2, 3))) fail(struct run *run, const ch
 {
     va_list values;
     va_start(values, format);
-    vsnprintf(run->failure, sizeof run->failure, format, values);
+    vsnprintf(run->failure, sizeof(run->failure), format, values);
     va_end(values);
 }
 
@@ -34,11 +34,11 @@ static void __attribute__((format(printf, 2, 3))) fail(struct run *run, const ch
 static int make_places(struct run *run, struct err *e)
 {
     char id[32];
-    snprintf(id, sizeof id, "%lld", (long long)run->row.id);
-    if (file_join(run->directory, sizeof run->directory, run->jobs->options.directory, id) < 0 ||
-        file_join(run->log, sizeof run->log, run->directory, "log") < 0 ||
-        file_join(run->result, sizeof run->result, run->directory, "result.safetensors") < 0 ||
-        file_join(run->spec, sizeof run->spec, run->directory, "spec.json") < 0) {
+    snprintf(id, sizeof(id), "%lld", (long long)run->row.id);
+    if (file_join(run->directory, sizeof(run->directory), run->jobs->options.directory, id) < 0 ||
+        file_join(run->log, sizeof(run->log), run->directory, "log") < 0 ||
+        file_join(run->result, sizeof(run->result), run->directory, "result.safetensors") < 0 ||
+        file_join(run->spec, sizeof(run->spec), run->directory, "spec.json") < 0) {
         return err_set(e, ERR_LIMIT, "state.directory is too long");
     }
     /* Whatever is there belongs to the job of a database that was lost. */
@@ -53,7 +53,7 @@ static int copy_spec(struct run *run, struct err *e)
 {
     char path[PATH_MAX], *text;
     size_t size;
-    int rc = request_spec(run->request, run->jobs->options.spec_directory, path, sizeof path, e);
+    int rc = request_spec(run->request, run->jobs->options.spec_directory, path, sizeof(path), e);
     if (rc < 0) return rc;
     if (path[0] == '\0') {
         run->spec[0] = '\0';
@@ -74,7 +74,7 @@ static void add_threads(struct run *run, struct command *command)
     const json_t *own = json_object_get(run->request, "threads");
     int64_t threads = own != NULL ? json_integer_value(own) : run->jobs->options.threads;
     if (threads <= 0) return;
-    snprintf(text, sizeof text, "%lld", (long long)threads);
+    snprintf(text, sizeof(text), "%lld", (long long)threads);
     command_add(command, "--threads");
     command_add(command, text);
 }
@@ -86,7 +86,7 @@ static int add_version(struct run *run, const char *member, const char *option, 
     int64_t version;
     request_version(run->request, member, name, &version);
     if (name[0] == '\0') return 0;
-    int rc = registry_path(run->jobs->registry, name, version, path, sizeof path);
+    int rc = registry_path(run->jobs->registry, name, version, path, sizeof(path));
     if (rc < 0) return err_set(e, rc, "state.directory is too long");
     command_add(&run->command, option);
     command_add(&run->command, path);
@@ -121,11 +121,13 @@ static int build_training(struct run *run, struct err *e)
 static int prepare(struct run *run, struct err *e)
 {
     run->request = json_loads(run->row.request, 0, NULL);
-    int rc = run->request == NULL ? err_set(e, ERR_FORMAT, "what was asked for is not JSON any more")
-                                  : request_check(run->request, e);
+    int rc = run->request == NULL
+                 ? err_set(e, ERR_FORMAT, "what was asked for is not JSON any more")
+                 : request_check(run->request, e);
     if (rc == 0) rc = make_places(run, e);
     if (rc == 0)
-        rc = request_data(run->request, run->jobs->options.data_root, run->data, sizeof run->data, e);
+        rc = request_data(run->request, run->jobs->options.data_root, run->data, sizeof(run->data),
+                          e);
     if (rc == 0) rc = copy_spec(run, e);
     if (rc == 0) rc = build_training(run, e);
     return rc;
@@ -166,11 +168,21 @@ static bool labels_equal(const struct model *a, const struct model *b)
 static void build_evaluation(struct run *run, struct command *c, const char *model)
 {
     char holdout[32], seed[32];
-    snprintf(holdout, sizeof holdout, "%lld", (long long)run->holdout);
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)run->holdout_seed);
-    const char *const words[] = {run->jobs->options.program, "eval", model, "--data", run->data, "--split",
-                                 "holdout", "--holdout", holdout, "--holdout-seed", seed, "--json"};
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) command_add(c, words[i]);
+    snprintf(holdout, sizeof(holdout), "%lld", (long long)run->holdout);
+    snprintf(seed, sizeof(seed), "%llu", (unsigned long long)run->holdout_seed);
+    const char *const words[] = {run->jobs->options.program,
+                                 "eval",
+                                 model,
+                                 "--data",
+                                 run->data,
+                                 "--split",
+                                 "holdout",
+                                 "--holdout",
+                                 holdout,
+                                 "--holdout-seed",
+                                 seed,
+                                 "--json"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) command_add(c, words[i]);
     add_threads(run, c);
 }
 
@@ -180,24 +192,26 @@ static int compare_with(struct run *run, const struct model *result, const struc
     char path[PATH_MAX];
     struct model *serving;
     run->serving_version = row->number;
-    int rc = registry_path(run->jobs->registry, row->model, row->number, path, sizeof path);
+    int rc = registry_path(run->jobs->registry, row->model, row->number, path, sizeof(path));
     if (rc < 0) return err_set(e, rc, "state.directory is too long");
     rc = model_load(path, &serving, e);
     if (rc < 0) {
-        snprintf(run->hindrance, sizeof run->hindrance, "the serving version %lld cannot be read: %.300s",
-                 (long long)row->number, e->text);
+        snprintf(run->hindrance, sizeof(run->hindrance),
+                 "the serving version %lld cannot be read: %.300s", (long long)row->number,
+                 e->text);
         return 0;
     }
     if (!labels_equal(result, serving)) {
-        snprintf(run->hindrance, sizeof run->hindrance, "it has other labels than the serving version %lld",
-                 (long long)row->number);
+        snprintf(run->hindrance, sizeof(run->hindrance),
+                 "it has other labels than the serving version %lld", (long long)row->number);
     } else if (run->evaluates) {
         const struct training *t = &serving->training;
         build_evaluation(run, &run->eval_serving, path);
         if (strcmp(t->data, result->training.data) != 0 || t->holdout != run->holdout ||
             t->holdout_seed != run->holdout_seed) {
-            snprintf(run->note, sizeof run->note,
-                     "the serving version %lld was trained with another choice of held-out images and may "
+            snprintf(run->note, sizeof(run->note),
+                     "the serving version %lld was trained with another choice of held-out images "
+                     "and may "
                      "have seen some of these, which is to its advantage",
                      (long long)row->number);
         }
@@ -218,7 +232,7 @@ static int note(struct run *run, struct db *db, struct err *e)
     run->holdout_seed = result->training.holdout_seed;
     run->evaluates = run->holdout > 0;
     if (!run->evaluates)
-        snprintf(run->hindrance, sizeof run->hindrance, "no images were held out to judge it by");
+        snprintf(run->hindrance, sizeof(run->hindrance), "no images were held out to judge it by");
     command_release(&run->command);
     if (run->evaluates) build_evaluation(run, &run->command, run->result);
     rc = version_table_active(db, run->row.model, &row, e);
@@ -246,8 +260,9 @@ static void add_last_words(struct run *run)
     char text[1024];
     int fd = open(run->log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) return;
-    off_t size = lseek(fd, 0, SEEK_END), from = size > (off_t)sizeof text - 1 ? size - (off_t)sizeof text + 1 : 0;
-    ssize_t n = pread(fd, text, sizeof text - 1, from);
+    off_t size = lseek(fd, 0, SEEK_END),
+          from = size > (off_t)sizeof(text) - 1 ? size - (off_t)sizeof(text) + 1 : 0;
+    ssize_t n = pread(fd, text, sizeof(text) - 1, from);
     close(fd);
     while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' ')) n--;
     if (n <= 0) return;
@@ -255,7 +270,7 @@ static void add_last_words(struct run *run)
     const char *line = strrchr(text, '\n');
     line = line != NULL ? line + 1 : text;
     size_t used = strlen(run->failure);
-    snprintf(run->failure + used, sizeof run->failure - used, ": %s", line);
+    snprintf(run->failure + used, sizeof(run->failure) - used, ": %s", line);
     /* It becomes JSON, which is UTF-8; the log may hold anything. */
     for (char *p = run->failure; *p != '\0'; p++) {
         if ((unsigned char)*p >= 0x80 || (unsigned char)*p < ' ') *p = '?';
@@ -287,14 +302,15 @@ static int find_own(void *arg, const struct version_row *row)
 static int register_result(struct run *run, struct db *db, struct err *e)
 {
     char id[32], sha[SHA256_HEX_SIZE];
-    snprintf(id, sizeof id, "%lld", (long long)run->row.id);
+    snprintf(id, sizeof(id), "%lld", (long long)run->row.id);
     struct own_version own = {id, sha, 0};
     int rc = sha256_file(run->result, sha, e);
     if (rc == 0) rc = version_table_each(db, run->row.model, find_own, &own, e);
     if (rc < 0) return rc;
     run->row.version = own.number;
     if (own.number > 0) return 0;
-    return registry_add(run->jobs->registry, db, run->row.model, run->result, "job", id, &run->row.version, e);
+    return registry_add(run->jobs->registry, db, run->row.model, run->result, "job", id,
+                        &run->row.version, e);
 }
 
 static int keep_judgement(struct run *run, enum verdict verdict)
@@ -306,11 +322,11 @@ static int keep_judgement(struct run *run, enum verdict verdict)
         serving = run->serving_figures != NULL ? json_incref(run->serving_figures) : json_object();
         json_object_set_new(serving, "version", json_integer((json_int_t)run->serving_version));
     }
-    json_t *document =
-        json_pack("{s:s,s:s,s:I,s:I,s:f,s:O?,s:o,s:s?}", "verdict", names[verdict], "split", "holdout",
-                  "holdout", (json_int_t)run->holdout, "holdout_seed", (json_int_t)run->holdout_seed, "margin",
-                  run->jobs->options.margin, "result", run->result_figures, "serving", serving, "note",
-                  run->note[0] != '\0' ? run->note : NULL);
+    json_t *document = json_pack(
+        "{s:s,s:s,s:I,s:I,s:f,s:O?,s:o,s:s?}", "verdict", names[verdict], "split", "holdout",
+        "holdout", (json_int_t)run->holdout, "holdout_seed", (json_int_t)run->holdout_seed,
+        "margin", run->jobs->options.margin, "result", run->result_figures, "serving", serving,
+        "note", run->note[0] != '\0' ? run->note : NULL);
     char *text = document != NULL ? json_dumps(document, JSON_COMPACT) : NULL;
     json_decref(document);
     if (text == NULL) return -ENOMEM;
@@ -329,8 +345,8 @@ static int check_serving(struct run *run, struct db *db, struct err *e)
     run->serving_version = row.number;
     json_decref(run->serving_figures);
     run->serving_figures = NULL;
-    snprintf(run->hindrance, sizeof run->hindrance, "version %lld began to serve while it was evaluated",
-             (long long)row.number);
+    snprintf(run->hindrance, sizeof(run->hindrance),
+             "version %lld began to serve while it was evaluated", (long long)row.number);
     return 0;
 }
 
@@ -347,7 +363,7 @@ static int decide(struct run *run, struct db *db, struct err *e)
                                       run->jobs->options.margin};
     enum verdict verdict;
     char reason[REASON_MAX];
-    rc = judge(&evidence, &verdict, reason, sizeof reason, e);
+    rc = judge(&evidence, &verdict, reason, sizeof(reason), e);
     if (rc == 0 && keep_judgement(run, verdict) < 0) rc = err_set(e, -ENOMEM, "out of memory");
     if (rc == 0 && verdict != VERDICT_REJECT) rc = register_result(run, db, e);
     if (rc == 0 && verdict == VERDICT_PROMOTE)
@@ -357,11 +373,12 @@ static int decide(struct run *run, struct db *db, struct err *e)
     return set_text(&run->row.reason, reason);
 }
 
-/* What only a run needs; the log stays. After a failure the checkpoint stays too, to be looked at. */
+/* What only a run needs; the log stays. After a failure the checkpoint stays too, to be looked at.
+ */
 static void remove_remains(const struct run *run)
 {
     char checkpoint[PATH_MAX + 8];
-    snprintf(checkpoint, sizeof checkpoint, "%s.ckpt", run->result);
+    snprintf(checkpoint, sizeof(checkpoint), "%s.ckpt", run->result);
     if (run->row.state != JOB_FAILED) unlink(checkpoint);
     if (run->row.version > 0) unlink(run->result); /* the registry has it */
 }
@@ -386,8 +403,8 @@ void run_conclude(struct run *run, struct db *db)
     }
     if (job_state_is_final(row->state)) row->finished_ns = clock_real();
     if (job_table_update(db, row, &e) < 0)
-        log_error("job %lld: cannot note that it is %s: %s", (long long)row->id, job_state_name(row->state),
-                  e.text);
+        log_error("job %lld: cannot note that it is %s: %s", (long long)row->id,
+                  job_state_name(row->state), e.text);
     else if (job_state_is_final(row->state))
         remove_remains(run);
 }

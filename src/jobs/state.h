@@ -1,5 +1,5 @@
-/* Inside the jobs layer: what a struct jobs holds, and the run of the present job. Loop thread, but for
- * what says "store thread". */
+/* Inside the jobs layer: what a struct jobs holds, and the run of the present job. Loop thread, but
+ * for what says "store thread". */
 #ifndef JOBS_STATE_H
 #define JOBS_STATE_H
 
@@ -34,25 +34,25 @@ struct run {
     struct job_row row;
     json_t *request;
     char directory[PATH_MAX], log[PATH_MAX], result[PATH_MAX], spec[PATH_MAX], data[PATH_MAX];
-    struct command command;     /* of the next child */
+    struct command command; /* of the next child */
     struct command eval_serving;
-    bool trained;               /* the result was there already when the run began */
-    bool evaluates;             /* there are held-out images to judge by */
-    int64_t serving_version;    /* compared with; 0: none serves */
-    int64_t holdout;            /* of the result */
+    bool trained;            /* the result was there already when the run began */
+    bool evaluates;          /* there are held-out images to judge by */
+    int64_t serving_version; /* compared with; 0: none serves */
+    int64_t holdout;         /* of the result */
     uint64_t holdout_seed;
     char hindrance[REASON_MAX]; /* "" or why the two cannot be compared */
     char note[REASON_MAX];      /* "" or what a reader of the judgement must know */
     json_t *result_figures, *serving_figures;
-    struct buf out;             /* stdout of an evaluation */
+    struct buf out; /* stdout of an evaluation */
     struct child *child;
     struct progress progress;
-    bool cancelled;             /* never set while the store concludes, which reads it.. */
-    bool cancelled_late;        /* ..but this, which the loop reads after that */
-    char failure[REASON_MAX];   /* "" or why the run ends without a judgement */
-    bool idle;                  /* the queue was empty */
-    bool again;                 /* back into the queue: the run goes on with the next one */
-    bool orderly;               /* .. because the daemon stops: no attempt is used up */
+    bool cancelled;           /* never set while the store concludes, which reads it.. */
+    bool cancelled_late;      /* ..but this, which the loop reads after that */
+    char failure[REASON_MAX]; /* "" or why the run ends without a judgement */
+    bool idle;                /* the queue was empty */
+    bool again;               /* back into the queue: the run goes on with the next one */
+    bool orderly;             /* .. because the daemon stops: no attempt is used up */
 };
 
 struct jobs_metrics {
@@ -69,8 +69,8 @@ struct jobs {
     struct mailbox mailbox;
     uv_timer_t grace;
     int open_handles;
-    struct run *run;             /* the present one, or NULL */
-    size_t calls;                /* on their way to the store and back */
+    struct run *run; /* the present one, or NULL */
+    size_t calls;    /* on their way to the store and back */
     struct jobs_watch *watches;
     bool started;
     bool stopping;
@@ -91,7 +91,8 @@ void run_next(struct jobs *jobs);
 void run_cancel(struct run *run);
 void run_stop(struct run *run);
 
-/* The store's half of a run (run_store.c), on the store thread. Each leaves its result in the run. */
+/* The store's half of a run (run_store.c), on the store thread. Each leaves its result in the run.
+ */
 void run_prepare(struct run *run, struct db *db);
 void run_note(struct run *run, struct db *db);
 void run_conclude(struct run *run, struct db *db);

@@ -221,8 +221,10 @@ ALWAYS_INLINE vec vec_get(const float *p, const bool whole, vec_mask m)
 
 ALWAYS_INLINE void vec_put(float *p, const bool whole, vec_mask m, vec x)
 {
-    if (whole) vec_store(p, x);
-    else vec_store_masked(p, m, x);
+    if (whole)
+        vec_store(p, x);
+    else
+        vec_store_masked(p, m, x);
 }
 
 /* Packed weights are asked for so many floats before they are read: few images need them faster

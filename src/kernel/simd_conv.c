@@ -566,8 +566,10 @@ static void pass_run(const struct pass *p, struct phase *f, int low, bool groupe
                     (ptrdiff_t)f->pixel_pitch * (f->h.first + low);
         size_t taps = phase_taps_size(f);
         if (taps == 0 && f->residual == f->y) continue; /* nothing to add to what is there */
-        if (grouped) phase_run_group(f, images);
-        else phase_run_rows(f, images);
+        if (grouped)
+            phase_run_group(f, images);
+        else
+            phase_run_rows(f, images);
         f->packed += outputs_padded(p) * taps;
     }
     f->packed = packed;

@@ -440,24 +440,33 @@ void ISA(conv_any_forward)(const struct conv_geometry *g, int n, const float *x,
                            const float *packed, const struct conv_epilogue *epilogue, float *y,
                            void *scratch, struct conv_part part)
 {
-    if (is_bundled(g)) bundled_forward(g, n, x, packed, epilogue, y, scratch, part);
-    else if (!is_depthwise(g)) ISA(conv_forward)(g, n, x, packed, epilogue, y, scratch, part);
-    else if (part.index == 0) depthwise_forward(g, n, x, packed, epilogue, y); /* not worth more */
+    if (is_bundled(g))
+        bundled_forward(g, n, x, packed, epilogue, y, scratch, part);
+    else if (!is_depthwise(g))
+        ISA(conv_forward)(g, n, x, packed, epilogue, y, scratch, part);
+    else if (part.index == 0)
+        depthwise_forward(g, n, x, packed, epilogue, y); /* not worth more */
 }
 
 void ISA(conv_any_backward_data)(const struct conv_geometry *g, int n, const float *dy,
                                  const float *packed_back, bool accumulate, float *dx,
                                  void *scratch)
 {
-    if (is_depthwise(g)) depthwise_backward_data(g, n, dy, packed_back, accumulate, dx);
-    else if (is_bundled(g)) bundled_backward_data(g, n, dy, packed_back, accumulate, dx, scratch);
-    else ISA(conv_backward_data)(g, n, dy, packed_back, accumulate, dx, scratch);
+    if (is_depthwise(g))
+        depthwise_backward_data(g, n, dy, packed_back, accumulate, dx);
+    else if (is_bundled(g))
+        bundled_backward_data(g, n, dy, packed_back, accumulate, dx, scratch);
+    else
+        ISA(conv_backward_data)(g, n, dy, packed_back, accumulate, dx, scratch);
 }
 
 void ISA(conv_any_backward_weight)(const struct conv_geometry *g, int n, const float *x,
                                    const float *dy, float *dw, void *scratch)
 {
-    if (is_depthwise(g)) depthwise_backward_weight(g, n, x, dy, dw);
-    else if (is_bundled(g)) bundled_backward_weight(g, n, x, dy, dw, scratch);
-    else ISA(conv_backward_weight)(g, n, x, dy, dw, scratch);
+    if (is_depthwise(g))
+        depthwise_backward_weight(g, n, x, dy, dw);
+    else if (is_bundled(g))
+        bundled_backward_weight(g, n, x, dy, dw, scratch);
+    else
+        ISA(conv_backward_weight)(g, n, x, dy, dw, scratch);
 }

@@ -85,9 +85,12 @@ ALWAYS_INLINE void runs(const struct summed *s, size_t rows, size_t width, doubl
 
 static void sums(const struct summed *s, size_t rows, size_t width, double *first, double *second)
 {
-    if (s->dy == NULL) runs(s, rows, width, first, second, false, false);
-    else if (s->y == NULL) runs(s, rows, width, first, second, true, false);
-    else runs(s, rows, width, first, second, true, true);
+    if (s->dy == NULL)
+        runs(s, rows, width, first, second, false, false);
+    else if (s->y == NULL)
+        runs(s, rows, width, first, second, true, false);
+    else
+        runs(s, rows, width, first, second, true, true);
 }
 
 static void sums_folded(const struct summed *s, size_t rows, size_t channels, double *first,
@@ -221,12 +224,18 @@ ALWAYS_INLINE void backward_body(const struct backward *o, size_t rows, size_t w
 static void backward(const struct backward *o, size_t rows, size_t width, bool accumulate)
 {
     bool rectified = o->y != NULL, residual = o->dresidual != NULL;
-    if (rectified && residual && accumulate) backward_body(o, rows, width, true, true, true);
-    else if (rectified && residual) backward_body(o, rows, width, true, true, false);
-    else if (rectified) backward_body(o, rows, width, true, false, false);
-    else if (residual && accumulate) backward_body(o, rows, width, false, true, true);
-    else if (residual) backward_body(o, rows, width, false, true, false);
-    else backward_body(o, rows, width, false, false, false);
+    if (rectified && residual && accumulate)
+        backward_body(o, rows, width, true, true, true);
+    else if (rectified && residual)
+        backward_body(o, rows, width, true, true, false);
+    else if (rectified)
+        backward_body(o, rows, width, true, false, false);
+    else if (residual && accumulate)
+        backward_body(o, rows, width, false, true, true);
+    else if (residual)
+        backward_body(o, rows, width, false, true, false);
+    else
+        backward_body(o, rows, width, false, false, false);
 }
 
 void ISA(norm_backward_apply)(size_t rows, size_t channels, const float *dy, const float *y,

@@ -181,8 +181,10 @@ static void pack_filters(const struct layout *l, const float *w, const float *sc
         double s = scale != NULL ? (double)scale[first + f] : 1;
         for (int t = 0; t < 9; t++) tap[t][f] = s * (double)of[t];
     }
-    if (l->way->out == 4) transform_taps(6, taps_4, (const double(*)[FILTERS])tap, points);
-    else transform_taps(4, taps_2, (const double(*)[FILTERS])tap, points);
+    if (l->way->out == 4)
+        transform_taps(6, taps_4, (const double(*)[FILTERS])tap, points);
+    else
+        transform_taps(4, taps_2, (const double(*)[FILTERS])tap, points);
     for (size_t i = 0; i < l->points; i++)
         for (int f = 0; f < FILTERS; f++)
             packed[i * point_stride + (size_t)f] = (float)points[i][f];
@@ -258,7 +260,8 @@ static void copy_border(const struct run *r, const float *x, int row, int column
             bool inside = i >= 0 && i < g->height && j >= 0 && j < g->width;
             if (inside)
                 copy_floats(to, x + ((size_t)i * (size_t)g->width + (size_t)j) * pixel, channels);
-            else clear_floats(to, channels);
+            else
+                clear_floats(to, channels);
         }
     }
 }

@@ -11,14 +11,14 @@ enum { HALF_INFINITY = 0x7c00, HALF_NAN = 0x7e00, BFLOAT_QUIET = 0x0040 };
 static uint32_t bits_of(float value)
 {
     uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
+    memcpy(&bits, &value, sizeof(bits));
     return bits;
 }
 
 static float float_of(uint32_t bits)
 {
     float value;
-    memcpy(&value, &bits, sizeof value);
+    memcpy(&value, &bits, sizeof(value));
     return value;
 }
 

@@ -47,9 +47,9 @@ static void complain(struct complaint *c, const char *format, ...)
     va_list args;
     size_t used = strlen(c->names);
     if (c->count++ >= SHOWN) return;
-    if (used > 0) used += (size_t)snprintf(c->names + used, sizeof c->names - used, ", ");
+    if (used > 0) used += (size_t)snprintf(c->names + used, sizeof(c->names) - used, ", ");
     va_start(args, format);
-    vsnprintf(c->names + used, sizeof c->names - used, format, args);
+    vsnprintf(c->names + used, sizeof(c->names) - used, format, args);
     va_end(args);
 }
 
@@ -79,8 +79,10 @@ static struct found *find(const struct match *m, const char *name)
         size_t middle = low + (high - low) / 2;
         int order = strcmp(name, m->found[middle].param->name);
         if (order == 0) return &m->found[middle];
-        if (order < 0) high = middle;
-        else low = middle + 1;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
     }
     return NULL;
 }
@@ -112,7 +114,7 @@ static void match_tensors(const struct safetensors *file, struct match *m,
             continue;
         }
         struct found *f = find_any(m, name);
-        json_in_printable(shown, sizeof shown, t->name);
+        json_in_printable(shown, sizeof(shown), t->name);
         if (f == NULL) {
             complain(unexpected, "%s", shown);
         } else if (f->tensor != NULL) {
@@ -120,7 +122,8 @@ static void match_tensors(const struct safetensors *file, struct match *m,
         } else {
             f->tensor = t;
             report->taken++;
-            if (t->type > TENSOR_F64) complain(shapes, "%s is of integers", shown);
+            if (t->type > TENSOR_F64)
+                complain(shapes, "%s is of integers", shown);
             else if (!has_shape(t, f->param))
                 complain(shapes, "%s is %s, not %s", shown, dims_text(t->rank, t->dims, theirs),
                          dims_text(f->param->rank, f->param->dims, ours));
@@ -157,11 +160,11 @@ static int say_complaints(const struct net *net, const struct complaint *list, s
     for (size_t i = 0; i < n; i++) {
         const struct complaint *c = &list[i];
         if (c->count == 0) continue;
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s %s", any ? "; " : "",
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s %s", any ? "; " : "",
                                  c->what, c->names);
         any = true;
         if (c->count > SHOWN) {
-            used += (size_t)snprintf(text + used, sizeof text - used, " and %zu more",
+            used += (size_t)snprintf(text + used, sizeof(text) - used, " and %zu more",
                                      c->count - SHOWN);
         }
     }
@@ -192,14 +195,14 @@ int import_params(const struct safetensors *file, const struct net *net, uint64_
     struct import_report report = {0};
     struct match m;
     const struct param *params = net_params(net, &m.n);
-    m.found = mem_new(m.n, sizeof *m.found);
+    m.found = mem_new(m.n, sizeof(*m.found));
     if (m.found == NULL) return err_set(e, -ENOMEM, "no memory for %zu names", m.n);
     for (size_t i = 0; i < m.n; i++) m.found[i].param = &params[i];
-    qsort(m.found, m.n, sizeof *m.found, compare_found);
+    qsort(m.found, m.n, sizeof(*m.found), compare_found);
 
     match_tensors(file, &m, &complaints[1], &complaints[3], &complaints[2], &report);
     find_missing(&m, net_sections(net), &complaints[0], &report.fresh);
-    int rc = say_complaints(net, complaints, sizeof complaints / sizeof complaints[0], e);
+    int rc = say_complaints(net, complaints, sizeof(complaints) / sizeof(complaints[0]), e);
     if (rc == 0) {
         net_init_params(net, seed, ret_params);
         rc = read_values(&m, ret_params, e);

@@ -38,7 +38,7 @@ static bool starts_with(const char *text, const char *start)
 
 const char *import_strip(const char *name)
 {
-    const size_t n = sizeof wrappers / sizeof wrappers[0];
+    const size_t n = sizeof(wrappers) / sizeof(wrappers[0]);
     for (size_t i = 0; i < n; i++) {
         if (!starts_with(name, wrappers[i])) continue;
         name += strlen(wrappers[i]);
@@ -53,9 +53,9 @@ bool import_alias(const char *name, char ret_name[IMPORT_NAME_MAX])
     bool changed = false;
     if (strlen(name) >= IMPORT_NAME_MAX) return false;
     snprintf(ret_name, IMPORT_NAME_MAX, "%s", name);
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         const struct rule *r = &rules[i];
-        memcpy(before, ret_name, sizeof before);
+        memcpy(before, ret_name, sizeof(before));
         const char *at = strstr(before, r->theirs);
         if (at == NULL || (r->where == AT_START && at != before)) continue;
         int n = snprintf(ret_name, IMPORT_NAME_MAX, "%.*s%s%s", (int)(at - before), before, r->ours,
@@ -69,6 +69,6 @@ bool import_alias(const char *name, char ret_name[IMPORT_NAME_MAX])
 bool import_is_counter(const char *name)
 {
     static const char counter[] = "num_batches_tracked";
-    size_t n = strlen(name), k = sizeof counter - 1;
+    size_t n = strlen(name), k = sizeof(counter) - 1;
     return n >= k && strcmp(name + n - k, counter) == 0 && (n == k || name[n - k - 1] == '.');
 }

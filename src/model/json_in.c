@@ -86,7 +86,7 @@ json_t *json_in_parse(const struct json_in *in, const char *text, size_t size, s
         char reason[JSON_ERROR_TEXT_LENGTH];
         bool memory = json_error_code(&error) == json_error_out_of_memory;
         err_set(in->e, memory ? -ENOMEM : ERR_FORMAT, "%s: line %d, column %d: %s", in->what,
-                error.line, error.column, json_in_printable(reason, sizeof reason, error.text));
+                error.line, error.column, json_in_printable(reason, sizeof(reason), error.text));
         return NULL;
     }
     if (json_typeof(root) != type) {
@@ -105,7 +105,7 @@ void json_in_path(char ret_path[JSON_PATH_MAX], const char *path, const char *me
     } else {
         char shown[48];
         snprintf(ret_path, JSON_PATH_MAX, "%.100s%s%s", path, *path != '\0' ? "." : "",
-                 json_in_printable(shown, sizeof shown, member));
+                 json_in_printable(shown, sizeof(shown), member));
     }
 }
 
@@ -114,8 +114,7 @@ int json_in_known(const struct json_in *in, const json_t *object, const char *pa
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)object, key, value) {
         size_t i = 0;
         while (i < n && strcmp(known[i], key) != 0) i++;
         if (i < n) continue;
@@ -123,7 +122,7 @@ int json_in_known(const struct json_in *in, const json_t *object, const char *pa
         char at[JSON_PATH_MAX], list[256] = "";
         for (i = 0; i < n; i++) {
             size_t used = strlen(list);
-            snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "", known[i]);
+            snprintf(list + used, sizeof(list) - used, "%s%s", i > 0 ? ", " : "", known[i]);
         }
         json_in_path(at, path, key, 0);
         return err_set(in->e, ERR_FORMAT, "%s: %s: unknown member; known here are %s", in->what, at,
@@ -167,7 +166,7 @@ int json_in_int(const struct json_in *in, const json_t *object, const char *path
                 const char *member, int64_t low, int64_t high, int64_t *ret_value)
 {
     char expected[80];
-    snprintf(expected, sizeof expected, "an integer in %" PRId64 "..%" PRId64, low, high);
+    snprintf(expected, sizeof(expected), "an integer in %" PRId64 "..%" PRId64, low, high);
     const json_t *value = member_of(in, object, path, member, expected);
     if (value == NULL) return ERR_FORMAT;
     if (!json_is_integer(value)) return wrong_type(in, path, member, value, expected);
@@ -186,7 +185,7 @@ int json_in_number(const struct json_in *in, const json_t *object, const char *p
                    const char *member, double low, double high, double *ret_value)
 {
     char expected[80];
-    snprintf(expected, sizeof expected, "a number in %g..%g", low, high);
+    snprintf(expected, sizeof(expected), "a number in %g..%g", low, high);
     const json_t *value = member_of(in, object, path, member, expected);
     if (value == NULL) return ERR_FORMAT;
     if (!json_is_number(value)) return wrong_type(in, path, member, value, expected);
@@ -229,7 +228,7 @@ int json_in_choice(const struct json_in *in, const json_t *object, const char *p
     char expected[256] = "one of";
     for (size_t i = 0; i < n; i++) {
         size_t used = strlen(expected);
-        snprintf(expected + used, sizeof expected - used, "%s \"%s\"", i > 0 ? "," : "", names[i]);
+        snprintf(expected + used, sizeof(expected) - used, "%s \"%s\"", i > 0 ? "," : "", names[i]);
     }
     const json_t *value = member_of(in, object, path, member, expected);
     if (value == NULL) return ERR_FORMAT;
@@ -243,5 +242,5 @@ int json_in_choice(const struct json_in *in, const json_t *object, const char *p
     char at[JSON_PATH_MAX], shown[48];
     json_in_path(at, path, member, 0);
     return err_set(in->e, ERR_UNSUPPORTED, "%s: %s: must be %s, not \"%s\"", in->what, at, expected,
-                   json_in_printable(shown, sizeof shown, json_string_value(value)));
+                   json_in_printable(shown, sizeof(shown), json_string_value(value)));
 }

@@ -47,10 +47,10 @@ void json_out_string(struct json_out *out, const char *s)
             return;
         }
         if (*p == '"' || *p == '\\') {
-            snprintf(escape, sizeof escape, "\\%c", *p);
+            snprintf(escape, sizeof(escape), "\\%c", *p);
             json_out_raw(out, escape);
         } else if (*p < 0x20 || *p == 0x7f) {
-            snprintf(escape, sizeof escape, "\\u%04x", *p);
+            snprintf(escape, sizeof(escape), "\\u%04x", *p);
             json_out_raw(out, escape);
         } else {
             append(out, (const char *)p, n);
@@ -63,7 +63,7 @@ void json_out_string(struct json_out *out, const char *s)
 void json_out_int(struct json_out *out, int64_t value)
 {
     char text[32];
-    snprintf(text, sizeof text, "%" PRId64, value);
+    snprintf(text, sizeof(text), "%" PRId64, value);
     json_out_raw(out, text);
 }
 
@@ -71,7 +71,7 @@ void json_out_seed(struct json_out *out, uint64_t value)
 {
     char text[32];
     bool exact = value <= UINT64_C(1) << 53;
-    snprintf(text, sizeof text, exact ? "%" PRIu64 : "\"%" PRIu64 "\"", value);
+    snprintf(text, sizeof(text), exact ? "%" PRIu64 : "\"%" PRIu64 "\"", value);
     json_out_raw(out, text);
 }
 

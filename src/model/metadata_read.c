@@ -42,7 +42,7 @@ static size_t check_label(const struct json_in *in, const json_t *label, size_t 
 
 static int copy_labels(const struct json_in *in, const json_t *root, int n, char ***ret_labels)
 {
-    size_t bytes = (size_t)n * sizeof **ret_labels;
+    size_t bytes = (size_t)n * sizeof(**ret_labels);
     if (json_array_size(root) != (size_t)n) {
         return err_set(in->e, ERR_CONFLICT, "%s: %zu labels, but the spec has %d classes", in->what,
                        json_array_size(root), n);
@@ -279,13 +279,13 @@ static int read_training(const struct json_in *in, const json_t *root, int secti
         char *text;
         size_t size;
     } strings[] = {
-        {"method", ret->method, sizeof ret->method},
-        {"data", ret->data, sizeof ret->data},
-        {"program", ret->program, sizeof ret->program},
-        {"schedule", ret->schedule, sizeof ret->schedule},
-        {"augment", ret->augment, sizeof ret->augment},
-        {"parent", ret->parent, sizeof ret->parent},
-        {"command", ret->command, sizeof ret->command},
+        {"method", ret->method, sizeof(ret->method)},
+        {"data", ret->data, sizeof(ret->data)},
+        {"program", ret->program, sizeof(ret->program)},
+        {"schedule", ret->schedule, sizeof(ret->schedule)},
+        {"augment", ret->augment, sizeof(ret->augment)},
+        {"parent", ret->parent, sizeof(ret->parent)},
+        {"command", ret->command, sizeof(ret->command)},
     };
     const struct {
         const char *member;
@@ -317,7 +317,7 @@ static int read_training(const struct json_in *in, const json_t *root, int secti
     }
     /* Of methods with a teacher, only some. */
     if (rc == 0 && json_object_get(root, "teacher") != NULL)
-        rc = json_in_string(in, root, "", "teacher", ret->teacher, sizeof ret->teacher);
+        rc = json_in_string(in, root, "", "teacher", ret->teacher, sizeof(ret->teacher));
     if (rc == 0 && json_object_get(root, "beta") != NULL)
         rc = json_in_number(in, root, "", "beta", -DBL_MAX, DBL_MAX, &ret->beta);
     if (rc == 0) rc = read_seed(in, root, "seed", &ret->seed);

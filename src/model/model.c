@@ -59,7 +59,7 @@ static int read_description(const struct safetensors *file, struct model *model,
     if (text == NULL) return ERR_FORMAT;
     int rc = spec_parse(text, strlen(text), spec, e);
     if (rc < 0) return err_prefix(e, METADATA_SPEC), rc;
-    memcpy(model->name, spec->name, sizeof model->name);
+    memcpy(model->name, spec->name, sizeof(model->name));
 
     text = needed_meta(file, METADATA_LABELS, e);
     if (text == NULL) return ERR_FORMAT;
@@ -112,7 +112,7 @@ static int fill(struct model *model, const void *bytes, size_t size, struct err 
                      net_block_size(model->net), size);
         goto out;
     }
-    model->params = mem_new_aligned(net_block_size(model->net), sizeof *model->params);
+    model->params = mem_new_aligned(net_block_size(model->net), sizeof(*model->params));
     if (model->params == NULL) {
         rc = err_set(e, -ENOMEM, "no memory for %zu parameters", net_block_size(model->net));
         goto out;
@@ -149,7 +149,7 @@ int model_plan(struct model *model, const struct plan_options *options, struct e
 
 int model_load_bytes(const void *bytes, size_t size, struct model **ret_model, struct err *e)
 {
-    struct counted_model *c = mem_new(1, sizeof *c);
+    struct counted_model *c = mem_new(1, sizeof(*c));
     if (c == NULL) return err_set(e, -ENOMEM, "no memory for a model");
     atomic_init(&c->references, 1);
     int rc = fill(&c->model, bytes, size, e);
@@ -192,7 +192,7 @@ void model_unref(struct model *model)
 const char *model_classifier_name(int classifier)
 {
     static const char *const names[] = {"1", "2", "3", "4", "5", "6", "7", "8"};
-    _Static_assert(sizeof names / sizeof names[0] == SPEC_SECTIONS_MAX, "a name for every exit");
+    _Static_assert(sizeof(names) / sizeof(names[0]) == SPEC_SECTIONS_MAX, "a name for every exit");
     if (classifier == MODEL_ENSEMBLE) return "ensemble";
     assert(classifier >= 0 && classifier < SPEC_SECTIONS_MAX);
     return names[classifier];

@@ -72,17 +72,17 @@ static int compare_texts(const void *a, const void *b)
 static int find_unknown(const struct safetensors *file, const struct param *params, size_t n,
                         struct err *e)
 {
-    const char **names = mem_new(n, sizeof *names);
+    const char **names = mem_new(n, sizeof(*names));
     if (names == NULL) return err_set(e, -ENOMEM, "no memory for %zu names", n);
     for (size_t i = 0; i < n; i++) names[i] = params[i].name;
-    qsort(names, n, sizeof *names, compare_texts);
+    qsort(names, n, sizeof(*names), compare_texts);
     int rc = 0;
     for (size_t i = 0; i < safetensors_count(file) && rc == 0; i++) {
         const char *name = safetensors_at(file, i)->name;
-        if (bsearch(&name, names, n, sizeof *names, compare_texts) != NULL) continue;
+        if (bsearch(&name, names, n, sizeof(*names), compare_texts) != NULL) continue;
         char shown[96];
         rc = err_set(e, ERR_CONFLICT, "tensor %s is unknown to the spec in the file",
-                     json_in_printable(shown, sizeof shown, name));
+                     json_in_printable(shown, sizeof(shown), name));
     }
     mem_free(names);
     return rc;

@@ -8,9 +8,8 @@
 #include "model/model.h"
 #include "model/spec_file.h"
 
-const char *const model_text_keys[MODEL_TEXTS] = {METADATA_SPEC, METADATA_LABELS,
-                                                  METADATA_PREPROCESS, METADATA_CALIBRATION,
-                                                  METADATA_TRAINING};
+const char *const model_text_keys[MODEL_TEXTS] = {
+    METADATA_SPEC, METADATA_LABELS, METADATA_PREPROCESS, METADATA_CALIBRATION, METADATA_TRAINING};
 
 int model_text(const struct model *model, enum model_text which, char **ret_text, struct err *e)
 {
@@ -30,7 +29,8 @@ int model_text(const struct model *model, enum model_text which, char **ret_text
     case MODEL_TEXT_CALIBRATION:
         if (model->calibration.present)
             text = metadata_format_calibration(&model->calibration, sections, &status);
-        else status = 0;
+        else
+            status = 0;
         break;
     case MODEL_TEXT_TRAINING:
         text = metadata_format_training(&model->training, sections, &status);

@@ -97,7 +97,7 @@ int model_write(const char *path, enum tensor_type type, const struct net *net, 
     size_t n;
     const struct param *descriptions = net_params(net, &n);
     struct meta_texts meta = {.n = 0};
-    struct tensor_out *tensors = mem_new(n, sizeof *tensors);
+    struct tensor_out *tensors = mem_new(n, sizeof(*tensors));
     int rc = tensors != NULL ? 0 : err_set(e, -ENOMEM, "no memory for %zu tensors", n);
     for (size_t i = 0; i < n && rc == 0; i++) {
         const struct param *p = &descriptions[i];

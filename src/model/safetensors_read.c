@@ -93,12 +93,12 @@ static int read_tensor(const struct json_in *in, const char *key, const json_t *
 {
     static const char *const known[] = {"dtype", "shape", "data_offsets"};
     char name[NAME_SHOWN_MAX];
-    json_in_printable(name, sizeof name, key);
+    json_in_printable(name, sizeof(name), key);
     if (!json_is_object(info)) {
         return err_set(in->e, ERR_FORMAT, "%s: %s: must be an object", in->what, name);
     }
     uint64_t bytes = 0;
-    int rc = json_in_known(in, info, name, known, sizeof known / sizeof known[0]);
+    int rc = json_in_known(in, info, name, known, sizeof(known) / sizeof(known[0]));
     if (rc == 0) rc = read_shape(in, info, name, n_types, tensor, &bytes);
     if (rc < 0) return rc;
 
@@ -148,7 +148,7 @@ static int check_cover(const struct json_in *in, const unsigned char *data, size
                        struct safetensors *file)
 {
     if (file->count > 0) {
-        qsort(file->tensors, file->count, sizeof *file->tensors, compare_places);
+        qsort(file->tensors, file->count, sizeof(*file->tensors), compare_places);
     }
     size_t at = 0;
     for (size_t i = 0; i < file->count; i++) {
@@ -160,7 +160,7 @@ static int check_cover(const struct json_in *in, const unsigned char *data, size
                 in->e, ERR_FORMAT,
                 "%s: %s.data_offsets: begins at %zu, but the tensor before it ends at %zu "
                 "(no %s is allowed)",
-                in->what, json_in_printable(name, sizeof name, t->name), begin, at,
+                in->what, json_in_printable(name, sizeof(name), t->name), begin, at,
                 begin < at ? "overlap" : "hole");
         }
         at += t->count * tensor_type_bytes(t->type);
@@ -172,7 +172,7 @@ static int check_cover(const struct json_in *in, const unsigned char *data, size
                        data_size);
     }
     if (file->count > 0) {
-        qsort(file->by_name, file->count, sizeof *file->by_name, compare_names);
+        qsort(file->by_name, file->count, sizeof(*file->by_name), compare_names);
     }
     return 0;
 }
@@ -186,12 +186,11 @@ static int read_metadata(const struct json_in *in, struct safetensors *file)
     if (!json_is_object(file->metadata)) {
         return err_set(in->e, ERR_FORMAT, "%s: %s: must be an object", in->what, metadata_key);
     }
-    json_object_foreach(file->metadata, key, value)
-    {
+    json_object_foreach (file->metadata, key, value) {
         if (json_is_string(value)) continue;
         char name[NAME_SHOWN_MAX];
         return err_set(in->e, ERR_FORMAT, "%s: %s.%s: must be a string", in->what, metadata_key,
-                       json_in_printable(name, sizeof name, key));
+                       json_in_printable(name, sizeof(name), key));
     }
     return 0;
 }
@@ -202,15 +201,14 @@ static int read_header(const struct json_in *in, const unsigned char *data, size
     int rc = read_metadata(in, file);
     if (rc < 0) return rc;
     size_t n = json_object_size(file->root) - (file->metadata != NULL ? 1 : 0);
-    file->tensors = mem_new(n, sizeof *file->tensors);
-    file->by_name = mem_new(n, sizeof *file->by_name);
+    file->tensors = mem_new(n, sizeof(*file->tensors));
+    file->by_name = mem_new(n, sizeof(*file->by_name));
     if (file->tensors == NULL || file->by_name == NULL) {
         return err_set(in->e, -ENOMEM, "%s: no memory for %zu tensors", in->what, n);
     }
     const char *key;
     json_t *value;
-    json_object_foreach(file->root, key, value)
-    {
+    json_object_foreach (file->root, key, value) {
         if (value == file->metadata) continue;
         rc = read_tensor(in, key, value, data, data_size, file->n_types,
                          &file->tensors[file->count]);
@@ -248,7 +246,7 @@ static int parse(const void *bytes, size_t size, size_t n_types, struct safetens
                        length, size - LENGTH_BYTES);
     }
     const size_t data_at = LENGTH_BYTES + (size_t)length;
-    struct safetensors *file = mem_new(1, sizeof *file);
+    struct safetensors *file = mem_new(1, sizeof(*file));
     if (file == NULL) return err_set(e, -ENOMEM, "no memory for a safetensors header");
     file->n_types = n_types;
     file->root = json_in_parse(&in, (const char *)start + LENGTH_BYTES, (size_t)length,
@@ -315,13 +313,13 @@ const char *safetensors_meta(const struct safetensors *file, const char *key)
 void tensor_to_floats(const struct tensor *t, float *ret_values)
 {
     if (t->type == TENSOR_F32) {
-        if (t->count > 0) memcpy(ret_values, t->data, t->count * sizeof *ret_values);
+        if (t->count > 0) memcpy(ret_values, t->data, t->count * sizeof(*ret_values));
         return;
     }
     if (t->type == TENSOR_F64) {
         for (size_t i = 0; i < t->count; i++) {
             double value;
-            memcpy(&value, t->data + i * sizeof value, sizeof value);
+            memcpy(&value, t->data + i * sizeof(value), sizeof(value));
             ret_values[i] = (float)value;
         }
         return;

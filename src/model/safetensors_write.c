@@ -114,7 +114,7 @@ static int lay_out(struct image_of_file *image, enum tensor_type type,
     }
     for (int i = 0; i < 8; i++)
         image->length[i] = (unsigned char)((uint64_t)out->text.size >> (8 * i));
-    image->parts[0] = (struct file_part){image->length, sizeof image->length};
+    image->parts[0] = (struct file_part){image->length, sizeof(image->length)};
     image->parts[1] = (struct file_part){out->text.data, out->text.size};
     if (type == TENSOR_F32) return 0;
     image->halves = mem_new_aligned(at, 1);
@@ -131,7 +131,7 @@ int safetensors_write(const char *path, enum tensor_type type, const struct tens
     int rc = -ENOMEM;
     json_out_init(&image.header, SAFETENSORS_HEADER_MAX);
     if (mem_size(n_tensors, 1, 2, &n_parts) == 0)
-        image.parts = mem_new(n_parts, sizeof *image.parts);
+        image.parts = mem_new(n_parts, sizeof(*image.parts));
     if (image.parts == NULL) {
         err_set(e, rc, "no memory for %zu tensors", n_tensors);
     } else {
@@ -142,7 +142,7 @@ int safetensors_write(const char *path, enum tensor_type type, const struct tens
         struct file_part *part = &image.parts[2 + i];
         part->data = tensors[i].values;
         if (type == TENSOR_F32) continue;
-        size_t count = part->size / sizeof *halves;
+        size_t count = part->size / sizeof(*halves);
         rc = convert(type, &tensors[i], count, halves, e);
         part->data = halves;
         halves += count;

@@ -15,7 +15,7 @@ struct slot {
 
 struct slot *slot_new(void)
 {
-    struct slot *slot = mem_new(1, sizeof *slot);
+    struct slot *slot = mem_new(1, sizeof(*slot));
     if (slot == NULL) return NULL;
     if (pthread_mutex_init(&slot->lock, NULL) != 0) {
         mem_free(slot);

@@ -241,7 +241,7 @@ static int read_heads(const struct json_in *in, const json_t *root, struct spec 
 /* The name becomes a directory's and a URL's part: [a-z0-9._-]{1,64}, not beginning with a dot. */
 static int read_name(const struct json_in *in, const json_t *root, struct spec *spec)
 {
-    int rc = json_in_string(in, root, "", "name", spec->name, sizeof spec->name);
+    int rc = json_in_string(in, root, "", "name", spec->name, sizeof(spec->name));
     if (rc < 0) return rc;
     size_t good = strspn(spec->name, "abcdefghijklmnopqrstuvwxyz0123456789._-");
     if (good > 0 && spec->name[good] == '\0' && spec->name[0] != '.') return 0;
@@ -271,7 +271,7 @@ int spec_parse(const char *json, size_t size, struct spec *ret_spec, struct err 
     struct err local = {0};
     const struct json_in in = {"spec", &local};
     struct spec spec;
-    memset(&spec, 0, sizeof spec); /* padding too: equal specs are equal bytes */
+    memset(&spec, 0, sizeof(spec)); /* padding too: equal specs are equal bytes */
     if (size > SPEC_FILE_MAX) {
         return err_set(e, ERR_LIMIT, "spec: %zu bytes long, at most %d", size, SPEC_FILE_MAX);
     }

@@ -37,13 +37,13 @@ struct choices {
 struct choices *choices_new(const struct kernels *kernels)
 {
     struct choices *c = mem_new(1, sizeof(*c));
-    if (c) c->kernels = kernels;
+    if (c != NULL) c->kernels = kernels;
     return c;
 }
 
 void choices_free(struct choices *choices)
 {
-    if (!choices) return;
+    if (choices == NULL) return;
     mem_free(choices->entries);
     mem_free(choices);
 }
@@ -75,7 +75,7 @@ bool choices_find(const struct choices *choices, const struct conv_geometry *g,
                   enum precision precision, int index, enum conv_algorithm *ret)
 {
     const struct entry *t = find(choices, g, precision, index);
-    if (!t) return false;
+    if (t == NULL) return false;
     *ret = t->algorithm;
     return true;
 }
@@ -84,11 +84,11 @@ int choices_put(struct choices *choices, const struct conv_geometry *g, enum pre
                 int index, enum conv_algorithm a)
 {
     struct entry *t = find(choices, g, precision, index);
-    if (!t) {
+    if (t == NULL) {
         if (choices->n == choices->room) {
             size_t room = choices->room > 0 ? 2 * choices->room : 64;
             struct entry *more = mem_grow(choices->entries, room, sizeof(*more));
-            if (!more) return -ENOMEM;
+            if (more == NULL) return -ENOMEM;
             choices->entries = more;
             choices->room = room;
         }
@@ -148,9 +148,9 @@ int choices_read(struct choices *choices, const char *text, size_t size, struct 
     header(choices, wanted, sizeof(wanted));
     for (int number = 1; size > 0; number++) {
         const char *newline = memchr(text, '\n', size);
-        size_t length = newline ? (size_t)(newline - text) : size;
-        size_t taken = length + (newline ? 1 : 0);
-        bool fits = length < sizeof(line) && !memchr(text, '\0', length);
+        size_t length = newline != NULL ? (size_t)(newline - text) : size;
+        size_t taken = length + (newline != NULL ? 1 : 0);
+        bool fits = length < sizeof(line) && memchr(text, '\0', length) == NULL;
         memcpy(line, text, fits ? length : 0);
         line[fits ? length : 0] = '\0';
         text += taken;
@@ -209,7 +209,7 @@ int choices_save(const struct choices *choices, const char *path, struct err *e)
         err_set(e, rc, "%s: no room for the choices of algorithms", path);
     } else {
         const char *slash = strrchr(path, '/');
-        int length = slash ? (int)(slash - path) : 0;
+        int length = slash != NULL ? (int)(slash - path) : 0;
         if (length > 0 && (size_t)length < sizeof(directory)) {
             snprintf(directory, sizeof(directory), "%.*s", length, path);
             rc = file_make_dirs(directory, e);

@@ -56,7 +56,7 @@ static int trial_init(struct trial *t, const enum conv_algorithm *candidates, in
     t->w = mem_new_aligned(weights, sizeof(float));
     t->x = mem_new_aligned(t->x_size, sizeof(float));
     t->y = mem_new_aligned(y_size, sizeof(float));
-    bool good = t->w && t->x && t->y;
+    bool good = t->w != NULL && t->x != NULL && t->y != NULL;
     if (good) fill(t->w, weights);
     for (int i = 0; good && i < n; i++) {
         const struct conv_method *m = &t->kernels->methods[candidates[i]];
@@ -64,13 +64,13 @@ static int trial_init(struct trial *t, const enum conv_algorithm *candidates, in
         float **packed = &t->packed[m->packing];
         size_t bytes = m->scratch_bytes(g);
         scratch = bytes > scratch ? bytes : scratch;
-        if (*packed) continue;
+        if (*packed != NULL) continue;
         *packed = mem_new_aligned(packing->packed_size(g), sizeof(float));
         good = *packed != NULL;
         if (good) packing->pack(g, t->w, NULL, *packed);
     }
     t->scratch = good ? mem_new_aligned(scratch, 1) : NULL;
-    return t->scratch ? 0 : -ENOMEM;
+    return t->scratch != NULL ? 0 : -ENOMEM;
 }
 
 static double run(struct trial *t, enum conv_algorithm a)
@@ -158,7 +158,7 @@ int choices_measure(struct choices *choices, const struct plan *plan, enum preci
     size_t bytes = plan_weight_bytes(plan) < SWEEP_MAX ? plan_weight_bytes(plan) : SWEEP_MAX;
     struct trial shared = {.kernels = plan->kernels, .sweep_size = bytes / sizeof(float)};
     shared.sweep = mem_new_aligned(shared.sweep_size, sizeof(float));
-    if (!shared.sweep) return -ENOMEM;
+    if (shared.sweep == NULL) return -ENOMEM;
     fill(shared.sweep, shared.sweep_size);
     int added = 0, rc = 0;
     for (int s = 0; rc >= 0 && s < plan->net->spec.n_sections; s++) {

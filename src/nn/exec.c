@@ -64,7 +64,7 @@ size_t plan_activation_bytes(const struct plan *plan, int batch)
 
 struct exec *exec_new(const struct plan *plan, int batch_max, struct err *e)
 {
-    assert(plan->weights); /* not an outline */
+    assert(plan->weights != NULL); /* not an outline */
     if (batch_max < 1) {
         err_set(e, ERR_RANGE, "inference: a batch of %d images; it must have at least 1",
                 batch_max);
@@ -72,9 +72,9 @@ struct exec *exec_new(const struct plan *plan, int batch_max, struct err *e)
     }
     size_t bytes = total_bytes(plan, batch_max), images = (size_t)batch_max;
     struct exec *exec = mem_new_aligned(1, sizeof(*exec));
-    if (exec) memset(exec, 0, sizeof(*exec));
-    if (exec && bytes > 0) exec->memory = mem_new_aligned(bytes, 1);
-    if (!exec || !exec->memory) {
+    if (exec != NULL) memset(exec, 0, sizeof(*exec));
+    if (exec != NULL && bytes > 0) exec->memory = mem_new_aligned(bytes, 1);
+    if (exec == NULL || exec->memory == NULL) {
         err_set(e, -ENOMEM,
                 "inference: out of memory for batches of %d images; use smaller batches",
                 batch_max);
@@ -97,7 +97,7 @@ struct exec *exec_new(const struct plan *plan, int batch_max, struct err *e)
 
 void exec_free(struct exec *exec)
 {
-    if (!exec) return;
+    if (exec == NULL) return;
     mem_free(exec->memory);
     mem_free(exec);
 }
@@ -298,8 +298,10 @@ static void run_piece(struct exec *exec, const struct plan_piece *piece, const f
     int even = (blocks + threads - 1) / threads * threads;
     if (blocks > 1 && even <= batch) blocks = even;
     struct piece_run r = {exec->plan, piece, in, out, batch, blocks, room};
-    if (r.blocks > 1) team_run(&exec->team, run_block, &r, (unsigned)r.blocks, exec);
-    else run_lone_block(exec, &r);
+    if (r.blocks > 1)
+        team_run(&exec->team, run_block, &r, (unsigned)r.blocks, exec);
+    else
+        run_lone_block(exec, &r);
 }
 
 const float *exec_section(struct exec *exec, int section, int batch, bool from_previous)

@@ -23,7 +23,7 @@ static size_t round_up(size_t n, size_t to)
 
 static void *count_bytes(struct grad *grad, void *block, size_t count, size_t size)
 {
-    if (block) grad->bytes += count * size;
+    if (block != NULL) grad->bytes += count * size;
     return block;
 }
 
@@ -93,8 +93,9 @@ static int make_states(struct grad *grad)
     grad->sums = grad_take_aligned(grad, grad->n_ranks, grad->sums_stride * sizeof(double));
     grad->scratch = grad_take_aligned(grad, grad->n_ranks, grad->scratch_stride);
     size_t *load = mem_new(grad->n_ranks, sizeof(*load));
-    if (!grad->states || !grad->packs || !grad->state_floats || !grad->state_doubles ||
-        !grad->sums || !grad->scratch || !load) {
+    if (grad->states == NULL || grad->packs == NULL || grad->state_floats == NULL ||
+        grad->state_doubles == NULL || grad->sums == NULL || grad->scratch == NULL ||
+        load == NULL) {
         mem_free(load);
         return -ENOMEM;
     }
@@ -144,19 +145,20 @@ struct grad *grad_new_bordered(const struct net *net, int batch, unsigned exits,
     }
     for (int i = 0; borders >> i != 0; i++) {
         if ((borders >> i & 1) == 0 || exits >> i != 0) continue;
-        err_set(e, ERR_RANGE, "training: the end of section %d is wanted, but no exit there", i + 1);
+        err_set(e, ERR_RANGE, "training: the end of section %d is wanted, but no exit there",
+                i + 1);
         return NULL;
     }
 
     struct grad *grad = mem_new(1, sizeof(*grad));
-    if (!grad) {
+    if (grad == NULL) {
         err_set(e, -ENOMEM, "training: out of memory");
         return NULL;
     }
     grad->net = net;
     grad->kernels = kernels;
     grad->pool = pool;
-    grad->n_ranks = pool ? pool_threads(pool) : 1;
+    grad->n_ranks = pool != NULL ? pool_threads(pool) : 1;
     grad->exits = exits;
     grad->borders = borders;
     grad->batch_max = batch;
@@ -168,7 +170,7 @@ struct grad *grad_new_bordered(const struct net *net, int batch, unsigned exits,
     size_t others = grad->n_ranks - 1;
     if (others > 0)
         grad->rank_dparams = grad_take_aligned(grad, others, net->trained_size * sizeof(float));
-    if ((others > 0 && !grad->rank_dparams) || make_states(grad) < 0) {
+    if ((others > 0 && grad->rank_dparams == NULL) || make_states(grad) < 0) {
         err_set(e, -ENOMEM, "training: out of memory for the gradients of %u threads; use fewer",
                 grad->n_ranks);
         grad_free(grad);
@@ -179,7 +181,7 @@ struct grad *grad_new_bordered(const struct net *net, int batch, unsigned exits,
 
 void grad_free(struct grad *grad)
 {
-    if (!grad) return;
+    if (grad == NULL) return;
     mem_free(grad->steps);
     mem_free(grad->stages);
     mem_free(grad->activations);

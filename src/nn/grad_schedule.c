@@ -326,7 +326,7 @@ static int place_buffers(struct schedule *s)
     find_lifetimes(s);
     size_t whole = place_items(s->items, 2 * n, s->order);
     grad->activations = grad_take_aligned(grad, whole, sizeof(float));
-    if (!grad->activations) return -ENOMEM;
+    if (grad->activations == NULL) return -ENOMEM;
 
     for (int i = 0; i < n; i++) {
         if (s->items[i].last >= 0) grad->values[i] = grad->activations + s->items[i].offset;
@@ -352,8 +352,9 @@ int grad_schedule(struct grad *grad, struct err *e)
     grad->values = grad_take(grad, n_values, sizeof(*grad->values));
     grad->grads = grad_take(grad, n_values, sizeof(*grad->grads));
     int rc = -ENOMEM;
-    if (!s.value_stage || !s.grad_stage || !s.op_stage || !s.consumers || !s.touched || !s.items ||
-        !s.order || !grad->steps || !grad->values || !grad->grads)
+    if (s.value_stage == NULL || s.grad_stage == NULL || s.op_stage == NULL ||
+        s.consumers == NULL || s.touched == NULL || s.items == NULL || s.order == NULL ||
+        grad->steps == NULL || grad->values == NULL || grad->grads == NULL)
         goto out;
 
     place_forward_ops(&s);
@@ -363,7 +364,7 @@ int grad_schedule(struct grad *grad, struct err *e)
     qsort(grad->steps, (size_t)grad->n_steps, sizeof(*grad->steps), compare_steps);
     grad->n_stages = grad->steps[grad->n_steps - 1].stage + 1;
     grad->stages = grad_take(grad, (size_t)grad->n_stages, sizeof(*grad->stages));
-    if (!grad->stages) goto out;
+    if (grad->stages == NULL) goto out;
     mark_accumulation(&s);
     cut_stages(grad);
     rc = place_buffers(&s);

@@ -80,10 +80,10 @@ static void conv_forward(struct grad *grad, const struct step *step, struct part
     struct conv_epilogue epilogue = {
         .bias = op->bias < 0 ? NULL : param_of(grad, op->bias),
         .residual = op->residual < 0 ? NULL : grad_value_at(grad, op->residual, part.first)};
-    grad->kernels->conv_forward(
-        &op->conv, part.n, grad_value_at(grad, op->in, part.first), grad->states[step->op].packed,
-        &epilogue, grad_value_at(grad, op->out, part.first), scratch_of(grad, part.rank),
-        conv_whole);
+    grad->kernels->conv_forward(&op->conv, part.n, grad_value_at(grad, op->in, part.first),
+                                grad->states[step->op].packed, &epilogue,
+                                grad_value_at(grad, op->out, part.first),
+                                scratch_of(grad, part.rank), conv_whole);
 }
 
 /* The residual's gradient is dy as it is. */
@@ -93,8 +93,10 @@ static void residual_backward(struct grad *grad, const struct step *step, struct
     const float *dy = grad_grad_at(grad, op->out, part.first);
     float *to = grad_grad_at(grad, op->residual, part.first);
     size_t count = grad_count_of(grad, op->out, part.n);
-    if (step->accumulate_residual) grad->kernels->add(count, dy, to);
-    else memcpy(to, dy, count * sizeof(*to));
+    if (step->accumulate_residual)
+        grad->kernels->add(count, dy, to);
+    else
+        memcpy(to, dy, count * sizeof(*to));
 }
 
 static void conv_backward(struct grad *grad, const struct step *step, struct part part)

@@ -16,7 +16,7 @@ struct net *net_new(const struct spec *spec, struct err *e)
 {
     if (spec_check(spec, e) < 0) return NULL;
     struct net *net = mem_new(1, sizeof(*net));
-    if (!net) {
+    if (net == NULL) {
         err_set(e, -ENOMEM, "net: out of memory");
         return NULL;
     }
@@ -30,7 +30,7 @@ struct net *net_new(const struct spec *spec, struct err *e)
 
 void net_free(struct net *net)
 {
-    if (!net) return;
+    if (net == NULL) return;
     mem_free(net->ops);
     mem_free(net->values);
     mem_free(net->params);

@@ -55,8 +55,10 @@ static void end_section(struct builder *b, int value, bool preactivated)
     if (deepest && preactivated) value = build_norm(b, value, "bn_final", true, -1);
     net->section_out[b->section] = value;
     b->exit = b->section;
-    if (deepest) build_deepest(b, value);
-    else build_head(b, value, preactivated);
+    if (deepest)
+        build_deepest(b, value);
+    else
+        build_head(b, value, preactivated);
     b->exit = -1;
     b->section++;
 }
@@ -99,7 +101,7 @@ static void place_params(struct builder *b)
     size_t n = (size_t)net->n_params;
     struct param *sorted = mem_new(n, sizeof(*sorted));
     int *place = mem_new(n, sizeof(*place)); /* old index -> new index */
-    if (!sorted || !place) {
+    if (sorted == NULL || place == NULL) {
         build_fail_memory(b);
         goto out;
     }

@@ -20,7 +20,7 @@ static void *reserve(struct builder *b, void *array, int count, int *room, size_
     if (b->rc < 0 || count < *room) return array;
     int larger = *room + *room / 2 + 16;
     void *grown = mem_grow(array, (size_t)larger, size);
-    if (!grown) {
+    if (grown == NULL) {
         build_fail_memory(b);
         return array;
     }

@@ -83,7 +83,7 @@ static int place_values(struct plan *plan)
     int *order = mem_new((size_t)net->n_values, sizeof(*order));
     plan->offsets = mem_new((size_t)net->n_values, sizeof(*plan->offsets));
     int rc = -ENOMEM;
-    if (items && order && plan->offsets) {
+    if (items != NULL && order != NULL && plan->offsets != NULL) {
         rc = 0;
         for (int s = 0; s < net->spec.n_sections; s++) {
             size_t in = floats_of(net, net_section_in(net, s)),
@@ -115,12 +115,12 @@ struct plan *plan_new_with(const struct net *net, const float *params,
 {
     int rc = -ENOMEM;
     struct plan *plan = mem_new(1, sizeof(*plan));
-    if (!plan) goto out;
+    if (plan == NULL) goto out;
     plan->net = net;
     plan->kernels = kernels;
     plan->options = *options;
     plan->ops = mem_new((size_t)net->n_ops, sizeof(*plan->ops));
-    if (!plan->ops) goto out;
+    if (plan->ops == NULL) goto out;
     for (int s = 0; s < net->spec.n_sections; s++) {
         plan->sections[s].in = net_section_in(net, s);
         plan->sections[s].out = plan->heads[s].in = net->section_out[s];
@@ -129,7 +129,7 @@ struct plan *plan_new_with(const struct net *net, const float *params,
         plan_fuse(plan, &plan->heads[s], s, s);
     }
     rc = place_values(plan);
-    if (rc == 0 && params) rc = plan_make_weights(plan, params);
+    if (rc == 0 && params != NULL) rc = plan_make_weights(plan, params);
     plan->options.choices = NULL;
 out:
     if (rc == 0) return plan;
@@ -140,7 +140,7 @@ out:
 
 void plan_free(struct plan *plan)
 {
-    if (!plan) return;
+    if (plan == NULL) return;
     mem_free(plan->ops);
     mem_free(plan->offsets);
     mem_free(plan->weights);

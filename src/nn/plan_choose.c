@@ -30,7 +30,7 @@ static void choose_conv(struct plan *plan, struct plan_op *p, int images)
     const struct plan_options *o = &plan->options;
     p->choice = o->forced ? choice_forced(k, &p->conv, o->algorithm)
                           : choice_by_rule(k, &p->conv, o->precision);
-    for (int i = 0; i < CHOICE_SIZES && o->choices && !o->forced; i++) {
+    for (int i = 0; i < CHOICE_SIZES && o->choices != NULL && !o->forced; i++) {
         enum conv_algorithm a;
         if (choices_find(o->choices, &p->conv, o->precision, i, &a)) p->choice.of[i] = a;
     }

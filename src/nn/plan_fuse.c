@@ -40,7 +40,7 @@ static const struct op *taken_behind(const struct net *net, const struct op *op)
 {
     if (!op_is_conv(op) && op->kind != OP_LINEAR) return NULL;
     const struct op *next = only_reader(net, op->out);
-    if (!next || (next->kind != OP_NORM && next->kind != OP_RELU)) return NULL;
+    if (next == NULL || (next->kind != OP_NORM && next->kind != OP_RELU)) return NULL;
     if (op->kind == OP_CONV_TRANSPOSED)
         return next->kind == OP_NORM && next->residual < 0 && !next->relu ? next : NULL;
     if (next->kind == OP_RELU) return next;
@@ -57,7 +57,7 @@ static const struct op *producer_of(const struct net *net, int value)
 static bool is_taken_behind(const struct net *net, const struct op *op)
 {
     const struct op *producer = producer_of(net, op->in);
-    return producer && taken_behind(net, producer) == op;
+    return producer != NULL && taken_behind(net, producer) == op;
 }
 
 /* The convolution whose input takes a norm in, or NULL. At the border a pad would have to be what
@@ -67,7 +67,7 @@ static const struct op *taken_before(const struct net *net, const struct op *op)
     if (op->kind != OP_NORM || op->relu || op->residual >= 0 || is_taken_behind(net, op))
         return NULL;
     const struct op *next = only_reader(net, op->out);
-    if (!next || next->kind != OP_CONV) return NULL;
+    if (next == NULL || next->kind != OP_CONV) return NULL;
     const struct conv_geometry *g = &next->conv;
     bool pointwise = g->pad == 0 && g->kernel_height == 1 && g->kernel_width == 1;
     return pointwise && conv_groups(g) == 1 ? next : NULL;
@@ -75,7 +75,7 @@ static const struct op *taken_before(const struct net *net, const struct op *op)
 
 static int number_of(const struct net *net, const struct op *op)
 {
-    return op ? (int)(op - net->ops) : -1;
+    return op != NULL ? (int)(op - net->ops) : -1;
 }
 
 /* A linear layer as a convolution of a 1x1 map. */
@@ -113,11 +113,11 @@ static void add_conv(struct plan *plan, const struct op *op, const struct op *be
     struct plan_op *p = append(plan, transposed ? PLAN_CONV_TRANSPOSED : PLAN_CONV, op);
     p->conv = geometry_of(net, op);
     const struct op *before = producer_of(net, op->in);
-    if (before && taken_before(net, before) == op) {
+    if (before != NULL && taken_before(net, before) == op) {
         p->before = number_of(net, before);
         p->in = before->in;
     }
-    if (behind) {
+    if (behind != NULL) {
         p->out = behind->out;
         p->relu = behind->relu || behind->kind == OP_RELU;
         if (behind->kind == OP_NORM) {
@@ -135,7 +135,7 @@ static void add_element(struct plan *plan, const struct op *op)
         add_conv(plan, producer_of(net, op->in), op);
     } else if (op->kind == OP_RELU) {
         append(plan, PLAN_RELU, op);
-    } else if (!taken_before(net, op)) {
+    } else if (taken_before(net, op) == NULL) {
         struct plan_op *p = append(plan, PLAN_NORM, op);
         p->relu = op->relu;
     }
@@ -148,7 +148,7 @@ static void fuse_op(struct plan *plan, const struct op *op)
     case OP_CONV:
     case OP_CONV_TRANSPOSED:
     case OP_LINEAR:
-        if (!taken_behind(net, op)) add_conv(plan, op, NULL);
+        if (taken_behind(net, op) == NULL) add_conv(plan, op, NULL);
         break;
     case OP_NORM:
     case OP_RELU:

@@ -34,10 +34,10 @@ static int work_init(struct work *w, size_t channels, size_t weights)
     double **arrays[] = {&w->scale, &w->shift, &w->scale_before, &w->shift_before, &w->bias};
     *w = (struct work){.factor = mem_new(channels, sizeof(float)),
                        .weight = mem_new(weights, sizeof(float))};
-    bool good = w->factor && w->weight;
+    bool good = w->factor != NULL && w->weight != NULL;
     for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
         *arrays[i] = mem_new(channels, sizeof(double));
-        good = good && *arrays[i];
+        good = good && *arrays[i] != NULL;
     }
     if (good) return 0;
     work_release(w);
@@ -115,7 +115,7 @@ static void make_conv(const struct plan *plan, const struct plan_op *p, const fl
     if (p->norm >= 0) norm_factors(plan, &net->ops[p->norm], params, w->scale, w->shift);
     for (size_t o = 0; o < outputs; o++) {
         w->factor[o] = (float)w->scale[o];
-        w->shift[o] += own ? (double)own[o] * w->scale[o] : 0;
+        w->shift[o] += own != NULL ? (double)own[o] * w->scale[o] : 0;
     }
     if (p->before >= 0) {
         norm_factors(plan, &net->ops[p->before], params, w->scale_before, w->shift_before);
@@ -167,11 +167,11 @@ int plan_make_weights(struct plan *plan, const float *params)
     struct work w;
     if (work_init(&w, channels, weights) < 0) return -ENOMEM;
     plan->weights = mem_new_aligned(plan->weight_floats, sizeof(float));
-    for (int i = 0; plan->weights && i < plan->n_ops; i++) {
+    for (int i = 0; plan->weights != NULL && i < plan->n_ops; i++) {
         const struct plan_op *p = &plan->ops[i];
         if (p->kind == PLAN_CONV || p->kind == PLAN_CONV_TRANSPOSED) make_conv(plan, p, params, &w);
         if (p->kind == PLAN_NORM) make_norm(plan, p, params, &w);
     }
     work_release(&w);
-    return plan->weights ? 0 : -ENOMEM;
+    return plan->weights != NULL ? 0 : -ENOMEM;
 }

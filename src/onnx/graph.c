@@ -49,7 +49,7 @@ char *onnx_graph_text(struct onnx_graph *g, const char *format, ...)
     char text[TEXT_MAX + 1];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     char *copy = onnx_graph_alloc(g, strlen(text) + 1, 1);
     return copy != NULL ? strcpy(copy, text) : no_name;
@@ -76,8 +76,8 @@ const char *onnx_graph_node(struct onnx_graph *g, const char *type, const char *
 {
     assert(n_inputs <= ONNX_INPUTS_MAX);
     g->nodes = reserve(g, g->nodes, g->n_nodes, &g->nodes_room);
-    Onnx__Node *node = onnx_graph_alloc(g, 1, sizeof *node);
-    char **names = onnx_graph_alloc(g, n_inputs + 1, sizeof *names); /* the output behind them */
+    Onnx__Node *node = onnx_graph_alloc(g, 1, sizeof(*node));
+    char **names = onnx_graph_alloc(g, n_inputs + 1, sizeof(*names)); /* the output behind them */
     Onnx__Attribute **attributes = onnx_graph_alloc(g, ATTRIBUTES_MAX, sizeof(void *));
     char *own_type = onnx_graph_text(g, "%s", type), *own_name = onnx_graph_text(g, "%s", name);
     for (size_t i = 0; g->rc == 0 && i < n_inputs; i++)
@@ -107,7 +107,7 @@ const char *onnx_node_rename_output(struct onnx_graph *g, const char *name)
 /* A new attribute of the last node, or NULL. */
 static Onnx__Attribute *add_attribute(struct onnx_graph *g, const char *name, int type)
 {
-    Onnx__Attribute *a = onnx_graph_alloc(g, 1, sizeof *a);
+    Onnx__Attribute *a = onnx_graph_alloc(g, 1, sizeof(*a));
     char *own_name = onnx_graph_text(g, "%s", name);
     if (g->rc < 0) return NULL;
     onnx__attribute__init(a);
@@ -138,10 +138,10 @@ void onnx_node_float(struct onnx_graph *g, const char *name, float value)
 
 void onnx_node_ints(struct onnx_graph *g, const char *name, const int64_t *values, size_t n)
 {
-    int64_t *copy = onnx_graph_alloc(g, n, sizeof *copy);
+    int64_t *copy = onnx_graph_alloc(g, n, sizeof(*copy));
     Onnx__Attribute *a = add_attribute(g, name, ATTRIBUTE_INTS);
     if (a == NULL) return;
-    memcpy(copy, values, n * sizeof *copy);
+    memcpy(copy, values, n * sizeof(*copy));
     a->ints = copy;
     a->n_ints = n;
 }
@@ -161,8 +161,8 @@ static const char *add_tensor(struct onnx_graph *g, const char *name, int type, 
                               int rank, const void *values, size_t element_bytes)
 {
     g->tensors = reserve(g, g->tensors, g->n_tensors, &g->tensors_room);
-    Onnx__Tensor *t = onnx_graph_alloc(g, 1, sizeof *t);
-    int64_t *own_dims = onnx_graph_alloc(g, (size_t)rank, sizeof *own_dims);
+    Onnx__Tensor *t = onnx_graph_alloc(g, 1, sizeof(*t));
+    int64_t *own_dims = onnx_graph_alloc(g, (size_t)rank, sizeof(*own_dims));
     char *own_name = onnx_graph_text(g, "%s", name);
     if (g->rc < 0) return no_name;
 
@@ -187,25 +187,25 @@ static const char *add_tensor(struct onnx_graph *g, const char *name, int type, 
 const char *onnx_graph_floats(struct onnx_graph *g, const char *name, const int64_t *dims, int rank,
                               const float *values)
 {
-    return add_tensor(g, name, ONNX_TYPE_FLOAT, dims, rank, values, sizeof *values);
+    return add_tensor(g, name, ONNX_TYPE_FLOAT, dims, rank, values, sizeof(*values));
 }
 
 const char *onnx_graph_ints(struct onnx_graph *g, const char *name, const int64_t *values, size_t n)
 {
     int64_t dims[1] = {(int64_t)n};
-    return add_tensor(g, name, ONNX_TYPE_INT64, dims, 1, values, sizeof *values);
+    return add_tensor(g, name, ONNX_TYPE_INT64, dims, 1, values, sizeof(*values));
 }
 
 Onnx__Value *onnx_graph_value(struct onnx_graph *g, const char *name, int batch,
                               const int64_t *dims, int rank)
 {
     size_t n = (size_t)rank + 1;
-    Onnx__Value *value = onnx_graph_alloc(g, 1, sizeof *value);
-    Onnx__Type *type = onnx_graph_alloc(g, 1, sizeof *type);
-    Onnx__TensorType *tensor = onnx_graph_alloc(g, 1, sizeof *tensor);
-    Onnx__Shape *shape = onnx_graph_alloc(g, 1, sizeof *shape);
+    Onnx__Value *value = onnx_graph_alloc(g, 1, sizeof(*value));
+    Onnx__Type *type = onnx_graph_alloc(g, 1, sizeof(*type));
+    Onnx__TensorType *tensor = onnx_graph_alloc(g, 1, sizeof(*tensor));
+    Onnx__Shape *shape = onnx_graph_alloc(g, 1, sizeof(*shape));
     Onnx__Dim **pointers = onnx_graph_alloc(g, n, sizeof(void *));
-    Onnx__Dim *own_dims = onnx_graph_alloc(g, n, sizeof *own_dims);
+    Onnx__Dim *own_dims = onnx_graph_alloc(g, n, sizeof(*own_dims));
     char *own_name = onnx_graph_text(g, "%s", name), *any = onnx_graph_text(g, "batch");
     if (g->rc < 0) return NULL;
 

@@ -170,7 +170,7 @@ int onnx_write(const char *path, const struct model *model, const struct onnx_op
     int rc = check_options(options, model->net, e);
     if (rc < 0) return rc;
     struct arena *arena = arena_new(ARENA_MAX);
-    struct file_parts *f = mem_new(1, sizeof *f);
+    struct file_parts *f = mem_new(1, sizeof(*f));
     if (arena == NULL || f == NULL) {
         rc = err_set(e, -ENOMEM, "cannot write %s: out of memory", path);
         goto out;

@@ -159,7 +159,7 @@ static const char *write_shortcut(struct writer *w, const struct op *op)
         onnx_node_int(w->g, "count_include_pad", 0);
     }
     if (s->out_channels > s->in_channels || s->step == 1) {
-        int64_t *pads = onnx_graph_alloc(w->g, 8, sizeof *pads); /* begins of 4 dims, then ends */
+        int64_t *pads = onnx_graph_alloc(w->g, 8, sizeof(*pads)); /* begins of 4 dims, then ends */
         if (pads == NULL) return y;
         pads[5] = s->out_channels - s->in_channels;
         y = node(w, "Pad", name, y, onnx_graph_ints(w->g, part(w, name, "pads"), pads, 8));
@@ -172,7 +172,7 @@ static const char *write_upsample(struct writer *w, const struct op *op)
 {
     static const int64_t four[1] = {4};
     const char *name = op_name(w, op, "upsample");
-    float *scales = onnx_graph_alloc(w->g, 4, sizeof *scales);
+    float *scales = onnx_graph_alloc(w->g, 4, sizeof(*scales));
     if (scales == NULL) return name;
     scales[0] = scales[1] = 1.0f;
     scales[2] = scales[3] = 2.0f;
@@ -225,8 +225,8 @@ int onnx_ops_append(struct onnx_graph *g, const struct net *net, const float *pa
                     unsigned exits, const char **ret_logits)
 {
     struct writer w = {.g = g, .net = net, .params = params};
-    w.names = onnx_graph_alloc(g, (size_t)net->n_values, sizeof *w.names);
-    w.is_vector = onnx_graph_alloc(g, (size_t)net->n_values, sizeof *w.is_vector);
+    w.names = onnx_graph_alloc(g, (size_t)net->n_values, sizeof(*w.names));
+    w.is_vector = onnx_graph_alloc(g, (size_t)net->n_values, sizeof(*w.is_vector));
     if (g->rc == 0) w.names[0] = "image";
     for (int i = 0; i < net->n_ops && g->rc == 0; i++) {
         const struct op *op = &net->ops[i];

@@ -1,9 +1,9 @@
 /* The registry: adding, importing, activating, rolling back, starting.
  *
  * Order is what makes it crash-safe. Adding: row (not ready), file in place, row ready. Activating:
- * load, check, publish, then the row; a crash before the row leaves the old version in the database,
- * which the next start serves. An import marks its row ready and current in one transaction, or its
- * SHA-256 would say "imported already" while the old version serves. */
+ * load, check, publish, then the row; a crash before the row leaves the old version in the
+ * database, which the next start serves. An import marks its row ready and current in one
+ * transaction, or its SHA-256 would say "imported already" while the old version serves. */
 #include "config.h"
 
 #include "registry/registry.h"
@@ -32,7 +32,7 @@ int registry_new(const char *directory, registry_publish_fn *publish, void *arg,
 {
     int rc = file_make_dirs(directory, e);
     if (rc < 0) return rc;
-    struct registry *registry = mem_new(1, sizeof *registry);
+    struct registry *registry = mem_new(1, sizeof(*registry));
     if (registry != NULL) registry->directory = mem_strdup(directory);
     if (registry == NULL || registry->directory == NULL) {
         mem_free(registry);
@@ -76,7 +76,7 @@ static int publish(struct registry *registry, struct model *model, struct err *e
     struct publication p = {.done = false};
     char name[MODEL_NAME_MAX + 1];
     long long version = model->version;
-    snprintf(name, sizeof name, "%s", model->name);
+    snprintf(name, sizeof(name), "%s", model->name);
     pthread_mutex_init(&p.lock, NULL);
     pthread_cond_init(&p.wake, NULL);
     int rc = registry->publish(registry->publish_arg, model, published, &p, e);
@@ -95,8 +95,8 @@ static int publish(struct registry *registry, struct model *model, struct err *e
 }
 
 /* Loads a version's file and holds it against what was registered. */
-static int load(const struct registry *registry, const struct version_row *row, struct model **ret_model,
-                struct err *e)
+static int load(const struct registry *registry, const struct version_row *row,
+                struct model **ret_model, struct err *e)
 {
     char path[PATH_MAX];
     struct model *model;
@@ -104,18 +104,19 @@ static int load(const struct registry *registry, const struct version_row *row, 
         return err_set(e, ERR_CONFLICT, "version %lld of model %s is still being written",
                        (long long)row->number, row->model);
     }
-    int rc = registry_path(registry, row->model, row->number, path, sizeof path);
+    int rc = registry_path(registry, row->model, row->number, path, sizeof(path));
     if (rc < 0) return err_set(e, rc, "state.directory is too long for %s", registry->directory);
     rc = model_load(path, &model, e);
     if (rc < 0) return rc;
     if (strcmp(model->sha256, row->sha256) != 0) {
-        rc = err_set(e, ERR_CONFLICT, "%s has changed since it was registered (SHA-256 %.12s.., was "
-                                      "%.12s..): restore it, or activate another version", path,
-                     model->sha256, row->sha256);
+        rc = err_set(e, ERR_CONFLICT,
+                     "%s has changed since it was registered (SHA-256 %.12s.., was "
+                     "%.12s..): restore it, or activate another version",
+                     path, model->sha256, row->sha256);
         model_unref(model);
         return rc;
     }
-    snprintf(model->name, sizeof model->name, "%s", row->model);
+    snprintf(model->name, sizeof(model->name), "%s", row->model);
     model->version = row->number;
     *ret_model = model;
     return 0;
@@ -140,14 +141,15 @@ static int complete(struct db *db, void *arg, struct err *e)
 {
     const struct completion *c = arg;
     int rc = version_table_set_ready(db, c->name, c->version, e);
-    if (rc == 0 && c->activate) rc = version_table_activate(db, c->name, c->version, clock_real(), e);
+    if (rc == 0 && c->activate)
+        rc = version_table_activate(db, c->name, c->version, clock_real(), e);
     return rc;
 }
 
 /* bytes: the whole file, which has loaded. */
-static int add_bytes(struct registry *registry, struct db *db, const char *name, const struct file_map *bytes,
-                     const char *sha, const char *source, const char *detail, bool activate,
-                     int64_t *ret_version, struct err *e)
+static int add_bytes(struct registry *registry, struct db *db, const char *name,
+                     const struct file_map *bytes, const char *sha, const char *source,
+                     const char *detail, bool activate, int64_t *ret_version, struct err *e)
 {
     int64_t version;
     int rc = version_table_add(db, name, sha, source, detail, versions_on_disk(registry, name) + 1,
@@ -169,8 +171,8 @@ static int add_bytes(struct registry *registry, struct db *db, const char *name,
 }
 
 /* Loads the bytes to see that they are a model; its name goes to ret_name. */
-static int inspect(const char *path, const struct file_map *bytes, char ret_name[MODEL_NAME_MAX + 1],
-                   char ret_sha[SHA256_HEX_SIZE], struct err *e)
+static int inspect(const char *path, const struct file_map *bytes,
+                   char ret_name[MODEL_NAME_MAX + 1], char ret_sha[SHA256_HEX_SIZE], struct err *e)
 {
     struct model *model;
     int rc = model_load_bytes(bytes->data, bytes->size, &model, e);
@@ -196,8 +198,9 @@ static int add_file(struct registry *registry, struct db *db, const char *name, 
     rc = inspect(path, &bytes, own, sha, e);
     if (name == NULL) name = own;
     if (rc == 0 && !registry_name_is_valid(name)) {
-        rc = err_set(e, ERR_RANGE, "%s: a model may not be called \"%s\" (1 to %d of a-z 0-9 . _ -)", path,
-                     name, VERSION_MODEL_MAX);
+        rc =
+            err_set(e, ERR_RANGE, "%s: a model may not be called \"%s\" (1 to %d of a-z 0-9 . _ -)",
+                    path, name, VERSION_MODEL_MAX);
     }
     if (rc == 0)
         rc = add_bytes(registry, db, name, &bytes, sha, source, detail, activate, ret_version, e);
@@ -248,8 +251,8 @@ int registry_activate(struct registry *registry, struct db *db, const char *name
     return rc;
 }
 
-int registry_rollback(struct registry *registry, struct db *db, const char *name, int64_t *ret_version,
-                      struct err *e)
+int registry_rollback(struct registry *registry, struct db *db, const char *name,
+                      int64_t *ret_version, struct err *e)
 {
     struct version_row row;
     int rc = version_table_active(db, name, &row, e);
@@ -287,7 +290,7 @@ static int list_row(void *arg, const struct version_row *row)
     if (list->count == list->room) {
         size_t room = list->room > 0 ? 2 * list->room : 16;
         if (room > MODELS_MAX) return ERR_LIMIT;
-        struct version_row *rows = mem_grow(list->rows, room, sizeof *rows);
+        struct version_row *rows = mem_grow(list->rows, room, sizeof(*rows));
         if (rows == NULL) return -ENOMEM;
         list->rows = rows;
         list->room = room;
@@ -315,8 +318,8 @@ struct service {
     void *complain_arg;
 };
 
-/* Serves the current version of a model, or the first below it that can be. In a transaction: when none
- * can (a disk that is not mounted, say) ERR_NOT_FOUND leaves the database as it was. */
+/* Serves the current version of a model, or the first below it that can be. In a transaction: when
+ * none can (a disk that is not mounted, say) ERR_NOT_FOUND leaves the database as it was. */
 static int serve_model(struct db *db, void *arg, struct err *e)
 {
     const struct service *service = arg;

@@ -1,7 +1,7 @@
 /* Versions on disk: DIRECTORY/NAME/NUMBER/model.safetensors.
  *
- * A version is written into a directory of its own, DIRECTORY/NAME/.new-NUMBER, which is renamed when
- * all in it is on the disk: the final name either does not exist or is complete. */
+ * A version is written into a directory of its own, DIRECTORY/NAME/.new-NUMBER, which is renamed
+ * when all in it is on the disk: the final name either does not exist or is complete. */
 #include "config.h"
 
 #include "versions.h"
@@ -22,22 +22,22 @@
 #define TEMPORARY ".new-"
 #define MODEL_FILE "model.safetensors"
 
-static int path_of(const struct registry *registry, const char *name, const char *prefix, int64_t version,
-                   const char *suffix, char *ret_path, size_t size)
+static int path_of(const struct registry *registry, const char *name, const char *prefix,
+                   int64_t version, const char *suffix, char *ret_path, size_t size)
 {
     int n = snprintf(ret_path, size, "%s/%s/%s%lld%s", registry->directory, name, prefix,
                      (long long)version, suffix);
     return n < 0 || (size_t)n >= size ? ERR_LIMIT : 0;
 }
 
-int versions_directory(const struct registry *registry, const char *name, int64_t version, char *ret_path,
-                       size_t size)
+int versions_directory(const struct registry *registry, const char *name, int64_t version,
+                       char *ret_path, size_t size)
 {
     return path_of(registry, name, "", version, "", ret_path, size);
 }
 
-int registry_path(const struct registry *registry, const char *name, int64_t version, char *ret_path,
-                  size_t size)
+int registry_path(const struct registry *registry, const char *name, int64_t version,
+                  char *ret_path, size_t size)
 {
     return path_of(registry, name, "", version, "/" MODEL_FILE, ret_path, size);
 }
@@ -46,7 +46,7 @@ int64_t versions_on_disk(const struct registry *registry, const char *name)
 {
     char path[PATH_MAX];
     int64_t last = 0;
-    if (file_join(path, sizeof path, registry->directory, name) < 0) return 0;
+    if (file_join(path, sizeof(path), registry->directory, name) < 0) return 0;
     DIR *dir = opendir(path);
     if (dir == NULL) return 0;
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
@@ -69,15 +69,16 @@ static int sync_directory(const char *path)
     return rc;
 }
 
-int versions_write(const struct registry *registry, const char *name, int64_t version, const void *bytes,
-                   size_t size, struct err *e)
+int versions_write(const struct registry *registry, const char *name, int64_t version,
+                   const void *bytes, size_t size, struct err *e)
 {
     char model[PATH_MAX], temporary[PATH_MAX], file[PATH_MAX], final[PATH_MAX];
-    if (file_join(model, sizeof model, registry->directory, name) < 0 ||
-        path_of(registry, name, TEMPORARY, version, "", temporary, sizeof temporary) < 0 ||
-        path_of(registry, name, TEMPORARY, version, "/" MODEL_FILE, file, sizeof file) < 0 ||
-        versions_directory(registry, name, version, final, sizeof final) < 0) {
-        return err_set(e, ERR_LIMIT, "state.directory is too long for %s/%s", registry->directory, name);
+    if (file_join(model, sizeof(model), registry->directory, name) < 0 ||
+        path_of(registry, name, TEMPORARY, version, "", temporary, sizeof(temporary)) < 0 ||
+        path_of(registry, name, TEMPORARY, version, "/" MODEL_FILE, file, sizeof(file)) < 0 ||
+        versions_directory(registry, name, version, final, sizeof(final)) < 0) {
+        return err_set(e, ERR_LIMIT, "state.directory is too long for %s/%s", registry->directory,
+                       name);
     }
     if (file_exists(final)) return err_set(e, -EEXIST, "%s is there already", final);
     const struct file_part part = {bytes, size};
@@ -98,11 +99,13 @@ int versions_write(const struct registry *registry, const char *name, int64_t ve
     return rc;
 }
 
-int versions_remove(const struct registry *registry, const char *name, int64_t version, struct err *e)
+int versions_remove(const struct registry *registry, const char *name, int64_t version,
+                    struct err *e)
 {
     char path[PATH_MAX];
-    if (versions_directory(registry, name, version, path, sizeof path) < 0)
-        return err_set(e, ERR_LIMIT, "state.directory is too long for %s/%s", registry->directory, name);
+    if (versions_directory(registry, name, version, path, sizeof(path)) < 0)
+        return err_set(e, ERR_LIMIT, "state.directory is too long for %s/%s", registry->directory,
+                       name);
     return file_remove_tree(path, e);
 }
 
@@ -115,7 +118,8 @@ static int remove_temporary_of(const char *model, struct err *e)
     for (const struct dirent *entry; rc == 0 && (entry = readdir(dir)) != NULL;) {
         char path[PATH_MAX];
         if (strncmp(entry->d_name, TEMPORARY, strlen(TEMPORARY)) != 0) continue;
-        if (file_join(path, sizeof path, model, entry->d_name) == 0) rc = file_remove_tree(path, e);
+        if (file_join(path, sizeof(path), model, entry->d_name) == 0)
+            rc = file_remove_tree(path, e);
     }
     closedir(dir);
     return rc;
@@ -130,7 +134,7 @@ int versions_remove_temporary(const struct registry *registry, struct err *e)
     for (const struct dirent *entry; rc == 0 && (entry = readdir(dir)) != NULL;) {
         char path[PATH_MAX];
         if (!registry_name_is_valid(entry->d_name)) continue;
-        if (file_join(path, sizeof path, registry->directory, entry->d_name) == 0)
+        if (file_join(path, sizeof(path), registry->directory, entry->d_name) == 0)
             rc = remove_temporary_of(path, e);
     }
     closedir(dir);

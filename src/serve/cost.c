@@ -3,7 +3,7 @@
  * what slows a processor slows all sections alike. Left out: learning single entries. */
 #include "config.h"
 
-#include "serve/cost.h"
+#include "cost.h"
 
 #include <errno.h>
 

@@ -13,10 +13,10 @@
 
 #include "base/arena.h"
 #include "model/slot.h"
-#include "serve/cost.h"
+#include "cost.h"
 #include "serve/engine.h"
-#include "serve/sched.h"
-#include "serve/way.h"
+#include "sched.h"
+#include "way.h"
 
 enum { ENGINE_MODELS_MAX = 64 };
 

@@ -291,7 +291,7 @@ static bool parse_grpc_timeout(struct span s, int64_t *ret_ns)
     } units[] = {{'H', 3600e9}, {'M', 60e9}, {'S', 1e9}, {'m', 1e6}, {'u', 1e3}, {'n', 1}};
     int64_t value;
     if (s.size < 2 || !parse_integer((struct span){s.at, s.size - 1}, 8, &value)) return false;
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         if (s.at[s.size - 1] != units[i].unit) continue;
         *ret_ns = bounded_ns((double)value * units[i].ns);
         return value > 0;
@@ -389,7 +389,7 @@ int sla_draft_header(struct sla_draft *draft, const char *name, const char *valu
         draft->given[i] = true;
         return 0;
     }
-    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+    for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
         if (same_name(name, bounds[i].header)) return draft_bound(draft, i, text, e);
     }
     if (starts_with_name(name, "SLA-")) {

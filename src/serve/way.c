@@ -7,7 +7,7 @@
  * as a table. Left out: predictions (cost.c) and queues (sched.c). */
 #include "config.h"
 
-#include "serve/way.h"
+#include "way.h"
 
 static const double never = 2; /* a confidence that no softmax reaches */
 
@@ -164,7 +164,8 @@ bool way_choose(const struct sla *sla, const struct calibration *calibration, in
 
 bool way_needs_head(const struct way *way, int section, enum way_time time)
 {
-    /* Rule 7 looks at what is computed when the deadline passes: a head that begins later is none. */
+    /* Rule 7 looks at what is computed when the deadline passes: a head that begins later is none.
+     */
     if (time == WAY_OVER) return false;
     if ((way->heads & 1u << section) != 0) return true;
     /* Short, or as an insurance against a delay: what was computed can be an answer still when the

@@ -278,8 +278,10 @@ static void part(struct engine *engine, struct batch *b)
 
 void engine_call_worker(struct engine *engine)
 {
-    if (engine->idle > 0) pthread_cond_signal(&engine->work);
-    else if (engine->helping > 0) atomic_fetch_add(&engine->calls, 1);
+    if (engine->idle > 0)
+        pthread_cond_signal(&engine->work);
+    else if (engine->helping > 0)
+        atomic_fetch_add(&engine->calls, 1);
 }
 
 /* Lock held. Workers that have nothing to do are asked to help, when a section takes so long that

@@ -1,9 +1,9 @@
 /* The database file: opened, checked, migrated, and its transactions.
  *
- * The schema is a list of steps; PRAGMA user_version says how many of them the file has seen, and what
- * is missing runs in one transaction. WAL with synchronous=FULL: a state that was answered to a client
- * survives a power cut, and these are a few writes a minute. Left out: backup, which `sqlite3 .backup`
- * does on a live file. */
+ * The schema is a list of steps; PRAGMA user_version says how many of them the file has seen, and
+ * what is missing runs in one transaction. WAL with synchronous=FULL: a state that was answered to
+ * a client survives a power cut, and these are a few writes a minute. Left out: backup, which
+ * `sqlite3 .backup` does on a live file. */
 #include "config.h"
 
 #include "store/db.h"
@@ -72,7 +72,7 @@ static const char *const migrations[] = {
     " status INTEGER NOT NULL,"
     " detail TEXT NOT NULL) STRICT;",
 };
-enum { SCHEMA_VERSION = sizeof migrations / sizeof migrations[0] };
+enum { SCHEMA_VERSION = sizeof(migrations) / sizeof(migrations[0]) };
 
 static int pragma_int(struct db *db, const char *text, int64_t *ret, struct err *e)
 {
@@ -92,12 +92,14 @@ static int check_integrity(struct db *db, struct err *e)
     if (rc < 0) return rc;
     rc = sql_step(db, statement, e);
     char text[256] = "";
-    if (rc == 1) sql_text_into(statement, 0, text, sizeof text);
+    if (rc == 1) sql_text_into(statement, 0, text, sizeof(text));
     sql_end(statement);
     if (rc < 0) return rc;
     if (strcmp(text, "ok") == 0) return 0;
-    return err_set(e, ERR_FORMAT, "%s is damaged: %s (restore it from a backup, or move it away to "
-                                  "begin with an empty one)", db->path, text);
+    return err_set(e, ERR_FORMAT,
+                   "%s is damaged: %s (restore it from a backup, or move it away to "
+                   "begin with an empty one)",
+                   db->path, text);
 }
 
 static int migrate(struct db *db, void *arg, struct err *e)
@@ -112,9 +114,10 @@ static int migrate(struct db *db, void *arg, struct err *e)
         return err_set(e, ERR_UNSUPPORTED, "%s is a database of another program", db->path);
     }
     if (version > SCHEMA_VERSION) {
-        return err_set(e, ERR_UNSUPPORTED, "%s was written by a newer autodidactd (schema %lld, this "
-                                           "program knows %d): start that one", db->path,
-                       (long long)version, SCHEMA_VERSION);
+        return err_set(e, ERR_UNSUPPORTED,
+                       "%s was written by a newer autodidactd (schema %lld, this "
+                       "program knows %d): start that one",
+                       db->path, (long long)version, SCHEMA_VERSION);
     }
     if (version == SCHEMA_VERSION) return 0;
     for (int64_t i = version; i < SCHEMA_VERSION; i++) {
@@ -122,8 +125,8 @@ static int migrate(struct db *db, void *arg, struct err *e)
         if (rc < 0) return rc;
     }
     char text[96];
-    snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %d", APPLICATION_ID,
-             SCHEMA_VERSION);
+    snprintf(text, sizeof(text), "PRAGMA application_id = %d; PRAGMA user_version = %d",
+             APPLICATION_ID, SCHEMA_VERSION);
     return sql_exec(db, text, e);
 }
 
@@ -147,7 +150,7 @@ static int set_up_reading(struct db *db, struct err *e)
 static int open_with(const char *path, int flags, int (*set_up_fn)(struct db *db, struct err *e),
                      struct db **ret_db, struct err *e)
 {
-    struct db *db = mem_new(1, sizeof *db);
+    struct db *db = mem_new(1, sizeof(*db));
     if (db != NULL) db->path = mem_strdup(path);
     if (db == NULL || db->path == NULL) {
         mem_free(db);

@@ -1,5 +1,5 @@
-/* Jobs, epochs and idempotency keys. A key is added in one transaction with its job, so that a client
- * that asks again after a crash finds the job or makes it, never two. */
+/* Jobs, epochs and idempotency keys. A key is added in one transaction with its job, so that a
+ * client that asks again after a crash finds the job or makes it, never two. */
 #include "config.h"
 
 #include "store/job_table.h"
@@ -32,7 +32,7 @@ void job_row_release(struct job_row *row)
     mem_free(row->request);
     mem_free(row->judgement);
     mem_free(row->reason);
-    memset(row, 0, sizeof *row);
+    memset(row, 0, sizeof(*row));
 }
 
 struct addition {
@@ -40,21 +40,25 @@ struct addition {
     int64_t queue_max, now_ns, id;
 };
 
-int job_table_find_key(struct db *db, const char *key, const char *digest, int64_t *ret_id, struct err *e)
+int job_table_find_key(struct db *db, const char *key, const char *digest, int64_t *ret_id,
+                       struct err *e)
 {
     struct sql_statement *statement;
-    int rc = sql_begin(db, &statement, e, "SELECT job, digest FROM idempotency WHERE key = ?", "s", key);
+    int rc =
+        sql_begin(db, &statement, e, "SELECT job, digest FROM idempotency WHERE key = ?", "s", key);
     if (rc < 0) return rc;
     rc = sql_step(db, statement, e);
     if (rc == 1) {
         char known[128];
-        sql_text_into(statement, 1, known, sizeof known);
+        sql_text_into(statement, 1, known, sizeof(known));
         int64_t id = sql_int(statement, 0);
         if (strcmp(known, digest) == 0) {
             *ret_id = id;
         } else {
-            rc = err_set(e, ERR_UNSUPPORTED, "Idempotency-Key %s came before with another body, and made "
-                                             "job %lld: take a new key for a new job", key, (long long)id);
+            rc = err_set(e, ERR_UNSUPPORTED,
+                         "Idempotency-Key %s came before with another body, and made "
+                         "job %lld: take a new key for a new job",
+                         key, (long long)id);
         }
     }
     sql_end(statement);
@@ -70,20 +74,23 @@ static int add(struct db *db, void *arg, struct err *e)
     rc = job_table_count(db, JOB_QUEUED, &waiting, e);
     if (rc < 0) return rc;
     if (waiting >= a->queue_max) {
-        return err_set(e, ERR_BUSY, "%lld jobs are waiting already: try again when one has ended, or "
-                                    "cancel one", (long long)waiting);
+        return err_set(e, ERR_BUSY,
+                       "%lld jobs are waiting already: try again when one has ended, or "
+                       "cancel one",
+                       (long long)waiting);
     }
-    rc = sql_run(db, e, "INSERT INTO job (state, model, request, created) VALUES (?, ?, ?, ?)", "issi",
-                 (int64_t)JOB_QUEUED, a->model, a->request, a->now_ns);
+    rc = sql_run(db, e, "INSERT INTO job (state, model, request, created) VALUES (?, ?, ?, ?)",
+                 "issi", (int64_t)JOB_QUEUED, a->model, a->request, a->now_ns);
     if (rc < 0) return rc;
     a->id = sqlite3_last_insert_rowid(db->sqlite);
     if (a->key == NULL) return 0;
-    return sql_run(db, e, "INSERT INTO idempotency (key, digest, job, at) VALUES (?, ?, ?, ?)", "ssii",
-                   a->key, a->digest, a->id, a->now_ns);
+    return sql_run(db, e, "INSERT INTO idempotency (key, digest, job, at) VALUES (?, ?, ?, ?)",
+                   "ssii", a->key, a->digest, a->id, a->now_ns);
 }
 
 int job_table_add(struct db *db, const char *model, const char *request, const char *key,
-                  const char *digest, int64_t queue_max, int64_t now_ns, int64_t *ret_id, struct err *e)
+                  const char *digest, int64_t queue_max, int64_t now_ns, int64_t *ret_id,
+                  struct err *e)
 {
     struct addition a = {model, request, key, digest, queue_max, now_ns, 0};
     int rc = db_transaction(db, add, &a, e);
@@ -91,13 +98,13 @@ int job_table_add(struct db *db, const char *model, const char *request, const c
     return rc;
 }
 
-#define JOB_COLUMNS \
+#define JOB_COLUMNS                                                                                \
     "id, state, model, request, created, started, finished, attempts, version, judgement, reason"
 
 /* On failure the row holds nothing. */
 static int read_row(struct db *db, struct sql_statement *s, struct job_row *row, struct err *e)
 {
-    memset(row, 0, sizeof *row);
+    memset(row, 0, sizeof(*row));
     row->id = sql_int(s, 0);
     row->state = (enum job_state)sql_int(s, 1);
     row->created_ns = sql_int(s, 4);
@@ -142,8 +149,9 @@ int job_table_get(struct db *db, int64_t id, struct job_row *ret_row, struct err
 int job_table_next(struct db *db, struct job_row *ret_row, struct err *e)
 {
     struct sql_statement *s;
-    int rc = sql_begin(db, &s, e, "SELECT " JOB_COLUMNS " FROM job WHERE state = ? ORDER BY id LIMIT 1",
-                       "i", (int64_t)JOB_QUEUED);
+    int rc =
+        sql_begin(db, &s, e, "SELECT " JOB_COLUMNS " FROM job WHERE state = ? ORDER BY id LIMIT 1",
+                  "i", (int64_t)JOB_QUEUED);
     if (rc == 0) rc = read_one(db, s, ret_row, e);
     if (rc == 0) return err_set(e, ERR_NOT_FOUND, "no job is queued");
     return rc < 0 ? rc : 0;
@@ -154,8 +162,8 @@ int job_table_each(struct db *db, int64_t before, int64_t limit,
 {
     struct sql_statement *s;
     int rc = sql_begin(db, &s, e,
-                       "SELECT " JOB_COLUMNS " FROM job WHERE id < ? ORDER BY id DESC LIMIT ?", "ii",
-                       before > 0 ? before : INT64_MAX, limit);
+                       "SELECT " JOB_COLUMNS " FROM job WHERE id < ? ORDER BY id DESC LIMIT ?",
+                       "ii", before > 0 ? before : INT64_MAX, limit);
     if (rc < 0) return rc;
     while ((rc = sql_step(db, s, e)) == 1) {
         struct job_row row;
@@ -174,11 +182,12 @@ int job_table_each(struct db *db, int64_t before, int64_t limit,
 
 int job_table_update(struct db *db, const struct job_row *row, struct err *e)
 {
-    int rc = sql_run(db, e,
-                     "UPDATE job SET state = ?, started = ?, finished = ?, attempts = ?, version = ?,"
-                     " judgement = ?, reason = ? WHERE id = ?", "iiiiissi",
-                     (int64_t)row->state, row->started_ns, row->finished_ns, row->attempts, row->version,
-                     row->judgement, row->reason, row->id);
+    int rc =
+        sql_run(db, e,
+                "UPDATE job SET state = ?, started = ?, finished = ?, attempts = ?, version = ?,"
+                " judgement = ?, reason = ? WHERE id = ?",
+                "iiiiissi", (int64_t)row->state, row->started_ns, row->finished_ns, row->attempts,
+                row->version, row->judgement, row->reason, row->id);
     if (rc < 0) return rc;
     if (sqlite3_changes(db->sqlite) == 1) return 0;
     return err_set(e, ERR_NOT_FOUND, "there is no job %lld", (long long)row->id);
@@ -202,15 +211,16 @@ struct recovery {
 static int recover(struct db *db, void *arg, struct err *e)
 {
     const struct recovery *r = arg;
-    int rc = sql_run(db, e,
-                     "UPDATE job SET state = ?, finished = ?, reason = 'the daemon ended ' || attempts || "
-                     "' times while this job was running' WHERE state IN (?, ?) AND attempts >= ?", "iiiii",
-                     (int64_t)JOB_FAILED, r->now_ns, (int64_t)JOB_RUNNING, (int64_t)JOB_EVALUATING,
-                     r->attempts_max);
+    int rc = sql_run(
+        db, e,
+        "UPDATE job SET state = ?, finished = ?, reason = 'the daemon ended ' || attempts || "
+        "' times while this job was running' WHERE state IN (?, ?) AND attempts >= ?",
+        "iiiii", (int64_t)JOB_FAILED, r->now_ns, (int64_t)JOB_RUNNING, (int64_t)JOB_EVALUATING,
+        r->attempts_max);
     if (rc < 0) return rc;
     int touched = sqlite3_changes(db->sqlite);
-    rc = sql_run(db, e, "UPDATE job SET state = ? WHERE state IN (?, ?)", "iii", (int64_t)JOB_QUEUED,
-                 (int64_t)JOB_RUNNING, (int64_t)JOB_EVALUATING);
+    rc = sql_run(db, e, "UPDATE job SET state = ? WHERE state IN (?, ?)", "iii",
+                 (int64_t)JOB_QUEUED, (int64_t)JOB_RUNNING, (int64_t)JOB_EVALUATING);
     return rc < 0 ? rc : touched + sqlite3_changes(db->sqlite);
 }
 
@@ -220,19 +230,22 @@ int job_table_recover(struct db *db, int64_t attempts_max, int64_t now_ns, struc
     return db_transaction(db, recover, &r, e);
 }
 
-int job_table_add_epoch(struct db *db, int64_t id, int64_t epoch, const char *document, struct err *e)
+int job_table_add_epoch(struct db *db, int64_t id, int64_t epoch, const char *document,
+                        struct err *e)
 {
     return sql_run(db, e,
                    "INSERT INTO epoch (job, epoch, document) VALUES (?, ?, ?) "
-                   "ON CONFLICT (job, epoch) DO UPDATE SET document = excluded.document", "iis",
-                   id, epoch, document);
+                   "ON CONFLICT (job, epoch) DO UPDATE SET document = excluded.document",
+                   "iis", id, epoch, document);
 }
 
-int job_table_each_epoch(struct db *db, int64_t id, int (*fn)(void *arg, int64_t epoch, const char *document),
-                         void *arg, struct err *e)
+int job_table_each_epoch(struct db *db, int64_t id,
+                         int (*fn)(void *arg, int64_t epoch, const char *document), void *arg,
+                         struct err *e)
 {
     struct sql_statement *s;
-    int rc = sql_begin(db, &s, e, "SELECT epoch, document FROM epoch WHERE job = ? ORDER BY epoch", "i", id);
+    int rc = sql_begin(db, &s, e, "SELECT epoch, document FROM epoch WHERE job = ? ORDER BY epoch",
+                       "i", id);
     if (rc < 0) return rc;
     while ((rc = sql_step(db, s, e)) == 1) {
         char *document = NULL;

@@ -1,7 +1,8 @@
 /* Statements: prepared once, bound by a string of types, errors turned into our codes.
  *
  * The one design decision is that each statement's text is a literal whose address is its key: the
- * cache needs no hashing and no release in the tables, and what a table does is read where it is done. */
+ * cache needs no hashing and no release in the tables, and what a table does is read where it is
+ * done. */
 #include "config.h"
 
 #include "sql.h"
@@ -16,19 +17,29 @@
 static int code_of(int sqlite_code)
 {
     switch (sqlite_code & 0xff) {
-    case SQLITE_CONSTRAINT: return ERR_CONFLICT;
+    case SQLITE_CONSTRAINT:
+        return ERR_CONFLICT;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return ERR_FORMAT;
+    case SQLITE_NOTADB:
+        return ERR_FORMAT;
     case SQLITE_BUSY:
-    case SQLITE_LOCKED: return ERR_BUSY;
-    case SQLITE_FULL: return -ENOSPC;
-    case SQLITE_NOMEM: return -ENOMEM;
-    case SQLITE_READONLY: return -EROFS;
+    case SQLITE_LOCKED:
+        return ERR_BUSY;
+    case SQLITE_FULL:
+        return -ENOSPC;
+    case SQLITE_NOMEM:
+        return -ENOMEM;
+    case SQLITE_READONLY:
+        return -EROFS;
     case SQLITE_PERM:
-    case SQLITE_AUTH: return -EACCES;
-    case SQLITE_CANTOPEN: return -ENOENT;
-    case SQLITE_TOOBIG: return ERR_LIMIT;
-    default: return -EIO;
+    case SQLITE_AUTH:
+        return -EACCES;
+    case SQLITE_CANTOPEN:
+        return -ENOENT;
+    case SQLITE_TOOBIG:
+        return ERR_LIMIT;
+    default:
+        return -EIO;
     }
 }
 
@@ -37,10 +48,11 @@ int sql_error(struct db *db, const char *what, struct err *e)
     int code = db->sqlite != NULL ? sqlite3_extended_errcode(db->sqlite) : SQLITE_NOMEM;
     const char *text = db->sqlite != NULL ? sqlite3_errmsg(db->sqlite) : "out of memory";
     int rc = code_of(code);
-    const char *remedy = rc == -ENOSPC     ? " (free some space and try again)"
-                         : rc == ERR_FORMAT ? " (the file is damaged: restore it from a backup, or move "
-                                              "it away to begin with an empty one)"
-                                            : "";
+    const char *remedy = rc == -ENOSPC ? " (free some space and try again)"
+                         : rc == ERR_FORMAT
+                             ? " (the file is damaged: restore it from a backup, or move "
+                               "it away to begin with an empty one)"
+                             : "";
     return err_set(e, rc, "%s: cannot %s: %s%s", db->path, what, text, remedy);
 }
 
@@ -48,8 +60,10 @@ int sql_error(struct db *db, const char *what, struct err *e)
 static int injected(struct db *db, struct err *e)
 {
     if (db->fail_at == 0 || --db->fail_at > 0) return 0;
-    return err_set(e, -ENOSPC, "%s: cannot write: database or disk is full (free some space and try "
-                               "again)", db->path);
+    return err_set(e, -ENOSPC,
+                   "%s: cannot write: database or disk is full (free some space and try "
+                   "again)",
+                   db->path);
 }
 
 int sql_exec(struct db *db, const char *text, struct err *e)
@@ -58,7 +72,7 @@ int sql_exec(struct db *db, const char *text, struct err *e)
     if (rc < 0) return rc;
     if (sqlite3_exec(db->sqlite, text, NULL, NULL, NULL) == SQLITE_OK) return 0;
     char what[64];
-    snprintf(what, sizeof what, "run \"%.40s\"", text);
+    snprintf(what, sizeof(what), "run \"%.40s\"", text);
     return sql_error(db, what, e);
 }
 
@@ -74,8 +88,8 @@ static int find(struct db *db, const char *text, struct sql_statement **ret, str
         return err_set(e, ERR_LIMIT, "%s: more than %d statements", db->path, SQL_STATEMENTS_MAX);
     }
     struct sql_statement *statement = &db->statements[db->n_statements];
-    if (sqlite3_prepare_v3(db->sqlite, text, -1, SQLITE_PREPARE_PERSISTENT, &statement->stmt, NULL) !=
-        SQLITE_OK) {
+    if (sqlite3_prepare_v3(db->sqlite, text, -1, SQLITE_PREPARE_PERSISTENT, &statement->stmt,
+                           NULL) != SQLITE_OK) {
         return sql_error(db, "prepare a statement", e);
     }
     statement->text = text;
@@ -94,8 +108,12 @@ static int begin(struct db *db, struct sql_statement **ret, struct err *e, const
     int bound = SQLITE_OK;
     for (int i = 0; types[i] != '\0' && bound == SQLITE_OK; i++) {
         switch (types[i]) {
-        case 'i': bound = sqlite3_bind_int64(statement->stmt, i + 1, va_arg(values, int64_t)); break;
-        case 'd': bound = sqlite3_bind_double(statement->stmt, i + 1, va_arg(values, double)); break;
+        case 'i':
+            bound = sqlite3_bind_int64(statement->stmt, i + 1, va_arg(values, int64_t));
+            break;
+        case 'd':
+            bound = sqlite3_bind_double(statement->stmt, i + 1, va_arg(values, double));
+            break;
         default: /* a NULL pointer binds NULL */
             bound = sqlite3_bind_text(statement->stmt, i + 1, va_arg(values, const char *), -1,
                                       SQLITE_STATIC);
@@ -127,7 +145,7 @@ int sql_step(struct db *db, struct sql_statement *statement, struct err *e)
     if (stepped == SQLITE_ROW) return 1;
     if (stepped == SQLITE_DONE) return 0;
     char what[64];
-    snprintf(what, sizeof what, "run \"%.40s\"", statement->text);
+    snprintf(what, sizeof(what), "run \"%.40s\"", statement->text);
     return sql_error(db, what, e);
 }
 

@@ -1,5 +1,6 @@
-/* Statements of the tables, inside the store layer only. A statement is prepared once for each text (the
- * texts are literals, so that their address names them) and kept until the database is closed. */
+/* Statements of the tables, inside the store layer only. A statement is prepared once for each text
+ * (the texts are literals, so that their address names them) and kept until the database is closed.
+ */
 #ifndef STORE_SQL_H
 #define STORE_SQL_H
 
@@ -26,14 +27,15 @@ struct db {
     unsigned fail_at; /* tests: statements until one fails */
 };
 
-/* The error of the connection's last call, as a code of ours, with "PATH: what failed: SQLite's words". */
+/* The error of the connection's last call, as a code of ours, with "PATH: what failed: SQLite's
+ * words". */
 int sql_error(struct db *db, const char *what, struct err *e);
 
 /* Runs a text without parameters or results. */
 int sql_exec(struct db *db, const char *text, struct err *e);
 
-/* Prepares text (a literal) and binds its parameters by types: 'i' int64_t, 's' const char * (NULL binds
- * NULL), 'd' double. The strings must live until sql_end(). */
+/* Prepares text (a literal) and binds its parameters by types: 'i' int64_t, 's' const char * (NULL
+ * binds NULL), 'd' double. The strings must live until sql_end(). */
 int sql_begin(struct db *db, struct sql_statement **ret, struct err *e, const char *text,
               const char *types, ...);
 
@@ -44,8 +46,8 @@ void sql_end(struct sql_statement *statement); /* NULL is fine */
 /* sql_begin(), all steps, sql_end(). */
 int sql_run(struct db *db, struct err *e, const char *text, const char *types, ...);
 
-/* Columns of the present row. Text is copied: sql_text_new() for mem_free() (NULL stays NULL; -ENOMEM),
- * sql_text_into() into a fixed array, cut where it does not fit. */
+/* Columns of the present row. Text is copied: sql_text_new() for mem_free() (NULL stays NULL;
+ * -ENOMEM), sql_text_into() into a fixed array, cut where it does not fit. */
 int64_t sql_int(struct sql_statement *statement, int column);
 int sql_text_new(struct sql_statement *statement, int column, char **ret_text);
 void sql_text_into(struct sql_statement *statement, int column, char *ret_text, size_t size);

@@ -1,8 +1,9 @@
-/* The store's two threads, the one that owns the database and the one that only reads: each a list of
- * tasks behind one lock, a condition, a connection. SQLite's WAL lets them work at the same time.
+/* The store's two threads, the one that owns the database and the one that only reads: each a list
+ * of tasks behind one lock, a condition, a connection. SQLite's WAL lets them work at the same
+ * time.
  *
- * The list is the caller's memory linked up, so that posting cannot fail. Closing drains: a task that
- * was posted runs, which is what lets a last state reach the disk. */
+ * The list is the caller's memory linked up, so that posting cannot fail. Closing drains: a task
+ * that was posted runs, which is what lets a last state reach the disk. */
 #include "config.h"
 
 #include "store/store.h"
@@ -108,14 +109,16 @@ static int lock_directory(const char *directory, int *ret_fd, struct err *e)
     char path[PATH_MAX];
     int rc = file_make_dirs(directory, e);
     if (rc < 0) return rc;
-    if (file_join(path, sizeof path, directory, "lock") < 0)
+    if (file_join(path, sizeof(path), directory, "lock") < 0)
         return err_set(e, ERR_LIMIT, "state.directory %s is too long", directory);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) return err_set(e, -errno, "cannot open %s: %s", path, err_text(-errno));
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         rc = errno == EWOULDBLOCK
-                 ? err_set(e, ERR_CONFLICT, "%s belongs to another autodidactd that is running: give this "
-                                            "one a state.directory of its own", directory)
+                 ? err_set(e, ERR_CONFLICT,
+                           "%s belongs to another autodidactd that is running: give this "
+                           "one a state.directory of its own",
+                           directory)
                  : err_set(e, -errno, "cannot lock %s: %s", path, err_text(-errno));
         close(fd);
         return rc;
@@ -127,7 +130,7 @@ static int lock_directory(const char *directory, int *ret_fd, struct err *e)
 static int open_database(struct store *store, const char *directory, struct err *e)
 {
     char path[PATH_MAX];
-    if (file_join(path, sizeof path, directory, "autodidact.db") < 0)
+    if (file_join(path, sizeof(path), directory, "autodidact.db") < 0)
         return err_set(e, ERR_LIMIT, "state.directory %s is too long", directory);
     int rc = db_open(path, &store->writing.db, e);
     if (rc == 0) rc = db_open_reading(path, &store->reading.db, e);
@@ -137,7 +140,7 @@ static int open_database(struct store *store, const char *directory, struct err 
 
 int store_open(const char *directory, struct store **ret_store, struct err *e)
 {
-    struct store *store = mem_new(1, sizeof *store);
+    struct store *store = mem_new(1, sizeof(*store));
     if (store == NULL) return err_set(e, -ENOMEM, "cannot open %s: out of memory", directory);
     store->lock_fd = -1;
     lane_init(&store->writing);

@@ -1,6 +1,6 @@
-/* Versions and activations. `model.current` names the top of a list of activations (each knows the one
- * below it): activating pushes, rolling back goes one down. What was rolled back from stays in the
- * table as history, no longer reachable. */
+/* Versions and activations. `model.current` names the top of a list of activations (each knows the
+ * one below it): activating pushes, rolling back goes one down. What was rolled back from stays in
+ * the table as history, no longer reachable. */
 #include "config.h"
 
 #include "store/version_table.h"
@@ -23,10 +23,11 @@ static int add(struct db *db, void *arg, struct err *e)
 {
     struct addition *a = arg;
     struct sql_statement *s;
-    int rc = sql_begin(db, &s, e,
-                       "INSERT INTO model (name, last_number) VALUES (?1, max(1, ?2)) ON CONFLICT (name) "
-                       "DO UPDATE SET last_number = max(last_number + 1, ?2) RETURNING last_number", "si",
-                       a->model, a->at_least);
+    int rc = sql_begin(
+        db, &s, e,
+        "INSERT INTO model (name, last_number) VALUES (?1, max(1, ?2)) ON CONFLICT (name) "
+        "DO UPDATE SET last_number = max(last_number + 1, ?2) RETURNING last_number",
+        "si", a->model, a->at_least);
     if (rc < 0) return rc;
     rc = sql_step(db, s, e);
     if (rc == 1) {
@@ -37,8 +38,8 @@ static int add(struct db *db, void *arg, struct err *e)
     if (rc < 0) return rc;
     return sql_run(db, e,
                    "INSERT INTO version (model, number, sha256, source, detail, created) "
-                   "VALUES (?, ?, ?, ?, ?, ?)", "sisssi",
-                   a->model, a->number, a->sha256, a->source, a->detail, a->now_ns);
+                   "VALUES (?, ?, ?, ?, ?, ?)",
+                   "sisssi", a->model, a->number, a->sha256, a->source, a->detail, a->now_ns);
 }
 
 int version_table_add(struct db *db, const char *model, const char *sha256, const char *source,
@@ -53,40 +54,42 @@ int version_table_add(struct db *db, const char *model, const char *sha256, cons
 
 int version_table_set_ready(struct db *db, const char *model, int64_t number, struct err *e)
 {
-    int rc = sql_run(db, e, "UPDATE version SET ready = 1 WHERE model = ? AND number = ?", "si", model,
-                     number);
+    int rc = sql_run(db, e, "UPDATE version SET ready = 1 WHERE model = ? AND number = ?", "si",
+                     model, number);
     if (rc < 0) return rc;
     return sqlite3_changes(db->sqlite) == 1 ? 0 : no_version(model, number, e);
 }
 
 int version_table_remove(struct db *db, const char *model, int64_t number, struct err *e)
 {
-    int rc = sql_run(db, e, "DELETE FROM version WHERE model = ? AND number = ? AND ready = 0", "si", model,
-                     number);
+    int rc = sql_run(db, e, "DELETE FROM version WHERE model = ? AND number = ? AND ready = 0",
+                     "si", model, number);
     if (rc < 0) return rc;
     return sqlite3_changes(db->sqlite) == 1 ? 0 : no_version(model, number, e);
 }
 
 /* The columns of struct version_row; v is the version. */
-#define VERSION_COLUMNS \
-    "v.model, v.number, v.sha256, v.source, v.detail, v.created, v.ready, " \
-    "coalesce((SELECT a.version FROM model m JOIN activation a ON a.id = m.current WHERE m.name = v.model)" \
+#define VERSION_COLUMNS                                                                            \
+    "v.model, v.number, v.sha256, v.source, v.detail, v.created, v.ready, "                        \
+    "coalesce((SELECT a.version FROM model m JOIN activation a ON a.id = m.current WHERE m.name "  \
+    "= v.model)"                                                                                   \
     " = v.id, 0)"
 
 static void read_row(struct sql_statement *s, struct version_row *row)
 {
-    sql_text_into(s, 0, row->model, sizeof row->model);
+    sql_text_into(s, 0, row->model, sizeof(row->model));
     row->number = sql_int(s, 1);
-    sql_text_into(s, 2, row->sha256, sizeof row->sha256);
-    sql_text_into(s, 3, row->source, sizeof row->source);
-    sql_text_into(s, 4, row->detail, sizeof row->detail);
+    sql_text_into(s, 2, row->sha256, sizeof(row->sha256));
+    sql_text_into(s, 3, row->source, sizeof(row->source));
+    sql_text_into(s, 4, row->detail, sizeof(row->detail));
     row->created_ns = sql_int(s, 5);
     row->ready = sql_int(s, 6) != 0;
     row->active = sql_int(s, 7) != 0;
 }
 
 /* The one row of a statement that has begun; ends it. 1, 0 when there is none. */
-static int read_one(struct db *db, struct sql_statement *s, struct version_row *ret_row, struct err *e)
+static int read_one(struct db *db, struct sql_statement *s, struct version_row *ret_row,
+                    struct err *e)
 {
     int rc = sql_step(db, s, e);
     if (rc == 1) read_row(s, ret_row);
@@ -98,32 +101,38 @@ int version_table_get(struct db *db, const char *model, int64_t number, struct v
                       struct err *e)
 {
     struct sql_statement *s;
-    int rc = sql_begin(db, &s, e,
-                       "SELECT " VERSION_COLUMNS " FROM version v WHERE v.model = ? AND v.number = ?", "si",
-                       model, number);
+    int rc = sql_begin(
+        db, &s, e, "SELECT " VERSION_COLUMNS " FROM version v WHERE v.model = ? AND v.number = ?",
+        "si", model, number);
     if (rc == 0) rc = read_one(db, s, ret_row, e);
     if (rc == 0) return no_version(model, number, e);
     return rc < 0 ? rc : 0;
 }
 
-int version_table_active(struct db *db, const char *model, struct version_row *ret_row, struct err *e)
+int version_table_active(struct db *db, const char *model, struct version_row *ret_row,
+                         struct err *e)
 {
     struct sql_statement *s;
-    int rc = sql_begin(db, &s, e,
-                       "SELECT " VERSION_COLUMNS " FROM model o JOIN activation t ON t.id = o.current "
-                       "JOIN version v ON v.id = t.version WHERE o.name = ?", "s", model);
+    int rc =
+        sql_begin(db, &s, e,
+                  "SELECT " VERSION_COLUMNS " FROM model o JOIN activation t ON t.id = o.current "
+                  "JOIN version v ON v.id = t.version WHERE o.name = ?",
+                  "s", model);
     if (rc == 0) rc = read_one(db, s, ret_row, e);
     if (rc == 0) return err_set(e, ERR_NOT_FOUND, "no version of model %s serves", model);
     return rc < 0 ? rc : 0;
 }
 
-int version_table_previous(struct db *db, const char *model, struct version_row *ret_row, struct err *e)
+int version_table_previous(struct db *db, const char *model, struct version_row *ret_row,
+                           struct err *e)
 {
     struct sql_statement *s;
-    int rc = sql_begin(db, &s, e,
-                       "SELECT " VERSION_COLUMNS " FROM model o JOIN activation t ON t.id = o.current "
-                       "JOIN activation p ON p.id = t.previous JOIN version v ON v.id = p.version "
-                       "WHERE o.name = ?", "s", model);
+    int rc =
+        sql_begin(db, &s, e,
+                  "SELECT " VERSION_COLUMNS " FROM model o JOIN activation t ON t.id = o.current "
+                  "JOIN activation p ON p.id = t.previous JOIN version v ON v.id = p.version "
+                  "WHERE o.name = ?",
+                  "s", model);
     if (rc == 0) rc = read_one(db, s, ret_row, e);
     if (rc == 0) {
         return err_set(e, ERR_NOT_FOUND, "model %s served no other version before this one", model);
@@ -135,8 +144,10 @@ int version_table_last_import(struct db *db, struct version_row *ret_row, struct
 {
     struct sql_statement *s;
     int rc = sql_begin(db, &s, e,
-                       "SELECT " VERSION_COLUMNS " FROM version v WHERE v.source = 'import' AND v.ready = 1 "
-                       "ORDER BY v.id DESC LIMIT 1", "");
+                       "SELECT " VERSION_COLUMNS
+                       " FROM version v WHERE v.source = 'import' AND v.ready = 1 "
+                       "ORDER BY v.id DESC LIMIT 1",
+                       "");
     if (rc == 0) rc = read_one(db, s, ret_row, e);
     if (rc == 0) return err_set(e, ERR_NOT_FOUND, "no model was ever imported");
     return rc < 0 ? rc : 0;
@@ -158,16 +169,18 @@ static int activate(struct db *db, void *arg, struct err *e)
                        (long long)a->number, a->model);
     }
     if (row.active) return 0;
-    rc = sql_run(db, e,
-                 "INSERT INTO activation (version, previous, at) SELECT v.id, m.current, ?3 FROM version v "
-                 "JOIN model m ON m.name = v.model WHERE v.model = ?1 AND v.number = ?2", "sii",
-                 a->model, a->number, a->now_ns);
+    rc = sql_run(
+        db, e,
+        "INSERT INTO activation (version, previous, at) SELECT v.id, m.current, ?3 FROM version v "
+        "JOIN model m ON m.name = v.model WHERE v.model = ?1 AND v.number = ?2",
+        "sii", a->model, a->number, a->now_ns);
     if (rc < 0) return rc;
     return sql_run(db, e, "UPDATE model SET current = ? WHERE name = ?", "is",
                    (int64_t)sqlite3_last_insert_rowid(db->sqlite), a->model);
 }
 
-int version_table_activate(struct db *db, const char *model, int64_t number, int64_t now_ns, struct err *e)
+int version_table_activate(struct db *db, const char *model, int64_t number, int64_t now_ns,
+                           struct err *e)
 {
     struct activation a = {model, number, now_ns};
     return db_transaction(db, activate, &a, e);
@@ -175,22 +188,25 @@ int version_table_activate(struct db *db, const char *model, int64_t number, int
 
 int version_table_rollback(struct db *db, const char *model, struct err *e)
 {
-    int rc = sql_run(db, e,
-                     "UPDATE model SET current = (SELECT previous FROM activation WHERE id = current) "
-                     "WHERE name = ? AND (SELECT previous FROM activation WHERE id = current) IS NOT NULL",
-                     "s", model);
+    int rc = sql_run(
+        db, e,
+        "UPDATE model SET current = (SELECT previous FROM activation WHERE id = current) "
+        "WHERE name = ? AND (SELECT previous FROM activation WHERE id = current) IS NOT NULL",
+        "s", model);
     if (rc < 0) return rc;
     if (sqlite3_changes(db->sqlite) == 1) return 0;
     return err_set(e, ERR_NOT_FOUND, "model %s served no other version before this one", model);
 }
 
 int version_table_each(struct db *db, const char *model,
-                       int (*fn)(void *arg, const struct version_row *row), void *arg, struct err *e)
+                       int (*fn)(void *arg, const struct version_row *row), void *arg,
+                       struct err *e)
 {
     struct sql_statement *s;
     int rc = sql_begin(db, &s, e,
                        "SELECT " VERSION_COLUMNS " FROM version v WHERE ?1 IS NULL OR v.model = ?1 "
-                       "ORDER BY v.model, v.number", "s", model);
+                       "ORDER BY v.model, v.number",
+                       "s", model);
     if (rc < 0) return rc;
     while ((rc = sql_step(db, s, e)) == 1) {
         struct version_row row;

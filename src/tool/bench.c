@@ -255,7 +255,7 @@ static int bench_inference(struct bench *b, const struct plan *plan, int batch, 
     struct inference r = {.bench = b, .batch = batch};
     size_t size = shape_size(net_input(b->n.net)) * (size_t)batch;
     size_t n_logits = (size_t)net_classes(b->n.net) * (size_t)batch;
-    r.execs = mem_new(b->threads, sizeof *r.execs);
+    r.execs = mem_new(b->threads, sizeof(*r.execs));
     r.input = mem_new_aligned(size, sizeof(float));
     r.logits = mem_new_aligned(n_logits, sizeof(float));
     int rc = r.execs != NULL && r.input != NULL && r.logits != NULL ? 0 : -ENOMEM;
@@ -323,10 +323,11 @@ static int bench_training(struct bench *b, int batch, struct err *e)
     struct training_bench t = {.bench = b, .batch = batch};
     t.grad = grad_new(net, batch, b->heads, b->pool, kernels, e);
     t.optimizer = t.grad != NULL ? optimizer_new(net, b->heads, b->pool, kernels, e) : NULL;
-    t.dparams = mem_new_aligned(net_trained_size(net), sizeof *t.dparams);
-    t.labels = mem_new((size_t)batch, sizeof *t.labels);
+    t.dparams = mem_new_aligned(net_trained_size(net), sizeof(*t.dparams));
+    t.labels = mem_new((size_t)batch, sizeof(*t.labels));
     int rc = 0;
-    if (t.grad == NULL || t.optimizer == NULL) rc = e->code;
+    if (t.grad == NULL || t.optimizer == NULL)
+        rc = e->code;
     else if (t.dparams == NULL || t.labels == NULL)
         rc = err_set(e, -ENOMEM, "out of memory for batches of %d", batch);
     if (rc == 0) {
@@ -352,11 +353,11 @@ static int run(struct bench *b, struct err *e)
     if (rc == 0) rc = parse_exits(b, e);
     if (rc < 0) return rc;
     b->pool = pool_new(b->threads);
-    b->params = mem_new_aligned(net_block_size(net), sizeof *b->params);
+    b->params = mem_new_aligned(net_block_size(net), sizeof(*b->params));
     if (b->pool == NULL || b->params == NULL)
         return err_set(e, -ENOMEM, "out of memory or threads");
     if (b->n.model != NULL) {
-        memcpy(b->params, b->n.model->params, net_block_size(net) * sizeof *b->params);
+        memcpy(b->params, b->n.model->params, net_block_size(net) * sizeof(*b->params));
     } else {
         net_init_params(net, 0, b->params);
     }

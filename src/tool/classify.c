@@ -1,6 +1,6 @@
-/* `autodidact classify`: sends images to a daemon and shows its answers, one row an image, one column a
- * classifier. What an image is and whether it can be decoded is left to the daemon; only its content type is told
- * from the first bytes. */
+/* `autodidact classify`: sends images to a daemon and shows its answers, one row an image, one
+ * column a classifier. What an image is and whether it can be decoded is left to the daemon; only
+ * its content type is told from the first bytes. */
 #include "config.h"
 
 #include <errno.h>
@@ -31,12 +31,13 @@ struct classify {
     struct client *client;
 };
 
-/* "1,2,ensemble" -> columns; one empty column when nothing was said: the daemon's default answers. */
+/* "1,2,ensemble" -> columns; one empty column when nothing was said: the daemon's default answers.
+ */
 static int split_classifiers(struct classify *c, struct err *e)
 {
     const char *at = c->classifiers;
     c->n_columns = 0;
-    if (!at) {
+    if (at == NULL) {
         c->columns[0][0] = 0;
         c->n_columns = 1;
         return 0;
@@ -44,8 +45,10 @@ static int split_classifiers(struct classify *c, struct err *e)
     for (;; at++) {
         size_t n = strcspn(at, ",");
         if (n == 0 || n >= NAME_MAX_SHOWN || c->n_columns == COLUMNS_MAX)
-            return err_set(e, ERR_USAGE, "--classifier takes up to %d of 1..N, deepest, ensemble, auto, "
-                                         "separated by commas", COLUMNS_MAX);
+            return err_set(e, ERR_USAGE,
+                           "--classifier takes up to %d of 1..N, deepest, ensemble, auto, "
+                           "separated by commas",
+                           COLUMNS_MAX);
         snprintf(c->columns[c->n_columns++], NAME_MAX_SHOWN, "%.*s", (int)n, at);
         at += n;
         if (!*at) return 0;
@@ -58,7 +61,8 @@ static int wait_ready(struct classify *c, struct err *e)
     int64_t end = clock_now() + c->wait_ready * CLOCK_SECOND;
     for (;;) {
         struct client_answer answer;
-        int status = client_call(c->client, "GET", "/v2/health/ready", NULL, NULL, 0, 5000, &answer, e);
+        int status =
+            client_call(c->client, "GET", "/v2/health/ready", NULL, NULL, 0, 5000, &answer, e);
         if (status == 0) {
             long code = answer.status;
             client_answer_release(&answer);
@@ -70,9 +74,10 @@ static int wait_ready(struct classify *c, struct err *e)
     }
 }
 
-static int add_header(struct buf *lines, size_t *offsets, int *n, const char *name, const char *value)
+static int add_header(struct buf *lines, size_t *offsets, int *n, const char *name,
+                      const char *value)
 {
-    if (!value || !*value) return 0;
+    if (value == NULL || !*value) return 0;
     offsets[(*n)++] = lines->size;
     int status = buf_printf(lines, "%s: %s", name, value);
     return status < 0 ? status : buf_append(lines, "", 1);
@@ -101,8 +106,8 @@ static int ask(struct classify *c, const char *classifier, const void *bytes, si
         (status = add_header(&lines, offsets, &n, "SLA-On-Miss", c->on_miss)) < 0 ||
         (status = add_header(&lines, offsets, &n, "Priority", c->priority)) < 0 ||
         (status = buf_printf(&path, "/v1/classify?top=%lld%s%s%s", (long long)c->top,
-                             c->explain ? "&explain=1" : "", c->model ? "&model=" : "",
-                             c->model ? c->model : "")) < 0) {
+                             c->explain ? "&explain=1" : "", c->model != NULL ? "&model=" : "",
+                             c->model != NULL ? c->model : "")) < 0) {
         err_set(e, status, "%s", err_text(status));
         goto out;
     }
@@ -114,8 +119,8 @@ static int ask(struct classify *c, const char *classifier, const void *bytes, si
     json_t *body = json_loadb(buf_text(&answer.body), answer.body.size, 0, &problem);
     if (!json_is_object(body)) {
         json_decref(body);
-        status = err_set(e, ERR_FORMAT, "%s answered %ld with something that is not a JSON object", c->url,
-                         answer.status);
+        status = err_set(e, ERR_FORMAT, "%s answered %ld with something that is not a JSON object",
+                         c->url, answer.status);
     } else {
         *ret_answer = body;
         *ret_status = answer.status;
@@ -130,7 +135,7 @@ out:
 static const char *text_of(const json_t *answer, const char *member)
 {
     const char *text = json_string_value(json_object_get(answer, member));
-    return text ? text : "?";
+    return text != NULL ? text : "?";
 }
 
 /* "orange 93 %", and for a column where the daemon chose, which classifier did and why. */
@@ -139,15 +144,16 @@ static void print_cell(const json_t *answer, bool chosen, int width)
     char text[256];
     double confidence = json_number_value(json_object_get(answer, "confidence"));
     if (chosen)
-        snprintf(text, sizeof text, "%s %.0f %% (%s, %s)", text_of(answer, "label"), confidence * 100,
-                 text_of(answer, "classifier"), text_of(answer, "reason"));
+        snprintf(text, sizeof(text), "%s %.0f %% (%s, %s)", text_of(answer, "label"),
+                 confidence * 100, text_of(answer, "classifier"), text_of(answer, "reason"));
     else
-        snprintf(text, sizeof text, "%s %.0f %%", text_of(answer, "label"), confidence * 100);
+        snprintf(text, sizeof(text), "%s %.0f %%", text_of(answer, "label"), confidence * 100);
     printf("  %-*s", width, text);
 }
 
 /* One row; 0 or the first failure. An image that is refused is said and the others go on. */
-static int classify_image(struct classify *c, const char *path, int name_width, int cell_width, struct err *e)
+static int classify_image(struct classify *c, const char *path, int name_width, int cell_width,
+                          struct err *e)
 {
     char *bytes = NULL;
     size_t size;
@@ -166,7 +172,9 @@ static int classify_image(struct classify *c, const char *path, int name_width, 
             json_dumpf(answer, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
             putchar('\n');
         } else
-            print_cell(answer, !c->columns[i][0] || strcmp(c->columns[i], "auto") == 0 || c->deadline,
+            print_cell(answer,
+                       !c->columns[i][0] || strcmp(c->columns[i], "auto") == 0 ||
+                           c->deadline != NULL,
                        cell_width);
         json_decref(answer);
     }
@@ -179,20 +187,25 @@ int tool_classify(int argc, char **argv, struct err *e)
 {
     struct classify c = {.url = "http://127.0.0.1:8080", .top = 1, .wait_ready = 0};
     const struct option_row rows[] = {
-        {"url", OPTION_STRING, "URL", &c.url, NULL, "the daemon's address, default http://127.0.0.1:8080"},
+        {"url", OPTION_STRING, "URL", &c.url, NULL,
+         "the daemon's address, default http://127.0.0.1:8080"},
         {"model", OPTION_STRING, "NAME", &c.model, NULL, "which model, default the daemon's"},
         {"classifier", OPTION_STRING, "LIST", &c.classifiers, NULL,
          "1..N, deepest, ensemble or auto; several, separated by commas, give a column each"},
-        {"deadline-ms", OPTION_STRING, "MS", &c.deadline, NULL, "the answer is wanted within so many ms"},
+        {"deadline-ms", OPTION_STRING, "MS", &c.deadline, NULL,
+         "the answer is wanted within so many ms"},
         {"min-confidence", OPTION_STRING, "P", &c.min_confidence, NULL,
          "the first classifier whose confidence reaches P (0..1)"},
         {"min-accuracy", OPTION_STRING, "P", &c.min_accuracy, NULL,
          "no classifier whose held-out accuracy is below P (0..1)"},
-        {"on-miss", OPTION_STRING, "degrade|fail", &c.on_miss, NULL, "when the deadline cannot be kept"},
-        {"priority", OPTION_STRING, "u=0..7", &c.priority, NULL, "RFC 9218 urgency, 0 is the most urgent"},
+        {"on-miss", OPTION_STRING, "degrade|fail", &c.on_miss, NULL,
+         "when the deadline cannot be kept"},
+        {"priority", OPTION_STRING, "u=0..7", &c.priority, NULL,
+         "RFC 9218 urgency, 0 is the most urgent"},
         {"top", OPTION_INT, "K", &c.top, NULL, "labels in the JSON answer, default 1"},
         {"explain", OPTION_FLAG, NULL, &c.explain, NULL, "with --json: every classifier that ran"},
-        {"json", OPTION_FLAG, NULL, &c.json, NULL, "the daemon's answers, one line an image and classifier"},
+        {"json", OPTION_FLAG, NULL, &c.json, NULL,
+         "the daemon's answers, one line an image and classifier"},
         {"wait-ready", OPTION_INT, "SECONDS", &c.wait_ready, NULL,
          "first wait until the daemon is ready, at most so long"},
         {0},
@@ -205,30 +218,31 @@ int tool_classify(int argc, char **argv, struct err *e)
         .positional_max = argc,
     };
     int status = -ENOMEM;
-    const char **images = mem_new((size_t)argc + 1, sizeof *images);
-    if (!images) return err_set(e, status, "%s", err_text(status));
+    const char **images = mem_new((size_t)argc + 1, sizeof(*images));
+    if (images == NULL) return err_set(e, status, "%s", err_text(status));
     status = options_parse(&line, argc, argv, images, e);
     if (status != 0) goto out;
     if (c.wait_ready < 0 || c.wait_ready > WAIT_MAX) {
-        status = err_set(e, ERR_USAGE, "--wait-ready %lld: it takes 0 to %d seconds", (long long)c.wait_ready,
-                         WAIT_MAX);
+        status = err_set(e, ERR_USAGE, "--wait-ready %lld: it takes 0 to %d seconds",
+                         (long long)c.wait_ready, WAIT_MAX);
         goto out;
     }
-    if ((status = split_classifiers(&c, e)) < 0 || (status = client_new(c.url, NULL, &c.client, e)) < 0)
+    if ((status = split_classifiers(&c, e)) < 0 ||
+        (status = client_new(c.url, NULL, &c.client, e)) < 0)
         goto out;
     if (c.wait_ready > 0 && (status = wait_ready(&c, e)) < 0) goto out;
 
     int name_width = 5, cell_width = 18, failed = 0;
-    for (int i = 0; images[i]; i++) {
+    for (int i = 0; images[i] != NULL; i++) {
         int n = (int)strlen(images[i]);
         name_width = n > name_width ? n : name_width;
     }
-    if (!c.json && images[0] && c.classifiers) {
+    if (!c.json && images[0] != NULL && c.classifiers != NULL) {
         printf("%-*s", name_width, "image");
         for (int i = 0; i < c.n_columns; i++) printf("  %-*s", cell_width, c.columns[i]);
         putchar('\n');
     }
-    for (int i = 0; images[i]; i++) {
+    for (int i = 0; images[i] != NULL; i++) {
         struct err problem = {0};
         int one = classify_image(&c, images[i], name_width, cell_width, &problem);
         if (one == 0) continue;

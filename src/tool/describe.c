@@ -64,7 +64,7 @@ static int plan_lines(const struct tool_net *n, const struct tool_plan *how, str
 {
     float *own = NULL;
     if (n->model == NULL) {
-        own = mem_new_aligned(net_block_size(n->net), sizeof *own);
+        own = mem_new_aligned(net_block_size(n->net), sizeof(*own));
         if (own == NULL) return err_set(e, -ENOMEM, "out of memory for the parameters");
         net_init_params(n->net, 0, own);
     }
@@ -123,7 +123,7 @@ static int print_json(const struct net *net, char *plan, struct err *e)
 static void print_row(const char *what, int number, struct net_cost cost, const char *more)
 {
     char name[32];
-    snprintf(name, sizeof name, number > 0 ? "%s %d" : "%s", what, number);
+    snprintf(name, sizeof(name), number > 0 ? "%s %d" : "%s", what, number);
     printf("%-14s %12lld %14lld  %s\n", name, (long long)cost.params, (long long)cost.macs, more);
 }
 
@@ -163,7 +163,7 @@ static void print_table(const struct tool_net *n, const char *plan)
     for (int i = 0; i < net_sections(net); i++) {
         struct shape out = net_section_output(net, i);
         char text[64];
-        snprintf(text, sizeof text, "-> %dx%dx%d", out.channels, out.height, out.width);
+        snprintf(text, sizeof(text), "-> %dx%dx%d", out.channels, out.height, out.width);
         print_row("section", i + 1, net_section_cost(net, i), text);
     }
     for (int i = 0; i < net_sections(net); i++) {

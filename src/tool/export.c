@@ -36,10 +36,14 @@ static int parse_exits(const char *text, int n, int *ret_exit, struct err *e)
 {
     char *end;
     long v = strtol(text, &end, 10);
-    if (strcmp(text, "all") == 0) *ret_exit = 0;
-    else if (strcmp(text, "deepest") == 0) *ret_exit = n;
-    else if (end != text && *end == '\0' && v >= 1 && v <= n) *ret_exit = (int)v;
-    else return err_set(e, ERR_USAGE, "--exits %s: it takes all, deepest, or 1 to %d", text, n);
+    if (strcmp(text, "all") == 0)
+        *ret_exit = 0;
+    else if (strcmp(text, "deepest") == 0)
+        *ret_exit = n;
+    else if (end != text && *end == '\0' && v >= 1 && v <= n)
+        *ret_exit = (int)v;
+    else
+        return err_set(e, ERR_USAGE, "--exits %s: it takes all, deepest, or 1 to %d", text, n);
     return 0;
 }
 

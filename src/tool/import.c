@@ -147,7 +147,7 @@ static int read_labels(struct import *im, struct err *e)
     int rc = file_read(path, LABELS_MAX_BYTES, &im->label_text, &size, e);
     if (rc < 0) return rc;
     for (size_t i = 0; i < size; i++) n += im->label_text[i] == '\n';
-    im->label_lines = mem_new(n, sizeof *im->label_lines);
+    im->label_lines = mem_new(n, sizeof(*im->label_lines));
     if (im->label_lines == NULL) return err_set(e, -ENOMEM, "%s: out of memory", path);
     for (char *line = im->label_text, *end = line + size; line < end;) {
         char *stop = memchr(line, '\n', (size_t)(end - line));
@@ -186,7 +186,7 @@ static int open_net(struct import *im, struct err *e)
 static char **number_labels(int n)
 {
     enum { ROOM = 12 };
-    char **labels = mem_new((size_t)n, sizeof *labels + ROOM);
+    char **labels = mem_new((size_t)n, sizeof(*labels) + ROOM);
     if (labels == NULL) return NULL;
     char *text = (char *)(labels + n);
     for (int i = 0; i < n; i++, text += ROOM) {
@@ -216,8 +216,8 @@ static int choose_preprocess(struct import *im, struct err *e)
     if (rc < 0) return err_prefix(e, "%s", c->checkpoint), rc;
     if (rc == 0) {
         *p = (struct preprocess){.resize = PREPROCESS_COVER, .filter = PREPROCESS_BILINEAR};
-        memcpy(p->mean, torchvision_mean, sizeof p->mean);
-        memcpy(p->std, torchvision_std, sizeof p->std);
+        memcpy(p->mean, torchvision_mean, sizeof(p->mean));
+        memcpy(p->std, torchvision_std, sizeof(p->std));
     }
     p->width = in.width;
     p->height = in.height;
@@ -248,7 +248,7 @@ static int write_model(const struct import *im, struct err *e)
     struct training t = {.method = "import", .program = PACKAGE_STRING, .seed = c->seed};
     char note[NOTE_MAX];
     say_fresh(im, note);
-    snprintf(t.command, sizeof t.command,
+    snprintf(t.command, sizeof(t.command),
              "autodidact import CHECKPOINT --spec %s.json --width %d --classes %d --seed %llu%s%s",
              net_spec(im->net.net)->name, net_spec(im->net.net)->stages[0].channels,
              net_classes(im->net.net), (unsigned long long)c->seed, note[0] != '\0' ? "; " : "",
@@ -298,7 +298,7 @@ static int run(struct import *im, struct err *e)
     if (rc == 0) rc = choose_labels(im, e);
     if (rc == 0) rc = choose_preprocess(im, e);
     if (rc < 0) return rc;
-    im->params = mem_new_aligned(net_block_size(im->net.net), sizeof *im->params);
+    im->params = mem_new_aligned(net_block_size(im->net.net), sizeof(*im->params));
     if (im->params == NULL) return err_set(e, -ENOMEM, "out of memory for the parameters");
     rc = import_params(im->file, im->net.net, c->seed, im->params, &im->report, e);
     if (rc < 0) return err_prefix(e, "%s", c->checkpoint), rc;

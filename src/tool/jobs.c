@@ -1,5 +1,5 @@
-/* `autodidact jobs`: starts, lists, follows and cancels a daemon's training jobs. It polls, so that it
- * also survives a restart of the daemon in the middle of a job. */
+/* `autodidact jobs`: starts, lists, follows and cancels a daemon's training jobs. It polls, so that
+ * it also survives a restart of the daemon in the middle of a job. */
 #include "config.h"
 
 #include <errno.h>
@@ -40,21 +40,21 @@ static int call(struct jobs *jobs, const char *method, const char *path, const j
                 json_t **ret_answer, struct err *e)
 {
     static const char *const headers[] = {"Content-Type: application/json", NULL};
-    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-    if (body && !text) return err_set(e, -ENOMEM, "%s", err_text(-ENOMEM));
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    if (body != NULL && text == NULL) return err_set(e, -ENOMEM, "%s", err_text(-ENOMEM));
     struct client_answer answer;
-    int status = client_call(jobs->client, method, path, body ? headers : NULL, text, text ? strlen(text) : 0,
-                             60000, &answer, e);
+    int status = client_call(jobs->client, method, path, body != NULL ? headers : NULL, text,
+                             text != NULL ? strlen(text) : 0, 60000, &answer, e);
     free(text);
     if (status < 0) return status;
     json_t *json = json_loadb(buf_text(&answer.body), answer.body.size, 0, NULL);
-    if (!json) {
-        status = err_set(e, ERR_FORMAT, "%s answered %ld with something that is not JSON", jobs->admin,
-                         answer.status);
+    if (json == NULL) {
+        status = err_set(e, ERR_FORMAT, "%s answered %ld with something that is not JSON",
+                         jobs->admin, answer.status);
     } else if (answer.status < 200 || answer.status > 299) {
         const char *detail = json_string_value(json_object_get(json, "detail"));
-        status = err_set(e, answer.status == 404 ? ERR_NOT_FOUND : ERR_CONFLICT, "%ld %s", answer.status,
-                         detail ? detail : "");
+        status = err_set(e, answer.status == 404 ? ERR_NOT_FOUND : ERR_CONFLICT, "%ld %s",
+                         answer.status, detail != NULL ? detail : "");
         json_decref(json);
     } else {
         *ret_answer = json;
@@ -66,7 +66,7 @@ static int call(struct jobs *jobs, const char *method, const char *path, const j
 static const char *text_of(const json_t *job, const char *member)
 {
     const char *text = json_string_value(json_object_get(job, member));
-    return text ? text : "-";
+    return text != NULL ? text : "-";
 }
 
 static void print_job(const json_t *job)
@@ -78,10 +78,11 @@ static void print_job(const json_t *job)
         printf("%-6s", text_of(job, "id"));
     printf(" %-11s %-10s %s", text_of(job, "state"), text_of(job, "method"), text_of(job, "data"));
     if (json_is_object(progress))
-        printf("  epoch %lld of %lld", (long long)json_integer_value(json_object_get(progress, "epoch")),
+        printf("  epoch %lld of %lld",
+               (long long)json_integer_value(json_object_get(progress, "epoch")),
                (long long)json_integer_value(json_object_get(progress, "epochs")));
     const char *reason = json_string_value(json_object_get(job, "reason"));
-    if (reason) printf("  %s", reason);
+    if (reason != NULL) printf("  %s", reason);
     putchar('\n');
 }
 
@@ -92,7 +93,7 @@ static int show(struct jobs *jobs, json_t *answer, struct err *e)
     size_t i;
     const json_t *job;
     if (json_is_array(list))
-        json_array_foreach(list, i, job) print_job(job);
+        json_array_foreach (list, i, job) print_job(job);
     else
         print_job(answer);
     json_decref(answer);
@@ -104,9 +105,9 @@ static int add_member(json_t *body, const char *word, struct err *e)
 {
     char key[64];
     const char *equals = strchr(word, '=');
-    if (!equals || equals == word || (size_t)(equals - word) >= sizeof key)
+    if (equals == NULL || equals == word || (size_t)(equals - word) >= sizeof(key))
         return err_set(e, ERR_USAGE, "\"%s\" is not KEY=VALUE, like epochs=30", word);
-    snprintf(key, sizeof key, "%.*s", (int)(equals - word), word);
+    snprintf(key, sizeof(key), "%.*s", (int)(equals - word), word);
     json_t *value = json_loads(equals + 1, JSON_DECODE_ANY, NULL);
     if (!json_is_number(value) && !json_is_boolean(value)) {
         json_decref(value);
@@ -120,8 +121,9 @@ static int add_member(json_t *body, const char *word, struct err *e)
 static int start(struct jobs *jobs, const char *const *words, struct err *e)
 {
     json_t *body = json_object(), *answer;
-    int status = body ? add_member(body, "kind=train", e) : err_set(e, -ENOMEM, "%s", err_text(-ENOMEM));
-    for (; status == 0 && *words; words++) status = add_member(body, *words, e);
+    int status = body != NULL ? add_member(body, "kind=train", e)
+                              : err_set(e, -ENOMEM, "%s", err_text(-ENOMEM));
+    for (; status == 0 && *words != NULL; words++) status = add_member(body, *words, e);
     if (status == 0) status = call(jobs, "POST", "/admin/v1/jobs", body, &answer, e);
     json_decref(body);
     return status < 0 ? status : show(jobs, answer, e);
@@ -148,7 +150,8 @@ static void print_bar(const json_t *job)
     fflush(stderr);
 }
 
-/* Follows a job to its end; 0 when it succeeded. A daemon that is away for a while is waited for. */
+/* Follows a job to its end; 0 when it succeeded. A daemon that is away for a while is waited for.
+ */
 static int watch(struct jobs *jobs, const char *path, struct err *e)
 {
     bool bar = isatty(STDERR_FILENO) && !jobs->json;
@@ -163,7 +166,7 @@ static int watch(struct jobs *jobs, const char *path, struct err *e)
         if (status < 0) return status;
         misses = 0;
         char state[32];
-        snprintf(state, sizeof state, "%s", text_of(job, "state"));
+        snprintf(state, sizeof(state), "%s", text_of(job, "state"));
         if (bar) print_bar(job);
         if (is_over(state)) {
             if (bar) fputs("\r\033[K", stderr);
@@ -189,8 +192,9 @@ int tool_jobs(int argc, char **argv, struct err *e)
     const struct command_line line = {
         .program = "autodidact jobs",
         .usage = "--admin URL list | show ID | watch ID | cancel ID | start KEY=VALUE...",
-        .about = "Training jobs of a daemon. start takes the members of POST /admin/v1/jobs, for\n"
-                 "example spec=resnet18 data=cifar100:/data/cifar-100-binary method=byot epochs=30.",
+        .about =
+            "Training jobs of a daemon. start takes the members of POST /admin/v1/jobs, for\n"
+            "example spec=resnet18 data=cifar100:/data/cifar-100-binary method=byot epochs=30.",
         .rows = rows,
         .positional_min = 1,
         .positional_max = argc,
@@ -198,21 +202,22 @@ int tool_jobs(int argc, char **argv, struct err *e)
     char *token = NULL;
     struct buf path;
     buf_init(&path, 1024);
-    const char **words = mem_new((size_t)argc + 1, sizeof *words);
-    int status = words ? 0 : err_set(e, -ENOMEM, "%s", err_text(-ENOMEM));
+    const char **words = mem_new((size_t)argc + 1, sizeof(*words));
+    int status = words != NULL ? 0 : err_set(e, -ENOMEM, "%s", err_text(-ENOMEM));
     if (status == 0) status = options_parse(&line, argc, argv, words, e);
     if (status != 0) goto out;
-    if (!jobs.admin) {
-        status = err_set(e, ERR_USAGE, "--admin is missing: the daemon's log names its admin listener");
+    if (jobs.admin == NULL) {
+        status =
+            err_set(e, ERR_USAGE, "--admin is missing: the daemon's log names its admin listener");
         goto out;
     }
-    if (jobs.token_file && (status = read_token(jobs.token_file, &token, e)) < 0) goto out;
+    if (jobs.token_file != NULL && (status = read_token(jobs.token_file, &token, e)) < 0) goto out;
     if ((status = client_new(jobs.admin, token, &jobs.client, e)) < 0) goto out;
 
     json_t *answer;
     const char *verb = words[0];
     bool takes_id = !strcmp(verb, "show") || !strcmp(verb, "watch") || !strcmp(verb, "cancel");
-    if (takes_id && (!words[1] || words[2])) {
+    if (takes_id && (words[1] == NULL || words[2] != NULL)) {
         status = err_set(e, ERR_USAGE, "%s takes one job's ID", verb);
     } else if (takes_id && buf_printf(&path, "/admin/v1/jobs/%s%s", words[1],
                                       strcmp(verb, "cancel") ? "" : "/cancel") < 0) {
@@ -220,9 +225,10 @@ int tool_jobs(int argc, char **argv, struct err *e)
     } else if (!strcmp(verb, "watch")) {
         status = watch(&jobs, buf_text(&path), e);
     } else if (takes_id) {
-        status = call(&jobs, strcmp(verb, "cancel") ? "GET" : "POST", buf_text(&path), NULL, &answer, e);
+        status =
+            call(&jobs, strcmp(verb, "cancel") ? "GET" : "POST", buf_text(&path), NULL, &answer, e);
         if (status == 0) status = show(&jobs, answer, e);
-    } else if (!strcmp(verb, "list") && !words[1]) {
+    } else if (!strcmp(verb, "list") && words[1] == NULL) {
         status = call(&jobs, "GET", "/admin/v1/jobs", NULL, &answer, e);
         if (status == 0) status = show(&jobs, answer, e);
     } else if (!strcmp(verb, "start")) {

@@ -30,7 +30,7 @@ static const struct subcommand subcommands[] = {
 };
 
 enum {
-    N_SUBCOMMANDS = sizeof subcommands / sizeof subcommands[0],
+    N_SUBCOMMANDS = sizeof(subcommands) / sizeof(subcommands[0]),
     EXIT_FAILED = 1,
     EXIT_USAGE = 2
 };

@@ -69,7 +69,7 @@ static int unknown_option(const struct command_line *line, const char *name, siz
     for (const struct option_row *r = line->rows; r->help != NULL && n < NAMES_MAX; r++) {
         if (r->name != NULL) names[n++] = r->name;
     }
-    snprintf(word, sizeof word, "%.*s", (int)(length < WORD_MAX ? length : WORD_MAX), name);
+    snprintf(word, sizeof(word), "%.*s", (int)(length < WORD_MAX ? length : WORD_MAX), name);
     const char *near = options_nearest(word, names, n);
     if (near != NULL)
         return err_set(e, ERR_USAGE, "unknown option --%s: did you mean --%s?", word, near);
@@ -175,10 +175,12 @@ static void print_help(const struct command_line *line)
             continue;
         }
         char left[80];
-        snprintf(left, sizeof left, "  --%s%s%s", r->name, r->takes != NULL ? " " : "",
+        snprintf(left, sizeof(left), "  --%s%s%s", r->name, r->takes != NULL ? " " : "",
                  r->takes != NULL ? r->takes : "");
-        if (strlen(left) >= HELP_COLUMN) printf("%s\n%*s", left, HELP_COLUMN, "");
-        else printf("%-*s", HELP_COLUMN, left);
+        if (strlen(left) >= HELP_COLUMN)
+            printf("%s\n%*s", left, HELP_COLUMN, "");
+        else
+            printf("%-*s", HELP_COLUMN, left);
         print_wrapped(r->help);
     }
     printf("%-*s%s\n", HELP_COLUMN, "  --help", "this text");
@@ -189,7 +191,7 @@ int options_parse(const struct command_line *line, int argc, char **argv,
 {
     int n = 0;
     bool options = true;
-    memset(ret_positional, 0, ((size_t)line->positional_max + 1) * sizeof *ret_positional);
+    memset(ret_positional, 0, ((size_t)line->positional_max + 1) * sizeof(*ret_positional));
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (strcmp(argv[i], "--help") != 0 && strcmp(argv[i], "-h") != 0) continue;
         print_help(line);

@@ -70,7 +70,7 @@ static bool cache_path(char *path, size_t size)
 static struct choices *measure(const struct plan *plan, enum precision precision, int batch_max)
 {
     char path[4096];
-    bool kept = cache_path(path, sizeof path);
+    bool kept = cache_path(path, sizeof(path));
     struct choices *choices = choices_new(kernels_best());
     if (choices == NULL) return NULL;
     if (kept) (void)choices_load(choices, path, NULL);

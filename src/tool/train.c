@@ -107,7 +107,7 @@ static int run(struct train_session *s, struct err *e)
     if (e->code == ERR_DIVERGED) {
         bool kept = file_exists(s->checkpoint);
         char text[ERR_TEXT_MAX];
-        snprintf(text, sizeof text, "%s", e->text);
+        snprintf(text, sizeof(text), "%s", e->text);
         return err_set(e, ERR_DIVERGED, "%.300s; %s%.150s", text,
                        kept ? "the last checkpoint is kept: " : "there is no checkpoint yet",
                        kept ? s->checkpoint : "");
@@ -173,16 +173,16 @@ static void fill_training(const struct train_session *s, const struct result *r,
                            .holdout_seed = o->holdout_seed,
                            .has_figures = h->n_exits > 0,
                            .ensemble = h->ensemble};
-    memcpy(t->exits, h->exits, sizeof t->exits);
-    snprintf(t->method, sizeof t->method, "%s", o->method->name);
-    snprintf(t->data, sizeof t->data, "%s", dataset_kind(s->set));
-    snprintf(t->program, sizeof t->program, "%s", PACKAGE_STRING);
+    memcpy(t->exits, h->exits, sizeof(t->exits));
+    snprintf(t->method, sizeof(t->method), "%s", o->method->name);
+    snprintf(t->data, sizeof(t->data), "%s", dataset_kind(s->set));
+    snprintf(t->program, sizeof(t->program), "%s", PACKAGE_STRING);
     schedule_format(&o->schedule, t->schedule);
-    _Static_assert(sizeof t->augment >= AUGMENT_TEXT_MAX, "it fits");
+    _Static_assert(sizeof(t->augment) >= AUGMENT_TEXT_MAX, "it fits");
     augment_format(o->augment, t->augment);
-    if (s->parent != NULL) snprintf(t->parent, sizeof t->parent, "%s", s->parent->sha256);
-    if (s->teacher != NULL) snprintf(t->teacher, sizeof t->teacher, "%s", s->teacher->sha256);
-    format_command(s, r, t->command, sizeof t->command);
+    if (s->parent != NULL) snprintf(t->parent, sizeof(t->parent), "%s", s->parent->sha256);
+    if (s->teacher != NULL) snprintf(t->teacher, sizeof(t->teacher), "%s", s->teacher->sha256);
+    format_command(s, r, t->command, sizeof(t->command));
 }
 
 static void free_labels(char **labels, int n)
@@ -194,7 +194,7 @@ static void free_labels(char **labels, int n)
 static char **copy_labels(const struct dataset *set, struct err *e)
 {
     int n = dataset_classes(set);
-    char **labels = mem_new((size_t)n, sizeof *labels);
+    char **labels = mem_new((size_t)n, sizeof(*labels));
     bool made = labels != NULL;
     for (int i = 0; made && i < n; i++) {
         labels[i] = mem_strdup(dataset_label(set, i));
@@ -215,7 +215,7 @@ static int round_params(struct train_session *s, const struct result *r, char **
     const struct training unknown = {0};
     struct model *model;
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%.*s.part", (int)sizeof path - 6, r->out);
+    snprintf(path, sizeof(path), "%.*s.part", (int)sizeof(path) - 6, r->out);
     int rc = model_write(path, s->command.store_type, r->net, r->params, labels, &s->preprocess,
                          &none, &unknown, e);
     if (rc == 0) rc = model_load(path, &model, e);
@@ -275,7 +275,7 @@ static int finish(struct train_session *s, struct err *e)
 
 int tool_train(int argc, char **argv, struct err *e)
 {
-    struct train_session *s = mem_new(1, sizeof *s);
+    struct train_session *s = mem_new(1, sizeof(*s));
     if (s == NULL) return err_set(e, -ENOMEM, "out of memory");
     int rc = train_command_parse(argc, argv, &s->command, &s->progress.mode, e);
     if (rc == 0) {

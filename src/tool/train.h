@@ -37,8 +37,8 @@ struct train_session {
     struct train_command command;
     char checkpoint[PATH_MAX];
     struct dataset *set;
-    struct model *parent; /* --init, or NULL */
-    struct model *teacher; /* --teacher, or NULL */
+    struct model *parent;   /* --init, or NULL */
+    struct model *teacher;  /* --teacher, or NULL */
     struct net *net, *peer; /* peer NULL: the method has none */
     struct split split;
     struct preprocess preprocess;

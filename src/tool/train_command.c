@@ -48,7 +48,7 @@ static int check_readers(const struct option_row *rows, const struct method *m, 
     char names[128];
     for (const struct option_row *r = rows; r->help != NULL; r++) {
         if (r->name == NULL || method_reads(m, r->name) || !is_given(r)) continue;
-        method_readers(r->name, names, sizeof names);
+        method_readers(r->name, names, sizeof(names));
         return err_set(e, ERR_USAGE, "--%s: --method %s does not read it: it is of %s", r->name,
                        m->name, names);
     }
@@ -60,7 +60,7 @@ static int parse_names(const struct option_row *rows, struct train_command *c, s
     char names[128];
     c->options.method = method_find(c->method);
     if (c->options.method == NULL) {
-        method_names(names, sizeof names);
+        method_names(names, sizeof(names));
         return err_set(e, ERR_USAGE, "--method %s: it takes %s", c->method, names);
     }
     int rc = check_readers(rows, c->options.method, e);
@@ -107,9 +107,9 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
                                 .augment = "crop,flip",
                                 .precision = "fp32",
                                 .store = "f32"};
-    method_names(names, sizeof names);
-    snprintf(method_help, sizeof method_help, "%s (required)", names);
-    format_presets(preset_help, sizeof preset_help);
+    method_names(names, sizeof(names));
+    snprintf(method_help, sizeof(method_help), "%s (required)", names);
+    format_presets(preset_help, sizeof(preset_help));
     const struct option_row rows[] = {
         {NULL, 0, NULL, NULL, NULL, "What is trained:"},
         {"data", OPTION_STRING, "KIND:DIR", &c->data, NULL,

@@ -23,10 +23,10 @@ static int check_writable(const char *option, const char *out, struct err *e)
 {
     char dir[PATH_MAX];
     struct stat st;
-    if (strlen(out) + sizeof ".ckpt" > sizeof dir) {
+    if (strlen(out) + sizeof(".ckpt") > sizeof(dir)) {
         return err_set(e, -ENAMETOOLONG, "%s: %s", option, err_text(-ENAMETOOLONG));
     }
-    snprintf(dir, sizeof dir, "%s", out);
+    snprintf(dir, sizeof(dir), "%s", out);
     const char *parent = dirname(dir);
     if (access(parent, W_OK | X_OK) < 0) {
         return err_set(e, -errno, "%s %s: cannot write to %s: %s", option, out, parent,
@@ -45,8 +45,8 @@ static bool is_same_place(const char *a, const char *b)
     struct stat of_a, of_b;
     const char *name_a = strrchr(a, '/'), *name_b = strrchr(b, '/');
     if (strcmp(name_a != NULL ? name_a + 1 : a, name_b != NULL ? name_b + 1 : b) != 0) return false;
-    snprintf(dir_a, sizeof dir_a, "%s", a);
-    snprintf(dir_b, sizeof dir_b, "%s", b);
+    snprintf(dir_a, sizeof(dir_a), "%s", a);
+    snprintf(dir_b, sizeof(dir_b), "%s", b);
     return stat(dirname(dir_a), &of_a) == 0 && stat(dirname(dir_b), &of_b) == 0 &&
            of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
 }
@@ -68,7 +68,7 @@ static int check_out(struct train_session *s, struct err *e)
     const char *out = s->command.out;
     int rc = check_writable("--out", out, e);
     if (rc < 0) return rc;
-    snprintf(s->checkpoint, sizeof s->checkpoint, "%s.ckpt", out);
+    snprintf(s->checkpoint, sizeof(s->checkpoint), "%s.ckpt", out);
     if (s->command.peer_out != NULL) rc = check_peer_out(s, e);
     if (rc < 0) return rc;
     if (!s->command.resume && file_exists(s->checkpoint)) {
@@ -182,8 +182,8 @@ static int inherit_holdout(struct train_session *s, const struct model *model, c
  * part: the networks say that, and a spec may bring another one. */
 static const char *other_view(const struct preprocess *a, const struct preprocess *b)
 {
-    if (memcmp(a->mean, b->mean, sizeof a->mean) != 0) return "normalises images by another mean";
-    if (memcmp(a->std, b->std, sizeof a->std) != 0) return "normalises images by another std";
+    if (memcmp(a->mean, b->mean, sizeof(a->mean)) != 0) return "normalises images by another mean";
+    if (memcmp(a->std, b->std, sizeof(a->std)) != 0) return "normalises images by another std";
     if (a->resize != b->resize) {
         return a->resize == PREPROCESS_STRETCH ? "stretches images instead of cropping them, other"
                                                : "crops images instead of stretching them, other";
@@ -285,11 +285,11 @@ static int copy_parent(const struct train_session *s, float *params, struct err 
             if (strcmp(from[j].name, p->name) == 0) q = &from[j];
         }
         bool equal = q != NULL && q->rank == p->rank &&
-                     memcmp(q->dims, p->dims, (size_t)p->rank * sizeof *p->dims) == 0;
+                     memcmp(q->dims, p->dims, (size_t)p->rank * sizeof(*p->dims)) == 0;
         bool linear = p->role == PARAM_LINEAR_WEIGHT || p->role == PARAM_LINEAR_BIAS;
         if (!equal && q != NULL && linear && !same_classes) continue;
         if (!equal) return refuse_parent(s, p, q != NULL, e);
-        memcpy(params + p->offset, s->parent->params + q->offset, p->size * sizeof *params);
+        memcpy(params + p->offset, s->parent->params + q->offset, p->size * sizeof(*params));
     }
     return 0;
 }

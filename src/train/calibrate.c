@@ -90,7 +90,7 @@ static double threshold(const struct logits *l, int exit, double temperature, bo
         list[n++] = (struct candidate){confidence_of(z, l->classes, temperature), i,
                                        is_right(l, exit, i), is_right(l, l->n_exits - 1, i)};
     }
-    qsort(list, n, sizeof *list, compare);
+    qsort(list, n, sizeof(*list), compare);
     double lost = 0;
     for (size_t i = 0; i < n; i++) {
         lost += list[i].deepest_right - list[i].right;
@@ -112,8 +112,8 @@ int calibrate(const struct logits *logits, struct calibration *ret_calibration, 
 {
     struct calibration c = {
         .present = true, .n_images = (int64_t)logits->n, .has_thresholds = true};
-    struct candidate *list = mem_new(logits->n, sizeof *list);
-    bool *taken = mem_new(logits->n, sizeof *taken);
+    struct candidate *list = mem_new(logits->n, sizeof(*list));
+    bool *taken = mem_new(logits->n, sizeof(*taken));
     int rc = 0;
     if (list == NULL || taken == NULL) {
         rc = err_set(e, -ENOMEM, "out of memory for calibration");

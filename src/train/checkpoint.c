@@ -60,7 +60,7 @@ static void add_meta(struct draft *d, const char *key, const char *value)
 static void fill_meta(struct draft *d, const struct checkpoint_position *position,
                       const struct train_text *texts, size_t n_texts)
 {
-    snprintf(d->position, sizeof d->position, "%lld %lld %a", (long long)position->step,
+    snprintf(d->position, sizeof(d->position), "%lld %lld %a", (long long)position->step,
              (long long)position->loss_count, position->loss_sum);
     add_meta(d, "autodidact.checkpoint", "1");
     add_meta(d, "autodidact.position", d->position);
@@ -84,7 +84,8 @@ static int check_finite(const struct checkpoint_state *state, int64_t step, stru
     for (size_t i = 0; finite && i < state->n_arrays; i++)
         finite = are_finite(state->arrays[i].values, state->arrays[i].count);
     if (finite) return 0;
-    return err_set(e, ERR_DIVERGED, "parameters are not finite after step %lld: a smaller --lr helps",
+    return err_set(e, ERR_DIVERGED,
+                   "parameters are not finite after step %lld: a smaller --lr helps",
                    (long long)step);
 }
 
@@ -97,18 +98,17 @@ int checkpoint_write(const char *path, const struct checkpoint_state *state,
     size_t n_params;
     const struct param *list = net_params(state->net, &n_params);
     size_t room = 2 * n_params + CHECKPOINT_ARRAYS_MAX;
-    struct draft *d = mem_new(1, sizeof *d);
+    struct draft *d = mem_new(1, sizeof(*d));
     rc = -ENOMEM;
     if (d == NULL) goto out;
-    d->tensors = mem_new(room, sizeof *d->tensors);
-    d->names = mem_new(room, sizeof *d->names);
+    d->tensors = mem_new(room, sizeof(*d->tensors));
+    d->names = mem_new(room, sizeof(*d->names));
     if (d->tensors == NULL || d->names == NULL) goto out;
     for (size_t i = 0; i < n_params; i++) add_tensor(d, prefix_model, &list[i], state->params);
     for (size_t i = 0; i < n_params; i++) {
         if (list[i].trained) add_tensor(d, prefix_momentum, &list[i], state->momentum);
     }
-    for (size_t i = 0; i < state->n_arrays; i++)
-        add_array(d, &state->arrays[i], &d->counts[i]);
+    for (size_t i = 0; i < state->n_arrays; i++) add_array(d, &state->arrays[i], &d->counts[i]);
     fill_meta(d, position, texts, n_texts);
     rc = safetensors_write(path, TENSOR_F32, d->tensors, d->n_tensors, d->meta, d->n_meta, e);
 out:
@@ -125,7 +125,7 @@ static int compare_text(const struct safetensors *file, const struct train_text 
                         struct err *e)
 {
     char key[NAME_MAX_BYTES];
-    snprintf(key, sizeof key, "option.%s", text->name);
+    snprintf(key, sizeof(key), "option.%s", text->name);
     const char *stored = safetensors_meta(file, key);
     if (stored == NULL ? text->implied : strcmp(stored, text->value) == 0) return 0;
     return err_set(e, ERR_CONFLICT,
@@ -172,7 +172,7 @@ static int read_tensor(const struct safetensors *file, const char *prefix, const
                        size_t count, float *values, struct err *e)
 {
     char whole[NAME_MAX_BYTES];
-    snprintf(whole, sizeof whole, "%s%s", prefix, name);
+    snprintf(whole, sizeof(whole), "%s%s", prefix, name);
     const struct tensor *t = safetensors_find(file, whole);
     if (t == NULL) return err_set(e, ERR_FORMAT, "it lacks the tensor %s", whole);
     if (t->count != count || t->type != TENSOR_F32)
@@ -251,7 +251,7 @@ int checkpoint_text(const char *path, const char *name, char ret_value[TRAIN_TEX
     int rc = open_file(path, &o, e);
     if (rc == 0) {
         char key[NAME_MAX_BYTES];
-        snprintf(key, sizeof key, "option.%s", name);
+        snprintf(key, sizeof(key), "option.%s", name);
         const char *stored = safetensors_meta(o.file, key);
         if (stored != NULL && strlen(stored) < TRAIN_TEXT_MAX) {
             memcpy(ret_value, stored, strlen(stored) + 1);

@@ -72,8 +72,7 @@ static void evaluate_part(void *arg, unsigned rank, unsigned n_ranks)
     for (size_t b = first; rc == 0 && b < end; b++) {
         size_t start = b * EVALUATE_BATCH, left = n - start;
         rc = evaluate_batch(v, v->execs[rank], start,
-                            left < EVALUATE_BATCH ? (int)left : EVALUATE_BATCH,
-                            &v->errors[rank]);
+                            left < EVALUATE_BATCH ? (int)left : EVALUATE_BATCH, &v->errors[rank]);
     }
 }
 
@@ -85,13 +84,13 @@ int evaluate_logits(const struct plan *plan, const struct dataset *set, const ui
     unsigned n_threads = pool_threads(pool);
     struct logits l = {.n = n, .n_exits = net_sections(net), .classes = net_classes(net)};
     size_t size;
-    struct exec **execs = mem_new(n_threads, sizeof *execs);
-    struct err *errors = mem_new(n_threads, sizeof *errors);
+    struct exec **execs = mem_new(n_threads, sizeof(*execs));
+    struct err *errors = mem_new(n_threads, sizeof(*errors));
     int rc = mem_size((size_t)l.n_exits + 1, n, 0, &size);
     if (rc == 0) rc = mem_size(size, (size_t)l.classes, 0, &size);
     if (rc == 0) {
-        l.values = mem_new(size, sizeof *l.values);
-        l.labels = mem_new(n, sizeof *l.labels);
+        l.values = mem_new(size, sizeof(*l.values));
+        l.labels = mem_new(n, sizeof(*l.labels));
     }
     if (execs == NULL || errors == NULL || l.values == NULL || l.labels == NULL) {
         rc = err_set(e, -ENOMEM, "out of memory for the logits of %zu images", n);

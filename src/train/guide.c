@@ -2,8 +2,8 @@
  *
  * Each rank takes its images in small batches through the teacher, section by section; at the end
  * of a section that is compared, every image is compared at once with the student's map, which
- * stands ready. So no map of the teacher outlives its section. The value is kept by image and summed
- * in their order; only the regressor's gradient is summed by rank, in rank order.
+ * stands ready. So no map of the teacher outlives its section. The value is kept by image and
+ * summed in their order; only the regressor's gradient is summed by rank, in rank order.
  *
  * Maps of different size meet at the smaller height and width by means over cells (our choice, as
  * most codes do: a hint then compares what both have). The regressor is a 1x1 convolution with
@@ -132,19 +132,19 @@ static void *take(struct guide *g, size_t count, size_t size)
 static int allocate(struct guide *g, struct err *e)
 {
     size_t n = g->n_ranks, batch = (size_t)g->options->batch;
-    g->execs = mem_new(n, sizeof *g->execs);
-    g->logits = take(g, batch * (size_t)net_classes(g->teacher), sizeof *g->logits);
-    g->values = take(g, batch, sizeof *g->values);
+    g->execs = mem_new(n, sizeof(*g->execs));
+    g->logits = take(g, batch * (size_t)net_classes(g->teacher), sizeof(*g->logits));
+    g->values = take(g, batch, sizeof(*g->values));
     bool made = g->execs != NULL && g->logits != NULL && g->values != NULL;
     if (made && g->n_pairs > 0) {
-        g->maps = take(g, n, g->maps_stride * sizeof *g->maps);
-        g->sums = take(g, n, g->sums_stride * sizeof *g->sums);
+        g->maps = take(g, n, g->maps_stride * sizeof(*g->maps));
+        g->sums = take(g, n, g->sums_stride * sizeof(*g->sums));
         made = g->maps != NULL && g->sums != NULL;
     }
     if (made && g->n_regressor > 0) {
-        g->regressor = take(g, g->n_regressor, sizeof *g->regressor);
-        g->momentum = take(g, g->n_regressor, sizeof *g->momentum);
-        g->dregressor = take(g, n, g->n_regressor * sizeof *g->dregressor);
+        g->regressor = take(g, g->n_regressor, sizeof(*g->regressor));
+        g->momentum = take(g, g->n_regressor, sizeof(*g->momentum));
+        g->dregressor = take(g, n, g->n_regressor * sizeof(*g->dregressor));
         made = g->regressor != NULL && g->momentum != NULL && g->dregressor != NULL;
     }
     if (!made) return err_set(e, -ENOMEM, "out of memory for the teacher of a batch of %zu", batch);
@@ -164,7 +164,7 @@ struct guide *guide_new(const struct train_options *options, const struct net *s
         err_prefix(e, "the teacher");
         return NULL;
     }
-    struct guide *g = mem_new(1, sizeof *g);
+    struct guide *g = mem_new(1, sizeof(*g));
     if (g == NULL) {
         err_set(e, -ENOMEM, "out of memory");
         return NULL;
@@ -245,13 +245,14 @@ static double hint(struct guide *g, const struct pair *p, unsigned rank, const f
     const float *bias = g->regressor + weights;
     float *dw = g->dregressor + rank * g->n_regressor, *dbias = dw + weights, *dr = r + count;
     for (int i = 0; i < pixels; i++)
-        memcpy(r + (size_t)i * (size_t)ct, bias, (size_t)ct * sizeof *r);
+        memcpy(r + (size_t)i * (size_t)ct, bias, (size_t)ct * sizeof(*r));
     g->kernels->gemm(false, true, pixels, ct, cs, student, cs, g->regressor, cs, 1.0f, r, ct);
-    memset(dr, 0, count * sizeof *dr);
+    memset(dr, 0, count * sizeof(*dr));
     double weight = g->options->distillation.lambda / (double)g->options->batch;
     double value = loss_hint(pixels, ct, r, teacher, weight, dr);
     g->kernels->gemm(true, false, ct, cs, pixels, dr, ct, student, cs, 1.0f, dw, cs);
-    for (int i = 0; i < pixels; i++) g->kernels->add((size_t)ct, dr + (size_t)i * (size_t)ct, dbias);
+    for (int i = 0; i < pixels; i++)
+        g->kernels->add((size_t)ct, dr + (size_t)i * (size_t)ct, dbias);
     g->kernels->gemm(false, false, pixels, cs, ct, dr, ct, g->regressor, cs, 1.0f, dstudent, cs);
     return value;
 }
@@ -281,14 +282,14 @@ static double compare(struct guide *g, const struct pair *p, unsigned rank, size
         map_mean(p->own, student, p->meeting_own, maps);
         student = maps;
         dstudent = maps + met;
-        memset(dstudent, 0, met * sizeof *dstudent);
+        memset(dstudent, 0, met * sizeof(*dstudent));
     }
     if (!is_same_size(p->other, p->meeting_other)) {
         map_mean(p->other, teacher, p->meeting_other, other);
         teacher = other;
     }
-    double value = compare_met(g, p, rank, student, teacher, dstudent,
-                               other + shape_size(p->meeting_other));
+    double value =
+        compare_met(g, p, rank, student, teacher, dstudent, other + shape_size(p->meeting_other));
     if (shrinks) map_mean_backward(p->own, dstudent, p->meeting_own, whole);
     return value;
 }
@@ -311,7 +312,7 @@ static void run_part(void *arg, unsigned rank, unsigned n_ranks)
     size_t first, end, image = shape_size(net_input(g->teacher));
     int last = net_sections(g->teacher) - 1;
     if (g->n_regressor > 0) {
-        memset(g->dregressor + rank * g->n_regressor, 0, g->n_regressor * sizeof *g->dregressor);
+        memset(g->dregressor + rank * g->n_regressor, 0, g->n_regressor * sizeof(*g->dregressor));
     }
     pool_part((size_t)g->options->batch, rank, n_ranks, &first, &end);
     for (size_t at = first; at < end; at += TEACHER_BATCH) {

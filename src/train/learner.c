@@ -13,8 +13,8 @@ int learner_init(struct learner *l, const struct net *net, const struct train_op
                  struct err *e)
 {
     *l = (struct learner){.net = net, .exits = method_exits(options->method, net_sections(net))};
-    l->params = mem_new_aligned(net_block_size(net), sizeof *l->params);
-    l->dparams = mem_new_aligned(net_trained_size(net), sizeof *l->dparams);
+    l->params = mem_new_aligned(net_block_size(net), sizeof(*l->params));
+    l->dparams = mem_new_aligned(net_trained_size(net), sizeof(*l->dparams));
     if (l->params == NULL || l->dparams == NULL)
         return err_set(e, -ENOMEM, "out of memory for %zu parameters", net_block_size(net));
     l->grad = grad_new_bordered(net, (int)options->batch, l->exits, borders, pool, kernels, e);

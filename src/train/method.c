@@ -48,7 +48,7 @@ static const struct method methods[] = {
      .defaults = {.temperature = 1, .alpha = 1, .kd_scale = true}},
 };
 
-enum { N_METHODS = sizeof methods / sizeof methods[0] };
+enum { N_METHODS = sizeof(methods) / sizeof(methods[0]) };
 
 const struct method *method_at(size_t i)
 {
@@ -83,15 +83,17 @@ static const struct {
     const char *option;
     bool (*is_read)(const struct method *method);
 } readers[] = {
-    {"temperature", method_distils}, {"alpha", method_distils},   {"kd-scale", method_distils},
-    {"lambda", method_hints},        {"beta", method_attends},    {"hint", distils_itself},
-    {"hint-exits", distils_itself},  {"preset", distils_itself},  {"teacher", has_teacher},
-    {"peer", has_peer},              {"peer-width", has_peer},    {"peer-out", has_peer},
+    {"temperature", method_distils}, {"alpha", method_distils},
+    {"kd-scale", method_distils},    {"lambda", method_hints},
+    {"beta", method_attends},        {"hint", distils_itself},
+    {"hint-exits", distils_itself},  {"preset", distils_itself},
+    {"teacher", has_teacher},        {"peer", has_peer},
+    {"peer-width", has_peer},        {"peer-out", has_peer},
 };
 
 bool method_reads(const struct method *method, const char *option)
 {
-    for (size_t i = 0; i < sizeof readers / sizeof readers[0]; i++) {
+    for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++) {
         if (strcmp(readers[i].option, option) == 0) return readers[i].is_read(method);
     }
     return true;

@@ -47,12 +47,12 @@ struct optimizer *optimizer_new(const struct net *net, unsigned exits, struct po
 {
     size_t n_params;
     const struct param *params = net_params(net, &n_params);
-    struct optimizer *o = mem_new(1, sizeof *o);
+    struct optimizer *o = mem_new(1, sizeof(*o));
     if (o != NULL) {
         o->pool = pool;
         o->kernels = kernels;
-        o->momentum = mem_new_aligned(net_trained_size(net), sizeof *o->momentum);
-        o->ranges = mem_new(n_params, sizeof *o->ranges);
+        o->momentum = mem_new_aligned(net_trained_size(net), sizeof(*o->momentum));
+        o->ranges = mem_new(n_params, sizeof(*o->ranges));
     }
     if (o == NULL || o->momentum == NULL || o->ranges == NULL) {
         optimizer_free(o);
@@ -60,7 +60,7 @@ struct optimizer *optimizer_new(const struct net *net, unsigned exits, struct po
                 net_trained_size(net));
         return NULL;
     }
-    memset(o->momentum, 0, net_trained_size(net) * sizeof *o->momentum);
+    memset(o->momentum, 0, net_trained_size(net) * sizeof(*o->momentum));
     for (size_t i = 0; i < n_params; i++) {
         const struct param *p = &params[i];
         if (p->trained && (p->exit < 0 || (exits >> p->exit & 1) != 0))

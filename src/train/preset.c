@@ -37,7 +37,7 @@ static const struct preset presets[] = {
      SPEC_HEAD_SEPCONV_ATTENTION},
 };
 
-enum { PRESETS = sizeof presets / sizeof presets[0] };
+enum { PRESETS = sizeof(presets) / sizeof(presets[0]) };
 
 const struct preset *preset_at(size_t i)
 {
@@ -60,7 +60,7 @@ static const char *const hint_names[] = {
 
 int hint_parse(const char *text, enum loss_hint_form *ret_form, struct err *e)
 {
-    for (size_t i = 0; i < sizeof hint_names / sizeof hint_names[0]; i++) {
+    for (size_t i = 0; i < sizeof(hint_names) / sizeof(hint_names[0]); i++) {
         if (strcmp(text, hint_names[i]) != 0) continue;
         *ret_form = (enum loss_hint_form)i;
         return 0;
@@ -84,8 +84,10 @@ int hint_exits_parse(const char *text, unsigned *ret_exits, struct err *e)
     _Static_assert(SPEC_SECTIONS_MAX <= 9, "a number of a classifier is a digit");
     while (*at >= '1' && *at < '0' + SPEC_SECTIONS_MAX) {
         exits |= 1u << (*at++ - '1');
-        if (*at == ',' && at[1] != '\0') at++;
-        else break;
+        if (*at == ',' && at[1] != '\0')
+            at++;
+        else
+            break;
     }
     if (exits == 0 || *at != '\0') {
         return err_set(e, ERR_USAGE,

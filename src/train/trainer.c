@@ -32,12 +32,12 @@ struct trainer {
     struct train_options options;
     struct learner student, peer; /* peer.net NULL: there is none */
     struct guide *guide;          /* NULL: there is no teacher */
-    int32_t *labels;       /* [batch] */
-    int32_t *others;       /* [batch], what is mixed into labels; NULL without mixup */
-    double share;          /* of the labels, against the others; of this step */
-    struct err *errors;    /* one a rank */
-    uint32_t *order;       /* [split->n_train], of the epoch ordered_epoch */
-    int64_t ordered_epoch; /* -1: none yet */
+    int32_t *labels;              /* [batch] */
+    int32_t *others;              /* [batch], what is mixed into labels; NULL without mixup */
+    double share;                 /* of the labels, against the others; of this step */
+    struct err *errors;           /* one a rank */
+    uint32_t *order;              /* [split->n_train], of the epoch ordered_epoch */
+    int64_t ordered_epoch;        /* -1: none yet */
     int64_t epoch_steps;
     struct checkpoint_position position;
     struct train_text texts[TRAIN_TEXTS_MAX];
@@ -59,11 +59,11 @@ static int add_spec(struct trainer *t, const char *name, const struct net *net, 
     if (strcmp(name, "spec") == 0 && net_sections(net) > 1) { /* in the digest, too; here by name */
         text = &t->texts[t->n_texts++];
         *text = (struct train_text){.name = "heads", .implied = true};
-        snprintf(text->value, sizeof text->value, "%s", spec_head_name(net_spec(net)->heads.kind));
+        snprintf(text->value, sizeof(text->value), "%s", spec_head_name(net_spec(net)->heads.kind));
     }
     text = &t->texts[t->n_texts++];
     text->name = name;
-    snprintf(text->value, sizeof text->value, "%s with %d channels (%.16s)", net_spec(net)->name,
+    snprintf(text->value, sizeof(text->value), "%s with %d channels (%.16s)", net_spec(net)->name,
              net_spec(net)->stages[0].channels, hex);
     return 0;
 }
@@ -79,19 +79,20 @@ static int make_texts(struct trainer *t, struct err *e)
     if (t->setup.teacher != NULL) {
         text = &t->texts[t->n_texts++];
         text->name = "teacher";
-        snprintf(text->value, sizeof text->value, "%.64s", t->setup.teacher->sha256);
+        snprintf(text->value, sizeof(text->value), "%.64s", t->setup.teacher->sha256);
     }
     dataset_digest(t->setup.set, data);
     text = &t->texts[t->n_texts++];
     text->name = "data";
-    snprintf(text->value, sizeof text->value, "%.64s of %zu images (%.16s)",
+    snprintf(text->value, sizeof(text->value), "%.64s of %zu images (%.16s)",
              dataset_kind(t->setup.set), dataset_count(t->setup.set), data);
     text = &t->texts[t->n_texts++];
     text->name = "init";
-    snprintf(text->value, sizeof text->value, "%.64s", *t->setup.parent ? t->setup.parent : "none");
+    snprintf(text->value, sizeof(text->value), "%.64s",
+             *t->setup.parent ? t->setup.parent : "none");
     text = &t->texts[t->n_texts++];
     text->name = "threads";
-    snprintf(text->value, sizeof text->value, "%u", pool_threads(t->setup.pool));
+    snprintf(text->value, sizeof(text->value), "%u", pool_threads(t->setup.pool));
     return 0;
 }
 
@@ -99,13 +100,13 @@ static int allocate(struct trainer *t, struct err *e)
 {
     const struct trainer_setup *s = &t->setup;
     const struct train_options *o = &t->options;
-    t->labels = mem_new((size_t)o->batch, sizeof *t->labels);
-    t->order = mem_new(s->split->n_train, sizeof *t->order);
-    t->errors = mem_new(pool_threads(s->pool), sizeof *t->errors);
+    t->labels = mem_new((size_t)o->batch, sizeof(*t->labels));
+    t->order = mem_new(s->split->n_train, sizeof(*t->order));
+    t->errors = mem_new(pool_threads(s->pool), sizeof(*t->errors));
     if (t->labels == NULL || t->order == NULL || t->errors == NULL)
         return err_set(e, -ENOMEM, "out of memory for the order of %zu images", s->split->n_train);
     if (o->mixup > 0) {
-        t->others = mem_new((size_t)o->batch, sizeof *t->others);
+        t->others = mem_new((size_t)o->batch, sizeof(*t->others));
         if (t->others == NULL) return err_set(e, -ENOMEM, "out of memory for mixup's labels");
     }
     unsigned borders = guide_borders(o->method, s->net);
@@ -143,7 +144,7 @@ struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e)
         return NULL;
     }
     if (check_hint_exits(setup, e) < 0) return NULL;
-    struct trainer *t = mem_new(1, sizeof *t);
+    struct trainer *t = mem_new(1, sizeof(*t));
     if (t == NULL) {
         err_set(e, -ENOMEM, "out of memory");
         return NULL;
@@ -251,8 +252,8 @@ static int prepare(struct trainer *t, int64_t epoch, int64_t step_of_epoch, stru
     }
     if (t->others == NULL) return 0;
     size_t batch = (size_t)t->options.batch;
-    t->share = mixup_share(t->options.mixup, t->options.seed, (uint32_t)epoch,
-                           (uint32_t)step_of_epoch);
+    t->share =
+        mixup_share(t->options.mixup, t->options.seed, (uint32_t)epoch, (uint32_t)step_of_epoch);
     mixup_images(p.input, batch, shape_size(net_input(t->setup.net)), t->share, t->setup.pool);
     mixup_labels(t->labels, batch, t->others);
     return 0;
@@ -276,8 +277,7 @@ static double forward(struct trainer *t)
     memcpy(grad_input(t->peer.grad), grad_input(t->student.grad),
            (size_t)batch * shape_size(net_input(t->student.net)) * sizeof(float));
     grad_forward(t->peer.grad, t->peer.params, batch);
-    double value =
-        learner_loss(&t->student, o, &targets, grad_logits(t->peer.grad, peers_deepest));
+    double value = learner_loss(&t->student, o, &targets, grad_logits(t->peer.grad, peers_deepest));
     double peers = learner_loss(&t->peer, o, &targets, grad_logits(t->student.grad, deepest));
     return isfinite(peers) ? value : peers;
 }

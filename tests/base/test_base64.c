@@ -33,10 +33,10 @@ static void test_vectors(void **state)
         {"Zm9vYmFy", "foobar"},
         {" Zm9v\r\nYm\tFy \n", "foobar"}, /* white space */
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         unsigned char out[64];
         size_t size = 99;
-        assert_true(base64_decoded_max(strlen(rows[i][0])) <= sizeof out);
+        assert_true(base64_decoded_max(strlen(rows[i][0])) <= sizeof(out));
         assert_int_equal(decode(rows[i][0], out, &size), 0);
         assert_int_equal(size, strlen(rows[i][1]));
         assert_memory_equal(out, rows[i][1], size);
@@ -64,7 +64,7 @@ static void test_refused(void **state)
         "\xc3\xa4mzz",
         "Zm9vYmFy=",
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         unsigned char out[64];
         size_t size = 99;
         assert_int_equal(decode(rows[i], out, &size), ERR_FORMAT);

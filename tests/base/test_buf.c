@@ -113,8 +113,8 @@ static void test_out_of_memory(void **state)
 {
     (void)state;
     char big[2000];
-    memset(big, 'b', sizeof big - 1);
-    big[sizeof big - 1] = '\0';
+    memset(big, 'b', sizeof(big) - 1);
+    big[sizeof(big) - 1] = '\0';
     struct buf b;
     buf_init(&b, 100000);
     mem_fail_at(1);

@@ -45,17 +45,17 @@ static void test_format(void **state)
         {-CLOCK_SECOND, "1969-12-31T23:59:59.000Z"},
     };
     char text[32];
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        clock_format(rows[i].ns, text, sizeof text);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        clock_format(rows[i].ns, text, sizeof(text));
         assert_string_equal(text, rows[i].text);
     }
     /* The extremes fit too, and a small buffer is not overrun. */
-    clock_format(INT64_MAX, text, sizeof text);
+    clock_format(INT64_MAX, text, sizeof(text));
     assert_int_equal(strlen(text), 24);
-    clock_format(INT64_MIN, text, sizeof text);
+    clock_format(INT64_MIN, text, sizeof(text));
     assert_int_equal(strlen(text), 24);
     char small[8];
-    memset(small, 'x', sizeof small);
+    memset(small, 'x', sizeof(small));
     clock_format(0, small, 7);
     assert_int_equal(small[7], 'x');
     assert_non_null(memchr(small, '\0', 7));

@@ -83,14 +83,14 @@ static void test_forcing_a_lesser_set(void **state)
 {
     (void)state;
     char text[256], entry[64], best[256];
-    run_child((const char *const[]){NULL}, "isa", best, sizeof best);
+    run_child((const char *const[]){NULL}, "isa", best, sizeof(best));
     for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
-        snprintf(entry, sizeof entry, "AUTODIDACT_ISA=%s", cpu_isa_name((enum cpu_isa)isa));
-        run_child((const char *const[]){entry, NULL}, "isa", text, sizeof text);
+        snprintf(entry, sizeof(entry), "AUTODIDACT_ISA=%s", cpu_isa_name((enum cpu_isa)isa));
+        run_child((const char *const[]){entry, NULL}, "isa", text, sizeof(text));
         bool can = cpu_isa_supported((enum cpu_isa)isa);
         assert_string_equal(text, can ? cpu_isa_name((enum cpu_isa)isa) : best);
     }
-    run_child((const char *const[]){"AUTODIDACT_ISA=nonsense", NULL}, "isa", text, sizeof text);
+    run_child((const char *const[]){"AUTODIDACT_ISA=nonsense", NULL}, "isa", text, sizeof(text));
     assert_string_equal(text, best);
 }
 
@@ -100,16 +100,19 @@ static void test_names_are_checked(void **state)
     static const struct {
         const char *entry;
         bool good;
-    } rows[] = {{"AUTODIDACT_ISA=", true},       {"AUTODIDACT_ISA=reference", true},
-                {"AUTODIDACT_ISA=avx2", true},   {"AUTODIDACT_ISA=avx512bf16", true},
-                {"AUTODIDACT_ISA=AVX2", false},  {"AUTODIDACT_ISA=avx", false},
-                {"AUTODIDACT_ISA=sse", false},   {"AUTODIDACT_ISA= avx2", false},
+    } rows[] = {{"AUTODIDACT_ISA=", true},      {"AUTODIDACT_ISA=reference", true},
+                {"AUTODIDACT_ISA=avx2", true},  {"AUTODIDACT_ISA=avx512bf16", true},
+                {"AUTODIDACT_ISA=AVX2", false}, {"AUTODIDACT_ISA=avx", false},
+                {"AUTODIDACT_ISA=sse", false},  {"AUTODIDACT_ISA= avx2", false},
                 {"AUTODIDACT_X=nonsense", true}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char text[256];
-        run_child((const char *const[]){rows[i].entry, NULL}, "check", text, sizeof text);
-        if (rows[i].good) assert_string_equal(text, "good");
-        else assert_non_null(strstr(text, "AUTODIDACT_ISA takes reference, avx2, avx512 or avx512bf16"));
+        run_child((const char *const[]){rows[i].entry, NULL}, "check", text, sizeof(text));
+        if (rows[i].good)
+            assert_string_equal(text, "good");
+        else
+            assert_non_null(
+                strstr(text, "AUTODIDACT_ISA takes reference, avx2, avx512 or avx512bf16"));
     }
 }
 
@@ -121,19 +124,19 @@ static void test_prepare_blas(void **state)
                        : cpu_isa_supported(CPU_AVX512)   ? "SkylakeX"
                                                          : "-";
     char text[256], want[256];
-    run_child((const char *const[]){NULL}, "blas", text, sizeof text);
-    snprintf(want, sizeof want, "%s 1 test_cpu clean", core);
+    run_child((const char *const[]){NULL}, "blas", text, sizeof(text));
+    snprintf(want, sizeof(want), "%s 1 test_cpu clean", core);
     assert_string_equal(text, want);
 
-    run_child((const char *const[]){"OPENBLAS_CORETYPE=Haswell", NULL}, "blas", text, sizeof text);
+    run_child((const char *const[]){"OPENBLAS_CORETYPE=Haswell", NULL}, "blas", text, sizeof(text));
     assert_string_equal(text, "Haswell 1 test_cpu clean");
 
-    run_child((const char *const[]){"OPENBLAS_NUM_THREADS=3", NULL}, "blas", text, sizeof text);
-    snprintf(want, sizeof want, "%s 3 test_cpu clean", core);
+    run_child((const char *const[]){"OPENBLAS_NUM_THREADS=3", NULL}, "blas", text, sizeof(text));
+    snprintf(want, sizeof(want), "%s 3 test_cpu clean", core);
     assert_string_equal(text, want);
 
     /* A guard that a parent has left says nothing about this process. */
-    run_child((const char *const[]){"AD_BLAS_PREPARED=1", NULL}, "blas", text, sizeof text);
+    run_child((const char *const[]){"AD_BLAS_PREPARED=1", NULL}, "blas", text, sizeof(text));
     assert_non_null(strstr(text, " 1 test_cpu clean"));
 }
 
@@ -141,16 +144,16 @@ static void test_count_follows_affinity(void **state)
 {
     (void)state;
     cpu_set_t all, one;
-    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
     unsigned count = cpu_count();
     assert_true(count >= 1 && count <= (unsigned)CPU_COUNT(&all));
     int first = 0;
     while (!CPU_ISSET(first, &all)) first++;
     CPU_ZERO(&one);
     CPU_SET(first, &one);
-    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
     assert_int_equal(cpu_count(), 1);
-    assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+    assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
     assert_int_equal(cpu_count(), count);
 }
 
@@ -171,12 +174,12 @@ static int child(char **argv)
     cpu_prepare_blas(argv);
     char name[32] = "?";
     FILE *f = fopen("/proc/self/comm", "r");
-    if (f == NULL || fgets(name, sizeof name, f) == NULL) return 1;
+    if (f == NULL || fgets(name, sizeof(name), f) == NULL) return 1;
     fclose(f);
     name[strcspn(name, "\n")] = '\0';
     const char *left = getenv("AD_BLAS_PREPARED");
     char self[32];
-    snprintf(self, sizeof self, "%ld", (long)getpid());
+    snprintf(self, sizeof(self), "%ld", (long)getpid());
     printf("%s %s %s %s", get("OPENBLAS_CORETYPE"), get("OPENBLAS_NUM_THREADS"), name,
            left != NULL && strcmp(left, self) == 0 ? "guard" : "clean");
     return 0;

@@ -46,8 +46,8 @@ static void test_long_messages_are_cut(void **state)
 {
     (void)state;
     char text[2 * ERR_TEXT_MAX];
-    memset(text, 'a', sizeof text);
-    text[sizeof text - 1] = '\0';
+    memset(text, 'a', sizeof(text));
+    text[sizeof(text) - 1] = '\0';
     struct err e = {0};
     err_set(&e, ERR_FORMAT, "%s", text);
     assert_int_equal(strlen(e.text), ERR_TEXT_MAX - 1);

@@ -125,7 +125,7 @@ static void test_read_sizes(void **state)
     for (size_t i = 0; i < MAX; i++) data[i] = (char)(i * 7);
     static const size_t sizes[] = {0, 1, 4095, 4096, 4097, 8191, 8192, 8193, MAX};
     const char *path = in_root("sizes");
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
         char *got;
         size_t size, n = sizes[i];
         struct err e = {0};
@@ -235,7 +235,7 @@ static void test_write_short_and_interrupted(void **state)
     const struct file_part parts[] = {{"abcdefg", 7}, {"hijklmnopq", 10}};
     const char *path = in_root("short");
     for (size_t most = 1; most < 11; most++) {
-        memset(&disk, 0, sizeof disk);
+        memset(&disk, 0, sizeof(disk));
         disk.room = 1000;
         disk.most = most;
         disk.interrupts = true;
@@ -257,7 +257,7 @@ static void test_write_full_disk(void **state)
     put(path, "old", 3);
     const struct file_part parts[] = {{"new ", 4}, {"content", 7}};
     for (size_t room = 0; room <= 11; room++) {
-        memset(&disk, 0, sizeof disk);
+        memset(&disk, 0, sizeof(disk));
         disk.room = room;
         disk.most = 3;
         disk.on = true;
@@ -290,9 +290,9 @@ static void test_write_fsync_fails(void **state)
         {2, EIO, -EIO, "new"}, /* of the directory: renamed already, but said */
         {2, EINVAL, 0, "new"}, /* a file system without it */
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         put(path, "old", 3);
-        memset(&disk, 0, sizeof disk);
+        memset(&disk, 0, sizeof(disk));
         disk.room = disk.most = 1000;
         disk.fsync_fails_at = rows[i].at;
         disk.fsync_errno = rows[i].error;
@@ -359,7 +359,7 @@ static void test_write_relative(void **state)
     assert_int_equal(chdir(in_root("relative")), 0);
     for (int i = 0; i < 100; i++) {
         char name[64];
-        snprintf(name, sizeof name, ".ad-%ld-%d.tmp", (long)getpid(), i);
+        snprintf(name, sizeof(name), ".ad-%ld-%d.tmp", (long)getpid(), i);
         int fd = open(name, O_CREAT | O_WRONLY, 0600);
         close(fd);
     }
@@ -420,37 +420,30 @@ static void test_join(void **state)
 {
     (void)state;
     char path[8];
-    assert_int_equal(file_join(path, sizeof path, "abc", "def"), 0);
+    assert_int_equal(file_join(path, sizeof(path), "abc", "def"), 0);
     assert_string_equal(path, "abc/def"); /* exactly full */
-    assert_int_equal(file_join(path, sizeof path, "abc", "defg"), ERR_LIMIT);
+    assert_int_equal(file_join(path, sizeof(path), "abc", "defg"), ERR_LIMIT);
     assert_string_equal(path, "abc/def"); /* as it was */
-    assert_int_equal(file_join(path, sizeof path, "ab/", "c"), 0);
+    assert_int_equal(file_join(path, sizeof(path), "ab/", "c"), 0);
     assert_string_equal(path, "ab/c");
-    assert_int_equal(file_join(path, sizeof path, "", "c"), 0);
+    assert_int_equal(file_join(path, sizeof(path), "", "c"), 0);
     assert_string_equal(path, "c");
-    assert_int_equal(file_join(path, sizeof path, "abcdefg", ""), ERR_LIMIT);
-    assert_int_equal(file_join(path, sizeof path, "abcdefgh", ""), ERR_LIMIT);
-    assert_int_equal(file_join(path, sizeof path, "/", "abcdef"), 0);
+    assert_int_equal(file_join(path, sizeof(path), "abcdefg", ""), ERR_LIMIT);
+    assert_int_equal(file_join(path, sizeof(path), "abcdefgh", ""), ERR_LIMIT);
+    assert_int_equal(file_join(path, sizeof(path), "/", "abcdef"), 0);
     assert_string_equal(path, "/abcdef");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read_sizes),
-        cmocka_unit_test(test_read_unknown_size),
-        cmocka_unit_test(test_read_errors),
-        cmocka_unit_test(test_map),
-        cmocka_unit_test(test_write_parts),
-        cmocka_unit_test(test_write_short_and_interrupted),
-        cmocka_unit_test(test_write_full_disk),
-        cmocka_unit_test(test_write_fsync_fails),
-        cmocka_unit_test(test_write_errors),
-        cmocka_unit_test(test_write_special),
-        cmocka_unit_test(test_write_relative),
-        cmocka_unit_test(test_make_dirs),
-        cmocka_unit_test(test_remove_tree),
-        cmocka_unit_test(test_join),
+        cmocka_unit_test(test_read_sizes),      cmocka_unit_test(test_read_unknown_size),
+        cmocka_unit_test(test_read_errors),     cmocka_unit_test(test_map),
+        cmocka_unit_test(test_write_parts),     cmocka_unit_test(test_write_short_and_interrupted),
+        cmocka_unit_test(test_write_full_disk), cmocka_unit_test(test_write_fsync_fails),
+        cmocka_unit_test(test_write_errors),    cmocka_unit_test(test_write_special),
+        cmocka_unit_test(test_write_relative),  cmocka_unit_test(test_make_dirs),
+        cmocka_unit_test(test_remove_tree),     cmocka_unit_test(test_join),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -49,7 +49,7 @@ static const char *logged(enum log_format format, const char *message)
     log_setup(LOG_DEBUG, format);
     capture();
     log_warning("%s", message);
-    release(text, sizeof text);
+    release(text, sizeof(text));
     if (format == LOG_TEXT) {
         assert_true(strlen(text) > 25 && text[10] == 'T' && text[23] == 'Z' && text[24] == ' ');
         return text + 25;
@@ -80,7 +80,7 @@ static void test_levels(void **state)
     log_warning("w");
     log_info("i");
     log_debug("d");
-    release(text, sizeof text);
+    release(text, sizeof(text));
     assert_string_equal(text, "<3>e\n<4>w\n");
     log_setup(LOG_DEBUG, LOG_JOURNAL);
     capture();
@@ -88,7 +88,7 @@ static void test_levels(void **state)
     log_info("i %d", 1);
     assert_int_equal(errno, ENOSPC);
     log_debug("d");
-    release(text, sizeof text);
+    release(text, sizeof(text));
     assert_string_equal(text, "<6>i 1\n<7>d\n");
 }
 
@@ -139,11 +139,12 @@ static void test_escapes(void **state)
         {"\xed\xa0\x80", "\\xed\\xa0\\x80", "\\ufffd\\ufffd\\ufffd"}, /* a surrogate */
         {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80", "\\ufffd\\ufffd\\ufffd\\ufffd"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         char want[256];
-        snprintf(want, sizeof want, "<4>%s\n", rows[i].text);
+        snprintf(want, sizeof(want), "<4>%s\n", rows[i].text);
         assert_string_equal(logged(LOG_JOURNAL, rows[i].in), want);
-        snprintf(want, sizeof want, "\",\"level\":\"warning\",\"message\":\"%s\"}\n", rows[i].json);
+        snprintf(want, sizeof(want), "\",\"level\":\"warning\",\"message\":\"%s\"}\n",
+                 rows[i].json);
         assert_string_equal(logged(LOG_JSON, rows[i].in), want);
     }
 }
@@ -152,7 +153,7 @@ static void test_long_text_is_cut(void **state)
 {
     (void)state;
     static char text[5000];
-    memset(text, 1, sizeof text - 1); /* six bytes each in JSON */
+    memset(text, 1, sizeof(text) - 1); /* six bytes each in JSON */
     const char *line = logged(LOG_JSON, text);
     size_t n = strlen(line);
     assert_true(n > 2000 * 6);
@@ -179,7 +180,7 @@ static void test_lines_of_threads_do_not_mix(void **state)
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, chatter, names[i]);
     for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
-    size_t n = release(text, sizeof text), lines = 0;
+    size_t n = release(text, sizeof(text)), lines = 0;
     for (const char *s = text; s < text + n; s += 60, lines++) {
         assert_memory_equal(s, "<6>", 3);
         for (int i = 3; i < 59; i++) assert_int_equal(s[i], s[3]);

@@ -48,7 +48,7 @@ static void test_text_format(void **state)
     metric_set(metric_series(flight, NULL), -7);
     struct metric *wait = metric_series(seconds, (const char *[]){"x"});
     static const double values[] = {0.005, 0.0051, 0.1, 1, 1.5, 100, NAN};
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++) metric_observe(wait, values[i]);
+    for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) metric_observe(wait, values[i]);
     assert_true(metric_value(wait) == 6);
     assert_renders(metrics, "# HELP requests_total Requests.\\nAll \"of\" them \\\\o/.\n"
                             "# TYPE requests_total counter\n"
@@ -107,10 +107,10 @@ static void test_numbers(void **state)
     };
     struct metrics *metrics = metrics_new();
     struct metric_family *family = metrics_add(metrics, METRIC_GAUGE, "g", "G.", NULL, NULL, 0);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         char want[128];
         metric_set(metric_series(family, NULL), rows[i].value);
-        snprintf(want, sizeof want, "# HELP g G.\n# TYPE g gauge\ng %s\n", rows[i].text);
+        snprintf(want, sizeof(want), "# HELP g G.\n# TYPE g gauge\ng %s\n", rows[i].text);
         assert_renders(metrics, want);
     }
     metrics_free(metrics);
@@ -142,7 +142,7 @@ static void test_too_many_series(void **state)
     struct metric_family *family = metrics_add(metrics, METRIC_COUNTER, "c", "C.", labels, NULL, 0);
     char value[32];
     for (int i = 0; i < METRIC_SERIES_MAX + 50; i++) {
-        snprintf(value, sizeof value, "p%d", i);
+        snprintf(value, sizeof(value), "p%d", i);
         metric_add(metric_series(family, (const char *[]){value}), 1);
     }
     assert_true(metric_value(metric_series(family, (const char *[]){"p0"})) == 1);
@@ -201,7 +201,7 @@ static void *hammer(void *arg)
     const struct shared *shared = arg;
     for (int i = 0; i < EACH; i++) {
         char value[8];
-        snprintf(value, sizeof value, "%d", i % 37);
+        snprintf(value, sizeof(value), "%d", i % 37);
         metric_add(metric_series(shared->counter, (const char *[]){value}), 1);
         metric_observe(metric_series(shared->histogram, (const char *[]){value}), i % 3);
         if (i % 4000 != 0) continue;
@@ -229,7 +229,7 @@ static void test_threads_lose_nothing(void **state)
     double sum = 0, count = 0;
     for (int i = 0; i < 37; i++) {
         char value[8];
-        snprintf(value, sizeof value, "%d", i);
+        snprintf(value, sizeof(value), "%d", i);
         sum += metric_value(metric_series(s.counter, (const char *[]){value}));
         count += metric_value(metric_series(s.histogram, (const char *[]){value}));
     }
@@ -257,7 +257,7 @@ static void *race(void *arg)
     struct racer *racer = arg;
     for (int i = 0; i < METRIC_SERIES_MAX; i++) {
         char value[16];
-        snprintf(value, sizeof value, "%d", i);
+        snprintf(value, sizeof(value), "%d", i);
         if (i % 8 == 0) pthread_barrier_wait(racer->barrier); /* side by side again */
         racer->found[i] = metric_series(racer->family, (const char *[]){value});
     }

@@ -21,7 +21,7 @@
 #include "base/mem.h"
 
 static const unsigned thread_counts[] = {1, 2, 3, 8};
-enum { COUNTS = sizeof thread_counts / sizeof *thread_counts, RANKS_MAX = 8 };
+enum { COUNTS = sizeof(thread_counts) / sizeof(*thread_counts), RANKS_MAX = 8 };
 
 struct visits {
     unsigned count[RANKS_MAX]; /* plain memory: the pool orders the accesses */
@@ -105,8 +105,8 @@ static void test_writes_are_seen_by_the_next_loop(void **state)
             pool_run(pool, mix, &(struct chain){a, b, COUNT});
             pool_run(pool, mix, &(struct chain){b, a, COUNT});
         }
-        if (k == 0) memcpy(want, a, sizeof a);
-        assert_memory_equal(a, want, sizeof a);
+        if (k == 0) memcpy(want, a, sizeof(a));
+        assert_memory_equal(a, want, sizeof(a));
         pool_free(pool);
     }
 }

@@ -27,14 +27,14 @@ static void test_known_answers(void **state)
          {0xa4093822, 0x299f31d0},
          {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         uint32_t out[4];
         rng_philox(rows[i].counter, rows[i].key, out);
-        assert_memory_equal(out, rows[i].out, sizeof out);
+        assert_memory_equal(out, rows[i].out, sizeof(out));
         /* In place as well. */
-        memcpy(out, rows[i].counter, sizeof out);
+        memcpy(out, rows[i].counter, sizeof(out));
         rng_philox(out, rows[i].key, out);
-        assert_memory_equal(out, rows[i].out, sizeof out);
+        assert_memory_equal(out, rows[i].out, sizeof(out));
     }
 }
 
@@ -64,13 +64,14 @@ static void test_streams_differ(void **state)
         {0, RNG_INIT, 0, 0},  {1, RNG_INIT, 0, 0}, {UINT64_C(1) << 32, RNG_INIT, 0, 0},
         {0, RNG_ORDER, 0, 0}, {0, RNG_INIT, 1, 0}, {0, RNG_INIT, 0, 1},
     };
-    enum { N = sizeof rows / sizeof *rows };
+    enum { N = sizeof(rows) / sizeof(*rows) };
     uint32_t first[N][4];
     for (size_t i = 0; i < N; i++) {
         struct rng r;
         rng_init(&r, rows[i].seed, rows[i].purpose, rows[i].a, rows[i].b);
         for (int k = 0; k < 4; k++) first[i][k] = rng_u32(&r);
-        for (size_t j = 0; j < i; j++) assert_memory_not_equal(first[i], first[j], sizeof first[i]);
+        for (size_t j = 0; j < i; j++)
+            assert_memory_not_equal(first[i], first[j], sizeof(first[i]));
     }
 }
 

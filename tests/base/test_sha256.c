@@ -36,7 +36,7 @@ static void test_examples(void **state)
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     close(fd);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         size_t length = strlen(rows[i].text), size = length * rows[i].repeat;
         char *data = mem_new(size, 1);
         for (size_t k = 0; k < rows[i].repeat; k++) memcpy(data + k * length, rows[i].text, length);

@@ -39,8 +39,8 @@ static void test_utf8(void **state)
     size_t valid = 0;
     for (unsigned a = 0; a < 256; a++) {
         for (unsigned b = 0; b < 256; b++) {
-            for (size_t c = 0; c < sizeof last; c++) {
-                for (size_t d = 0; d < sizeof last; d++) {
+            for (size_t c = 0; c < sizeof(last); c++) {
+                for (size_t d = 0; d < sizeof(last); d++) {
                     const unsigned char s[4] = {(unsigned char)a, (unsigned char)b, last[c],
                                                 last[d]};
                     for (size_t size = 1; size <= 4; size++) {
@@ -62,9 +62,9 @@ static void check_double(double value)
     assert_ptr_equal(text_double(value, text), text);
     if (strtod(text, NULL) != value) fail_msg("%s is not %.17g", text, value);
     for (int n = 1; n < 15; n++) {
-        snprintf(shorter, sizeof shorter, "%.*e", n - 1, value);
+        snprintf(shorter, sizeof(shorter), "%.*e", n - 1, value);
         if (strtod(shorter, NULL) != value) continue;
-        snprintf(shorter, sizeof shorter, "%.*g", n, value);
+        snprintf(shorter, sizeof(shorter), "%.*g", n, value);
         if (strchr(shorter, 'e') == NULL) assert_string_equal(text, shorter);
         break;
     }
@@ -86,7 +86,7 @@ static void test_numbers(void **state)
                  {1e300, "1e+300"},
                  {123456789012345, "123456789012345"}};
     char text[TEXT_NUMBER_MAX];
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_string_equal(text_double(cases[i].value, text), cases[i].text);
     }
     assert_string_equal(text_float(0.1f, text), "0.1");
@@ -97,8 +97,8 @@ static void test_numbers(void **state)
         uint64_t bits = (uint64_t)rng_u32(&r) << 32 | rng_u32(&r);
         double value;
         float small;
-        memcpy(&value, &bits, sizeof value);
-        memcpy(&small, &bits, sizeof small);
+        memcpy(&value, &bits, sizeof(value));
+        memcpy(&small, &bits, sizeof(small));
         if (isfinite(value)) check_double(value);
         check_double((double)rng_below(&r, 100000) / 1000);
         if (isfinite(small)) assert_true(strtof(text_float(small, text), NULL) == small);

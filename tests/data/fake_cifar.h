@@ -21,7 +21,7 @@ static inline void fake_write(const char *name, const void *data, size_t size)
     char path[128];
     struct err e = {0};
     struct file_part part = {data, size};
-    snprintf(path, sizeof path, "%s/%s", fake_directory, name);
+    snprintf(path, sizeof(path), "%s/%s", fake_directory, name);
     if (file_write_atomic(path, &part, 1, &e) < 0) {
         fprintf(stderr, "%s\n", e.text);
         abort();
@@ -34,7 +34,7 @@ static inline void fake_write_names(int n, const char *line_end)
     char text[4096];
     size_t used = 0;
     for (int i = 0; i < n; i++) {
-        used += (size_t)snprintf(text + used, sizeof text - used, "class_%d%s", i, line_end);
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "class_%d%s", i, line_end);
     }
     fake_write("fine_label_names.txt", text, used);
 }
@@ -64,7 +64,7 @@ static inline int fake_begin(void **state)
     (void)state;
     strcpy(fake_directory, "/tmp/ad-cifar-XXXXXX");
     if (mkdtemp(fake_directory) == NULL) return -1;
-    snprintf(fake_source, sizeof fake_source, "cifar100:%s", fake_directory);
+    snprintf(fake_source, sizeof(fake_source), "cifar100:%s", fake_directory);
     fake_write_names(100, "\n");
     return 0;
 }

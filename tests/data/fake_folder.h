@@ -40,7 +40,7 @@ static inline char *folder_vector(const char *vector, size_t *ret_size)
     const char *top = getenv("top_srcdir");
     char path[1024], *data;
     struct err e = {0};
-    snprintf(path, sizeof path, "%s/tests/image/vectors/%s", top != NULL ? top : ".", vector);
+    snprintf(path, sizeof(path), "%s/tests/image/vectors/%s", top != NULL ? top : ".", vector);
     if (file_read(path, 1 << 24, &data, ret_size, &e) < 0) {
         fprintf(stderr, "%s\n", e.text);
         abort();
@@ -61,7 +61,7 @@ static inline int folder_begin(void **state)
     (void)state;
     strcpy(folder_directory, "/tmp/ad-folder-XXXXXX");
     if (mkdtemp(folder_directory) == NULL) return -1;
-    snprintf(folder_source, sizeof folder_source, "folder:%s", folder_directory);
+    snprintf(folder_source, sizeof(folder_source), "folder:%s", folder_directory);
     folder_put("train/cat/b.jpg", "rgb420.jpg");          /* 34x21 */
     folder_put("train/cat/a.PNG", "rgb8.png");            /* 9x7 */
     folder_put("train/cat/c.jpeg", "turned_6_mmjpg.jpg"); /* 19x13 stored, 13x19 upright */

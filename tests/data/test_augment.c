@@ -74,7 +74,7 @@ static void test_ops(void **state)
     struct file_map map;
     struct err e = {0};
     int counts[AUGMENT_OPS] = {0};
-    snprintf(path, sizeof path, "%s/tests/data/vectors/augment.bin", top != NULL ? top : ".");
+    snprintf(path, sizeof(path), "%s/tests/data/vectors/augment.bin", top != NULL ? top : ".");
     if (file_map(path, &map, &e) < 0) fail_msg("%s", e.text);
     const uint8_t *at = map.data, *end = at + map.size;
     int n = *at++;
@@ -106,7 +106,7 @@ static void test_cutout(void **state)
         struct rng rng;
         rng_init(&rng, 3, RNG_CUTOUT, epoch, 9);
         int cy = (int)rng_below(&rng, H), cx = (int)rng_below(&rng, W), black = 0;
-        memset(image, 77, sizeof image);
+        memset(image, 77, sizeof(image));
         cutout(image, W, H, 3, epoch, 9);
         for (int y = 0; y < H; y++) {
             for (int x = 0; x < W; x++) {

@@ -71,7 +71,7 @@ static void test_augment_parse(void **state)
                                              "nan", "inf", "0.5x",   "x",     "0.5:1"};
     unsigned bits;
     char text[AUGMENT_TEXT_MAX];
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         bits = 99;
         assert_int_equal(augment_parse(good[i].text, &bits, NULL), 0);
         assert_int_equal(bits, good[i].bits);
@@ -80,7 +80,7 @@ static void test_augment_parse(void **state)
         assert_int_equal(augment_parse(text, &bits, NULL), 0);
         assert_int_equal(bits, good[i].bits);
     }
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct err e = {0};
         bits = 99;
         assert_int_equal(augment_parse(bad[i].text, &bits, &e), ERR_RANGE);
@@ -89,9 +89,9 @@ static void test_augment_parse(void **state)
         assert_int_equal(bits, 99);
     }
     struct err e = {0};
-    for (size_t i = 0; i < sizeof bad_scales / sizeof bad_scales[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad_scales) / sizeof(bad_scales[0]); i++) {
         char words[64];
-        snprintf(words, sizeof words, "resizedcrop:%s", bad_scales[i]);
+        snprintf(words, sizeof(words), "resizedcrop:%s", bad_scales[i]);
         assert_int_equal(augment_parse(words, &bits, &e), ERR_RANGE);
         assert_non_null(strstr(e.text, words));
     }
@@ -110,10 +110,10 @@ static void test_order(void **state)
     batch_order(source, N, 9, 0, first);
     batch_order(source, N, 9, 1, second);
     batch_order(source, N, 9, 0, again);
-    assert_memory_equal(first, again, sizeof first);
-    assert_memory_not_equal(first, second, sizeof first);
+    assert_memory_equal(first, again, sizeof(first));
+    assert_memory_not_equal(first, second, sizeof(first));
     batch_order(source, N, 10, 0, again);
-    assert_memory_not_equal(first, again, sizeof first);
+    assert_memory_not_equal(first, again, sizeof(first));
 
     bool seen[N] = {false};
     double displacement = 0;
@@ -125,9 +125,9 @@ static void test_order(void **state)
     }
     assert_true(displacement / N > N / 4.0 && displacement / N < N / 2.5); /* N/3 expected */
 
-    memcpy(again, source, sizeof source); /* in place */
+    memcpy(again, source, sizeof(source)); /* in place */
     batch_order(again, N, 9, 0, again);
-    assert_memory_equal(first, again, sizeof first);
+    assert_memory_equal(first, again, sizeof(first));
     batch_order(source, 0, 9, 0, again);
     batch_order(source, 1, 9, 0, again);
     assert_int_equal(again[0], source[0]);
@@ -158,7 +158,7 @@ static void expected_sample(size_t i, int top, int left, bool flip, float *ret_i
 {
     static uint8_t padded[SIDE + 2 * PAD][SIDE + 2 * PAD][3];
     static uint8_t cut[SIDE][SIDE][3];
-    memset(padded, 0, sizeof padded);
+    memset(padded, 0, sizeof(padded));
     const uint8_t *pixels = dataset_pixels(set, i);
     for (int y = 0; y < SIDE; y++) memcpy(padded[y + PAD][PAD], pixels + y * SIDE * 3, SIDE * 3);
     for (int y = 0; y < SIDE; y++) {
@@ -175,7 +175,7 @@ static int find_view(size_t i, const float *input)
     static float expected[FLOATS];
     for (int view = 0; view < 162; view++) {
         expected_sample(i, view / 2 / 9 - PAD, view / 2 % 9 - PAD, view % 2 == 1, expected);
-        if (memcmp(input, expected, sizeof expected) == 0) return view;
+        if (memcmp(input, expected, sizeof(expected)) == 0) return view;
     }
     fail_msg("sample %zu is no crop of its image", i);
     return -1;
@@ -189,7 +189,8 @@ static void test_sample(void **state)
     enum { EPOCHS = 100 };
     for (uint32_t epoch = 0; epoch < EPOCHS; epoch++) {
         size_t i = epoch % 4;
-        assert_int_equal(batch_sample(set, i, &normal, AUGMENT_CROP | AUGMENT_FLIP, 5, epoch, input, NULL), 0);
+        assert_int_equal(
+            batch_sample(set, i, &normal, AUGMENT_CROP | AUGMENT_FLIP, 5, epoch, input, NULL), 0);
         int view = find_view(i, input);
         /* The draws that say so: resuming with a later program must give the same. */
         struct rng rng;
@@ -210,7 +211,7 @@ static void test_sample(void **state)
 
     assert_int_equal(batch_sample(set, 2, &normal, 0, 5, 3, plain, NULL), 0);
     expected_sample(2, 0, 0, false, again);
-    assert_memory_equal(plain, again, sizeof plain);
+    assert_memory_equal(plain, again, sizeof(plain));
 }
 
 /* What a resumed run asks for later is what this one asks for now: no state between calls. */
@@ -221,18 +222,20 @@ static void test_resumable(void **state)
     static float straight[STEPS][FLOATS], input[FLOATS];
     const unsigned both = AUGMENT_CROP | AUGMENT_FLIP;
     for (uint32_t step = 0; step < STEPS; step++) {
-        assert_int_equal(batch_sample(set, step % 4, &normal, both, 11, step / 4, straight[step], NULL), 0);
+        assert_int_equal(
+            batch_sample(set, step % 4, &normal, both, 11, step / 4, straight[step], NULL), 0);
     }
     for (uint32_t step = STEPS; step-- > 0;) {
         assert_int_equal(batch_sample(set, step % 4, &normal, both, 11, step / 4, input, NULL), 0);
-        assert_memory_equal(input, straight[step], sizeof input);
+        assert_memory_equal(input, straight[step], sizeof(input));
     }
     int same = 0; /* another seed or epoch is another view, nearly always */
     for (uint32_t step = 0; step < STEPS; step++) {
         assert_int_equal(batch_sample(set, step % 4, &normal, both, 12, step / 4, input, NULL), 0);
-        same += memcmp(input, straight[step], sizeof input) == 0;
-        assert_int_equal(batch_sample(set, step % 4, &normal, both, 11, step / 4 + 100, input, NULL), 0);
-        same += memcmp(input, straight[step], sizeof input) == 0;
+        same += memcmp(input, straight[step], sizeof(input)) == 0;
+        assert_int_equal(
+            batch_sample(set, step % 4, &normal, both, 11, step / 4 + 100, input, NULL), 0);
+        same += memcmp(input, straight[step], sizeof(input)) == 0;
     }
     assert_true(same < 5);
 }

@@ -22,7 +22,7 @@ static void put(const char *name, const void *data, size_t size)
 {
     char path[128];
     struct file_part part = {data, size};
-    snprintf(path, sizeof path, "%s/%s", directory, name);
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
     assert_int_equal(file_write_atomic(path, &part, 1, NULL), 0);
 }
 
@@ -44,13 +44,13 @@ static int begin(void **state)
     (void)state;
     strcpy(directory, "/tmp/ad-cifar10-XXXXXX");
     if (mkdtemp(directory) == NULL) return -1;
-    snprintf(source, sizeof source, "cifar10:%s", directory);
+    snprintf(source, sizeof(source), "cifar10:%s", directory);
     static const char names[] =
         "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n";
-    put("batches.meta.txt", names, sizeof names - 1);
+    put("batches.meta.txt", names, sizeof(names) - 1);
     for (int i = 0; i < 5; i++) {
         char name[32];
-        snprintf(name, sizeof name, "data_batch_%d.bin", i + 1);
+        snprintf(name, sizeof(name), "data_batch_%d.bin", i + 1);
         put_records(name, 3 * i, i == 4 ? 5 : 3);
     }
     put_records("test_batch.bin", 100, 2);
@@ -113,13 +113,13 @@ static void test_broken(void **state)
     assert_refused(ERR_FORMAT, "data_batch_4.bin is 3074 bytes long");
     put("data_batch_4.bin", record, 0);
     assert_refused(ERR_FORMAT, "data_batch_4.bin is 0 bytes long");
-    snprintf(path, sizeof path, "%s/data_batch_4.bin", directory);
+    snprintf(path, sizeof(path), "%s/data_batch_4.bin", directory);
     assert_int_equal(remove(path), 0);
     assert_refused(-2, "data_batch_4.bin"); /* ENOENT */
     put_records("data_batch_4.bin", 9, 3);
     put("batches.meta.txt", "a\nb\n", 4);
     assert_refused(ERR_FORMAT, "holds 2 names, but CIFAR-10 has 10 classes");
-    snprintf(path, sizeof path, "%s/data_batch_1.bin", directory);
+    snprintf(path, sizeof(path), "%s/data_batch_1.bin", directory);
     assert_int_equal(remove(path), 0);
     assert_refused(ERR_NOT_FOUND, "there is no data_batch_1.bin");
 }

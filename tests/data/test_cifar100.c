@@ -72,8 +72,8 @@ int main(void)
     };
     const char *top = getenv("AUTODIDACT_DATA");
     char path[1024];
-    snprintf(path, sizeof path, "%s/cifar-100-binary", top != NULL ? top : "../shared/data");
-    snprintf(source, sizeof source, "cifar100:%s", path);
+    snprintf(path, sizeof(path), "%s/cifar-100-binary", top != NULL ? top : "../shared/data");
+    snprintf(source, sizeof(source), "cifar100:%s", path);
     if (!file_exists(path)) {
         printf("1..0 # SKIP there is no %s\n", path);
         return 0;

@@ -69,17 +69,17 @@ static void test_places(void **state)
     struct dataset *set;
     struct err e = {0};
     strcpy(kept, fake_directory);
-    snprintf(fake_directory, sizeof fake_directory, "%s/cifar-100-binary", kept);
+    snprintf(fake_directory, sizeof(fake_directory), "%s/cifar-100-binary", kept);
     assert_int_equal(mkdir(fake_directory, 0700), 0);
     fake_write_names(100, "\r\n");
     fake_write_records("test.bin", which, 1);
     strcpy(fake_directory, kept);
 
-    snprintf(source, sizeof source, "cifar100:%s/", kept);
+    snprintf(source, sizeof(source), "cifar100:%s/", kept);
     assert_int_equal(dataset_open(source, DATA_TEST, &set, &e), 0);
     assert_string_equal(dataset_label(set, 42), "class_42");
     dataset_free(set);
-    snprintf(source, sizeof source, "cifar100:%s/cifar-100-binary", kept);
+    snprintf(source, sizeof(source), "cifar100:%s/cifar-100-binary", kept);
     assert_int_equal(dataset_open(source, DATA_TEST, &set, &e), 0);
     dataset_free(set);
 }
@@ -97,8 +97,8 @@ static void test_bad_source(void **state)
                    "train.bin in /does/not/exist");
     assert_refused(fake_source, DATA_TEST, ERR_NOT_FOUND, "test.bin");
     char longest[5000] = "cifar100:";
-    memset(longest + 9, 'x', sizeof longest - 10);
-    longest[sizeof longest - 1] = '\0';
+    memset(longest + 9, 'x', sizeof(longest) - 10);
+    longest[sizeof(longest) - 1] = '\0';
     assert_refused(longest, DATA_TRAIN, -ENAMETOOLONG, "too long");
 }
 
@@ -110,20 +110,20 @@ static void test_bad_files(void **state)
     fake_record(3, data);
     fake_record(4, data + FAKE_RECORD);
     static const size_t lengths[] = {0, 1, 3073, 3075, 2 * 3074 - 1};
-    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
         char words[64];
         fake_write("train.bin", data, lengths[i]);
-        snprintf(words, sizeof words, "train.bin is %zu bytes long", lengths[i]);
+        snprintf(words, sizeof(words), "train.bin is %zu bytes long", lengths[i]);
         assert_refused(fake_source, DATA_TRAIN, ERR_FORMAT, words);
         assert_refused(fake_source, DATA_TRAIN, ERR_FORMAT, "3074");
         assert_refused(fake_source, DATA_TRAIN, ERR_FORMAT, "fetch it again");
     }
     data[FAKE_RECORD + 1] = 100;
-    fake_write("train.bin", data, sizeof data);
+    fake_write("train.bin", data, sizeof(data));
     assert_refused(fake_source, DATA_TRAIN, ERR_FORMAT, "record 1 has the fine label 100");
     data[FAKE_RECORD + 1] = 99;
     data[0] = 20;
-    fake_write("train.bin", data, sizeof data);
+    fake_write("train.bin", data, sizeof(data));
     assert_refused(fake_source, DATA_TRAIN, ERR_FORMAT, "record 0 has the coarse label 20");
 
     fake_write_records("train.bin", which, 2);

@@ -141,7 +141,7 @@ static void test_bad_entries(void **state)
         {"train/empty/notes.txt", NULL, ERR_FORMAT, {"train/empty", "no JPEG or PNG image"}},
         {"train/k.jpg/x.jpg/y", NULL, ERR_FORMAT, {"train/k.jpg/x.jpg", "no regular file"}},
     };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char path[256];
         if (bad[i].vector != NULL) {
             folder_put(bad[i].name, bad[i].vector);
@@ -187,7 +187,7 @@ static void test_limits(void **state)
     assert_int_equal(truncate(path, 16 << 20), 0);
     for (int i = 0; i < 1024; i++) {
         char name[64], other[256];
-        snprintf(name, sizeof name, "train/cat/huge%d.jpg", i);
+        snprintf(name, sizeof(name), "train/cat/huge%d.jpg", i);
         folder_path(name, other);
         assert_int_equal(link(path, other), 0);
     }

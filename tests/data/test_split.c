@@ -52,7 +52,7 @@ static void assert_partition(const struct split *s, size_t n)
 /* held[r]: record r is held out. */
 static void held_records(const struct split *s, const uint32_t *which, bool held[N])
 {
-    memset(held, 0, N * sizeof *held);
+    memset(held, 0, N * sizeof(*held));
     for (size_t i = 0; i < s->n_holdout; i++) held[which[s->holdout[i]]] = true;
 }
 
@@ -89,7 +89,7 @@ static void test_order(void **state)
         split_of(set, 20, 0, &s);
         assert_partition(&s, N);
         held_records(&s, which, again);
-        assert_memory_equal(held, again, sizeof held);
+        assert_memory_equal(held, again, sizeof(held));
         split_release(&s);
         dataset_free(set);
     }
@@ -126,7 +126,7 @@ static void test_subset(void **state)
     held_records(&s, fewer, again);
     split_release(&s);
     dataset_free(set);
-    assert_memory_equal(many, again, sizeof many);
+    assert_memory_equal(many, again, sizeof(many));
 }
 
 /* The documented key, computed here by hand. */
@@ -144,9 +144,9 @@ static void test_key(void **state)
     for (uint32_t i = 0; i < N; i++) {
         uint8_t message[8 + 3072] = {8, 7, 6, 5, 4, 3, 2, 1}, digest[SHA256_SIZE];
         memcpy(message + 8, dataset_pixels(set, i), 3072);
-        sha256(message, sizeof message, digest);
-        if (i > 0 && memcmp(digest, smallest, sizeof digest) > 0) continue;
-        memcpy(smallest, digest, sizeof digest);
+        sha256(message, sizeof(message), digest);
+        if (i > 0 && memcmp(digest, smallest, sizeof(digest)) > 0) continue;
+        memcpy(smallest, digest, sizeof(digest));
         expected = i;
     }
     assert_int_equal(s.n_holdout, 1);

@@ -42,12 +42,12 @@ static void test_as_served(void **state)
         assert_int_equal(preprocess_apply(&normal, &image, arena, served, &e), 0);
         arena_free(arena);
         assert_int_equal(batch_sample(set, at, &normal, 0, 1, 2, input, &e), 0);
-        assert_memory_equal(input, served, sizeof input);
+        assert_memory_equal(input, served, sizeof(input));
         /* Crop and flip begin with the same pixels: the middle of a flipped one, not moved. */
         bool same = false;
         for (uint32_t epoch = 0; epoch < 40 && !same; epoch++) {
             assert_int_equal(batch_sample(set, at, &normal, AUGMENT_FLIP, 1, epoch, input, &e), 0);
-            same = memcmp(input, served, sizeof input) == 0;
+            same = memcmp(input, served, sizeof(input)) == 0;
         }
         assert_true(same);
     }
@@ -142,7 +142,7 @@ static void test_crop(void **state)
         preprocess_normalise(&normal, pixels, SIDE * SIDE, expected);
         arena_free(scratch);
         assert_int_equal(batch_sample(set, 3, &normal, crop, 9, epoch, input, &e), 0);
-        assert_memory_equal(input, expected, sizeof input);
+        assert_memory_equal(input, expected, sizeof(input));
         for (int i = 0; i < FLOATS; i++) {
             turned[i] = expected[(i / (3 * SIDE) * SIDE + SIDE - 1 - i / 3 % SIDE) * 3 + i % 3];
         }
@@ -153,7 +153,7 @@ static void test_crop(void **state)
         (void)rng_below(&rng, 2 * (SIDE / 8) + 1);
         (void)rng_below(&rng, 2 * (SIDE / 8) + 1);
         const bool flip = rng_below(&rng, 2) == 1;
-        assert_memory_equal(again, flip ? turned : expected, sizeof again);
+        assert_memory_equal(again, flip ? turned : expected, sizeof(again));
         flips += flip;
     }
     assert_in_range(flips, 10, 40);

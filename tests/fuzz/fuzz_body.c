@@ -1,5 +1,5 @@
-/* Any bytes as the JSON body of POST /v1/classify: refused with a message, or images that lie in the
- * request's arena. */
+/* Any bytes as the JSON body of POST /v1/classify: refused with a message, or images that lie in
+ * the request's arena. */
 #include "config.h"
 
 #include <string.h>

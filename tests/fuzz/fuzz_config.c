@@ -1,5 +1,5 @@
-/* Any bytes as a configuration file: refused with file and line, or values that survive being printed
- * and read. */
+/* Any bytes as a configuration file: refused with file and line, or values that survive being
+ * printed and read. */
 #include "config.h"
 
 #include <string.h>

@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char type[256];
     size_t line = 0;
-    while (line < size && line < sizeof(type) - 1 && data[line] != '\n' && data[line] != '\0') line++;
+    while (line < size && line < sizeof(type) - 1 && data[line] != '\n' && data[line] != '\0')
+        line++;
     memcpy(type, data, line);
     type[line] = '\0';
     size_t skip = line < size ? line + 1 : line;

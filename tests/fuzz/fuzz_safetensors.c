@@ -21,7 +21,7 @@ static void check_name(const char *name)
     char alias[IMPORT_NAME_MAX];
     const char *stripped = import_strip(name);
     FUZZ_CHECK(stripped >= name && stripped <= name + strlen(name));
-    if (import_alias(stripped, alias)) FUZZ_CHECK(strlen(alias) < sizeof alias);
+    if (import_alias(stripped, alias)) FUZZ_CHECK(strlen(alias) < sizeof(alias));
     import_is_counter(stripped);
 }
 
@@ -44,7 +44,7 @@ static bool check(parser *parse, enum tensor_type last, const uint8_t *data, siz
         at = t->data + bytes;
         FUZZ_CHECK(safetensors_find(file, t->name) == t);
         check_name(t->name);
-        float *values = t->type <= TENSOR_F64 ? mem_new(t->count, sizeof *values) : NULL;
+        float *values = t->type <= TENSOR_F64 ? mem_new(t->count, sizeof(*values)) : NULL;
         if (values == NULL) continue;
         tensor_to_floats(t, values);
         mem_free(values);

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "fuzz.h"
 #include "serve/sla.h"
-#include "serve/way.h"
+#include "../../src/serve/way.h"
 
 /* One line, NUL-terminated and writable. */
 static int line_to_draft(struct sla_draft *draft, char *line, struct err *e)

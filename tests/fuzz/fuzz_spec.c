@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *text = spec_format(&spec);
     FUZZ_CHECK(text != NULL);
     FUZZ_CHECK(spec_parse(text, strlen(text), &again, NULL) == 0);
-    if (spec.n_sections > 1) FUZZ_CHECK(memcmp(&spec, &again, sizeof spec) == 0);
+    if (spec.n_sections > 1) FUZZ_CHECK(memcmp(&spec, &again, sizeof(spec)) == 0);
     mem_free(text);
 
     struct net *net = net_new(&spec, &e);

@@ -101,7 +101,7 @@ static bool replay_directory(const char *path)
     if (n <= 0) printf("# no inputs in %s\n", path);
     for (int i = 0; i < n; i++) {
         char file[PATH_MAX];
-        good = file_join(file, sizeof file, path, entries[i]->d_name) == 0 && replay_file(file) &&
+        good = file_join(file, sizeof(file), path, entries[i]->d_name) == 0 && replay_file(file) &&
                good;
         free(entries[i]);
     }
@@ -119,7 +119,7 @@ int main(int argc, char **argv)
         char path[PATH_MAX];
         const char *top = getenv("top_srcdir"),
                    *stem = strncmp(name, "fuzz_", 5) == 0 ? name + 5 : name;
-        snprintf(path, sizeof path, "%s/tests/fuzz/corpus/%s", top != NULL ? top : ".", stem);
+        snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/%s", top != NULL ? top : ".", stem);
         good = replay_directory(path);
     }
     run(NULL, 0);

@@ -40,7 +40,8 @@ static void overflow(const struct net *net, float *params)
     const struct param *p = net_params(net, &n);
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < p[i].size; k++)
-            if (p[i].exit == 1 && (p[i].role == PARAM_LINEAR_WEIGHT || p[i].role == PARAM_LINEAR_BIAS))
+            if (p[i].exit == 1 &&
+                (p[i].role == PARAM_LINEAR_WEIGHT || p[i].role == PARAM_LINEAR_BIAS))
                 params[p[i].offset + k] = FLT_MAX;
 }
 

@@ -86,8 +86,10 @@ static void any_string(void **state)
         assert_non_null(read);
         const char *got = json_string_value(json_array_get(read, 0));
         json_t *valid = json_string(text); /* NULL when it is no UTF-8 */
-        if (valid != NULL) assert_string_equal(got, text);
-        else assert_non_null(strstr(got, "\xef\xbf\xbd"));
+        if (valid != NULL)
+            assert_string_equal(got, text);
+        else
+            assert_non_null(strstr(got, "\xef\xbf\xbd"));
         json_decref(valid);
         json_decref(read);
         buf_release(&out);

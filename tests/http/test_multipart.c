@@ -57,13 +57,16 @@ static void boundaries(void **state)
         struct err e = {0};
         int rc = multipart_boundary(rows[i].type, boundary, &e);
         if (rc != (rows[i].boundary != NULL ? 0 : ERR_FORMAT)) fail_msg("row %zu: %d", i, rc);
-        if (rc == 0) assert_string_equal(boundary, rows[i].boundary);
-        else assert_true(e.code == rc && strstr(e.text, "boundary=") != NULL);
+        if (rc == 0)
+            assert_string_equal(boundary, rows[i].boundary);
+        else
+            assert_true(e.code == rc && strstr(e.text, "boundary=") != NULL);
     }
 }
 
 /* "name|type|data;.." of a body, or "! " and the error. */
-static void read_all(const char *boundary, const char *body, size_t size, char *out, size_t out_size)
+static void read_all(const char *boundary, const char *body, size_t size, char *out,
+                     size_t out_size)
 {
     /* A copy without a byte to spare, for AddressSanitizer. */
     char *copy = malloc(size > 0 ? size : 1);
@@ -96,7 +99,8 @@ static void parts(void **state)
     } rows[] = {
         {"--x\r\n" D "\r\nabc\r\n--x--\r\n", "image||abc;"},
         {"--x\r\n" D "\r\nabc\r\n--x--", "image||abc;"},
-        {"--x \t\r\n" D "\r\nabc\r\n--x \r\n" D "Content-Type: Image/PNG; q=1\r\n\r\n\r\n\r\n--x-- \r\n",
+        {"--x \t\r\n" D "\r\nabc\r\n--x \r\n" D
+         "Content-Type: Image/PNG; q=1\r\n\r\n\r\n\r\n--x-- \r\n",
          "image||abc;image|image/png|\r\n;"},
         {"--x\r\n" D "\r\n\r\n--x\r\n" D "\r\n--x--", "image||;image||;"},
         {"--x\r\ncontent-disposition:form-data;filename=\"C:\\\\a;name=b\\\".png\" ; NAME=sla;\r\n"
@@ -131,14 +135,17 @@ static void parts(void **state)
         {"--x\r\n" D "A : 1\r\n\r\nabc\r\n--x--", "! no name with a colon"},
         {"--x\r\n" D "nocolon\r\n\r\nabc\r\n--x--", "! no name with a colon"},
         {"--x\r\n" D "A: \x01\r\n\r\nabc\r\n--x--", "! control character"},
-        {"--x\r\nContent-Disposition: attachment; name=\"image\"\r\n\r\nabc\r\n--x--", "! not form-data"},
+        {"--x\r\nContent-Disposition: attachment; name=\"image\"\r\n\r\nabc\r\n--x--",
+         "! not form-data"},
         {"--x\r\nContent-Disposition: form-data\r\n\r\nabc\r\n--x--", "! name="},
         {"--x\r\nContent-Disposition: form-data; name=\"\"\r\n\r\nabc\r\n--x--", "! name="},
         {"--x\r\nContent-Disposition: form-data; name=\"a\r\n\r\nabc\r\n--x--", "! name="},
         {"--x\r\nContent-Disposition: form-data; name=a; name=b\r\n\r\nabc\r\n--x--", "! name="},
-        {"--x\r\nContent-Disposition: form-data; name=" A71 "\r\n\r\nabc\r\n--x--", "! name is too long"},
+        {"--x\r\nContent-Disposition: form-data; name=" A71 "\r\n\r\nabc\r\n--x--",
+         "! name is too long"},
         {"--x\r\n" D "Content-Type: " A71 "\r\n\r\nabc\r\n--x--", "! Content-Type is too long"},
-        {"--x\r\n" D "Content-Transfer-Encoding: base64\r\n\r\nYWJj\r\n--x--", "! Content-Transfer-Encoding"},
+        {"--x\r\n" D "Content-Transfer-Encoding: base64\r\n\r\nYWJj\r\n--x--",
+         "! Content-Transfer-Encoding"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char got[600];
@@ -158,9 +165,11 @@ static void headers_are_bounded(void **state)
     for (int fits = 0; fits < 2; fits++) {
         size_t head = strlen(D) + strlen("A: \r\n\r\n");
         size_t filler = SIZE - head + (fits ? 0 : 1);
-        int n = snprintf(body, sizeof(body), "--x\r\n" D "A: %*s\r\n\r\nabc\r\n--x--", (int)filler, "a");
+        int n = snprintf(body, sizeof(body), "--x\r\n" D "A: %*s\r\n\r\nabc\r\n--x--", (int)filler,
+                         "a");
         read_all("x", body, (size_t)n, got, sizeof(got));
-        assert_string_equal(got, fits ? "image||abc;" : "! multipart: part 1: its headers are too long");
+        assert_string_equal(got,
+                            fits ? "image||abc;" : "! multipart: part 1: its headers are too long");
     }
 }
 

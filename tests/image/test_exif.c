@@ -65,7 +65,7 @@ static void test_lies(void **state)
         {ENTRY + 3, 0},  {ENTRY + 7, 2}, /* two values */
         {ENTRY + 7, 0},  {ENTRY + 4, 255},
     };
-    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
         uint8_t bytes[SIZE];
         make(bytes, 6);
         bytes[lies[i].at] = (uint8_t)lies[i].value;
@@ -90,10 +90,10 @@ static void test_second_entry(void **state)
     memmove(bytes + ENTRY + 12, bytes + ENTRY, 12);
     bytes[AT + 1] = 2;
     bytes[ENTRY + 1] = 0x0f;
-    assert_int_equal(orientation(bytes, sizeof bytes), 3);
+    assert_int_equal(orientation(bytes, sizeof(bytes)), 3);
     bytes[ENTRY + 1] = 0x12;
     bytes[ENTRY + 9] = 8;
-    assert_int_equal(orientation(bytes, sizeof bytes), 8);
+    assert_int_equal(orientation(bytes, sizeof(bytes)), 8);
 }
 
 static void test_noise(void **state)

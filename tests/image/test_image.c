@@ -55,12 +55,12 @@ static const struct {
     {"one_jpeg", "jpg", 1, 1, 2},
 };
 
-enum { N_GOOD = sizeof good / sizeof good[0], ARENA_MAX = 1 << 20 };
+enum { N_GOOD = sizeof(good) / sizeof(good[0]), ARENA_MAX = 1 << 20 };
 
 static uint8_t *good_read(size_t i, size_t *ret_size)
 {
     char name[64];
-    snprintf(name, sizeof name, "%s.%s", good[i].name, good[i].suffix);
+    snprintf(name, sizeof(name), "%s.%s", good[i].name, good[i].suffix);
     return vector_read(name, ret_size);
 }
 
@@ -102,7 +102,7 @@ static void test_pixels(void **state)
         struct arena *arena;
         struct err e;
         uint8_t *bytes = good_read(i, &size);
-        snprintf(name, sizeof name, "%s.rgb", good[i].name);
+        snprintf(name, sizeof(name), "%s.rgb", good[i].name);
         uint8_t *expected = vector_read(name, &expected_size);
         assert_int_equal(image_probe(bytes, size, &image_limits_default, &width, &height, &e), 0);
         assert_int_equal(width, good[i].width);
@@ -139,20 +139,20 @@ static void test_turned(void **state)
         struct image image;
         struct arena *arena;
         struct err e;
-        snprintf(name, sizeof name, "turned_%d_%s%s.%s", value, order, suffix, suffix);
+        snprintf(name, sizeof(name), "turned_%d_%s%s.%s", value, order, suffix, suffix);
         uint8_t *bytes = vector_read(name, &size);
-        snprintf(name, sizeof name, "turned_%d_%s%s.rgb", value, order, suffix);
+        snprintf(name, sizeof(name), "turned_%d_%s%s.rgb", value, order, suffix);
         uint8_t *expected = vector_read(name, &expected_size);
-        memcpy(sides, expected, sizeof sides);
+        memcpy(sides, expected, sizeof(sides));
         if (decode(bytes, size, &image, &arena, &e) < 0) fail_msg("%s: %s", name, e.text);
         if (image.width != sides[0] || image.height != sides[1]) {
             fail_msg("%s: %dx%d instead of %dx%d", name, image.width, image.height, (int)sides[0],
                      (int)sides[1]);
         }
         const size_t n = (size_t)image.width * (size_t)image.height * 3;
-        assert_int_equal(expected_size, sizeof sides + n);
+        assert_int_equal(expected_size, sizeof(sides) + n);
         for (size_t i = 0; i < n; i++) {
-            int distance = abs(image.pixels[i] - expected[sizeof sides + i]);
+            int distance = abs(image.pixels[i] - expected[sizeof(sides) + i]);
             if (distance > (k % 2 == 0 ? 3 : 0)) fail_msg("%s: byte %zu differs", name, i);
         }
         mem_free(bytes);
@@ -275,7 +275,7 @@ static void test_broken_png(void **state)
         {"bad_zlib.png", ERR_FORMAT, "bad zlib header"},
         {"bomb.png", ERR_LIMIT, "more than its size allows for"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         size_t size;
         uint8_t *bytes = vector_read(cases[i].name, &size);
         assert_refused(bytes, size, cases[i].code, cases[i].words);
@@ -323,7 +323,7 @@ static void test_png_header(void **state)
         {11, 1, 1, ERR_FORMAT, "filter 1"},
         {12, 2, 1, ERR_FORMAT, "interlace 2"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         size_t size;
         uint8_t *bytes = vector_read("rgb8.png", &size);
         patch_header(bytes, cases[i].at, cases[i].value, cases[i].bytes);
@@ -446,7 +446,7 @@ static void test_jpeg_kinds(void **state)
         {12, 3, ERR_FORMAT, "not there"},    /* a table that is not defined */
         {13, 1, ERR_FORMAT, "frame header"}, /* the same component twice */
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         bytes = vector_read("rgb444.jpg", &size);
         bytes[find_segment(bytes, size, SOF0) + cases[i].at] = cases[i].value;
         assert_refused(bytes, size, cases[i].code, cases[i].words);
@@ -508,7 +508,7 @@ static void test_jpeg_tables(void **state)
         {scan + 6, 0x40, "not there"},
         {scan + 1, 0x02, "unknown marker"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         uint8_t kept = bytes[cases[i].at];
         bytes[cases[i].at] = cases[i].value;
         assert_refused(bytes, size, ERR_FORMAT, cases[i].words);
@@ -570,7 +570,7 @@ static void test_no_memory(void **state)
 {
     (void)state;
     static const char *const names[] = {"rgb8_interlaced.png", "palette4.png", "progressive.jpg"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         size_t size;
         uint8_t *bytes = vector_read(names[i], &size);
         for (unsigned n = 1;; n++) {

@@ -46,12 +46,12 @@ static void test_all(void **state)
     for (struct dirent *c; (c = readdir(classes)) != NULL;) {
         char folder[1200], path[1400];
         if (c->d_name[0] == '.') continue;
-        assert_int_equal(file_join(folder, sizeof folder, top, c->d_name), 0);
+        assert_int_equal(file_join(folder, sizeof(folder), top, c->d_name), 0);
         DIR *images = opendir(folder);
         assert_non_null(images);
         for (struct dirent *i; (i = readdir(images)) != NULL;) {
             if (i->d_name[0] == '.') continue;
-            assert_int_equal(file_join(path, sizeof path, folder, i->d_name), 0);
+            assert_int_equal(file_join(path, sizeof(path), folder, i->d_name), 0);
             decode_file(path);
             n++;
         }
@@ -65,7 +65,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_all)};
     const char *data = getenv("AUTODIDACT_DATA");
-    snprintf(top, sizeof top, "%s/tiny-imagenet-10/val", data != NULL ? data : "../shared/data");
+    snprintf(top, sizeof(top), "%s/tiny-imagenet-10/val", data != NULL ? data : "../shared/data");
     if (!file_exists(top)) {
         printf("1..0 # SKIP there is no %s\n", top);
         return 0;

@@ -57,13 +57,13 @@ static void test_untouched(void **state)
     (void)state;
     uint8_t pixels[12 * 3];
     float input[12 * 3];
-    for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(7 * i);
+    for (size_t i = 0; i < sizeof(pixels); i++) pixels[i] = (uint8_t)(7 * i);
     struct image image = {4, 3, pixels};
     for (int mode = 0; mode < 2; mode++) {
         struct preprocess p = plain(4, 3, (enum preprocess_resize)mode);
         assert_int_equal(preprocess_arena_bytes(&p, 4, 3), 0);
         assert_int_equal(apply(&p, &image, input), 0);
-        for (size_t i = 0; i < sizeof pixels; i++) {
+        for (size_t i = 0; i < sizeof(pixels); i++) {
             assert_true(input[i] > pixels[i] - 0.01f && input[i] < pixels[i] + 0.01f);
         }
     }
@@ -77,14 +77,14 @@ static void test_against_pillow(void **state)
     uint8_t *data = vector_read("resize.bin", &size);
     while (at < size) {
         int32_t head[5];
-        memcpy(head, data + at, sizeof head);
-        at += sizeof head;
+        memcpy(head, data + at, sizeof(head));
+        at += sizeof(head);
         const size_t n_in = (size_t)head[0] * (size_t)head[1] * 3;
         const size_t n_out = (size_t)head[2] * (size_t)head[3] * 3;
         struct image image = {head[0], head[1], data + at};
         struct preprocess p =
             plain(head[2], head[3], head[4] ? PREPROCESS_COVER : PREPROCESS_STRETCH);
-        float *input = mem_new(n_out, sizeof *input);
+        float *input = mem_new(n_out, sizeof(*input));
         assert_int_equal(apply(&p, &image, input), 0);
         const uint8_t *expected = data + at + n_in;
         for (size_t i = 0; i < n_out; i++) {
@@ -116,14 +116,14 @@ static void test_properties(void **state)
     for (size_t round = 0; round < ROUNDS; round++) {
         int sides[4];
         for (size_t i = 0; i < 4; i++) sides[i] = 1 + (int)rng_below(&rng, SIDE_MAX);
-        if (round < 2 * (sizeof extremes / sizeof extremes[0])) {
-            memcpy(sides, extremes[round / 2], sizeof sides);
+        if (round < 2 * (sizeof(extremes) / sizeof(extremes[0]))) {
+            memcpy(sides, extremes[round / 2], sizeof(sides));
         }
         const struct preprocess p = plain(sides[2], sides[3], (enum preprocess_resize)(round % 2));
         const size_t n_in = (size_t)sides[0] * (size_t)sides[1] * 3;
         const size_t n_out = (size_t)sides[2] * (size_t)sides[3] * 3;
         uint8_t *pixels = mem_new(n_in, 1);
-        float *input = mem_new(n_out, sizeof *input);
+        float *input = mem_new(n_out, sizeof(*input));
         struct image image = {sides[0], sides[1], pixels};
         const uint8_t low = (uint8_t)rng_below(&rng, 200), span = (uint8_t)rng_below(&rng, 56);
         const bool flat = round % 3 == 0;

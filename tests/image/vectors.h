@@ -15,7 +15,7 @@ static inline uint8_t *vector_read(const char *name, size_t *ret_size)
     const char *top = getenv("top_srcdir");
     char path[1024], *data = NULL;
     struct err e = {0};
-    snprintf(path, sizeof path, "%s/tests/image/vectors/%s", top != NULL ? top : ".", name);
+    snprintf(path, sizeof(path), "%s/tests/image/vectors/%s", top != NULL ? top : ".", name);
     if (file_read(path, 1 << 24, &data, ret_size, &e) < 0) {
         fail_msg("%s", e.text);
         abort();

@@ -28,7 +28,8 @@ static void line(void *arg, const char *text, size_t size)
     (void)arg;
     size_t used = strlen(seen.lines);
     assert_false(seen.ended);
-    snprintf(seen.lines + used, sizeof seen.lines - used, "%.*s|", size > 300 ? 300 : (int)size, text);
+    snprintf(seen.lines + used, sizeof(seen.lines) - used, "%.*s|", size > 300 ? 300 : (int)size,
+             text);
 }
 
 static void ended(void *arg, int exit_code, int signal)
@@ -45,7 +46,7 @@ static uv_loop_t loop;
 static int set_up(void **state)
 {
     (void)state;
-    memset(&seen, 0, sizeof seen);
+    memset(&seen, 0, sizeof(seen));
     place_make(&place);
     return uv_loop_init(&loop);
 }
@@ -63,7 +64,7 @@ static int start(const char *script, struct child **ret_child, struct err *e)
     static const struct child_calls calls = {line, ended};
     const char *argv[] = {"/bin/sh", "-c", script, "sh", "a b", "$HOME", NULL};
     char log[128];
-    snprintf(log, sizeof log, "%s/log", place.root);
+    snprintf(log, sizeof(log), "%s/log", place.root);
     const struct child_options options = {argv, place.root, log, 7};
     return child_start(&loop, &options, &calls, NULL, ret_child, e);
 }
@@ -110,20 +111,21 @@ static void test_surroundings(void **state)
 {
     (void)state;
     char path[128], expected[512];
-    snprintf(path, sizeof path, "%s/leak", place.root);
+    snprintf(path, sizeof(path), "%s/leak", place.root);
     FILE *leak = fopen(path, "w"); /* without O_CLOEXEC, as a careless library would */
     assert_non_null(leak);
-    run("pwd; readlink /proc/$$/fd/0; cat /proc/$$/oom_score_adj; nice; cut -d' ' -f5 /proc/$$/stat | "
+    run("pwd; readlink /proc/$$/fd/0; cat /proc/$$/oom_score_adj; nice; cut -d' ' -f5 "
+        "/proc/$$/stat | "
         "sed \"s/^$$\\$/group/\"; "
-        "case \"$(readlink /proc/$$/fd/*)\" in *leak*) echo leaked ;; *) echo clean ;; esac; umask");
+        "case \"$(readlink /proc/$$/fd/*)\" in *leak*) echo leaked ;; *) echo clean ;; esac; "
+        "umask");
     fclose(leak);
-    snprintf(expected, sizeof expected,
-             "%s|/dev/null|1000|7|group|clean|0077|", place.root);
+    snprintf(expected, sizeof(expected), "%s|/dev/null|1000|7|group|clean|0077|", place.root);
     assert_string_equal(seen.lines, expected);
 }
 
-/* Neither blocked nor ignored, whatever this program does with them. Those below 29: libc keeps some above
- * for itself. exec: the shell blocks signals of its own around a command. */
+/* Neither blocked nor ignored, whatever this program does with them. Those below 29: libc keeps
+ * some above for itself. exec: the shell blocks signals of its own around a command. */
 static void test_signals_are_fresh(void **state)
 {
     (void)state;
@@ -145,7 +147,7 @@ static void test_cannot_start(void **state)
     char log[128];
     struct child *child = NULL;
     struct err e = {0};
-    snprintf(log, sizeof log, "%s/log", place.root);
+    snprintf(log, sizeof(log), "%s/log", place.root);
     struct child_options options = {argv, place.root, log, 0};
     assert_int_equal(child_start(&loop, &options, &calls, NULL, &child, &e), -ENOENT);
     assert_non_null(strstr(e.text, "/nonesuch/autodidact"));
@@ -184,8 +186,10 @@ static void test_stop(void **state)
     (void)state;
     struct child *child;
     uv_timer_t timer;
-    assert_int_equal(start("trap 'echo stopping; exit 1' TERM; echo ready; while :; do sleep 0.02; done", &child, NULL),
-                     0);
+    assert_int_equal(
+        start("trap 'echo stopping; exit 1' TERM; echo ready; while :; do sleep 0.02; done", &child,
+              NULL),
+        0);
     uv_timer_init(&loop, &timer);
     timer.data = child;
     uv_timer_start(&timer, stop_it, 5, 5);
@@ -219,18 +223,19 @@ static void test_parent_dies(void **state)
         loop = own;
         if (start("exec sleep 600", &child, NULL) < 0) _exit(1);
         long number = child_pid(child);
-        if (write(out[1], &number, sizeof number) != (ssize_t)sizeof number) _exit(1);
+        if (write(out[1], &number, sizeof(number)) != (ssize_t)sizeof(number)) _exit(1);
         kill(getpid(), SIGKILL);
     }
     close(out[1]);
     long number = 0;
-    assert_int_equal(read(out[0], &number, sizeof number), sizeof number);
+    assert_int_equal(read(out[0], &number, sizeof(number)), sizeof(number));
     close(out[0]);
     waitpid(pid, NULL, 0);
     char path[64], *text;
     size_t size;
-    snprintf(path, sizeof path, "/proc/%ld/stat", number);
-    /* It is gone, or a zombie of whoever adopted it; waiting is bounded by the test's own time limit. */
+    snprintf(path, sizeof(path), "/proc/%ld/stat", number);
+    /* It is gone, or a zombie of whoever adopted it; waiting is bounded by the test's own time
+     * limit. */
     for (;;) {
         if (file_read(path, 4096, &text, &size, NULL) < 0) break;
         const char *after_name = strrchr(text, ')');

@@ -1,4 +1,5 @@
-/* Following a child's stdout: lines out of arbitrary pieces, progress out of lines, and the verdict. */
+/* Following a child's stdout: lines out of arbitrary pieces, progress out of lines, and the
+ * verdict. */
 #include "config.h"
 
 #include <math.h>
@@ -24,7 +25,7 @@ static void collect(void *arg, const char *text, size_t size)
 {
     (void)arg;
     assert_true(strlen(text) <= size && text[size] == '\0');
-    assert_true(got_size + size + 1 < sizeof got);
+    assert_true(got_size + size + 1 < sizeof(got));
     memcpy(got + got_size, text, size);
     got_size += size;
     got[got_size++] = '|';
@@ -47,12 +48,14 @@ static void test_lines(void **state)
     assert_string_equal(got, "one|two||\rx\r|last|");
 }
 
-/* Whatever the pieces, the lines are the same; those that are too long are missing, and nothing else. */
+/* Whatever the pieces, the lines are the same; those that are too long are missing, and nothing
+ * else. */
 static void test_lines_property(void **state)
 {
     (void)state;
     const char *seed_text = getenv("TEST_SEED");
-    unsigned seed = seed_text != NULL ? (unsigned)strtoul(seed_text, NULL, 10) : (unsigned)time(NULL);
+    unsigned seed =
+        seed_text != NULL ? (unsigned)strtoul(seed_text, NULL, 10) : (unsigned)time(NULL);
     print_message("# seed %u (TEST_SEED)\n", seed);
     srandom(seed);
     static char input[1 << 20], expected[1 << 20];
@@ -60,7 +63,7 @@ static void test_lines_property(void **state)
     for (int i = 0; i < 60; i++) {
         size_t length = (size_t)random() % 50;
         if (random() % 10 == 0) length = LINES_MAX - 2 + (size_t)random() % 5;
-        if (size + length + 1 >= sizeof input) break;
+        if (size + length + 1 >= sizeof(input)) break;
         for (size_t j = 0; j < length; j++) input[size + j] = (char)('a' + random() % 26);
         if (length <= LINES_MAX) {
             memcpy(expected + expected_size, input + size, length);
@@ -95,25 +98,31 @@ static void test_progress(void **state)
 {
     (void)state;
     struct progress p = {0};
-    assert_int_equal(read_text(&p, "{\"event\":\"start\",\"epoch\":3,\"epochs\":9,\"step\":20,\"steps\":90}"),
-                     PROGRESS_START);
+    assert_int_equal(
+        read_text(&p, "{\"event\":\"start\",\"epoch\":3,\"epochs\":9,\"step\":20,\"steps\":90}"),
+        PROGRESS_START);
     assert_int_equal(p.epoch, 3);
     assert_int_equal(p.steps, 90);
-    assert_int_equal(read_text(&p, "{\"event\":\"step\",\"step\":21,\"loss\":2.5,\"lr\":0.1,\"img_per_s\":100,"
-                                   "\"eta_s\":7}"), PROGRESS_STEP);
+    assert_int_equal(
+        read_text(&p, "{\"event\":\"step\",\"step\":21,\"loss\":2.5,\"lr\":0.1,\"img_per_s\":100,"
+                      "\"eta_s\":7}"),
+        PROGRESS_STEP);
     assert_int_equal(p.epoch, 3);
     assert_int_equal(p.step, 21);
     assert_true(p.loss == 2.5 && p.lr == 0.1 && p.img_per_s == 100 && p.eta_s == 7);
-    assert_int_equal(read_text(&p, "{\"event\":\"epoch\",\"epoch\":3,\"loss\":1,\"exits\":[{\"name\":\"1\","
-                                   "\"top1\":0.25},{\"name\":\"2\",\"top1\":0.5}],\"ensemble\":{\"top1\":0.75}}"),
-                     PROGRESS_EPOCH);
+    assert_int_equal(
+        read_text(&p,
+                  "{\"event\":\"epoch\",\"epoch\":3,\"loss\":1,\"exits\":[{\"name\":\"1\","
+                  "\"top1\":0.25},{\"name\":\"2\",\"top1\":0.5}],\"ensemble\":{\"top1\":0.75}}"),
+        PROGRESS_EPOCH);
     assert_int_equal(p.n_exits, 2);
     assert_true(p.top1[0] == 0.25 && p.top1[1] == 0.5 && p.ensemble_top1 == 0.75);
     json_t *document = progress_epoch_document(&p);
     char *text = json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS);
-    assert_string_equal(text, "{\"ensemble\":{\"top1\":0.75},\"epoch\":3,\"exits\":[{\"name\":\"1\",\"top1\":0.25},"
-                              "{\"name\":\"2\",\"top1\":0.5}],\"img_per_s\":100.0,\"loss\":1.0,\"lr\":"
-                              "0.10000000000000001,\"step\":21}");
+    assert_string_equal(
+        text, "{\"ensemble\":{\"top1\":0.75},\"epoch\":3,\"exits\":[{\"name\":\"1\",\"top1\":0.25},"
+              "{\"name\":\"2\",\"top1\":0.5}],\"img_per_s\":100.0,\"loss\":1.0,\"lr\":"
+              "0.10000000000000001,\"step\":21}");
     free(text);
     json_decref(document);
     assert_int_equal(read_text(&p, "{\"event\":\"done\"}"), PROGRESS_DONE);
@@ -123,23 +132,38 @@ static void test_garbage(void **state)
 {
     (void)state;
     static const char *const garbage[] = {
-        "", "{", "null", "[]", "42", "\"event\"", "hello", "{\"event\":7}", "{\"event\":\"x\"}", "{\"step\":1}",
-        "{\"event\":\"step\",\"event\":\"step\"}", "\xff\xfe", "{\"event\":\"step\"} x",
+        "",
+        "{",
+        "null",
+        "[]",
+        "42",
+        "\"event\"",
+        "hello",
+        "{\"event\":7}",
+        "{\"event\":\"x\"}",
+        "{\"step\":1}",
+        "{\"event\":\"step\",\"event\":\"step\"}",
+        "\xff\xfe",
+        "{\"event\":\"step\"} x",
     };
     struct progress p = {.step = 5}, before = p;
-    for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++) {
+    for (size_t i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {
         assert_int_equal(read_text(&p, garbage[i]), PROGRESS_NOTHING);
-        assert_memory_equal(&p, &before, sizeof p);
+        assert_memory_equal(&p, &before, sizeof(p));
     }
     assert_int_equal(progress_read(&p, "{}\0{}", 5), PROGRESS_NOTHING);
     /* The right event with members of the wrong kind: what can be read is. */
-    assert_int_equal(read_text(&p, "{\"event\":\"epoch\",\"step\":-1,\"steps\":\"x\",\"loss\":\"NaN\",\"lr\":null,"
-                                   "\"exits\":[1,{},{\"top1\":\"x\"}],\"ensemble\":[]}"), PROGRESS_EPOCH);
+    assert_int_equal(
+        read_text(&p,
+                  "{\"event\":\"epoch\",\"step\":-1,\"steps\":\"x\",\"loss\":\"NaN\",\"lr\":null,"
+                  "\"exits\":[1,{},{\"top1\":\"x\"}],\"ensemble\":[]}"),
+        PROGRESS_EPOCH);
     assert_int_equal(p.step, 5);
     assert_int_equal(p.steps, 0);
     assert_int_equal(p.n_exits, 3);
     assert_true(p.top1[0] == 0 && p.top1[2] == 0 && p.loss == 0);
-    assert_int_equal(read_text(&p, "{\"event\":\"epoch\",\"exits\":[0,1,2,3,4,5,6,7,8,9]}"), PROGRESS_EPOCH);
+    assert_int_equal(read_text(&p, "{\"event\":\"epoch\",\"exits\":[0,1,2,3,4,5,6,7,8,9]}"),
+                     PROGRESS_EPOCH);
     assert_int_equal(p.n_exits, 3);
 }
 
@@ -174,13 +198,14 @@ static void test_judge(void **state)
         {NONE, NONE, 0, false, "nothing held out", VERDICT_PROMOTE, "no version"},
         {0.10, NONE, 0, true, NULL, VERDICT_WAIT, "manual"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         json_t *result = rows[i].result < 0 ? NULL : evaluation(rows[i].result);
         json_t *serving = rows[i].serving < 0 ? NULL : evaluation(rows[i].serving);
-        const struct evidence v = {result, serving, rows[i].version, rows[i].manual, rows[i].hindrance, 0.01};
+        const struct evidence v = {result,         serving,           rows[i].version,
+                                   rows[i].manual, rows[i].hindrance, 0.01};
         enum verdict verdict;
         char reason[512];
-        assert_int_equal(judge(&v, &verdict, reason, sizeof reason, NULL), 0);
+        assert_int_equal(judge(&v, &verdict, reason, sizeof(reason), NULL), 0);
         if (verdict != rows[i].verdict || strstr(reason, rows[i].words) == NULL)
             fail_msg("row %zu: %d %s", i, verdict, reason);
         json_decref(result);
@@ -191,16 +216,21 @@ static void test_judge(void **state)
 static void test_judge_nonsense(void **state)
 {
     (void)state;
-    static const char *const nonsense[] = {"{}", "[]", "{\"exits\":[]}", "{\"exits\":[{\"top1\":\"1\"}]}",
-                                           "{\"exits\":[{\"top1\":1.5}]}", "{\"exits\":[{\"top1\":-0.1}]}",
+    static const char *const nonsense[] = {"{}",
+                                           "[]",
+                                           "{\"exits\":[]}",
+                                           "{\"exits\":[{\"top1\":\"1\"}]}",
+                                           "{\"exits\":[{\"top1\":1.5}]}",
+                                           "{\"exits\":[{\"top1\":-0.1}]}",
                                            "{\"exits\":[{\"top1\":0.5},{}]}"};
-    for (size_t i = 0; i < sizeof nonsense / sizeof nonsense[0]; i++) {
+    for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++) {
         json_t *bad = json_loads(nonsense[i], 0, NULL), *good = evaluation(0.5);
         enum verdict verdict;
         char reason[512];
-        const struct evidence first = {bad, good, 1, false, NULL, 0.01}, second = {good, bad, 1, false, NULL, 0.01};
-        assert_int_equal(judge(&first, &verdict, reason, sizeof reason, NULL), ERR_FORMAT);
-        assert_int_equal(judge(&second, &verdict, reason, sizeof reason, NULL), ERR_FORMAT);
+        const struct evidence first = {bad, good, 1, false, NULL, 0.01},
+                              second = {good, bad, 1, false, NULL, 0.01};
+        assert_int_equal(judge(&first, &verdict, reason, sizeof(reason), NULL), ERR_FORMAT);
+        assert_int_equal(judge(&second, &verdict, reason, sizeof(reason), NULL), ERR_FORMAT);
         json_decref(bad);
         json_decref(good);
     }
@@ -209,8 +239,9 @@ static void test_judge_nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),   cmocka_unit_test(test_lines_property), cmocka_unit_test(test_progress),
-        cmocka_unit_test(test_garbage), cmocka_unit_test(test_judge),          cmocka_unit_test(test_judge_nonsense),
+        cmocka_unit_test(test_lines),    cmocka_unit_test(test_lines_property),
+        cmocka_unit_test(test_progress), cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_judge),    cmocka_unit_test(test_judge_nonsense),
     };
     return cmocka_run_group_tests_name("jobs/follow", tests, NULL, NULL);
 }

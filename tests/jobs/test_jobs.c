@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 #include "../store/place.h"
-#include "../train/tiny.h"
+#include "../nn/tiny.h"
 #include "base/mem.h"
 #include "store/job_table.h"
 
@@ -45,8 +45,8 @@ struct fixture {
 static int64_t serving;
 static sem_t store_may_go_on;
 
-static int publish(void *arg, struct model *model, void (*published)(void *arg, int status), void *published_arg,
-                   struct err *e)
+static int publish(void *arg, struct model *model, void (*published)(void *arg, int status),
+                   void *published_arg, struct err *e)
 {
     (void)arg;
     (void)e;
@@ -59,7 +59,7 @@ static int publish(void *arg, struct model *model, void (*published)(void *arg, 
 static void write_text(struct fixture *f, const char *name, const char *text)
 {
     char path[256];
-    snprintf(path, sizeof path, "%s/set/%s", f->data_root, name);
+    snprintf(path, sizeof(path), "%s/set/%s", f->data_root, name);
     const struct file_part part = {text, strlen(text)};
     assert_int_equal(file_write_atomic(path, &part, 1, NULL), 0);
 }
@@ -68,16 +68,17 @@ static void write_model(const char *path, uint64_t seed, const char *label, int6
 {
     struct err e = {0};
     struct net *net = tiny_net(8, 2);
-    float *params = mem_new_aligned(net_block_size(net), sizeof *params);
+    float *params = mem_new_aligned(net_block_size(net), sizeof(*params));
     net_init_params(net, seed, params);
     char a[32], b[] = "dog", *labels[] = {a, b};
-    snprintf(a, sizeof a, "%s", label);
+    snprintf(a, sizeof(a), "%s", label);
     const struct preprocess preprocess = {
         .width = 8, .height = 8, .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}};
     const struct calibration calibration = {0};
     struct training training = {.holdout = holdout};
-    snprintf(training.data, sizeof training.data, "cifar100");
-    if (model_write(path, TENSOR_F32, net, params, labels, &preprocess, &calibration, &training, &e) < 0)
+    snprintf(training.data, sizeof(training.data), "cifar100");
+    if (model_write(path, TENSOR_F32, net, params, labels, &preprocess, &calibration, &training,
+                    &e) < 0)
         fail_msg("%s", e.text);
     mem_free(params);
     net_free(net);
@@ -87,7 +88,7 @@ static void write_model(const char *path, uint64_t seed, const char *label, int6
 static void result_is(struct fixture *f, const char *label, int64_t holdout)
 {
     char path[256];
-    snprintf(path, sizeof path, "%s/set/model", f->data_root);
+    snprintf(path, sizeof(path), "%s/set/model", f->data_root);
     write_model(path, 2, label, holdout);
 }
 
@@ -96,7 +97,7 @@ static int serve_first(struct db *db, void *arg, struct err *e)
     struct fixture *f = arg;
     char path[256];
     int64_t version;
-    snprintf(path, sizeof path, "%s/first", f->data_root);
+    snprintf(path, sizeof(path), "%s/first", f->data_root);
     write_model(path, 1, "cat", 10);
     int rc = registry_add(f->registry, db, "tiny", path, "import", "first", &version, e);
     return rc < 0 ? rc : registry_activate(f->registry, db, "tiny", version, e);
@@ -107,23 +108,24 @@ static void make_jobs(struct fixture *f)
     struct err e = {0};
     assert_int_equal(uv_loop_init(&f->loop), 0);
     f->metrics = metrics_new();
-    if (jobs_new(&f->loop, f->store, f->registry, f->metrics, &f->options, &f->jobs, &e) < 0) fail_msg("%s", e.text);
+    if (jobs_new(&f->loop, f->store, f->registry, f->metrics, &f->options, &f->jobs, &e) < 0)
+        fail_msg("%s", e.text);
     f->stopped = false;
 }
 
 static int set_up(void **state)
 {
-    struct fixture *f = mem_new(1, sizeof *f);
+    struct fixture *f = mem_new(1, sizeof(*f));
     const char *source = getenv("top_srcdir");
     char path[256];
     *state = f;
     serving = 0;
     place_make(&f->place);
-    snprintf(f->tool, sizeof f->tool, "%s/tests/jobs/fake_tool.sh", source != NULL ? source : ".");
-    snprintf(f->models, sizeof f->models, "%s/models", f->place.root);
-    snprintf(f->children, sizeof f->children, "%s/jobs", f->place.root);
-    snprintf(f->data_root, sizeof f->data_root, "%s/data", f->place.root);
-    snprintf(path, sizeof path, "%s/set", f->data_root);
+    snprintf(f->tool, sizeof(f->tool), "%s/tests/jobs/fake_tool.sh", source != NULL ? source : ".");
+    snprintf(f->models, sizeof(f->models), "%s/models", f->place.root);
+    snprintf(f->children, sizeof(f->children), "%s/jobs", f->place.root);
+    snprintf(f->data_root, sizeof(f->data_root), "%s/data", f->place.root);
+    snprintf(path, sizeof(path), "%s/set", f->data_root);
     if (file_make_dirs(path, NULL) < 0 || store_open(f->place.root, &f->store, NULL) < 0) return -1;
     if (registry_new(f->models, publish, NULL, &f->registry, NULL) < 0) return -1;
     jobs_options_default(&f->options);
@@ -191,7 +193,8 @@ static void wait_answer(struct fixture *f)
 static int64_t create(struct fixture *f, const char *more)
 {
     char text[512];
-    snprintf(text, sizeof text, "{\"kind\":\"train\",\"spec\":\"tiny\",\"data\":\"cifar100:set\"%s}", more);
+    snprintf(text, sizeof(text),
+             "{\"kind\":\"train\",\"spec\":\"tiny\",\"data\":\"cifar100:set\"%s}", more);
     json_t *body = json_loads(text, 0, NULL);
     assert_non_null(body);
     jobs_create(f->jobs, body, NULL, done, f);
@@ -261,8 +264,9 @@ static void test_verdicts(void **state)
     result_is(f, "cat", 7);
     write_text(f, "eval_result", FIGURES("0.5"));
     ends(f, create(f, ""), "succeeded", "promoted");
-    assert_non_null(strstr(json_string_value(json_object_get(json_object_get(f->document, "judgement"), "note")),
-                           "another choice of held-out images"));
+    assert_non_null(strstr(
+        json_string_value(json_object_get(json_object_get(f->document, "judgement"), "note")),
+        "another choice of held-out images"));
     int64_t latest = serving;
     ends(f, create(f, ",\"model\":\"new-name\""), "succeeded", "no version of this model served");
     assert_int_equal(number_of(f, "version"), 1);
@@ -276,14 +280,15 @@ static int activate_second(struct db *db, void *arg, struct err *e)
     return registry_activate(f->registry, db, "tiny", 2, e);
 }
 
-/* Somebody activates another version while the result is compared with the one before: the comparison says
- * nothing about that one. */
+/* Somebody activates another version while the result is compared with the one before: the
+ * comparison says nothing about that one. */
 static void test_overtaken(void **state)
 {
     struct fixture *f = *state;
     jobs_start(f->jobs);
     ends(f, create(f, ",\"promote\":\"manual\""), "succeeded", "manual");
-    write_text(f, "eval_serving", "while [ ! -e \"$data/go\" ]; do sleep 0.02; done; " FIGURES("0.5"));
+    write_text(f, "eval_serving",
+               "while [ ! -e \"$data/go\" ]; do sleep 0.02; done; " FIGURES("0.5"));
     int64_t id = create(f, "");
     wait_state(f, id, "evaluating");
     assert_int_equal(store_call(f->store, activate_second, f, NULL), 0);
@@ -291,7 +296,8 @@ static void test_overtaken(void **state)
     ends(f, id, "succeeded", "version 2 began to serve");
     assert_int_equal(number_of(f, "version"), 3);
     assert_int_equal(serving, 2);
-    const json_t *serving_then = json_object_get(json_object_get(f->document, "judgement"), "serving");
+    const json_t *serving_then =
+        json_object_get(json_object_get(f->document, "judgement"), "serving");
     assert_int_equal(json_integer_value(json_object_get(serving_then, "version")), 2);
     assert_null(json_object_get(serving_then, "exits"));
 }
@@ -310,16 +316,19 @@ static void test_misbehaving(void **state)
         {"train", "echo rubbish >\"$out\"\n", "failed", "result.safetensors"},
         {"train", "kill -9 $$\n", "failed", "killed by signal 9, at attempt 3 of 3"},
         {"train", "sleep 600 & " COPY, "succeeded", "promoted"},
-        {"train", "head -c 300000 /dev/zero; echo; echo '{'; echo '{\"event\":\"epoch\",\"epoch\":1}'; " COPY,
+        {"train",
+         "head -c 300000 /dev/zero; echo; echo '{'; echo "
+         "'{\"event\":\"epoch\",\"epoch\":1}'; " COPY,
          "succeeded", "promoted"},
         {"eval_result", "exit 1\n", "failed", "evaluation of the result ended with exit code 1"},
         {"eval_result", "echo nonsense\n", "failed", "evaluation of the result"},
         {"eval_result", "echo '{}'\n", "failed", "no top1"},
         {"eval_result", "kill -9 $$\n", "failed", "evaluation was killed by signal 9"},
         {"eval_serving", "exit 1\n", "succeeded", "cannot be evaluated on the same images"},
-        {"eval_serving", "echo '{\"exits\":[{\"top1\":7}]}'\n", "failed", "serving version has no top1"},
+        {"eval_serving", "echo '{\"exits\":[{\"top1\":7}]}'\n", "failed",
+         "serving version has no top1"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         write_text(f, "train", COPY);
         write_text(f, "eval_result", FIGURES("0.5"));
         write_text(f, "eval_serving", FIGURES("0.5"));
@@ -340,7 +349,8 @@ static void test_cannot_start(void **state)
     f->options.data_root = "";
     make_jobs(f);
     jobs_start(f->jobs);
-    json_t *body = json_pack("{s:s,s:s,s:s}", "kind", "train", "spec", "tiny", "data", "cifar100:set");
+    json_t *body =
+        json_pack("{s:s,s:s,s:s}", "kind", "train", "spec", "tiny", "data", "cifar100:set");
     jobs_create(f->jobs, body, NULL, done, f);
     json_decref(body);
     wait_answer(f);
@@ -352,8 +362,9 @@ static void test_cancel(void **state)
 {
     struct fixture *f = *state;
     jobs_start(f->jobs);
-    write_text(f, "train", "trap '' TERM; echo '{\"event\":\"start\",\"steps\":9}'; "
-                           "touch \"$out.ckpt\"; while :; do sleep 0.05; done\n");
+    write_text(f, "train",
+               "trap '' TERM; echo '{\"event\":\"start\",\"steps\":9}'; "
+               "touch \"$out.ckpt\"; while :; do sleep 0.05; done\n");
     int64_t id = create(f, ""), second = create(f, "");
     for (;;) {
         get(f, id);
@@ -369,7 +380,7 @@ static void test_cancel(void **state)
     wait_answer(f);
     ends(f, id, "cancelled", "cancelled");
     char path[256];
-    snprintf(path, sizeof path, "%s/%lld/result.safetensors.ckpt", f->children, (long long)id);
+    snprintf(path, sizeof(path), "%s/%lld/result.safetensors.ckpt", f->children, (long long)id);
     assert_false(file_exists(path));
     jobs_cancel(f->jobs, id, done, f);
     wait_answer(f);
@@ -406,8 +417,9 @@ static void test_cancel_late(void **state)
     struct fixture *f = *state;
     struct store_task hold = {.run = hold_store};
     jobs_start(f->jobs);
-    write_text(f, "train", "echo '{\"event\":\"start\",\"steps\":9}'; "
-                           "while [ ! -e \"$data/go\" ]; do sleep 0.02; done; kill -9 $$\n");
+    write_text(f, "train",
+               "echo '{\"event\":\"start\",\"steps\":9}'; "
+               "while [ ! -e \"$data/go\" ]; do sleep 0.02; done; kill -9 $$\n");
     int64_t id = create(f, "");
     do {
         get(f, id);
@@ -416,7 +428,8 @@ static void test_cancel_late(void **state)
     store_post(f->store, &hold);
     jobs_cancel(f->jobs, id, done, f);
     write_text(f, "go", "");
-    /* The end of the child must be seen before the cancel comes back; were it later, nothing is tested. */
+    /* The end of the child must be seen before the cancel comes back; were it later, nothing is
+     * tested. */
     for (int i = 0; i < 200; i++, usleep(2000)) uv_run(&f->loop, UV_RUN_NOWAIT);
     sem_post(&store_may_go_on);
     wait_answer(f);
@@ -435,21 +448,27 @@ static void test_asked_while_store_works(void **state)
     assert_int_equal(sem_init(&store_may_go_on, 0, 0), 0);
     store_post(f->store, &hold);
     for (int round = 0; round < 2; round++) {
-        if (round == 0) jobs_get(f->jobs, id, done, f);
-        else jobs_list(f->jobs, 0, 10, done, f);
-        for (int i = 0; i < 5000 && !f->answered; i++, usleep(2000)) uv_run(&f->loop, UV_RUN_NOWAIT);
+        if (round == 0)
+            jobs_get(f->jobs, id, done, f);
+        else
+            jobs_list(f->jobs, 0, 10, done, f);
+        for (int i = 0; i < 5000 && !f->answered; i++, usleep(2000))
+            uv_run(&f->loop, UV_RUN_NOWAIT);
         if (!f->answered) sem_post(&store_may_go_on);
         assert_true(f->answered);
         f->answered = false;
-        if (round == 0) assert_int_equal(number_of(f, "id"), id);
-        else assert_int_equal(json_array_size(json_object_get(f->document, "jobs")), 1);
+        if (round == 0)
+            assert_int_equal(number_of(f, "id"), id);
+        else
+            assert_int_equal(json_array_size(json_object_get(f->document, "jobs")), 1);
     }
     sem_post(&store_may_go_on);
     assert_int_equal(store_call(f->store, count_nothing, NULL, NULL), 0);
     sem_destroy(&store_may_go_on);
 }
 
-/* An orderly stop, then a start: the job goes on, without a new training when the result was there. */
+/* An orderly stop, then a start: the job goes on, without a new training when the result was there.
+ */
 static void test_restart(void **state)
 {
     struct fixture *f = *state;
@@ -467,7 +486,7 @@ static void test_restart(void **state)
     jobs_start(f->jobs);
     ends(f, id, "succeeded", "promoted");
     char path[256];
-    snprintf(path, sizeof path, "%s/set/trainings", f->data_root);
+    snprintf(path, sizeof(path), "%s/set/trainings", f->data_root);
     assert_int_equal(file_size(path), 1);
     assert_int_equal(number_of(f, "attempts"), 1);
 }
@@ -498,7 +517,8 @@ static int count_versions(struct db *db, void *arg, struct err *e)
     return version_table_each(db, "tiny", count, arg, e);
 }
 
-/* The daemon died after the result was registered, before the job said so: no second version of it. */
+/* The daemon died after the result was registered, before the job said so: no second version of it.
+ */
 static void test_died_while_concluding(void **state)
 {
     struct fixture *f = *state;
@@ -525,7 +545,8 @@ static void test_queue(void **state)
     f->options.queue_max = 3;
     make_jobs(f);
     for (int i = 0; i < 3; i++) create(f, "");
-    json_t *body = json_pack("{s:s,s:s,s:s}", "kind", "train", "spec", "tiny", "data", "cifar100:set");
+    json_t *body =
+        json_pack("{s:s,s:s,s:s}", "kind", "train", "spec", "tiny", "data", "cifar100:set");
     jobs_create(f->jobs, body, NULL, done, f);
     wait_answer(f);
     json_decref(body);
@@ -544,8 +565,9 @@ static void test_queue(void **state)
         struct buf text;
         buf_init(&text, 1 << 20);
         assert_int_equal(metrics_render(f->metrics, &text), 0);
-        counted = strstr(buf_text(&text), "autodidact_training_jobs_total{state=\"succeeded\"} 3\n") &&
-                  strstr(buf_text(&text), "autodidact_training_running 0\n");
+        counted = strstr(buf_text(&text),
+                         "autodidact_training_jobs_total{state=\"succeeded\"} 3\n") != NULL &&
+                  strstr(buf_text(&text), "autodidact_training_running 0\n") != NULL;
         buf_release(&text);
         jobs_list(f->jobs, 0, 2, done, f); /* the loop goes on */
         wait_answer(f);

@@ -1,5 +1,5 @@
-/* What a job's body may say, and the command that it becomes. The table of refusals over HTTP stands in
- * tests/http/test_jobs.py; here is what needs the parts. */
+/* What a job's body may say, and the command that it becomes. The table of refusals over HTTP
+ * stands in tests/http/test_jobs.py; here is what needs the parts. */
 #include "config.h"
 
 #include "../../src/jobs/request.h"
@@ -38,15 +38,20 @@ static void test_check(void **state)
         const char *words; /* of the message */
     } rows[] = {
         {"{" BASE "}", 0, ""},
-        {"{" BASE ",\"lr\":0,\"seed\":9007199254740992,\"kd_scale\":false,\"schedule\":\"steps:75,130\"}", 0, ""},
-        {"{" BASE ",\"momentum\":0,\"weight_decay\":0.0,\"warmup\":0,\"holdout\":0,\"threads\":0}", 0, ""},
+        {"{" BASE
+         ",\"lr\":0,\"seed\":9007199254740992,\"kd_scale\":false,\"schedule\":\"steps:75,130\"}",
+         0, ""},
+        {"{" BASE ",\"momentum\":0,\"weight_decay\":0.0,\"warmup\":0,\"holdout\":0,\"threads\":0}",
+         0, ""},
         {"{" BASE ",\"epochs\":1000000}", 0, ""},
-        {"{" BASE ",\"epochs\":1000001}", ERR_RANGE, "\"epochs\" takes a whole number from 1 to 1000000"},
+        {"{" BASE ",\"epochs\":1000001}", ERR_RANGE,
+         "\"epochs\" takes a whole number from 1 to 1000000"},
         {"{" BASE ",\"lr\":1e10}", ERR_RANGE, "\"lr\" takes a number from 0"},
         {"{" BASE ",\"momentum\":1}", ERR_RANGE, "momentum"},
         {"{" BASE ",\"seed\":-1}", ERR_RANGE, "seed"},
         {"{" BASE ",\"seed\":9223372036854775807}", ERR_RANGE, "seed"},
-        {"{" BASE ",\"Lr\":1}", ERR_RANGE, "\"Lr\" is not a member of a job, which takes: kind spec init"},
+        {"{" BASE ",\"Lr\":1}", ERR_RANGE,
+         "\"Lr\" is not a member of a job, which takes: kind spec init"},
         {"{" BASE ",\"out\":\"/etc/passwd\"}", ERR_RANGE, "\"out\""},
         {"{" BASE ",\"augment\":\"crop;flip\"}", ERR_RANGE, "augment"},
         {"{" BASE ",\"augment\":\"\"}", ERR_RANGE, "augment"},
@@ -60,7 +65,7 @@ static void test_check(void **state)
         {"\"x\"", ERR_FORMAT, "object"},
         {"{}", ERR_RANGE, "kind"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct err e = {0};
         json_t *body = json_loads(rows[i].text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
         assert_non_null(body);
@@ -87,7 +92,7 @@ static void test_names(void **state)
         {"{" BASE ",\"init\":\"old/12\"}", "old", "old", 12},
         {"{" BASE ",\"init\":\"old/12\",\"model\":\"new\"}", "new", "old", 12},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char model[VERSION_MODEL_MAX + 1], init[VERSION_MODEL_MAX + 1];
         int64_t version;
         json_t *body = parse(rows[i].text);
@@ -122,10 +127,11 @@ static void test_teacher(void **state)
 static void test_options(void **state)
 {
     (void)state;
-    json_t *body = parse("{" BASE ",\"lr\":0,\"epochs\":3,\"weight_decay\":0.0005,\"kd_scale\":true,"
-                         "\"hint_exits\":\"1,2\",\"heads\":\"scala+attention\",\"mixup\":0.5,\"preset\":\"sdf\","
-                         "\"label_smoothing\":0.25,\"hint\":\"norm\",\"augment\":\"autoaugment,cutout\","
-                         "\"schedule\":\"steps:1,2\",\"promote\":\"manual\",\"model\":\"m\",\"holdout\":0}");
+    json_t *body = parse(
+        "{" BASE ",\"lr\":0,\"epochs\":3,\"weight_decay\":0.0005,\"kd_scale\":true,"
+        "\"hint_exits\":\"1,2\",\"heads\":\"scala+attention\",\"mixup\":0.5,\"preset\":\"sdf\","
+        "\"label_smoothing\":0.25,\"hint\":\"norm\",\"augment\":\"autoaugment,cutout\","
+        "\"schedule\":\"steps:1,2\",\"promote\":\"manual\",\"model\":\"m\",\"holdout\":0}");
     assert_int_equal(request_check(body, NULL), 0);
     assert_true(request_is_manual(body));
     struct command c = {.n = 0};
@@ -136,9 +142,10 @@ static void test_options(void **state)
         strcat(text, " ");
     }
     assert_null(c.words[c.n]);
-    assert_string_equal(text, "--epochs 3 --lr 0 --weight-decay 0.00050000000000000001 --schedule steps:1,2 "
-                              "--augment autoaugment,cutout --label-smoothing 0.25 --mixup 0.5 --preset sdf "
-                              "--heads scala+attention --kd-scale on --hint norm --hint-exits 1,2 --holdout 0 ");
+    assert_string_equal(
+        text, "--epochs 3 --lr 0 --weight-decay 0.00050000000000000001 --schedule steps:1,2 "
+              "--augment autoaugment,cutout --label-smoothing 0.25 --mixup 0.5 --preset sdf "
+              "--heads scala+attention --kd-scale on --hint norm --hint-exits 1,2 --holdout 0 ");
     command_release(&c);
     mem_fail_at(3);
     request_add_options(body, &c);
@@ -157,36 +164,48 @@ static void test_data(void **state)
     struct place p;
     char path[256], root[128], outside[128], source[PATH_MAX];
     place_make(&p);
-    snprintf(root, sizeof root, "%s/root", p.root);
-    snprintf(outside, sizeof outside, "%s/root-outside", p.root); /* root's name is a prefix of its own */
-    snprintf(path, sizeof path, "%s/set", root);
+    snprintf(root, sizeof(root), "%s/root", p.root);
+    snprintf(outside, sizeof(outside), "%s/root-outside",
+             p.root); /* root's name is a prefix of its own */
+    snprintf(path, sizeof(path), "%s/set", root);
     assert_int_equal(mkdir(root, 0700) | mkdir(outside, 0700) | mkdir(path, 0700), 0);
-    snprintf(path, sizeof path, "%s/link", root);
+    snprintf(path, sizeof(path), "%s/link", root);
     assert_int_equal(symlink("set", path), 0);
-    snprintf(path, sizeof path, "%s/way_out", root);
+    snprintf(path, sizeof(path), "%s/way_out", root);
     assert_int_equal(symlink(outside, path), 0);
-    snprintf(path, sizeof path, "%s/loop", root);
+    snprintf(path, sizeof(path), "%s/loop", root);
     assert_int_equal(symlink("loop", path), 0);
 
     char absolute[256], absolute_out[256];
-    snprintf(absolute, sizeof absolute, "%s/set", root);
-    snprintf(absolute_out, sizeof absolute_out, "%s", outside);
+    snprintf(absolute, sizeof(absolute), "%s/set", root);
+    snprintf(absolute_out, sizeof(absolute_out), "%s", outside);
     const struct {
         const char *data;
         bool good;
     } rows[] = {
-        {"set", true},       {"./set/../set", true}, {"link", true},           {absolute, true},
-        {"", true},          {"way_out", false},     {"way_out/../root/set", true},
-        {"loop", false},     {"..", false},          {"../root-outside", false}, {absolute_out, false},
-        {"/", false},        {"/etc", false},        {"nonesuch", false},      {"set/nonesuch", false},
+        {"set", true},
+        {"./set/../set", true},
+        {"link", true},
+        {absolute, true},
+        {"", true},
+        {"way_out", false},
+        {"way_out/../root/set", true},
+        {"loop", false},
+        {"..", false},
+        {"../root-outside", false},
+        {absolute_out, false},
+        {"/", false},
+        {"/etc", false},
+        {"nonesuch", false},
+        {"set/nonesuch", false},
     };
     char expected[256], expected_root[256];
-    snprintf(expected, sizeof expected, "cifar100:%s/set", root);
-    snprintf(expected_root, sizeof expected_root, "cifar100:%s", root);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    snprintf(expected, sizeof(expected), "cifar100:%s/set", root);
+    snprintf(expected_root, sizeof(expected_root), "cifar100:%s", root);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct err e = {0};
         json_t *body = json_pack("{s:s+}", "data", "cifar100:", rows[i].data);
-        int rc = request_data(body, root, source, sizeof source, &e);
+        int rc = request_data(body, root, source, sizeof(source), &e);
         if ((rc == 0) != rows[i].good) fail_msg("%s: %d %s", rows[i].data, rc, e.text);
         if (rc == 0)
             assert_string_equal(source, rows[i].data[0] == '\0' ? expected_root : expected);
@@ -196,9 +215,9 @@ static void test_data(void **state)
     }
     struct err e = {0};
     json_t *body = json_pack("{s:s}", "data", "cifar100:set");
-    assert_int_equal(request_data(body, "", source, sizeof source, &e), ERR_UNSUPPORTED);
+    assert_int_equal(request_data(body, "", source, sizeof(source), &e), ERR_UNSUPPORTED);
     assert_non_null(strstr(e.text, "train.data_root"));
-    assert_int_equal(request_data(body, "/nonesuch", source, sizeof source, &e), ERR_UNSUPPORTED);
+    assert_int_equal(request_data(body, "/nonesuch", source, sizeof(source), &e), ERR_UNSUPPORTED);
     assert_int_equal(request_data(body, root, source, 10, &e), ERR_RANGE);
     json_decref(body);
     place_remove(&p);
@@ -207,9 +226,8 @@ static void test_data(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_check),
-        cmocka_unit_test(test_names), cmocka_unit_test(test_teacher),
-        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_check),   cmocka_unit_test(test_names),
+        cmocka_unit_test(test_teacher), cmocka_unit_test(test_options),
         cmocka_unit_test(test_data),
     };
     return cmocka_run_group_tests_name("jobs/request", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* The operator cases of convolution, shared by the tests against the reference, by the gradient
- * check and by the test of batches: every code path (flat, grouped, by taps, padded; one and two vectors;
- * rest channels; phases without taps; a frame for few channels) has at least one. */
+ * check and by the test of batches: every code path (flat, grouped, by taps, padded; one and two
+ * vectors; rest channels; phases without taps; a frame for few channels) has at least one. */
 #ifndef TESTS_KERNEL_CASES_H
 #define TESTS_KERNEL_CASES_H
 

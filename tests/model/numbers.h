@@ -58,8 +58,8 @@ static inline void fill_param(const struct param *p, int seed, float *values)
         scale = sqrt(2.0 / (double)(p->size / (size_t)p->dims[0]));
         break;
     case PARAM_NORM_SCALE:
-        offset = strstr(p->name, "bn3.") ? 0.15 : 0.4;
-        scale = strstr(p->name, "bn3.") ? 0.1 : 0.2;
+        offset = strstr(p->name, "bn3.") != NULL ? 0.15 : 0.4;
+        scale = strstr(p->name, "bn3.") != NULL ? 0.1 : 0.2;
         break;
     case PARAM_NORM_VARIANCE:
         offset = 1.25;
@@ -112,7 +112,7 @@ static inline struct record *records_read(const char *path, size_t *ret_n)
     size_t count, n = 0;
     struct record *records = NULL;
     FILE *f = fopen(path, "rb");
-    if (!f) fail_msg("%s: cannot be opened; set top_srcdir", path);
+    if (f == NULL) fail_msg("%s: cannot be opened; set top_srcdir", path);
     while (fscanf(f, "%127s %zu", name, &count) == 2) {
         assert_int_equal(fgetc(f), '\n');
         records = mem_grow(records, n + 1, sizeof(*records));

@@ -16,14 +16,14 @@
 static uint32_t bits_of(float value)
 {
     uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
+    memcpy(&bits, &value, sizeof(bits));
     return bits;
 }
 
 static float float_of(uint32_t bits)
 {
     float value;
-    memcpy(&value, &bits, sizeof value);
+    memcpy(&value, &bits, sizeof(value));
     return value;
 }
 
@@ -116,7 +116,7 @@ static void test_corners(void **state)
         {0x1p-149f, 0x0000, 0x0000},
         {0x1p-133f, 0x0000, 0x0001}, /* the smallest bfloat */
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_int_equal(half_from_float(cases[i].value), cases[i].half);
         assert_int_equal(bfloat_from_float(cases[i].value), cases[i].bfloat);
     }

@@ -37,16 +37,18 @@ static void test_names(void **state)
         {"", NULL},
     };
     char name[IMPORT_NAME_MAX], large[2 * IMPORT_NAME_MAX];
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         assert_int_equal(import_alias(table[i].theirs, name), table[i].ours != NULL);
         if (table[i].ours != NULL) assert_string_equal(name, table[i].ours);
     }
     /* Of all lengths, those included that grow past the end. */
-    for (size_t n = 0; n < sizeof large - 20; n++) {
+    for (size_t n = 0; n < sizeof(large) - 20; n++) {
         memset(large, 'x', n);
         strcpy(large + n, ".shortcut.");
-        if (import_alias(large, name)) assert_int_equal(strlen(name), n + strlen(".downsample."));
-        else assert_true(n + strlen(".downsample.") >= IMPORT_NAME_MAX);
+        if (import_alias(large, name))
+            assert_int_equal(strlen(name), n + strlen(".downsample."));
+        else
+            assert_true(n + strlen(".downsample.") >= IMPORT_NAME_MAX);
     }
 }
 
@@ -90,7 +92,7 @@ static void test_types(void **state)
                  {"U8", 1, false},  {"BOOL", 1, false}};
     const unsigned char data[64] = {0};
     unsigned char bytes[512];
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         struct safetensors *file;
         struct err e = {0};
         size_t size = one_tensor(table[i].type, 3, data, 3 * table[i].bytes, bytes);
@@ -117,7 +119,7 @@ static void test_doubles(void **state)
     float floats[4];
     unsigned char bytes[512];
     struct safetensors *file;
-    size_t size = one_tensor("F64", 4, values, sizeof values, bytes);
+    size_t size = one_tensor("F64", 4, values, sizeof(values), bytes);
     assert_int_equal(safetensors_parse_checkpoint(bytes, size, &file, NULL), 0);
     tensor_to_floats(safetensors_at(file, 0), floats);
     for (int i = 0; i < 4; i++) assert_true(floats[i] == (float)values[i]);
@@ -147,9 +149,9 @@ static void test_params(void **state)
     assert_int_equal(read_tiny(&t, &bytes, &file), 0);
     size_t n = net_block_size(t.net), count;
     net_params(t.net, &count);
-    float *params = mem_new(n, sizeof *params);
+    float *params = mem_new(n, sizeof(*params));
     assert_int_equal(import_params(file, t.net, 99, params, &report, &e), 0);
-    assert_memory_equal(params, t.params, n * sizeof *params);
+    assert_memory_equal(params, t.params, n * sizeof(*params));
     assert_int_equal(report.taken, count);
     assert_int_equal(report.ignored, 0);
     assert_int_equal(report.fresh, 0);
@@ -173,7 +175,7 @@ static void test_memory(void **state)
     struct safetensors *file;
     struct import_report report;
     assert_int_equal(read_tiny(&t, &bytes, &file), 0);
-    float *params = mem_new(net_block_size(t.net), sizeof *params);
+    float *params = mem_new(net_block_size(t.net), sizeof(*params));
     for (unsigned n = 1;; n++) {
         struct err e = {0};
         mem_fail_at(n);

@@ -15,7 +15,7 @@
 
 static int setup(void **state)
 {
-    struct tiny *t = mem_new(1, sizeof *t);
+    struct tiny *t = mem_new(1, sizeof(*t));
     if (t == NULL) return -1;
     tiny_make(t);
     *state = t;
@@ -48,14 +48,14 @@ static void test_round_trip(void **state)
     struct model *m = tiny_load();
     assert_string_equal(m->name, "tiny");
     assert_int_equal(m->version, 0);
-    assert_memory_equal(m->params, t->params, net_block_size(t->net) * sizeof *m->params);
+    assert_memory_equal(m->params, t->params, net_block_size(t->net) * sizeof(*m->params));
     assert_memory_equal(net_spec(m->net), net_spec(t->net), sizeof(struct spec));
     for (int i = 0; i < 3; i++) assert_string_equal(m->labels[i], tiny_labels[i]);
     assert_int_equal(m->preprocess.width, 8);
     assert_int_equal(m->preprocess.height, 8);
     assert_int_equal(m->preprocess.resize, PREPROCESS_COVER);
-    assert_memory_equal(m->preprocess.mean, t->preprocess.mean, sizeof m->preprocess.mean);
-    assert_memory_equal(m->preprocess.std, t->preprocess.std, sizeof m->preprocess.std);
+    assert_memory_equal(m->preprocess.mean, t->preprocess.mean, sizeof(m->preprocess.mean));
+    assert_memory_equal(m->preprocess.std, t->preprocess.std, sizeof(m->preprocess.std));
     assert_true(m->calibration.present && m->calibration.has_thresholds);
     assert_int_equal(m->calibration.n_images, 5000);
     for (int i = 0; i < 2; i++) {
@@ -172,7 +172,7 @@ static void test_plan(void **state)
         exec_head(exec, 1, 0, 1, logits[k]);
         exec_free(exec);
     }
-    assert_memory_equal(logits[0], logits[1], sizeof logits[0]);
+    assert_memory_equal(logits[0], logits[1], sizeof(logits[0]));
     assert_true(logits[0][0] != logits[0][1]);
     plan_free(plan);
     model_unref(m);
@@ -286,7 +286,7 @@ static void test_bad_tensors(void **state)
         assert_load_refused(&p, ERR_NOT_FOUND, good.tensors[i].name);
         p = good;
         int64_t dims[5] = {1};
-        memcpy(dims + 1, good.tensors[i].dims, (size_t)good.tensors[i].rank * sizeof *dims);
+        memcpy(dims + 1, good.tensors[i].dims, (size_t)good.tensors[i].rank * sizeof(*dims));
         p.tensors[i].dims = dims; /* as many elements, but one dimension more */
         p.tensors[i].rank++;
         assert_load_refused(&p, ERR_CONFLICT, good.tensors[i].name);
@@ -318,13 +318,13 @@ static void test_bad_labels(void **state)
 {
     const struct tiny *t = *state;
     static char too_long[MODEL_LABEL_MAX + 2], longest[MODEL_LABEL_MAX + 1];
-    memset(too_long, 'x', sizeof too_long - 1);
-    memset(longest, 'x', sizeof longest - 1);
+    memset(too_long, 'x', sizeof(too_long) - 1);
+    memset(longest, 'x', sizeof(longest) - 1);
     static char bad_texts[][8] = {"", "a\tb", "a\x7f", "caf\xe9", "a\xc2\x9b"};
     char *const bad[] = {bad_texts[0], bad_texts[1], bad_texts[2],
                          bad_texts[3], bad_texts[4], too_long};
     struct err e = {0};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char *labels[] = {tiny_cat, bad[i], tiny_gnat};
         assert_int_equal(model_check_label(bad[i], &e), ERR_FORMAT);
         unlink(tiny_path);
@@ -360,7 +360,7 @@ static void test_large_activations(void **state)
     assert_int_equal(spec_parse(json, strlen(json), &spec, &e), 0);
     struct net *net = net_new(&spec, &e);
     assert_non_null(net);
-    float *params = mem_new_aligned(net_block_size(net), sizeof *params);
+    float *params = mem_new_aligned(net_block_size(net), sizeof(*params));
     assert_non_null(params);
     net_init_params(net, 1, params);
     assert_int_equal(
@@ -437,7 +437,7 @@ static void test_bad_metadata(void **state)
     assert_int_equal(file_read(tiny_path, 1 << 24, &bytes, &size, &e), 0);
     assert_int_equal(safetensors_parse(bytes, size, &file, &e), 0);
     take_parts(t, file, &good);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         static char text[4096];
         p = good;
         if (cases[i].from == NULL) {
@@ -445,7 +445,7 @@ static void test_bad_metadata(void **state)
         } else {
             const char *old = good.meta[cases[i].meta].value, *at = strstr(old, cases[i].from);
             if (at == NULL) fail_msg("no %s in %s", cases[i].from, old);
-            snprintf(text, sizeof text, "%.*s%s%s", (int)(at - old), old, cases[i].to,
+            snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - old), old, cases[i].to,
                      at + strlen(cases[i].from));
             p.meta[cases[i].meta].value = text;
         }
@@ -455,7 +455,8 @@ static void test_bad_metadata(void **state)
     /* What a later program says about training does no harm. */
     static char text[4096];
     p = good;
-    snprintf(text, sizeof text, "{\"optimizer\": {\"name\": \"lion\"}, %s", good.meta[4].value + 1);
+    snprintf(text, sizeof(text), "{\"optimizer\": {\"name\": \"lion\"}, %s",
+             good.meta[4].value + 1);
     p.meta[4].value = text;
     assert_int_equal(
         safetensors_write(tiny_path, TENSOR_F32, p.tensors, p.n_tensors, p.meta, p.n_meta, &e), 0);
@@ -486,7 +487,7 @@ static void test_damaged(void **state)
         mem_free(prefix);
     }
     uint64_t header;
-    memcpy(&header, bytes, sizeof header);
+    memcpy(&header, bytes, sizeof(header));
     for (int i = 0; i < ROUNDS; i++) {
         char *copy = mem_new(size, 1);
         memcpy(copy, bytes, size);

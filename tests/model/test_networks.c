@@ -105,7 +105,7 @@ enum { CASES = sizeof(cases) / sizeof(cases[0]) };
 static const char *top_directory(void)
 {
     const char *top = getenv("top_srcdir");
-    return top ? top : ".";
+    return top != NULL ? top : ".";
 }
 
 static struct spec model_spec(const char *model)
@@ -130,7 +130,7 @@ static struct net *case_net(const struct net_case *c)
 {
     struct spec spec;
     struct err e = {0};
-    if (c->model) {
+    if (c->model != NULL) {
         spec = model_spec(c->model);
     } else {
         char json[2048];
@@ -140,15 +140,15 @@ static struct net *case_net(const struct net_case *c)
                  c->name, c->spec);
         spec = parse(json);
     }
-    if (c->head)
-        spec.heads.kind =
-            strstr(c->head, "sep") ? SPEC_HEAD_SEPCONV_ATTENTION : SPEC_HEAD_SCALA_ATTENTION;
+    if (c->head != NULL)
+        spec.heads.kind = strstr(c->head, "sep") != NULL ? SPEC_HEAD_SEPCONV_ATTENTION
+                                                         : SPEC_HEAD_SCALA_ATTENTION;
     if (spec.heads.kind == SPEC_HEAD_SEPCONV_ATTENTION) spec.heads.mid_channels = 0;
     spec.height = c->height;
     spec.width = c->columns;
     if (spec_scale(&spec, c->width, c->classes, &e) < 0) fail_msg("%s: %s", c->name, e.text);
     struct net *net = net_new(&spec, &e);
-    if (!net) fail_msg("%s: %s", c->name, e.text);
+    if (net == NULL) fail_msg("%s: %s", c->name, e.text);
     return net;
 }
 
@@ -264,7 +264,7 @@ static void check_training(const struct vectors *v, const struct kernels *kernel
     struct pool *pool = threads > 1 ? pool_new(threads) : NULL;
     unsigned exits = (1u << net_sections(v->net)) - 1;
     struct grad *grad = grad_new(v->net, v->c->batch, exits, pool, kernels, &e);
-    if (!grad) fail_msg("%s", e.text);
+    if (grad == NULL) fail_msg("%s", e.text);
     float *block = mem_new(net_block_size(v->net), sizeof(float));
     float *dparams = mem_new(trained, sizeof(float));
     memcpy(block, v->params, net_block_size(v->net) * sizeof(float));
@@ -311,7 +311,7 @@ static struct exec *new_exec(const struct plan *plan, int batch)
 {
     struct err e = {0};
     struct exec *exec = exec_new(plan, batch, &e);
-    if (!exec) fail_msg("%s", e.text);
+    if (exec == NULL) fail_msg("%s", e.text);
     return exec;
 }
 
@@ -322,7 +322,7 @@ static void check_inference(const struct vectors *v, const struct kernels *kerne
     int batch = v->c->batch, exits = net_sections(v->net);
     size_t classes = (size_t)v->c->classes, size = (size_t)batch * classes;
     struct plan *plan = plan_new(v->net, v->params, kernels, &e);
-    if (!plan) fail_msg("%s", e.text);
+    if (plan == NULL) fail_msg("%s", e.text);
     float *logits = mem_new((size_t)exits * size, sizeof(float));
     float *one = mem_new((size_t)exits * classes, sizeof(float));
     struct exec *exec = new_exec(plan, batch), *single = new_exec(plan, 1);
@@ -381,7 +381,7 @@ static void test_case(void **state)
     check_file(&v);
     for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
         const struct kernels *kernels = kernels_of((enum cpu_isa)isa);
-        if (!kernels || (int)kernels->isa != isa) continue;
+        if (kernels == NULL || (int)kernels->isa != isa) continue;
         check_inference(&v, kernels);
         for (unsigned threads = 1; threads <= 3; threads += 2) check_training(&v, kernels, threads);
     }
@@ -418,7 +418,7 @@ static struct net *new_net(const struct spec *spec)
 {
     struct err e = {0};
     struct net *net = net_new(spec, &e);
-    if (!net) fail_msg("%s: %s", spec->name, e.text);
+    if (net == NULL) fail_msg("%s: %s", spec->name, e.text);
     return net;
 }
 

@@ -165,7 +165,7 @@ static void test_lies(void **state)
         {"{\"a\\u0000b\": 1}", 0, ERR_FORMAT, "line 1"},
         {"{\"\xff\": 1}", 0, ERR_FORMAT, "line 1"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_refused(cases[i].header, cases[i].data, cases[i].code, cases[i].words);
     }
 }
@@ -361,7 +361,7 @@ static void test_round_trip(void **state)
         }
         assert_int_equal(file_read(path, 1 << 20, &bytes, &size, &e), 0);
         uint64_t header;
-        memcpy(&header, bytes, sizeof header);
+        memcpy(&header, bytes, sizeof(header));
         assert_int_equal(header % 8, 0);
         assert_int_equal(bytes[8], '{');
         assert_int_equal(size, 8 + header + 7 * (type == TENSOR_F32 ? 4 : 2));
@@ -389,7 +389,7 @@ static void test_round_trip(void **state)
         /* The same input, the same bytes; the name of the file is not among them. */
         char *again, second[80];
         size_t again_size;
-        snprintf(second, sizeof second, "%s/second", directory);
+        snprintf(second, sizeof(second), "%s/second", directory);
         assert_int_equal(safetensors_write(second, (enum tensor_type)type, tensors, 3, meta, 2, &e),
                          0);
         assert_int_equal(file_read(second, 1 << 20, &again, &again_size, &e), 0);
@@ -476,7 +476,7 @@ int main(void)
         cmocka_unit_test(test_write_errors), cmocka_unit_test(test_no_memory),
     };
     if (mkdtemp(directory) == NULL) return 1;
-    snprintf(path, sizeof path, "%s/t.safetensors", directory);
+    snprintf(path, sizeof(path), "%s/t.safetensors", directory);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     file_remove_tree(directory, NULL);
     return failed;

@@ -29,7 +29,7 @@ static void count_freed(void *attached)
 static struct model *new_version(int64_t version)
 {
     struct model *m = tiny_load();
-    int *attached = mem_new(1, sizeof *attached);
+    int *attached = mem_new(1, sizeof(*attached));
     assert_non_null(attached);
     *attached = 42;
     m->version = version;

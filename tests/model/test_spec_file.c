@@ -33,7 +33,7 @@ static void test_resnet18(void **state)
     char path[1024];
     struct spec spec;
     struct err e = {0};
-    snprintf(path, sizeof path, "%s/models/resnet18.json", top != NULL ? top : ".");
+    snprintf(path, sizeof(path), "%s/models/resnet18.json", top != NULL ? top : ".");
     if (spec_read(path, &spec, &e) < 0) fail_msg("%s", e.text);
     assert_string_equal(spec.name, "resnet18");
     assert_int_equal(spec.n_sections, 4);
@@ -74,7 +74,7 @@ static void test_values(void **state)
 
 static void assert_same(const struct spec *a, const struct spec *b)
 {
-    assert_memory_equal(a, b, sizeof *a); /* spec_parse() zeroes what is not used */
+    assert_memory_equal(a, b, sizeof(*a)); /* spec_parse() zeroes what is not used */
 }
 
 /* Random specs that pass spec_check() survive being written and read. */
@@ -86,11 +86,11 @@ static void test_round_trip(void **state)
     int good_ones = 0;
     for (int round = 0; round < ROUNDS; round++) {
         struct spec s, read;
-        memset(&s, 0, sizeof s);
+        memset(&s, 0, sizeof(s));
         static const char letters[] = "abcxyz019._-";
         uint32_t length = 1 + rng_below(&rng, SPEC_NAME_MAX);
         for (uint32_t i = 0; i < length; i++)
-            s.name[i] = letters[rng_below(&rng, sizeof letters - 1)];
+            s.name[i] = letters[rng_below(&rng, sizeof(letters) - 1)];
         if (s.name[0] == '.') s.name[0] = 'a';
         s.classes = 1 + (int)rng_below(&rng, SPEC_CLASSES_MAX);
         s.channels = 1 + (int)rng_below(&rng, 8);
@@ -137,7 +137,7 @@ static void test_round_trip(void **state)
                 s.heads.mid_channels = 1 + (int)rng_below(&rng, SPEC_CHANNELS_MAX);
         }
         if (s.stages[0].block == SPEC_BLOCK_VGG && rng_below(&rng, 2) == 0)
-            memset(&s.stem, 0, sizeof s.stem);
+            memset(&s.stem, 0, sizeof(s.stem));
         if (spec_check(&s, NULL) < 0) continue;
 
         good_ones++;
@@ -162,13 +162,13 @@ static void assert_refused(const char *from, const char *to, int code, const cha
     struct err e = {0};
     const char *at = strstr(good, from);
     assert_non_null(at);
-    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, to, at + strlen(from));
-    memset(&s, 0x55, sizeof s);
+    snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - good), good, to, at + strlen(from));
+    memset(&s, 0x55, sizeof(s));
     int rc = spec_parse(text, strlen(text), &s, &e);
     if (rc != code || e.code != code || strstr(e.text, words) == NULL) {
         fail_msg("'%s': wanted %d with '%s', got %d: %s", to, code, words, rc, e.text);
     }
-    for (size_t i = 0; i < sizeof s; i++) assert_int_equal(((unsigned char *)&s)[i], 0x55);
+    for (size_t i = 0; i < sizeof(s); i++) assert_int_equal(((unsigned char *)&s)[i], 0x55);
 }
 
 static void test_wrong_members(void **state)
@@ -268,7 +268,7 @@ static void test_wrong_members(void **state)
         {"}}", "}} 1", ERR_FORMAT, "line"},
         {"}}", ",}}", ERR_FORMAT, "line"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_refused(cases[i].from, cases[i].to, cases[i].code, cases[i].words);
     }
 }
@@ -286,11 +286,11 @@ static void test_cuts(void **state)
         {"\"cuts\": \"stages\", ", 2, {2, 5}},
     };
     const char *at = strstr(good, "\"cuts\""), *after = strstr(good, "\"heads\"");
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[2048];
         struct spec s;
         struct err e = {0};
-        snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, cases[i].cuts, after);
+        snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - good), good, cases[i].cuts, after);
         if (spec_parse(text, strlen(text), &s, &e) < 0) fail_msg("%s", e.text);
         assert_int_equal(s.n_sections, cases[i].n);
         for (int j = 0; j < s.n_sections; j++) assert_int_equal(s.cuts[j], cases[i].at[j]);
@@ -305,14 +305,14 @@ static void test_one_section(void **state)
     struct spec s, read;
     struct err e = {0};
     const char *cuts = strstr(good, "[2, 3, 5]");
-    snprintf(text, sizeof text, "%.*s[5]}", (int)(cuts - good), good);
+    snprintf(text, sizeof(text), "%.*s[5]}", (int)(cuts - good), good);
     if (spec_parse(text, strlen(text), &s, &e) < 0) fail_msg("%s", e.text);
     assert_int_equal(s.n_sections, 1);
     char *written = spec_format(&s);
     assert_int_equal(spec_parse(written, strlen(written), &read, &e), 0);
     assert_same(&s, &read);
     mem_free(written);
-    snprintf(text, sizeof text, "%.*s[5]%s", (int)(cuts - good), good, cuts + strlen("[2, 3, 5]"));
+    snprintf(text, sizeof(text), "%.*s[5]%s", (int)(cuts - good), good, cuts + strlen("[2, 3, 5]"));
     assert_int_equal(spec_parse(text, strlen(text), &s, &e), 0);
 }
 

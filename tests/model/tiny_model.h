@@ -41,10 +41,10 @@ static inline void tiny_make(struct tiny *t)
 {
     struct spec spec;
     struct err e = {0};
-    memset(t, 0, sizeof *t);
+    memset(t, 0, sizeof(*t));
     if (spec_parse(tiny_json, strlen(tiny_json), &spec, &e) < 0 ||
         (t->net = net_new(&spec, &e)) == NULL ||
-        (t->params = mem_new_aligned(net_block_size(t->net), sizeof *t->params)) == NULL) {
+        (t->params = mem_new_aligned(net_block_size(t->net), sizeof(*t->params))) == NULL) {
         fprintf(stderr, "%s\n", e.text);
         abort();
     }
@@ -106,7 +106,7 @@ static inline int tiny_begin(void **state)
     struct err e = {0};
     strcpy(tiny_directory, "/tmp/ad-model-XXXXXX");
     if (mkdtemp(tiny_directory) == NULL) return -1;
-    snprintf(tiny_path, sizeof tiny_path, "%s/m.safetensors", tiny_directory);
+    snprintf(tiny_path, sizeof(tiny_path), "%s/m.safetensors", tiny_directory);
     tiny_make(&t);
     int rc = tiny_write(&t, TENSOR_F32, &e);
     tiny_release(&t);

@@ -32,12 +32,14 @@ int main(int argc, char **argv)
 
     struct net *net = net_new(&spec, &e);
     struct pool *pool = pool_new(threads);
-    struct grad *grad = net ? grad_new(net, batch, byot ? 15 : 8, pool, kernels_best(), &e) : NULL;
-    float *params = net ? mem_new(net_block_size(net), sizeof(float)) : NULL;
-    float *dparams = net ? mem_new(net_trained_size(net), sizeof(float)) : NULL;
+    struct grad *grad =
+        net != NULL ? grad_new(net, batch, byot ? 15 : 8, pool, kernels_best(), &e) : NULL;
+    float *params = net != NULL ? mem_new(net_block_size(net), sizeof(float)) : NULL;
+    float *dparams = net != NULL ? mem_new(net_trained_size(net), sizeof(float)) : NULL;
     int32_t *labels = mem_new((size_t)batch, sizeof(*labels));
     double *seconds = mem_new((size_t)rounds, sizeof(*seconds));
-    if (!grad || !params || !dparams || !labels || !seconds) return 1;
+    if (grad == NULL || params == NULL || dparams == NULL || labels == NULL || seconds == NULL)
+        return 1;
     net_init_params(net, 1, params);
     struct rng rng;
     rng_init(&rng, 1, RNG_TEST, 0, 0);

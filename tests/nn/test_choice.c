@@ -40,7 +40,7 @@ static void test_rule(void **state)
     (void)state;
     const struct kernels *reference = kernels_of(CPU_REFERENCE), *k = kernels_of(CPU_AVX2);
     assert_int_equal(choice_by_rule(reference, &few, PRECISION_FP32).of[3], CONV_DIRECT);
-    if (!k) skip();
+    if (k == NULL) skip();
     struct choice c = choice_by_rule(k, &few, PRECISION_FP32);
     assert_int_equal(c.of[0], CONV_WINOGRAD);
     assert_int_equal(c.of[CHOICE_SIZES - 1], CONV_WINOGRAD);
@@ -70,7 +70,7 @@ static void test_rule_bf16(void **state)
     const struct conv_geometry stem = {32, 32, 3, 64, 3, 3, 1, 1, 1};
     for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
         const struct kernels *k = kernels_of((enum cpu_isa)isa);
-        if (!k) continue;
+        if (k == NULL) continue;
         bool has = k->isa == CPU_AVX512BF16;
         assert_int_equal(choice_by_rule(k, &strided, PRECISION_BF16).of[0] == CONV_BF16, has);
         assert_int_equal(choice_permits(k, &strided, PRECISION_BF16, CONV_BF16), has);
@@ -242,7 +242,7 @@ static struct fixture fixture_new(void)
     size_t pixels = IMAGES * shape_size(net_input(f.net));
     f.params = mem_new(net_block_size(f.net), sizeof(float));
     f.images = mem_new(pixels, sizeof(float));
-    assert_true(f.params && f.images);
+    assert_true(f.params != NULL && f.images != NULL);
     net_init_params(f.net, 7, f.params);
     rng_init(&rng, 7, RNG_TEST, 1, 0);
     for (size_t i = 0; i < pixels; i++) f.images[i] = (float)rng_normal(&rng);
@@ -270,7 +270,7 @@ static double run(const struct fixture *f, const struct kernels *k,
         exec_section(exec, s, IMAGES, s > 0);
         exec_head(exec, s, 0, IMAGES, logits + (size_t)s * IMAGES * CLASSES);
     }
-    if (text) assert_int_equal(plan_describe(plan, text), 0);
+    if (text != NULL) assert_int_equal(plan_describe(plan, text), 0);
     exec_free(exec);
     plan_free(plan);
     double most = 0;
@@ -288,13 +288,13 @@ static void test_plans_agree(void **state)
     double most = run(&f, kernels_of(CPU_REFERENCE), &(struct plan_options){0}, want, NULL);
     for (int isa = CPU_REFERENCE + 1; isa < CPU_ISA_COUNT; isa++) {
         const struct kernels *k = kernels_of((enum cpu_isa)isa);
-        if (!k) continue;
+        if (k == NULL) continue;
         for (int a = -2; a < CONV_ALGORITHMS; a++) { /* -2: by rule in bf16, -1: by rule */
             struct plan_options options = {.precision = a == -2 ? PRECISION_BF16 : PRECISION_FP32,
                                            .forced = a >= 0,
                                            .algorithm =
                                                a >= 0 ? (enum conv_algorithm)a : CONV_DIRECT};
-            bool rounds = k->methods[CONV_BF16].takes && (a == -2 || a == CONV_BF16);
+            bool rounds = k->methods[CONV_BF16].takes != NULL && (a == -2 || a == CONV_BF16);
             double error = 0, bound = rounds ? 3e-2 : 1e-5;
             run(&f, k, &options, got, NULL);
             for (int i = 0; i < LOGITS; i++) {
@@ -330,8 +330,10 @@ static void test_measured(void **state)
             struct choices *other = new_choices();
             mem_fail_at(++n);
             rc = choices_measure(other, plan, PRECISION_FP32, 1, 60);
-            if (mem_fail_left() > 0) mem_fail_at(0);
-            else assert_int_equal(rc, -12);
+            if (mem_fail_left() > 0)
+                mem_fail_at(0);
+            else
+                assert_int_equal(rc, -12);
             choices_free(other);
         }
         assert_true(n > 8);

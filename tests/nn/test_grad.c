@@ -71,7 +71,7 @@ static struct result run_pass(const struct vectors *v, const struct kernels *ker
     size_t block = net_block_size(v->net), trained = net_trained_size(v->net);
     struct pool *pool = threads > 1 ? pool_new(threads) : NULL;
     struct grad *grad = grad_new(v->net, batch_max, exits_of(v->net, method), pool, kernels, &e);
-    if (!grad) fail_msg("%s", e.text);
+    if (grad == NULL) fail_msg("%s", e.text);
     r.params = mem_new(block, sizeof(float));
     r.dparams = mem_new(trained, sizeof(float));
     assert_non_null(r.params);
@@ -129,7 +129,7 @@ static void check_vectors(const char *file, enum method method)
     struct vectors *v = vectors_load(file);
     for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
         const struct kernels *kernels = kernels_of((enum cpu_isa)isa);
-        for (unsigned threads = 1; kernels && threads <= 3; threads++) {
+        for (unsigned threads = 1; kernels != NULL && threads <= 3; threads++) {
             struct result r = run_pass(v, kernels, method, threads, v->batch);
             compare_result(v, &r, method);
             result_free(&r);
@@ -211,7 +211,8 @@ static struct spec probe_spec(int i)
         s.classifier.hidden[1] = 4;
         s.classifier.pooled = 2;
     }
-    if (i == KINDS + 3) { /* without its head, the end of the first section has one reader, a norm */
+    if (i ==
+        KINDS + 3) { /* without its head, the end of the first section has one reader, a norm */
         s = spec_tiny(SPEC_BLOCK_PREACT, SPEC_HEAD_SCALA);
         s.cuts[0] = 2;
     }
@@ -242,7 +243,7 @@ static struct probe probe_new(int number, uint64_t seed, bool borders)
     p.params = mem_new(net_block_size(p.net), sizeof(float));
     p.copy = mem_new(net_block_size(p.net), sizeof(float));
     p.dparams = mem_new(net_trained_size(p.net), sizeof(float));
-    assert_true(p.grad && p.params && p.copy && p.dparams);
+    assert_true(p.grad != NULL && p.params != NULL && p.copy != NULL && p.dparams != NULL);
     net_init_params(p.net, seed, p.params);
     rng_init(&rng, seed, RNG_TEST, 0, 0);
     for (int i = 0; i < p.batch; i++) p.labels[i] = (int32_t)rng_below(&rng, 3);
@@ -398,12 +399,12 @@ static void check_out_of_memory(int number)
     struct pool *pool = pool_new(2);
     struct grad *grad = NULL;
     unsigned n = 0;
-    while (!grad) {
+    while (grad == NULL) {
         assert_true(n < 100);
         mem_fail_at(++n);
         e.code = 0;
         grad = grad_new(net, 4, 3, pool, kernels_best(), &e);
-        if (!grad) assert_int_equal(e.code, -12 /* ENOMEM */);
+        if (grad == NULL) assert_int_equal(e.code, -12 /* ENOMEM */);
     }
     mem_fail_at(0);
     assert_true(n > 10);
@@ -425,8 +426,7 @@ int main(void)
         cmocka_unit_test(test_baseline),  cmocka_unit_test(test_dsn),
         cmocka_unit_test(test_byot),      cmocka_unit_test(test_byot_odd_sizes),
         cmocka_unit_test(test_same_bits), cmocka_unit_test(test_central_differences),
-        cmocka_unit_test(test_borders),
-        cmocka_unit_test(test_borders_change_nothing),
+        cmocka_unit_test(test_borders),   cmocka_unit_test(test_borders_change_nothing),
         cmocka_unit_test(test_refuses),   cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("grad", tests, NULL, NULL);

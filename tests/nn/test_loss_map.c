@@ -91,7 +91,7 @@ static const struct {
 static void test_map_mean(void **state)
 {
     (void)state;
-    for (size_t n = 0; n < sizeof sizes / sizeof sizes[0]; n++) {
+    for (size_t n = 0; n < sizeof(sizes) / sizeof(sizes[0]); n++) {
         struct shape in = sizes[n].in, to = sizes[n].to;
         float x[1000], y[1000];
         assert_true(shape_size(in) <= 1000);
@@ -122,7 +122,7 @@ static void test_map_mean(void **state)
 static void test_map_mean_backward(void **state)
 {
     (void)state;
-    for (size_t n = 0; n < sizeof sizes / sizeof sizes[0]; n++) {
+    for (size_t n = 0; n < sizeof(sizes) / sizeof(sizes[0]); n++) {
         struct shape in = sizes[n].in, to = sizes[n].to;
         float x[1000], y[1000], g[1000], dx[1000];
         double left = 0, right = 0;
@@ -148,9 +148,9 @@ static void test_meeting(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_attention_gradient),  cmocka_unit_test(test_attention_of_equals),
-        cmocka_unit_test(test_attention_of_zeros),  cmocka_unit_test(test_map_mean),
-        cmocka_unit_test(test_map_mean_backward),   cmocka_unit_test(test_meeting),
+        cmocka_unit_test(test_attention_gradient), cmocka_unit_test(test_attention_of_equals),
+        cmocka_unit_test(test_attention_of_zeros), cmocka_unit_test(test_map_mean),
+        cmocka_unit_test(test_map_mean_backward),  cmocka_unit_test(test_meeting),
     };
     return cmocka_run_group_tests_name("loss_map", tests, NULL, NULL);
 }

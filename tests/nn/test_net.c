@@ -19,7 +19,7 @@ static struct net *new_net(const struct spec *spec)
 {
     struct err e;
     struct net *net = net_new(spec, &e);
-    if (!net) fail_msg("%s", e.text);
+    if (net == NULL) fail_msg("%s", e.text);
     return net;
 }
 
@@ -235,7 +235,7 @@ static void test_first_values(void **state)
     size_t n, bytes = net_block_size(net) * sizeof(float);
     const struct param *params = net_params(net, &n);
     float *block = mem_new(bytes, 1), *again = mem_new(bytes, 1);
-    assert_true(block && again);
+    assert_true(block != NULL && again != NULL);
     net_init_params(net, 5, block);
     net_init_params(net, 5, again);
     assert_memory_equal(block, again, bytes);
@@ -348,12 +348,12 @@ static void check_out_of_memory(const struct spec *spec)
     struct err e;
     struct net *net = NULL;
     unsigned n = 0;
-    while (!net) {
+    while (net == NULL) {
         assert_true(n < 100);
         mem_fail_at(++n);
         e.code = 0;
         net = net_new(spec, &e);
-        assert_true(net || e.code == -12);
+        assert_true(net != NULL || e.code == -12);
     }
     mem_fail_at(0);
     assert_true(n > 8);

@@ -25,7 +25,7 @@ static struct plan *new_plan(const struct net *net, const float *params,
 {
     struct err e;
     struct plan *plan = plan_new(net, params, kernels, &e);
-    if (!plan) fail_msg("%s", e.text);
+    if (plan == NULL) fail_msg("%s", e.text);
     return plan;
 }
 
@@ -33,7 +33,7 @@ static struct exec *new_exec(const struct plan *plan, int batch_max)
 {
     struct err e;
     struct exec *exec = exec_new(plan, batch_max, &e);
-    if (!exec) fail_msg("%s", e.text);
+    if (exec == NULL) fail_msg("%s", e.text);
     return exec;
 }
 
@@ -61,7 +61,7 @@ static void check_vectors(const char *file)
     assert_non_null(logits);
     for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
         const struct kernels *kernels = kernels_of((enum cpu_isa)isa);
-        if (!kernels) continue;
+        if (kernels == NULL) continue;
         struct plan *plan = new_plan(v->net, v->params, kernels);
         assert_ptr_equal(plan_net(plan), v->net);
         for (int gather = 0; gather < 2; gather++) {
@@ -107,7 +107,7 @@ static struct big make_big(int width, int images)
     size_t pixels = (size_t)images * shape_size(net_input(b.net));
     b.params = mem_new(net_block_size(b.net), sizeof(float));
     b.images = mem_new(pixels, sizeof(float));
-    assert_true(b.params && b.images);
+    assert_true(b.params != NULL && b.images != NULL);
     net_init_params(b.net, 7, b.params);
     rng_init(&rng, 7, RNG_TEST, 1, 0);
     for (size_t i = 0; i < pixels; i++) b.images[i] = (float)rng_normal(&rng);
@@ -131,7 +131,7 @@ static void check_batches(const struct kernels *kernels, int width, int images)
     size_t pixels = shape_size(net_input(b.net));
     float *whole = mem_new(exits * (size_t)images * classes, sizeof(float));
     float *part = mem_new(exits * (size_t)images * classes, sizeof(float));
-    assert_true(whole && part);
+    assert_true(whole != NULL && part != NULL);
     struct exec *exec = new_exec(plan, images);
     run_net(exec, b.net, b.images, images, false, whole);
 
@@ -161,7 +161,7 @@ static void test_batches(void **state)
     (void)state;
     for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
         const struct kernels *kernels = kernels_of((enum cpu_isa)isa);
-        if (kernels) {
+        if (kernels != NULL) {
             bool slow = isa == CPU_REFERENCE;
             check_batches(kernels, slow ? 2 : 16, slow ? 5 : 40);
             if (!slow) check_batches(kernels, 5, 19);
@@ -182,8 +182,10 @@ static void *help(void *arg)
     struct helper *h = arg;
     while (!atomic_load(h->over)) {
         unsigned seen = atomic_load(h->calls);
-        if (exec_join(h->exec)) exec_help(h->exec, h->own, h->calls, seen);
-        else sched_yield();
+        if (exec_join(h->exec))
+            exec_help(h->exec, h->own, h->calls, seen);
+        else
+            sched_yield();
     }
     return NULL;
 }
@@ -200,7 +202,7 @@ static void check_help(const struct kernels *kernels, enum conv_algorithm algori
     assert_non_null(plan);
     size_t n = (size_t)net_classes(b.net) * (size_t)net_sections(b.net);
     float *want = mem_new(IMAGES * n, sizeof(float)), *got = mem_new(IMAGES * n, sizeof(float));
-    assert_true(want && got);
+    assert_true(want != NULL && got != NULL);
     struct exec *alone = new_exec(plan, IMAGES), *exec = new_exec(plan, IMAGES);
     struct helper helper[HELPERS_MAX];
     static atomic_uint calls;
@@ -311,9 +313,9 @@ static void check_described(enum spec_block block, enum spec_head head, const ch
     buf_init(&text, 1 << 16);
     assert_int_equal(plan_describe(plan, &text), 0);
     const char *at = buf_text(&text);
-    for (; *lines; lines++) {
+    for (; *lines != NULL; lines++) {
         const char *found = strstr(at, *lines);
-        if (!found)
+        if (found == NULL)
             fail_msg("after what was found before, no \"%s\" in\n%s", *lines, buf_text(&text));
         at = found + strlen(*lines);
     }
@@ -368,20 +370,20 @@ static void check_out_of_memory(const struct net *net, const float *params)
     struct plan *plan = NULL;
     struct exec *exec = NULL;
     unsigned n = 0;
-    while (!plan) {
+    while (plan == NULL) {
         assert_true(n < 50);
         mem_fail_at(++n);
         e.code = 0;
         plan = plan_new(net, params, kernels_best(), &e);
-        assert_true(plan || e.code == -12);
+        assert_true(plan != NULL || e.code == -12);
     }
     assert_true(n > 5);
-    for (n = 0; !exec;) {
+    for (n = 0; exec == NULL;) {
         assert_true(n < 10);
         mem_fail_at(++n);
         e.code = 0;
         exec = exec_new(plan, 3, &e);
-        assert_true(exec || e.code == -12);
+        assert_true(exec != NULL || e.code == -12);
     }
     mem_fail_at(0);
     assert_true(n > 2);
@@ -417,10 +419,10 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors_even),  cmocka_unit_test(test_vectors_odd),
-        cmocka_unit_test(test_batches),       cmocka_unit_test(test_help), cmocka_unit_test(test_head_of_some),
-        cmocka_unit_test(test_describe),      cmocka_unit_test(test_describe_others),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_vectors_even),    cmocka_unit_test(test_vectors_odd),
+        cmocka_unit_test(test_batches),         cmocka_unit_test(test_help),
+        cmocka_unit_test(test_head_of_some),    cmocka_unit_test(test_describe),
+        cmocka_unit_test(test_describe_others), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
 }

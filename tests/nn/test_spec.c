@@ -19,7 +19,7 @@ static void refuse(const char *member, int code, size_t offset, int value)
     struct spec spec = spec_resnet18();
     memcpy((char *)&spec + offset, &value, sizeof(value));
     int rc = spec_check(&spec, &e);
-    if (rc != code || e.code != code || !strstr(e.text, member))
+    if (rc != code || e.code != code || strstr(e.text, member) == NULL)
         fail_msg("%s = %d: code %d, \"%s\"", member, value, rc, e.text);
     assert_null(net_new(&spec, &e)); /* which checks again */
     assert_int_equal(e.code, code);
@@ -106,7 +106,8 @@ static void assert_refused(const struct spec *spec, const char *words)
 {
     struct err e = {0};
     int rc = spec_check(spec, &e);
-    if (rc != ERR_RANGE || !strstr(e.text, words)) fail_msg("%s: %d, \"%s\"", words, rc, e.text);
+    if (rc != ERR_RANGE || strstr(e.text, words) == NULL)
+        fail_msg("%s: %d, \"%s\"", words, rc, e.text);
 }
 
 /* Members that belong to some kinds only. */
@@ -119,8 +120,10 @@ static void test_kinds(void **state)
             struct spec spec = spec_tiny((enum spec_block)block, (enum spec_head)head);
             if (spec_check(&spec, &e) < 0) fail_msg("%d, %d: %s", block, head, e.text);
             spec.stages[1].groups = 2;
-            if (block == SPEC_BLOCK_BOTTLENECK) assert_int_equal(spec_check(&spec, &e), 0);
-            else assert_refused(&spec, "stages[1].groups: only bottleneck");
+            if (block == SPEC_BLOCK_BOTTLENECK)
+                assert_int_equal(spec_check(&spec, &e), 0);
+            else
+                assert_refused(&spec, "stages[1].groups: only bottleneck");
         }
     }
 

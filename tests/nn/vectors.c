@@ -70,7 +70,7 @@ static void fill_params(struct vectors *v)
     size_t found = 0;
     for (size_t i = 0; i < n; i++) {
         const struct record *r = vectors_find(v, "param.%s", params[i].name);
-        if (!r || r->count != params[i].size)
+        if (r == NULL || r->count != params[i].size)
             fail_msg("%s: not in the vectors, or of another size", params[i].name);
         memcpy(v->params + params[i].offset, r->values, r->count * sizeof(float));
         found++;
@@ -84,9 +84,9 @@ struct vectors *vectors_read(const char *file)
 {
     char path[4096];
     const char *top = getenv("top_srcdir");
-    snprintf(path, sizeof(path), "%s/tests/%s", top ? top : ".", file);
+    snprintf(path, sizeof(path), "%s/tests/%s", top != NULL ? top : ".", file);
     FILE *f = fopen(path, "rb");
-    if (!f) fail_msg("%s: cannot be opened; set top_srcdir", path);
+    if (f == NULL) fail_msg("%s: cannot be opened; set top_srcdir", path);
     struct vectors *v = mem_new(1, sizeof(*v));
     assert_non_null(v);
     read_records(v, f);
@@ -109,7 +109,7 @@ struct vectors *vectors_load(const char *file)
     v->spec.height = (int)shape[4];
     v->spec.width = (int)shape[5];
     v->net = net_new(&v->spec, &e);
-    if (!v->net) fail_msg("%s", e.text);
+    if (v->net == NULL) fail_msg("%s", e.text);
     fill_images(v);
     fill_params(v);
     v->labels = mem_new((size_t)v->batch, sizeof(*v->labels));

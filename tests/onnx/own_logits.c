@@ -40,7 +40,7 @@ static void *checked(void *memory)
 static void write_floats(const char *path, const float *values, size_t n)
 {
     struct err e = {0};
-    const struct file_part part = {values, n * sizeof *values};
+    const struct file_part part = {values, n * sizeof(*values)};
     if (file_write_atomic(path, &part, 1, &e) < 0) fail(&e, path);
 }
 
@@ -81,7 +81,7 @@ static void make(const char *spec_path, int width, int classes, const char *out)
         fail(&e, spec_path);
     struct net *net = net_new(&spec, &e);
     if (net == NULL) fail(&e, spec_path);
-    float *params = checked(mem_new_aligned(net_block_size(net), sizeof *params));
+    float *params = checked(mem_new_aligned(net_block_size(net), sizeof(*params)));
     net_init_params(net, 1, params);
     size_t n;
     const struct param *list = net_params(net, &n);
@@ -91,7 +91,7 @@ static void make(const char *spec_path, int width, int classes, const char *out)
         fill(&list[i], &rng, params + list[i].offset);
     }
 
-    char **labels = checked(mem_new((size_t)spec.classes, sizeof *labels));
+    char **labels = checked(mem_new((size_t)spec.classes, sizeof(*labels)));
     for (int i = 0; i < spec.classes; i++) {
         labels[i] = checked(mem_new(16, 1));
         snprintf(labels[i], 16, "%d", i);
@@ -117,7 +117,7 @@ static void noise(const char *path, size_t n, const char *out)
     struct rng rng;
     rng_init(&rng, 3, RNG_TEST, 0, 0);
     size_t count = n * shape_size(net_input(model->net));
-    float *inputs = checked(mem_new(count, sizeof *inputs));
+    float *inputs = checked(mem_new(count, sizeof(*inputs)));
     for (size_t i = 0; i < count; i++) inputs[i] = uniform(&rng, -2, 2);
     write_floats(out, inputs, count);
     mem_free(inputs);
@@ -132,7 +132,7 @@ static void cifar(const char *path, const char *bin, size_t n, const char *out)
     size_t size;
     if (file_read(bin, FILE_MAX_BYTES, &bytes, &size, &e) < 0) fail(&e, bin);
     if (size / CIFAR_RECORD < n) n = size / CIFAR_RECORD;
-    float *inputs = checked(mem_new(n * 3 * PIXELS, sizeof *inputs));
+    float *inputs = checked(mem_new(n * 3 * PIXELS, sizeof(*inputs)));
     for (size_t i = 0; i < n; i++) {
         const unsigned char *planes = (const unsigned char *)bytes + i * CIFAR_RECORD + 2;
         uint8_t pixels[PIXELS * 3];
@@ -176,9 +176,9 @@ static void run(const char *path, const char *inputs_path, const char *out, bool
     const size_t image = shape_size(in), n = size / sizeof(float) / image;
     const size_t classes = (size_t)net_classes(model->net), stride = n * classes;
     const int exits = net_sections(model->net);
-    float *inputs = checked(mem_new(n * image, sizeof *inputs));
-    memcpy(inputs, bytes, n * image * sizeof *inputs);
-    float *logits = checked(mem_new((size_t)(exits + 1) * stride, sizeof *logits));
+    float *inputs = checked(mem_new(n * image, sizeof(*inputs)));
+    memcpy(inputs, bytes, n * image * sizeof(*inputs));
+    float *logits = checked(mem_new((size_t)(exits + 1) * stride, sizeof(*logits)));
     struct exec *exec = exec_new(model->plan, batch_max, &e);
     if (exec == NULL) fail(&e, path);
 
@@ -212,11 +212,13 @@ int main(int argc, char **argv)
         noise(argv[2], (size_t)atoi(argv[3]), argv[4]);
     else if (strcmp(verb, "cifar") == 0 && argc == 6)
         cifar(argv[2], argv[3], (size_t)atoi(argv[4]), argv[5]);
-    else if (strcmp(verb, "run") == 0 && argc == 5) run(argv[2], argv[3], argv[4], false, BATCH);
+    else if (strcmp(verb, "run") == 0 && argc == 5)
+        run(argv[2], argv[3], argv[4], false, BATCH);
     else if (strcmp(verb, "run") == 0 && argc == 7) {
         int batch = atoi(argv[6]);
         if (batch < 1 || batch > BATCH_MAX) return 2;
         run(argv[2], argv[3], argv[4], strcmp(argv[5], "bf16") == 0, batch);
-    } else return 2;
+    } else
+        return 2;
     return 0;
 }

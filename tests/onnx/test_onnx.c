@@ -46,12 +46,12 @@ static int setup(void **state)
     const struct preprocess preprocess = {
         .width = 10, .height = 8, .mean = {0.1f, 0.2f, 0.3f}, .std = {1, 2, 3}};
     if (mkdtemp(directory) == NULL) return -1;
-    snprintf(path, sizeof path, "%s/out.onnx", directory);
-    snprintf(model_path, sizeof model_path, "%s/model", directory);
+    snprintf(path, sizeof(path), "%s/out.onnx", directory);
+    snprintf(model_path, sizeof(model_path), "%s/model", directory);
     if (spec_parse(json, strlen(json), &spec, &e) < 0) fail_msg("%s", e.text);
     struct net *net = net_new(&spec, &e);
     if (net == NULL) fail_msg("%s", e.text);
-    float *params = mem_new(net_block_size(net), sizeof *params);
+    float *params = mem_new(net_block_size(net), sizeof(*params));
     net_init_params(net, 5, params);
     if (model_write(model_path, TENSOR_F32, net, params, labels, &preprocess, NULL, NULL, &e) < 0 ||
         model_load(model_path, &model, &e) < 0)
@@ -123,7 +123,7 @@ static void test_order(void **state)
     (void)state;
     Onnx__Model *m = written(&(struct onnx_options){0});
     const Onnx__Graph *g = m->graph;
-    char **known = mem_new(g->n_node + g->n_initializer + 1, sizeof *known);
+    char **known = mem_new(g->n_node + g->n_initializer + 1, sizeof(*known));
     size_t n = 0;
     known[n++] = g->input[0]->name;
     for (size_t i = 0; i < g->n_initializer; i++) {
@@ -186,8 +186,10 @@ static void check_dims(const Onnx__Value *value, int batch, const int *dims, siz
     assert_int_equal(value->type->tensor_type->elem_type, 1);
     assert_int_equal(shape->n_dim, n + 1);
     assert_int_equal(shape->dim[0]->has_dim_value, batch > 0);
-    if (batch > 0) assert_int_equal(shape->dim[0]->dim_value, batch);
-    else assert_string_equal(shape->dim[0]->dim_param, "batch");
+    if (batch > 0)
+        assert_int_equal(shape->dim[0]->dim_value, batch);
+    else
+        assert_string_equal(shape->dim[0]->dim_param, "batch");
     for (size_t i = 0; i < n; i++) assert_int_equal(shape->dim[i + 1]->dim_value, dims[i]);
 }
 
@@ -198,7 +200,7 @@ static void test_options(void **state)
         int batch, opset, want_opset, want_ir;
     } table[] = {{0, 0, 17, 8}, {1, 13, 13, 7}, {7, 19, 19, 9}, {65536, 21, 21, 10}};
     const int image[3] = {3, 8, 10}, logits[1] = {3};
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         const struct onnx_options o = {.batch = table[i].batch, .opset = table[i].opset};
         Onnx__Model *m = written(&o);
         assert_int_equal(m->n_opset_import, 1);
@@ -251,7 +253,7 @@ static void test_bad_options(void **state)
     (void)state;
     static const struct onnx_options bad[] = {{-1, 0, 0}, {65537, 0, 0}, {0, 12, 0}, {0, 22, 0},
                                               {0, -1, 0}, {0, 0, -1},    {0, 0, 3}};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct err e = {0};
         unlink(path);
         assert_int_equal(onnx_write(path, model, &bad[i], &e), ERR_RANGE);
@@ -265,7 +267,7 @@ static void test_no_such_directory(void **state)
     (void)state;
     struct err e = {0};
     char nowhere[128];
-    snprintf(nowhere, sizeof nowhere, "%s/no/such.onnx", directory);
+    snprintf(nowhere, sizeof(nowhere), "%s/no/such.onnx", directory);
     assert_int_equal(onnx_write(nowhere, model, &(struct onnx_options){0}, &e), -ENOENT);
     assert_non_null(strstr(e.text, "no/such.onnx"));
 }
@@ -275,7 +277,7 @@ static void test_memory(void **state)
 {
     (void)state;
     char before[] = "before", *bytes;
-    const struct file_part part = {before, sizeof before};
+    const struct file_part part = {before, sizeof(before)};
     size_t size;
     assert_int_equal(file_write_atomic(path, &part, 1, NULL), 0);
     unsigned n = 1;

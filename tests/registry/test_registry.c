@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 #include "../store/place.h"
-#include "../train/tiny.h"
+#include "../nn/tiny.h"
 #include "base/mem.h"
 
 /* What serves, as `publish` sees it; a thread of its own calls back, as the engine's does. */
@@ -43,18 +43,18 @@ static void *call_back(void *arg)
     return NULL;
 }
 
-static int publish(void *arg, struct model *model, void (*published)(void *arg, int status), void *published_arg,
-                   struct err *e)
+static int publish(void *arg, struct model *model, void (*published)(void *arg, int status),
+                   void *published_arg, struct err *e)
 {
     (void)arg;
     service.calls++;
     if (service.refuse == 0 && service.fail == 0) {
-        snprintf(service.name, sizeof service.name, "%s", model->name);
+        snprintf(service.name, sizeof(service.name), "%s", model->name);
         service.version = model->version;
     }
     model_unref(model);
     if (service.refuse != 0) return err_set(e, service.refuse, "refused at once");
-    struct answer *a = malloc(sizeof *a);
+    struct answer *a = malloc(sizeof(*a));
     *a = (struct answer){published, published_arg, service.fail};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, call_back, a), 0);
@@ -75,17 +75,18 @@ static void write_model(const char *path, const char *name, uint64_t seed)
     struct spec spec = *net_spec(net);
     struct err e = {0};
     net_free(net);
-    snprintf(spec.name, sizeof spec.name, "%s", name);
+    snprintf(spec.name, sizeof(spec.name), "%s", name);
     net = net_new(&spec, &e);
     assert_non_null(net);
-    float *params = mem_new_aligned(net_block_size(net), sizeof *params);
+    float *params = mem_new_aligned(net_block_size(net), sizeof(*params));
     net_init_params(net, seed, params);
     char a[] = "cat", b[] = "dog", *labels[] = {a, b};
     const struct preprocess preprocess = {
         .width = 8, .height = 8, .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}};
     const struct calibration calibration = {0};
     const struct training training = {0};
-    if (model_write(path, TENSOR_F32, net, params, labels, &preprocess, &calibration, &training, &e) < 0)
+    if (model_write(path, TENSOR_F32, net, params, labels, &preprocess, &calibration, &training,
+                    &e) < 0)
         fail_msg("%s", e.text);
     mem_free(params);
     net_free(net);
@@ -94,7 +95,7 @@ static void write_model(const char *path, const char *name, uint64_t seed)
 static void open_registry(struct fixture *f)
 {
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/a.db", f->place.root);
+    snprintf(path, sizeof(path), "%s/a.db", f->place.root);
     assert_int_equal(db_open(path, &f->db, NULL), 0);
     assert_int_equal(registry_new(f->models, publish, NULL, &f->registry, NULL), 0);
 }
@@ -107,12 +108,12 @@ static void close_registry(struct fixture *f)
 
 static int set_up(void **state)
 {
-    struct fixture *f = mem_new(1, sizeof *f);
+    struct fixture *f = mem_new(1, sizeof(*f));
     place_make(&f->place);
-    memset(&service, 0, sizeof service);
-    snprintf(f->models, sizeof f->models, "%s/models", f->place.root);
+    memset(&service, 0, sizeof(service));
+    snprintf(f->models, sizeof(f->models), "%s/models", f->place.root);
     for (int i = 0; i < 3; i++) {
-        snprintf(f->file[i], sizeof f->file[i], "%s/file%d", f->place.root, i);
+        snprintf(f->file[i], sizeof(f->file[i]), "%s/file%d", f->place.root, i);
         write_model(f->file[i], "tiny", (uint64_t)i);
     }
     open_registry(f);
@@ -135,7 +136,7 @@ static void complain(void *arg, const char *message)
 {
     (void)arg;
     size_t used = strlen(complaints);
-    snprintf(complaints + used, sizeof complaints - used, "%s\n", message);
+    snprintf(complaints + used, sizeof(complaints) - used, "%s\n", message);
 }
 
 /* A restart: how many models serve. */
@@ -158,7 +159,8 @@ static int64_t add(struct fixture *f, const char *name, int i)
 {
     struct err e = {0};
     int64_t version = 0;
-    if (registry_add(f->registry, f->db, name, f->file[i], "job", "1", &version, &e) < 0) fail_msg("%s", e.text);
+    if (registry_add(f->registry, f->db, name, f->file[i], "job", "1", &version, &e) < 0)
+        fail_msg("%s", e.text);
     return version;
 }
 
@@ -171,7 +173,7 @@ static int64_t active(struct fixture *f, const char *name)
 static const char *path_of(struct fixture *f, int64_t version)
 {
     static char path[PATH_MAX];
-    assert_int_equal(registry_path(f->registry, "tiny", version, path, sizeof path), 0);
+    assert_int_equal(registry_path(f->registry, "tiny", version, path, sizeof(path)), 0);
     return path;
 }
 
@@ -221,9 +223,11 @@ static void test_activate(void **state)
     int64_t version = 0;
     assert_int_equal(registry_rollback(f->registry, f->db, "tiny", &version, &e), ERR_NOT_FOUND);
     for (int i = 0; i < 3; i++) add(f, "tiny", i);
-    for (int i = 1; i <= 3; i++) assert_int_equal(registry_activate(f->registry, f->db, "tiny", i, NULL), 0);
+    for (int i = 1; i <= 3; i++)
+        assert_int_equal(registry_activate(f->registry, f->db, "tiny", i, NULL), 0);
     int calls = service.calls;
-    assert_int_equal(registry_activate(f->registry, f->db, "tiny", 3, NULL), 0); /* serves already */
+    assert_int_equal(registry_activate(f->registry, f->db, "tiny", 3, NULL),
+                     0); /* serves already */
     assert_int_equal(service.calls, calls);
     assert_int_equal(registry_activate(f->registry, f->db, "tiny", 4, &e), ERR_NOT_FOUND);
     for (int64_t i = 2; i >= 1; i--) {
@@ -356,7 +360,8 @@ static void test_damaged(void **state)
     assert_non_null(strstr(complaints, "tiny/2/model.safetensors"));
 }
 
-/* When nothing can be served (the disk with the models is not there, say) the database keeps its choice. */
+/* When nothing can be served (the disk with the models is not there, say) the database keeps its
+ * choice. */
 static void test_all_gone(void **state)
 {
     struct fixture *f = *state;
@@ -365,7 +370,7 @@ static void test_all_gone(void **state)
         add(f, "tiny", i);
         assert_int_equal(registry_activate(f->registry, f->db, "tiny", i + 1, NULL), 0);
     }
-    snprintf(away, sizeof away, "%s/away", f->place.root);
+    snprintf(away, sizeof(away), "%s/away", f->place.root);
     assert_int_equal(rename(f->models, away), 0);
     assert_int_equal(restart(f, NULL), 0);
     assert_non_null(strstr(complaints, "tiny/2"));
@@ -385,23 +390,26 @@ static void test_crash(void **state)
     add(f, "tiny", 0);
     assert_int_equal(registry_activate(f->registry, f->db, "tiny", 1, NULL), 0);
     /* Died while writing; and after the rename, before the row said ready. */
-    assert_int_equal(version_table_add(f->db, "tiny", "0123456789abcdef0123456789abcdef0123456789abcdef"
-                                                      "0123456789abcdef", "job", "1", 1, 1, &number, NULL), 0);
+    assert_int_equal(version_table_add(f->db, "tiny",
+                                       "0123456789abcdef0123456789abcdef0123456789abcdef"
+                                       "0123456789abcdef",
+                                       "job", "1", 1, 1, &number, NULL),
+                     0);
     assert_int_equal(number, 2);
-    snprintf(path, sizeof path, "%s/tiny/.new-2", f->models);
+    snprintf(path, sizeof(path), "%s/tiny/.new-2", f->models);
     assert_int_equal(mkdir(path, 0700), 0);
-    snprintf(path, sizeof path, "%s/tiny/2", f->models);
+    snprintf(path, sizeof(path), "%s/tiny/2", f->models);
     assert_int_equal(mkdir(path, 0700), 0);
     /* A version that no row knows (a lost database) is left alone, and its number not used. */
-    snprintf(path, sizeof path, "%s/tiny/7", f->models);
+    snprintf(path, sizeof(path), "%s/tiny/7", f->models);
     assert_int_equal(mkdir(path, 0700), 0);
     assert_int_equal(restart(f, NULL), 1);
     assert_int_equal(version_table_get(f->db, "tiny", 2, &row, NULL), ERR_NOT_FOUND);
-    snprintf(path, sizeof path, "%s/tiny/2", f->models);
+    snprintf(path, sizeof(path), "%s/tiny/2", f->models);
     assert_false(file_exists(path));
-    snprintf(path, sizeof path, "%s/tiny/.new-2", f->models);
+    snprintf(path, sizeof(path), "%s/tiny/.new-2", f->models);
     assert_false(file_exists(path));
-    snprintf(path, sizeof path, "%s/tiny/7", f->models);
+    snprintf(path, sizeof(path), "%s/tiny/7", f->models);
     assert_true(file_exists(path));
     assert_int_equal(add(f, "tiny", 1), 8);
 }
@@ -409,12 +417,30 @@ static void test_crash(void **state)
 static void test_names(void **state)
 {
     (void)state;
-    static const char *const good[] = {"a", "resnet18", "0", "a.b_c-d", "...", "-",
-                                       "0123456789012345678901234567890123456789012345678901234567890123"};
-    static const char *const bad[] = {"", ".", "..", "A", "a/b", "/", "a b", "\xc3\xa9", "a\n", "~",
-                                      "01234567890123456789012345678901234567890123456789012345678901234"};
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) assert_true(registry_name_is_valid(good[i]));
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_false(registry_name_is_valid(bad[i]));
+    static const char *const good[] = {
+        "a",
+        "resnet18",
+        "0",
+        "a.b_c-d",
+        "...",
+        "-",
+        "0123456789012345678901234567890123456789012345678901234567890123"};
+    static const char *const bad[] = {
+        "",
+        ".",
+        "..",
+        "A",
+        "a/b",
+        "/",
+        "a b",
+        "\xc3\xa9",
+        "a\n",
+        "~",
+        "01234567890123456789012345678901234567890123456789012345678901234"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_true(registry_name_is_valid(good[i]));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(registry_name_is_valid(bad[i]));
 }
 
 int main(void)

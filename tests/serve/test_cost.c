@@ -12,7 +12,7 @@
 
 #include "base/mem.h"
 #include "fixture.h"
-#include "serve/cost.h"
+#include "../../src/serve/cost.h"
 
 static const double section_s[3] = {1, 2, 3}, head_s[3] = {.1, .2, .3};
 

@@ -457,10 +457,13 @@ static void what_is_not_finite_is_an_error(void **state)
         const char *asked;  /* classifier */
         const char *broken; /* the one that is named; NULL: an answer */
     } rows[] = {
-        {overflow_in_second, "1", NULL},        {overflow_in_second, "2", "classifier 2 "},
-        {overflow_in_second, "3", NULL},        {overflow_in_second, "ensemble", "classifier 2 "},
+        {overflow_in_second, "1", NULL},
+        {overflow_in_second, "2", "classifier 2 "},
+        {overflow_in_second, "3", NULL},
+        {overflow_in_second, "ensemble", "classifier 2 "},
         {underflow_in_second, "2", "classifier 2 "},
-        {overflow_in_sum, "4", NULL},           {overflow_in_sum, "ensemble", "classifier ensemble "},
+        {overflow_in_sum, "4", NULL},
+        {overflow_in_sum, "ensemble", "classifier ensemble "},
     };
     struct png png;
     png_make(&png, 3);
@@ -501,8 +504,10 @@ static void what_is_not_finite_is_an_error(void **state)
         struct buf out;
         buf_init(&out, 1 << 20);
         assert_int_equal(metrics_render(metrics, &out), 0);
-        snprintf(line, sizeof(line), "autodidact_not_finite_total{model=\"tiny\",classifier=\"%s\"} 3\n",
-                 strcmp(rows[i].asked, "ensemble") == 0 && rows[i].change == overflow_in_sum ? "ensemble" : "2");
+        snprintf(
+            line, sizeof(line), "autodidact_not_finite_total{model=\"tiny\",classifier=\"%s\"} 3\n",
+            strcmp(rows[i].asked, "ensemble") == 0 && rows[i].change == overflow_in_sum ? "ensemble"
+                                                                                        : "2");
         assert_true((strstr(buf_text(&out), line) != NULL) == (rows[i].broken != NULL));
         buf_release(&out);
         engine_free(engine);

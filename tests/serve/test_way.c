@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "../seeded.h"
-#include "serve/way.h"
+#include "../../src/serve/way.h"
 
 enum { N = 4, ENS = MODEL_ENSEMBLE };
 
@@ -97,8 +97,10 @@ static void plans(void **state)
         {"auto accuracy=0.95", &ensemble_best, 0, ENS, 3, SLA_EXHAUSTED, 15, {2, 2, 2, 2}},
         {"auto accuracy=0.95", &calibrated, 0, 2, 2, SLA_EXHAUSTED, 4, {2, 2, 2, 2}},
         /* Both. */
-        {"auto accuracy=0.55 confidence=0.9", &calibrated, 0, 2, 3, SLA_EXHAUSTED, 15, {2, .9, .9, .9}},
-        {"auto accuracy=0.95 confidence=0.9", &calibrated, 0, 2, 3, SLA_EXHAUSTED, 15, {2, 2, 2, 2}},
+        {"auto accuracy=0.55 confidence=0.9", &calibrated, 0, 2, 3, SLA_EXHAUSTED, 15,
+         {2, .9, .9, .9}},
+        {"auto accuracy=0.95 confidence=0.9", &calibrated, 0, 2, 3, SLA_EXHAUSTED, 15,
+         {2, 2, 2, 2}},
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -153,12 +155,17 @@ static void walks(void **state)
         {"auto", &tuned, {E, E, E, E}, {.9, 1, 1, 1}, 0, SLA_CONFIDENCE, 1, 1},
         {"auto", &tuned, {E, E, E, E}, {.89, 1, .6, 1}, 2, SLA_CONFIDENCE, 3, 5},
         {"auto", &tuned, {E, E, E, E}, {.1, .1, .1, .1}, 3, SLA_CONFIDENCE, 4, 13},
-        {"auto confidence=0.9", &ensemble_best, {E, E, E, E}, {.8, .95, 1, 1}, 1, SLA_CONFIDENCE, 2, 3},
-        {"auto confidence=0.9", &ensemble_best, {E, E, E, E}, {.8, .8, .8, .8}, ENS, SLA_EXHAUSTED, 4, 15},
-        {"auto confidence=0.9", &calibrated, {E, E, E, E}, {.8, .8, .8, .8}, 2, SLA_EXHAUSTED, 4, 15},
-        {"auto accuracy=0.55 confidence=0.9", &calibrated, {E, E, E, E}, {1, .8, 1, 1}, 2, SLA_CONFIDENCE, 3, 7},
+        {"auto confidence=0.9", &ensemble_best, {E, E, E, E},
+         {.8, .95, 1, 1}, 1, SLA_CONFIDENCE, 2, 3},
+        {"auto confidence=0.9", &ensemble_best, {E, E, E, E},
+         {.8, .8, .8, .8}, ENS, SLA_EXHAUSTED, 4, 15},
+        {"auto confidence=0.9", &calibrated, {E, E, E, E},
+         {.8, .8, .8, .8}, 2, SLA_EXHAUSTED, 4, 15},
+        {"auto accuracy=0.55 confidence=0.9", &calibrated, {E, E, E, E},
+         {1, .8, 1, 1}, 2, SLA_CONFIDENCE, 3, 7},
         {"auto accuracy=0.55", &calibrated, {E, E, E, E}, {1, .1, 1, 1}, 1, SLA_ACCURACY, 2, 2},
-        {"auto accuracy=0.95 confidence=0.5", &calibrated, {E, E, E, E}, {1, 1, 1, 1}, 2, SLA_EXHAUSTED, 4, 15},
+        {"auto accuracy=0.95 confidence=0.5", &calibrated, {E, E, E, E},
+         {1, 1, 1, 1}, 2, SLA_EXHAUSTED, 4, 15},
         /* Short of time: the present exit answers (degrade).. */
         {"deepest", &absent, {E, S, E, E}, {0}, 1, SLA_BY_DEADLINE, 2, 2},
         {"ensemble", &absent, {E, E, S, E}, {0}, 2, SLA_BY_DEADLINE, 3, 7},

@@ -15,13 +15,13 @@ struct place {
 
 static inline void place_make(struct place *p)
 {
-    snprintf(p->root, sizeof p->root, "/tmp/test_place.XXXXXX");
+    snprintf(p->root, sizeof(p->root), "/tmp/test_place.XXXXXX");
     if (mkdtemp(p->root) == NULL) abort();
 }
 
 static inline const char *place_path(struct place *p, const char *name)
 {
-    snprintf(p->path, sizeof p->path, "%s/%s", p->root, name);
+    snprintf(p->path, sizeof(p->path), "%s/%s", p->root, name);
     return p->path;
 }
 

@@ -1,5 +1,5 @@
-/* The database file: made, migrated, refused when it is damaged, newer or another program's; transactions
- * under failures at every statement. */
+/* The database file: made, migrated, refused when it is damaged, newer or another program's;
+ * transactions under failures at every statement. */
 #include "config.h"
 
 #include "store/db.h"
@@ -72,8 +72,9 @@ static void test_refused(void **state)
     place_make(&p);
     refused(place_path(&p, "no/such/directory.db"), -ENOENT, "cannot open");
 
-    const char text[] = "this is a text and no database, whatever its name says; it is long enough to have a header";
-    const struct file_part part = {text, sizeof text};
+    const char text[] = "this is a text and no database, whatever its name says; it is long enough "
+                        "to have a header";
+    const struct file_part part = {text, sizeof(text)};
     const char *path = place_path(&p, "text.db");
     assert_int_equal(file_write_atomic(path, &part, 1, NULL), 0);
     refused(path, ERR_FORMAT, "damaged");
@@ -100,7 +101,7 @@ static void test_damaged(void **state)
     char path[PATH_MAX], *whole;
     size_t size;
     int refusals = 0;
-    snprintf(path, sizeof path, "%s", place_path(&p, "a.db"));
+    snprintf(path, sizeof(path), "%s", place_path(&p, "a.db"));
     assert_int_equal(db_open(path, &db, NULL), 0);
     for (int i = 0; i < 50; i++) add(db);
     db_close(db);
@@ -209,8 +210,9 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_persists),     cmocka_unit_test(test_refused),   cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_transactions), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_persists),  cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_damaged),   cmocka_unit_test(test_transactions),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests_name("store/db", tests, NULL, NULL);
 }

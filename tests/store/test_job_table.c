@@ -152,13 +152,16 @@ static void test_recover(void **state)
         int64_t attempts;
         enum job_state after;
     } rows[] = {
-        {JOB_QUEUED, 0, JOB_QUEUED},       {JOB_QUEUED, 3, JOB_QUEUED},       {JOB_RUNNING, 1, JOB_QUEUED},
-        {JOB_RUNNING, 2, JOB_QUEUED},      {JOB_RUNNING, 3, JOB_FAILED},      {JOB_EVALUATING, 1, JOB_QUEUED},
-        {JOB_EVALUATING, 4, JOB_FAILED},   {JOB_SUCCEEDED, 3, JOB_SUCCEEDED}, {JOB_REJECTED, 1, JOB_REJECTED},
-        {JOB_CANCELLED, 3, JOB_CANCELLED}, {JOB_FAILED, 3, JOB_FAILED},
+        {JOB_QUEUED, 0, JOB_QUEUED},     {JOB_QUEUED, 3, JOB_QUEUED},
+        {JOB_RUNNING, 1, JOB_QUEUED},    {JOB_RUNNING, 2, JOB_QUEUED},
+        {JOB_RUNNING, 3, JOB_FAILED},    {JOB_EVALUATING, 1, JOB_QUEUED},
+        {JOB_EVALUATING, 4, JOB_FAILED}, {JOB_SUCCEEDED, 3, JOB_SUCCEEDED},
+        {JOB_REJECTED, 1, JOB_REJECTED}, {JOB_CANCELLED, 3, JOB_CANCELLED},
+        {JOB_FAILED, 3, JOB_FAILED},
     };
-    enum { ROWS = sizeof rows / sizeof rows[0] };
-    for (int i = 0; i < ROWS; i++) set_state(db, add(db, NULL, NULL, 0), rows[i].before, rows[i].attempts);
+    enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
+    for (int i = 0; i < ROWS; i++)
+        set_state(db, add(db, NULL, NULL, 0), rows[i].before, rows[i].attempts);
     assert_int_equal(job_table_recover(db, 3, 99, NULL), 5);
     for (int i = 0; i < ROWS; i++) {
         struct job_row row;
@@ -190,7 +193,7 @@ static int see_epoch(void *arg, int64_t epoch, const char *document)
 {
     struct seen *seen = arg;
     size_t used = strlen(seen->text);
-    snprintf(seen->text + used, sizeof seen->text - used, "%lld%s ", (long long)epoch, document);
+    snprintf(seen->text + used, sizeof(seen->text) - used, "%lld%s ", (long long)epoch, document);
     return 0;
 }
 

@@ -85,7 +85,7 @@ static void run_freeing(struct store_task *task, struct db *db)
     struct freeing *f = (struct freeing *)task;
     ran++;
     if (f->left > 0) {
-        struct freeing *next = mem_new(1, sizeof *next);
+        struct freeing *next = mem_new(1, sizeof(*next));
         *next = (struct freeing){{run_freeing, NULL}, f->store, f->left - 1};
         store_post(f->store, &next->task);
     }
@@ -99,7 +99,7 @@ static void test_chain(void **state)
     struct store *store;
     place_make(&p);
     assert_int_equal(store_open(p.root, &store, NULL), 0);
-    struct freeing *first = mem_new(1, sizeof *first);
+    struct freeing *first = mem_new(1, sizeof(*first));
     *first = (struct freeing){{run_freeing, NULL}, store, 99};
     ran = 0;
     store_post(store, &first->task);
@@ -198,8 +198,8 @@ static void run_looking(struct store_task *task, struct db *db)
     if (l->blocking != NULL) set(l->blocking, &l->blocking->let_go);
 }
 
-/* Who only reads does not wait for the store thread, sees what is committed, and writes nothing. Were it
- * otherwise, this would not end. */
+/* Who only reads does not wait for the store thread, sees what is committed, and writes nothing.
+ * Were it otherwise, this would not end. */
 static void test_reading(void **state)
 {
     (void)state;
@@ -230,7 +230,8 @@ static void test_reading(void **state)
     place_remove(&p);
 }
 
-/* A process that is killed in the middle leaves a database that opens, with all that was answered. */
+/* A process that is killed in the middle leaves a database that opens, with all that was answered.
+ */
 static void test_killed(void **state)
 {
     (void)state;
@@ -248,15 +249,16 @@ static void test_killed(void **state)
             if (store_open(p.root, &store, NULL) < 0) _exit(1);
             for (;;) {
                 if (store_call(store, add, &id, NULL) == ERR_BUSY) _exit(2);
-                if (write(out[1], &id, sizeof id) != (ssize_t)sizeof id || id % 3 == 0) _exit(0);
+                if (write(out[1], &id, sizeof(id)) != (ssize_t)sizeof(id) || id % 3 == 0) _exit(0);
             }
         }
         close(out[1]);
         int64_t id;
-        while (read(out[0], &id, sizeof id) == (ssize_t)sizeof id) answered = id;
+        while (read(out[0], &id, sizeof(id)) == (ssize_t)sizeof(id)) answered = id;
         close(out[0]);
         int status;
-        assert_true(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        assert_true(waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+                    WEXITSTATUS(status) == 0);
     }
     assert_int_equal(answered, 9);
     assert_int_equal(store_open(p.root, &store, NULL), 0);
@@ -270,11 +272,8 @@ static void test_killed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_call),
-        cmocka_unit_test(test_reading),
-        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_order),   cmocka_unit_test(test_chain),  cmocka_unit_test(test_call),
+        cmocka_unit_test(test_reading), cmocka_unit_test(test_killed),
     };
     return cmocka_run_group_tests_name("store/store", tests, NULL, NULL);
 }

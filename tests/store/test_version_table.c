@@ -1,4 +1,5 @@
-/* Versions and activations: against a model in a few lines, over random sequences; and the audit. */
+/* Versions and activations: against a model in a few lines, over random sequences; and the audit.
+ */
 #include "config.h"
 
 #include "store/version_table.h"
@@ -58,7 +59,7 @@ static void test_numbers(void **state)
     assert_int_equal(version_table_remove(db, "a", 1, &e), ERR_NOT_FOUND); /* it is ready */
     assert_int_equal(version_table_remove(db, "a", 2, NULL), 0);
     assert_int_equal(version_table_get(db, "a", 2, &row, &e), ERR_NOT_FOUND);
-    assert_int_equal(add(db, "a", 1, true), 3); /* never used again */
+    assert_int_equal(add(db, "a", 1, true), 3);   /* never used again */
     assert_int_equal(add(db, "a", 10, true), 10); /* what lies on the disk keeps its number */
     assert_int_equal(add(db, "a", 4, true), 11);
     assert_int_equal(add(db, "c", 7, true), 7);
@@ -70,7 +71,8 @@ static void test_numbers(void **state)
     assert_int_equal(row.created_ns, 5);
     assert_true(row.ready && !row.active);
     int64_t number;
-    assert_int_equal(version_table_add(db, "a", "short", "job", "", 1, 5, &number, &e), ERR_CONFLICT);
+    assert_int_equal(version_table_add(db, "a", "short", "job", "", 1, 5, &number, &e),
+                     ERR_CONFLICT);
 }
 
 static void test_refused(void **state)
@@ -133,8 +135,8 @@ static int see(void *arg, const struct version_row *row)
 {
     struct rows *rows = arg;
     size_t used = strlen(rows->text);
-    snprintf(rows->text + used, sizeof rows->text - used, "%s%lld%s ", row->model, (long long)row->number,
-             row->active ? "*" : "");
+    snprintf(rows->text + used, sizeof(rows->text) - used, "%s%lld%s ", row->model,
+             (long long)row->number, row->active ? "*" : "");
     return 0;
 }
 
@@ -159,7 +161,8 @@ static void test_each(void **state)
             version_table_add(db, i == 0 ? "z" : "b", SHA, "import", "f", 1, 1, &number, NULL), 0);
         assert_int_equal(version_table_set_ready(db, i == 0 ? "z" : "b", number, NULL), 0);
     }
-    assert_int_equal(version_table_add(db, "z", SHA, "import", "f", 1, 1, &number, NULL), 0); /* never ready */
+    assert_int_equal(version_table_add(db, "z", SHA, "import", "f", 1, 1, &number, NULL),
+                     0); /* never ready */
     assert_int_equal(version_table_last_import(db, &row, NULL), 0);
     assert_string_equal(row.model, "b");
     assert_int_equal(row.number, 3);
@@ -169,8 +172,9 @@ static int see_audit(void *arg, const struct audit_row *row)
 {
     struct rows *rows = arg;
     size_t used = strlen(rows->text);
-    snprintf(rows->text + used, sizeof rows->text - used, "%lld %s %s %s %d %s|", (long long)row->at_ns,
-             row->request_id, row->method, row->path, row->status, row->detail);
+    snprintf(rows->text + used, sizeof(rows->text) - used, "%lld %s %s %s %d %s|",
+             (long long)row->at_ns, row->request_id, row->method, row->path, row->status,
+             row->detail);
     return 0;
 }
 

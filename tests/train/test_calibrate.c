@@ -19,8 +19,8 @@
 static struct logits make(size_t n, int exits, int classes)
 {
     struct logits l = {n, exits, classes, NULL, NULL};
-    l.values = mem_new((size_t)(exits + 1) * n * (size_t)classes, sizeof *l.values);
-    l.labels = mem_new(n, sizeof *l.labels);
+    l.values = mem_new((size_t)(exits + 1) * n * (size_t)classes, sizeof(*l.values));
+    l.labels = mem_new(n, sizeof(*l.labels));
     assert_non_null(l.values);
     assert_non_null(l.labels);
     return l;
@@ -29,7 +29,7 @@ static struct logits make(size_t n, int exits, int classes)
 static void set(struct logits *l, int exit, size_t i, const float *z)
 {
     size_t which = (size_t)(exit == MODEL_ENSEMBLE ? l->n_exits : exit);
-    memcpy(l->values + (which * l->n + i) * (size_t)l->classes, z, (size_t)l->classes * sizeof *z);
+    memcpy(l->values + (which * l->n + i) * (size_t)l->classes, z, (size_t)l->classes * sizeof(*z));
 }
 
 /* Noise around the label, the louder the shallower; scale: how overconfident. */

@@ -17,7 +17,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "tiny.h"
+#include "../nn/tiny.h"
 #include "train/checkpoint.h"
 
 struct fixture {
@@ -31,10 +31,10 @@ struct fixture {
 
 static int set_up(void **state)
 {
-    struct fixture *f = mem_new(1, sizeof *f);
-    snprintf(f->dir, sizeof f->dir, "/tmp/autodidact-test-XXXXXX");
+    struct fixture *f = mem_new(1, sizeof(*f));
+    snprintf(f->dir, sizeof(f->dir), "/tmp/autodidact-test-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
-    snprintf(f->path, sizeof f->path, "%s/x.ckpt", f->dir);
+    snprintf(f->path, sizeof(f->path), "%s/x.ckpt", f->dir);
     f->net = tiny_net(8, 10);
     f->params = mem_new(net_block_size(f->net), sizeof(float));
     f->momentum = mem_new(net_trained_size(f->net), sizeof(float));
@@ -74,8 +74,8 @@ static int write_it(struct fixture *f, int64_t step, struct err *e)
 /* Reads into blocks of its own and returns the position's step. */
 static int64_t read_it(struct fixture *f, const struct net *net, struct err *e)
 {
-    float *params = mem_new(net_block_size(net), sizeof *params);
-    float *momentum = mem_new(net_trained_size(net), sizeof *momentum);
+    float *params = mem_new(net_block_size(net), sizeof(*params));
+    float *momentum = mem_new(net_trained_size(net), sizeof(*momentum));
     struct checkpoint_position at = {-1, 0, 0};
     float extra[7] = {0};
     const struct checkpoint_state s = {.net = net,
@@ -85,9 +85,9 @@ static int64_t read_it(struct fixture *f, const struct net *net, struct err *e)
                                        .arrays = {{"b", extra + 3, 4}, {"a", extra, 3}}};
     int rc = checkpoint_read(f->path, f->texts, f->n_texts, &at, &s, e);
     if (rc == 0) {
-        assert_memory_equal(extra, f->extra, sizeof extra);
-        assert_memory_equal(params, f->params, net_block_size(net) * sizeof *params);
-        assert_memory_equal(momentum, f->momentum, net_trained_size(net) * sizeof *params);
+        assert_memory_equal(extra, f->extra, sizeof(extra));
+        assert_memory_equal(params, f->params, net_block_size(net) * sizeof(*params));
+        assert_memory_equal(momentum, f->momentum, net_trained_size(net) * sizeof(*params));
         assert_true(at.loss_sum == 1.0 / 3 * (double)at.step && at.loss_count == 7);
     }
     mem_free(params);
@@ -116,7 +116,7 @@ static void test_other_options(void **state)
         strcat(f->texts[i].value, "1"); /* all are short */
         assert_int_equal(read_it(f, f->net, &e), ERR_CONFLICT);
         char option[512];
-        snprintf(option, sizeof option, "--%s %s, not %s1", old.name, old.value, old.value);
+        snprintf(option, sizeof(option), "--%s %s, not %s1", old.name, old.value, old.value);
         assert_non_null(strstr(e.text, option));
         assert_non_null(strstr(e.text, f->path));
         f->texts[i] = old;
@@ -167,7 +167,7 @@ static void test_option_texts(void **state)
     } wanted[] = {
         {"method", "byot"},       {"epochs", "200"},  {"lr", "0.1"}, {"weight-decay", "0.0005"},
         {"augment", "crop,flip"}, {"kd-scale", "on"}, {"seed", "0"}, {"schedule", "cosine"}};
-    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         bool found = false;
         for (size_t j = 0; j < f->n_texts; j++) {
             if (strcmp(f->texts[j].name, wanted[i].name) != 0) continue;
@@ -188,7 +188,7 @@ static void test_implied(void **state)
     struct err e = {0};
     struct train_text all[TRAIN_TEXTS_MAX];
     size_t n = f->n_texts, implied = 0;
-    memcpy(all, f->texts, sizeof all);
+    memcpy(all, f->texts, sizeof(all));
     f->n_texts = 0;
     for (size_t i = 0; i < n; i++) {
         implied += all[i].implied;
@@ -216,7 +216,7 @@ static void test_implied(void **state)
         f->options = defaults;
         train_options_texts(&f->options, f->texts);
         assert_int_equal(read_it(f, f->net, &e), ERR_CONFLICT);
-        snprintf(wanted, sizeof wanted, "%s, not %s", said[option], implied_values[option]);
+        snprintf(wanted, sizeof(wanted), "%s, not %s", said[option], implied_values[option]);
         assert_non_null(strstr(e.text, wanted));
     }
 }

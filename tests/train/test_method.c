@@ -30,7 +30,7 @@ static void fill(struct data *d)
 {
     struct rng r;
     rng_init(&r, 7, RNG_TEST, 0, 0);
-    memset(d, 0, sizeof *d);
+    memset(d, 0, sizeof(*d));
     for (int i = 0; i < EXITS; i++) {
         for (int j = 0; j < N * CLASSES; j++) d->logits[i][j] = (float)(2 * rng_normal(&r));
         for (int j = 0; j < N * D; j++) d->feature[i][j] = (float)rng_uniform(&r);
@@ -102,7 +102,8 @@ static double expected_deepest(const char *name, const struct distillation *k, c
 {
     double scale = k->kd_scale ? k->temperature * k->temperature : 1;
     bool peer = strcmp(name, "dml") == 0;
-    bool teacher = strcmp(name, "kd") == 0 || strcmp(name, "fitnet") == 0 || strcmp(name, "at") == 0;
+    bool teacher =
+        strcmp(name, "kd") == 0 || strcmp(name, "fitnet") == 0 || strcmp(name, "at") == 0;
     double labels = teacher ? 1 - k->alpha : 1, source = teacher || peer ? k->alpha * scale : 0;
     return labels * cross_entropy(d, EXITS - 1) +
            source * divergence(d, EXITS - 1, d->source, k->temperature);
@@ -173,7 +174,7 @@ static void test_losses(void **state)
         {.temperature = 4, .alpha = 0, .lambda = 0.5, .kd_scale = true, .hint_exits = 2},
         {.temperature = 3, .alpha = 0.5, .lambda = 0.02, .kd_scale = true, .hint = LOSS_HINT_SUM},
         {.temperature = 3, .alpha = 0.3, .lambda = 0.3, .hint = LOSS_HINT_NORM, .hint_exits = 1}};
-    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+    for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
         for (int more = 0; more < 4; more++) { /* mixup, label smoothing, both */
             for (size_t m = 0; method_at(m) != NULL; m++) {
                 check_method(method_at(m)->name, &sets[i], more & 1, more & 2 ? 0.1 : 0);
@@ -193,19 +194,19 @@ static void test_baseline_alone(void **state)
         d.batch.dlogits[i] = d.batch.dfeature[i] = NULL;
     }
     const struct distillation k = {.temperature = 3, .alpha = 0.3, .lambda = 0.03};
-    assert_near(method_loss(method_find("baseline"), &k, &d.batch),
-                cross_entropy(&d, EXITS - 1), 1e-6);
+    assert_near(method_loss(method_find("baseline"), &k, &d.batch), cross_entropy(&d, EXITS - 1),
+                1e-6);
 }
 
 static void test_table(void **state)
 {
     (void)state;
     char names[128];
-    method_names(names, sizeof names);
+    method_names(names, sizeof(names));
     assert_string_equal(names, "baseline, dsn, byot, kd, fitnet, at or dml");
-    method_readers("alpha", names, sizeof names);
+    method_readers("alpha", names, sizeof(names));
     assert_string_equal(names, "byot, kd, fitnet, at and dml");
-    method_readers("peer", names, sizeof names);
+    method_readers("peer", names, sizeof(names));
     assert_string_equal(names, "dml");
     assert_true(method_reads(method_find("dsn"), "epochs"));
     assert_false(method_reads(method_find("dsn"), "alpha"));

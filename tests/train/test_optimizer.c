@@ -14,7 +14,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "tiny.h"
+#include "../nn/tiny.h"
 #include "train/optimizer.h"
 
 #define RATE 0.05
@@ -49,10 +49,10 @@ static void check(unsigned threads, unsigned exits)
     struct pool *pool = pool_new(threads);
     struct optimizer *o = optimizer_new(net, exits, pool, kernels_best(), &e);
     assert_non_null(o);
-    float *w = mem_new(all, sizeof *w), *first = mem_new(all, sizeof *w),
-          *g = mem_new(trained, sizeof *g);
+    float *w = mem_new(all, sizeof(*w)), *first = mem_new(all, sizeof(*w)),
+          *g = mem_new(trained, sizeof(*g));
     fill(w, all, 0);
-    memcpy(first, w, all * sizeof *w);
+    memcpy(first, w, all * sizeof(*w));
     fill(g, trained, 1);
     optimizer_step(o, RATE, MOMENTUM, DECAY, g, w);
     optimizer_step(o, RATE, MOMENTUM, DECAY, g, w);
@@ -63,7 +63,7 @@ static void check(unsigned threads, unsigned exits)
             x -= RATE * v;
         }
         assert_near((double)w[i], x, 1e-6);
-        if (!learns(net, i, exits)) assert_memory_equal(&w[i], &first[i], sizeof *w);
+        if (!learns(net, i, exits)) assert_memory_equal(&w[i], &first[i], sizeof(*w));
         if (i < trained) assert_near((double)optimizer_momentum(o)[i], v, 1e-6);
     }
     mem_free(w);

@@ -50,7 +50,7 @@ static struct net *make_net(const struct preset *preset)
     char path[4096];
     struct spec spec;
     struct err e = {0};
-    snprintf(path, sizeof path, "%s/models/resnet18.json", top_directory());
+    snprintf(path, sizeof(path), "%s/models/resnet18.json", top_directory());
     if (spec_read(path, &spec, &e) < 0) fail_msg("%s", e.text);
     if (preset != NULL && preset->has_heads) spec_set_heads(&spec, preset->heads);
     spec.height = spec.width = SIDE;
@@ -64,13 +64,13 @@ static void fill_input(struct learner *l, int seed, int32_t *labels)
 {
     char text[32];
     const size_t pixels = SIDE * SIDE;
-    snprintf(text, sizeof text, "%d.images", seed);
+    snprintf(text, sizeof(text), "%d.images", seed);
     for (size_t i = 0; i < BATCH * 3 * pixels; i++) { /* PyTorch's order is NCHW */
         size_t image = i / pixels / 3, channel = i / pixels % 3, pixel = i % pixels;
         grad_input(l->grad)[(image * pixels + pixel) * 3 + channel] =
             number(fnv(text), i, 0.0, 2.0);
     }
-    snprintf(text, sizeof text, "%d.labels", seed);
+    snprintf(text, sizeof(text), "%d.labels", seed);
     for (size_t i = 0; i < BATCH; i++) labels[i] = (int32_t)(hash_at(fnv(text), i) % CLASSES);
 }
 
@@ -106,7 +106,7 @@ static void check_case(const struct preset_case *c, struct pool *pool)
     const struct preset *preset = c->preset != NULL ? preset_find(c->preset, &e) : NULL;
     struct net *net = make_net(preset);
     const struct param *params = net_params(net, &n_params);
-    snprintf(path, sizeof path, "%s/tests/train/vectors/preset_%s.bin", top_directory(), c->name);
+    snprintf(path, sizeof(path), "%s/tests/train/vectors/preset_%s.bin", top_directory(), c->name);
     struct record *records = records_read(path, &n);
     const int seed = (int)find(records, n, "seed")->values[0];
 
@@ -131,7 +131,7 @@ static void check_case(const struct preset_case *c, struct pool *pool)
     grad_backward(l.grad, l.params, l.dparams);
     for (size_t i = 0; i < n_params; i++) {
         if (!params[i].trained) continue;
-        snprintf(name, sizeof name, "grad.%s", params[i].name);
+        snprintf(name, sizeof(name), "grad.%s", params[i].name);
         check_gradient(c, &params[i], find(records, n, name), l.dparams);
     }
     records_free(records, n);
@@ -143,7 +143,7 @@ static void test_gradients(void **state)
 {
     (void)state;
     struct pool *pool = pool_new(2);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         check_case(&cases[i], NULL);
         check_case(&cases[i], pool);
     }
@@ -157,7 +157,7 @@ static void test_constants(void **state)
     struct err e = {0};
     const struct preset *p = preset_find("byot", &e);
     const struct distillation *d = &p->distillation, *own = &method_find("byot")->defaults;
-    assert_memory_equal(&d->temperature, &own->temperature, sizeof d->temperature);
+    assert_memory_equal(&d->temperature, &own->temperature, sizeof(d->temperature));
     assert_true(d->alpha == own->alpha && d->lambda == own->lambda && d->hint == own->hint);
     assert_true(d->kd_scale && own->kd_scale && d->hint_exits == 0 && !p->has_heads);
     d = &preset_find("scan", &e)->distillation;
@@ -190,14 +190,14 @@ static void test_words(void **state)
         const char *text;
         unsigned exits;
     } good[] = {{"all", 0}, {"1", 1}, {"1,2", 3}, {"3", 4}, {"1,2,3,4,5,6,7", 127}};
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         assert_int_equal(hint_exits_parse(good[i].text, &exits, &e), 0);
         assert_int_equal(exits, good[i].exits);
         hint_exits_format(exits, text);
         assert_string_equal(text, good[i].text);
     }
     static const char *const bad[] = {"", "0", "9", "8", "1,", ",1", "1 2", "12", "none", "1,x"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         exits = 77;
         assert_int_equal(hint_exits_parse(bad[i], &exits, &e), ERR_USAGE);
         assert_non_null(strstr(e.text, "--hint-exits"));
@@ -211,7 +211,7 @@ static void test_mixup_share(void **state)
     (void)state;
     enum { N = 40000 };
     const double alphas[] = {0.001, 0.2, 0.5, 1, 4, 100};
-    for (size_t i = 0; i < sizeof alphas / sizeof alphas[0]; i++) {
+    for (size_t i = 0; i < sizeof(alphas) / sizeof(alphas[0]); i++) {
         double sum = 0, squares = 0, fourth = 0, a = alphas[i], variance = 1 / (4 * (2 * a + 1));
         for (uint32_t step = 0; step < N; step++) {
             double x = mixup_share(a, 8, 3, step);
@@ -253,7 +253,7 @@ static void test_mixup_pairs(void **state)
     }
     struct pool *pool = pool_new(3);
     mixup_images(again, N, SIZE, 0.75, pool);
-    assert_memory_equal(images, again, sizeof images);
+    assert_memory_equal(images, again, sizeof(images));
     pool_free(pool);
 }
 

@@ -85,7 +85,7 @@ static void test_text(void **state)
                          "steps:5;6",
                          "steps:99999999",
                          "steps:1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct schedule s = {.n_milestones = 77};
         struct err e = {0};
         assert_int_equal(schedule_parse(bad[i], &s, &e), ERR_RANGE);
@@ -101,7 +101,7 @@ static void test_long_text(void **state)
     char text[256] = "steps:100000";
     for (int i = 1; i < 16; i++) {
         size_t n = strlen(text);
-        snprintf(text + n, sizeof text - n, ",%d", 100000 + i);
+        snprintf(text + n, sizeof(text) - n, ",%d", 100000 + i);
     }
     struct schedule s;
     struct err e = {0};

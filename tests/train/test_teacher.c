@@ -1,5 +1,5 @@
-/* The methods with a teacher or a peer as a whole: the loss and the gradient of every parameter, the
- * regressor's and the peer's included, against PyTorch in float64 for every instruction set and
+/* The methods with a teacher or a peer as a whole: the loss and the gradient of every parameter,
+ * the regressor's and the peer's included, against PyTorch in float64 for every instruction set and
  * several threads; and the whole loss by central differences. The trainer puts the same parts
  * together: test_trainer.c compares it with them. */
 #include "config.h"
@@ -68,7 +68,7 @@ static struct net *make_net(int which)
                      .n_stages = STAGES,
                      .n_sections = STAGES,
                      .cuts = {1, 2, 3, 4}};
-    snprintf(s.name, sizeof s.name, "%s", nets[which].name);
+    snprintf(s.name, sizeof(s.name), "%s", nets[which].name);
     s.stem.kernel = 3;
     s.stem.channels = nets[which].channels[0];
     s.stem.stride = s.stem.pad = 1;
@@ -95,14 +95,14 @@ static float *make_params(const struct vectors *v, const struct net *net, const 
 {
     size_t n;
     const struct param *list = net_params(net, &n);
-    float *params = mem_new(net_block_size(net), sizeof *params);
+    float *params = mem_new(net_block_size(net), sizeof(*params));
     assert_non_null(params);
     net_init_params(net, 1, params);
     for (size_t i = 0; i < n; i++) {
         if (!runs(&list[i])) continue;
         const struct record *r = vectors_find(v, "%s.%s", name, list[i].name);
         if (r == NULL || r->count != list[i].size) fail_msg("%s.%s", name, list[i].name);
-        memcpy(params + list[i].offset, r->values, r->count * sizeof *params);
+        memcpy(params + list[i].offset, r->values, r->count * sizeof(*params));
     }
     return params;
 }
@@ -117,13 +117,12 @@ static void read_scene(struct scene *s)
     const struct record *images = vectors_find(s->v, "images");
     const size_t pixels = HEIGHT * WIDTH;
     assert_int_equal(images->count, BATCH * pixels * 3);
-    s->images = mem_new(images->count, sizeof *s->images);
+    s->images = mem_new(images->count, sizeof(*s->images));
     for (size_t i = 0; i < images->count; i++) {
         size_t pixel = i % pixels, channel = i / pixels % 3, image = i / pixels / 3;
         s->images[(image * pixels + pixel) * 3 + channel] = images->values[i];
     }
-    for (int i = 0; i < BATCH; i++)
-        s->labels[i] = (int32_t)vectors_find(s->v, "labels")->values[i];
+    for (int i = 0; i < BATCH; i++) s->labels[i] = (int32_t)vectors_find(s->v, "labels")->values[i];
 }
 
 static void free_scene(struct scene *s)
@@ -168,7 +167,7 @@ static void open_method(struct scene *s, int method, unsigned threads, const str
     const struct record *wanted = vectors_find(s->v, "regressor");
     if (regressor == NULL) return;
     assert_int_equal(n, wanted->count);
-    memcpy(regressor, wanted->values, n * sizeof *regressor);
+    memcpy(regressor, wanted->values, n * sizeof(*regressor));
 }
 
 static void close_method(struct scene *s)
@@ -199,8 +198,8 @@ static struct losses forward(struct scene *s)
         source = guide_logits(s->guide);
     } else {
         grad_forward(s->peer.grad, s->peer.params, BATCH);
-        l.peer = learner_loss(&s->peer, &s->options, &targets,
-                              grad_logits(s->student.grad, STAGES - 1));
+        l.peer =
+            learner_loss(&s->peer, &s->options, &targets, grad_logits(s->student.grad, STAGES - 1));
         source = grad_logits(s->peer.grad, STAGES - 1);
     }
     l.total = l.maps + learner_loss(&s->student, &s->options, &targets, source);
@@ -235,12 +234,14 @@ static void check_vectors(struct scene *s, int method)
     char name[64];
     const struct losses l = forward(s);
     check_value(vectors_find(s->v, "%s.total", methods[method].name), l.total);
-    snprintf(name, sizeof name, "%s.grad", methods[method].name);
+    snprintf(name, sizeof(name), "%s.grad", methods[method].name);
     check_gradients(s, &s->student, name);
     if (s->guide != NULL) {
         const struct record *maps = vectors_find(s->v, "%s.maps", methods[method].name);
-        if (maps != NULL) check_value(maps, l.maps);
-        else assert_true(l.maps == 0.0);
+        if (maps != NULL)
+            check_value(maps, l.maps);
+        else
+            assert_true(l.maps == 0.0);
         vectors_compare(vectors_find(s->v, "teacher.logits"), guide_logits(s->guide),
                         BATCH * CLASSES, TOLERANCE);
         size_t n;
@@ -251,7 +252,7 @@ static void check_vectors(struct scene *s, int method)
         return;
     }
     check_value(vectors_find(s->v, "%s.peer.total", methods[method].name), l.peer);
-    snprintf(name, sizeof name, "%s.peer.grad", methods[method].name);
+    snprintf(name, sizeof(name), "%s.peer.grad", methods[method].name);
     check_gradients(s, &s->peer, name);
 }
 
@@ -378,11 +379,10 @@ static void test_same_bits(void **state)
             forward(&s);
             guide_regressor(s.guide, &n);
             assert_true(n <= 64);
-            if (threads == 1 && round == 0)
-                memcpy(logits, guide_logits(s.guide), sizeof logits);
-            assert_memory_equal(guide_logits(s.guide), logits, sizeof logits);
-            if (round == 0) memcpy(gradient, guide_dregressor(s.guide), n * sizeof *gradient);
-            assert_memory_equal(guide_dregressor(s.guide), gradient, n * sizeof *gradient);
+            if (threads == 1 && round == 0) memcpy(logits, guide_logits(s.guide), sizeof(logits));
+            assert_memory_equal(guide_logits(s.guide), logits, sizeof(logits));
+            if (round == 0) memcpy(gradient, guide_dregressor(s.guide), n * sizeof(*gradient));
+            assert_memory_equal(guide_dregressor(s.guide), gradient, n * sizeof(*gradient));
             close_method(&s);
         }
     }
@@ -413,9 +413,12 @@ static void test_regressor_step(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kd),          cmocka_unit_test(test_fitnet),
-        cmocka_unit_test(test_at),          cmocka_unit_test(test_dml),
-        cmocka_unit_test(test_differences), cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_kd),
+        cmocka_unit_test(test_fitnet),
+        cmocka_unit_test(test_at),
+        cmocka_unit_test(test_dml),
+        cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_regressor_step),
     };
     return cmocka_run_group_tests_name("teacher", tests, NULL, NULL);

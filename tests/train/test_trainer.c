@@ -20,7 +20,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "nn/plan.h"
-#include "tiny.h"
+#include "../nn/tiny.h"
 #include "train/evaluate.h"
 #include "train/trainer.h"
 
@@ -41,7 +41,7 @@ struct fixture {
 static void write_records(const char *dir, const char *name, size_t n)
 {
     char path[128];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
     struct rng r;
@@ -62,7 +62,7 @@ static void write_records(const char *dir, const char *name, size_t n)
 static void write_labels(const char *dir, const char *name, int n)
 {
     char path[128];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
     for (int i = 0; i < n; i++) fprintf(f, "class_%d\n", i);
@@ -76,25 +76,25 @@ static void make_others(struct fixture *f)
     struct spec spec = *net_spec(f->net);
     assert_int_equal(spec_scale(&spec, 6, CLASSES, &e), 0);
     f->peer = net_new(&spec, &e);
-    f->teacher = mem_new(1, sizeof *f->teacher);
-    float *params = mem_new(net_block_size(f->peer), sizeof *params);
+    f->teacher = mem_new(1, sizeof(*f->teacher));
+    float *params = mem_new(net_block_size(f->peer), sizeof(*params));
     assert_true(f->peer != NULL && f->teacher != NULL && params != NULL);
     net_init_params(f->peer, 77, params);
     f->teacher->net = f->peer;
     f->teacher->plan = plan_new(f->peer, params, kernels_best(), &e);
     assert_non_null(f->teacher->plan);
-    snprintf(f->teacher->sha256, sizeof f->teacher->sha256, "0123");
+    snprintf(f->teacher->sha256, sizeof(f->teacher->sha256), "0123");
     mem_free(params);
 }
 
 static int set_up(void **state)
 {
-    struct fixture *f = mem_new(1, sizeof *f);
+    struct fixture *f = mem_new(1, sizeof(*f));
     struct err e = {0};
-    snprintf(f->dir, sizeof f->dir, "/tmp/autodidact-test-XXXXXX");
+    snprintf(f->dir, sizeof(f->dir), "/tmp/autodidact-test-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
-    snprintf(f->source, sizeof f->source, "cifar100:%s", f->dir);
-    snprintf(f->checkpoint, sizeof f->checkpoint, "%s/x.ckpt", f->dir);
+    snprintf(f->source, sizeof(f->source), "cifar100:%s", f->dir);
+    snprintf(f->checkpoint, sizeof(f->checkpoint), "%s/x.ckpt", f->dir);
     write_records(f->dir, "train.bin", IMAGES);
     write_labels(f->dir, "fine_label_names.txt", CLASSES);
     write_labels(f->dir, "coarse_label_names.txt", 20);
@@ -279,7 +279,7 @@ static void test_resume_elsewhere(void **state)
     trainer_free(t);
 
     char path[128];
-    snprintf(path, sizeof path, "%s/train.bin", f->dir);
+    snprintf(path, sizeof(path), "%s/train.bin", f->dir);
     FILE *file = fopen(path, "r+b");
     assert_non_null(file);
     assert_int_equal(fseek(file, -1, SEEK_END), 0);
@@ -313,14 +313,14 @@ static void test_baseline_leaves_heads(void **state)
     struct fixture *f = *state;
     f->options.method = method_find("baseline");
     struct trainer *t = make(f, NULL);
-    float *first = mem_new(net_block_size(f->net), sizeof *first);
+    float *first = mem_new(net_block_size(f->net), sizeof(*first));
     net_init_params(f->net, f->options.seed, first);
     run(t, 15);
     size_t n;
     const struct param *list = net_params(f->net, &n);
     for (size_t i = 0; i < n; i++) {
         bool same = memcmp(first + list[i].offset, trainer_params(t) + list[i].offset,
-                           list[i].size * sizeof *first) == 0;
+                           list[i].size * sizeof(*first)) == 0;
         assert_int_equal(same, list[i].exit == 0);
     }
     mem_free(first);
@@ -395,7 +395,7 @@ static void test_resume_with_others(void **state)
     struct trainer *t = make(f, NULL);
     assert_int_equal(trainer_save(t, f->checkpoint, &e), 0);
     trainer_free(t);
-    snprintf(f->teacher->sha256, sizeof f->teacher->sha256, "4567");
+    snprintf(f->teacher->sha256, sizeof(f->teacher->sha256), "4567");
     t = make(f, NULL);
     assert_int_equal(trainer_restore(t, f->checkpoint, &e), ERR_CONFLICT);
     assert_non_null(strstr(e.text, "--teacher 0123, not 4567"));
@@ -421,14 +421,13 @@ static void open_learner(struct fixture *f, struct learner *l, const struct net 
                          unsigned borders, uint64_t seed)
 {
     struct err e = {0};
-    assert_int_equal(
-        learner_init(l, net, &f->options, borders, seed, NULL, kernels_best(), &e), 0);
+    assert_int_equal(learner_init(l, net, &f->options, borders, seed, NULL, kernels_best(), &e), 0);
 }
 
 /* The input of a step of the first epoch, and its labels. */
 static void step_batch(struct fixture *f, int64_t step, float *input, int32_t *labels)
 {
-    uint32_t *order = mem_new(f->split.n_train, sizeof *order);
+    uint32_t *order = mem_new(f->split.n_train, sizeof(*order));
     batch_order(f->split.train, f->split.n_train, f->options.seed, 0, order);
     for (int64_t i = 0; i < f->options.batch; i++) {
         uint32_t index = order[step * f->options.batch + i];
@@ -515,7 +514,7 @@ static void test_check_teacher(void **state)
     char names[CLASSES][16], *labels[CLASSES];
     struct model teacher = {.labels = labels};
     for (int i = 0; i < CLASSES; i++) {
-        snprintf(names[i], sizeof names[i], "class_%d", i);
+        snprintf(names[i], sizeof(names[i]), "class_%d", i);
         labels[i] = names[i];
     }
     struct spec one = *net_spec(f->net);
@@ -535,10 +534,10 @@ static void test_check_teacher(void **state)
         {cut, "fitnet", "class_7", NULL},
         {cut, "at", "class_7", "it has 1 sections, the student 2: at compares them one by one"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         e = (struct err){0};
         teacher.net = rows[i].net;
-        snprintf(names[7], sizeof names[7], "%s", rows[i].label);
+        snprintf(names[7], sizeof(names[7]), "%s", rows[i].label);
         int rc = trainer_check_teacher(&teacher, method_find(rows[i].method), f->net, f->set, &e);
         assert_int_equal(rc, rows[i].text != NULL ? ERR_CONFLICT : 0);
         if (rows[i].text != NULL && strstr(e.text, rows[i].text) == NULL) fail_msg("%s", e.text);
@@ -564,7 +563,7 @@ static void test_evaluate(void **state)
         assert_int_equal(evaluate_logits(plan, f->set, NULL, IMAGES, &f->preprocess, pool, &l, &e),
                          0);
         assert_memory_equal(l.values, one.values, (size_t)3 * IMAGES * CLASSES * sizeof(float));
-        assert_memory_equal(l.labels, one.labels, IMAGES * sizeof *l.labels);
+        assert_memory_equal(l.labels, one.labels, IMAGES * sizeof(*l.labels));
         logits_release(&l);
         pool_free(pool);
     }

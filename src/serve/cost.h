@@ -6,19 +6,21 @@
 
 #include "base/err.h"
 #include "nn/plan.h"
-#include "serve/way.h"
+#include "way.h"
 
 struct cost;
 
-/* Measures on this thread: every section and head at batch sizes 1, 2, 4 .. and batch_max, the best of
- * a few runs after a warm-up. budget_s bounds the time roughly: sizes that do not fit any more are
- * extrapolated from the largest that did. exec must be for batch_max images. */
+/* Measures on this thread: every section and head at batch sizes 1, 2, 4 .. and batch_max, the best
+ * of a few runs after a warm-up. budget_s bounds the time roughly: sizes that do not fit any more
+ * are extrapolated from the largest that did. exec must be for batch_max images. */
 int cost_measure(struct exec *exec, const struct net *net, int batch_max, double budget_s,
                  struct cost **ret_cost, struct err *e);
 
-/* A table from known figures: a batch of b takes b times what one image takes. Never learns, so that
- * predictions from it can be relied on (tests, costs taken from elsewhere). NULL: out of memory. */
-struct cost *cost_new_linear(int sections, int batch_max, const double *section_s, const double *head_s);
+/* A table from known figures: a batch of b takes b times what one image takes. Never learns, so
+ * that predictions from it can be relied on (tests, costs taken from elsewhere). NULL: out of
+ * memory. */
+struct cost *cost_new_linear(int sections, int batch_max, const double *section_s,
+                             const double *head_s);
 void cost_free(struct cost *cost);
 
 /* Predicted seconds, slow-down included; linear between the sizes measured. 1 <= batch; more than

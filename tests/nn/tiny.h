@@ -1,6 +1,6 @@
 /* A net that is small enough for unit tests: two sections, 8x8 images. */
-#ifndef TESTS_TRAIN_TINY_H
-#define TESTS_TRAIN_TINY_H
+#ifndef TESTS_NN_TINY_H
+#define TESTS_NN_TINY_H
 
 #include <stdio.h>
 
@@ -16,15 +16,15 @@ static inline struct net *tiny_net(int side, int classes)
                      .n_sections = 2,
                      .cuts = {1, 2}};
     struct err e = {0};
-    snprintf(s.name, sizeof s.name, "tiny");
+    snprintf(s.name, sizeof(s.name), "tiny");
     s.stem.kernel = 3;
     s.stem.channels = 4;
     s.stem.stride = 1;
     s.stem.pad = 1;
-    s.stages[0] = (struct spec_stage){
-            .block = SPEC_BLOCK_BASIC, .blocks = 1, .channels = 4, .stride = 1};
-    s.stages[1] = (struct spec_stage){
-            .block = SPEC_BLOCK_BASIC, .blocks = 1, .channels = 8, .stride = 2};
+    s.stages[0] =
+        (struct spec_stage){.block = SPEC_BLOCK_BASIC, .blocks = 1, .channels = 4, .stride = 1};
+    s.stages[1] =
+        (struct spec_stage){.block = SPEC_BLOCK_BASIC, .blocks = 1, .channels = 8, .stride = 2};
     s.heads.kind = SPEC_HEAD_SCALA;
     s.heads.mid_channels = 4;
     struct net *net = net_new(&s, &e);

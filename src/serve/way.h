@@ -1,6 +1,6 @@
 /* The way of one image through a network, as its SLA wants it: which classifier shall answer, which
- * heads run on the way, at which confidence to stop, and what to do when time runs short. Pure: time
- * comes in as a judgement, confidence as a number. Any thread. */
+ * heads run on the way, at which confidence to stop, and what to do when time runs short. Pure:
+ * time comes in as a judgement, confidence as a number. Any thread. */
 #ifndef SERVE_WAY_H
 #define SERVE_WAY_H
 
@@ -15,15 +15,16 @@ struct way {
     int last;               /* ..after this section.. */
     enum sla_reason reason; /* ..for this reason */
     unsigned heads;         /* bit s: the head of exit s runs when the way comes past it */
-    double stop_at[SPEC_SECTIONS_MAX]; /* calibrated confidence at which exit s answers; > 1: never */
-    bool fail;              /* on-miss=fail */
-    bool free_choice;       /* the deadline chooses: an earlier exit is no miss (rule 2) */
+    double
+        stop_at[SPEC_SECTIONS_MAX]; /* calibrated confidence at which exit s answers; > 1: never */
+    bool fail;                      /* on-miss=fail */
+    bool free_choice;               /* the deadline chooses: an earlier exit is no miss (rule 2) */
 };
 
 /* The n-th choice: 0 is what the SLA asks for, further ones take less time (rules 2, 4 and 6: the
- * single exits below it, deepest first; by held-out accuracy where the deadline chooses). Their reason
- * is SLA_BY_DEADLINE. false when there is no n-th choice. A model without calibration counts as more
- * accurate the deeper it is. */
+ * single exits below it, deepest first; by held-out accuracy where the deadline chooses). Their
+ * reason is SLA_BY_DEADLINE. false when there is no n-th choice. A model without calibration counts
+ * as more accurate the deeper it is. */
 bool way_choose(const struct sla *sla, const struct calibration *calibration, int exits, int n,
                 struct way *ret_way);
 
@@ -35,7 +36,8 @@ enum way_time {
     WAY_OVER,  /* the deadline has passed */
 };
 
-/* After a section: does this way want the section's head to run? Never when the deadline has passed. */
+/* After a section: does this way want the section's head to run? Never when the deadline has
+ * passed. */
 bool way_needs_head(const struct way *way, int section, enum way_time time);
 
 enum way_step { WAY_STOP, WAY_CONTINUE, WAY_EXPIRED };

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "serve/cost.h"
+#include "cost.h"
 
 enum { SCHED_DECODE = -1, SCHED_RUNNING = -2 };
 
