@@ -3,7 +3,7 @@
  * one. */
 #include "config.h"
 
-#include "json_text.h"
+#include "http/json_text.h"
 
 #include <math.h>
 #include <stdint.h>

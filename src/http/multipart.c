@@ -9,7 +9,7 @@
 #define _GNU_SOURCE /* memmem() */
 #include "config.h"
 
-#include "multipart.h"
+#include "http/multipart.h"
 
 #include <ctype.h>
 #include <stdbool.h>

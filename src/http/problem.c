@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 #include "http/exchange.h"
-#include "json_text.h"
+#include "http/json_text.h"
 
 int problem_status(int code)
 {

@@ -27,7 +27,7 @@
 #include "base/sha256.h"
 #include "connection.h"
 #include "hangups.h"
-#include "stream.h"
+#include "http/stream.h"
 #include "listener.h"
 
 enum { CONNECTION_POOL = 64 << 10, CONNECTION_POOL_STEP = 16 << 10, TOKEN_MAX = 4096 };

@@ -5,7 +5,7 @@
  * client's hanging up; while it sends, the deadline for taking an answer runs. */
 #include "config.h"
 
-#include "stream.h"
+#include "http/stream.h"
 
 #include <errno.h>
 #include <string.h>

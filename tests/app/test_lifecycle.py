@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The daemon from outside: start, what stops a start, signals, draining, the admin listener's door, restart."""
 import json, os, signal, socket, stat, subprocess, sys, tempfile, threading, time
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../http"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../api"))
 from daemon import BUILD, Closed, Daemon, Wire, make_model, once, png, problem, run, until
 
 SLOW = ["engine.workers=1", "engine.batch_max=2"]

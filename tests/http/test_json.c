@@ -14,8 +14,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "../../src/http/json_body.h"
-#include "../../src/http/json_text.h"
+#include "http/json_body.h"
+#include "http/json_text.h"
 #include "../../src/http/problem.h"
 #include "../seeded.h"
 #include "base/mem.h"

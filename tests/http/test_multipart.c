@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "../../src/http/multipart.h"
+#include "http/multipart.h"
 #include "../seeded.h"
 
 #define A71 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

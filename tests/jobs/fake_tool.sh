@@ -1,7 +1,7 @@
 #!/bin/sh
 # Stands in for `autodidact` where the tests of the daemon's side need a child that misbehaves in a given way.
 # What it does stands in files of the data set's directory: "train" is sourced by train, "eval_result" and
-# "eval_serving" by eval. The real tool is tested with the real daemon in tests/http/test_jobs.py.
+# "eval_serving" by eval. The real tool is tested with the real daemon in tests/api/test_jobs.py.
 command=$1
 model=$2
 while [ $# -gt 0 ]; do

@@ -1,5 +1,5 @@
 /* What a job's body may say, and the command that it becomes. The table of refusals over HTTP
- * stands in tests/http/test_jobs.py; here is what needs the parts. */
+ * stands in tests/api/test_jobs.py; here is what needs the parts. */
 #include "config.h"
 
 #include "../../src/jobs/request.h"

@@ -7,7 +7,7 @@ import concurrent.futures, csv, hashlib, json, os, signal, struct, subprocess, s
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
-sys.path[:0] = [HERE, os.path.join(HERE, "..", "tool")]
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "http"), os.path.join(HERE, "..", "tool")]
 import daemon, wire
 from tiny_cifar import write_set
 
@@ -192,7 +192,7 @@ def large(name, width):
                      "--train", "--seconds", 0, "--json")
         assert line["ms"] > 0, line
         model = os.path.join(place.name, name + ".safetensors")
-        subprocess.run([os.path.join(wire.BUILD, "tests/http/make_model"), spec, model, str(width), "10", "1",
+        subprocess.run([os.path.join(wire.BUILD, "tests/api/make_model"), spec, model, str(width), "10", "1",
                         "plain"], check=True)
         with daemon.Daemon(("engine.workers=1",), model) as running:
             with open(os.path.join(SPECS, "samples", "orange.jpg"), "rb") as f:

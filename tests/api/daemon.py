@@ -1,6 +1,7 @@
 """A daemon under test: started with a small model on free ports in a state directory of its own."""
 import atexit, json, os, signal, socket, struct, subprocess, sys, tempfile, time, zlib
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "http")]
 from wire import BUILD, SOURCE, Answer, Closed, Skip, Wire, once, problem, run, until
 
 MADE = tempfile.TemporaryDirectory(prefix="autodidact-models-")
@@ -8,10 +9,10 @@ SAMPLES = os.path.join(SOURCE, "models/samples")
 
 
 def make_model(width=8, classes=10, seed=1, kind="calibrated", name=None):
-    """Path of a model file with random weights (tests/http/make_model.c)."""
+    """Path of a model file with random weights (tests/api/make_model.c)."""
     path = os.path.join(MADE.name, f"{width}-{classes}-{seed}-{kind}-{name}.safetensors")
     if not os.path.exists(path):
-        subprocess.run([os.path.join(BUILD, "tests/http/make_model"), os.path.join(SOURCE, "models/resnet18.json"), path,
+        subprocess.run([os.path.join(BUILD, "tests/api/make_model"), os.path.join(SOURCE, "models/resnet18.json"), path,
                         str(width), str(classes), str(seed), kind] + ([name] if name else []), check=True)
     return path
 

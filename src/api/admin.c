@@ -1,10 +1,10 @@
 /* The admin routes: what jobs and models have in common.
  *
  * Every handler hands its work to a store thread and answers when that comes back; the loop does no
- * work of its own. The audit looks at all answers by itself (admin_audit.c). */
+ * work of its own. The audit looks at all answers by itself (audit.c). */
 #include "config.h"
 
-#include "http/admin.h"
+#include "api/admin.h"
 
 #include <errno.h>
 

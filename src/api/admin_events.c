@@ -17,7 +17,7 @@
 
 #include "admin_private.h"
 #include "base/mem.h"
-#include "stream.h"
+#include "http/stream.h"
 
 enum { PING_MS = 15000, EVENT_MAX = 64 << 20 };
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "classify.h"
-#include "json_text.h"
+#include "http/json_text.h"
 
 /* Significant digits: a float has nine, a time in milliseconds is worth five. */
 enum { DIGITS_PROBABILITY = 8, DIGITS_MS = 5, ANSWER_MAX = 1 << 30 };

@@ -1,10 +1,10 @@
 /* Inside the admin routes. */
-#ifndef HTTP_ADMIN_PRIVATE_H
-#define HTTP_ADMIN_PRIVATE_H
+#ifndef API_ADMIN_PRIVATE_H
+#define API_ADMIN_PRIVATE_H
 
-#include "http/admin.h"
+#include "api/admin.h"
 
-/* Refusals since a point of time, of one kind (admin_audit.c). */
+/* Refusals since a point of time, of one kind (audit.c). */
 struct refusals {
     int max, entered;
     int64_t since_ns, left_out;

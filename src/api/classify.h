@@ -1,14 +1,14 @@
 /* Inside of the HTTP layer: the service and a classification on its way. */
-#ifndef HTTP_CLASSIFY_H
-#define HTTP_CLASSIFY_H
+#ifndef API_CLASSIFY_H
+#define API_CLASSIFY_H
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <uv.h>
 
 #include "base/arena.h"
-#include "http/service.h"
-#include "multipart.h"
+#include "api/service.h"
+#include "http/multipart.h"
 #include "serve/request.h"
 
 enum { TOP_DEFAULT = 5, TOP_MAX = 1000, ARENAS_KEPT = 64, ARENA_KEEP_MAX = 1 << 20 };

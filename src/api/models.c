@@ -3,7 +3,7 @@
 
 #include <string.h>
 #include "classify.h"
-#include "json_text.h"
+#include "http/json_text.h"
 
 enum { MODELS_MAX = 256 };
 

@@ -6,7 +6,7 @@ import hashlib, json, os, shutil, signal, struct, subprocess, sys, tempfile, thr
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
-sys.path[:0] = [HERE, os.path.join(HERE, "..", "tool")]
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "http"), os.path.join(HERE, "..", "tool")]
 import wire
 from tiny_cifar import write_set
 

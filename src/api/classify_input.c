@@ -10,7 +10,7 @@
 
 #include "base/base64.h"
 #include "classify.h"
-#include "json_body.h"
+#include "http/json_body.h"
 
 /* ---- query ---- */
 

@@ -1,7 +1,7 @@
 /* The public service: its routes on a server, between HTTP and the engine. All on the loop
  * thread. */
-#ifndef HTTP_SERVICE_H
-#define HTTP_SERVICE_H
+#ifndef API_SERVICE_H
+#define API_SERVICE_H
 
 #include <stdbool.h>
 #include <stddef.h>

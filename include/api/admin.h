@@ -1,8 +1,8 @@
 /* The admin routes: training jobs, versions of models. Every call that changes something or
  * tries to, and every call without the right token, is entered in the audit with the status of its
  * answer (refusals at a bounded rate). On the loop thread. */
-#ifndef HTTP_ADMIN_H
-#define HTTP_ADMIN_H
+#ifndef API_ADMIN_H
+#define API_ADMIN_H
 
 #include "base/err.h"
 #include "http/server.h"
