@@ -11,7 +11,7 @@
 #include "http/loop.h"
 #include "http/server.h"
 #include "serve/engine.h"
-#include "serve/sla.h"
+#include "policy/sla.h"
 
 struct service;
 

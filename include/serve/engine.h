@@ -14,7 +14,7 @@
 #include "serve/request.h"
 
 struct engine;
-struct cost; /* cost.h, of this layer */
+struct cost; /* policy/cost.h */
 
 struct engine_options {
     unsigned workers;          /* compute threads; 0: one a processor */
@@ -44,7 +44,8 @@ void engine_free(struct engine *engine);
 int engine_publish(struct engine *engine, struct model *model,
                    void (*published)(void *arg, int status), void *arg, struct err *e);
 
-/* The same with a cost table that is known (cost.h; taken over), instead of measuring one. */
+/* The same with a cost table that is known (policy/cost.h; taken over), instead of measuring one.
+ */
 int engine_publish_with(struct engine *engine, struct model *model, struct cost *cost,
                         void (*published)(void *arg, int status), void *arg, struct err *e);
 

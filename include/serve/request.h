@@ -10,7 +10,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "model/model.h"
-#include "serve/sla.h"
+#include "policy/sla.h"
 
 struct request_image {
     const void *bytes; /* encoded; must stay until done */

@@ -79,9 +79,7 @@ static int first_in_time(const struct engine *engine, const struct ticket *ticke
     const struct request *request = ticket->request;
     int64_t deadline = request->arrival_ns + request->sla.deadline_ns;
     struct way way;
-    for (int n = from; way_choose(&request->sla, &ticket->served->model->calibration,
-                                  ticket->served->sections, n, &way);
-         n++) {
+    for (int n = from; way_choose(&request->sla, &ticket->served->classifiers, n, &way); n++) {
         double s = wait + alone_s(engine, ticket->served, &way, request->n_images);
         if (after_s(now_ns, s) <= deadline) {
             *ret_way = way;
@@ -138,8 +136,7 @@ int admission_decide(struct engine *engine, struct ticket *ticket, int64_t now_n
     if (request->sla.deadline_ns > 0) {
         rc = choose_in_time(engine, ticket, now_ns, &way);
     } else {
-        way_choose(&request->sla, &ticket->served->model->calibration, ticket->served->sections, 0,
-                   &way);
+        way_choose(&request->sla, &ticket->served->classifiers, 0, &way);
     }
     if (rc == 0) rc = make_room(engine, request);
     if (rc < 0) return rc;

@@ -263,7 +263,8 @@ static int submit(struct engine *engine, struct request *request)
                              request->model_name)
                    : err_set(&request->error, ERR_NOT_FOUND, "no model is loaded");
     }
-    int rc = sla_check_model(&request->sla, request->model, &request->error);
+    int rc =
+        sla_check_model(&request->sla, &served_of(request->model)->classifiers, &request->error);
     if (rc < 0) return rc;
     struct ticket *ticket = ticket_new(engine, request);
     if (ticket == NULL) {

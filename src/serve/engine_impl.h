@@ -13,10 +13,11 @@
 
 #include "base/arena.h"
 #include "model/slot.h"
-#include "cost.h"
+#include "policy/classifiers.h"
+#include "policy/cost.h"
+#include "policy/sched.h"
+#include "policy/way.h"
 #include "serve/engine.h"
-#include "sched.h"
-#include "way.h"
 
 enum { ENGINE_MODELS_MAX = 64 };
 
@@ -31,6 +32,7 @@ struct served {
     struct engine *engine; /* to tell engines apart only: a model may outlive its engine */
     struct model *model;   /* not a reference: the model owns this */
     int sections, classes;
+    struct classifiers classifiers;
     struct cost *cost;
     struct sched_queue queues[SPEC_SECTIONS_MAX];
     size_t features_size; /* floats: the largest input of a section */

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "measure.h"
 
 static const double measure_budget_s = 0.25;
 
@@ -61,6 +62,25 @@ static void find_metrics(struct engine *engine, struct served *served)
     }
 }
 
+_Static_assert((int)POLICY_EXITS_MAX == (int)SPEC_SECTIONS_MAX, "exits as policy counts them");
+_Static_assert(CLASSIFIER_ENSEMBLE == MODEL_ENSEMBLE, "classifiers as policy numbers them");
+
+static struct classifiers classifiers_of(const struct model *model, struct cost *cost)
+{
+    const struct calibration *c = &model->calibration;
+    struct classifiers classifiers = {.model = model->name,
+                                      .exits = net_sections(model->net),
+                                      .calibrated = c->present,
+                                      .ensemble_accuracy = c->ensemble.top1,
+                                      .tuned = c->has_thresholds,
+                                      .cost = cost};
+    for (int i = 0; i < classifiers.exits; i++) {
+        classifiers.accuracy[i] = c->exits[i].top1;
+        classifiers.thresholds[i] = c->thresholds[i];
+    }
+    return classifiers;
+}
+
 static int check_model(const struct model *model, struct err *e)
 {
     struct shape input = net_input(model->net);
@@ -98,13 +118,14 @@ int served_new(struct engine *engine, struct model *model, struct cost *cost, st
     }
     rc = make_workers(engine, served, e);
     if (rc == 0 && cost == NULL) {
-        rc = cost_measure(served->workers[0].exec, model->net, engine->options.batch_max,
+        rc = measure_cost(served->workers[0].exec, model->net, engine->options.batch_max,
                           measure_budget_s, &served->cost, e);
     }
     if (rc < 0) {
         served_free(served);
         return rc;
     }
+    served->classifiers = classifiers_of(model, served->cost);
     for (int s = 0; s < served->sections; s++) {
         sched_queue_init(&served->queues[s], s, served->cost);
     }

@@ -7,8 +7,8 @@
 
 #include "base/mem.h"
 #include "fuzz.h"
-#include "serve/sla.h"
-#include "../../src/serve/way.h"
+#include "policy/sla.h"
+#include "policy/way.h"
 
 /* One line, NUL-terminated and writable. */
 static int line_to_draft(struct sla_draft *draft, char *line, struct err *e)
@@ -35,16 +35,19 @@ static void check_sla(const struct sla *sla)
 
 static void check_ways(const struct sla *sla)
 {
-    static const struct calibration calibration = {
-        .present = true, .exits = {{.5, 1}, {.7, 1}, {.6, 1}}, .ensemble = {.8, 1}};
     enum { EXITS = 3 };
+    static const struct classifiers classifiers = {.model = "fuzz",
+                                                   .exits = EXITS,
+                                                   .calibrated = true,
+                                                   .accuracy = {.5, .7, .6},
+                                                   .ensemble_accuracy = .8};
     struct way way;
     if (sla->classifier == SLA_EXIT && sla->exit >= EXITS) return;
     int n = 0;
-    for (; way_choose(sla, &calibration, EXITS, n, &way); n++) {
+    for (; way_choose(sla, &classifiers, n, &way); n++) {
         FUZZ_CHECK(n <= EXITS + 1 && way.last >= 0 && way.last < EXITS);
-        FUZZ_CHECK(way.goal == MODEL_ENSEMBLE || (way.goal >= 0 && way.goal <= way.last));
-        FUZZ_CHECK(way.goal == MODEL_ENSEMBLE || (way.heads >> way.goal & 1) != 0);
+        FUZZ_CHECK(way.goal == CLASSIFIER_ENSEMBLE || (way.goal >= 0 && way.goal <= way.last));
+        FUZZ_CHECK(way.goal == CLASSIFIER_ENSEMBLE || (way.heads >> way.goal & 1) != 0);
     }
     FUZZ_CHECK(n > 0);
 }

@@ -6,7 +6,7 @@
 
 #include <pthread.h>
 
-#include "../../src/serve/cost.h"
+#include "policy/cost.h"
 #include "serve/engine.h"
 
 enum { TINY_SECTIONS = 4, TINY_CLASSES = 7, TINY_SIDE = 16, PNG_MAX = 4096 };

@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
-#include "../../src/serve/sched.h"
+#include "policy/sched.h"
 
 enum { SECTIONS = 4, BATCH_MAX = 8 };
 

@@ -1,13 +1,13 @@
 /* What a request asks for (SLA-* headers, "sla" in bodies, sla_* parameters of v2) as native
  * values. No clock, no threads: times are relative to the request's arrival. */
-#ifndef SERVE_SLA_H
-#define SERVE_SLA_H
+#ifndef POLICY_SLA_H
+#define POLICY_SLA_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
-#include "model/model.h"
+#include "policy/classifiers.h"
 
 enum sla_classifier {
     SLA_EXIT, /* exit `exit` (0-based) */
@@ -78,8 +78,11 @@ int sla_draft_member(struct sla_draft *draft, const char *prefix, const char *na
 int sla_draft_finish(const struct sla_draft *draft, enum sla_classifier default_classifier,
                      struct sla *ret_sla, struct err *e);
 
-/* What the model must be able to do for this SLA: the exit exists, calibration where Min-* needs
- * it. ERR_RANGE (400) or ERR_UNSUPPORTED (422). */
-int sla_check_model(const struct sla *sla, const struct model *model, struct err *e);
+/* What the classifiers must be able to do for this SLA: the exit exists, calibration where Min-*
+ * needs it. ERR_RANGE (400) or ERR_UNSUPPORTED (422). */
+int sla_check_model(const struct sla *sla, const struct classifiers *classifiers, struct err *e);
+
+/* Rule 9: whether a reply that is handed over at handed_ns is in time. True without a deadline. */
+bool sla_met(const struct sla *sla, int64_t arrival_ns, int64_t handed_ns);
 
 #endif

@@ -7,13 +7,13 @@
  * as a table. Left out: predictions (cost.c) and queues (sched.c). */
 #include "config.h"
 
-#include "way.h"
+#include "policy/way.h"
 
 static const double never = 2; /* a confidence that no softmax reaches */
 
 static int deepest_of(unsigned computed)
 {
-    for (int s = SPEC_SECTIONS_MAX - 1; s >= 0; s--) {
+    for (int s = POLICY_EXITS_MAX - 1; s >= 0; s--) {
         if ((computed & 1u << s) != 0) return s;
     }
     return -1;
@@ -33,69 +33,68 @@ static void way_to_exit(struct way *way, int exit, enum sla_reason reason)
 
 static void way_to(struct way *way, int classifier, enum sla_reason reason)
 {
-    if (classifier != MODEL_ENSEMBLE) {
+    if (classifier != CLASSIFIER_ENSEMBLE) {
         way_to_exit(way, classifier, reason);
         return;
     }
-    way->goal = MODEL_ENSEMBLE;
+    way->goal = CLASSIFIER_ENSEMBLE;
     way->last = way->exits - 1;
     way->reason = reason;
     way->heads = all_heads(way->exits);
 }
 
 /* All classifiers, the one with the best held-out accuracy first; among equals the cheaper one. */
-static void rank_classifiers(const struct calibration *c, int exits,
-                             int ret_classifiers[SPEC_SECTIONS_MAX + 1])
+static void by_accuracy(const struct classifiers *c, int ret_classifiers[POLICY_EXITS_MAX + 1])
 {
-    double top1[SPEC_SECTIONS_MAX + 1];
-    for (int i = 0; i <= exits; i++) {
-        int classifier = i < exits ? i : MODEL_ENSEMBLE;
-        double own = i == exits ? c->ensemble.top1 : c->exits[i].top1;
+    double accuracy[POLICY_EXITS_MAX + 1];
+    for (int i = 0; i <= c->exits; i++) {
+        int classifier = i < c->exits ? i : CLASSIFIER_ENSEMBLE;
+        double own = i == c->exits ? c->ensemble_accuracy : c->accuracy[i];
         /* Nothing known: depth decides, and the ensemble comes last. */
-        if (!c->present) own = i < exits ? i : -1;
+        if (!c->calibrated) own = i < c->exits ? i : -1;
         int at = i;
-        for (; at > 0 && own > top1[at - 1]; at--) {
-            top1[at] = top1[at - 1];
+        for (; at > 0 && own > accuracy[at - 1]; at--) {
+            accuracy[at] = accuracy[at - 1];
             ret_classifiers[at] = ret_classifiers[at - 1];
         }
-        top1[at] = own;
+        accuracy[at] = own;
         ret_classifiers[at] = classifier;
     }
 }
 
-static int best_classifier(const struct calibration *c, int exits)
+static int best_classifier(const struct classifiers *c)
 {
-    int ranked[SPEC_SECTIONS_MAX + 1];
-    rank_classifiers(c, exits, ranked);
-    return ranked[0];
+    int best[POLICY_EXITS_MAX + 1];
+    by_accuracy(c, best);
+    return best[0];
 }
 
 /* Rule 3. */
-static void way_least(struct way *way, const struct sla *sla, const struct calibration *c)
+static void way_least(struct way *way, const struct sla *sla, const struct classifiers *c)
 {
     int first = 0;
     if (sla->min_accuracy >= 0) {
-        while (first < way->exits && c->exits[first].top1 < sla->min_accuracy) first++;
+        while (first < way->exits && c->accuracy[first] < sla->min_accuracy) first++;
     }
-    bool ensemble_reaches = c->ensemble.top1 >= sla->min_accuracy;
+    bool ensemble_reaches = c->ensemble_accuracy >= sla->min_accuracy;
     if (sla->min_confidence >= 0) {
-        way_to(way, MODEL_ENSEMBLE, SLA_EXHAUSTED);
-        way->goal = best_classifier(c, way->exits);
+        way_to(way, CLASSIFIER_ENSEMBLE, SLA_EXHAUSTED);
+        way->goal = best_classifier(c);
         for (int s = first; s < way->exits; s++) way->stop_at[s] = sla->min_confidence;
     } else if (first < way->exits) {
         way_to_exit(way, first, SLA_ACCURACY);
     } else if (ensemble_reaches) {
-        way_to(way, MODEL_ENSEMBLE, SLA_ACCURACY);
+        way_to(way, CLASSIFIER_ENSEMBLE, SLA_ACCURACY);
     } else {
-        way_to(way, best_classifier(c, way->exits), SLA_EXHAUSTED);
+        way_to(way, best_classifier(c), SLA_EXHAUSTED);
     }
 }
 
 /* Rule 2, `auto` alone. A threshold that no confidence can reach needs no head. */
-static void way_thresholds(struct way *way, const struct calibration *c)
+static void way_thresholds(struct way *way, const struct classifiers *c)
 {
-    way_to_exit(way, way->exits - 1, c->has_thresholds ? SLA_CONFIDENCE : SLA_REQUESTED);
-    if (!c->has_thresholds) return;
+    way_to_exit(way, way->exits - 1, c->tuned ? SLA_CONFIDENCE : SLA_REQUESTED);
+    if (!c->tuned) return;
     for (int s = 0; s < way->exits; s++) {
         way->stop_at[s] = c->thresholds[s];
         if (c->thresholds[s] <= 1) way->heads |= 1u << s;
@@ -103,23 +102,24 @@ static void way_thresholds(struct way *way, const struct calibration *c)
 }
 
 /* The n-th choice where the deadline chooses. */
-static bool way_by_accuracy(struct way *way, const struct calibration *c, int n)
+static bool way_by_accuracy(struct way *way, const struct classifiers *c, int n)
 {
-    int ranked[SPEC_SECTIONS_MAX + 1];
+    int best[POLICY_EXITS_MAX + 1];
     if (n > way->exits) return false;
-    rank_classifiers(c, way->exits, ranked);
-    way_to(way, ranked[n], SLA_BY_DEADLINE);
+    by_accuracy(c, best);
+    way_to(way, best[n], SLA_BY_DEADLINE);
     way->free_choice = true;
     return true;
 }
 
-bool way_choose(const struct sla *sla, const struct calibration *calibration, int exits, int n,
+bool way_choose(const struct sla *sla, const struct classifiers *classifiers, int n,
                 struct way *ret_way)
 {
-    struct way way = {.exits = exits, .fail = sla->fail_on_miss};
-    for (int s = 0; s < SPEC_SECTIONS_MAX; s++) way.stop_at[s] = never;
+    const struct classifiers *c = classifiers;
+    struct way way = {.exits = c->exits, .fail = sla->fail_on_miss};
+    for (int s = 0; s < POLICY_EXITS_MAX; s++) way.stop_at[s] = never;
     if (sla->deadline_chooses) {
-        if (!way_by_accuracy(&way, calibration, n)) return false;
+        if (!way_by_accuracy(&way, c, n)) return false;
         *ret_way = way;
         return true;
     }
@@ -128,16 +128,16 @@ bool way_choose(const struct sla *sla, const struct calibration *calibration, in
         way_to_exit(&way, sla->exit, SLA_REQUESTED);
         break;
     case SLA_DEEPEST:
-        way_to_exit(&way, exits - 1, SLA_REQUESTED);
+        way_to_exit(&way, c->exits - 1, SLA_REQUESTED);
         break;
     case SLA_ENSEMBLE:
-        way_to(&way, MODEL_ENSEMBLE, SLA_REQUESTED);
+        way_to(&way, CLASSIFIER_ENSEMBLE, SLA_REQUESTED);
         break;
     case SLA_AUTO:
         if (sla->min_accuracy >= 0 || sla->min_confidence >= 0) {
-            way_least(&way, sla, calibration);
+            way_least(&way, sla, c);
         } else {
-            way_thresholds(&way, calibration);
+            way_thresholds(&way, c);
         }
         break;
     }
@@ -150,7 +150,7 @@ bool way_choose(const struct sla *sla, const struct calibration *calibration, in
         way_to_exit(&way, exit, SLA_BY_DEADLINE);
         /* Where a confidence decides, it may still stop at any exit up to the one that is in time.
          */
-        for (int s = 0; s < SPEC_SECTIONS_MAX; s++) {
+        for (int s = 0; s < POLICY_EXITS_MAX; s++) {
             if (s > exit) {
                 way.stop_at[s] = never;
             } else if (way.stop_at[s] <= 1) {
@@ -182,7 +182,7 @@ static enum way_step stop_with(int classifier, enum sla_reason reason,
 
 static bool goal_reached(const struct way *way, unsigned computed)
 {
-    if (way->goal != MODEL_ENSEMBLE) return (computed & 1u << way->goal) != 0;
+    if (way->goal != CLASSIFIER_ENSEMBLE) return (computed & 1u << way->goal) != 0;
     return (computed & all_heads(way->exits)) == all_heads(way->exits);
 }
 

@@ -11,20 +11,22 @@
 #include <cmocka.h>
 
 #include "../seeded.h"
-#include "../../src/serve/way.h"
+#include "policy/classifiers.h"
+#include "policy/way.h"
 
-enum { N = 4, ENS = MODEL_ENSEMBLE };
+enum { N = 4, ENS = CLASSIFIER_ENSEMBLE };
 
-static const struct calibration calibrated = {
-    .present = true, .exits = {{.5, 1}, {.6, 1}, {.8, 1}, {.7, 1}}, .ensemble = {.75, 1}};
-static const struct calibration ensemble_best = {
-    .present = true, .exits = {{.5, 1}, {.6, 1}, {.7, 1}, {.8, 1}}, .ensemble = {.9, 1}};
-static const struct calibration tuned = {.present = true,
-                                         .exits = {{.5, 1}, {.6, 1}, {.7, 1}, {.8, 1}},
-                                         .ensemble = {.9, 1},
-                                         .has_thresholds = true,
+static const struct classifiers calibrated = {
+    .exits = N, .calibrated = true, .accuracy = {.5, .6, .8, .7}, .ensemble_accuracy = .75};
+static const struct classifiers ensemble_best = {
+    .exits = N, .calibrated = true, .accuracy = {.5, .6, .7, .8}, .ensemble_accuracy = .9};
+static const struct classifiers tuned = {.exits = N,
+                                         .calibrated = true,
+                                         .accuracy = {.5, .6, .7, .8},
+                                         .ensemble_accuracy = .9,
+                                         .tuned = true,
                                          .thresholds = {.9, 1.5, .6, 0}};
-static const struct calibration absent = {.present = false};
+static const struct classifiers absent = {.exits = N};
 
 /* "2", "auto confidence=0.9 fail", "auto deadline": as headers would make it. */
 static struct sla sla_from(const char *text)
@@ -58,7 +60,7 @@ static void plans(void **state)
     /* clang-format off */
     static const struct {
         const char *sla;
-        const struct calibration *calibration;
+        const struct classifiers *classifiers;
         int n; /* which choice */
         int goal, last;
         enum sla_reason reason;
@@ -106,7 +108,7 @@ static void plans(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct way way;
         struct sla sla = sla_from(rows[i].sla);
-        if (!way_choose(&sla, rows[i].calibration, N, rows[i].n, &way)) fail_msg("row %zu", i);
+        if (!way_choose(&sla, rows[i].classifiers, rows[i].n, &way)) fail_msg("row %zu", i);
         if (way.goal != rows[i].goal || way.last != rows[i].last || way.reason != rows[i].reason ||
             way.heads != rows[i].heads || way.exits != N) {
             fail_msg("row %zu (%s): goal %d last %d reason %s heads %x", i, rows[i].sla, way.goal,
@@ -127,9 +129,9 @@ static void choices_end(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct sla sla = sla_from(rows[i].sla);
         for (int n = 0; n < rows[i].choices; n++) {
-            assert_true(way_choose(&sla, &calibrated, N, n, &way));
+            assert_true(way_choose(&sla, &calibrated, n, &way));
         }
-        assert_false(way_choose(&sla, &calibrated, N, rows[i].choices, &way));
+        assert_false(way_choose(&sla, &calibrated, rows[i].choices, &way));
     }
 }
 
@@ -141,7 +143,7 @@ static void walks(void **state)
     /* clang-format off */
     static const struct {
         const char *sla;
-        const struct calibration *calibration;
+        const struct classifiers *classifiers;
         int time[N];
         double confidence[N];
         int classifier; /* or EXPIRED */
@@ -198,7 +200,7 @@ static void walks(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct way way;
         struct sla sla = sla_from(rows[i].sla);
-        assert_true(way_choose(&sla, rows[i].calibration, N, 0, &way));
+        assert_true(way_choose(&sla, rows[i].classifiers, 0, &way));
         unsigned computed = 0;
         enum way_step step = WAY_CONTINUE;
         struct way_answer answer = {EXPIRED, SLA_REQUESTED};
@@ -244,7 +246,7 @@ static void waits(void **state)
         struct way way;
         struct sla sla = sla_from(rows[i].sla);
         struct way_answer answer = {-9, SLA_REQUESTED};
-        assert_true(way_choose(&sla, &calibrated, N, 0, &way));
+        assert_true(way_choose(&sla, &calibrated, 0, &way));
         enum way_step step = way_before(&way, rows[i].computed, rows[i].time, &answer);
         if (step != rows[i].step) fail_msg("row %zu (%s): step %d", i, rows[i].sla, (int)step);
         if (step != WAY_STOP) continue;
@@ -273,13 +275,13 @@ static struct sla random_sla(struct rng *rng)
 static void any_walk_ends_with_what_was_computed(void **state)
 {
     (void)state;
-    const struct calibration *calibrations[] = {&calibrated, &ensemble_best, &tuned};
+    const struct classifiers *networks[] = {&calibrated, &ensemble_best, &tuned};
     struct rng rng = seeded(77);
     for (int i = 0; i < 20000; i++) {
         struct sla sla = random_sla(&rng);
         struct way way;
         int n = (int)rng_below(&rng, 6);
-        if (!way_choose(&sla, calibrations[rng_below(&rng, 3)], N, n, &way)) continue;
+        if (!way_choose(&sla, networks[rng_below(&rng, 3)], n, &way)) continue;
         assert_true(way.last >= 0 && way.last < N);
         unsigned computed = 0;
         enum way_step step = WAY_CONTINUE;

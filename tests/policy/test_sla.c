@@ -15,7 +15,8 @@
 #include "../seeded.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "serve/sla.h"
+#include "policy/classifiers.h"
+#include "policy/sla.h"
 
 #define MS CLOCK_MS
 #define CAP (INT64_C(1000000000) * CLOCK_SECOND)
@@ -442,43 +443,43 @@ static void decimals_agree_with_strtod(void **state)
     }
 }
 
-static void models_and_what_they_can(void **state)
+static void networks_and_what_they_can(void **state)
 {
     (void)state;
-    struct spec spec = {
-        .name = "tiny",
-        .classes = 3,
-        .channels = 3,
-        .height = 8,
-        .width = 8,
-        .stem = {.kernel = 3, .channels = 4, .stride = 1, .pad = 1},
-        .n_stages = 2,
-        .stages = {{.block = SPEC_BLOCK_BASIC, .blocks = 1, .channels = 4, .stride = 1},
-                   {.block = SPEC_BLOCK_BASIC, .blocks = 1, .channels = 8, .stride = 2}},
-        .n_sections = 2,
-        .cuts = {1, 2},
-        .heads = {SPEC_HEAD_SCALA, 4}};
+    struct classifiers c = {.model = "tiny", .exits = 2};
     struct err e;
-    struct model model = {.name = "tiny", .net = net_new(&spec, &e)};
-    assert_non_null(model.net);
     struct sla sla = {.classifier = SLA_EXIT, .exit = 1, .min_confidence = -1, .min_accuracy = -1};
-    assert_int_equal(sla_check_model(&sla, &model, &e), 0);
+    assert_int_equal(sla_check_model(&sla, &c, &e), 0);
     sla.exit = 2;
-    assert_int_equal(sla_check_model(&sla, &model, &e), ERR_RANGE);
+    assert_int_equal(sla_check_model(&sla, &c, &e), ERR_RANGE);
     assert_non_null(strstr(e.text, "\"3\" given, takes 1 to 2"));
+    assert_non_null(strstr(e.text, "tiny"));
     sla = (struct sla){.classifier = SLA_AUTO, .min_confidence = 0, .min_accuracy = -1};
-    assert_int_equal(sla_check_model(&sla, &model, &e), ERR_UNSUPPORTED);
+    assert_int_equal(sla_check_model(&sla, &c, &e), ERR_UNSUPPORTED);
     assert_non_null(strstr(e.text, "SLA-Min-Confidence"));
     sla = (struct sla){.classifier = SLA_AUTO, .min_confidence = -1, .min_accuracy = .75};
-    assert_int_equal(sla_check_model(&sla, &model, &e), ERR_UNSUPPORTED);
-    model.calibration =
-        (struct calibration){.present = true, .exits = {{.5, 1}, {.6, 1}}, .ensemble = {.7, 1}};
-    assert_int_equal(sla_check_model(&sla, &model, &e), 0); /* the best one answers, exhausted */
+    assert_int_equal(sla_check_model(&sla, &c, &e), ERR_UNSUPPORTED);
+    c.calibrated = true;
+    c.accuracy[0] = .5;
+    c.accuracy[1] = .6;
+    c.ensemble_accuracy = .7;
+    assert_int_equal(sla_check_model(&sla, &c, &e), 0); /* the best one answers, exhausted */
     sla.fail_on_miss = true;
-    assert_int_equal(sla_check_model(&sla, &model, &e), ERR_UNSUPPORTED);
+    assert_int_equal(sla_check_model(&sla, &c, &e), ERR_UNSUPPORTED);
     sla.min_accuracy = .7;
-    assert_int_equal(sla_check_model(&sla, &model, &e), 0);
-    net_free(model.net);
+    assert_int_equal(sla_check_model(&sla, &c, &e), 0);
+}
+
+/* Rule 9: the last nanosecond of the time that was given is in time. */
+static void met_until_the_deadline(void **state)
+{
+    (void)state;
+    struct sla sla = {.deadline_ns = 0};
+    assert_true(sla_met(&sla, 5, INT64_MAX));
+    sla.deadline_ns = 10;
+    assert_true(sla_met(&sla, 5, 15));
+    assert_false(sla_met(&sla, 5, 16));
+    assert_true(sla_met(&sla, INT64_MAX - 5, INT64_MAX));
 }
 
 static void reasons_have_names(void **state)
@@ -505,7 +506,8 @@ int main(void)
         cmocka_unit_test(members),
         cmocka_unit_test(refusals_are_clean),
         cmocka_unit_test(decimals_agree_with_strtod),
-        cmocka_unit_test(models_and_what_they_can),
+        cmocka_unit_test(networks_and_what_they_can),
+        cmocka_unit_test(met_until_the_deadline),
         cmocka_unit_test(reasons_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

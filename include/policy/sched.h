@@ -9,14 +9,14 @@
  * A queue belongs to one (model version, section); the queue for decoding is one of them. Queues
  * hold their items by target time. The scheduler knows queues only while they hold items, so that a
  * model version leaves no trace. */
-#ifndef SERVE_SCHED_H
-#define SERVE_SCHED_H
+#ifndef POLICY_SCHED_H
+#define POLICY_SCHED_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cost.h"
+#include "policy/cost.h"
 
 enum { SCHED_DECODE = -1, SCHED_RUNNING = -2 };
 

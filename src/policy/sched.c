@@ -4,7 +4,7 @@
  * takes what there is, since a batch that waits costs latency and a CPU gains little from it. */
 #include "config.h"
 
-#include "sched.h"
+#include "policy/sched.h"
 
 #include "base/clock.h"
 

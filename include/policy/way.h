@@ -1,31 +1,31 @@
 /* The way of one image through a network, as its SLA wants it: which classifier shall answer, which
  * heads run on the way, at which confidence to stop, and what to do when time runs short. Pure:
  * time comes in as a judgement, confidence as a number. Any thread. */
-#ifndef SERVE_WAY_H
-#define SERVE_WAY_H
+#ifndef POLICY_WAY_H
+#define POLICY_WAY_H
 
 #include <stdbool.h>
 
-#include "model/model.h"
-#include "serve/sla.h"
+#include "policy/classifiers.h"
+#include "policy/sla.h"
 
 struct way {
-    int exits;              /* of the model */
-    int goal;               /* the classifier (exit or MODEL_ENSEMBLE) that answers at the end.. */
-    int last;               /* ..after this section.. */
+    int exits; /* of the network */
+    int goal;  /* the classifier (exit or CLASSIFIER_ENSEMBLE) that answers at the end.. */
+    int last;  /* ..after this section.. */
     enum sla_reason reason; /* ..for this reason */
     unsigned heads;         /* bit s: the head of exit s runs when the way comes past it */
     double
-        stop_at[SPEC_SECTIONS_MAX]; /* calibrated confidence at which exit s answers; > 1: never */
-    bool fail;                      /* on-miss=fail */
-    bool free_choice;               /* the deadline chooses: an earlier exit is no miss (rule 2) */
+        stop_at[POLICY_EXITS_MAX]; /* calibrated confidence at which exit s answers; > 1: never */
+    bool fail;                     /* on-miss=fail */
+    bool free_choice;              /* the deadline chooses: an earlier exit is no miss (rule 2) */
 };
 
 /* The n-th choice: 0 is what the SLA asks for, further ones take less time (rules 2, 4 and 6: the
  * single exits below it, deepest first; by held-out accuracy where the deadline chooses). Their
- * reason is SLA_BY_DEADLINE. false when there is no n-th choice. A model without calibration counts
- * as more accurate the deeper it is. */
-bool way_choose(const struct sla *sla, const struct calibration *calibration, int exits, int n,
+ * reason is SLA_BY_DEADLINE. false when there is no n-th choice. Exits without calibration count as
+ * more accurate the deeper they are. */
+bool way_choose(const struct sla *sla, const struct classifiers *classifiers, int n,
                 struct way *ret_way);
 
 /* How much time there is, judged at a border before the heads run, or before a section. */

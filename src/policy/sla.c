@@ -1,10 +1,10 @@
 /* What a request asks for, from headers and body members to native values. One table has a row for
  * each thing that can be said; header and member share its parser, so that they cannot differ.
  * Numbers are read by a parser of our own: strtod() follows the locale and takes "inf", "0x1p3" and
- * blanks. Left out: what the values mean for a model (way.c) and the time (engine). */
+ * blanks. Left out: what the values mean for a network (way.c) and for the time (desk.c). */
 #include "config.h"
 
-#include "serve/sla.h"
+#include "policy/sla.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -448,33 +448,37 @@ int sla_draft_finish(const struct sla_draft *draft, enum sla_classifier default_
     return 0;
 }
 
-int sla_check_model(const struct sla *sla, const struct model *model, struct err *e)
+int sla_check_model(const struct sla *sla, const struct classifiers *classifiers, struct err *e)
 {
-    int exits = net_sections(model->net);
-    const struct calibration *c = &model->calibration;
-    if (sla->classifier == SLA_EXIT && sla->exit >= exits) {
+    const struct classifiers *c = classifiers;
+    if (sla->classifier == SLA_EXIT && sla->exit >= c->exits) {
         return err_set(e, ERR_RANGE,
                        "SLA-Classifier: \"%d\" given, takes 1 to %d, deepest, ensemble or auto for "
                        "the model %s",
-                       sla->exit + 1, exits, model->name);
+                       sla->exit + 1, c->exits, c->model);
     }
-    if ((sla->min_confidence >= 0 || sla->min_accuracy >= 0) && !c->present) {
+    if ((sla->min_confidence >= 0 || sla->min_accuracy >= 0) && !c->calibrated) {
         return err_set(e, ERR_UNSUPPORTED,
                        "%s: the model %s was never calibrated on held-out images; name a "
                        "classifier or give a deadline instead",
                        sla->min_confidence >= 0 ? rows[SLA_M_MIN_CONFIDENCE].header
                                                 : rows[SLA_M_MIN_ACCURACY].header,
-                       model->name);
+                       c->model);
     }
     if (sla->min_accuracy >= 0 && sla->fail_on_miss) {
-        double best = c->ensemble.top1;
-        for (int i = 0; i < exits; i++) best = c->exits[i].top1 > best ? c->exits[i].top1 : best;
+        double best = c->ensemble_accuracy;
+        for (int i = 0; i < c->exits; i++) best = c->accuracy[i] > best ? c->accuracy[i] : best;
         if (sla->min_accuracy > best) {
             return err_set(e, ERR_UNSUPPORTED,
                            "SLA-Min-Accuracy: no classifier of the model %s reaches it; the best "
                            "has %.4f on held-out images",
-                           model->name, best);
+                           c->model, best);
         }
     }
     return 0;
+}
+
+bool sla_met(const struct sla *sla, int64_t arrival_ns, int64_t handed_ns)
+{
+    return sla->deadline_ns == 0 || handed_ns - arrival_ns <= sla->deadline_ns;
 }

@@ -1,7 +1,6 @@
-/* The cost table: what it says between its sizes, what it learns, and that measuring measures. */
+/* The cost table: what it says between its sizes, and what it learns. */
 #include "config.h"
 
-#include <errno.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,8 +10,8 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "fixture.h"
-#include "../../src/serve/cost.h"
+#include "policy/classifiers.h"
+#include "policy/cost.h"
 
 static const double section_s[3] = {1, 2, 3}, head_s[3] = {.1, .2, .3};
 
@@ -33,7 +32,7 @@ static void a_known_table_is_linear(void **state)
         }
         assert_close(cost_answer(cost, 0), 1.1);
         assert_close(cost_answer(cost, 2), 6.3);
-        assert_close(cost_answer(cost, MODEL_ENSEMBLE), 6.6);
+        assert_close(cost_answer(cost, CLASSIFIER_ENSEMBLE), 6.6);
         struct way way = {.exits = 3, .goal = 2, .last = 2, .heads = 5};
         assert_close(cost_way(cost, &way, 0, 1), 6.4);
         assert_close(cost_way(cost, &way, 1, 2), 10.6);
@@ -44,25 +43,45 @@ static void a_known_table_is_linear(void **state)
     }
 }
 
-static void measuring_measures_and_learns(void **state)
+/* Sizes 1, 2, 4, 8, 16 and 24; the least of what was measured, lines between, and what was not
+ * measured in proportion to the size before. */
+static void what_was_measured_is_said(void **state)
 {
     (void)state;
-    struct err e = {.code = 0};
-    struct model *model = tiny_model("tiny", 7, NULL);
-    struct exec *exec = exec_new(model->plan, 24, &e);
-    assert_non_null(exec);
-    struct cost *cost;
-    assert_int_equal(cost_measure(exec, model->net, 24, .2, &cost, &e), 0);
-    for (int s = 0; s < TINY_SECTIONS; s++) {
-        for (int b = 1; b <= 24; b++) {
-            assert_true(cost_section(cost, s, b) > 0 && cost_section(cost, s, b) < 10);
-            assert_true(cost_head(cost, s, b) > 0);
+    static const int sizes[] = {1, 2, 4, 8, 16, 24};
+    struct cost *cost = cost_new(2, 24);
+    assert_non_null(cost);
+    assert_int_equal(cost_sizes(cost), 6);
+    for (int i = 0; i < 6; i++) assert_int_equal(cost_size(cost, i), sizes[i]);
+    for (int i = 0; i < 5; i++) {
+        for (int s = 0; s < 2; s++) {
+            cost_measured(cost, i, s, 3 + i, 1);
+            cost_measured(cost, i, s, 2 + i, .5);
+            cost_measured(cost, i, s, 4 + i, 2);
         }
     }
-    double before = cost_section(cost, 0, 5);
-    for (int i = 0; i < 200; i++) cost_learn(cost, cost_section(cost, 0, 5), 3 * before);
+    cost_extrapolate(cost, 5);
+    assert_close(cost_section(cost, 1, 1), 2);
+    assert_close(cost_section(cost, 0, 3), 3.5);
+    assert_close(cost_section(cost, 0, 12), 5.5);
+    assert_close(cost_head(cost, 1, 16), .5);
+    assert_close(cost_section(cost, 0, 24), 9);
+    assert_close(cost_section(cost, 0, 25), 11);
+    cost_free(cost);
+    mem_fail_at(1);
+    assert_null(cost_new(2, 24));
+    mem_fail_at(0);
+}
+
+static void the_slow_down_is_learned(void **state)
+{
+    (void)state;
+    struct cost *cost = cost_new(3, 8);
+    for (int i = 0; i < cost_sizes(cost); i++)
+        for (int s = 0; s < 3; s++) cost_measured(cost, i, s, cost_size(cost, i), .1);
+    for (int i = 0; i < 200; i++) cost_learn(cost, cost_section(cost, 0, 5), 15);
     assert_true(fabs(cost_slow_down(cost) - 3) < .01);
-    assert_true(fabs(cost_section(cost, 0, 5) - 3 * before) < .01 * before);
+    assert_true(fabs(cost_section(cost, 0, 5) - 15) < .05);
     /* Outliers and nonsense are bounded. */
     for (int i = 0; i < 200; i++) cost_learn(cost, cost_section(cost, 0, 5), 1e9);
     assert_true(cost_slow_down(cost) <= 20);
@@ -71,26 +90,14 @@ static void measuring_measures_and_learns(void **state)
     cost_learn(cost, 0, 1);
     assert_true(cost_slow_down(cost) < 1);
     cost_free(cost);
-
-    /* No time: sizes above the first are extrapolated. */
-    assert_int_equal(cost_measure(exec, model->net, 24, 0, &cost, &e), 0);
-    assert_close(cost_section(cost, 2, 24), 24 * cost_section(cost, 2, 1));
-    cost_free(cost);
-
-    for (unsigned n = 1; n <= 2; n++) {
-        mem_fail_at(n);
-        assert_int_equal(cost_measure(exec, model->net, 24, 0, &cost, &e), -ENOMEM);
-    }
-    mem_fail_at(0);
-    exec_free(exec);
-    model_unref(model);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_known_table_is_linear),
-        cmocka_unit_test(measuring_measures_and_learns),
+        cmocka_unit_test(what_was_measured_is_said),
+        cmocka_unit_test(the_slow_down_is_learned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,27 @@
+/* A network as the policy sees it: plain numbers. Who serves a network fills one of these for each
+ * version, and keeps it for as long as somebody asks for that version. */
+#ifndef POLICY_CLASSIFIERS_H
+#define POLICY_CLASSIFIERS_H
+
+#include <stdbool.h>
+
+struct cost; /* cost.h */
+
+enum { POLICY_EXITS_MAX = 8 };
+
+/* Classifiers are numbered: 0.. the exits from the shallowest on, and this one. */
+#define CLASSIFIER_ENSEMBLE (-1)
+
+struct classifiers {
+    const char *model; /* its name, for messages */
+    int exits;         /* 1..POLICY_EXITS_MAX; exit i stands at the end of section i */
+    bool calibrated;   /* the accuracies below are known, and so is what a confidence means */
+    double accuracy[POLICY_EXITS_MAX], ensemble_accuracy; /* fractions, of held-out images */
+    bool tuned;                                           /* there are thresholds */
+    double thresholds[POLICY_EXITS_MAX]; /* calibrated confidence at which exit i answers; > 1:
+                                            never; deepest 0 */
+    struct cost *cost; /* what its sections and heads take; not for sla.h and way.h, which judge
+                          without times */
+};
+
+#endif
