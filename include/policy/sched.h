@@ -2,13 +2,14 @@
  * is an argument and items and queues are the caller's structs, linked in place. An item is in one
  * place at a time, and that place is its state:
  *
- *   nowhere -- sched_push --> a queue -- sched_take / sched_next --> running -- sched_push --> ..
- *      ^                         |                                      |
- *      +------- sched_remove ----+--------------------------------------+
+ *   nowhere -- sched_push --> a queue -- sched_next, sched_take_decode --> running -- sched_push
+ * --> ^                         |                                            |
+ *      +------- sched_remove ----+--------------------------------------------+
  *
- * A queue belongs to one (model version, section); the queue for decoding is one of them. Queues
- * hold their items by target time. The scheduler knows queues only while they hold items, so that a
- * model version leaves no trace. */
+ * A queue belongs to one (model version, section); the queue for decoding is one of them. The
+ * scheduler knows queues only while they hold items, so that a model version leaves no trace.
+ * What an operation takes grows with the logarithm of what is queued, and with how many queues hold
+ * something. */
 #ifndef POLICY_SCHED_H
 #define POLICY_SCHED_H
 
@@ -17,28 +18,30 @@
 #include <stdint.h>
 
 #include "policy/cost.h"
+#include "policy/tree.h"
 
-enum { SCHED_DECODE = -1, SCHED_RUNNING = -2 };
+enum { SCHED_DECODE = -1, SCHED_RUNNING = -2, SCHED_URGENCIES = 8 };
 
 struct sched_item {
     /* set by the caller before sched_push() */
-    int64_t target_ns;   /* the order: the deadline, or arrival + a target by urgency (rule 8) */
+    int64_t target_ns;   /* the order: the deadline, or arrival + a target by urgency (rule 8);
+                            the same at each place */
     int64_t deadline_ns; /* 0: none */
-    double rest_s;       /* predicted seconds from the end of this place's step to the answer */
-    double work_s;       /* its share of the machine from here to the answer, in a usual batch */
-    int urgency;         /* 0..7, 7 waits best */
+    int64_t rest_ns;     /* predicted from the end of its section here to the answer */
+    int64_t work_ns;     /* its share of the machine from here to the answer, in a usual batch */
+    int urgency;         /* 0..7, 7 waits best; the same at each place */
 
     /* the scheduler's */
     struct sched_queue *place; /* NULL: nowhere */
-    struct sched_item *before, *after;
-    int64_t since_ns; /* when it came to this place */
-    uint64_t order;
+    int64_t since_ns;          /* when it came to this place */
+    struct tree_node queued;   /* in its place, unless that is `running` */
+    struct tree_node known;    /* among those of its urgency, until it is nowhere */
 };
 
 struct sched_queue {
-    struct sched_item *first, *last;
+    struct tree items; /* of `running` it is not filled: those are counted only */
     size_t count;
-    int section;             /* or SCHED_DECODE */
+    int section;             /* or SCHED_DECODE.. */
     const struct cost *cost; /* of the section */
     struct sched_queue *before, *after;
 };
@@ -46,7 +49,8 @@ struct sched_queue {
 struct sched {
     struct sched_queue *queues; /* those that hold items, but for decode and running */
     struct sched_queue decode, running;
-    size_t waiting; /* items in queues of sections */
+    struct tree known[SCHED_URGENCIES]; /* everybody who is somewhere */
+    size_t waiting;                     /* items in queues of sections */
     uint64_t order;
 };
 
@@ -78,15 +82,19 @@ size_t sched_next(struct sched *sched, int64_t now_ns, const int64_t *others, si
 bool sched_goes_on(const struct sched *sched, const struct sched_queue *queue,
                    const struct sched_item *item);
 
+/* The items of a queue in order; NULL at the end. Not of `running`. */
+struct sched_item *sched_first(const struct sched_queue *queue);
+struct sched_item *sched_after(const struct sched_item *item);
+
 /* The earliest item that waits for decoding, moved to running; NULL: none. */
 struct sched_item *sched_take_decode(struct sched *sched);
 
-/* Work in seconds that goes before an item with this target: everything queued, being decoded or
- * running whose target is not later. */
-double sched_work_before(const struct sched *sched, int64_t target_ns);
+/* Work in ns that goes before an item with this target: everything queued, being decoded or running
+ * whose target is not later. */
+int64_t sched_work_before(const struct sched *sched, int64_t target_ns);
 
 /* The same, only what waits in queues of sections. */
-double sched_queued_before(const struct sched *sched, int64_t target_ns);
+int64_t sched_queued_before(const struct sched *sched, int64_t target_ns);
 
 /* Who is shed first (rule 8): of all queued items less urgent than `urgency`, the least urgent,
  * among equals the one with the latest target. NULL: none. sched_less_urgent(): how many there are

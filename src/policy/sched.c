@@ -1,7 +1,9 @@
-/* The scheduler. Lists sorted by target, walked from the end on insertion: items come nearly in
- * order. There are as many lists as model versions with work times sections, a handful, so that the
- * earliest is found by looking at all. Left out: waiting for a batch to fill. A worker that is free
- * takes what there is, since a batch that waits costs latency and a CPU gains little from it. */
+/* The scheduler. A queue is a tree in the order of targets, for picking. Everybody who is somewhere
+ * is in one more tree, of those of the same urgency, which has the sums of work and knows who may
+ * be shed. There are as many queues as model versions with work times sections, a handful, so that
+ * the earliest is found by looking at the first of each. Left out: waiting for a batch to fill. A
+ * worker that is free takes what there is, since a batch that waits costs latency and a CPU gains
+ * little from it. */
 #include "config.h"
 
 #include "policy/sched.h"
@@ -28,31 +30,33 @@ int64_t sched_target(int64_t arrival_ns, int64_t deadline_ns, int64_t default_ta
                                       : default_target_ns / (INT64_C(1) << (3 - urgency)));
 }
 
-static bool earlier(const struct sched_item *a, const struct sched_item *b)
+static struct sched_item *queued_item(const struct tree_node *node)
 {
-    return a->target_ns != b->target_ns ? a->target_ns < b->target_ns : a->order < b->order;
+    return node == NULL ? NULL
+                        : (struct sched_item *)((char *)node - offsetof(struct sched_item, queued));
 }
 
-static void list_insert(struct sched_queue *queue, struct sched_item *item)
+static struct sched_item *known_item(const struct tree_node *node)
 {
-    struct sched_item *before = queue->last;
-    while (before != NULL && earlier(item, before)) before = before->before;
-    item->before = before;
-    item->after = before != NULL ? before->after : queue->first;
-    *(item->before != NULL ? &item->before->after : &queue->first) = item;
-    *(item->after != NULL ? &item->after->before : &queue->last) = item;
-    item->place = queue;
-    queue->count++;
+    return node == NULL ? NULL
+                        : (struct sched_item *)((char *)node - offsetof(struct sched_item, known));
 }
 
-static void list_remove(struct sched_item *item)
+struct sched_item *sched_first(const struct sched_queue *queue)
 {
-    struct sched_queue *queue = item->place;
-    *(item->before != NULL ? &item->before->after : &queue->first) = item->after;
-    *(item->after != NULL ? &item->after->before : &queue->last) = item->before;
-    item->before = item->after = NULL;
-    item->place = NULL;
-    queue->count--;
+    return queued_item(queue->items.first);
+}
+
+struct sched_item *sched_after(const struct sched_item *item)
+{
+    return queued_item(tree_next(&item->queued));
+}
+
+/* What an item weighs in the sums while it is in this place. */
+static struct tree_weight weight_in(const struct sched_item *item, const struct sched_queue *place)
+{
+    bool waits = place->section != SCHED_RUNNING, queued = place->section >= 0;
+    return (struct tree_weight){item->work_ns, queued ? item->work_ns : 0, waits ? 1 : 0};
 }
 
 static void link_queue(struct sched *sched, struct sched_queue *queue)
@@ -70,27 +74,61 @@ static void unlink_queue(struct sched *sched, struct sched_queue *queue)
     queue->before = queue->after = NULL;
 }
 
-void sched_remove(struct sched *sched, struct sched_item *item)
+/* Out of its place, but still known. */
+static void leave(struct sched *sched, struct sched_item *item)
 {
     struct sched_queue *queue = item->place;
-    if (queue == NULL) return;
-    list_remove(item);
-    if (queue->section < 0) return;
+    item->place = NULL;
+    queue->count--;
+    if (queue == &sched->running) return;
+    tree_remove(&queue->items, &item->queued);
+    if (queue == &sched->decode) return;
     sched->waiting--;
     if (queue->count == 0) unlink_queue(sched, queue);
+}
+
+static void enter(struct sched *sched, struct sched_queue *queue, struct sched_item *item)
+{
+    item->place = queue;
+    queue->count++;
+    if (queue == &sched->running) return;
+    item->queued.target_ns = item->target_ns;
+    item->queued.order = item->known.order;
+    tree_insert(&queue->items, &item->queued);
+    if (queue == &sched->decode) return;
+    sched->waiting++;
+    if (queue->count == 1) link_queue(sched, queue);
+}
+
+void sched_remove(struct sched *sched, struct sched_item *item)
+{
+    if (item->place == NULL) return;
+    leave(sched, item);
+    tree_remove(&sched->known[item->urgency], &item->known);
 }
 
 void sched_push(struct sched *sched, struct sched_queue *queue, struct sched_item *item,
                 int64_t now_ns)
 {
-    sched_remove(sched, item);
     item->since_ns = now_ns;
-    /* The first number stays: who came first is first at each border. */
-    if (item->order == 0) item->order = ++sched->order;
-    list_insert(queue, item);
-    if (queue->section < 0) return;
-    sched->waiting++;
-    if (queue->count == 1) link_queue(sched, queue);
+    if (item->place == NULL) {
+        /* The number stays: who came first is first at each border. */
+        if (item->known.order == 0) item->known.order = ++sched->order;
+        item->known.target_ns = item->target_ns;
+        item->known.own = weight_in(item, queue);
+        tree_insert(&sched->known[item->urgency], &item->known);
+    } else {
+        leave(sched, item);
+        tree_weigh(&item->known, weight_in(item, queue));
+    }
+    enter(sched, queue, item);
+}
+
+static void run(struct sched *sched, struct sched_item *item)
+{
+    leave(sched, item);
+    tree_weigh(&item->known, weight_in(item, &sched->running));
+    enter(sched, &sched->running, item);
 }
 
 /* The queue to serve: earliest first item; among equal targets the deeper section, which frees
@@ -99,10 +137,12 @@ static struct sched_queue *earliest_queue(const struct sched *sched)
 {
     struct sched_queue *best = NULL;
     for (struct sched_queue *q = sched->queues; q != NULL; q = q->after) {
-        if (best == NULL || q->first->target_ns < best->first->target_ns ||
-            (q->first->target_ns == best->first->target_ns && q->section > best->section)) {
+        if (best == NULL) {
             best = q;
+            continue;
         }
+        int64_t target = q->items.first->target_ns, least = best->items.first->target_ns;
+        if (target < least || (target == least && q->section > best->section)) best = q;
     }
     return best;
 }
@@ -112,7 +152,7 @@ bool sched_goes_on(const struct sched *sched, const struct sched_queue *queue,
 {
     if (queue->count > 0) return false;
     for (const struct sched_queue *q = sched->queues; q != NULL; q = q->after)
-        if (q->first->target_ns <= item->target_ns) return false;
+        if (q->items.first->target_ns <= item->target_ns) return false;
     return true;
 }
 
@@ -128,7 +168,7 @@ static int64_t end_of_batch(const struct sched_queue *q, int64_t now_ns, size_t 
 static int64_t must_end(const struct sched_item *item, int64_t end_ns)
 {
     if (item->deadline_ns == 0) return INT64_MAX;
-    int64_t latest = item->deadline_ns - (int64_t)(item->rest_s * (double)CLOCK_SECOND);
+    int64_t latest = item->deadline_ns - item->rest_ns;
     return end_ns <= latest ? latest : INT64_MAX;
 }
 
@@ -139,7 +179,7 @@ static size_t share_of(const struct sched_queue *q, int64_t now_ns, const int64_
 {
     for (size_t takers = n_others + 1; takers > 1; takers--) {
         size_t share = (q->count + takers - 1) / takers, free = 1;
-        int64_t end = now_ns + (int64_t)((double)share * q->first->work_s * (double)CLOCK_SECOND);
+        int64_t end = now_ns + (int64_t)share * sched_first(q)->work_ns;
         for (size_t i = 0; i < n_others; i++) free += others[i] <= now_ns || others[i] < end;
         if (free >= takers) return share;
     }
@@ -155,96 +195,55 @@ size_t sched_next(struct sched *sched, int64_t now_ns, const int64_t *others, si
     if (share > max) share = max;
     size_t n = 0;
     int64_t bound = INT64_MAX;
-    while (n < share && q->first != NULL) {
-        struct sched_item *item = q->first;
+    for (struct sched_item *item; n < share && (item = sched_first(q)) != NULL;) {
         int64_t end = end_of_batch(q, now_ns, n + 1);
         /* Leaving an item out never helps it: it would run after this batch. So only those that are
          * in already can object. */
         if (n > 0 && end > bound) break;
         int64_t own = must_end(item, end);
         if (own < bound) bound = own;
-        list_remove(item);
-        sched->waiting--;
+        run(sched, item);
         ret_items[n++] = item;
     }
-    if (q->count == 0) unlink_queue(sched, q);
-    for (size_t i = 0; i < n; i++) list_insert(&sched->running, ret_items[i]);
     *ret_queue = q;
     return n;
 }
 
 struct sched_item *sched_take_decode(struct sched *sched)
 {
-    struct sched_item *item = sched->decode.first;
-    if (item == NULL) return NULL;
-    list_remove(item);
-    list_insert(&sched->running, item);
+    struct sched_item *item = sched_first(&sched->decode);
+    if (item != NULL) run(sched, item);
     return item;
 }
 
-static double work_in(const struct sched_queue *queue, int64_t target_ns)
+int64_t sched_queued_before(const struct sched *sched, int64_t target_ns)
 {
-    double sum = 0;
-    for (const struct sched_item *i = queue->first; i != NULL && i->target_ns <= target_ns;
-         i = i->after) {
-        sum += i->work_s;
-    }
+    int64_t sum = 0;
+    for (int u = 0; u < SCHED_URGENCIES; u++)
+        sum += tree_sum(&sched->known[u], target_ns).queued_ns;
     return sum;
 }
 
-double sched_queued_before(const struct sched *sched, int64_t target_ns)
+int64_t sched_work_before(const struct sched *sched, int64_t target_ns)
 {
-    double sum = 0;
-    for (const struct sched_queue *q = sched->queues; q != NULL; q = q->after) {
-        sum += work_in(q, target_ns);
-    }
+    int64_t sum = 0;
+    for (int u = 0; u < SCHED_URGENCIES; u++) sum += tree_sum(&sched->known[u], target_ns).work_ns;
     return sum;
-}
-
-double sched_work_before(const struct sched *sched, int64_t target_ns)
-{
-    return sched_queued_before(sched, target_ns) + work_in(&sched->decode, target_ns) +
-           work_in(&sched->running, target_ns);
-}
-
-static struct sched_item *worse(struct sched_item *a, struct sched_item *b)
-{
-    if (a == NULL) return b;
-    if (b->urgency != a->urgency) return b->urgency > a->urgency ? b : a;
-    return earlier(a, b) ? b : a;
-}
-
-static struct sched_item *victim_in(const struct sched_queue *queue, int urgency,
-                                    struct sched_item *victim)
-{
-    for (struct sched_item *i = queue->first; i != NULL; i = i->after) {
-        if (i->urgency > urgency) victim = worse(victim, i);
-    }
-    return victim;
 }
 
 struct sched_item *sched_victim(const struct sched *sched, int urgency)
 {
-    struct sched_item *victim = victim_in(&sched->decode, urgency, NULL);
-    for (const struct sched_queue *q = sched->queues; q != NULL; q = q->after) {
-        victim = victim_in(q, urgency, victim);
+    for (int u = SCHED_URGENCIES - 1; u > urgency; u--) {
+        struct sched_item *item = known_item(tree_last_waiting(&sched->known[u]));
+        if (item != NULL) return item;
     }
-    return victim;
-}
-
-static size_t less_urgent_in(const struct sched_queue *queue, int urgency)
-{
-    size_t n = 0;
-    for (const struct sched_item *i = queue->first; i != NULL; i = i->after)
-        n += i->urgency > urgency;
-    return n;
+    return NULL;
 }
 
 size_t sched_less_urgent(const struct sched *sched, int urgency)
 {
-    size_t n = less_urgent_in(&sched->decode, urgency);
-    for (const struct sched_queue *q = sched->queues; q != NULL; q = q->after) {
-        n += less_urgent_in(q, urgency);
-    }
-    return n;
+    int64_t n = 0;
+    for (int u = SCHED_URGENCIES - 1; u > urgency; u--)
+        if (sched->known[u].root != NULL) n += sched->known[u].root->all.waiting;
+    return (size_t)n;
 }

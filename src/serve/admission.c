@@ -23,8 +23,9 @@ static double alone_s(const struct engine *engine, const struct served *served,
 /* Seconds until a worker is free for a newcomer with this target. */
 static double wait_s(const struct engine *engine, int64_t target_ns, int64_t now_ns)
 {
-    double wait = sched_work_before(&engine->sched, target_ns) / engine->options.workers +
-                  engine->decode_s * (double)engine->sched.decode.count;
+    double wait =
+        seconds_of(sched_work_before(&engine->sched, target_ns)) / engine->options.workers +
+        engine->decode_s * (double)engine->sched.decode.count;
     int64_t first_free = INT64_MAX;
     for (unsigned w = 0; w < engine->options.workers; w++) {
         int64_t until = engine->workers[w].busy_until_ns;
@@ -42,7 +43,7 @@ static int64_t after_s(int64_t now_ns, double s)
 
 static int retry_after(const struct engine *engine)
 {
-    double s = sched_work_before(&engine->sched, INT64_MAX) / engine->options.workers;
+    double s = seconds_of(sched_work_before(&engine->sched, INT64_MAX)) / engine->options.workers;
     if (s > 3600) s = 3600;
     return 1 + (int)s;
 }
@@ -123,9 +124,10 @@ void item_predict(struct item *item, int section)
     int usual = item->ticket->served->engine->options.batch_max;
     if (usual > USUAL_BATCH) usual = USUAL_BATCH;
     double all = cost_way(cost, &item->way, section, 1);
-    item->sched.rest_s = all - cost_section(cost, section, 1);
-    if ((item->way.heads & 1u << section) != 0) item->sched.rest_s -= cost_head(cost, section, 1);
-    item->sched.work_s = cost_way(cost, &item->way, section, usual) / usual;
+    double rest = all - cost_section(cost, section, 1);
+    if ((item->way.heads & 1u << section) != 0) rest -= cost_head(cost, section, 1);
+    item->sched.rest_ns = after_s(0, rest);
+    item->sched.work_ns = after_s(0, cost_way(cost, &item->way, section, usual) / usual);
 }
 
 int admission_decide(struct engine *engine, struct ticket *ticket, int64_t now_ns)

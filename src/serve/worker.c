@@ -62,9 +62,9 @@ static enum way_time judge_after(const struct engine *engine, const struct batch
     const struct cost *cost = b->served->cost;
     int next = b->section + 1, along = item->rank + 1;
     double section = cost_section(cost, next, along);
-    double end =
-        cost_head(cost, b->section, b->n) + section + cost_head(cost, next, along) +
-        sched_queued_before(&engine->sched, item->sched.target_ns) / engine->options.workers;
+    double end = cost_head(cost, b->section, b->n) + section + cost_head(cost, next, along) +
+                 seconds_of(sched_queued_before(&engine->sched, item->sched.target_ns)) /
+                     engine->options.workers;
     if (now_ns + ns_of(end) > deadline) return WAY_SHORT;
     return now_ns + ns_of(end + section) > deadline ? WAY_TIGHT : WAY_ENOUGH;
 }

@@ -128,7 +128,7 @@ static void those_who_come_free_get_their_share(void **state)
         const int64_t now = CLOCK_SECOND;
         for (int i = 0; i < 6; i++) {
             items[i].target_ns = 2 * CLOCK_SECOND + i;
-            items[i].work_s = .01;
+            items[i].work_ns = 10 * CLOCK_MS;
             sched_push(&w.sched, &w.queues[0][0], &items[i], 0);
         }
         int64_t others[2];
@@ -168,7 +168,7 @@ static void a_batch_grows_only_while_no_deadline_suffers(void **state)
         for (int i = 0; i < 6; i++) {
             items[i].deadline_ns = rows[r].deadline_ms[i] * ms;
             items[i].target_ns = items[i].deadline_ns > 0 ? items[i].deadline_ns : 1000 * ms + i;
-            items[i].rest_s = rows[r].rest_ms / 1e3;
+            items[i].rest_ns = (int64_t)(rows[r].rest_ms * 1e6);
             sched_push(&w.sched, &w.queues[0][0], &items[i], 0);
         }
         struct sched_item *got[BATCH_MAX];
@@ -184,11 +184,11 @@ static void work_before_and_victims(void **state)
     (void)state;
     struct world w;
     world_init(&w);
-    struct sched_item items[5] = {{.target_ns = 10, .work_s = 1, .urgency = 3},
-                                  {.target_ns = 20, .work_s = 2, .urgency = 7},
-                                  {.target_ns = 30, .work_s = 4, .urgency = 5},
-                                  {.target_ns = 15, .work_s = 8, .urgency = 7},
-                                  {.target_ns = 5, .work_s = 16, .urgency = 7}};
+    struct sched_item items[5] = {{.target_ns = 10, .work_ns = 1, .urgency = 3},
+                                  {.target_ns = 20, .work_ns = 2, .urgency = 7},
+                                  {.target_ns = 30, .work_ns = 4, .urgency = 5},
+                                  {.target_ns = 15, .work_ns = 8, .urgency = 7},
+                                  {.target_ns = 5, .work_ns = 16, .urgency = 7}};
     sched_push(&w.sched, &w.queues[0][0], &items[0], 0);
     sched_push(&w.sched, &w.queues[0][1], &items[1], 0);
     sched_push(&w.sched, &w.queues[1][2], &items[2], 0);
@@ -263,10 +263,9 @@ static void check_lists(const struct world *w, size_t waiting, size_t working)
         size_t count = 0;
         assert_true(q->count > 0);
         assert_ptr_equal(q->after != NULL ? q->after->before : q, q);
-        for (const struct sched_item *i = q->first; i != NULL; i = i->after, count++) {
+        for (const struct sched_item *i = sched_first(q); i != NULL; i = sched_after(i), count++) {
             assert_ptr_equal(i->place, q);
-            assert_ptr_equal(i->after != NULL ? i->after->before : q->last, i);
-            if (i->after != NULL) assert_true(i->target_ns <= i->after->target_ns);
+            if (sched_after(i) != NULL) assert_true(i->target_ns <= sched_after(i)->target_ns);
         }
         assert_int_equal(count, q->count);
         n += count;
@@ -298,8 +297,8 @@ static void simulate(uint32_t seed)
         all[i].item.urgency = (int)rng_below(&rng, 8);
         all[i].item.target_ns =
             sched_target(arrival, deadline, CLOCK_SECOND / 10, all[i].item.urgency);
-        all[i].item.rest_s = .001 * (double)rng_below(&rng, 10);
-        all[i].item.work_s = .01;
+        all[i].item.rest_ns = CLOCK_MS * (int64_t)rng_below(&rng, 10);
+        all[i].item.work_ns = 10 * CLOCK_MS;
     }
     size_t born = 0, answered = 0, cancelled = 0, waiting = 0, working = 0, largest = 0;
     for (long steps = 0; answered + cancelled < ITEMS; steps++) {
@@ -380,11 +379,10 @@ static void simulate(uint32_t seed)
                 /* A deadline that this item alone would have kept is kept by the batch, as
                  * predicted, unless it had to wait behind the earlier ones of the batch anyway. */
                 if (i == 0 && t->item.deadline_ns > 0) {
-                    double rest = t->item.rest_s;
-                    int64_t alone =
-                        now + (int64_t)((cost_section(w.cost, section, 1) + rest) * 1e9);
+                    int64_t after = now + t->item.rest_ns;
+                    int64_t alone = after + (int64_t)(cost_section(w.cost, section, 1) * 1e9);
                     int64_t together =
-                        now + (int64_t)((cost_section(w.cost, section, (int)n) + rest) * 1e9);
+                        after + (int64_t)(cost_section(w.cost, section, (int)n) * 1e9);
                     if (alone <= t->item.deadline_ns)
                         assert_true(together <= t->item.deadline_ns + 2);
                 }
