@@ -24,8 +24,8 @@ enum { SCHED_DECODE = -1, SCHED_RUNNING = -2, SCHED_URGENCIES = 8 };
 
 struct sched_item {
     /* set by the caller before sched_push() */
-    int64_t target_ns;   /* the order: the deadline, or arrival + a target by urgency (rule 8);
-                            the same at each place */
+    int64_t target_ns;   /* the order: the deadline, or arrival + a target by urgency (rule 8 of
+                            doc/sla.md); the same at each place */
     int64_t deadline_ns; /* 0: none */
     int64_t rest_ns;     /* predicted from the end of its section here to the answer */
     int64_t work_ns;     /* its share of the machine from here to the answer, in a usual batch */

@@ -1,5 +1,5 @@
-/* What a request asks for (SLA-* headers, "sla" in bodies, sla_* parameters of v2) as native
- * values. No clock, no threads: times are relative to the request's arrival. */
+/* What a request asks for (doc/sla.md; SLA-* headers, "sla" in bodies, sla_* parameters of v2) as
+ * native values. No clock, no threads: times are relative to the request's arrival. */
 #ifndef POLICY_SLA_H
 #define POLICY_SLA_H
 

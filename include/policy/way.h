@@ -18,7 +18,7 @@ struct way {
     double
         stop_at[POLICY_EXITS_MAX]; /* calibrated confidence at which exit s answers; > 1: never */
     bool fail;                     /* on-miss=fail */
-    bool free_choice;              /* the deadline chooses: an earlier exit is no miss (rule 2) */
+    bool free_choice; /* the deadline chooses: an earlier exit is no miss (rule 2 of doc/sla.md) */
 };
 
 /* The n-th choice: 0 is what the SLA asks for, further ones take less time (rules 2, 4 and 6: the

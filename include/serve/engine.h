@@ -59,12 +59,12 @@ size_t engine_model_names(struct engine *engine, const char **ret_names, size_t 
  * MODEL_ENSEMBLE) on an idle machine, from the cost table of a published model. */
 double engine_cost(struct engine *engine, struct model *model, int classifier);
 
-/* Admits the request (rules 5 and 6) and takes it over; 0: done will be called. Otherwise it stays
- * the caller's, nothing is called, and request->error, status and retry_after_s are set:
- * ERR_NOT_FOUND no such model, ERR_RANGE / ERR_UNSUPPORTED what sla_check_model() said, ERR_BUSY,
- * ERR_DEADLINE, ERR_LIMIT more images than the queue holds, -ENOMEM the arena is too small. Takes
- * some kilobytes of the arena an image (a vector of classes for each classifier); decoding takes
- * nothing of it. */
+/* Admits the request (rules 5 and 6 of doc/sla.md) and takes it over; 0: done will be called.
+ * Otherwise it stays the caller's, nothing is called, and request->error, status and retry_after_s
+ * are set: ERR_NOT_FOUND no such model, ERR_RANGE / ERR_UNSUPPORTED what sla_check_model() said,
+ * ERR_BUSY, ERR_DEADLINE, ERR_LIMIT more images than the queue holds, -ENOMEM the arena is too
+ * small. Takes some kilobytes of the arena an image (a vector of classes for each classifier);
+ * decoding takes nothing of it. */
 int engine_submit(struct engine *engine, struct request *request);
 
 /* The client has gone: the request leaves the queues as soon as no worker holds it. done is still

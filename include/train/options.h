@@ -23,7 +23,7 @@ struct train_options {
     uint64_t holdout_seed, seed;
 };
 
-/* The recipe of SCAN with a cosine instead of steps (facts/method.md 5): byot, 200 epochs of
+/* The recipe of SCAN (doc/training.md) with a cosine instead of steps: byot, 200 epochs of
  * batches of 128, lr 0.1, crop and flip, 5,000 held-out images. */
 void train_options_default(struct train_options *ret_options);
 

@@ -1,4 +1,4 @@
-/* A finished request as HTTP: the SLA-* headers, Server-Timing and the JSON of design.md. With
+/* A finished request as HTTP: the SLA-* headers, Server-Timing and JSON (doc/sla.md). With
  * several images the headers describe the one that was computed deepest. */
 #include "config.h"
 

@@ -171,7 +171,7 @@ static int read_sla(struct task *task, json_t *sla, struct err *e)
         char text[400];
         int rc = sla_text(value, name, text, sizeof(text), e);
         if (rc == 0) rc = sla_draft_member(&task->draft, "", name, text, e);
-        if (rc == ERR_CONFLICT) rc = e->code = ERR_RANGE; /* rule 11: 400 */
+        if (rc == ERR_CONFLICT) rc = e->code = ERR_RANGE; /* rule 11 of doc/sla.md: 400 */
         if (rc < 0) return rc;
     }
     return 0;

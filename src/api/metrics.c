@@ -1,4 +1,5 @@
-/* The service's own metrics and GET /metrics. Names follow design.md; the standard process_* set is
+/* The service's own metrics and GET /metrics. Their names are part of the
+ * interface: they are added, never changed. The standard process_* set is
  * read from /proc when somebody asks. The loop renders: a scrape is some hundred lines. */
 #include "config.h"
 

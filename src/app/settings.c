@@ -30,7 +30,7 @@ int settings_parse(struct settings *s, int argc, char **argv, struct err *e)
         const char *a = argv[i];
         int rc = 0;
         if (strcmp(a, "--config") == 0) {
-            if (s->config_file != NULL) return err_set(e, ERR_USAGE, "--config stands there twice");
+            if (s->config_file != NULL) return err_set(e, ERR_USAGE, "duplicate --config");
             rc = need_value(argc, argv, &i, &s->config_file, e);
         } else if (strcmp(a, "--set") == 0) {
             if (s->n_flags == SETTINGS_FLAGS_MAX)
@@ -111,7 +111,7 @@ static int set_named(const char *section, const char *key, const char *value, st
 struct file_entry {
     const char *name;
     struct config *config;
-    int lines[128]; /* where an option was set, to find those that stand there twice */
+    int lines[128]; /* where an option was set, to find duplicates */
 };
 
 static int set_entry(void *arg, const char *section, const char *key, const char *value, int line,
@@ -125,7 +125,7 @@ static int set_entry(void *arg, const char *section, const char *key, const char
     }
     int *first = &f->lines[option_find(section, key) - option_table];
     if (*first != 0)
-        return err_set(e, ERR_CONFLICT, "line %d: %s.%s stands in line %d already", line, section,
+        return err_set(e, ERR_CONFLICT, "line %d: duplicate %s.%s, first in line %d", line, section,
                        key, *first);
     *first = line;
     return 0;

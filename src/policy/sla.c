@@ -1,7 +1,8 @@
-/* What a request asks for, from headers and body members to native values. One table has a row for
- * each thing that can be said; header and member share its parser, so that they cannot differ.
- * Numbers are read by a parser of our own: strtod() follows the locale and takes "inf", "0x1p3" and
- * blanks. Left out: what the values mean for a network (way.c) and for the time (desk.c). */
+/* What a request asks for (doc/sla.md), from headers and body members to native values. One table
+ * has a row for each thing that can be said; header and member share its parser, so that they
+ * cannot differ. Numbers are read by a parser of our own: strtod() follows the locale and takes
+ * "inf", "0x1p3" and blanks. Left out: what the values mean for a network (way.c) and for the time
+ * (desk.c). */
 #include "config.h"
 
 #include "policy/sla.h"

@@ -1,5 +1,5 @@
-/* Which classifier answers: the rules of "What a request can ask", as a plan that is made once at
- * admission (way_choose) and a decision at each border (way_after, way_before).
+/* Which classifier answers: the rules of doc/sla.md, as a plan that is made once at admission
+ * (way_choose) and a decision at each border (way_after, way_before).
  *
  *   way_choose -> [way_before -> section -> way_needs_head -> head -> way_after]* -> STOP | EXPIRED
  *

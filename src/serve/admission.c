@@ -1,8 +1,8 @@
-/* Admission: rules 5 and 6, before anything is spent on a request. Two questions: is there room (if
- * not, somebody less urgent makes some), and which choice of its SLA is predicted to be in time, on
- * an idle machine and behind what waits already. Predictions are sums of the cost table; a queue's
- * work is shared by the workers. Left out: what newcomers will take away later; the borders see to
- * that. */
+/* Admission: rules 5 and 6 of doc/sla.md, before anything is spent on a request. Two questions: is
+ * there room (if not, somebody less urgent makes some), and which choice of its SLA is predicted to
+ * be in time, on an idle machine and behind what waits already. Predictions are sums of the cost
+ * table; a queue's work is shared by the workers. Left out: what newcomers will take away later;
+ * the borders see to that. */
 #include "config.h"
 
 #include "engine_impl.h"

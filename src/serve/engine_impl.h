@@ -1,6 +1,6 @@
 /* The engine's inside, shared by its sources: engine.c (life, names, requests in), admission.c
- * (rules 5 and 6), decode.c, worker.c, served.c (what a model version carries), item.c (requests
- * out), publish.c.
+ * (rules 5 and 6 of doc/sla.md), decode.c, worker.c, served.c (what a model version carries),
+ * item.c (requests out), publish.c.
  *
  * One lock, engine->lock, guards everything here that is not said to be otherwise. It is never held
  * while computing, decoding, allocating much or calling back, and no other lock is taken under it.

@@ -182,7 +182,7 @@ static void run_heads(const struct batch *b)
     }
 }
 
-/* The mean of all logits (rule 4) becomes probabilities where the sum stood. */
+/* The mean of all logits (rule 4 of doc/sla.md) becomes probabilities where the sum stood. */
 static void finish_ensemble(const struct batch *b, struct item *item)
 {
     const struct served *served = b->served;

@@ -1,7 +1,7 @@
 /* `autodidact describe`: what a network is and costs, from a spec or a model.
  *
- * Counted as in facts/method.md 3.0: multiply-accumulates of convolutions and linear layers for one
- * image; parameters without running statistics. */
+ * Counted as the literature does (doc/spec.md): multiply-accumulates of convolutions and linear
+ * layers for one image; parameters without running statistics. */
 #include "config.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The rules of "What a request can ask", each a row or more over HTTP. The model under test (make_model.c) has the
+"""The rules of doc/sla.md, each a row or more over HTTP. The model under test (make_model.c) has the
 accuracies 0.4 0.5 0.6 0.7 and 0.75 for the ensemble; its first exit is sure of nothing, its deepest of everything."""
 import base64, contextlib, json, math, os, signal, threading, time
 from daemon import Daemon, Wire, make_model, once, png, problem, run, until

@@ -51,7 +51,7 @@ def usage():
     refused(["x"], "x", code=2)
     refused(["--set"], "--set", code=2)
     refused(["--config"], "--config", code=2)
-    refused(["twice"], "--config", "a", "--config", "b", code=2)
+    refused(["duplicate --config"], "--config", "a", "--config", "b", code=2)
     refused(["SECTION.KEY=VALUE"], "--set", "http.listen", code=2)
     refused(["SECTION.KEY=VALUE"], "--set", "listen=1", code=2)
 

@@ -494,7 +494,7 @@ CASES = {
 
 
 def loss(answers, labels):
-    """facts/method.md 1.2 with the squared temperature."""
+    """The loss of byot in doc/methods.md, with the squared temperature."""
     teacher, hint = answers[-1][0].detach(), answers[-1][1].detach()
     total = F.cross_entropy(answers[-1][0], labels)
     for z, f in answers[:-1]:

@@ -95,7 +95,7 @@ def randomise(net):
 
 
 def losses(method, answers, labels):
-    """-> (total, {term: value}), facts/method.md 1.2 with the squared temperature."""
+    """-> (total, {term: value}), the losses of doc/methods.md, with the squared temperature."""
     terms = {}
     ce = [F.cross_entropy(z, labels) for z, _ in answers]
     for i, value in enumerate(ce):

@@ -234,7 +234,7 @@ static void bounds_of_others(void **state)
         }
         assert_int_equal(rc, 0);
         assert_int_equal(sla.deadline_ns, rows[i].ns);
-        /* Rule 1: they bound the time and choose nothing. */
+        /* Rule 1 of doc/sla.md: they bound the time and choose nothing. */
         assert_int_equal(sla.classifier, SLA_DEEPEST);
         assert_false(sla.deadline_chooses);
     }

@@ -71,7 +71,8 @@ static void plans(void **state)
         {"2", &absent, 0, 1, 1, SLA_REQUESTED, 2, {2, 2, 2, 2}},
         {"deepest", &calibrated, 0, 3, 3, SLA_REQUESTED, 8, {2, 2, 2, 2}},
         {"ensemble", &absent, 0, ENS, 3, SLA_REQUESTED, 15, {2, 2, 2, 2}},
-        /* They degrade to the exits below; the ensemble to the deepest first (rule 4). */
+        /* They degrade to the exits below; the ensemble to the deepest first (rule 4 of
+         * doc/sla.md). */
         {"3", &absent, 1, 1, 1, SLA_BY_DEADLINE, 2, {2, 2, 2, 2}},
         {"3", &absent, 2, 0, 0, SLA_BY_DEADLINE, 1, {2, 2, 2, 2}},
         {"ensemble", &absent, 1, 3, 3, SLA_BY_DEADLINE, 8, {2, 2, 2, 2}},

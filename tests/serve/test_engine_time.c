@@ -156,7 +156,7 @@ static void admission_behind_a_queue(void **state)
         if (rc == ERR_BUSY)
             assert_true(call.request.retry_after_s >= 41 && call.request.retry_after_s <= 43);
         assert_int_equal(call_wait(&first), 0);
-        /* Without a deadline nothing is ever substituted (rule 5). */
+        /* Without a deadline nothing is ever substituted (rule 5 of doc/sla.md). */
         assert_int_equal(first.request.results[0].classifier, 3);
         assert_int_equal(first.request.results[0].reason, SLA_REQUESTED);
         call_reset(&first);

@@ -172,7 +172,7 @@ def test_bad_options(p):
 
 
 def test_describe(p):
-    """The counts of facts/method.md 2.1, 3.1 and 3.2, to the digit."""
+    """The counts of doc/spec.md, of its heads and of its cuts, to the digit."""
     d = json.loads(run("describe", SPEC, "--json")[0])
     assert list(d) == ["name", "classes", "input", "params", "macs", "sections", "exits", "ensemble"]
     assert (d["name"], d["classes"], d["input"]) == ("resnet18", 100, [3, 32, 32])
@@ -201,7 +201,7 @@ def test_describe(p):
     assert m == s
     assert "trained with byot" in run("describe", p.model("byot"))[0]
     fails("describe", p.model("byot"), "--width", "8", text="--width 8")
-    # Other heads: facts/method.md 2.1 and 2.3.
+    # Other heads, counted by hand: millions of parameters and of multiply-accumulates.
     for heads, params, macs in (("scala+attention", [1.279, 0.808, 1.857], [52.48, 35.70, 30.46]),
                                 ("sepconv+attention", [0.330, 0.342, 0.391], [12.40, 8.81, 5.44])):
         d = json.loads(run("describe", SPEC, "--heads", heads, "--json")[0])
