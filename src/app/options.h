@@ -1,5 +1,5 @@
-/* The daemon's options: one table, from which the file, the environment, --set, --print-config,
- * --help and the manual page are made. */
+/* The daemon's options: one table, from which the file, the environment, --set, --print-config and
+ * --help are made. */
 #ifndef APP_OPTIONS_H
 #define APP_OPTIONS_H
 
