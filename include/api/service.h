@@ -28,7 +28,8 @@ int service_new(struct loop *loop, struct server *server, struct engine *engine,
                 struct metrics *metrics, const struct service_options *options,
                 struct service **ret_service, struct err *e);
 
-/* Whether /v2/health/ready answers 200. Before the first time nothing is classified (503). */
+/* Whether /v2/health/ready may answer 200; it does when there is a model, too. Before both were so
+ * for the first time nothing is classified (503). */
 void service_set_ready(struct service *service, bool ready);
 
 /* Ends what is still being computed: those requests get 503. */

@@ -59,8 +59,7 @@ struct training {
 };
 
 struct model {
-    char name[MODEL_NAME_MAX + 1];
-    int64_t version; /* set by the registry; 0 outside of it */
+    char name[MODEL_NAME_MAX + 1]; /* the spec's, or what the registry calls it */
     char sha256[SHA256_HEX_SIZE];
     struct net *net;
     float *params;     /* the net's block */
@@ -69,8 +68,6 @@ struct model {
     struct preprocess preprocess;
     struct calibration calibration;
     struct training training;
-    void *attached; /* what serve keeps with this version; freed by attached_free */
-    void (*attached_free)(void *attached);
 };
 
 /* Loads a file. The name is the spec's. One reference for the caller. Errors name the file and the

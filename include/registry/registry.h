@@ -3,8 +3,8 @@
  * A version is DIRECTORY/NAME/NUMBER/model.safetensors, never changed once it is there. It is
  * entered in the database as not ready, written beside, fsynced, renamed into place, and then
  * marked ready; what a crash leaves between is removed at the next start. A version serves from the
- * moment that `publish` has taken it and the database says so. Everything runs on the store thread,
- * one call at a time. */
+ * moment that the engine has published it and the database says so. Everything runs on the store
+ * thread, one call at a time; it waits while the engine publishes. */
 #ifndef REGISTRY_REGISTRY_H
 #define REGISTRY_REGISTRY_H
 
@@ -13,23 +13,16 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "model/model.h"
+#include "serve/engine.h"
 #include "store/db.h"
 #include "store/version_table.h"
 
 struct registry;
 
-/* Puts a loaded model (name and version set) into service: the program gives a call of
- * engine_publish(), whose contract this is. Takes over the reference, on failure too; published is
- * called on any thread when the model serves (0) or cannot (a negative code), but not at all when
- * the return value is negative. The store thread waits for it. */
-typedef int registry_publish_fn(void *arg, struct model *model,
-                                void (*published)(void *published_arg, int status),
-                                void *published_arg, struct err *e);
-
-/* directory: STATE/models, made when missing. Before the store thread's first task, or on it. */
-int registry_new(const char *directory, registry_publish_fn *publish, void *arg,
-                 struct registry **ret_registry, struct err *e);
+/* directory: STATE/models, made when missing. The engine must outlive the registry's last call.
+ * Before the store thread's first task, or on it. */
+int registry_new(const char *directory, struct engine *engine, struct registry **ret_registry,
+                 struct err *e);
 void registry_free(struct registry *registry);
 
 /* [a-z0-9._-]{1,64}, and neither "." nor "..". Any thread. */

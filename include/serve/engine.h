@@ -10,11 +10,11 @@
 #include "base/err.h"
 #include "base/metric.h"
 #include "image/image.h"
-#include "model/model.h"
+#include "serve/publication.h"
 #include "serve/request.h"
+#include "serve/version.h"
 
 struct engine;
-struct cost; /* policy/cost.h */
 
 struct engine_options {
     unsigned workers;          /* compute threads; 0: one a processor */
@@ -25,6 +25,11 @@ struct engine_options {
     enum precision precision; /* default PRECISION_FP32 */
     bool measure;             /* the algorithms of convolutions, instead of going by rule */
     char choices_path[4096];  /* where what was measured is kept; "": nowhere */
+    /* Gets each version when its last reference is gone, on whatever thread let that go, and has it
+     * freed (version_list_free()) where that may take long. Must not wait, and must be there for as
+     * long as a version is. NULL: versions are freed at once. */
+    void (*retire)(void *arg, struct version *version);
+    void *retire_arg;
 };
 
 void engine_options_default(struct engine_options *options);
@@ -36,28 +41,15 @@ struct engine *engine_new(const struct engine_options *options, struct metrics *
 /* Stops taking requests, finishes what is in flight, joins the threads. Not on an engine thread. */
 void engine_free(struct engine *engine);
 
-/* Makes a model the current version of its name: measures its costs and warms up on a compute
- * worker, exchanges the slot, then calls published(arg, 0) on that worker (or a negative code and
- * nothing is changed; published may be NULL). Takes over the caller's reference, in any case.
- * Versions are published one after the other in the order of the calls. The first published name is
- * the default. Fails at once only when out of memory; then published is not called. */
-int engine_publish(struct engine *engine, struct model *model,
-                   void (*published)(void *arg, int status), void *arg, struct err *e);
-
-/* The same with a cost table that is known (policy/cost.h; taken over), instead of measuring one.
- */
-int engine_publish_with(struct engine *engine, struct model *model, struct cost *cost,
-                        void (*published)(void *arg, int status), void *arg, struct err *e);
-
 /* A reference to the current version; "" is the default model; NULL when there is none. */
-struct model *engine_model(struct engine *engine, const char *name);
+struct version *engine_version(struct engine *engine, const char *name);
 
 /* Names of all published models; the strings live as long as the engine. Returns how many. */
 size_t engine_model_names(struct engine *engine, const char **ret_names, size_t max);
 
 /* Predicted seconds of one image up to and including a classifier's answer (exit, or
- * MODEL_ENSEMBLE) on an idle machine, from the cost table of a published model. */
-double engine_cost(struct engine *engine, struct model *model, int classifier);
+ * MODEL_ENSEMBLE) on an idle machine, from the version's cost table. */
+double engine_cost(struct engine *engine, const struct version *version, int classifier);
 
 /* Admits the request (rules 5 and 6 of doc/sla.md) and takes it over; 0: done will be called.
  * Otherwise it stays the caller's, nothing is called, and request->error, status and retry_after_s

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "model/model.h"
 #include "policy/sla.h"
+#include "serve/version.h"
 
 struct request_image {
     const void *bytes; /* encoded; must stay until done */
@@ -46,7 +47,7 @@ struct request {
     void *owner;                  /* the submitter's */
 
     /* set by the engine */
-    struct model *model; /* a reference; model_unref() by the submitter, after done */
+    struct version *version; /* a reference; version_unref() by the submitter, after done */
     int status; /* 0, or ERR_DEADLINE (504), ERR_BUSY (503), ERR_FORMAT.. (422), ERR_CANCELLED,
                    ERR_DIVERGED: the model computed what is not finite (500) */
     struct err error;       /* message for status; with a bad image it names which one */

@@ -72,7 +72,7 @@ static void put_exits(struct json_text *json, const struct model *model,
 
 static void put_result(struct json_text *json, const struct task *task, const struct result *result)
 {
-    const struct model *model = task->request.model;
+    const struct model *model = version_model(task->request.version);
     int classes = net_classes(model->net);
     if (result->status < 0) {
         json_text_integer(json, "status", problem_status(result->status));
@@ -158,8 +158,8 @@ void answer_reply(struct task *task, int64_t now_ns, bool met)
     json_text_init(&json, &body);
     json_text_open(&json, NULL, '{');
     json_text_string(&json, "id", exchange_id(task->x));
-    json_text_string(&json, "model", r->model->name);
-    json_text_integer(&json, "version", r->model->version);
+    json_text_string(&json, "model", version_model(r->version)->name);
+    json_text_integer(&json, "version", version_number(r->version));
     if (task->many) {
         json_text_open(&json, "results", '[');
         for (int i = 0; i < r->n_images; i++) {

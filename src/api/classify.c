@@ -144,10 +144,10 @@ static void finish(struct task *task)
 static void on_done(struct loop_call *call)
 {
     struct task *task = call->arg;
-    struct model *model = task->request.model;
+    struct version *version = task->request.version;
     assert(task->state == TASK_SUBMITTED);
     finish(task);
-    model_unref(model);
+    version_unref(version);
 }
 
 /* On an engine thread. */
@@ -196,10 +196,10 @@ static void submit(struct task *task)
     if (rc == 0) return;
     task->state = TASK_NEW;
     count_outcome(task, rc, false);
-    r->model = engine_model(s->engine, r->model_name); /* only to be counted under its name */
+    r->version = engine_version(s->engine, r->model_name); /* only to be counted under its name */
     refuse_err(task, rc, &r->error);
-    model_unref(r->model);
-    r->model = NULL;
+    version_unref(r->version);
+    r->version = NULL;
 }
 
 /* The body has been read (or not). */
@@ -292,7 +292,7 @@ static void classify_head(struct exchange *x, void *arg)
         return;
     }
     int status = check_type(x, &e);
-    if (!s->was_ready) {
+    if (!service_was_ready(s)) {
         count_refused(s, "not_ready");
         refuse(task, 503, "the model is still being loaded");
     } else if (status != 0) {
@@ -345,11 +345,17 @@ int service_new(struct loop *loop, struct server *server, struct engine *engine,
 
 void service_set_ready(struct service *service, bool ready)
 {
+    service_was_ready(service); /* while `ready` is what it was */
     service->ready = ready;
-    if (ready) {
-        service->was_ready = true;
-        count_models(service);
-    }
+    if (ready) count_models(service);
+}
+
+bool service_was_ready(struct service *service)
+{
+    const char *name;
+    if (!service->was_ready)
+        service->was_ready = service->ready && engine_model_names(service->engine, &name, 1) > 0;
+    return service->was_ready;
 }
 
 void service_cancel(struct service *service)

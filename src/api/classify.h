@@ -26,7 +26,8 @@ struct service {
     struct metrics *metrics;
     struct service_options options;
     struct service_metrics m;
-    bool ready, was_ready;
+    bool ready;
+    bool was_ready;       /* see service_was_ready() */
     pthread_mutex_t lock; /* orders engine_cancel() and `returned`; taken before the engine's own */
     struct task *tasks;   /* all of them, for service_cancel() */
     struct arena *arenas[ARENAS_KEPT];
@@ -63,6 +64,8 @@ struct task {
 };
 
 /* classify.c */
+/* Whether the service has ever been ready with a model: before, requests are told to wait. */
+bool service_was_ready(struct service *service);
 int classify_register(struct service *service, struct server *server);
 
 /* classify_input.c. Errors have problem_status()'s codes. */

@@ -21,12 +21,13 @@ void health_live(struct exchange *x, void *arg)
 
 void health_ready(struct exchange *x, void *arg)
 {
-    const struct service *s = arg;
-    if (s->ready) {
+    struct service *s = arg;
+    bool was_ready = service_was_ready(s);
+    if (s->ready && was_ready) {
         answer(x, 200, "{\"ready\":true}\n");
         return;
     }
     exchange_add_header(x, "Retry-After", "1");
-    exchange_problem(
-        x, 503, s->was_ready ? "the server is shutting down" : "the model is still being loaded");
+    exchange_problem(x, 503,
+                     was_ready ? "the server is shutting down" : "the model is still being loaded");
 }

@@ -76,13 +76,13 @@ void count_request(struct task *task, int classifier, bool answered, enum sla_re
                    int code)
 {
     struct service *s = task->service;
-    const struct model *model = task->request.model;
+    const struct version *version = task->request.version;
     char code_text[12];
     if (task->counted) return;
     task->counted = true;
     snprintf(code_text, sizeof(code_text), "%d", code);
     /* A name that a client made up is no label: only a model that exists has one. */
-    const char *name = model != NULL ? model->name : "none";
+    const char *name = version != NULL ? version_model(version)->name : "none";
     const char *who = answered ? model_classifier_name(classifier) : "none";
     const char *why = answered ? sla_reason_name(reason) : "none";
     metric_add(metric_series(s->m.requests, (const char *[]){name, who, why, code_text, NULL}), 1);
@@ -97,15 +97,16 @@ void count_models(struct service *s)
     const char *names[NAMES];
     size_t n = engine_model_names(s->engine, names, NAMES);
     for (size_t i = 0; i < n && i < NAMES; i++) {
-        struct model *model = engine_model(s->engine, names[i]);
-        if (model == NULL) continue;
-        char version[24];
-        snprintf(version, sizeof(version), "%lld", (long long)model->version);
+        struct version *version = engine_version(s->engine, names[i]);
+        if (version == NULL) continue;
+        const struct model *model = version_model(version);
+        char number[24];
+        snprintf(number, sizeof(number), "%lld", (long long)version_number(version));
         metric_forget(s->m.model_info, "model", model->name);
         metric_set(metric_series(s->m.model_info,
-                                 (const char *[]){model->name, version, model->sha256, NULL}),
+                                 (const char *[]){model->name, number, model->sha256, NULL}),
                    1);
-        model_unref(model);
+        version_unref(version);
     }
 }
 

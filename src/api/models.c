@@ -8,8 +8,9 @@
 enum { MODELS_MAX = 256 };
 
 static void put_classifier(struct json_text *json, const char *key, struct service *s,
-                           struct model *model, int classifier)
+                           const struct version *version, int classifier)
 {
+    const struct model *model = version_model(version);
     const struct calibration *c = &model->calibration;
     bool ensemble = classifier == MODEL_ENSEMBLE;
     const struct calibration_entry *entry = ensemble ? &c->ensemble : &c->exits[classifier];
@@ -32,20 +33,21 @@ static void put_classifier(struct json_text *json, const char *key, struct servi
         json_text_number(json, "accuracy", entry->top1, 6);
     else
         json_text_null(json, "accuracy");
-    json_text_number(json, "cost_ms", 1e3 * engine_cost(s->engine, model, classifier), 5);
+    json_text_number(json, "cost_ms", 1e3 * engine_cost(s->engine, version, classifier), 5);
     if (!ensemble && c->has_thresholds)
         json_text_number(json, "threshold", c->thresholds[classifier], 6);
     json_text_close(json, '}');
 }
 
-static void put_model(struct json_text *json, struct service *s, struct model *model,
+static void put_model(struct json_text *json, struct service *s, const struct version *version,
                       bool is_default)
 {
+    const struct model *model = version_model(version);
     struct shape input = net_input(model->net);
     int exits = net_sections(model->net);
     json_text_open(json, NULL, '{');
     json_text_string(json, "name", model->name);
-    json_text_integer(json, "version", model->version);
+    json_text_integer(json, "version", version_number(version));
     json_text_bool(json, "default", is_default);
     json_text_string(json, "sha256", model->sha256);
     json_text_string(json, "architecture", net_spec(model->net)->name);
@@ -61,9 +63,9 @@ static void put_model(struct json_text *json, struct service *s, struct model *m
         json_text_string(json, NULL, model->labels[i]);
     json_text_close(json, ']');
     json_text_open(json, "exits", '[');
-    for (int exit = 0; exit < exits; exit++) put_classifier(json, NULL, s, model, exit);
+    for (int exit = 0; exit < exits; exit++) put_classifier(json, NULL, s, version, exit);
     json_text_close(json, ']');
-    put_classifier(json, "ensemble", s, model, MODEL_ENSEMBLE);
+    put_classifier(json, "ensemble", s, version, MODEL_ENSEMBLE);
     json_text_close(json, '}');
 }
 
@@ -72,7 +74,6 @@ void models_get(struct exchange *x, void *arg)
     struct service *s = arg;
     const char *names[MODELS_MAX];
     size_t n = engine_model_names(s->engine, names, MODELS_MAX);
-    struct model *first = engine_model(s->engine, "");
     struct buf body;
     struct json_text json;
     buf_init(&body, (size_t)64 << 20);
@@ -80,14 +81,13 @@ void models_get(struct exchange *x, void *arg)
     json_text_open(&json, NULL, '{');
     json_text_open(&json, "models", '[');
     for (size_t i = 0; i < n && i < MODELS_MAX; i++) {
-        struct model *model = engine_model(s->engine, names[i]);
-        if (model == NULL) continue;
-        put_model(&json, s, model, first != NULL && strcmp(first->name, model->name) == 0);
-        model_unref(model);
+        struct version *version = engine_version(s->engine, names[i]);
+        if (version == NULL) continue;
+        put_model(&json, s, version, i == 0); /* the first name is the default */
+        version_unref(version);
     }
     json_text_close(&json, ']');
     json_text_close(&json, '}');
-    model_unref(first);
     if (json.rc == 0 && buf_puts(&body, "\n") == 0)
         exchange_reply(x, 200, "application/json", &body);
     else

@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +33,7 @@
 #include "api/service.h"
 #include "jobs/jobs.h"
 #include "notify.h"
+#include "registry/reaper.h"
 #include "registry/registry.h"
 #include "serve/engine.h"
 #include "store/store.h"
@@ -49,6 +49,7 @@ struct daemon {
     struct loop *loop;
     struct metrics *metrics;
     struct store *store;
+    struct reaper *reaper;
     struct engine *engine;
     struct registry *registry;
     struct jobs *jobs;
@@ -64,12 +65,6 @@ struct daemon {
     struct loop_call start_call;
     struct err start_error;
     int start_status; /* models that serve, or a negative code */
-
-    /* the one publication that is under way: the store thread waits for each */
-    void (*published)(void *arg, int status);
-    void *published_arg;
-    struct loop_call published_call;
-    atomic_bool published_posted;
 };
 
 static bool admin_is_unix(const struct config *config)
@@ -221,22 +216,6 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* ---- the model ---- */
 
-static void on_published(struct loop_call *call)
-{
-    struct daemon *d = call->arg;
-    atomic_store(&d->published_posted, false);
-    if (d->state == SERVING) service_set_ready(d->service, true);
-}
-
-/* On a compute worker. A daemon that started without a model becomes ready with its first one. */
-static void published(void *arg, int status)
-{
-    struct daemon *d = arg;
-    if (status == 0 && !atomic_exchange(&d->published_posted, true))
-        loop_post(d->loop, &d->published_call);
-    d->published(d->published_arg, status);
-}
-
 static void start_done(struct loop_call *call)
 {
     struct daemon *d = call->arg;
@@ -252,8 +231,8 @@ static void start_done(struct loop_call *call)
     d->state = SERVING;
     jobs_start(d->jobs);
     d->jobs_started = true;
+    service_set_ready(d->service, true);
     if (d->start_status > 0) {
-        service_set_ready(d->service, true);
         log_info("ready");
     } else {
         log_warning(
@@ -281,16 +260,6 @@ static void start_on_store(struct store_task *task, struct db *db)
     if (rc >= 0) rc = registry_serve(d->registry, db, complain, d, &d->start_error);
     d->start_status = rc;
     loop_post(d->loop, &d->start_call);
-}
-
-/* The registry's way into the engine, on the store thread. */
-static int publish(void *arg, struct model *model, void (*fn)(void *fn_arg, int status),
-                   void *fn_arg, struct err *e)
-{
-    struct daemon *d = arg;
-    d->published = fn;
-    d->published_arg = fn_arg;
-    return engine_publish(d->engine, model, published, d, e);
 }
 
 /* ---- start ---- */
@@ -393,6 +362,10 @@ static int make_engine(struct daemon *d, struct err *e)
     options.image_limits.side_max = (int)c->image_side_max;
     int rc = engine_algorithms(c, &options, e);
     if (rc < 0) return rc;
+    d->reaper = reaper_new(d->store);
+    if (d->reaper == NULL) return err_set(e, -ENOMEM, "out of memory at start");
+    options.retire = reaper_take;
+    options.retire_arg = d->reaper;
     d->engine = engine_new(&options, d->metrics, e);
     if (d->engine == NULL) return e->code != 0 ? e->code : -ENOMEM;
     struct service_options service = {
@@ -412,7 +385,7 @@ static int make_jobs(struct daemon *d, struct err *e)
     if (file_join(models, sizeof(models), c->state_directory, "models") < 0 ||
         file_join(jobs, sizeof(jobs), c->state_directory, "jobs") < 0)
         return err_set(e, ERR_LIMIT, "state.directory is too long");
-    int rc = registry_new(models, publish, d, &d->registry, e);
+    int rc = registry_new(models, d->engine, &d->registry, e);
     if (rc < 0) return rc;
     jobs_options_default(&options);
     options.directory = jobs;
@@ -490,8 +463,6 @@ static int start(struct daemon *d, struct err *e)
     if (rc == 0) rc = write_addresses(d, e);
     if (rc < 0) return rc;
     log_info("listening: http %s, admin %s", server_address(d->public), server_address(d->private));
-    d->published_call.fn = on_published;
-    d->published_call.arg = d;
     d->start_call.fn = start_done;
     d->start_call.arg = d;
     d->start_task.run = start_on_store;
@@ -506,8 +477,10 @@ static void release(struct daemon *d)
     server_free(d->public);
     server_free(d->private);
     admin_free(d->admin);
+    if (d->reaper != NULL) reaper_close(d->reaper);
     store_close(d->store);
     engine_free(d->engine);
+    reaper_free(d->reaper);
     service_free(d->service);
     jobs_free(d->jobs);
     registry_free(d->registry);

@@ -31,7 +31,6 @@ static struct counted_model *counted(struct model *model)
 
 static void model_free(struct model *model)
 {
-    if (model->attached_free != NULL) model->attached_free(model->attached);
     plan_free(model->plan);
     mem_free(model->params);
     mem_free(model->labels); /* one block */

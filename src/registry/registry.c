@@ -27,8 +27,8 @@ bool registry_name_is_valid(const char *name)
     return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-int registry_new(const char *directory, registry_publish_fn *publish, void *arg,
-                 struct registry **ret_registry, struct err *e)
+int registry_new(const char *directory, struct engine *engine, struct registry **ret_registry,
+                 struct err *e)
 {
     int rc = file_make_dirs(directory, e);
     if (rc < 0) return rc;
@@ -38,8 +38,7 @@ int registry_new(const char *directory, registry_publish_fn *publish, void *arg,
         mem_free(registry);
         return err_set(e, -ENOMEM, "%s: out of memory", directory);
     }
-    registry->publish = publish;
-    registry->publish_arg = arg;
+    registry->engine = engine;
     *ret_registry = registry;
     return 0;
 }
@@ -53,45 +52,41 @@ void registry_free(struct registry *registry)
 
 /* ---- publishing: the store thread waits ---- */
 
-struct publication {
+struct wait {
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool done;
-    int status;
+    bool over;
 };
 
-static void published(void *arg, int status)
+/* On a compute worker. */
+static void published(struct publication *publication)
 {
-    struct publication *p = arg;
-    pthread_mutex_lock(&p->lock);
-    p->done = true;
-    p->status = status;
-    pthread_cond_signal(&p->wake);
-    pthread_mutex_unlock(&p->lock);
+    struct wait *wait = publication->owner;
+    pthread_mutex_lock(&wait->lock);
+    wait->over = true;
+    pthread_cond_signal(&wait->wake);
+    pthread_mutex_unlock(&wait->lock);
 }
 
-/* Takes over the reference. */
-static int publish(struct registry *registry, struct model *model, struct err *e)
+/* Takes over the model. */
+static int publish(struct registry *registry, struct model *model, int64_t version, struct err *e)
 {
-    struct publication p = {.done = false};
-    char name[MODEL_NAME_MAX + 1];
-    long long version = model->version;
-    snprintf(name, sizeof(name), "%s", model->name);
-    pthread_mutex_init(&p.lock, NULL);
-    pthread_cond_init(&p.wake, NULL);
-    int rc = registry->publish(registry->publish_arg, model, published, &p, e);
-    if (rc >= 0) {
-        pthread_mutex_lock(&p.lock);
-        while (!p.done) pthread_cond_wait(&p.wake, &p.lock);
-        pthread_mutex_unlock(&p.lock);
-        rc = p.status;
-        if (rc < 0)
-            err_set(e, rc, "version %lld of model %s cannot be put into service: %s", version, name,
-                    err_text(rc));
-    }
-    pthread_cond_destroy(&p.wake);
-    pthread_mutex_destroy(&p.lock);
-    return rc < 0 ? rc : 0;
+    struct wait wait = {.over = false};
+    struct publication publication = {
+        .model = model, .number = version, .done = published, .owner = &wait};
+    pthread_mutex_init(&wait.lock, NULL);
+    pthread_cond_init(&wait.wake, NULL);
+    engine_publish(registry->engine, &publication);
+    pthread_mutex_lock(&wait.lock);
+    while (!wait.over) pthread_cond_wait(&wait.wake, &wait.lock);
+    pthread_mutex_unlock(&wait.lock);
+    pthread_cond_destroy(&wait.wake);
+    pthread_mutex_destroy(&wait.lock);
+    if (publication.status == 0) return 0;
+    err_set(e, publication.status, "version %lld of model %s cannot be put into service: %s",
+            (long long)version, publication.model->name, publication.error.text);
+    model_unref(publication.model);
+    return publication.status;
 }
 
 /* Loads a version's file and holds it against what was registered. */
@@ -117,7 +112,6 @@ static int load(const struct registry *registry, const struct version_row *row,
         return rc;
     }
     snprintf(model->name, sizeof(model->name), "%s", row->model);
-    model->version = row->number;
     *ret_model = model;
     return 0;
 }
@@ -126,7 +120,7 @@ static int load_and_publish(struct registry *registry, const struct version_row 
 {
     struct model *model;
     int rc = load(registry, row, &model, e);
-    return rc < 0 ? rc : publish(registry, model, e);
+    return rc < 0 ? rc : publish(registry, model, row->number, e);
 }
 
 /* ---- adding ---- */

@@ -6,8 +6,7 @@
 
 struct registry {
     char *directory;
-    registry_publish_fn *publish;
-    void *publish_arg;
+    struct engine *engine;
 };
 
 /* DIRECTORY/NAME/NUMBER, without the file. */

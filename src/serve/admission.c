@@ -10,14 +10,14 @@
 #include "base/clock.h"
 
 /* Seconds until n images have gone the way, on a machine that does nothing else. */
-static double alone_s(const struct engine *engine, const struct served *served,
+static double alone_s(const struct engine *engine, const struct version *version,
                       const struct way *way, int n)
 {
     int batch_max = engine->options.batch_max;
     int batch = n < batch_max ? n : batch_max;
     int batches = (n + batch_max - 1) / batch_max;
     int rounds = (batches + (int)engine->options.workers - 1) / (int)engine->options.workers;
-    return engine->decode_s * n + rounds * cost_way(served->cost, way, 0, batch);
+    return engine->decode_s * n + rounds * cost_way(version->cost, way, 0, batch);
 }
 
 /* Seconds until a worker is free for a newcomer with this target. */
@@ -80,8 +80,8 @@ static int first_in_time(const struct engine *engine, const struct ticket *ticke
     const struct request *request = ticket->request;
     int64_t deadline = request->arrival_ns + request->sla.deadline_ns;
     struct way way;
-    for (int n = from; way_choose(&request->sla, &ticket->served->classifiers, n, &way); n++) {
-        double s = wait + alone_s(engine, ticket->served, &way, request->n_images);
+    for (int n = from; way_choose(&request->sla, &ticket->version->classifiers, n, &way); n++) {
+        double s = wait + alone_s(engine, ticket->version, &way, request->n_images);
         if (after_s(now_ns, s) <= deadline) {
             *ret_way = way;
             return n;
@@ -120,8 +120,8 @@ static int choose_in_time(struct engine *engine, struct ticket *ticket, int64_t 
 void item_predict(struct item *item, int section)
 {
     enum { USUAL_BATCH = 8 };
-    const struct cost *cost = item->ticket->served->cost;
-    int usual = item->ticket->served->engine->options.batch_max;
+    const struct cost *cost = item->ticket->version->cost;
+    int usual = item->ticket->version->engine->options.batch_max;
     if (usual > USUAL_BATCH) usual = USUAL_BATCH;
     double all = cost_way(cost, &item->way, section, 1);
     double rest = all - cost_section(cost, section, 1);
@@ -138,7 +138,7 @@ int admission_decide(struct engine *engine, struct ticket *ticket, int64_t now_n
     if (request->sla.deadline_ns > 0) {
         rc = choose_in_time(engine, ticket, now_ns, &way);
     } else {
-        way_choose(&request->sla, &ticket->served->classifiers, 0, &way);
+        way_choose(&request->sla, &ticket->version->classifiers, 0, &way);
     }
     if (rc == 0) rc = make_room(engine, request);
     if (rc < 0) return rc;

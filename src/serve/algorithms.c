@@ -14,7 +14,8 @@
  * about 2 s. */
 static const double budget_s = 5;
 
-int algorithms_choose(struct engine *engine, struct model *model, struct err *e)
+int algorithms_choose(struct engine *engine, const struct model *model, struct plan **ret_plan,
+                      struct err *e)
 {
     const struct engine_options *o = &engine->options;
     struct plan_options options = {.precision = o->precision};
@@ -28,7 +29,10 @@ int algorithms_choose(struct engine *engine, struct model *model, struct err *e)
         if (kept && (added > 0 || damaged)) (void)choices_save(choices, o->choices_path, NULL);
         options.choices = choices;
     }
-    int rc = model_plan(model, &options, e);
+    struct err local = {0};
+    struct plan *plan = plan_new_with(model->net, model->params, kernels_best(), &options, &local);
     choices_free(choices);
-    return rc;
+    if (plan == NULL) return err_set(e, local.code < 0 ? local.code : -ENOMEM, "%s", local.text);
+    *ret_plan = plan;
+    return 0;
 }

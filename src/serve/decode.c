@@ -27,7 +27,7 @@ static int decode_item(const struct engine *engine, struct item *item, struct ar
     int rc =
         image_decode(input->bytes, input->size, &engine->options.image_limits, scratch, &image, e);
     if (rc < 0) return rc;
-    return preprocess_apply(&ticket->served->model->preprocess, &image, scratch,
+    return preprocess_apply(&ticket->version->model->preprocess, &image, scratch,
                             item->features->values, e);
 }
 
@@ -51,7 +51,7 @@ static void decode_step(struct engine *engine, struct item *item, struct arena *
         return;
     }
     item->timing.queue_ns += start - item->sched.since_ns;
-    item->features = features_take(engine, ticket->served);
+    item->features = features_take(engine, ticket->version);
     pthread_mutex_unlock(&engine->lock);
 
     struct err e = {.code = 0};
@@ -75,7 +75,7 @@ static void decode_step(struct engine *engine, struct item *item, struct arena *
         return;
     }
     item_predict(item, 0);
-    sched_push(&engine->sched, &ticket->served->queues[0], &item->sched, end);
+    sched_push(&engine->sched, &ticket->version->queues[0], &item->sched, end);
 }
 
 bool decode_next(struct engine *engine, struct arena **scratch)

@@ -125,6 +125,7 @@ struct engine *engine_new(const struct engine_options *options, struct metrics *
     pthread_cond_init(&engine->work, NULL);
     pthread_cond_init(&engine->decode, NULL);
     sched_init(&engine->sched);
+    versions_init(&engine->versions);
     engine->done_last = &engine->done_first;
     engine->publish_last = &engine->publish_first;
     add_metrics(engine, metrics);
@@ -145,7 +146,7 @@ void engine_free(struct engine *engine)
     pthread_mutex_unlock(&engine->lock);
     if (engine->decoder_started) pthread_join(engine->decoder, NULL);
     for (unsigned w = 0; w < engine->n_workers; w++) pthread_join(engine->workers[w].thread, NULL);
-    for (size_t i = 0; i < engine->n_models; i++) slot_free(engine->models[i].slot);
+    versions_release(&engine->versions);
     for (unsigned w = 0; engine->workers != NULL && w < engine->options.workers; w++) {
         mem_free(engine->workers[w].batch);
         mem_free(engine->workers[w].taken);
@@ -159,32 +160,20 @@ void engine_free(struct engine *engine)
     mem_free(engine);
 }
 
-struct model *engine_model(struct engine *engine, const char *name)
+struct version *engine_version(struct engine *engine, const char *name)
 {
-    struct slot *slot = NULL;
-    pthread_mutex_lock(&engine->lock);
-    for (size_t i = 0; i < engine->n_models && slot == NULL; i++) {
-        if (name[0] == '\0' || strcmp(engine->models[i].name, name) == 0) {
-            slot = engine->models[i].slot;
-        }
-    }
-    pthread_mutex_unlock(&engine->lock);
-    return slot != NULL ? slot_acquire(slot) : NULL;
+    return versions_acquire(&engine->versions, name);
 }
 
 size_t engine_model_names(struct engine *engine, const char **ret_names, size_t max)
 {
-    pthread_mutex_lock(&engine->lock);
-    size_t n = engine->n_models < max ? engine->n_models : max;
-    for (size_t i = 0; i < n; i++) ret_names[i] = engine->models[i].name;
-    pthread_mutex_unlock(&engine->lock);
-    return n;
+    return versions_names(&engine->versions, ret_names, max);
 }
 
-double engine_cost(struct engine *engine, struct model *model, int classifier)
+double engine_cost(struct engine *engine, const struct version *version, int classifier)
 {
     pthread_mutex_lock(&engine->lock);
-    double s = model->attached != NULL ? cost_answer(served_of(model)->cost, classifier) : 0;
+    double s = cost_answer(version->cost, classifier);
     pthread_mutex_unlock(&engine->lock);
     return s;
 }
@@ -200,9 +189,9 @@ size_t engine_in_flight(struct engine *engine)
 /* Everything from the arena: items, results, probabilities. */
 static struct ticket *ticket_new(const struct engine *engine, struct request *request)
 {
-    const struct served *served = served_of(request->model);
-    size_t n = (size_t)request->n_images, classes = (size_t)served->classes;
-    size_t vectors = (size_t)served->sections + 1;
+    struct version *version = request->version;
+    size_t n = (size_t)request->n_images, classes = (size_t)version->classes;
+    size_t vectors = (size_t)version->sections + 1;
     struct ticket *ticket = arena_alloc(request->arena, 1, sizeof(*ticket));
     struct item *items = arena_alloc(request->arena, n, sizeof(*items));
     request->results = arena_alloc(request->arena, n, sizeof(*request->results));
@@ -211,10 +200,8 @@ static struct ticket *ticket_new(const struct engine *engine, struct request *re
     memset(items, 0, n * sizeof(*items));
     memset(request->results, 0, n * sizeof(*request->results));
     memset(floats, 0, n * vectors * classes * sizeof(float));
-    *ticket = (struct ticket){.request = request,
-                              .served = (struct served *)request->model->attached,
-                              .items = items,
-                              .pending = request->n_images};
+    *ticket = (struct ticket){
+        .request = request, .version = version, .items = items, .pending = request->n_images};
     const struct sla *sla = &request->sla;
     for (size_t i = 0; i < n; i++) {
         items[i].ticket = ticket;
@@ -256,15 +243,14 @@ static int submit(struct engine *engine, struct request *request)
         return err_set(&request->error, ERR_LIMIT, "%d images in one request, takes 1 to %d",
                        request->n_images, engine->options.queue_max);
     }
-    request->model = engine_model(engine, request->model_name);
-    if (request->model == NULL) {
+    request->version = engine_version(engine, request->model_name);
+    if (request->version == NULL) {
         return request->model_name[0] != '\0'
                    ? err_set(&request->error, ERR_NOT_FOUND, "no model is named \"%s\"",
                              request->model_name)
                    : err_set(&request->error, ERR_NOT_FOUND, "no model is loaded");
     }
-    int rc =
-        sla_check_model(&request->sla, &served_of(request->model)->classifiers, &request->error);
+    int rc = sla_check_model(&request->sla, &request->version->classifiers, &request->error);
     if (rc < 0) return rc;
     struct ticket *ticket = ticket_new(engine, request);
     if (ticket == NULL) {
@@ -284,7 +270,7 @@ static int submit(struct engine *engine, struct request *request)
 
 int engine_submit(struct engine *engine, struct request *request)
 {
-    request->model = NULL;
+    request->version = NULL;
     request->status = 0;
     request->error = (struct err){.code = 0};
     request->retry_after_s = 0;
@@ -294,8 +280,8 @@ int engine_submit(struct engine *engine, struct request *request)
     int rc = submit(engine, request);
     /* From here on an admitted request may be gone already. */
     if (rc < 0) {
-        model_unref(request->model);
-        request->model = NULL;
+        version_unref(request->version);
+        request->version = NULL;
         request->engine_private = NULL;
         request->status = rc;
     }

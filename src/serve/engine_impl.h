@@ -1,6 +1,5 @@
 /* The engine's inside, shared by its sources: engine.c (life, names, requests in), admission.c
- * (rules 5 and 6 of doc/sla.md), decode.c, worker.c, served.c (what a model version carries),
- * item.c (requests out), publish.c.
+ * (rules 5 and 6 of doc/sla.md), decode.c, worker.c, version.c, item.c (requests out), publish.c.
  *
  * One lock, engine->lock, guards everything here that is not said to be otherwise. It is never held
  * while computing, decoding, allocating much or calling back, and no other lock is taken under it.
@@ -12,40 +11,10 @@
 #include <stdatomic.h>
 
 #include "base/arena.h"
-#include "model/slot.h"
-#include "policy/classifiers.h"
-#include "policy/cost.h"
-#include "policy/sched.h"
 #include "policy/way.h"
 #include "serve/engine.h"
-
-enum { ENGINE_MODELS_MAX = 64 };
-
-/* A feature map (at first: the input) of an item between two sections. */
-struct features {
-    struct features *next; /* in the free list */
-    float *values;
-};
-
-/* What a model version carries while it is served; model->attached. Freed with the model. */
-struct served {
-    struct engine *engine; /* to tell engines apart only: a model may outlive its engine */
-    struct model *model;   /* not a reference: the model owns this */
-    int sections, classes;
-    struct classifiers classifiers;
-    struct cost *cost;
-    struct sched_queue queues[SPEC_SECTIONS_MAX];
-    size_t features_size; /* floats: the largest input of a section */
-    struct features *free_features;
-    unsigned n_workers;
-    struct served_worker {
-        struct exec *exec; /* that worker's alone, no lock */
-        float *logits;     /* [batch_max][classes] */
-    } * workers;
-    struct metric
-        *queue_wait[SPEC_SECTIONS_MAX]; /* not the version's alone: series by section only */
-    struct metric *section_seconds[SPEC_SECTIONS_MAX], *batch_size[SPEC_SECTIONS_MAX];
-};
+#include "version_impl.h"
+#include "versions.h"
 
 /* One image. Lives in the request's arena. Between sched_next() and the next border it is the
  * worker's that runs it, but for `sched`. */
@@ -79,19 +48,11 @@ static inline struct item *item_of(struct sched_item *sched)
 /* A request inside the engine; request->engine_private. */
 struct ticket {
     struct request *request;
-    struct served *served;
+    struct version *version;
     struct item *items;
     int pending;         /* items that are not finished */
     int failed;          /* code for the whole request: cancelled, shed, a bad image; 0 */
     struct ticket *next; /* in the list of those that are done */
-};
-
-struct publish {
-    struct model *model;
-    struct cost *cost; /* given, or NULL: measured */
-    void (*published)(void *arg, int status);
-    void *arg;
-    struct publish *next;
 };
 
 struct worker {
@@ -119,18 +80,14 @@ struct engine {
     /* A worker with nothing else to do helps with the batch of another one, the leader's, until it
      * is called: there is work to take. */
     struct exec *leading; /* NULL: nobody is to be helped */
-    struct served *leading_of;
+    struct version *leading_of;
     unsigned helping;  /* workers */
     atomic_uint calls; /* counted up to call helpers */
     struct ticket *done_first, **done_last;
-    struct publish *publish_first, **publish_last;
+    struct publication *publish_first, **publish_last;
     bool publishing;
 
-    struct {
-        char name[MODEL_NAME_MAX + 1];
-        struct slot *slot;
-    } models[ENGINE_MODELS_MAX]; /* entries below n_models never change */
-    size_t n_models;
+    struct versions versions; /* which serve; a lock of their own */
 
     struct worker *workers;
     unsigned n_workers; /* started */
@@ -177,15 +134,15 @@ void ticket_fail(struct engine *engine, struct ticket *ticket, int code);
 /* Lock held: gives back the done ones; the lock is let go for each callback. Returns how many. */
 size_t engine_flush(struct engine *engine);
 
-/* served.c */
-int served_new(struct engine *engine, struct model *model, struct cost *cost, struct err *e);
-static inline struct served *served_of(const struct model *model)
-{
-    return model->attached;
-}
+/* version.c. One with one reference, made of the model, which it owns from then on; on failure the
+ * model stays the caller's. cost (NULL: measured) is taken over in any case. */
+int version_new(struct engine *engine, struct model *model, int64_t number, struct cost *cost,
+                struct version **ret_version, struct err *e);
+/* Frees a version that nobody else has seen, but for its model. */
+struct model *version_give_up(struct version *version);
 /* Lock held, let go for an allocation. NULL: out of memory. */
-struct features *features_take(struct engine *engine, struct served *served);
-void features_give(struct served *served, struct features *features); /* lock held */
+struct features *features_take(struct engine *engine, struct version *version);
+void features_give(struct version *version, struct features *features); /* lock held */
 
 /* decode.c, worker.c: thread mains. publish.c: the first of the waiting publications; lock held on
  * entry and return. */
@@ -193,7 +150,8 @@ void *decode_main(void *engine);
 void *worker_main(void *worker);
 void publish_run(struct worker *worker);
 
-/* algorithms.c: plans a model anew as the options say. -ENOMEM. */
-int algorithms_choose(struct engine *engine, struct model *model, struct err *e);
+/* algorithms.c: plans a model as the engine's options say. */
+int algorithms_choose(struct engine *engine, const struct model *model, struct plan **ret_plan,
+                      struct err *e);
 
 #endif

@@ -32,7 +32,7 @@ static void item_leave(struct engine *engine, struct item *item)
 {
     struct ticket *ticket = item->ticket;
     sched_remove(&engine->sched, &item->sched);
-    features_give(ticket->served, item->features);
+    features_give(ticket->version, item->features);
     item->features = NULL;
     if (--ticket->pending == 0) ticket_done(engine, ticket);
     if (--engine->in_flight == 0 && engine->stopping) {

@@ -19,8 +19,8 @@
 
 /* A batch in work. */
 struct batch {
-    struct served *served;
-    struct served_worker *own; /* this worker's executor */
+    struct version *version;
+    struct version_worker *own; /* this worker's executor */
     struct item **items;
     int n, section;
     int64_t section_ns; /* what the section took */
@@ -45,7 +45,7 @@ static enum way_time judge_before(const struct batch *b, const struct item *item
     int64_t deadline = item->sched.deadline_ns;
     if (deadline == 0) return WAY_ENOUGH;
     if (now_ns > deadline) return WAY_OVER;
-    const struct cost *cost = b->served->cost;
+    const struct cost *cost = b->version->cost;
     double s = cost_section(cost, b->section, b->n) + cost_head(cost, b->section, b->n);
     return now_ns + ns_of(s) > deadline ? WAY_SHORT : WAY_ENOUGH;
 }
@@ -59,7 +59,7 @@ static enum way_time judge_after(const struct engine *engine, const struct batch
     if (deadline == 0) return WAY_ENOUGH;
     if (now_ns > deadline) return WAY_OVER;
     if (b->section == item->way.last) return WAY_ENOUGH;
-    const struct cost *cost = b->served->cost;
+    const struct cost *cost = b->version->cost;
     int next = b->section + 1, along = item->rank + 1;
     double section = cost_section(cost, next, along);
     double end = cost_head(cost, b->section, b->n) + section + cost_head(cost, next, along) +
@@ -84,7 +84,7 @@ static void drop_late(struct engine *engine, struct batch *b, int64_t now_ns)
         struct item *item = b->items[i];
         int64_t waited = now_ns - item->sched.since_ns;
         item->timing.queue_ns += waited;
-        metric_observe(b->served->queue_wait[b->section], seconds_of(waited));
+        metric_observe(b->version->queue_wait[b->section], seconds_of(waited));
         struct way_answer answer = {0, SLA_REQUESTED};
         enum way_step step =
             way_before(&item->way, item->computed, judge_before(b, item, now_ns), &answer);
@@ -114,7 +114,7 @@ static void order_by_head(struct batch *b)
 
 static void gather(const struct batch *b)
 {
-    size_t size = shape_size(net_section_input(b->served->model->net, b->section));
+    size_t size = shape_size(net_section_input(b->version->model->net, b->section));
     float *input = exec_input(b->own->exec, b->section);
     for (int i = 0; i < b->n; i++) {
         memcpy(input + (size_t)i * size, b->items[i]->features->values, size * sizeof(float));
@@ -123,7 +123,7 @@ static void gather(const struct batch *b)
 
 static void scatter(const struct batch *b, const float *output)
 {
-    size_t size = shape_size(net_section_output(b->served->model->net, b->section));
+    size_t size = shape_size(net_section_output(b->version->model->net, b->section));
     for (int i = 0; i < b->n; i++) {
         const struct item *item = b->items[i];
         if (item->step != WAY_CONTINUE) continue;
@@ -142,8 +142,8 @@ static bool all_finite(int n, const float *values)
 static void note_not_finite(const struct batch *b, struct item *item, int classifier)
 {
     if (item->not_finite) return; /* the first one is named */
-    const char *labels[] = {b->served->model->name, model_classifier_name(classifier)};
-    metric_add(metric_series(b->served->engine->not_finite, labels), 1);
+    const char *labels[] = {b->version->model->name, model_classifier_name(classifier)};
+    metric_add(metric_series(b->version->engine->not_finite, labels), 1);
     item->not_finite = true;
     item->not_finite_classifier = classifier;
 }
@@ -151,10 +151,10 @@ static void note_not_finite(const struct batch *b, struct item *item, int classi
 /* One item's logits of this section's head. */
 static void take_logits(const struct batch *b, struct item *item, const float *logits)
 {
-    int classes = b->served->classes, s = b->section;
+    int classes = b->version->classes, s = b->section;
     float *p = item->probabilities[s];
     if (!all_finite(classes, logits)) note_not_finite(b, item, s);
-    loss_softmax(classes, logits, temperature_of(b->served->model, s), p);
+    loss_softmax(classes, logits, temperature_of(b->version->model, s), p);
     float most = 0;
     for (int c = 0; c < classes; c++) {
         item->logit_sum[c] += logits[c];
@@ -166,7 +166,7 @@ static void take_logits(const struct batch *b, struct item *item, const float *l
 
 static void run_heads(const struct batch *b)
 {
-    size_t classes = (size_t)b->served->classes;
+    size_t classes = (size_t)b->version->classes;
     int64_t start = clock_now();
     for (int i = 0, end; i < b->n; i = end + 1) {
         for (end = i; end < b->n && b->items[end]->needs_head; end++) continue;
@@ -185,10 +185,10 @@ static void run_heads(const struct batch *b)
 /* The mean of all logits (rule 4 of doc/sla.md) becomes probabilities where the sum stood. */
 static void finish_ensemble(const struct batch *b, struct item *item)
 {
-    const struct served *served = b->served;
-    for (int c = 0; c < served->classes; c++) item->logit_sum[c] /= (float)served->sections;
-    if (!all_finite(served->classes, item->logit_sum)) note_not_finite(b, item, MODEL_ENSEMBLE);
-    loss_softmax(served->classes, item->logit_sum, temperature_of(served->model, MODEL_ENSEMBLE),
+    const struct version *version = b->version;
+    for (int c = 0; c < version->classes; c++) item->logit_sum[c] /= (float)version->sections;
+    if (!all_finite(version->classes, item->logit_sum)) note_not_finite(b, item, MODEL_ENSEMBLE);
+    loss_softmax(version->classes, item->logit_sum, temperature_of(version->model, MODEL_ENSEMBLE),
                  item->logit_sum);
 }
 
@@ -221,15 +221,16 @@ static void note_section(const struct batch *b, int64_t took_ns)
         result->exits_run = s + 1;
         result->batch[s] = b->n;
     }
-    metric_observe(b->served->section_seconds[s], seconds_of(took_ns));
-    metric_observe(b->served->batch_size[s], b->n);
+    metric_observe(b->version->section_seconds[s], seconds_of(took_ns));
+    metric_observe(b->version->batch_size[s], b->n);
 }
 
 /* Lock held. */
 static void judge(struct engine *engine, struct batch *b, double predicted_s)
 {
     /* What takes half the time because others helped says nothing of when all are busy. */
-    if (!is_leading(engine, b)) cost_learn(b->served->cost, predicted_s, seconds_of(b->section_ns));
+    if (!is_leading(engine, b))
+        cost_learn(b->version->cost, predicted_s, seconds_of(b->section_ns));
     int64_t now = clock_now();
     for (int i = 0; i < b->n; i++) {
         struct item *item = b->items[i];
@@ -243,13 +244,13 @@ static void judge(struct engine *engine, struct batch *b, double predicted_s)
 static void fail_not_finite(struct engine *engine, struct item *item)
 {
     struct request *request = item->ticket->request;
-    const struct model *model = request->model;
+    const struct version *version = request->version;
     if (request->error.code == 0) {
         err_set(&request->error, ERR_DIVERGED,
                 "classifier %s of model %s, version %lld, computed a number that is not finite: "
                 "activate another version",
-                model_classifier_name(item->not_finite_classifier), model->name,
-                (long long)model->version);
+                model_classifier_name(item->not_finite_classifier), version->model->name,
+                (long long)version->number);
         if (request->n_images > 1) err_prefix(&request->error, "images[%d]", item->index);
     }
     item_fail(engine, item, ERR_DIVERGED);
@@ -271,7 +272,7 @@ static void part(struct engine *engine, struct batch *b)
             item_fail(engine, item, ERR_DEADLINE);
         } else {
             item_predict(item, b->section + 1);
-            sched_push(&engine->sched, &b->served->queues[b->section + 1], &item->sched, now);
+            sched_push(&engine->sched, &b->version->queues[b->section + 1], &item->sched, now);
         }
     }
 }
@@ -295,7 +296,7 @@ static void invite(struct worker *worker, const struct batch *b, double predicte
         return;
     exec_invite(b->own->exec);
     engine->leading = b->own->exec;
-    engine->leading_of = b->served;
+    engine->leading_of = b->version;
     pthread_cond_broadcast(&engine->work);
 }
 
@@ -336,7 +337,7 @@ static bool stays(const struct engine *engine, const struct batch *b)
         if (b->items[i]->sched.target_ns < earliest->sched.target_ns) earliest = b->items[i];
     }
     return engine->done_first == NULL &&
-           sched_goes_on(&engine->sched, &b->served->queues[b->section + 1], &earliest->sched);
+           sched_goes_on(&engine->sched, &b->version->queues[b->section + 1], &earliest->sched);
 }
 
 /* Lock held: a few sums, then it is let go while computing and held again on return. Returns
@@ -344,11 +345,11 @@ static bool stays(const struct engine *engine, const struct batch *b)
 static bool run_section(struct worker *worker, struct batch *b, bool from_previous)
 {
     struct engine *engine = worker->engine;
-    double predicted = cost_section(b->served->cost, b->section, b->n);
-    double head = cost_head(b->served->cost, b->section, b->n);
+    double predicted = cost_section(b->version->cost, b->section, b->n);
+    double head = cost_head(b->version->cost, b->section, b->n);
     int64_t now = clock_now();
     worker->busy_until_ns = now + ns_of(predicted + head);
-    worker->free_ns = now + ns_of(cost_way(b->served->cost, &b->items[0]->way, b->section, b->n));
+    worker->free_ns = now + ns_of(cost_way(b->version->cost, &b->items[0]->way, b->section, b->n));
     invite(worker, b, predicted);
     pthread_mutex_unlock(&engine->lock);
 
@@ -386,8 +387,8 @@ static void run_batch(struct worker *worker, const struct sched_queue *queue, si
     struct engine *engine = worker->engine;
     struct batch b = {.items = worker->batch, .n = (int)n, .section = queue->section};
     for (size_t i = 0; i < n; i++) worker->batch[i] = item_of(worker->taken[i]);
-    b.served = b.items[0]->ticket->served;
-    b.own = &b.served->workers[worker->number];
+    b.version = b.items[0]->ticket->version;
+    b.own = &b.version->workers[worker->number];
     drop_late(engine, &b, clock_now());
     if (b.n == 0) return;
     /* Once its items have left, nothing of the version may be touched: they held the references. */

@@ -31,6 +31,7 @@ struct fixture {
     char tool[PATH_MAX];
     uv_loop_t loop;
     struct store *store;
+    struct engine *engine;
     struct registry *registry;
     struct metrics *metrics;
     struct jobs *jobs;
@@ -42,18 +43,15 @@ struct fixture {
     bool answered;
 };
 
-static int64_t serving;
 static sem_t store_may_go_on;
 
-static int publish(void *arg, struct model *model, void (*published)(void *arg, int status),
-                   void *published_arg, struct err *e)
+/* Which version of a model serves; 0: none. */
+static int64_t serving(struct fixture *f, const char *name)
 {
-    (void)arg;
-    (void)e;
-    serving = model->version;
-    model_unref(model);
-    published(published_arg, 0);
-    return 0;
+    struct version *version = engine_version(f->engine, name);
+    int64_t number = version != NULL ? version_number(version) : 0;
+    version_unref(version);
+    return number;
 }
 
 static void write_text(struct fixture *f, const char *name, const char *text)
@@ -119,7 +117,6 @@ static int set_up(void **state)
     const char *source = getenv("top_srcdir");
     char path[256];
     *state = f;
-    serving = 0;
     place_make(&f->place);
     snprintf(f->tool, sizeof(f->tool), "%s/tests/jobs/fake_tool.sh", source != NULL ? source : ".");
     snprintf(f->models, sizeof(f->models), "%s/models", f->place.root);
@@ -127,7 +124,13 @@ static int set_up(void **state)
     snprintf(f->data_root, sizeof(f->data_root), "%s/data", f->place.root);
     snprintf(path, sizeof(path), "%s/set", f->data_root);
     if (file_make_dirs(path, NULL) < 0 || store_open(f->place.root, &f->store, NULL) < 0) return -1;
-    if (registry_new(f->models, publish, NULL, &f->registry, NULL) < 0) return -1;
+    struct engine_options options;
+    engine_options_default(&options);
+    options.workers = 1;
+    options.batch_max = 1;
+    f->engine = engine_new(&options, NULL, NULL);
+    if (f->engine == NULL) return -1;
+    if (registry_new(f->models, f->engine, &f->registry, NULL) < 0) return -1;
     jobs_options_default(&f->options);
     f->options.directory = f->children;
     f->options.program = f->tool;
@@ -166,6 +169,7 @@ static int tear_down(void **state)
     json_decref(f->document);
     store_close(f->store);
     registry_free(f->registry);
+    engine_free(f->engine);
     place_remove(&f->place);
     mem_free(f);
     return 0;
@@ -248,29 +252,29 @@ static void test_verdicts(void **state)
     jobs_start(f->jobs);
     ends(f, create(f, ""), "succeeded", "promoted");
     assert_int_equal(number_of(f, "version"), 2);
-    assert_int_equal(serving, 2);
+    assert_int_equal(serving(f, "tiny"), 2);
     write_text(f, "eval_result", FIGURES("0.4899"));
     ends(f, create(f, ""), "rejected", "0.4899");
     assert_int_equal(number_of(f, "version"), 0);
     ends(f, create(f, ",\"promote\":\"manual\""), "succeeded", "manual");
     assert_int_equal(number_of(f, "version"), 3);
-    assert_int_equal(serving, 2);
+    assert_int_equal(serving(f, "tiny"), 2);
     result_is(f, "lion", 10);
     ends(f, create(f, ""), "succeeded", "other labels than the serving version 2");
-    assert_int_equal(serving, 2);
+    assert_int_equal(serving(f, "tiny"), 2);
     result_is(f, "cat", 0);
     ends(f, create(f, ""), "succeeded", "no images were held out");
-    assert_int_equal(serving, 2);
+    assert_int_equal(serving(f, "tiny"), 2);
     result_is(f, "cat", 7);
     write_text(f, "eval_result", FIGURES("0.5"));
     ends(f, create(f, ""), "succeeded", "promoted");
     assert_non_null(strstr(
         json_string_value(json_object_get(json_object_get(f->document, "judgement"), "note")),
         "another choice of held-out images"));
-    int64_t latest = serving;
+    int64_t latest = serving(f, "tiny");
     ends(f, create(f, ",\"model\":\"new-name\""), "succeeded", "no version of this model served");
     assert_int_equal(number_of(f, "version"), 1);
-    assert_int_equal(serving, 1);
+    assert_int_equal(serving(f, "new-name"), 1);
     assert_true(latest > 2);
 }
 
@@ -295,7 +299,7 @@ static void test_overtaken(void **state)
     write_text(f, "go", "");
     ends(f, id, "succeeded", "version 2 began to serve");
     assert_int_equal(number_of(f, "version"), 3);
-    assert_int_equal(serving, 2);
+    assert_int_equal(serving(f, "tiny"), 2);
     const json_t *serving_then =
         json_object_get(json_object_get(f->document, "judgement"), "serving");
     assert_int_equal(json_integer_value(json_object_get(serving_then, "version")), 2);
@@ -396,7 +400,7 @@ static void test_cancel(void **state)
     jobs_cancel(f->jobs, id, done, f);
     wait_answer(f);
     ends(f, id, "cancelled", "cancelled");
-    assert_int_equal(serving, 1);
+    assert_int_equal(serving(f, "tiny"), 1);
 }
 
 static void hold_store(struct store_task *task, struct db *db)
@@ -525,7 +529,7 @@ static void test_died_while_concluding(void **state)
     jobs_start(f->jobs);
     int64_t id = create(f, "");
     ends(f, id, "succeeded", "promoted");
-    assert_int_equal(serving, 2);
+    assert_int_equal(serving(f, "tiny"), 2);
     stop_jobs(f);
     assert_int_equal(store_call(f->store, as_killed, f, NULL), 0);
     make_jobs(f);

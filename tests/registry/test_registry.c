@@ -5,7 +5,6 @@
 #include "registry/registry.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,50 +20,10 @@
 #include "../nn/tiny.h"
 #include "base/mem.h"
 
-/* What serves, as `publish` sees it; a thread of its own calls back, as the engine's does. */
-static struct {
-    char name[MODEL_NAME_MAX + 1];
-    int64_t version;
-    int calls, refuse; /* refuse: this code at once; fail: this one by the callback */
-    int fail;
-} service;
-
-struct answer {
-    void (*published)(void *arg, int status);
-    void *arg;
-    int status;
-};
-
-static void *call_back(void *arg)
-{
-    struct answer *a = arg;
-    a->published(a->arg, a->status);
-    free(a); /* not of base/mem.h, whose failures are for the registry */
-    return NULL;
-}
-
-static int publish(void *arg, struct model *model, void (*published)(void *arg, int status),
-                   void *published_arg, struct err *e)
-{
-    (void)arg;
-    service.calls++;
-    if (service.refuse == 0 && service.fail == 0) {
-        snprintf(service.name, sizeof(service.name), "%s", model->name);
-        service.version = model->version;
-    }
-    model_unref(model);
-    if (service.refuse != 0) return err_set(e, service.refuse, "refused at once");
-    struct answer *a = malloc(sizeof(*a));
-    *a = (struct answer){published, published_arg, service.fail};
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, call_back, a), 0);
-    pthread_detach(thread);
-    return 0;
-}
-
 struct fixture {
     struct place place;
     struct db *db;
+    struct engine *engine; /* as long as the registry: a new process has a new one */
     struct registry *registry;
     char models[128], file[3][128]; /* three models of one name, with other weights */
 };
@@ -97,12 +56,19 @@ static void open_registry(struct fixture *f)
     char path[PATH_MAX];
     snprintf(path, sizeof(path), "%s/a.db", f->place.root);
     assert_int_equal(db_open(path, &f->db, NULL), 0);
-    assert_int_equal(registry_new(f->models, publish, NULL, &f->registry, NULL), 0);
+    struct engine_options options;
+    engine_options_default(&options);
+    options.workers = 1;
+    options.batch_max = 1;
+    f->engine = engine_new(&options, NULL, NULL);
+    assert_non_null(f->engine);
+    assert_int_equal(registry_new(f->models, f->engine, &f->registry, NULL), 0);
 }
 
 static void close_registry(struct fixture *f)
 {
     registry_free(f->registry);
+    engine_free(f->engine);
     db_close(f->db);
 }
 
@@ -110,7 +76,6 @@ static int set_up(void **state)
 {
     struct fixture *f = mem_new(1, sizeof(*f));
     place_make(&f->place);
-    memset(&service, 0, sizeof(service));
     snprintf(f->models, sizeof(f->models), "%s/models", f->place.root);
     for (int i = 0; i < 3; i++) {
         snprintf(f->file[i], sizeof(f->file[i]), "%s/file%d", f->place.root, i);
@@ -145,8 +110,6 @@ static int restart(struct fixture *f, const char *import)
     struct err e = {0};
     close_registry(f);
     complaints[0] = '\0';
-    service.name[0] = '\0';
-    service.version = 0;
     open_registry(f);
     int rc = registry_recover(f->registry, f->db, &e);
     if (rc == 0 && import != NULL) rc = registry_import(f->registry, f->db, import, &e);
@@ -162,6 +125,19 @@ static int64_t add(struct fixture *f, const char *name, int i)
     if (registry_add(f->registry, f->db, name, f->file[i], "job", "1", &version, &e) < 0)
         fail_msg("%s", e.text);
     return version;
+}
+
+/* Which version of it serves; 0: none. */
+static int64_t serving(struct fixture *f, const char *name)
+{
+    struct version *version = engine_version(f->engine, name);
+    int64_t number = 0;
+    if (version != NULL) {
+        number = version_number(version);
+        if (name[0] != '\0') assert_string_equal(version_model(version)->name, name);
+    }
+    version_unref(version);
+    return number;
 }
 
 static int64_t active(struct fixture *f, const char *name)
@@ -181,20 +157,19 @@ static void test_import(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(restart(f, f->file[0]), 1);
-    assert_string_equal(service.name, "tiny");
-    assert_int_equal(service.version, 1);
+    assert_int_equal(serving(f, "tiny"), 1);
     assert_int_equal(add(f, "tiny", 1), 2);
-    assert_int_equal(service.version, 1);
+    assert_int_equal(serving(f, "tiny"), 1);
     assert_int_equal(registry_activate(f->registry, f->db, "tiny", 2, NULL), 0);
-    assert_int_equal(service.version, 2);
+    assert_int_equal(serving(f, "tiny"), 2);
     assert_int_equal(restart(f, f->file[0]), 1); /* a restart never undoes a retraining */
-    assert_int_equal(service.version, 2);
+    assert_int_equal(serving(f, "tiny"), 2);
     assert_int_equal(restart(f, f->file[2]), 1); /* another file does */
-    assert_int_equal(service.version, 3);
+    assert_int_equal(serving(f, "tiny"), 3);
     assert_int_equal(restart(f, f->file[0]), 1); /* the first again is not the one imported last */
-    assert_int_equal(service.version, 4);
+    assert_int_equal(serving(f, "tiny"), 4);
     assert_int_equal(restart(f, NULL), 1);
-    assert_int_equal(service.version, 4);
+    assert_int_equal(serving(f, "tiny"), 4);
     struct stat st;
     assert_int_equal(stat(path_of(f, 4), &st), 0);
 }
@@ -225,47 +200,56 @@ static void test_activate(void **state)
     for (int i = 0; i < 3; i++) add(f, "tiny", i);
     for (int i = 1; i <= 3; i++)
         assert_int_equal(registry_activate(f->registry, f->db, "tiny", i, NULL), 0);
-    int calls = service.calls;
+    struct version *before = engine_version(f->engine, "tiny");
     assert_int_equal(registry_activate(f->registry, f->db, "tiny", 3, NULL),
                      0); /* serves already */
-    assert_int_equal(service.calls, calls);
+    struct version *after = engine_version(f->engine, "tiny");
+    assert_ptr_equal(before, after);
+    version_unref(before);
+    version_unref(after);
     assert_int_equal(registry_activate(f->registry, f->db, "tiny", 4, &e), ERR_NOT_FOUND);
     for (int64_t i = 2; i >= 1; i--) {
         assert_int_equal(registry_rollback(f->registry, f->db, "tiny", &version, NULL), 0);
         assert_int_equal(version, i);
-        assert_int_equal(service.version, i);
+        assert_int_equal(serving(f, "tiny"), i);
     }
     assert_int_equal(registry_rollback(f->registry, f->db, "tiny", &version, &e), ERR_CONFLICT);
     assert_int_equal(e.code, ERR_CONFLICT);
     assert_int_equal(restart(f, NULL), 1);
-    assert_int_equal(service.version, 1);
+    assert_int_equal(serving(f, "tiny"), 1);
     assert_int_equal(add(f, "other-name", 0), 1); /* published under the name it was given */
     assert_int_equal(registry_activate(f->registry, f->db, "other-name", 1, NULL), 0);
-    assert_string_equal(service.name, "other-name");
+    assert_int_equal(serving(f, "other-name"), 1);
+    assert_int_equal(serving(f, ""), 1); /* the first one is the default: version 1 of tiny */
     assert_int_equal(restart(f, NULL), 2);
 }
 
-/* What cannot be put into service leaves everything as it was. */
+/* What cannot be put into service, since memory is short at any place, leaves everything as it
+ * was. */
 static void test_publish_fails(void **state)
 {
     struct fixture *f = *state;
-    struct err e = {0};
     int64_t version;
+    int failed = 0;
     for (int i = 0; i < 2; i++) add(f, "tiny", i);
     assert_int_equal(registry_activate(f->registry, f->db, "tiny", 1, NULL), 0);
-    service.refuse = -ENOMEM;
-    assert_int_equal(registry_activate(f->registry, f->db, "tiny", 2, &e), -ENOMEM);
-    assert_string_equal(e.text, "refused at once");
-    service.refuse = 0;
-    service.fail = ERR_UNSUPPORTED;
-    assert_int_equal(registry_activate(f->registry, f->db, "tiny", 2, &e), ERR_UNSUPPORTED);
-    assert_non_null(strstr(e.text, "version 2 of model tiny"));
-    assert_int_equal(active(f, "tiny"), 1);
-    service.fail = 0;
-    assert_int_equal(registry_activate(f->registry, f->db, "tiny", 2, NULL), 0);
-    service.fail = ERR_UNSUPPORTED;
-    assert_int_equal(registry_rollback(f->registry, f->db, "tiny", &version, &e), ERR_UNSUPPORTED);
+    for (unsigned n = 1; active(f, "tiny") == 1; n++) {
+        struct err e = {0};
+        assert_true(n < 2000);
+        mem_fail_at(n);
+        int rc = registry_activate(f->registry, f->db, "tiny", 2, &e);
+        mem_fail_at(0);
+        assert_int_equal(serving(f, "tiny"), active(f, "tiny"));
+        assert_int_equal(rc == 0, active(f, "tiny") == 2);
+        failed += strstr(e.text, "version 2 of model tiny cannot be put into service: ") != NULL;
+    }
+    print_message("# %d publications failed\n", failed);
+    assert_true(failed > 5);
+    mem_fail_at(3);
+    assert_true(registry_rollback(f->registry, f->db, "tiny", &version, NULL) < 0);
+    mem_fail_at(0);
     assert_int_equal(active(f, "tiny"), 2);
+    assert_int_equal(serving(f, "tiny"), 2);
 }
 
 /* Whichever statement meets the full disk: what serves and what the database says are the same. */
@@ -280,7 +264,7 @@ static void test_database_fails(void **state)
         db_fail_at(f->db, n);
         int rc = registry_activate(f->registry, f->db, "tiny", 2, NULL);
         db_fail_at(f->db, 0);
-        assert_int_equal(service.version, active(f, "tiny"));
+        assert_int_equal(serving(f, "tiny"), active(f, "tiny"));
         if (rc == 0) break;
         assert_int_equal(rc, -ENOSPC);
         assert_int_equal(active(f, "tiny"), 1);
@@ -290,7 +274,7 @@ static void test_database_fails(void **state)
         db_fail_at(f->db, n);
         int rc = registry_rollback(f->registry, f->db, "tiny", &version, NULL);
         db_fail_at(f->db, 0);
-        assert_int_equal(service.version, active(f, "tiny"));
+        assert_int_equal(serving(f, "tiny"), active(f, "tiny"));
         if (rc == 0) break;
         assert_int_equal(active(f, "tiny"), 2);
     }
@@ -305,8 +289,8 @@ static void test_database_fails(void **state)
     }
     assert_true(n > 4 && n < 50);
     assert_int_equal(restart(f, f->file[2]), 1);
-    assert_true(service.version >= 3);
-    assert_int_equal(active(f, "tiny"), service.version);
+    assert_true(serving(f, "tiny") >= 3);
+    assert_int_equal(active(f, "tiny"), serving(f, "tiny"));
 }
 
 static void test_no_memory(void **state)
@@ -329,7 +313,7 @@ static void test_no_memory(void **state)
     }
     assert_true(failed > 5);
     assert_int_equal(restart(f, f->file[0]), 1);
-    assert_int_equal(service.version, 1);
+    assert_int_equal(serving(f, "tiny"), 1);
 }
 
 static void test_damaged(void **state)
@@ -351,11 +335,11 @@ static void test_damaged(void **state)
     assert_int_equal(registry_activate(f->registry, f->db, "tiny", 3, &e), ERR_CONFLICT);
     assert_non_null(strstr(e.text, "has changed"));
     mem_free(bytes);
-    assert_int_equal(service.version, 2);
+    assert_int_equal(serving(f, "tiny"), 2);
     /* Version 2, which serves, is cut short: the start takes the one below it, and says so. */
     assert_int_equal(truncate(path_of(f, 2), 100), 0);
     assert_int_equal(restart(f, NULL), 1);
-    assert_int_equal(service.version, 1);
+    assert_int_equal(serving(f, "tiny"), 1);
     assert_int_equal(active(f, "tiny"), 1);
     assert_non_null(strstr(complaints, "tiny/2/model.safetensors"));
 }
@@ -378,7 +362,7 @@ static void test_all_gone(void **state)
     assert_int_equal(rmdir(f->models), 0);
     assert_int_equal(rename(away, f->models), 0);
     assert_int_equal(restart(f, NULL), 1);
-    assert_int_equal(service.version, 2);
+    assert_int_equal(serving(f, "tiny"), 2);
 }
 
 static void test_crash(void **state)

@@ -152,12 +152,16 @@ void png_make(struct png *png, unsigned seed)
     png_chunk(png, "IEND", NULL, 0);
 }
 
-void expect_probabilities(const struct model *model, const struct png *png, int classifier,
+void expect_probabilities(const struct version *version, const struct png *png, int classifier,
                           float ret_probabilities[TINY_CLASSES])
 {
+    const struct model *model = version_model(version);
+    const struct plan_options by_rule = {0};
     struct err e = {.code = 0};
     struct arena *arena = arena_new(1 << 20);
-    struct exec *exec = exec_new(model->plan, 1, &e);
+    struct plan *plan = plan_new_with(model->net, model->params, kernels_best(), &by_rule, &e);
+    CHECK(plan != NULL);
+    struct exec *exec = exec_new(plan, 1, &e);
     CHECK(arena != NULL && exec != NULL);
     struct image image;
     CHECK(image_decode(png->bytes, png->size, &image_limits_default, arena, &image, &e) == 0);
@@ -181,6 +185,7 @@ void expect_probabilities(const struct model *model, const struct png *png, int 
     }
     loss_softmax(TINY_CLASSES, sum, temperature, ret_probabilities);
     exec_free(exec);
+    plan_free(plan);
     arena_free(arena);
 }
 
@@ -239,7 +244,7 @@ int call_wait(struct call *call)
 
 void call_reset(struct call *call)
 {
-    model_unref(call->request.model);
+    version_unref(call->request.version);
     arena_free(call->request.arena);
     pthread_cond_destroy(&call->cond);
     pthread_mutex_destroy(&call->lock);
@@ -251,10 +256,10 @@ int call_run(struct engine *engine, struct call *call)
     return rc < 0 ? rc : call_wait(call);
 }
 
-static void blocker_run(void *arg, int status)
+static void blocker_run(struct publication *publication)
 {
-    struct blocker *blocker = arg;
-    CHECK(status == 0);
+    struct blocker *blocker = publication->owner;
+    CHECK(publication->status == 0);
     pthread_mutex_lock(&blocker->lock);
     blocker->entered = 1;
     pthread_cond_broadcast(&blocker->cond);
@@ -270,11 +275,13 @@ void worker_block(struct engine *engine, struct blocker *blocker)
     memset(blocker, 0, sizeof(*blocker));
     pthread_mutex_init(&blocker->lock, NULL);
     pthread_cond_init(&blocker->cond, NULL);
-    struct err e;
-    struct cost *cost = cost_new_linear(TINY_SECTIONS, 32, nothing, nothing);
-    CHECK(cost != NULL);
-    CHECK(engine_publish_with(engine, tiny_model("blocker", 1, NULL), cost, blocker_run, blocker,
-                              &e) == 0);
+    blocker->publication =
+        (struct publication){.model = tiny_model("blocker", 1, NULL),
+                             .cost = cost_new_linear(TINY_SECTIONS, 32, nothing, nothing),
+                             .done = blocker_run,
+                             .owner = blocker};
+    CHECK(blocker->publication.cost != NULL);
+    engine_publish(engine, &blocker->publication);
     pthread_mutex_lock(&blocker->lock);
     while (!blocker->entered) pthread_cond_wait(&blocker->cond, &blocker->lock);
     pthread_mutex_unlock(&blocker->lock);
@@ -294,27 +301,34 @@ void worker_release(struct blocker *blocker)
 struct waiter {
     pthread_mutex_t lock;
     pthread_cond_t cond;
-    int done, status;
+    int done;
 };
 
-static void waiter_done(void *arg, int status)
+static void waiter_done(struct publication *publication)
 {
-    struct waiter *waiter = arg;
+    struct waiter *waiter = publication->owner;
     pthread_mutex_lock(&waiter->lock);
     waiter->done = 1;
-    waiter->status = status;
     pthread_cond_signal(&waiter->cond);
     pthread_mutex_unlock(&waiter->lock);
 }
 
-int publish_now(struct engine *engine, struct model *model, struct cost *cost)
+int publish_version(struct engine *engine, struct model *model, int64_t number, struct cost *cost)
 {
     struct waiter waiter = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
-    struct err e;
-    int rc = engine_publish_with(engine, model, cost, waiter_done, &waiter, &e);
-    if (rc < 0) return rc;
+    struct publication publication = {
+        .model = model, .number = number, .cost = cost, .done = waiter_done, .owner = &waiter};
+    engine_publish(engine, &publication);
     pthread_mutex_lock(&waiter.lock);
     while (!waiter.done) pthread_cond_wait(&waiter.cond, &waiter.lock);
     pthread_mutex_unlock(&waiter.lock);
-    return waiter.status;
+    CHECK((publication.status == 0) == (publication.model == NULL));
+    CHECK(publication.status == publication.error.code && publication.cost == NULL);
+    model_unref(publication.model);
+    return publication.status;
+}
+
+int publish_now(struct engine *engine, struct model *model, struct cost *cost)
+{
+    return publish_version(engine, model, 0, cost);
 }

@@ -26,8 +26,8 @@ struct png {
 };
 void png_make(struct png *png, unsigned seed); /* TINY_SIDE x TINY_SIDE, colours by seed */
 
-/* Probabilities of a classifier for an image, by running the plan alone. */
-void expect_probabilities(const struct model *model, const struct png *png, int classifier,
+/* Probabilities of a classifier for an image, by running a plan alone. */
+void expect_probabilities(const struct version *version, const struct png *png, int classifier,
                           float ret_probabilities[TINY_CLASSES]);
 
 enum { CALL_IMAGES_MAX = 64 };
@@ -43,7 +43,7 @@ struct call {
 struct sla sla_of(const char *const *headers); /* "Name: value" strings, NULL at the end */
 void call_init(struct call *call, struct sla sla, const struct png *pngs, int n);
 int call_wait(struct call *call);   /* returns the request's status */
-void call_reset(struct call *call); /* drops the model reference, frees the arena */
+void call_reset(struct call *call); /* drops the version's reference, frees the arena */
 
 /* submit + wait */
 int call_run(struct engine *engine, struct call *call);
@@ -52,12 +52,14 @@ int call_run(struct engine *engine, struct call *call);
 struct blocker {
     pthread_mutex_t lock;
     pthread_cond_t cond;
+    struct publication publication;
     int entered, released, left;
 };
 void worker_block(struct engine *engine, struct blocker *blocker);
 void worker_release(struct blocker *blocker);
 
 /* Publishes and waits until it is served. cost: NULL measures. Returns the status. */
+int publish_version(struct engine *engine, struct model *model, int64_t number, struct cost *cost);
 int publish_now(struct engine *engine, struct model *model, struct cost *cost);
 
 #endif

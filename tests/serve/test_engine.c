@@ -53,7 +53,7 @@ static void assert_answer(const struct call *call, int i, const struct png *png,
     assert_int_equal(r->status, 0);
     assert_int_equal(r->classifier, classifier);
     assert_string_equal(sla_reason_name(r->reason), sla_reason_name(reason));
-    expect_probabilities(call->request.model, png, classifier, want);
+    expect_probabilities(call->request.version, png, classifier, want);
     assert_near(r->probabilities, want);
 }
 
@@ -82,7 +82,7 @@ static void each_classifier_answers_as_the_plan(void **state)
             assert_int_equal(r->exit_probabilities[s] != NULL, head);
             if (!head) continue;
             float want[TINY_CLASSES];
-            expect_probabilities(call.request.model, &png, s, want);
+            expect_probabilities(call.request.version, &png, s, want);
             assert_near(r->exit_probabilities[s], want);
         }
         assert_true(call.request.deadline_met);
@@ -109,7 +109,7 @@ static void a_model_without_calibration_answers(void **state)
     call_init(&call, sla_of(least), &png, 1);
     assert_int_equal(engine_submit(engine, &call.request), ERR_UNSUPPORTED);
     assert_int_equal(call.request.status, ERR_UNSUPPORTED);
-    assert_null(call.request.model);
+    assert_null(call.request.version);
     call_reset(&call);
     engine_free(engine);
 }
@@ -159,7 +159,7 @@ static void mixed_batches_answer_as_the_plan(void **state)
             int first = TINY_SECTIONS;
             for (int s = TINY_SECTIONS - 1; s >= 0; s--) {
                 float most = 0;
-                expect_probabilities(calls[i].request.model, &pngs[i], s, want);
+                expect_probabilities(calls[i].request.version, &pngs[i], s, want);
                 for (int c = 0; c < TINY_CLASSES; c++) most = want[c] > most ? want[c] : most;
                 if (most >= 0.4f) first = s;
             }
@@ -312,18 +312,18 @@ static void names_and_costs_are_known(void **state)
     assert_string_equal(names[0], "tiny");
     assert_string_equal(names[1], "second");
     assert_int_equal(engine_model_names(engine, names, 1), 1);
-    struct model *model = engine_model(engine, "");
-    assert_string_equal(model->name, "tiny");
+    struct version *version = engine_version(engine, "");
+    assert_string_equal(version_model(version)->name, "tiny");
     double before = 0;
     for (int s = 0; s < TINY_SECTIONS; s++) {
-        double cost = engine_cost(engine, model, s);
+        double cost = engine_cost(engine, version, s);
         assert_true(cost > 0);
-        assert_true(engine_cost(engine, model, MODEL_ENSEMBLE) >= cost);
+        assert_true(engine_cost(engine, version, MODEL_ENSEMBLE) >= cost);
         before = cost;
     }
     assert_true(before < 1);
-    model_unref(model);
-    assert_null(engine_model(engine, "third"));
+    version_unref(version);
+    assert_null(engine_version(engine, "third"));
     engine_free(engine);
 }
 
@@ -476,8 +476,7 @@ static void what_is_not_finite_is_an_error(void **state)
         options.workers = 1;
         struct engine *engine = engine_new(&options, metrics, &e);
         struct model *model = tiny_model_changed("tiny", 7, NULL, rows[i].change);
-        model->version = 12;
-        assert_int_equal(publish_now(engine, model, NULL), 0);
+        assert_int_equal(publish_version(engine, model, 12, NULL), 0);
         snprintf(header, sizeof(header), "SLA-Classifier: %s", rows[i].asked);
         const char *const headers[] = {header, NULL};
         for (int n = 1; n <= 2; n++) {

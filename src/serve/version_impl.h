@@ -1,0 +1,49 @@
+/* The inside of a version, for the engine's sources. */
+#ifndef SERVE_VERSION_IMPL_H
+#define SERVE_VERSION_IMPL_H
+
+#include <stdatomic.h>
+
+#include "nn/plan.h"
+#include "policy/classifiers.h"
+#include "policy/cost.h"
+#include "policy/sched.h"
+#include "serve/version.h"
+
+struct engine;
+struct metric;
+
+/* A feature map (at first: the input) of an item between two sections. */
+struct features {
+    struct features *next; /* in the free list */
+    float *values;
+};
+
+/* What has no comment is immutable; the rest is behind the engine's lock, but for the count. */
+struct version {
+    atomic_uint references;
+    void (*retire)(void *arg, struct version *version); /* NULL: freed at once */
+    void *retire_arg;
+    struct version *next; /* in a list of those that have retired */
+
+    struct engine *engine; /* only touched while the engine is there: by its own threads */
+    struct model *model;
+    int64_t number;
+    struct plan *plan;
+    int sections, classes;
+    struct classifiers classifiers;
+    size_t features_size;                         /* floats: the largest input of a section */
+    struct cost *cost;                            /* learns */
+    struct sched_queue queues[SPEC_SECTIONS_MAX]; /* guarded */
+    struct features *free_features;               /* guarded */
+    unsigned n_workers;
+    struct version_worker {
+        struct exec *exec; /* that worker's alone, no lock */
+        float *logits;     /* [batch_max][classes] */
+    } * workers;
+    struct metric
+        *queue_wait[SPEC_SECTIONS_MAX]; /* not the version's alone: series by section only */
+    struct metric *section_seconds[SPEC_SECTIONS_MAX], *batch_size[SPEC_SECTIONS_MAX];
+};
+
+#endif

@@ -1,0 +1,186 @@
+/* Versions: readers keep what they took while others are published; each retires once, with its
+ * last reference, and never while somebody reads it (sanitizers watch). */
+#include "config.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+
+static const double costs[TINY_SECTIONS] = {1, 1, 1, 1};
+
+/* What has retired. */
+struct retired {
+    pthread_mutex_t lock;
+    struct version *list;
+    int count;
+    int64_t last; /* its number */
+};
+
+static void retire(void *arg, struct version *version)
+{
+    struct retired *retired = arg;
+    pthread_mutex_lock(&retired->lock);
+    version_list_add(&retired->list, version);
+    retired->count++;
+    retired->last = version_number(version);
+    pthread_mutex_unlock(&retired->lock);
+}
+
+static struct engine *start(struct retired *retired)
+{
+    struct engine_options options;
+    struct err e = {.code = 0};
+    engine_options_default(&options);
+    options.workers = 1;
+    options.batch_max = 1;
+    if (retired != NULL) {
+        *retired = (struct retired){.lock = PTHREAD_MUTEX_INITIALIZER};
+        options.retire = retire;
+        options.retire_arg = retired;
+    }
+    struct engine *engine = engine_new(&options, NULL, &e);
+    assert_non_null(engine);
+    return engine;
+}
+
+static int publish(struct engine *engine, const char *name, int64_t number)
+{
+    struct cost *cost = cost_new_linear(TINY_SECTIONS, 1, costs, costs);
+    assert_non_null(cost);
+    return publish_version(engine, tiny_model(name, 7, NULL), number, cost);
+}
+
+static void a_version_retires_with_its_last_reference(void **state)
+{
+    (void)state;
+    struct retired retired;
+    struct engine *engine = start(&retired);
+    assert_null(engine_version(engine, ""));
+    assert_int_equal(publish(engine, "tiny", 1), 0);
+    struct version *first = engine_version(engine, "tiny"), *also = engine_version(engine, "");
+    assert_ptr_equal(first, also);
+    assert_int_equal(publish(engine, "tiny", 2), 0);
+    assert_int_equal(version_number(first), 1);
+    version_unref(first);
+    assert_int_equal(retired.count, 0);
+    version_unref(also);
+    assert_int_equal(retired.count, 1);
+    assert_int_equal(retired.last, 1);
+    struct version *second = engine_version(engine, "tiny");
+    version_acquire(second);
+    version_unref(second);
+    engine_free(engine);
+    assert_int_equal(retired.count, 1);
+    assert_string_equal(version_model(second)->name, "tiny"); /* outlives its engine */
+    version_unref(second);
+    assert_int_equal(retired.count, 2);
+    version_list_free(retired.list);
+    version_list_free(NULL);
+    version_unref(NULL);
+}
+
+/* Nobody takes them: freed at once (sanitizers see what is not). */
+static void without_retire_versions_are_freed(void **state)
+{
+    (void)state;
+    struct engine *engine = start(NULL);
+    assert_int_equal(publish(engine, "tiny", 1), 0);
+    assert_int_equal(publish(engine, "tiny", 2), 0);
+    struct version *second = engine_version(engine, "tiny");
+    engine_free(engine);
+    version_unref(second);
+}
+
+static void there_is_a_limit_of_names(void **state)
+{
+    (void)state;
+    struct engine *engine = start(NULL);
+    int n = 0, rc;
+    for (; n < 2000; n++) {
+        char name[16];
+        snprintf(name, sizeof(name), "m%d", n);
+        rc = publish(engine, name, 1);
+        if (rc < 0) break;
+    }
+    assert_int_equal(rc, ERR_LIMIT); /* the model came back: publish_version() looks */
+    assert_true(n >= 64 && n < 2000);
+    assert_int_equal(publish(engine, "m3", 2), 0); /* a name that is known already */
+    const char *names[1];
+    assert_int_equal(engine_model_names(engine, names, 1), 1);
+    assert_string_equal(names[0], "m0");
+    engine_free(engine);
+}
+
+enum { READERS = 3, VERSIONS = 60 };
+
+struct reading {
+    struct engine *engine;
+    atomic_bool *stop;
+    bool good;
+};
+
+static void *read_versions(void *arg)
+{
+    struct reading *r = arg;
+    int64_t last = 0;
+    r->good = true;
+    while (!atomic_load(r->stop)) {
+        struct version *v = engine_version(r->engine, "tiny");
+        r->good = r->good && version_number(v) >= last &&
+                  strcmp(version_model(v)->name, "tiny") == 0 && engine_cost(r->engine, v, 0) > 0;
+        last = version_number(v);
+        version_unref(v);
+    }
+    return NULL;
+}
+
+static void readers_keep_what_they_took(void **state)
+{
+    (void)state;
+    struct retired retired;
+    struct engine *engine = start(&retired);
+    struct reading readings[READERS];
+    pthread_t threads[READERS];
+    atomic_bool stop = false;
+    assert_int_equal(publish(engine, "tiny", 1), 0);
+    for (int i = 0; i < READERS; i++) {
+        readings[i] = (struct reading){engine, &stop, false};
+        assert_int_equal(pthread_create(&threads[i], NULL, read_versions, &readings[i]), 0);
+    }
+    for (int64_t number = 2; number <= VERSIONS; number++) {
+        assert_int_equal(publish(engine, "tiny", number), 0);
+        pthread_mutex_lock(&retired.lock);
+        struct version *list = retired.list;
+        retired.list = NULL;
+        pthread_mutex_unlock(&retired.lock);
+        version_list_free(list);
+    }
+    atomic_store(&stop, true);
+    for (int i = 0; i < READERS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_true(readings[i].good);
+    }
+    engine_free(engine);
+    assert_int_equal(retired.count, VERSIONS);
+    version_list_free(retired.list);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_version_retires_with_its_last_reference),
+        cmocka_unit_test(without_retire_versions_are_freed),
+        cmocka_unit_test(there_is_a_limit_of_names),
+        cmocka_unit_test(readers_keep_what_they_took),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
