@@ -1,12 +1,21 @@
-/* Text: what is valid UTF-8, and numbers in as few digits as they need. Any thread. */
+/* Text: what is valid UTF-8 and fit to be printed, and numbers in as few digits as they need, with
+ * a point in every locale. Any thread. */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Bytes of the UTF-8 sequence that begins the `size` > 0 bytes at s (RFC 3629 section 4: no
  * overlong forms, no surrogates, nothing past U+10FFFF); 0 when none does. */
 size_t text_utf8_length(const char *s, size_t size);
+
+/* Whether there are control characters in a UTF-8 text, those of U+0080..U+009F included. */
+bool text_has_control(const char *s);
+
+/* At most size - 1 bytes of s into ret_text, which is returned, those that are no printable ASCII
+ * as '?': what strangers wrote, fit for a message. */
+const char *text_printable(char *ret_text, size_t size, const char *s);
 
 enum { TEXT_NUMBER_MAX = 32 };
 
@@ -14,5 +23,8 @@ enum { TEXT_NUMBER_MAX = 32 };
  * "0.1", "5000", "1e-05". For finite numbers. The text is ret_text. */
 const char *text_double(double value, char ret_text[TEXT_NUMBER_MAX]);
 const char *text_float(float value, char ret_text[TEXT_NUMBER_MAX]);
+
+/* The same with at most so many significant digits, which need not read back. */
+const char *text_rounded(double value, int digits, char ret_text[TEXT_NUMBER_MAX]);
 
 #endif

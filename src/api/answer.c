@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "classify.h"
-#include "http/json_text.h"
+#include "json/write.h"
 
-/* Significant digits: a float has nine, a time in milliseconds is worth five. */
-enum { DIGITS_PROBABILITY = 8, DIGITS_MS = 5, ANSWER_MAX = 1 << 30 };
+/* Significant digits that a time in milliseconds is worth. */
+enum { DIGITS_MS = 5, ANSWER_MAX = 1 << 30 };
 
 static int best_of(const float *probabilities, int classes)
 {
@@ -19,19 +19,19 @@ static int best_of(const float *probabilities, int classes)
     return best;
 }
 
-static void put_label(struct json_text *json, const struct model *model, int index)
+static void put_label(struct json_writer *w, const struct model *model, int index)
 {
-    json_text_string(json, "label", model->labels[index]);
-    json_text_integer(json, "index", index);
+    json_write_string(w, "label", model->labels[index]);
+    json_write_int(w, "index", index);
 }
 
 /* The n most probable classes, by selection: n is small beside the classes. */
-static void put_top(struct json_text *json, const struct model *model, const float *probabilities,
+static void put_top(struct json_writer *w, const struct model *model, const float *probabilities,
                     int classes, int n)
 {
     float below = 2;
     int below_index = -1;
-    json_text_open(json, "top", '[');
+    json_write_open(w, "top", '[');
     for (int k = 0; k < n && k < classes; k++) {
         int best = -1;
         for (int i = 0; i < classes; i++) {
@@ -39,54 +39,53 @@ static void put_top(struct json_text *json, const struct model *model, const flo
             if (left && (best < 0 || probabilities[i] > probabilities[best])) best = i;
         }
         if (best < 0) break; /* not a number */
-        json_text_open(json, NULL, '{');
-        put_label(json, model, best);
-        json_text_number(json, "probability", (double)probabilities[best], DIGITS_PROBABILITY);
-        json_text_close(json, '}');
+        json_write_open(w, NULL, '{');
+        put_label(w, model, best);
+        json_write_float(w, "probability", probabilities[best]);
+        json_write_close(w, '}');
         below = probabilities[best];
         below_index = best;
     }
-    json_text_close(json, ']');
+    json_write_close(w, ']');
 }
 
-static void put_exits(struct json_text *json, const struct model *model,
-                      const struct result *result, int classes)
+static void put_exits(struct json_writer *w, const struct model *model, const struct result *result,
+                      int classes)
 {
-    json_text_open(json, "exits", '[');
+    json_write_open(w, "exits", '[');
     for (int exit = 0; exit < SPEC_SECTIONS_MAX; exit++) {
         const float *p = result->exit_probabilities[exit];
         if (p == NULL) continue;
         int best = best_of(p, classes);
-        json_text_open(json, NULL, '{');
-        json_text_string(json, "classifier", model_classifier_name(exit));
-        put_label(json, model, best);
-        json_text_number(json, "confidence", (double)p[best], DIGITS_PROBABILITY);
-        json_text_open(json, "probabilities", '[');
-        for (int i = 0; i < classes; i++)
-            json_text_number(json, NULL, (double)p[i], DIGITS_PROBABILITY);
-        json_text_close(json, ']');
-        json_text_close(json, '}');
+        json_write_open(w, NULL, '{');
+        json_write_string(w, "classifier", model_classifier_name(exit));
+        put_label(w, model, best);
+        json_write_float(w, "confidence", p[best]);
+        json_write_open(w, "probabilities", '[');
+        for (int i = 0; i < classes; i++) json_write_float(w, NULL, p[i]);
+        json_write_close(w, ']');
+        json_write_close(w, '}');
     }
-    json_text_close(json, ']');
+    json_write_close(w, ']');
 }
 
-static void put_result(struct json_text *json, const struct task *task, const struct result *result)
+static void put_result(struct json_writer *w, const struct task *task, const struct result *result)
 {
     const struct model *model = version_model(task->request.version);
     int classes = net_classes(model->net);
     if (result->status < 0) {
-        json_text_integer(json, "status", problem_status(result->status));
-        json_text_string(json, "error", err_text(result->status));
+        json_write_int(w, "status", problem_status(result->status));
+        json_write_string(w, "error", err_text(result->status));
         return;
     }
     const float *p = result->probabilities;
     int best = best_of(p, classes);
-    json_text_string(json, "classifier", model_classifier_name(result->classifier));
-    json_text_string(json, "reason", sla_reason_name(result->reason));
-    put_label(json, model, best);
-    json_text_number(json, "confidence", (double)p[best], DIGITS_PROBABILITY);
-    put_top(json, model, p, classes, task->top);
-    if (task->explain) put_exits(json, model, result, classes);
+    json_write_string(w, "classifier", model_classifier_name(result->classifier));
+    json_write_string(w, "reason", sla_reason_name(result->reason));
+    put_label(w, model, best);
+    json_write_float(w, "confidence", p[best]);
+    put_top(w, model, p, classes, task->top);
+    if (task->explain) put_exits(w, model, result, classes);
 }
 
 static double ms(int64_t ns)
@@ -94,20 +93,20 @@ static double ms(int64_t ns)
     return (double)ns / 1e6;
 }
 
-static void put_timing(struct json_text *json, const struct request *r, int64_t now_ns)
+static void put_timing(struct json_writer *w, const struct request *r, int64_t now_ns)
 {
-    json_text_open(json, "timing_ms", '{');
-    json_text_number(json, "total", ms(now_ns - r->arrival_ns), DIGITS_MS);
-    json_text_number(json, "decode", ms(r->timing.decode_ns), DIGITS_MS);
-    json_text_number(json, "queue", ms(r->timing.queue_ns), DIGITS_MS);
+    json_write_open(w, "timing_ms", '{');
+    json_write_rounded(w, "total", ms(now_ns - r->arrival_ns), DIGITS_MS);
+    json_write_rounded(w, "decode", ms(r->timing.decode_ns), DIGITS_MS);
+    json_write_rounded(w, "queue", ms(r->timing.queue_ns), DIGITS_MS);
     for (int s = 0; s < SPEC_SECTIONS_MAX; s++) {
         char name[8];
         if (r->timing.section_ns[s] <= 0) continue;
         snprintf(name, sizeof(name), "s%d", s + 1);
-        json_text_number(json, name, ms(r->timing.section_ns[s]), DIGITS_MS);
+        json_write_rounded(w, name, ms(r->timing.section_ns[s]), DIGITS_MS);
     }
-    json_text_number(json, "head", ms(r->timing.head_ns), DIGITS_MS);
-    json_text_close(json, '}');
+    json_write_rounded(w, "head", ms(r->timing.head_ns), DIGITS_MS);
+    json_write_close(w, '}');
 }
 
 /* The result that the headers speak of: the deepest classifier, the ensemble being deepest of
@@ -153,33 +152,33 @@ void answer_reply(struct task *task, int64_t now_ns, bool met)
     const struct request *r = &task->request;
     const struct result *shown = deepest(r);
     struct buf body;
-    struct json_text json;
+    struct json_writer w;
     buf_init(&body, ANSWER_MAX);
-    json_text_init(&json, &body);
-    json_text_open(&json, NULL, '{');
-    json_text_string(&json, "id", exchange_id(task->x));
-    json_text_string(&json, "model", version_model(r->version)->name);
-    json_text_integer(&json, "version", version_number(r->version));
+    json_writer_init(&w, &body);
+    json_write_open(&w, NULL, '{');
+    json_write_string(&w, "id", exchange_id(task->x));
+    json_write_string(&w, "model", version_model(r->version)->name);
+    json_write_int(&w, "version", version_number(r->version));
     if (task->many) {
-        json_text_open(&json, "results", '[');
+        json_write_open(&w, "results", '[');
         for (int i = 0; i < r->n_images; i++) {
-            json_text_open(&json, NULL, '{');
-            put_result(&json, task, &r->results[i]);
-            json_text_close(&json, '}');
+            json_write_open(&w, NULL, '{');
+            put_result(&w, task, &r->results[i]);
+            json_write_close(&w, '}');
         }
-        json_text_close(&json, ']');
+        json_write_close(&w, ']');
     } else {
-        put_result(&json, task, &r->results[0]);
+        put_result(&w, task, &r->results[0]);
     }
     if (r->sla.deadline_ns > 0) {
-        json_text_open(&json, "deadline", '{');
-        json_text_number(&json, "ms", ms(r->sla.deadline_ns), 9);
-        json_text_bool(&json, "met", met);
-        json_text_close(&json, '}');
+        json_write_open(&w, "deadline", '{');
+        json_write_number(&w, "ms", ms(r->sla.deadline_ns));
+        json_write_bool(&w, "met", met);
+        json_write_close(&w, '}');
     }
-    put_timing(&json, r, now_ns);
-    json_text_close(&json, '}');
-    if (json.rc != 0 || buf_puts(&body, "\n") != 0) {
+    put_timing(&w, r, now_ns);
+    json_write_close(&w, '}');
+    if (w.status != 0 || buf_puts(&body, "\n") != 0) {
         count_request(task, 0, false, SLA_REQUESTED, 500);
         exchange_problem(task->x, 500, "out of memory for the answer");
     } else {

@@ -9,8 +9,12 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "base/text.h"
 #include "classify.h"
-#include "http/json_body.h"
+#include "json/read.h"
+
+/* The size of a body is the route's. */
+static const struct json_limits body_limits = {SIZE_MAX, 1 << 16};
 
 /* ---- query ---- */
 
@@ -95,16 +99,16 @@ int input_raw(struct task *task, const void *body, size_t size, struct err *e)
     return 0;
 }
 
-static int read_image(struct task *task, const json_t *value, const char *place,
+static int read_image(struct task *task, const struct json *value, const char *place,
                       struct request_image *ret_image, struct err *e)
 {
-    if (!json_is_string(value))
+    if (!json_is(value, JSON_KIND_STRING))
         return err_set(e, ERR_FORMAT, "%s: a string with the image's bytes in base64 is expected",
                        place);
-    size_t length = json_string_length(value), size;
+    size_t length = json_text_size(value), size;
     void *bytes = arena_alloc(task->arena, base64_decoded_max(length), 1);
     if (bytes == NULL) return err_set(e, ERR_BUSY, "%s: out of memory for the image", place);
-    if (base64_decode(json_string_value(value), length, bytes, &size) < 0)
+    if (base64_decode(json_text(value), length, bytes, &size) < 0)
         return err_set(e, ERR_FORMAT, "%s: no valid base64 (RFC 4648 section 4, with padding)",
                        place);
     if (size == 0) return err_set(e, ERR_FORMAT, "%s: the image is empty", place);
@@ -112,11 +116,12 @@ static int read_image(struct task *task, const json_t *value, const char *place,
     return 0;
 }
 
-static int read_images(struct task *task, const json_t *list, struct err *e)
+static int read_images(struct task *task, const struct json *list, struct err *e)
 {
     int max = task->service->options.images_max;
-    size_t n = json_array_size(list);
-    if (!json_is_array(list)) return err_set(e, ERR_FORMAT, "images: a list is expected");
+    size_t n = json_count(list);
+    if (!json_is(list, JSON_KIND_ARRAY))
+        return err_set(e, ERR_FORMAT, "images: a list is expected");
     if (n == 0) return err_set(e, ERR_FORMAT, "images: the list is empty");
     if (n > (size_t)max)
         return err_set(e, ERR_LIMIT, "images: %zu of them, at most %d in one request", n, max);
@@ -125,7 +130,7 @@ static int read_images(struct task *task, const json_t *list, struct err *e)
     for (size_t i = 0; i < n; i++) {
         char place[32];
         snprintf(place, sizeof(place), "images[%zu]", i);
-        int rc = read_image(task, json_array_get(list, i), place, &images[i], e);
+        int rc = read_image(task, json_item(list, i), place, &images[i], e);
         if (rc < 0) return rc;
     }
     task->request.images = images;
@@ -134,7 +139,7 @@ static int read_images(struct task *task, const json_t *list, struct err *e)
     return 0;
 }
 
-static int read_one(struct task *task, const json_t *value, struct err *e)
+static int read_one(struct task *task, const struct json *value, struct err *e)
 {
     struct request_image *image = arena_alloc(task->arena, 1, sizeof(*image));
     if (image == NULL) return err_set(e, ERR_BUSY, "out of memory for the request");
@@ -145,60 +150,60 @@ static int read_one(struct task *task, const json_t *value, struct err *e)
 }
 
 /* A member of "sla" as the text that a header would have: 20 and "20" are the same wish. */
-static int sla_text(const json_t *value, const char *name, char *text, size_t size, struct err *e)
+static int sla_text(const struct json *value, const char *name, char *text, size_t size,
+                    struct err *e)
 {
-    if (json_is_string(value)) {
-        if (json_string_length(value) >= size)
+    if (json_is(value, JSON_KIND_STRING)) {
+        if (json_text_size(value) >= size)
             return err_set(e, ERR_RANGE, "sla.%s: the value is too long", name);
-        memcpy(text, json_string_value(value), json_string_length(value) + 1);
-    } else if (json_is_integer(value)) {
-        snprintf(text, size, "%lld", (long long)json_integer_value(value));
-    } else if (json_is_real(value)) {
-        snprintf(text, size, "%.17g", json_real_value(value));
-        if (strchr(text, 'e') != NULL) snprintf(text, size, "%.20f", json_real_value(value));
+        memcpy(text, json_text(value), json_text_size(value) + 1);
+    } else if (json_is(value, JSON_KIND_INT)) {
+        snprintf(text, size, "%lld", (long long)json_int(value, 0));
+    } else if (json_is(value, JSON_KIND_REAL)) {
+        char number[TEXT_NUMBER_MAX];
+        snprintf(text, size, "%s", text_double(json_number(value, 0), number));
+        if (strchr(text, 'e') != NULL) snprintf(text, size, "%.20f", json_number(value, 0));
     } else {
         return err_set(e, ERR_RANGE, "sla.%s: a number or a string is expected", name);
     }
     return 0;
 }
 
-static int read_sla(struct task *task, json_t *sla, struct err *e)
+static int read_sla(struct task *task, const struct json *sla, struct err *e)
 {
-    const char *name;
-    json_t *value;
-    if (!json_is_object(sla)) return err_set(e, ERR_FORMAT, "sla: an object is expected");
-    json_object_foreach (sla, name, value) {
+    if (!json_is(sla, JSON_KIND_OBJECT))
+        return err_set(e, ERR_FORMAT, "sla: an object is expected");
+    for (struct json_member m = {0}; json_next(sla, &m);) {
         char text[400];
-        int rc = sla_text(value, name, text, sizeof(text), e);
-        if (rc == 0) rc = sla_draft_member(&task->draft, "", name, text, e);
+        int rc = sla_text(m.value, m.name, text, sizeof(text), e);
+        if (rc == 0) rc = sla_draft_member(&task->draft, "", m.name, text, e);
         if (rc == ERR_CONFLICT) rc = e->code = ERR_RANGE; /* rule 11 of doc/sla.md: 400 */
         if (rc < 0) return rc;
     }
     return 0;
 }
 
-int input_json(struct task *task, const void *body, size_t size, struct err *e)
+static int read_members(struct task *task, const struct json *json, struct err *e)
 {
-    const char *name;
-    json_t *value, *json = json_body_object(body, size, e);
-    if (json == NULL) return e->code;
-    json_t *image = json_object_get(json, "image"), *images = json_object_get(json, "images");
-    json_t *sla = json_object_get(json, "sla");
-    int rc = 0;
-    json_object_foreach (json, name, value) {
-        if (value != image && value != images && value != sla) {
-            rc = err_set(e, ERR_FORMAT,
-                         "member \"%.40s\" is unknown; taken are image, images and sla", name);
-            break;
-        }
-    }
+    static const char *const known[] = {"image", "images", "sla"};
+    const struct json_place root = json_root(json, "JSON", e);
+    const struct json *image = json_get(json, "image"), *images = json_get(json, "images");
+    const struct json *sla = json_get(json, "sla");
+    int rc = json_read_known(&root, known, sizeof(known) / sizeof(known[0]));
     if (rc == 0 && (image != NULL) == (images != NULL))
         rc = err_set(e, ERR_FORMAT,
                      image != NULL ? "image and images exclude each other"
                                    : "image or images is missing");
     if (rc == 0 && sla != NULL) rc = read_sla(task, sla, e);
     if (rc == 0) rc = image != NULL ? read_one(task, image, e) : read_images(task, images, e);
-    json_decref(json);
+    return rc;
+}
+
+int input_json(struct task *task, const void *body, size_t size, struct err *e)
+{
+    struct json *json = json_parse("JSON", body, size, &body_limits, JSON_KIND_OBJECT, e);
+    int rc = json != NULL ? read_members(task, json, e) : e->code;
+    json_free(json);
     return rc;
 }
 
@@ -228,13 +233,9 @@ static int form_sla(struct task *task, const struct multipart_part *part, struct
 {
     if (part->size == 0)
         return err_set(e, ERR_FORMAT, "sla: the part is empty; an object is expected");
-    json_t *sla = json_body_object(part->data, part->size, e);
-    if (sla == NULL) {
-        err_prefix(e, "sla");
-        return e->code;
-    }
-    int rc = read_sla(task, sla, e);
-    json_decref(sla);
+    struct json *sla = json_parse("sla", part->data, part->size, &body_limits, JSON_KIND_OBJECT, e);
+    int rc = sla != NULL ? read_sla(task, sla, e) : e->code;
+    json_free(sla);
     return rc;
 }
 

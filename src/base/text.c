@@ -1,11 +1,13 @@
-/* UTF-8 and numbers. No locale: the program sets none. */
+/* UTF-8 and numbers, whatever the locale. */
 #include "config.h"
 
 #include "base/text.h"
 
 #include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 size_t text_utf8_length(const char *s, size_t size)
 {
@@ -25,22 +27,59 @@ size_t text_utf8_length(const char *s, size_t size)
     return n;
 }
 
+bool text_has_control(const char *s)
+{
+    for (const unsigned char *u = (const unsigned char *)s; *u != '\0'; u++) {
+        if (*u < 0x20 || *u == 0x7f || (u[0] == 0xc2 && u[1] < 0xa0)) return true;
+    }
+    return false;
+}
+
+const char *text_printable(char *ret_text, size_t size, const char *s)
+{
+    size_t n = 0;
+    for (; s[n] != '\0' && n + 1 < size; n++) {
+        ret_text[n] = s[n] >= 0x20 && s[n] < 0x7f ? s[n] : '?';
+    }
+    ret_text[n] = '\0';
+    return ret_text;
+}
+
+/* printf() writes the locale's decimal point, which a program that links us may have set. */
+static const char *with_point(char *text)
+{
+    char *point = text + strspn(text, "-0123456789");
+    if (*point == '\0' || *point == 'e') return text;
+    size_t length = strcspn(point, "0123456789");
+    *point = '.';
+    memmove(point + 1, point + length, strlen(point + length) + 1);
+    return text;
+}
+
 /* Every decimal number of DBL_DIG digits survives the way through a double, and %g drops zeros at
- * the end: so these digits give the shortest text wherever there is one that short. */
+ * the end: so these digits give the shortest text wherever there is one that short. Below DBL_MIN
+ * doubles are further apart, and fewer digits may do. Likewise of floats. */
 const char *text_double(double value, char ret_text[TEXT_NUMBER_MAX])
 {
-    for (int digits = DBL_DIG; digits <= DBL_DECIMAL_DIG; digits++) {
-        snprintf(ret_text, TEXT_NUMBER_MAX, "%.*g", digits, value);
+    for (int n = fabs(value) < DBL_MIN ? 1 : DBL_DIG; n <= DBL_DECIMAL_DIG; n++) {
+        snprintf(ret_text, TEXT_NUMBER_MAX, "%.*g", n, value);
         if (strtod(ret_text, NULL) == value) break;
     }
-    return ret_text;
+    return with_point(ret_text);
 }
 
 const char *text_float(float value, char ret_text[TEXT_NUMBER_MAX])
 {
-    for (int digits = FLT_DIG; digits <= FLT_DECIMAL_DIG; digits++) {
-        snprintf(ret_text, TEXT_NUMBER_MAX, "%.*g", digits, (double)value);
+    for (int n = fabsf(value) < FLT_MIN ? 1 : FLT_DIG; n <= FLT_DECIMAL_DIG; n++) {
+        snprintf(ret_text, TEXT_NUMBER_MAX, "%.*g", n, (double)value);
         if (strtof(ret_text, NULL) == value) break;
     }
-    return ret_text;
+    return with_point(ret_text);
+}
+
+const char *text_rounded(double value, int digits, char ret_text[TEXT_NUMBER_MAX])
+{
+    snprintf(ret_text, TEXT_NUMBER_MAX, "%.*g", digits < DBL_DECIMAL_DIG ? digits : DBL_DECIMAL_DIG,
+             value);
+    return with_point(ret_text);
 }

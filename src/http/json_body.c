@@ -3,7 +3,7 @@
  * that stand there twice are refused, because two readers may take different ones. */
 #include "config.h"
 
-#include "http/json_body.h"
+#include "json_body.h"
 
 #include <stdbool.h>
 #include <string.h>

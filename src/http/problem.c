@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 #include "http/exchange.h"
-#include "http/json_text.h"
+#include "json/write.h"
 
 int problem_status(int code)
 {
@@ -34,14 +34,14 @@ const char *problem_title(int status)
 
 int problem_write(struct buf *out, int status, const char *detail)
 {
-    struct json_text json;
-    json_text_init(&json, out);
-    json_text_open(&json, NULL, '{');
-    json_text_string(&json, "type", "about:blank");
-    json_text_string(&json, "title", problem_title(status));
-    json_text_integer(&json, "status", status);
-    json_text_string(&json, "detail", detail);
-    json_text_string(&json, "error", detail);
-    json_text_close(&json, '}');
-    return json.rc != 0 ? json.rc : buf_puts(out, "\n");
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_write_open(&w, NULL, '{');
+    json_write_string(&w, "type", "about:blank");
+    json_write_string(&w, "title", problem_title(status));
+    json_write_int(&w, "status", status);
+    json_write_string(&w, "detail", detail);
+    json_write_string(&w, "error", detail);
+    json_write_close(&w, '}');
+    return w.status != 0 ? w.status : buf_puts(out, "\n");
 }

@@ -15,8 +15,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "import_names.h"
-#include "json_in.h"
 #include "metadata.h"
 #include "model_file.h"
 
@@ -114,7 +114,7 @@ static void match_tensors(const struct safetensors *file, struct match *m,
             continue;
         }
         struct found *f = find_any(m, name);
-        json_in_printable(shown, sizeof(shown), t->name);
+        text_printable(shown, sizeof(shown), t->name);
         if (f == NULL) {
             complain(unexpected, "%s", shown);
         } else if (f->tensor != NULL) {

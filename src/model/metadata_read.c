@@ -13,9 +13,14 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "json_in.h"
+#include "base/text.h"
+#include "json/read.h"
 
-enum { LABEL_ITEMS_MAX = SPEC_CLASSES_MAX + 2, DOCUMENT_ITEMS_MAX = 1024 };
+enum {
+    DOCUMENT_MAX = SAFETENSORS_HEADER_MAX,
+    LABEL_VALUES_MAX = SPEC_CLASSES_MAX + 2,
+    DOCUMENT_VALUES_MAX = 1024
+};
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define COUNT_MAX INT64_C(1000000000000) /* of images, epochs..: far more than anybody has */
@@ -27,38 +32,39 @@ const char *metadata_label_problem(const char *label, size_t length)
 {
     _Static_assert(MODEL_LABEL_MAX == 256, "the text below says it");
     if (length == 0 || length > MODEL_LABEL_MAX) return "must be a string of 1 to 256 bytes";
-    return json_in_has_control(label) ? "control characters are not allowed" : NULL;
+    return text_has_control(label) ? "control characters are not allowed" : NULL;
 }
 
-/* A label of class i, checked; its bytes with the NUL, or 0 with the error set. */
-static size_t check_label(const struct json_in *in, const json_t *label, size_t i)
+/* A label, checked; its bytes with the NUL, or 0 with the error set. */
+static size_t check_label(const struct json_place *label)
 {
-    size_t length = json_string_length(label); /* 0 when it is no string */
-    const char *problem = metadata_label_problem(json_string_value(label), length);
+    size_t length = json_text_size(label->value); /* 0 when it is no string */
+    const char *problem = metadata_label_problem(json_text(label->value), length);
     if (problem == NULL) return length + 1;
-    err_set(in->e, ERR_FORMAT, "%s: [%zu]: %s", in->what, i, problem);
+    json_read_fail(label, NULL, ERR_FORMAT, "%s", problem);
     return 0;
 }
 
-static int copy_labels(const struct json_in *in, const json_t *root, int n, char ***ret_labels)
+static int copy_labels(const struct json_place *root, int n, char ***ret_labels)
 {
     size_t bytes = (size_t)n * sizeof(**ret_labels);
-    if (json_array_size(root) != (size_t)n) {
-        return err_set(in->e, ERR_CONFLICT, "%s: %zu labels, but the spec has %d classes", in->what,
-                       json_array_size(root), n);
+    if (json_count(root->value) != (size_t)n) {
+        return json_read_fail(root, NULL, ERR_CONFLICT, "%zu labels, but the spec has %d classes",
+                              json_count(root->value), n);
     }
     for (size_t i = 0; i < (size_t)n; i++) {
-        size_t size = check_label(in, json_array_get(root, i), i);
-        if (size == 0) return in->e->code;
+        const struct json_place label = json_place_item(root, i);
+        size_t size = check_label(&label);
+        if (size == 0) return ERR_FORMAT;
         bytes += size;
     }
     char **labels = mem_new(bytes, 1);
-    if (labels == NULL) return err_set(in->e, -ENOMEM, "%s: no memory for %d labels", in->what, n);
+    if (labels == NULL) return json_read_fail(root, NULL, -ENOMEM, "no memory for %d labels", n);
     char *text = (char *)(labels + n);
     for (size_t i = 0; i < (size_t)n; i++) {
-        const json_t *label = json_array_get(root, i);
-        size_t size = json_string_length(label) + 1;
-        memcpy(text, json_string_value(label), size);
+        const struct json *label = json_item(root->value, i);
+        size_t size = json_text_size(label) + 1;
+        memcpy(text, json_text(label), size);
         labels[i] = text;
         text += size;
     }
@@ -68,59 +74,57 @@ static int copy_labels(const struct json_in *in, const json_t *root, int n, char
 
 int metadata_parse_labels(const char *text, int n, char ***ret_labels, struct err *e)
 {
+    static const struct json_limits limits = {DOCUMENT_MAX, LABEL_VALUES_MAX};
     struct err local = {0};
-    const struct json_in in = {METADATA_LABELS, &local};
-    json_t *root = json_in_parse(&in, text, strlen(text), LABEL_ITEMS_MAX, JSON_ARRAY);
-    int rc = root == NULL ? local.code : copy_labels(&in, root, n, ret_labels);
-    json_decref(root);
-    return rc < 0 ? err_set(e, local.code, "%s", local.text) : 0;
+    struct json *document =
+        json_parse(METADATA_LABELS, text, strlen(text), &limits, JSON_KIND_ARRAY, &local);
+    const struct json_place root = json_root(document, METADATA_LABELS, &local);
+    int rc = document == NULL ? local.code : copy_labels(&root, n, ret_labels);
+    json_free(document);
+    return rc < 0 ? err_set(e, rc, "%s", local.text) : 0;
 }
 
-static int read_floats(const struct json_in *in, const json_t *object, const char *member,
-                       double low, double high, float ret[3])
+static int read_floats(const struct json_place *at, const char *member, double low, double high,
+                       float ret[3])
 {
-    const json_t *array = json_in_member(in, object, "", member, JSON_ARRAY);
-    if (array == NULL) return in->e->code;
-    for (size_t i = 0; i < 3; i++) {
-        const json_t *item = json_array_get(array, i);
-        double value = json_number_value(item);
-        if (json_array_size(array) != 3 || !json_is_number(item) ||
-            !(value >= low && value <= high)) {
-            return err_set(in->e, ERR_FORMAT, "%s: %s: must be three numbers in %g..%g", in->what,
-                           member, low, high);
-        }
-        ret[i] = (float)value;
+    struct json_place array;
+    int rc = json_read_array(at, member, 3, 3, &array);
+    for (size_t i = 0; i < 3 && rc == 0; i++) {
+        const struct json_place item = json_place_item(&array, i);
+        double value;
+        rc = json_read_number(&item, NULL, low, high, &value);
+        if (rc == 0) ret[i] = (float)value;
     }
-    return 0;
+    return rc;
 }
 
-static int read_preprocess(const struct json_in *in, const json_t *root, struct preprocess *ret)
+static int read_preprocess(const struct json_place *root, struct preprocess *ret)
 {
     static const char *const known[] = {"width", "height", "resize", "filter",
                                         "crop",  "mean",   "std"};
     int64_t width, height;
     int resize, filter, crop;
-    int rc = json_in_known(in, root, "", known, COUNT(known));
-    if (rc == 0) rc = json_in_int(in, root, "", "width", 1, SPEC_SIDE_MAX, &width);
-    if (rc == 0) rc = json_in_int(in, root, "", "height", 1, SPEC_SIDE_MAX, &height);
+    int rc = json_read_known(root, known, COUNT(known));
+    if (rc == 0) rc = json_read_int(root, "width", 1, SPEC_SIDE_MAX, &width);
+    if (rc == 0) rc = json_read_int(root, "height", 1, SPEC_SIDE_MAX, &height);
     if (rc == 0) {
-        rc = json_in_choice(in, root, "", "resize", preprocess_resize_names,
-                            COUNT(preprocess_resize_names), &resize);
+        rc = json_read_choice(root, "resize", preprocess_resize_names,
+                              COUNT(preprocess_resize_names), &resize);
     }
     if (rc == 0) {
-        rc = json_in_choice(in, root, "", "filter", preprocess_filter_names,
-                            COUNT(preprocess_filter_names), &filter);
+        rc = json_read_choice(root, "filter", preprocess_filter_names,
+                              COUNT(preprocess_filter_names), &filter);
     }
     if (rc == 0) {
-        rc = json_in_choice(in, root, "", "crop", preprocess_crop_names,
-                            COUNT(preprocess_crop_names), &crop);
+        rc = json_read_choice(root, "crop", preprocess_crop_names, COUNT(preprocess_crop_names),
+                              &crop);
     }
-    if (rc == 0) rc = read_floats(in, root, "mean", -1000, 1000, ret->mean);
-    if (rc == 0) rc = read_floats(in, root, "std", STD_MIN, 1000, ret->std);
-    if (rc < 0) return in->e->code;
+    if (rc == 0) rc = read_floats(root, "mean", -1000, 1000, ret->mean);
+    if (rc == 0) rc = read_floats(root, "std", STD_MIN, 1000, ret->std);
+    if (rc < 0) return rc;
     if (crop != resize) {
-        return err_set(in->e, ERR_UNSUPPORTED, "%s: crop: with resize \"%s\" it must be \"%s\"",
-                       in->what, preprocess_resize_names[resize], preprocess_crop_names[resize]);
+        return json_read_fail(root, "crop", ERR_UNSUPPORTED, "with resize \"%s\" it must be \"%s\"",
+                              preprocess_resize_names[resize], preprocess_crop_names[resize]);
     }
     ret->width = (int)width;
     ret->height = (int)height;
@@ -129,106 +133,85 @@ static int read_preprocess(const struct json_in *in, const json_t *root, struct 
     return 0;
 }
 
-/* Parses text as an object with read() and passes the error on. */
+/* Parses text as an object with a call that sees `root`, and passes the error on. */
 #define PARSE_OBJECT(key, text, e, call)                                                           \
     do {                                                                                           \
+        static const struct json_limits limits = {DOCUMENT_MAX, DOCUMENT_VALUES_MAX};              \
         struct err local = {0};                                                                    \
-        const struct json_in in = {key, &local};                                                   \
-        json_t *root = json_in_parse(&in, text, strlen(text), DOCUMENT_ITEMS_MAX, JSON_OBJECT);    \
-        int rc = root == NULL ? local.code : (call);                                               \
-        json_decref(root);                                                                         \
-        return rc < 0 ? err_set(e, local.code, "%s", local.text) : 0;                              \
+        struct json *document =                                                                    \
+            json_parse(key, text, strlen(text), &limits, JSON_KIND_OBJECT, &local);                \
+        const struct json_place root = json_root(document, key, &local);                           \
+        int rc = document == NULL ? local.code : (call);                                           \
+        json_free(document);                                                                       \
+        return rc < 0 ? err_set(e, rc, "%s", local.text) : 0;                                      \
     } while (0)
 
 int metadata_parse_preprocess(const char *text, struct preprocess *ret, struct err *e)
 {
-    PARSE_OBJECT(METADATA_PREPROCESS, text, e, read_preprocess(&in, root, ret));
+    PARSE_OBJECT(METADATA_PREPROCESS, text, e, read_preprocess(&root, ret));
 }
 
-static int read_entry(const struct json_in *in, const json_t *object, const char *path,
-                      struct calibration_entry *ret)
+static int read_entry(const struct json_place *at, struct calibration_entry *ret)
 {
     static const char *const known[] = {"top1", "temperature"};
-    int rc = json_in_known(in, object, path, known, COUNT(known));
-    if (rc == 0) rc = json_in_number(in, object, path, "top1", 0, 1, &ret->top1);
+    int rc = json_read_known(at, known, COUNT(known));
+    if (rc == 0) rc = json_read_number(at, "top1", 0, 1, &ret->top1);
     if (rc == 0) {
-        rc = json_in_number(in, object, path, "temperature", TEMPERATURE_MIN, TEMPERATURE_MAX,
-                            &ret->temperature);
+        rc = json_read_number(at, "temperature", TEMPERATURE_MIN, TEMPERATURE_MAX,
+                              &ret->temperature);
     }
     return rc;
 }
 
-/* An array member with as many items as the net has exits, each of the type. */
-static const json_t *read_per_exit(const struct json_in *in, const json_t *object, const char *path,
-                                   const char *member, int sections, bool objects)
+static int read_thresholds(const struct json_place *root, int sections, struct calibration *ret)
 {
-    const json_t *array = json_in_member(in, object, path, member, JSON_ARRAY);
-    if (array == NULL) return NULL;
-    bool good = json_array_size(array) == (size_t)sections;
-    for (size_t i = 0; good && i < (size_t)sections; i++) {
-        const json_t *item = json_array_get(array, i);
-        good = objects ? json_is_object(item) : json_is_number(item);
+    struct json_place array;
+    if (json_get(root->value, "thresholds") == NULL) return 0;
+    int rc = json_read_array(root, "thresholds", (size_t)sections, (size_t)sections, &array);
+    for (int i = 0; i < sections && rc == 0; i++) {
+        const struct json_place item = json_place_item(&array, (size_t)i);
+        /* Past 1 a threshold says that the exit never answers by itself. */
+        rc = json_read_number(&item, NULL, 0, 2, &ret->thresholds[i]);
     }
-    if (good) return array;
-    err_set(in->e, ERR_FORMAT, "%s: %s: must be %d %s, one for each exit", in->what, member,
-            sections, objects ? "objects" : "numbers");
-    return NULL;
+    ret->has_thresholds = rc == 0;
+    return rc;
 }
 
-static int read_calibration(const struct json_in *in, const json_t *root, int sections,
-                            struct calibration *ret)
+static int read_calibration(const struct json_place *root, int sections, struct calibration *ret)
 {
     static const char *const known[] = {"images", "exits", "ensemble", "thresholds"};
-    int rc = json_in_known(in, root, "", known, COUNT(known));
-    if (rc == 0) rc = json_in_int(in, root, "", "images", 1, COUNT_MAX, &ret->n_images);
-    if (rc < 0) return rc;
-    const json_t *exits = read_per_exit(in, root, "", "exits", sections, true);
-    if (exits == NULL) return in->e->code;
+    struct json_place exits, entry;
+    int rc = json_read_known(root, known, COUNT(known));
+    if (rc == 0) rc = json_read_int(root, "images", 1, COUNT_MAX, &ret->n_images);
+    if (rc == 0) rc = json_read_array(root, "exits", (size_t)sections, (size_t)sections, &exits);
     for (int i = 0; i < sections && rc == 0; i++) {
-        char path[JSON_PATH_MAX];
-        json_in_path(path, "exits", NULL, (size_t)i);
-        rc = read_entry(in, json_array_get(exits, (size_t)i), path, &ret->exits[i]);
+        const struct json_place item = json_place_item(&exits, (size_t)i);
+        rc = json_read_object(&item, NULL, &entry);
+        if (rc == 0) rc = read_entry(&entry, &ret->exits[i]);
     }
-    if (rc < 0) return rc;
-    const json_t *ensemble = json_in_member(in, root, "", "ensemble", JSON_OBJECT);
-    if (ensemble == NULL) return in->e->code;
-    rc = read_entry(in, ensemble, "ensemble", &ret->ensemble);
-    if (rc < 0) return rc;
-    if (json_object_get(root, "thresholds") != NULL) {
-        const json_t *thresholds = read_per_exit(in, root, "", "thresholds", sections, false);
-        if (thresholds == NULL) return in->e->code;
-        for (int i = 0; i < sections; i++) {
-            /* Past 1 a threshold says that the exit never answers by itself. */
-            double value = json_number_value(json_array_get(thresholds, (size_t)i));
-            if (!(value >= 0 && value <= 2)) {
-                return err_set(in->e, ERR_RANGE, "%s: thresholds[%d]: must be in 0..2, not %g",
-                               in->what, i, value);
-            }
-            ret->thresholds[i] = value;
-        }
-        ret->has_thresholds = true;
-    }
-    ret->present = true;
-    return 0;
+    if (rc == 0) rc = json_read_object(root, "ensemble", &entry);
+    if (rc == 0) rc = read_entry(&entry, &ret->ensemble);
+    if (rc == 0) rc = read_thresholds(root, sections, ret);
+    ret->present = rc == 0;
+    return rc;
 }
 
 int metadata_parse_calibration(const char *text, int sections, struct calibration *ret,
                                struct err *e)
 {
     *ret = (struct calibration){.present = false};
-    PARSE_OBJECT(METADATA_CALIBRATION, text, e, read_calibration(&in, root, sections, ret));
+    PARSE_OBJECT(METADATA_CALIBRATION, text, e, read_calibration(&root, sections, ret));
 }
 
 /* A seed: an integer, or past 2^53 a string of digits. */
-static int read_seed(const struct json_in *in, const json_t *root, const char *member,
-                     uint64_t *ret)
+static int read_seed(const struct json_place *root, const char *member, uint64_t *ret)
 {
-    const json_t *value = json_object_get(root, member);
-    if (json_is_integer(value) && json_integer_value(value) >= 0) {
-        *ret = (uint64_t)json_integer_value(value);
+    const struct json *value = json_get(root->value, member);
+    const char *text = json_text(value);
+    if (json_int(value, -1) >= 0) {
+        *ret = (uint64_t)json_int(value, -1);
         return 0;
     }
-    const char *text = json_string_value(value);
     if (text != NULL && *text != '\0' && strlen(text) <= 20 &&
         strspn(text, "0123456789") == strlen(text)) {
         char *end;
@@ -239,40 +222,38 @@ static int read_seed(const struct json_in *in, const json_t *root, const char *m
             return 0;
         }
     }
-    return err_set(in->e, ERR_FORMAT, "%s: %s: must be an integer in 0..2^64-1", in->what, member);
+    return json_read_fail(root, member, ERR_FORMAT, "must be an integer in 0..2^64-1");
 }
 
-static int read_figures(const struct json_in *in, const json_t *object, const char *path,
-                        struct training_figures *ret)
+static int read_figures(const struct json_place *at, struct training_figures *ret)
 {
-    int rc = json_in_number(in, object, path, "top1", 0, 1, &ret->top1);
-    if (rc == 0) rc = json_in_number(in, object, path, "top5", 0, 1, &ret->top5);
-    if (rc == 0) rc = json_in_number(in, object, path, "nll", 0, DBL_MAX, &ret->nll);
-    if (rc == 0) rc = json_in_number(in, object, path, "ece", 0, 1, &ret->ece);
+    int rc = json_read_number(at, "top1", 0, 1, &ret->top1);
+    if (rc == 0) rc = json_read_number(at, "top5", 0, 1, &ret->top5);
+    if (rc == 0) rc = json_read_number(at, "nll", 0, DBL_MAX, &ret->nll);
+    if (rc == 0) rc = json_read_number(at, "ece", 0, 1, &ret->ece);
     return rc;
 }
 
-static int read_all_figures(const struct json_in *in, const json_t *root, int sections,
-                            struct training *ret)
+static int read_all_figures(const struct json_place *root, int sections, struct training *ret)
 {
-    const json_t *figures = json_in_member(in, root, "", "figures", JSON_OBJECT);
-    if (figures == NULL) return in->e->code;
-    const json_t *exits = read_per_exit(in, figures, "figures", "exits", sections, true);
-    if (exits == NULL) return in->e->code;
-    for (int i = 0; i < sections; i++) {
-        char path[JSON_PATH_MAX];
-        json_in_path(path, "figures.exits", NULL, (size_t)i);
-        int rc = read_figures(in, json_array_get(exits, (size_t)i), path, &ret->exits[i]);
-        if (rc < 0) return rc;
+    struct json_place figures, exits, entry;
+    if (json_get(root->value, "figures") == NULL) return 0;
+    int rc = json_read_object(root, "figures", &figures);
+    if (rc == 0) {
+        rc = json_read_array(&figures, "exits", (size_t)sections, (size_t)sections, &exits);
     }
-    const json_t *ensemble = json_in_member(in, figures, "figures", "ensemble", JSON_OBJECT);
-    if (ensemble == NULL) return in->e->code;
-    ret->has_figures = true;
-    return read_figures(in, ensemble, "figures.ensemble", &ret->ensemble);
+    for (int i = 0; i < sections && rc == 0; i++) {
+        const struct json_place item = json_place_item(&exits, (size_t)i);
+        rc = json_read_object(&item, NULL, &entry);
+        if (rc == 0) rc = read_figures(&entry, &ret->exits[i]);
+    }
+    if (rc == 0) rc = json_read_object(&figures, "ensemble", &entry);
+    if (rc == 0) rc = read_figures(&entry, &ret->ensemble);
+    ret->has_figures = rc == 0;
+    return rc;
 }
 
-static int read_training(const struct json_in *in, const json_t *root, int sections,
-                         struct training *ret)
+static int read_training(const struct json_place *root, int sections, struct training *ret)
 {
     const struct {
         const char *member;
@@ -307,32 +288,27 @@ static int read_training(const struct json_in *in, const json_t *root, int secti
     };
     int rc = 0;
     for (size_t i = 0; i < COUNT(strings) && rc == 0; i++) {
-        rc = json_in_string(in, root, "", strings[i].member, strings[i].text, strings[i].size);
+        rc = json_read_string(root, strings[i].member, strings[i].text, strings[i].size);
     }
     for (size_t i = 0; i < COUNT(integers) && rc == 0; i++) {
-        rc = json_in_int(in, root, "", integers[i].member, 0, COUNT_MAX, integers[i].value);
+        rc = json_read_int(root, integers[i].member, 0, COUNT_MAX, integers[i].value);
     }
     for (size_t i = 0; i < COUNT(numbers) && rc == 0; i++) {
-        rc = json_in_number(in, root, "", numbers[i].member, -DBL_MAX, DBL_MAX, numbers[i].value);
+        rc = json_read_number(root, numbers[i].member, -DBL_MAX, DBL_MAX, numbers[i].value);
     }
     /* Of methods with a teacher, only some. */
-    if (rc == 0 && json_object_get(root, "teacher") != NULL)
-        rc = json_in_string(in, root, "", "teacher", ret->teacher, sizeof(ret->teacher));
-    if (rc == 0 && json_object_get(root, "beta") != NULL)
-        rc = json_in_number(in, root, "", "beta", -DBL_MAX, DBL_MAX, &ret->beta);
-    if (rc == 0) rc = read_seed(in, root, "seed", &ret->seed);
-    if (rc == 0) rc = read_seed(in, root, "holdout_seed", &ret->holdout_seed);
-    if (rc < 0) return rc;
-    const json_t *scale = json_object_get(root, "kd_scale");
-    if (!json_is_boolean(scale)) {
-        return err_set(in->e, ERR_FORMAT, "%s: kd_scale: must be a boolean", in->what);
-    }
-    ret->kd_scale = json_is_true(scale);
-    return json_object_get(root, "figures") == NULL ? 0 : read_all_figures(in, root, sections, ret);
+    if (rc == 0 && json_get(root->value, "teacher") != NULL)
+        rc = json_read_string(root, "teacher", ret->teacher, sizeof(ret->teacher));
+    if (rc == 0 && json_get(root->value, "beta") != NULL)
+        rc = json_read_number(root, "beta", -DBL_MAX, DBL_MAX, &ret->beta);
+    if (rc == 0) rc = read_seed(root, "seed", &ret->seed);
+    if (rc == 0) rc = read_seed(root, "holdout_seed", &ret->holdout_seed);
+    if (rc == 0) rc = json_read_bool(root, "kd_scale", &ret->kd_scale);
+    return rc == 0 ? read_all_figures(root, sections, ret) : rc;
 }
 
 int metadata_parse_training(const char *text, int sections, struct training *ret, struct err *e)
 {
     *ret = (struct training){.method = ""};
-    PARSE_OBJECT(METADATA_TRAINING, text, e, read_training(&in, root, sections, ret));
+    PARSE_OBJECT(METADATA_TRAINING, text, e, read_training(&root, sections, ret));
 }

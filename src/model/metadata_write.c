@@ -5,8 +5,8 @@
 
 #include <math.h>
 
-#include "base/mem.h"
-#include "json_out.h"
+#include "base/buf.h"
+#include "json/write.h"
 
 enum { DOCUMENT_MAX = SAFETENSORS_HEADER_MAX };
 
@@ -14,151 +14,144 @@ const char *const preprocess_resize_names[2] = {"stretch", "cover"};
 const char *const preprocess_crop_names[2] = {"none", "centre"};
 const char *const preprocess_filter_names[1] = {"bilinear"};
 
-static char *finish(struct json_out *out, int *ret_status)
+/* A document that is being written; begin() to finish(). */
+struct document {
+    struct buf text;
+    struct json_writer w;
+};
+
+static struct json_writer *begin(struct document *d, char bracket)
 {
-    char *text = out->status == 0 ? buf_take(&out->text) : NULL;
-    *ret_status = out->status;
-    json_out_release(out);
+    buf_init(&d->text, DOCUMENT_MAX);
+    json_writer_init(&d->w, &d->text);
+    d->w.spaced = true;
+    json_write_open(&d->w, NULL, bracket);
+    return &d->w;
+}
+
+static char *finish(struct document *d, char bracket, int *ret_status)
+{
+    json_write_close(&d->w, bracket);
+    *ret_status = d->w.status == 0 && d->w.replaced ? ERR_FORMAT : d->w.status;
+    char *text = *ret_status == 0 ? buf_take(&d->text) : NULL;
+    buf_release(&d->text);
     return text;
 }
 
-static void put_string(struct json_out *out, const char *before, const char *value)
+static void put_number(struct json_writer *w, const char *name, double value)
 {
-    json_out_raw(out, before);
-    json_out_string(out, value);
-}
-
-static void put_int(struct json_out *out, const char *before, int64_t value)
-{
-    json_out_raw(out, before);
-    json_out_int(out, value);
-}
-
-static void put_double(struct json_out *out, const char *before, double value)
-{
-    json_out_raw(out, before);
     if (isfinite(value)) {
-        json_out_double(out, value);
-    } else if (out->status == 0) {
-        out->status = ERR_RANGE;
+        json_write_number(w, name, value);
+    } else if (w->status == 0) {
+        w->status = ERR_RANGE;
     }
 }
 
-static void put_floats(struct json_out *out, const char *before, const float *values, int n)
+static void put_floats(struct json_writer *w, const char *name, const float *values, int n)
 {
-    json_out_raw(out, before);
+    json_write_open(w, name, '[');
     for (int i = 0; i < n; i++) {
-        json_out_raw(out, i > 0 ? ", " : "[");
         if (isfinite(values[i])) {
-            json_out_float(out, values[i]);
-        } else if (out->status == 0) {
-            out->status = ERR_RANGE;
+            json_write_float(w, NULL, values[i]);
+        } else if (w->status == 0) {
+            w->status = ERR_RANGE;
         }
     }
-    json_out_raw(out, "]");
+    json_write_close(w, ']');
 }
 
 char *metadata_format_labels(char *const *labels, int n, int *ret_status)
 {
-    struct json_out out;
-    json_out_init(&out, DOCUMENT_MAX);
-    for (int i = 0; i < n; i++) put_string(&out, i > 0 ? ", " : "[", labels[i]);
-    json_out_raw(&out, "]");
-    return finish(&out, ret_status);
+    struct document d;
+    struct json_writer *w = begin(&d, '[');
+    for (int i = 0; i < n; i++) json_write_string(w, NULL, labels[i]);
+    return finish(&d, ']', ret_status);
 }
 
 char *metadata_format_preprocess(const struct preprocess *p, int *ret_status)
 {
-    struct json_out out;
-    json_out_init(&out, DOCUMENT_MAX);
-    put_int(&out, "{\"width\": ", p->width);
-    put_int(&out, ", \"height\": ", p->height);
-    put_string(&out, ", \"resize\": ", preprocess_resize_names[p->resize]);
-    put_string(&out, ", \"filter\": ", preprocess_filter_names[p->filter]);
-    put_string(&out, ", \"crop\": ", preprocess_crop_names[p->resize]);
-    put_floats(&out, ", \"mean\": ", p->mean, 3);
-    put_floats(&out, ", \"std\": ", p->std, 3);
-    json_out_raw(&out, "}");
-    return finish(&out, ret_status);
+    struct document d;
+    struct json_writer *w = begin(&d, '{');
+    json_write_int(w, "width", p->width);
+    json_write_int(w, "height", p->height);
+    json_write_string(w, "resize", preprocess_resize_names[p->resize]);
+    json_write_string(w, "filter", preprocess_filter_names[p->filter]);
+    json_write_string(w, "crop", preprocess_crop_names[p->resize]);
+    put_floats(w, "mean", p->mean, 3);
+    put_floats(w, "std", p->std, 3);
+    return finish(&d, '}', ret_status);
 }
 
-static void put_entry(struct json_out *out, const struct calibration_entry *entry)
+static void put_entry(struct json_writer *w, const char *name,
+                      const struct calibration_entry *entry)
 {
-    put_double(out, "{\"top1\": ", entry->top1);
-    put_double(out, ", \"temperature\": ", entry->temperature);
-    json_out_raw(out, "}");
+    json_write_open(w, name, '{');
+    put_number(w, "top1", entry->top1);
+    put_number(w, "temperature", entry->temperature);
+    json_write_close(w, '}');
 }
 
 char *metadata_format_calibration(const struct calibration *c, int sections, int *ret_status)
 {
-    struct json_out out;
-    json_out_init(&out, DOCUMENT_MAX);
-    put_int(&out, "{\"images\": ", c->n_images);
-    json_out_raw(&out, ", \"exits\": [");
-    for (int i = 0; i < sections; i++) {
-        if (i > 0) json_out_raw(&out, ", ");
-        put_entry(&out, &c->exits[i]);
-    }
-    json_out_raw(&out, "], \"ensemble\": ");
-    put_entry(&out, &c->ensemble);
+    struct document d;
+    struct json_writer *w = begin(&d, '{');
+    json_write_int(w, "images", c->n_images);
+    json_write_open(w, "exits", '[');
+    for (int i = 0; i < sections; i++) put_entry(w, NULL, &c->exits[i]);
+    json_write_close(w, ']');
+    put_entry(w, "ensemble", &c->ensemble);
     if (c->has_thresholds) {
-        for (int i = 0; i < sections; i++) {
-            put_double(&out, i > 0 ? ", " : ", \"thresholds\": [", c->thresholds[i]);
-        }
-        json_out_raw(&out, "]");
+        json_write_open(w, "thresholds", '[');
+        for (int i = 0; i < sections; i++) put_number(w, NULL, c->thresholds[i]);
+        json_write_close(w, ']');
     }
-    json_out_raw(&out, "}");
-    return finish(&out, ret_status);
+    return finish(&d, '}', ret_status);
 }
 
-static void put_figures(struct json_out *out, const struct training_figures *f)
+static void put_figures(struct json_writer *w, const char *name, const struct training_figures *f)
 {
-    put_double(out, "{\"top1\": ", f->top1);
-    put_double(out, ", \"top5\": ", f->top5);
-    put_double(out, ", \"nll\": ", f->nll);
-    put_double(out, ", \"ece\": ", f->ece);
-    json_out_raw(out, "}");
+    json_write_open(w, name, '{');
+    put_number(w, "top1", f->top1);
+    put_number(w, "top5", f->top5);
+    put_number(w, "nll", f->nll);
+    put_number(w, "ece", f->ece);
+    json_write_close(w, '}');
 }
 
 char *metadata_format_training(const struct training *t, int sections, int *ret_status)
 {
-    struct json_out out;
-    json_out_init(&out, DOCUMENT_MAX);
-    put_string(&out, "{\"method\": ", t->method);
-    put_string(&out, ", \"data\": ", t->data);
-    put_string(&out, ", \"program\": ", t->program);
-    put_string(&out, ", \"schedule\": ", t->schedule);
-    put_string(&out, ", \"augment\": ", t->augment);
-    put_string(&out, ", \"parent\": ", t->parent);
-    if (t->teacher[0] != '\0') put_string(&out, ", \"teacher\": ", t->teacher);
-    put_int(&out, ", \"epochs\": ", t->epochs);
-    put_int(&out, ", \"batch\": ", t->batch);
-    put_int(&out, ", \"warmup\": ", t->warmup);
-    put_int(&out, ", \"threads\": ", t->threads);
-    json_out_raw(&out, ", \"seed\": ");
-    json_out_seed(&out, t->seed);
-    put_double(&out, ", \"lr\": ", t->lr);
-    put_double(&out, ", \"momentum\": ", t->momentum);
-    put_double(&out, ", \"weight_decay\": ", t->weight_decay);
-    put_double(&out, ", \"temperature\": ", t->temperature);
-    put_double(&out, ", \"alpha\": ", t->alpha);
-    put_double(&out, ", \"lambda\": ", t->lambda);
-    if (t->beta != 0) put_double(&out, ", \"beta\": ", t->beta);
-    json_out_raw(&out, t->kd_scale ? ", \"kd_scale\": true" : ", \"kd_scale\": false");
-    put_int(&out, ", \"holdout\": ", t->holdout);
-    json_out_raw(&out, ", \"holdout_seed\": ");
-    json_out_seed(&out, t->holdout_seed);
-    put_string(&out, ", \"command\": ", t->command);
+    struct document d;
+    struct json_writer *w = begin(&d, '{');
+    json_write_string(w, "method", t->method);
+    json_write_string(w, "data", t->data);
+    json_write_string(w, "program", t->program);
+    json_write_string(w, "schedule", t->schedule);
+    json_write_string(w, "augment", t->augment);
+    json_write_string(w, "parent", t->parent);
+    if (t->teacher[0] != '\0') json_write_string(w, "teacher", t->teacher);
+    json_write_int(w, "epochs", t->epochs);
+    json_write_int(w, "batch", t->batch);
+    json_write_int(w, "warmup", t->warmup);
+    json_write_int(w, "threads", t->threads);
+    json_write_seed(w, "seed", t->seed);
+    put_number(w, "lr", t->lr);
+    put_number(w, "momentum", t->momentum);
+    put_number(w, "weight_decay", t->weight_decay);
+    put_number(w, "temperature", t->temperature);
+    put_number(w, "alpha", t->alpha);
+    put_number(w, "lambda", t->lambda);
+    if (t->beta != 0) put_number(w, "beta", t->beta);
+    json_write_bool(w, "kd_scale", t->kd_scale);
+    json_write_int(w, "holdout", t->holdout);
+    json_write_seed(w, "holdout_seed", t->holdout_seed);
+    json_write_string(w, "command", t->command);
     if (t->has_figures) {
-        json_out_raw(&out, ", \"figures\": {\"exits\": [");
-        for (int i = 0; i < sections; i++) {
-            if (i > 0) json_out_raw(&out, ", ");
-            put_figures(&out, &t->exits[i]);
-        }
-        json_out_raw(&out, "], \"ensemble\": ");
-        put_figures(&out, &t->ensemble);
-        json_out_raw(&out, "}");
+        json_write_open(w, "figures", '{');
+        json_write_open(w, "exits", '[');
+        for (int i = 0; i < sections; i++) put_figures(w, NULL, &t->exits[i]);
+        json_write_close(w, ']');
+        put_figures(w, "ensemble", &t->ensemble);
+        json_write_close(w, '}');
     }
-    json_out_raw(&out, "}");
-    return finish(&out, ret_status);
+    return finish(&d, '}', ret_status);
 }

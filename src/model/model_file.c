@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "json_in.h"
+#include "base/text.h"
 
 enum { SHAPE_TEXT_MAX = 128 };
 
@@ -82,7 +82,7 @@ static int find_unknown(const struct safetensors *file, const struct param *para
         if (bsearch(&name, names, n, sizeof(*names), compare_texts) != NULL) continue;
         char shown[96];
         rc = err_set(e, ERR_CONFLICT, "tensor %s is unknown to the spec in the file",
-                     json_in_printable(shown, sizeof(shown), name));
+                     text_printable(shown, sizeof(shown), name));
     }
     mem_free(names);
     return rc;

@@ -8,24 +8,23 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "json_out.h"
+#include "base/text.h"
 #include "metadata.h"
 #include "model/spec_file.h"
 #include "model_file.h"
 
-enum { META_MAX = 5, LABEL_TEXT_MAX = 2 * MODEL_LABEL_MAX + 2 /* every byte escaped, quotes */ };
+enum { META_MAX = 5 };
 
 int model_check_label(const char *label, struct err *e)
 {
     const char *problem = metadata_label_problem(label, strlen(label));
     if (problem != NULL) return err_set(e, ERR_FORMAT, "the label: %s", problem);
-    struct json_out out;
-    json_out_init(&out, LABEL_TEXT_MAX);
-    json_out_string(&out, label);
-    int status = out.status;
-    json_out_release(&out);
-    if (status == ERR_FORMAT) return err_set(e, status, "the label: it is not UTF-8");
-    return status == 0 ? 0 : err_set(e, status, "the label: %s", err_text(status));
+    for (const char *at = label; *at != '\0';) {
+        size_t n = text_utf8_length(at, strlen(at));
+        if (n == 0) return err_set(e, ERR_FORMAT, "the label: it is not UTF-8");
+        at += n;
+    }
+    return 0;
 }
 
 /* Strings of the metadata, in their order in the file. */

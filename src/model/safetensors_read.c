@@ -19,15 +19,15 @@
 
 #include "base/mem.h"
 #include "half.h"
-#include "json_in.h"
+#include "json/read.h"
 #include "safetensors.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "safetensors files are little endian, and so must the processor be"
 #endif
 
-/* A tensor takes some ten structural characters: this is room for 26,000 of them. */
-enum { HEADER_ITEMS_MAX = 1 << 18, NAME_SHOWN_MAX = 96, LENGTH_BYTES = 8 };
+/* A tensor takes some ten values: this is room for 26,000 of them. */
+enum { HEADER_VALUES_MAX = 1 << 18, LENGTH_BYTES = 8 };
 
 static const char metadata_key[] = "__metadata__";
 
@@ -35,8 +35,9 @@ const char *const tensor_type_names[TENSOR_TYPES] = {"F32", "F16", "BF16", "F64"
                                                      "I32", "I16", "I8",   "U8",  "BOOL"};
 
 struct safetensors {
-    size_t n_types;                /* those that are taken: the first of the enum */
-    json_t *root, *metadata;       /* metadata is borrowed from root; NULL when there is none */
+    size_t n_types; /* those that are taken: the first of the enum */
+    struct json *root;
+    const struct json *metadata;   /* borrowed from root; NULL when there is none */
     struct tensor *tensors;        /* [count], in the order of their data */
     const struct tensor **by_name; /* [count], sorted */
     size_t count;
@@ -49,35 +50,32 @@ size_t tensor_type_bytes(enum tensor_type type)
 }
 
 /* Shape and type of one tensor, and how many bytes they make. */
-static int read_shape(const struct json_in *in, const json_t *info, const char *name,
-                      size_t n_types, struct tensor *tensor, uint64_t *ret_bytes)
+static int read_shape(const struct json_place *info, size_t n_types, struct tensor *tensor,
+                      uint64_t *ret_bytes)
 {
+    struct json_place shape;
     int type;
-    int rc = json_in_choice(in, info, name, "dtype", tensor_type_names, n_types, &type);
+    int rc = json_read_choice(info, "dtype", tensor_type_names, n_types, &type);
+    if (rc == 0) rc = json_read_array(info, "shape", 0, SIZE_MAX, &shape);
     if (rc < 0) return rc;
-    const json_t *shape = json_in_member(in, info, name, "shape", JSON_ARRAY);
-    if (shape == NULL) return ERR_FORMAT;
-    size_t rank = json_array_size(shape);
+    size_t rank = json_count(shape.value);
     if (rank > TENSOR_RANK_MAX) {
-        return err_set(in->e, ERR_LIMIT, "%s: %s.shape: %zu dimensions, at most %d", in->what, name,
-                       rank, TENSOR_RANK_MAX);
+        return json_read_fail(&shape, NULL, ERR_LIMIT, "%zu dimensions, at most %d", rank,
+                              TENSOR_RANK_MAX);
     }
     size_t count = 1, bytes;
     for (size_t i = 0; i < rank; i++) {
-        const json_t *dim = json_array_get(shape, i);
-        json_int_t value = json_is_integer(dim) ? json_integer_value(dim) : -1;
-        if (value < 0) {
-            return err_set(in->e, ERR_FORMAT, "%s: %s.shape[%zu]: must be an integer not below 0",
-                           in->what, name, i);
+        const struct json_place dim = json_place_item(&shape, i);
+        tensor->dims[i] = json_int(dim.value, -1);
+        if (tensor->dims[i] < 0) {
+            return json_read_fail(&dim, NULL, ERR_FORMAT, "must be an integer not below 0");
         }
-        if (mem_size(count, (size_t)value, 0, &count) < 0) {
-            return err_set(in->e, ERR_LIMIT, "%s: %s.shape: the product does not fit", in->what,
-                           name);
+        if (mem_size(count, (size_t)tensor->dims[i], 0, &count) < 0) {
+            return json_read_fail(&shape, NULL, ERR_LIMIT, "the product does not fit");
         }
-        tensor->dims[i] = value;
     }
     if (mem_size(count, tensor_type_bytes((enum tensor_type)type), 0, &bytes) < 0) {
-        return err_set(in->e, ERR_LIMIT, "%s: %s.shape: the product does not fit", in->what, name);
+        return json_read_fail(&shape, NULL, ERR_LIMIT, "the product does not fit");
     }
     tensor->type = (enum tensor_type)type;
     tensor->rank = (int)rank;
@@ -87,42 +85,35 @@ static int read_shape(const struct json_in *in, const json_t *info, const char *
 }
 
 /* One entry of the header. data: the first byte behind the header, data_size bytes to the end. */
-static int read_tensor(const struct json_in *in, const char *key, const json_t *info,
-                       const unsigned char *data, size_t data_size, size_t n_types,
-                       struct tensor *tensor)
+static int read_tensor(const struct json_place *root, const char *name, const unsigned char *data,
+                       size_t data_size, size_t n_types, struct tensor *tensor)
 {
     static const char *const known[] = {"dtype", "shape", "data_offsets"};
-    char name[NAME_SHOWN_MAX];
-    json_in_printable(name, sizeof(name), key);
-    if (!json_is_object(info)) {
-        return err_set(in->e, ERR_FORMAT, "%s: %s: must be an object", in->what, name);
-    }
+    struct json_place info, offsets;
     uint64_t bytes = 0;
-    int rc = json_in_known(in, info, name, known, sizeof(known) / sizeof(known[0]));
-    if (rc == 0) rc = read_shape(in, info, name, n_types, tensor, &bytes);
+    int rc = json_read_object(root, name, &info);
+    if (rc == 0) rc = json_read_known(&info, known, sizeof(known) / sizeof(known[0]));
+    if (rc == 0) rc = read_shape(&info, n_types, tensor, &bytes);
+    if (rc == 0) rc = json_read_array(&info, "data_offsets", 2, 2, &offsets);
     if (rc < 0) return rc;
 
-    const json_t *offsets = json_in_member(in, info, name, "data_offsets", JSON_ARRAY);
-    if (offsets == NULL) return ERR_FORMAT;
-    const json_t *first = json_array_get(offsets, 0), *second = json_array_get(offsets, 1);
-    if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(second)) {
-        return err_set(in->e, ERR_FORMAT, "%s: %s.data_offsets: must be two integers", in->what,
-                       name);
+    const struct json *first = json_item(offsets.value, 0), *second = json_item(offsets.value, 1);
+    if (!json_is(first, JSON_KIND_INT) || !json_is(second, JSON_KIND_INT)) {
+        return json_read_fail(&offsets, NULL, ERR_FORMAT, "must be two integers");
     }
-    const json_int_t begin = json_integer_value(first), end = json_integer_value(second);
+    const int64_t begin = json_int(first, 0), end = json_int(second, 0);
     if (begin < 0 || end < begin || (uint64_t)end > data_size) {
-        return err_set(in->e, ERR_FORMAT,
-                       "%s: %s.data_offsets: [%" PRId64 ", %" PRId64
-                       "] does not lie in the %zu bytes "
-                       "of data; the file is cut short or damaged",
-                       in->what, name, (int64_t)begin, (int64_t)end, data_size);
+        return json_read_fail(&offsets, NULL, ERR_FORMAT,
+                              "[%" PRId64 ", %" PRId64 "] does not lie in the %zu bytes of data; "
+                              "the file is cut short or damaged",
+                              begin, end, data_size);
     }
     if ((uint64_t)(end - begin) != bytes) {
-        return err_set(in->e, ERR_FORMAT,
-                       "%s: %s.data_offsets: %" PRId64 " bytes, but shape and dtype make %" PRIu64,
-                       in->what, name, (int64_t)(end - begin), bytes);
+        return json_read_fail(&offsets, NULL, ERR_FORMAT,
+                              "%" PRId64 " bytes, but shape and dtype make %" PRIu64, end - begin,
+                              bytes);
     }
-    tensor->name = key;
+    tensor->name = name;
     tensor->data = data + begin;
     return 0;
 }
@@ -144,7 +135,7 @@ static int compare_names(const void *a, const void *b)
 
 /* Sorts the tensors by place; they must follow each other from the first byte of data to the last.
  */
-static int check_cover(const struct json_in *in, const unsigned char *data, size_t data_size,
+static int check_cover(const struct json_place *root, const unsigned char *data, size_t data_size,
                        struct safetensors *file)
 {
     if (file->count > 0) {
@@ -155,21 +146,19 @@ static int check_cover(const struct json_in *in, const unsigned char *data, size
         const struct tensor *t = &file->tensors[i];
         size_t begin = (size_t)(t->data - data);
         if (begin != at) {
-            char name[NAME_SHOWN_MAX];
-            return err_set(
-                in->e, ERR_FORMAT,
-                "%s: %s.data_offsets: begins at %zu, but the tensor before it ends at %zu "
-                "(no %s is allowed)",
-                in->what, json_in_printable(name, sizeof(name), t->name), begin, at,
-                begin < at ? "overlap" : "hole");
+            const struct json_place info = json_place_member(root, t->name);
+            return json_read_fail(&info, "data_offsets", ERR_FORMAT,
+                                  "begins at %zu, but the tensor before it ends at %zu (no %s is "
+                                  "allowed)",
+                                  begin, at, begin < at ? "overlap" : "hole");
         }
         at += t->count * tensor_type_bytes(t->type);
         file->by_name[i] = t;
     }
     if (at != data_size) {
-        return err_set(in->e, ERR_FORMAT,
-                       "%s: the tensors end at byte %zu of the data, the file at %zu", in->what, at,
-                       data_size);
+        return json_read_fail(root, NULL, ERR_FORMAT,
+                              "the tensors end at byte %zu of the data, the file at %zu", at,
+                              data_size);
     }
     if (file->count > 0) {
         qsort(file->by_name, file->count, sizeof(*file->by_name), compare_names);
@@ -177,52 +166,47 @@ static int check_cover(const struct json_in *in, const unsigned char *data, size
     return 0;
 }
 
-static int read_metadata(const struct json_in *in, struct safetensors *file)
+static int read_metadata(const struct json_place *root, struct safetensors *file)
 {
-    const char *key;
-    json_t *value;
-    file->metadata = json_object_get(file->root, metadata_key);
-    if (file->metadata == NULL) return 0;
-    if (!json_is_object(file->metadata)) {
-        return err_set(in->e, ERR_FORMAT, "%s: %s: must be an object", in->what, metadata_key);
-    }
-    json_object_foreach (file->metadata, key, value) {
-        if (json_is_string(value)) continue;
-        char name[NAME_SHOWN_MAX];
-        return err_set(in->e, ERR_FORMAT, "%s: %s.%s: must be a string", in->what, metadata_key,
-                       json_in_printable(name, sizeof(name), key));
+    struct json_place metadata;
+    if (json_get(root->value, metadata_key) == NULL) return 0;
+    int rc = json_read_object(root, metadata_key, &metadata);
+    if (rc < 0) return rc;
+    file->metadata = metadata.value;
+    for (struct json_member m = {0}; json_next(metadata.value, &m);) {
+        if (!json_is(m.value, JSON_KIND_STRING)) {
+            return json_read_fail(&metadata, m.name, ERR_FORMAT, "must be a string");
+        }
     }
     return 0;
 }
 
-static int read_header(const struct json_in *in, const unsigned char *data, size_t data_size,
+static int read_header(const struct json_place *root, const unsigned char *data, size_t data_size,
                        struct safetensors *file)
 {
-    int rc = read_metadata(in, file);
+    int rc = read_metadata(root, file);
     if (rc < 0) return rc;
-    size_t n = json_object_size(file->root) - (file->metadata != NULL ? 1 : 0);
+    size_t n = json_count(root->value) - (file->metadata != NULL ? 1 : 0);
     file->tensors = mem_new(n, sizeof(*file->tensors));
     file->by_name = mem_new(n, sizeof(*file->by_name));
     if (file->tensors == NULL || file->by_name == NULL) {
-        return err_set(in->e, -ENOMEM, "%s: no memory for %zu tensors", in->what, n);
+        return json_read_fail(root, NULL, -ENOMEM, "no memory for %zu tensors", n);
     }
-    const char *key;
-    json_t *value;
-    json_object_foreach (file->root, key, value) {
-        if (value == file->metadata) continue;
-        rc = read_tensor(in, key, value, data, data_size, file->n_types,
-                         &file->tensors[file->count]);
+    for (struct json_member m = {0}; json_next(root->value, &m);) {
+        if (m.value == file->metadata) continue;
+        rc = read_tensor(root, m.name, data, data_size, file->n_types, &file->tensors[file->count]);
         if (rc < 0) return rc;
         file->count++;
     }
-    return check_cover(in, data, data_size, file);
+    return check_cover(root, data, data_size, file);
 }
 
 static int parse(const void *bytes, size_t size, size_t n_types, struct safetensors **ret_file,
                  struct err *e)
 {
+    static const struct json_limits limits = {SAFETENSORS_HEADER_MAX, HEADER_VALUES_MAX};
+    static const char what[] = "safetensors header";
     struct err local = {0};
-    const struct json_in in = {"safetensors header", &local};
     const unsigned char *start = bytes;
     if (size < LENGTH_BYTES) {
         return err_set(
@@ -249,9 +233,10 @@ static int parse(const void *bytes, size_t size, size_t n_types, struct safetens
     struct safetensors *file = mem_new(1, sizeof(*file));
     if (file == NULL) return err_set(e, -ENOMEM, "no memory for a safetensors header");
     file->n_types = n_types;
-    file->root = json_in_parse(&in, (const char *)start + LENGTH_BYTES, (size_t)length,
-                               HEADER_ITEMS_MAX, JSON_OBJECT);
-    if (file->root == NULL || read_header(&in, start + data_at, size - data_at, file) < 0) {
+    file->root = json_parse(what, (const char *)start + LENGTH_BYTES, (size_t)length, &limits,
+                            JSON_KIND_OBJECT, &local);
+    const struct json_place root = json_root(file->root, what, &local);
+    if (file->root == NULL || read_header(&root, start + data_at, size - data_at, file) < 0) {
         safetensors_free(file);
         return err_set(e, local.code, "%s", local.text);
     }
@@ -273,7 +258,7 @@ int safetensors_parse_checkpoint(const void *bytes, size_t size, struct safetens
 void safetensors_free(struct safetensors *file)
 {
     if (file == NULL) return;
-    json_decref(file->root);
+    json_free(file->root);
     mem_free(file->tensors);
     mem_free(file->by_name);
     mem_free(file);
@@ -307,7 +292,7 @@ const struct tensor *safetensors_find(const struct safetensors *file, const char
 
 const char *safetensors_meta(const struct safetensors *file, const char *key)
 {
-    return json_string_value(json_object_get(file->metadata, key));
+    return json_text(json_get(file->metadata, key));
 }
 
 void tensor_to_floats(const struct tensor *t, float *ret_values)

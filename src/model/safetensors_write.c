@@ -11,15 +11,16 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "half.h"
-#include "json_out.h"
+#include "json/write.h"
 #include "safetensors.h"
 
 /* What is written, put together before the file is touched. */
 struct image_of_file {
-    struct json_out header;
+    struct buf header;
     unsigned char length[8];
     struct file_part *parts; /* length, header, then the tensors */
     uint16_t *halves;        /* converted elements of all tensors; NULL for F32 */
@@ -35,34 +36,26 @@ static int count_elements(const struct tensor_out *t, size_t *ret_count)
     return 0;
 }
 
-static void put_metadata(struct json_out *out, const struct meta_out *meta, size_t n_meta)
+static void put_metadata(struct json_writer *w, const struct meta_out *meta, size_t n_meta)
 {
-    json_out_raw(out, "\"__metadata__\":{");
-    for (size_t i = 0; i < n_meta; i++) {
-        if (i > 0) json_out_raw(out, ",");
-        json_out_string(out, meta[i].key);
-        json_out_raw(out, ":");
-        json_out_string(out, meta[i].value);
-    }
-    json_out_raw(out, "}");
+    json_write_open(w, "__metadata__", '{');
+    for (size_t i = 0; i < n_meta; i++) json_write_string(w, meta[i].key, meta[i].value);
+    json_write_close(w, '}');
 }
 
-static void put_tensor(struct json_out *out, enum tensor_type type, const struct tensor_out *t,
+static void put_tensor(struct json_writer *w, enum tensor_type type, const struct tensor_out *t,
                        size_t begin, size_t end)
 {
-    json_out_string(out, t->name);
-    json_out_raw(out, ":{\"dtype\":\"");
-    json_out_raw(out, tensor_type_names[type]);
-    json_out_raw(out, "\",\"shape\":[");
-    for (int i = 0; i < t->rank; i++) {
-        if (i > 0) json_out_raw(out, ",");
-        json_out_int(out, t->dims[i]);
-    }
-    json_out_raw(out, "],\"data_offsets\":[");
-    json_out_int(out, (int64_t)begin);
-    json_out_raw(out, ",");
-    json_out_int(out, (int64_t)end);
-    json_out_raw(out, "]}");
+    json_write_open(w, t->name, '{');
+    json_write_string(w, "dtype", tensor_type_names[type]);
+    json_write_open(w, "shape", '[');
+    for (int i = 0; i < t->rank; i++) json_write_int(w, NULL, t->dims[i]);
+    json_write_close(w, ']');
+    json_write_open(w, "data_offsets", '[');
+    json_write_int(w, NULL, (int64_t)begin);
+    json_write_int(w, NULL, (int64_t)end);
+    json_write_close(w, ']');
+    json_write_close(w, '}');
 }
 
 /* count values as 16-bit ones; a finite value that would become infinite is refused. */
@@ -87,35 +80,34 @@ static int lay_out(struct image_of_file *image, enum tensor_type type,
                    const struct tensor_out *tensors, size_t n_tensors, const struct meta_out *meta,
                    size_t n_meta, struct err *e)
 {
-    struct json_out *out = &image->header;
+    struct buf *header = &image->header;
+    struct json_writer w;
     const size_t width = tensor_type_bytes(type);
     size_t at = 0;
-    json_out_raw(out, "{");
-    if (n_meta > 0) put_metadata(out, meta, n_meta);
+    json_writer_init(&w, header);
+    json_write_open(&w, NULL, '{');
+    if (n_meta > 0) put_metadata(&w, meta, n_meta);
     for (size_t i = 0; i < n_tensors; i++) {
         size_t count, end;
         if (count_elements(&tensors[i], &count) < 0 || mem_size(count, width, at, &end) < 0 ||
             end > INT64_MAX) {
             return err_set(e, ERR_LIMIT, "tensor %s: its size does not fit", tensors[i].name);
         }
-        if (i > 0 || n_meta > 0) json_out_raw(out, ",");
-        put_tensor(out, type, &tensors[i], at, end);
+        put_tensor(&w, type, &tensors[i], at, end);
         image->parts[2 + i].size = end - at;
         at = end;
     }
-    json_out_raw(out, "}");
-    for (size_t n = out->text.size % 8; n > 0 && n < 8; n++) json_out_raw(out, " ");
-    if (out->status == ERR_FORMAT) {
+    json_write_close(&w, '}');
+    int rc = w.status;
+    while (rc == 0 && header->size % 8 != 0) rc = buf_puts(header, " ");
+    if (rc == 0 && w.replaced) {
         return err_set(e, ERR_FORMAT, "a name or a string of the metadata is not UTF-8");
     }
-    if (out->status < 0) {
-        return err_set(e, out->status, "the header of a safetensors file: %s",
-                       err_text(out->status));
-    }
+    if (rc < 0) return err_set(e, rc, "the header of a safetensors file: %s", err_text(rc));
     for (int i = 0; i < 8; i++)
-        image->length[i] = (unsigned char)((uint64_t)out->text.size >> (8 * i));
+        image->length[i] = (unsigned char)((uint64_t)header->size >> (8 * i));
     image->parts[0] = (struct file_part){image->length, sizeof(image->length)};
-    image->parts[1] = (struct file_part){out->text.data, out->text.size};
+    image->parts[1] = (struct file_part){header->data, header->size};
     if (type == TENSOR_F32) return 0;
     image->halves = mem_new_aligned(at, 1);
     return image->halves != NULL ? 0
@@ -129,7 +121,7 @@ int safetensors_write(const char *path, enum tensor_type type, const struct tens
     size_t n_parts;
     assert(type <= TENSOR_BF16);
     int rc = -ENOMEM;
-    json_out_init(&image.header, SAFETENSORS_HEADER_MAX);
+    buf_init(&image.header, SAFETENSORS_HEADER_MAX);
     if (mem_size(n_tensors, 1, 2, &n_parts) == 0)
         image.parts = mem_new(n_parts, sizeof(*image.parts));
     if (image.parts == NULL) {
@@ -152,7 +144,7 @@ int safetensors_write(const char *path, enum tensor_type type, const struct tens
     } else {
         rc = file_write_atomic(path, image.parts, n_parts, e); /* names the path itself */
     }
-    json_out_release(&image.header);
+    buf_release(&image.header);
     mem_free(image.parts);
     mem_free(image.halves);
     return rc;

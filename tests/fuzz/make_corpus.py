@@ -184,6 +184,26 @@ def configs():
     write("config", "open", "[http\n")
 
 
+def documents():
+    write("json", "members", '{"a": [1, -2.5e-3, "x\\u00e9\\n", true, null, {}], "b": {"c": 0.1, "a": []}}')
+    write("json", "scalar", " 12 ")
+    write("json", "numbers", "[5e-324, 1.7976931348623157e308, -0.0, 0.30000000000000004, 9223372036854775807, 1e5, 100]")
+    write("json", "too_large", "[9223372036854775808, 1e999]")
+    write("json", "deep", "[" * 16 + "]" * 16)
+    write("json", "deeper", "[" * 17 + "]" * 17)
+    write("json", "many", "[" + "0," * 4095 + "0]")
+    write("json", "more", "[" + "[]," * 4096 + "0]")
+    write("json", "twice", '{"a":1,"\\u0061":2}')
+    write("json", "nul", '["\\u0000"]')
+    write("json", "raw_nul", b'["\0"]')
+    write("json", "not_utf8", b'["\xff"]')
+    write("json", "surrogates", '["\\ud83d\\ude00", "\\u0085"]')
+    write("json", "lone_surrogate", '["\\ud83d"]')
+    write("json", "shape_in_strings", '{"a\\"[[[": "{{{,,,\\\\", "b": "a"}')
+    write("json", "open", '{"a": "b')
+    write("json", "trailing", "{} {}")
+
+
 def bodies():
     good = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNgYGAAAAAEAAH2FzhVAAAAAElFTkSuQmCC"
     write("body", "image", json.dumps({"image": good}))
@@ -234,5 +254,6 @@ specs()
 models()
 images()
 configs()
+documents()
 bodies()
 forms()

@@ -214,8 +214,8 @@ static void test_bad_values(void **state)
     assert_non_null(strstr(e.text, "exits[1].temperature"));
     t->calibration.exits[1].temperature = 1;
     t->preprocess.std[2] = 0;
-    assert_int_equal(tiny_write(t, TENSOR_F32, &e), ERR_FORMAT);
-    assert_non_null(strstr(e.text, "std"));
+    assert_int_equal(tiny_write(t, TENSOR_F32, &e), ERR_RANGE);
+    assert_non_null(strstr(e.text, "std[2]"));
     assert_int_equal(sha256_file(tiny_path, after, &e), 0);
     assert_string_equal(before, after);
 }
@@ -402,9 +402,9 @@ static void test_bad_metadata(void **state)
         {2, "\"cover\"", "\"contain\"", ERR_UNSUPPORTED, "resize"},
         {2, "\"cover\"", "\"stretch\"", ERR_UNSUPPORTED, "crop"},
         {2, "\"bilinear\"", "\"nearest\"", ERR_UNSUPPORTED, "filter"},
-        {2, "0.2673", "0", ERR_FORMAT, "std: must be three numbers"},
-        {2, "0.2673", "-1", ERR_FORMAT, "std"},
-        {2, "[0.2673, ", "[", ERR_FORMAT, "std"},
+        {2, "0.2673", "0", ERR_RANGE, "std[0]: must be a number in 1e-06..1000"},
+        {2, "0.2673", "-1", ERR_RANGE, "std"},
+        {2, "[0.2673, ", "[", ERR_RANGE, "std"},
         {2, "0.5071", "\"0.5\"", ERR_FORMAT, "mean"},
         {2, "0.5071", "1e400", ERR_FORMAT, "autodidact.preprocess"},
         {2, "\"mean\"", "\"meen\"", ERR_FORMAT, "meen: unknown"},
@@ -412,7 +412,7 @@ static void test_bad_metadata(void **state)
         {3, "\"top1\": 0.7", "\"top1\": 70", ERR_RANGE, "exits[1].top1"},
         {3, "\"temperature\": 0.93", "\"temperature\": 0", ERR_RANGE, "exits[1].temperature"},
         {3, "\"temperature\": 0.93", "\"temperature\": null", ERR_FORMAT, "exits[1].temperature"},
-        {3, "[0.8, 0]", "[0.8]", ERR_FORMAT, "thresholds: must be 2 numbers"},
+        {3, "[0.8, 0]", "[0.8]", ERR_RANGE, "thresholds: must have 2 items"},
         {3, "[0.8, 0]", "[0.8, -0.1]", ERR_RANGE, "thresholds[1]"},
         {3, "\"ensemble\"", "\"assembly\"", ERR_FORMAT, "assembly: unknown"},
         {3, "{\"images\"", "[\"images\"", ERR_FORMAT, "autodidact.calibration"},
