@@ -32,6 +32,9 @@ struct image {
 /* What the first bytes say the content is; ERR_UNSUPPORTED when it is neither JPEG nor PNG. */
 int image_format_of(const void *bytes, size_t size, enum image_format *ret_format, struct err *e);
 
+/* Whether an image of this size may be taken. ERR_RANGE: no size; ERR_LIMIT: too large. */
+int image_check_size(int width, int height, const struct image_limits *limits, struct err *e);
+
 /* Reads the header only (of a JPEG up to its frame) and checks it against the limits. The size is
  * that of the stored pixels; the orientation may exchange width and height.
  * ERR_UNSUPPORTED: not JPEG or PNG; ERR_LIMIT: too large; ERR_FORMAT: broken. */

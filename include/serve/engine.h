@@ -1,4 +1,4 @@
-/* The engine: decode thread, scheduler queues per (model version, section), one compute worker a
+/* The engine: decoder, scheduler queues per (model version, section), one compute worker a
  * core. Requests go in by engine_submit() and come back by their done callback. */
 #ifndef SERVE_ENGINE_H
 #define SERVE_ENGINE_H

@@ -9,14 +9,10 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "decode/work.h"
 #include "model/model.h"
 #include "policy/sla.h"
 #include "serve/version.h"
-
-struct request_image {
-    const void *bytes; /* encoded; must stay until done */
-    size_t size;
-};
 
 /* The answer for one image. */
 struct result {
@@ -40,7 +36,7 @@ struct request {
     struct sla sla;
     int64_t arrival_ns;                  /* clock_now() when the request line had been read */
     char model_name[MODEL_NAME_MAX + 1]; /* "": the default model */
-    const struct request_image *images;
+    const struct input *images;          /* [n_images]; they and their bytes must stay until done */
     int n_images;
     void (*done)(
         struct request *request); /* called once, on an engine thread; hands the request back */

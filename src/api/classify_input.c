@@ -91,16 +91,16 @@ int input_headers(struct task *task, struct err *e)
 
 int input_raw(struct task *task, const void *body, size_t size, struct err *e)
 {
-    struct request_image *image = arena_alloc(task->arena, 1, sizeof(*image));
+    struct input *image = arena_alloc(task->arena, 1, sizeof(*image));
     if (image == NULL) return err_set(e, ERR_BUSY, "out of memory for the request");
-    *image = (struct request_image){.bytes = body, .size = size};
+    *image = (struct input){.kind = INPUT_ENCODED, .data = body, .size = size};
     task->request.images = image;
     task->request.n_images = 1;
     return 0;
 }
 
 static int read_image(struct task *task, const struct json *value, const char *place,
-                      struct request_image *ret_image, struct err *e)
+                      struct input *ret_image, struct err *e)
 {
     if (!json_is(value, JSON_KIND_STRING))
         return err_set(e, ERR_FORMAT, "%s: a string with the image's bytes in base64 is expected",
@@ -112,7 +112,7 @@ static int read_image(struct task *task, const struct json *value, const char *p
         return err_set(e, ERR_FORMAT, "%s: no valid base64 (RFC 4648 section 4, with padding)",
                        place);
     if (size == 0) return err_set(e, ERR_FORMAT, "%s: the image is empty", place);
-    *ret_image = (struct request_image){.bytes = bytes, .size = size};
+    *ret_image = (struct input){.kind = INPUT_ENCODED, .data = bytes, .size = size};
     return 0;
 }
 
@@ -125,7 +125,7 @@ static int read_images(struct task *task, const struct json *list, struct err *e
     if (n == 0) return err_set(e, ERR_FORMAT, "images: the list is empty");
     if (n > (size_t)max)
         return err_set(e, ERR_LIMIT, "images: %zu of them, at most %d in one request", n, max);
-    struct request_image *images = arena_alloc(task->arena, n, sizeof(*images));
+    struct input *images = arena_alloc(task->arena, n, sizeof(*images));
     if (images == NULL) return err_set(e, ERR_BUSY, "out of memory for the request");
     for (size_t i = 0; i < n; i++) {
         char place[32];
@@ -141,7 +141,7 @@ static int read_images(struct task *task, const struct json *list, struct err *e
 
 static int read_one(struct task *task, const struct json *value, struct err *e)
 {
-    struct request_image *image = arena_alloc(task->arena, 1, sizeof(*image));
+    struct input *image = arena_alloc(task->arena, 1, sizeof(*image));
     if (image == NULL) return err_set(e, ERR_BUSY, "out of memory for the request");
     int rc = read_image(task, value, "image", image, e);
     task->request.images = image;
@@ -209,8 +209,8 @@ int input_json(struct task *task, const void *body, size_t size, struct err *e)
 
 /* ---- forms ---- */
 
-static int form_image(struct task *task, const struct multipart_part *part,
-                      struct request_image *images, struct err *e)
+static int form_image(struct task *task, const struct multipart_part *part, struct input *images,
+                      struct err *e)
 {
     static const char *const taken[] = {"", "image/jpeg", "image/png", "application/octet-stream"};
     size_t i = 0, n = sizeof(taken) / sizeof(taken[0]);
@@ -225,7 +225,7 @@ static int form_image(struct task *task, const struct multipart_part *part,
         return err_set(e, ERR_LIMIT, "image: more than the %d that are taken in one request",
                        task->request.n_images);
     images[task->request.n_images++] =
-        (struct request_image){.bytes = part->data, .size = part->size};
+        (struct input){.kind = INPUT_ENCODED, .data = part->data, .size = part->size};
     return 0;
 }
 
@@ -245,7 +245,7 @@ int input_form(struct task *task, const void *body, size_t size, struct err *e)
     struct multipart_part part;
     bool sla = false;
     size_t max = (size_t)task->service->options.images_max;
-    struct request_image *images = arena_alloc(task->arena, max, sizeof(*images));
+    struct input *images = arena_alloc(task->arena, max, sizeof(*images));
     if (images == NULL) return err_set(e, ERR_BUSY, "out of memory for the request");
     task->request.images = images;
     task->request.n_images = 0;

@@ -40,8 +40,10 @@ int image_format_of(const void *bytes, size_t size, enum image_format *ret_forma
     return err_set(e, ERR_UNSUPPORTED, "the content is neither a JPEG nor a PNG image");
 }
 
-static int check_limits(int width, int height, const struct image_limits *limits, struct err *e)
+int image_check_size(int width, int height, const struct image_limits *limits, struct err *e)
 {
+    if (width < 1 || height < 1)
+        return err_set(e, ERR_RANGE, "%dx%d is no size of an image", width, height);
     const int side_max = limits->side_max < STB_SIDE_MAX ? limits->side_max : STB_SIDE_MAX;
     if (width > side_max || height > side_max) {
         return err_set(e, ERR_LIMIT, "the image has %dx%d pixels; no side may have more than %d",
@@ -68,7 +70,7 @@ static int probe(const void *bytes, size_t size, const struct image_limits *limi
     if (rc < 0) return rc;
     rc = *ret_format == IMAGE_PNG ? png_header(bytes, size, ret_header, e)
                                   : jpeg_header(bytes, size, ret_header, e);
-    return rc < 0 ? rc : check_limits(ret_header->width, ret_header->height, limits, e);
+    return rc < 0 ? rc : image_check_size(ret_header->width, ret_header->height, limits, e);
 }
 
 int image_probe(const void *bytes, size_t size, const struct image_limits *limits, int *ret_width,

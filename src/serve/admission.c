@@ -69,7 +69,7 @@ static int make_room(struct engine *engine, struct request *request)
         victim->ticket->request->retry_after_s = retry_after(engine);
         ticket_fail(engine, victim->ticket, ERR_BUSY);
     }
-    pthread_cond_signal(&engine->decode); /* hands them back */
+    engine_call_returner(engine); /* hands them back */
     return 0;
 }
 

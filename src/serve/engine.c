@@ -81,8 +81,8 @@ static int start_threads(struct engine *engine, struct err *e)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&engine->decoder, NULL, decode_main, engine);
-    engine->decoder_started = rc == 0;
+    int rc = pthread_create(&engine->returner, NULL, returner_main, engine);
+    engine->returner_started = rc == 0;
     while (rc == 0 && engine->n_workers < engine->options.workers) {
         struct worker *worker = &engine->workers[engine->n_workers];
         rc = pthread_create(&worker->thread, NULL, worker_main, worker);
@@ -123,13 +123,14 @@ struct engine *engine_new(const struct engine_options *options, struct metrics *
     if (engine->options.workers == 0) engine->options.workers = cpu_count();
     pthread_mutex_init(&engine->lock, NULL);
     pthread_cond_init(&engine->work, NULL);
-    pthread_cond_init(&engine->decode, NULL);
+    pthread_cond_init(&engine->returns, NULL);
     sched_init(&engine->sched);
     versions_init(&engine->versions);
     engine->done_last = &engine->done_first;
     engine->publish_last = &engine->publish_first;
     add_metrics(engine, metrics);
-    if (make_workers(engine, e) < 0 || start_threads(engine, e) < 0) {
+    if (make_workers(engine, e) < 0 || decoder_new(ENGINE_DECODERS, &engine->decoder, e) < 0 ||
+        start_threads(engine, e) < 0) {
         engine_free(engine);
         return NULL;
     }
@@ -142,10 +143,11 @@ void engine_free(struct engine *engine)
     pthread_mutex_lock(&engine->lock);
     engine->stopping = true;
     pthread_cond_broadcast(&engine->work);
-    pthread_cond_broadcast(&engine->decode);
+    pthread_cond_broadcast(&engine->returns);
     pthread_mutex_unlock(&engine->lock);
-    if (engine->decoder_started) pthread_join(engine->decoder, NULL);
     for (unsigned w = 0; w < engine->n_workers; w++) pthread_join(engine->workers[w].thread, NULL);
+    decoder_free(engine->decoder);
+    if (engine->returner_started) pthread_join(engine->returner, NULL);
     versions_release(&engine->versions);
     for (unsigned w = 0; engine->workers != NULL && w < engine->options.workers; w++) {
         mem_free(engine->workers[w].batch);
@@ -154,7 +156,7 @@ void engine_free(struct engine *engine)
         arena_free(engine->workers[w].scratch);
     }
     mem_free(engine->workers);
-    pthread_cond_destroy(&engine->decode);
+    pthread_cond_destroy(&engine->returns);
     pthread_cond_destroy(&engine->work);
     pthread_mutex_destroy(&engine->lock);
     mem_free(engine);
@@ -260,11 +262,15 @@ static int submit(struct engine *engine, struct request *request)
     request->engine_private = ticket;
     pthread_mutex_lock(&engine->lock);
     rc = admit(engine, ticket);
-    /* If the worker has got something else to do until it is awake, it calls the decode thread. */
-    bool to_worker = engine->idle > 0 && engine_is_quiet(engine);
+    /* If the worker has got something else to do until it is awake, it feeds the decoder. */
+    bool to_worker = rc == 0 && engine->idle > 0 && engine_is_quiet(engine);
+    if (rc == 0 && !to_worker) {
+        engine_feed_decoder(engine);
+        engine_call_returner(engine); /* for those that were too late */
+    }
     pthread_mutex_unlock(&engine->lock);
     /* Woken with the lock held, it would sleep again at once. */
-    if (rc == 0) pthread_cond_signal(to_worker ? &engine->work : &engine->decode);
+    if (to_worker) pthread_cond_signal(&engine->work);
     return rc;
 }
 
@@ -293,6 +299,6 @@ void engine_cancel(struct engine *engine, struct request *request)
     pthread_mutex_lock(&engine->lock);
     struct ticket *ticket = request->engine_private;
     if (ticket->pending > 0) ticket_fail(engine, ticket, ERR_CANCELLED);
-    pthread_cond_signal(&engine->decode); /* hands it back */
+    engine_call_returner(engine); /* hands it back */
     pthread_mutex_unlock(&engine->lock);
 }

@@ -1,5 +1,6 @@
 /* The engine's inside, shared by its sources: engine.c (life, names, requests in), admission.c
- * (rules 5 and 6 of doc/sla.md), decode.c, worker.c, version.c, item.c (requests out), publish.c.
+ * (rules 5 and 6 of doc/sla.md), decode.c (the decoder's work), worker.c,
+ * version.c, item.c (requests out), publish.c.
  *
  * One lock, engine->lock, guards everything here that is not said to be otherwise. It is never held
  * while computing, decoding, allocating much or calling back, and no other lock is taken under it.
@@ -11,10 +12,13 @@
 #include <stdatomic.h>
 
 #include "base/arena.h"
+#include "decode/decoder.h"
 #include "policy/way.h"
 #include "serve/engine.h"
 #include "version_impl.h"
 #include "versions.h"
+
+enum { ENGINE_DECODERS = 1 /* images that the decoder works on at a time */ };
 
 /* One image. Lives in the request's arena. Between sched_next() and the next border it is the
  * worker's that runs it, but for `sched`. */
@@ -24,6 +28,7 @@ struct item {
     int index; /* in the request */
     struct way way;
     struct features *features;
+    struct decode_job decode;
     unsigned computed; /* bit s: head s has run */
     double confidence; /* of the head that ran last */
     bool not_finite;   /* what a classifier computed; no answer is made of it */
@@ -70,11 +75,12 @@ struct worker {
 struct engine {
     struct engine_options options;
     pthread_mutex_t lock;
-    pthread_cond_t work;   /* for workers */
-    pthread_cond_t decode; /* for the decode thread */
+    pthread_cond_t work;    /* for workers */
+    pthread_cond_t returns; /* for the returner */
     struct sched sched;
     size_t in_flight;
-    double decode_s; /* of one image, learned */
+    double decode_s;   /* of one image, learned */
+    unsigned decoding; /* jobs that the decoder has */
     bool stopping;
     unsigned idle; /* workers that wait */
     /* A worker with nothing else to do helps with the batch of another one, the leader's, until it
@@ -91,8 +97,9 @@ struct engine {
 
     struct worker *workers;
     unsigned n_workers; /* started */
-    pthread_t decoder;
-    bool decoder_started;
+    struct decoder *decoder;
+    pthread_t returner; /* hands back what was given up while everybody else is busy */
+    bool returner_started;
 
     struct metric_family *queue_wait, *section_seconds, *batch_size, *not_finite;
     struct metric *helps;
@@ -119,8 +126,9 @@ static inline bool engine_is_quiet(const struct engine *engine)
     return engine->in_flight <= engine->options.workers;
 }
 
-/* decode.c. Lock held: the decode thread takes the images that wait, if there are. */
-void engine_call_decoder(struct engine *engine);
+/* decode.c. Lock held, let go now and then: the decoder gets images that wait, if it has room.
+ * Those that are too late leave: somebody flushes. */
+void engine_feed_decoder(struct engine *engine);
 /* Lock held, let go while decoding: decodes the next image that waits; false: none does. *scratch
  * is the calling thread's, NULL at first, its to free. */
 bool decode_next(struct engine *engine, struct arena **scratch);
@@ -133,6 +141,8 @@ void item_fail(struct engine *engine, struct item *item, int status);
 void ticket_fail(struct engine *engine, struct ticket *ticket, int code);
 /* Lock held: gives back the done ones; the lock is let go for each callback. Returns how many. */
 size_t engine_flush(struct engine *engine);
+/* Lock held: there are done ones, and this thread may not call back (it is not the engine's). */
+void engine_call_returner(struct engine *engine);
 
 /* version.c. One with one reference, made of the model, which it owns from then on; on failure the
  * model stays the caller's. cost (NULL: measured) is taken over in any case. */
@@ -144,9 +154,9 @@ struct model *version_give_up(struct version *version);
 struct features *features_take(struct engine *engine, struct version *version);
 void features_give(struct version *version, struct features *features); /* lock held */
 
-/* decode.c, worker.c: thread mains. publish.c: the first of the waiting publications; lock held on
+/* item.c, worker.c: thread mains. publish.c: the first of the waiting publications; lock held on
  * entry and return. */
-void *decode_main(void *engine);
+void *returner_main(void *engine);
 void *worker_main(void *worker);
 void publish_run(struct worker *worker);
 

@@ -37,7 +37,7 @@ static void item_leave(struct engine *engine, struct item *item)
     if (--ticket->pending == 0) ticket_done(engine, ticket);
     if (--engine->in_flight == 0 && engine->stopping) {
         pthread_cond_broadcast(&engine->work);
-        pthread_cond_broadcast(&engine->decode);
+        pthread_cond_signal(&engine->returns);
     }
 }
 
@@ -125,4 +125,22 @@ size_t engine_flush(struct engine *engine)
         pthread_mutex_lock(&engine->lock);
     }
     return n;
+}
+
+void engine_call_returner(struct engine *engine)
+{
+    if (engine->done_first != NULL) pthread_cond_signal(&engine->returns);
+}
+
+void *returner_main(void *arg)
+{
+    struct engine *engine = arg;
+    pthread_mutex_lock(&engine->lock);
+    for (;;) {
+        if (engine_flush(engine) > 0) continue;
+        if (engine->stopping && engine->in_flight == 0) break;
+        pthread_cond_wait(&engine->returns, &engine->lock);
+    }
+    pthread_mutex_unlock(&engine->lock);
+    return NULL;
 }

@@ -409,8 +409,11 @@ void *worker_main(void *arg)
     for (;;) {
         worker->busy_until_ns = worker->free_ns = 0;
         if (engine_flush(engine) > 0) continue;
+        /* Before anything that takes long, and before this worker has taken what it holds, since
+         * the lock is let go. */
+        if (engine->sched.waiting > 0 || engine->publish_first != NULL) engine_feed_decoder(engine);
+        if (engine->done_first != NULL) continue;
         if (engine->publish_first != NULL && !engine->publishing) {
-            engine_call_decoder(engine);
             publish_run(worker);
             continue;
         }
@@ -421,7 +424,6 @@ void *worker_main(void *arg)
         size_t n = sched_next(&engine->sched, clock_now(), worker->others, n_others,
                               (size_t)engine->options.batch_max, worker->taken, &queue);
         if (n > 0) {
-            engine_call_decoder(engine);
             if (engine->sched.waiting > 0) engine_call_worker(engine);
             run_batch(worker, queue, n);
             continue;
@@ -435,7 +437,7 @@ void *worker_main(void *arg)
     }
     /* Those who wait for the same need to look again. */
     pthread_cond_broadcast(&engine->work);
-    pthread_cond_signal(&engine->decode);
+    pthread_cond_signal(&engine->returns);
     pthread_mutex_unlock(&engine->lock);
     return NULL;
 }

@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_CHECK(task.request.n_images >= 1 && task.request.n_images <= 8);
         unsigned sum = 0;
         for (int i = 0; i < task.request.n_images; i++) {
-            const unsigned char *bytes = task.request.images[i].bytes;
+            const unsigned char *bytes = task.request.images[i].data;
             FUZZ_CHECK(task.request.images[i].size > 0);
             for (size_t k = 0; k < task.request.images[i].size; k++) sum += bytes[k];
         }

@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_CHECK(task.request.n_images >= 1 && task.request.n_images <= 8);
         const uint8_t *at = data + skip;
         for (int i = 0; i < task.request.n_images; i++) {
-            const uint8_t *bytes = task.request.images[i].bytes;
+            const uint8_t *bytes = task.request.images[i].data;
             FUZZ_CHECK(task.request.images[i].size > 0 && bytes >= at);
             at = bytes + task.request.images[i].size;
             FUZZ_CHECK(at <= data + size);

@@ -222,7 +222,7 @@ void call_init(struct call *call, struct sla sla, const struct png *pngs, int n)
     pthread_mutex_init(&call->lock, NULL);
     pthread_cond_init(&call->cond, NULL);
     for (int i = 0; i < n; i++)
-        call->images[i] = (struct request_image){pngs[i].bytes, pngs[i].size};
+        call->images[i] = (struct input){.data = pngs[i].bytes, .size = pngs[i].size};
     call->request = (struct request){.arena = arena_new(1 << 20),
                                      .sla = sla,
                                      .arrival_ns = clock_now(),

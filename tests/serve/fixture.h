@@ -35,7 +35,7 @@ enum { CALL_IMAGES_MAX = 64 };
 /* A request with what it needs, and a way to wait for it. */
 struct call {
     struct request request;
-    struct request_image images[CALL_IMAGES_MAX];
+    struct input images[CALL_IMAGES_MAX];
     pthread_mutex_t lock;
     pthread_cond_t cond;
     int done; /* how often done was called */

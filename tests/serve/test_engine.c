@@ -214,7 +214,7 @@ static void a_bad_image_fails_its_request_and_is_named(void **state)
     call_reset(&call);
 
     call_init(&call, sla_of(nothing), pngs, 1);
-    call.images[0] = (struct request_image){"hello", 5};
+    call.images[0] = (struct input){.data = "hello", .size = 5};
     rc = call_run(engine, &call);
     assert_true(rc == ERR_UNSUPPORTED || rc == ERR_FORMAT);
     assert_null(strstr(call.request.error.text, "images["));
@@ -230,6 +230,52 @@ static void a_bad_image_fails_its_request_and_is_named(void **state)
     assert_int_equal(call_run(engine, &call), 0);
     call_reset(&call);
     assert_int_equal(engine_in_flight(engine), 0);
+    engine_free(engine);
+}
+
+/* The same image encoded, as pixels, and as numbers: the same answer. */
+static void inputs_of_each_kind_are_answered(void **state)
+{
+    (void)state;
+    enum { PIXELS = TINY_SIDE * TINY_SIDE };
+    struct engine *engine = start(1, NULL);
+    struct err e = {.code = 0};
+    struct arena *arena = arena_new(1 << 20);
+    struct image image;
+    struct png pngs[4];
+    for (int i = 0; i < 4; i++) png_make(&pngs[i], 21);
+    assert_int_equal(
+        image_decode(pngs[0].bytes, pngs[0].size, &image_limits_default, arena, &image, &e), 0);
+    struct version *version = engine_version(engine, "");
+    float values[PIXELS * 3], planes[3 * PIXELS];
+    preprocess_normalise(&version_model(version)->preprocess, image.pixels, PIXELS, values);
+    for (int i = 0; i < PIXELS * 3; i++) planes[i % 3 * PIXELS + i / 3] = values[i];
+    uint8_t twice[4 * PIXELS * 3]; /* each pixel four times */
+    for (int i = 0; i < 4 * PIXELS; i++) {
+        int y = i / (2 * TINY_SIDE) / 2, x = i % (2 * TINY_SIDE) / 2;
+        memcpy(twice + 3 * i, image.pixels + 3 * (y * TINY_SIDE + x), 3);
+    }
+    const struct input inputs[] = {
+        {INPUT_ENCODED, 0, 0, pngs[0].bytes, pngs[0].size},
+        {INPUT_U8, TINY_SIDE, TINY_SIDE, image.pixels, PIXELS * 3},
+        {INPUT_F32, TINY_SIDE, TINY_SIDE, planes, sizeof(planes)},
+        {INPUT_U8, 2 * TINY_SIDE, 2 * TINY_SIDE, twice, sizeof(twice)},
+    };
+    struct call call;
+    call_init(&call, sla_of(nothing), pngs, 4);
+    memcpy(call.images, inputs, sizeof(inputs));
+    assert_int_equal(call_run(engine, &call), 0);
+    for (int i = 0; i < 3; i++) assert_answer(&call, i, &pngs[0], 3, SLA_REQUESTED);
+    assert_int_equal(call.request.results[3].status, 0); /* resized: nearly the same image */
+    call_reset(&call);
+
+    call_init(&call, sla_of(nothing), pngs, 2);
+    call.images[1] = (struct input){INPUT_F32, 8, 8, planes, 8 * 8 * 3 * sizeof(float)};
+    assert_int_equal(call_run(engine, &call), ERR_RANGE);
+    assert_non_null(strstr(call.request.error.text, "images[1]: [3,8,8] given, the model takes"));
+    call_reset(&call);
+    version_unref(version);
+    arena_free(arena);
     engine_free(engine);
 }
 
@@ -522,6 +568,7 @@ int main(void)
         cmocka_unit_test(mixed_batches_answer_as_the_plan),
         cmocka_unit_test(several_images_have_results_of_their_own),
         cmocka_unit_test(a_bad_image_fails_its_request_and_is_named),
+        cmocka_unit_test(inputs_of_each_kind_are_answered),
         cmocka_unit_test(what_cannot_be_admitted_stays_the_callers),
         cmocka_unit_test(thresholds_decide_for_auto),
         cmocka_unit_test(names_and_costs_are_known),
