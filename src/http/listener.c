@@ -58,8 +58,7 @@ static int open_unix(struct listener *l, const char *address, struct err *e)
     return finish(l, address, e);
 }
 
-/* Splits "host:port" or "[v6]:port". */
-static int split(const char *address, char *host, size_t host_size, const char **ret_port)
+int listener_split(const char *address, char ret_host[LISTENER_HOST_MAX + 1], const char **ret_port)
 {
     const char *colon = strrchr(address, ':');
     if (colon == NULL) return ERR_FORMAT;
@@ -72,14 +71,14 @@ static int split(const char *address, char *host, size_t host_size, const char *
         return ERR_FORMAT; /* IPv6 without brackets is ambiguous */
     }
     size_t n = (size_t)(end - first);
-    if (n == 0 || n >= host_size) return ERR_FORMAT;
-    memcpy(host, first, n);
-    host[n] = '\0';
+    if (n == 0 || n > LISTENER_HOST_MAX) return ERR_FORMAT;
     char *stop;
     errno = 0;
     long port = strtol(colon + 1, &stop, 10);
     if (colon[1] < '0' || colon[1] > '9' || *stop != '\0' || errno != 0 || port > 65535)
         return ERR_FORMAT;
+    memcpy(ret_host, first, n);
+    ret_host[n] = '\0';
     *ret_port = colon + 1;
     return 0;
 }
@@ -128,9 +127,9 @@ int listener_open(struct listener *l, const char *address, struct err *e)
     memset(l, 0, sizeof(*l));
     l->fd = -1;
     if (strncmp(address, "unix:", 5) == 0) return open_unix(l, address, e);
-    char host[128];
+    char host[LISTENER_HOST_MAX + 1];
     const char *port;
-    if (split(address, host, sizeof(host), &port) != 0)
+    if (listener_split(address, host, &port) != 0)
         return err_set(e, ERR_FORMAT,
                        "\"%s\" is no address: take HOST:PORT, [IPV6]:PORT or unix:PATH", address);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list = NULL;

@@ -7,13 +7,18 @@
 
 #include "base/err.h"
 
-enum { LISTENER_ADDRESS_MAX = 160 };
+enum { LISTENER_ADDRESS_MAX = 160, LISTENER_HOST_MAX = 127 };
 
 struct listener {
     int fd; /* -1: closed */
     bool is_unix;
     char address[LISTENER_ADDRESS_MAX]; /* with the real port */
 };
+
+/* "HOST:PORT" or "[IPV6]:PORT" taken apart: the host without brackets, and where the port begins in
+ * address, digits up to 65535. Nothing is looked up. ERR_FORMAT. */
+int listener_split(const char *address, char ret_host[LISTENER_HOST_MAX + 1],
+                   const char **ret_port);
 
 /* Binds and listens, non-blocking and close-on-exec. A UNIX socket gets mode 0600 before anybody
  * can connect, and replaces a socket (never another kind of file) that was left there. Errors name

@@ -17,7 +17,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-enum { FILE_MAX = 4 << 20 };
+enum { FILE_MAX = 1 << 20 };
 
 static const char magic[] = "autodidact choices 1";
 
@@ -123,8 +123,9 @@ static bool parse_line(const struct choices *choices, const char *line, struct e
     const char *names[CONV_ALGORITHMS];
     int images, end = 0;
     struct conv_geometry *g = &t->g;
-    int n = sscanf(line, "%7s %d %dx%dx%d %d %dx%d %d %d %d %31s%n", precision, &images, &g->height,
-                   &g->width, &g->in_channels, &g->out_channels, &g->kernel_height,
+    /* Nine digits fit an int. */
+    int n = sscanf(line, "%7s %9d %9dx%9dx%9d %9d %9dx%9d %9d %9d %9d %31s%n", precision, &images,
+                   &g->height, &g->width, &g->in_channels, &g->out_channels, &g->kernel_height,
                    &g->kernel_width, &g->stride, &g->pad, &g->groups, algorithm, &end);
     if (n != 12 || line[end] != '\0') return false;
     for (int a = 0; a < CONV_ALGORITHMS; a++)
@@ -135,7 +136,8 @@ static bool parse_line(const struct choices *choices, const char *line, struct e
     t->precision = (enum precision)p;
     t->algorithm = (enum conv_algorithm)a;
     t->index = choice_index(images);
-    bool sizes = g->height > 0 && g->width > 0 && g->in_channels > 0 && g->out_channels > 0 &&
+    bool sizes = g->height > 0 && g->height <= SPEC_SIDE_MAX && g->width > 0 &&
+                 g->width <= SPEC_SIDE_MAX && g->in_channels > 0 && g->out_channels > 0 &&
                  g->kernel_height > 0 && g->kernel_width > 0 && g->stride > 0 && g->pad >= 0 &&
                  g->groups > 0;
     return sizes && images == choice_images(t->index) &&

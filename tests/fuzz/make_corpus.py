@@ -1,4 +1,4 @@
-"""Makes the seeds in tests/fuzz/corpus/{safetensors,spec,model,image,form,..}: valid inputs and broken ones, all small.
+"""Makes the seeds in tests/fuzz/corpus/TARGET: valid inputs and broken ones, all small.
 Run by hand; the files are committed. Images come from tests/image/vectors."""
 import json, os, random, struct
 
@@ -170,6 +170,134 @@ def images():
     write("image", "gif", b"GIF89a\1\0\1\0\0\0\0;")
 
 
+def exifs():
+    def tiff(order, *entries, magic=42, offset=8, count=None):
+        pack = lambda form, *values: struct.pack((">" if order == b"MM" else "<") + form, *values)
+        return (order + pack("HI", magic, offset) + pack("H", len(entries) if count is None else count) +
+                b"".join(pack("HHIHH", *entry, 0) for entry in entries))
+    for value in (0, 1, 3, 6, 8, 9):
+        write("exif", f"orientation_{value}", tiff(b"MM", (0x112, 3, 1, value)))
+    write("exif", "little", tiff(b"II", (0x10f, 2, 4, 0), (0x112, 3, 1, 5)))
+    write("exif", "long_type", tiff(b"II", (0x112, 4, 1, 5)))
+    write("exif", "two_values", tiff(b"II", (0x112, 3, 2, 5)))
+    write("exif", "no_tiff", tiff(b"II", (0x112, 3, 1, 5), magic=43))
+    write("exif", "far", tiff(b"MM", (0x112, 3, 1, 5), offset=0xffffffff))
+    write("exif", "many", tiff(b"MM", (0x110, 3, 1, 5), count=0xffff))
+    write("exif", "cut_short", tiff(b"MM", (0x112, 3, 1, 5))[:-3])
+    write("exif", "short", b"MM\0*")
+
+
+def choices():
+    """Behind the first line, which the target writes for its own processor."""
+    write("choices", "usual", "fp32 1 32x32x16 16 3x3 1 1 1 direct\nfp32 8 32x32x64 64 3x3 1 1 1 winograd\n"
+                              "fp32 64 8x8x256 512 3x3 1 1 1 winograd-lean\nfp32 2 4x4x512 512 3x3 1 1 1 winograd-small\n"
+                              "bf16 4 16x16x64 128 1x1 2 0 1 bf16\n")
+    write("choices", "twice", "fp32 4 8x8x4 4 1x1 1 0 1 direct\nfp32 4 8x8x4 4 1x1 1 0 1 direct\n")
+    write("choices", "no_end", "fp32 4 8x8x4 4 3x3 1 1 4 direct")
+    write("choices", "unknown", "fp32 4 8x8x4 4 3x3 1 1 1 fastest\n")
+    write("choices", "not_permitted", "fp32 4 8x8x64 64 3x3 1 1 1 bf16\n")
+    write("choices", "images", "fp32 3 8x8x4 4 3x3 1 1 1 direct\n")
+    write("choices", "zero", "fp32 4 8x0x4 4 3x3 1 1 1 direct\n")
+    write("choices", "large", "bf16 4 2147483647x2147483647x65536 65536 3x3 1 1 1 bf16\n")
+    write("choices", "overflow", "fp32 99999999999999999999 8x8x4 4 3x3 1 1 1 direct\n")
+    write("choices", "trailing", "fp32 4 8x8x4 4 3x3 1 1 1 direct \n")
+    write("choices", "nul", "fp32 4 8x8x4 4 3x3\0 1 1 1 direct\n")
+    write("choices", "long", "fp32 4 8x8x4 4 3x3 1 1 1 " + "direct" * 60 + "\n")
+
+
+def metadata():
+    """The first byte: which document (labels, preprocess, calibration, training) + 4 (classes or exits - 1)."""
+    labels, preprocess, calibration, training = range(4)
+
+    def put(name, which, n, text):
+        write("metadata", name, bytes([which + 4 * (n - 1)]) + (text if isinstance(text, str) else json.dumps(text)).encode())
+    put("labels", labels, 2, '["cat", "a dog \u00e9"]')
+    put("labels_fewer", labels, 3, '["cat", "dog"]')
+    put("labels_types", labels, 3, '["cat", 5, null]')
+    put("labels_empty", labels, 2, '["", "dog"]')
+    put("labels_long", labels, 1, json.dumps(["\u00e9" * 128]))
+    put("labels_too_long", labels, 1, json.dumps(["x" * 257]))
+    put("labels_control", labels, 1, '["a\\u0007"]')
+    put("labels_object", labels, 2, '{"0": "cat"}')
+    put("preprocess", preprocess, 1, META["autodidact.preprocess"])
+    put("preprocess_cover", preprocess, 1, META["autodidact.preprocess"].replace("stretch", "cover").replace("none", "centre"))
+    put("preprocess_std", preprocess, 1, META["autodidact.preprocess"].replace("0.25]", "-1]"))
+    put("preprocess_large", preprocess, 1, META["autodidact.preprocess"].replace('"width": 4', '"width": 4294967300'))
+    put("calibration", calibration, 2, META["autodidact.calibration"])
+    put("calibration_fewer", calibration, 3, META["autodidact.calibration"])
+    put("calibration_cold", calibration, 2, META["autodidact.calibration"].replace('"temperature": 2', '"temperature": 0'))
+    put("calibration_threshold", calibration, 2, META["autodidact.calibration"].replace("[0.9", "[-0.9"))
+    figures = {"top1": 0.5, "top5": 0.875, "nll": 2.25, "ece": 0.0625}
+    whole = {"method": "byot", "data": "cifar100:x", "program": "0.1.0", "schedule": "cosine", "augment": "crop,flip", "parent": "",
+             "epochs": 30, "batch": 128, "warmup": 2, "threads": 2, "seed": "18446744073709551615", "lr": 0.1, "momentum": 0.9,
+             "weight_decay": 0.0005, "temperature": 3, "alpha": 0.3, "lambda": 0.03, "kd_scale": True, "holdout": 5000,
+             "holdout_seed": 0, "command": "autodidact train", "figures": {"exits": [figures], "ensemble": figures}}
+    put("training", training, 1, whole)
+    put("training_later", training, 1, whole | {"something": [1, {}]})
+    put("training_seed", training, 1, whole | {"seed": "18446744073709551616"})
+    put("training_figures", training, 2, whole)
+    put("training_negative", training, 1, whole | {"epochs": -1})
+    put("deep", labels, 1, "[" * 3000)
+
+
+def cifars():
+    names = "".join(f"class_{i}\n" for i in range(100))
+    record = bytes([19, 99]) + bytes(range(256)) * 12
+    write("cifar", "usual", names.encode() + b"\n\0" + record + record)
+    write("cifar", "crlf", names.replace("\n", "\r\n").encode() + b"\0" + record)
+    write("cifar", "fewer_names", names[:-9].encode() + b"\0" + record)
+    write("cifar", "more_names", names.encode() + b"one\0" + record)
+    write("cifar", "no_records", names.encode() + b"\0")
+    write("cifar", "fine", names.encode() + b"\0" + bytes([19, 100]))
+    write("cifar", "coarse", names.encode() + b"\0" + bytes([20, 99]))
+
+
+def checkpoints():
+    """Of the net in fuzz_checkpoint.c."""
+    shapes = {"features.0.weight": [1, 1, 3, 3], "features.0.bias": [1], "features.1.weight": [1], "features.1.bias": [1],
+              "fc.weight": [2, 1], "fc.bias": [2]}
+    statistics = {"features.1.running_mean": [1], "features.1.running_var": [1]}
+    tensors = ([("model." + n, s) for n, s in (shapes | statistics).items()] + [("momentum." + n, s) for n, s in shapes.items()] +
+               [("state.regressor", [3])])
+
+    def checkpoint(drop=None, dtype="F32", **meta):
+        strings = {"autodidact.checkpoint": "1", "autodidact.position": "12 3 0x1.8p+1", "option.lr": "0.1",
+                   "option.holdout": "5000"} | {k.replace("_", "."): v for k, v in meta.items()}
+        header, data = {"__metadata__": {k: v for k, v in strings.items() if v is not None}}, b""
+        for name, shape in tensors:
+            if name == drop:
+                continue
+            n = 1
+            for d in shape:
+                n *= d
+            size = n * (4 if dtype == "F32" else 2)
+            header[name] = tensor(dtype, shape, len(data), len(data) + size)
+            data += struct.pack(f"<{n}{'f' if dtype == 'F32' else 'e'}", *([0.5] * n))
+        return tensors_file(header, data)
+    write("checkpoint", "good", checkpoint())
+    write("checkpoint", "other_lr", checkpoint(option_lr="0.2"))
+    write("checkpoint", "no_holdout", checkpoint(option_holdout=None))
+    write("checkpoint", "long_text", checkpoint(option_lr="0." + "1" * 400))
+    write("checkpoint", "no_position", checkpoint(autodidact_position=None))
+    write("checkpoint", "negative", checkpoint(autodidact_position="-1 3 0x1p+0"))
+    write("checkpoint", "not_finite", checkpoint(autodidact_position="1 3 nan"))
+    write("checkpoint", "large", checkpoint(autodidact_position="99999999999999999999 3 0x1p+5000"))
+    write("checkpoint", "later", checkpoint(autodidact_checkpoint="2"))
+    write("checkpoint", "no_checkpoint", checkpoint(autodidact_checkpoint=None))
+    write("checkpoint", "missing", checkpoint(drop="momentum.fc.bias"))
+    write("checkpoint", "half", checkpoint(dtype="F16"))
+    write("checkpoint", "cut_short", checkpoint()[:-3])
+
+
+def listeners():
+    for name, text in (("usual", "127.0.0.1:8080"), ("name", "localhost:0"), ("all", "*:80"), ("v6", "[::1]:65535"),
+                       ("v6_bare", "::1:80"), ("v6_open", "[::1:80"), ("v6_empty", "[]:80"), ("v6_behind", "[::1]x:80"),
+                       ("port_large", "a:65536"), ("port_huge", "a:99999999999999999999"), ("port_none", "a:"), ("port_sign", "a:-1"),
+                       ("port_text", "a:http"), ("host_none", ":80"), ("no_colon", "8080"), ("host_long", "a" * 128 + ":1"),
+                       ("bracket", "[:80")):
+        write("listener", name, text)
+
+
 def configs():
     write("config", "empty", "")
     write("config", "usual", "# comment\n[http]\nlisten = 127.0.0.1:0\nbody_max_bytes = 32M\n\n[engine]\nworkers=2\n"
@@ -253,6 +381,12 @@ safetensors()
 specs()
 models()
 images()
+exifs()
+choices()
+metadata()
+cifars()
+checkpoints()
+listeners()
 configs()
 documents()
 bodies()

@@ -169,6 +169,7 @@ static void test_bad_text(void **state)
                                         "fp32 8 32x32x64 -64 3x3 1 1 1 direct",
                                         "fp32 8 32x32x64 64 3x3 1 -1 1 direct",
                                         "fp32 8 32x32x64 64 3x3 0 1 1 direct",
+                                        "fp32 8 1025x32x64 64 3x3 1 1 1 direct",
                                         "fp32 8 99999999999999999999x32x64 64 3x3 1 1 1 direct"};
     struct choices *c = new_choices();
     size_t size;
