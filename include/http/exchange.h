@@ -7,7 +7,6 @@
 #ifndef HTTP_EXCHANGE_H
 #define HTTP_EXCHANGE_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "http/loop.h"
+#include "json/value.h"
 
 struct exchange;
 typedef void exchange_fn(struct exchange *x, void *arg);
@@ -48,10 +48,10 @@ const void *exchange_body(const struct exchange *x, size_t *ret_size);
 /* The media type in lower case without parameters ("application/json"); "" when not given. */
 const char *exchange_content_type(const struct exchange *x);
 
-/* The body as a JSON object. NULL when it is none: the exchange has been answered then (415 for
- * another media type, 400 with line and column for broken JSON, duplicate names, deep nesting). The
- * caller owns the reference. An empty body counts as {} where empty_ok. */
-json_t *exchange_json(struct exchange *x, bool empty_ok);
+/* The body as a JSON object, for json_free(). NULL when it is none: the exchange has been answered
+ * then (415 for another media type, 400 with line and column for broken JSON, duplicate names, deep
+ * nesting). An empty body counts as {} where empty_ok. */
+struct json *exchange_json(struct exchange *x, bool empty_ok);
 
 /* Something of the handler's own that lives with the exchange; release(data) is called, once, when
  * the exchange is over, however it ends (also between head and handler). release may be NULL. */
@@ -77,10 +77,6 @@ int exchange_add_header(struct exchange *x, const char *name, const char *format
 
 /* Answers. Takes the buffer's memory (the buffer is empty afterwards); body may be NULL. */
 void exchange_reply(struct exchange *x, int status, const char *content_type, struct buf *body);
-
-/* Answers with a JSON document and drops the caller's reference to it; NULL (out of memory) is a
- * 500. */
-void exchange_reply_json(struct exchange *x, int status, json_t *document);
 
 /* Answers with an RFC 9457 problem document: type, title, status, detail and the member `error`. */
 void exchange_problem(struct exchange *x, int status, const char *format, ...)

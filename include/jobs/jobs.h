@@ -8,13 +8,14 @@
 #ifndef JOBS_JOBS_H
 #define JOBS_JOBS_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/metric.h"
+#include "json/value.h"
 #include "registry/registry.h"
 #include "store/store.h"
 
@@ -54,15 +55,21 @@ void jobs_start(struct jobs *jobs);
 void jobs_stop(struct jobs *jobs, void (*stopped)(void *arg), void *arg);
 void jobs_free(struct jobs *jobs);
 
-/* Called once, on the loop thread: a document whose reference is the callee's, or NULL and the
- * error. */
-typedef void jobs_done_fn(void *arg, json_t *document, const struct err *error);
+/* What a call has found. */
+struct jobs_answer {
+    struct buf *text; /* a JSON document; the callee may take its memory (buf_take()) */
+    int64_t id;       /* of the job; 0: a list of them */
+    bool finished;    /* the job has ended */
+};
+
+/* Called once, on the loop thread: with an answer, or with NULL and the error. */
+typedef void jobs_done_fn(void *arg, const struct jobs_answer *answer, const struct err *error);
 
 /* POST /admin/v1/jobs. body is read before the call returns. key: the Idempotency-Key, or NULL. The
- * document is the job's; its "id" is a number. Errors: ERR_FORMAT and ERR_RANGE name the member,
+ * answer is the job. Errors: ERR_FORMAT and ERR_RANGE name the member,
  * ERR_NOT_FOUND (spec, init model), ERR_UNSUPPORTED (the key came with another payload before; no
  * data_root), ERR_BUSY (queue full). */
-void jobs_create(struct jobs *jobs, const json_t *body, const char *key, jobs_done_fn *done,
+void jobs_create(struct jobs *jobs, const struct json *body, const char *key, jobs_done_fn *done,
                  void *arg);
 
 /* One job with its epochs and, while it runs, its progress. ERR_NOT_FOUND. */
@@ -72,17 +79,17 @@ void jobs_get(struct jobs *jobs, int64_t id, jobs_done_fn *done, void *arg);
  * epochs. */
 void jobs_list(struct jobs *jobs, int64_t before, int64_t limit, jobs_done_fn *done, void *arg);
 
-/* Cancels: a queued job at once, a running one is asked to stop. The document is the job's; a job
- * that has ended: ERR_CONFLICT. */
+/* Cancels: a queued job at once, a running one is asked to stop. The answer is the job; one that
+ * has ended: ERR_CONFLICT. */
 void jobs_cancel(struct jobs *jobs, int64_t id, jobs_done_fn *done, void *arg);
 
 /* News of a job while it is worked on, for those who show it. The structure is the caller's and
  * stays until jobs_unwatch(). */
 struct jobs_watch {
     int64_t id;
-    /* progress: what has changed; NULL: state or epochs have, and jobs_get() tells them. It may
-     * write and call, but not unwatch another. */
-    void (*news)(struct jobs_watch *watch, const json_t *progress);
+    /* progress: what has changed, a JSON document in one line; NULL: state or epochs have, and
+     * jobs_get() tells them. It may write and call, but not unwatch another. */
+    void (*news)(struct jobs_watch *watch, const char *progress);
     struct jobs_watch *previous, *next;
 };
 void jobs_watch(struct jobs *jobs, struct jobs_watch *watch);

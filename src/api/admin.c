@@ -11,20 +11,22 @@
 #include "admin_private.h"
 #include "base/mem.h"
 
-void admin_answer(struct exchange *x, int status, json_t *document, const struct err *error)
+void admin_answer(struct exchange *x, int status, struct buf *document, const struct err *error)
 {
-    if (document != NULL)
-        exchange_reply_json(x, status, document);
-    else
+    if (document == NULL)
         exchange_problem_err(x, error);
+    else if (buf_puts(document, "\n") == 0)
+        exchange_reply(x, status, "application/json", document);
+    else
+        exchange_problem(x, 500, "out of memory for the answer");
 }
 
 bool admin_takes_no_body(struct exchange *x)
 {
-    json_t *body = exchange_json(x, true);
+    struct json *body = exchange_json(x, true);
     if (body == NULL) return false;
-    size_t n = json_object_size(body);
-    json_decref(body);
+    size_t n = json_count(body);
+    json_free(body);
     if (n == 0) return true;
     struct err e;
     err_set(&e, ERR_FORMAT, "this call takes no members in its body");

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "admin_private.h"
@@ -31,7 +30,7 @@ struct events {
     bool timer_closed;
 };
 
-static void fetched(void *arg, json_t *document, const struct err *error);
+static void fetched(void *arg, const struct jobs_answer *answer, const struct err *error);
 
 static void fetch(struct events *ev)
 {
@@ -44,25 +43,22 @@ static void fetch(struct events *ev)
     jobs_get(ev->admin->jobs, ev->watch.id, fetched, ev);
 }
 
-static void write_event(struct events *ev, const char *name, const json_t *data)
+/* data: without newlines. */
+static void write_event(struct events *ev, const char *name, const char *data)
 {
-    char *text = json_dumps(data, JSON_COMPACT | JSON_PRESERVE_ORDER); /* without newlines */
     struct buf out;
     buf_init(&out, EVENT_MAX);
-    int rc = text == NULL
-                 ? -ENOMEM
-                 : buf_printf(&out, "id: %lld\nevent: %s\ndata: ", (long long)++ev->sequence, name);
-    if (rc == 0) rc = buf_puts(&out, text);
+    int rc = buf_printf(&out, "id: %lld\nevent: %s\ndata: ", (long long)++ev->sequence, name);
+    if (rc == 0) rc = buf_puts(&out, data);
     if (rc == 0) rc = buf_puts(&out, "\n\n");
     if (rc == 0)
         exchange_stream_write(ev->x, buf_text(&out), out.size);
     else
         exchange_stream_end(ev->x); /* the client comes back for what it has missed */
     buf_release(&out);
-    free(text);
 }
 
-static void news(struct jobs_watch *watch, const json_t *progress)
+static void news(struct jobs_watch *watch, const char *progress)
 {
     struct events *ev = (struct events *)watch;
     if (progress == NULL)
@@ -124,16 +120,15 @@ static void begin(struct events *ev)
     uv_timer_start(&ev->ping, on_ping, PING_MS, PING_MS);
 }
 
-static void fetched(void *arg, json_t *document, const struct err *error)
+static void fetched(void *arg, const struct jobs_answer *answer, const struct err *error)
 {
     struct events *ev = arg;
     ev->fetching = false;
     if (ev->x == NULL) {
-        json_decref(document);
         free_if_done(ev);
         return;
     }
-    if (document == NULL) {
+    if (answer == NULL) {
         if (ev->streaming)
             exchange_stream_end(ev->x);
         else
@@ -142,13 +137,12 @@ static void fetched(void *arg, json_t *document, const struct err *error)
     }
     if (!ev->streaming) begin(ev);
     if (ev->x != NULL) {
-        write_event(ev, "job", document);
-        if (json_is_string(json_object_get(document, "finished")))
+        write_event(ev, "job", buf_text(answer->text));
+        if (answer->finished)
             exchange_stream_end(ev->x);
         else if (ev->again)
             fetch(ev);
     }
-    json_decref(document);
 }
 
 void admin_events(struct admin *admin, struct exchange *x, int64_t id)

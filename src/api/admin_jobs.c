@@ -46,35 +46,39 @@ static int64_t id_of(const struct exchange *x)
     return id;
 }
 
-static void created(void *arg, json_t *document, const struct err *error)
+static struct buf *text_of(const struct jobs_answer *answer)
+{
+    return answer != NULL ? answer->text : NULL;
+}
+
+static void created(void *arg, const struct jobs_answer *answer, const struct err *error)
 {
     struct waiting w = *(struct waiting *)arg;
     mem_free(arg);
-    if (document != NULL) {
-        exchange_add_header(w.x, "Location", "/admin/v1/jobs/%lld",
-                            (long long)json_integer_value(json_object_get(document, "id")));
+    if (answer != NULL) {
+        exchange_add_header(w.x, "Location", "/admin/v1/jobs/%lld", (long long)answer->id);
     } else if (error->code == ERR_BUSY) {
         exchange_add_header(w.x, "Retry-After", "60");
     }
-    admin_answer(w.x, 202, document, error);
+    admin_answer(w.x, 202, text_of(answer), error);
 }
 
 static void create(struct exchange *x, void *arg)
 {
     struct admin *admin = arg;
-    json_t *body = exchange_json(x, false);
+    struct json *body = exchange_json(x, false);
     if (body == NULL) return;
     struct waiting *w = wait_for(admin, x);
     if (w != NULL)
         jobs_create(admin->jobs, body, exchange_header(x, "Idempotency-Key"), created, w);
-    json_decref(body);
+    json_free(body);
 }
 
-static void read_done(void *arg, json_t *document, const struct err *error)
+static void read_done(void *arg, const struct jobs_answer *answer, const struct err *error)
 {
     struct waiting w = *(struct waiting *)arg;
     mem_free(arg);
-    admin_answer(w.x, 200, document, error);
+    admin_answer(w.x, 200, text_of(answer), error);
 }
 
 static void list(struct exchange *x, void *arg)
@@ -101,12 +105,12 @@ static void get(struct exchange *x, void *arg)
     if (w != NULL) jobs_get(admin->jobs, id_of(x), read_done, w);
 }
 
-static void cancel_done(void *arg, json_t *document, const struct err *error)
+static void cancel_done(void *arg, const struct jobs_answer *answer, const struct err *error)
 {
     struct waiting w = *(struct waiting *)arg;
     mem_free(arg);
-    bool ended = json_is_string(json_object_get(document, "finished"));
-    admin_answer(w.x, ended ? 200 : 202, document, error);
+    bool ended = answer != NULL && answer->finished;
+    admin_answer(w.x, ended ? 200 : 202, text_of(answer), error);
 }
 
 static void cancel(struct exchange *x, void *arg)

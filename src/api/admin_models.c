@@ -1,6 +1,7 @@
 /* GET /admin/v1/models and /admin/v1/models/NAME, and which version of it serves. */
 #include "config.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,9 @@
 #include "admin_private.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "json/write.h"
+
+enum { DOCUMENT_MAX = 64 << 20 };
 
 enum action { ACTION_LIST, ACTION_READ, ACTION_ACTIVATE, ACTION_ROLLBACK };
 
@@ -19,61 +23,95 @@ struct model_call {
     enum action action;
     char name[VERSION_MODEL_MAX + 1];
     int64_t version;
-    json_t *document;
+    struct buf document;
     struct err error;
 };
 
-static json_t *version_document(const struct version_row *row)
+/* Rows come ordered by name: those of one model follow each other. They wait until all are there,
+ * because which one is active stands before them. */
+struct listing {
+    struct json_writer w;
+    struct version_row *rows;
+    size_t n, capacity, models;
+};
+
+static void write_version(struct json_writer *w, const struct version_row *row)
 {
     char created[40];
     clock_format(row->created_ns, created, sizeof(created));
-    return json_pack("{s:I,s:s,s:s,s:s,s:s,s:s}", "version", (json_int_t)row->number, "state",
-                     row->active  ? "active"
-                     : row->ready ? "ready"
-                                  : "writing",
-                     "sha256", row->sha256, "source", row->source, "detail", row->detail, "created",
-                     created);
+    json_write_open(w, NULL, '{');
+    json_write_int(w, "version", row->number);
+    json_write_string(w, "state", row->active ? "active" : row->ready ? "ready" : "writing");
+    json_write_string(w, "sha256", row->sha256);
+    json_write_string(w, "source", row->source);
+    json_write_string(w, "detail", row->detail);
+    json_write_string(w, "created", created);
+    json_write_close(w, '}');
 }
 
-/* Rows come ordered by name: those of one model follow each other. */
+static void write_model(struct listing *l)
+{
+    struct json_writer *w = &l->w;
+    size_t active = 0;
+    if (l->n == 0) return;
+    while (active < l->n && !l->rows[active].active) active++;
+    json_write_open(w, NULL, '{');
+    json_write_string(w, "name", l->rows[0].model);
+    if (active < l->n)
+        json_write_int(w, "active", l->rows[active].number);
+    else
+        json_write_null(w, "active");
+    json_write_open(w, "versions", '[');
+    for (size_t i = 0; i < l->n; i++) write_version(w, &l->rows[i]);
+    json_write_close(w, ']');
+    json_write_close(w, '}');
+    l->n = 0;
+    l->models++;
+}
+
 static int add_version(void *arg, const struct version_row *row)
 {
-    json_t *models = arg;
-    size_t n = json_array_size(models);
-    json_t *model = n > 0 ? json_array_get(models, n - 1) : NULL;
-    if (model == NULL ||
-        strcmp(json_string_value(json_object_get(model, "name")), row->model) != 0) {
-        model = json_pack("{s:s,s:n,s:[]}", "name", row->model, "active", "versions");
-        if (model == NULL || json_array_append_new(models, model) < 0) return ERR_LIMIT;
+    struct listing *l = arg;
+    if (l->n > 0 && strcmp(l->rows[0].model, row->model) != 0) write_model(l);
+    if (l->n == l->capacity) {
+        size_t capacity = l->capacity > 0 ? 2 * l->capacity : 16;
+        struct version_row *rows = mem_grow(l->rows, capacity, sizeof(*rows));
+        if (rows == NULL) return -ENOMEM;
+        l->rows = rows;
+        l->capacity = capacity;
     }
-    if (row->active) json_object_set_new(model, "active", json_integer((json_int_t)row->number));
-    return json_array_append_new(json_object_get(model, "versions"), version_document(row)) < 0
-               ? ERR_LIMIT
-               : 0;
+    l->rows[l->n++] = *row;
+    return l->w.status;
 }
 
 static void read_models(struct model_call *c, struct db *db)
 {
-    json_t *models = json_array();
-    bool all = c->action == ACTION_LIST;
-    int rc = version_table_each(db, all ? NULL : c->name, add_version, models, &c->error);
-    if (rc == 0 && all) {
-        c->document = json_pack("{s:O}", "models", models);
-    } else if (rc == 0 && json_array_size(models) == 1) {
-        c->document = json_incref(json_array_get(models, 0));
-    } else if (rc == 0) {
-        err_set(&c->error, ERR_NOT_FOUND, "there is no model %s", c->name);
+    struct listing l = {.n = 0};
+    const bool all = c->action == ACTION_LIST;
+    json_writer_init(&l.w, &c->document);
+    if (all) {
+        json_write_open(&l.w, NULL, '{');
+        json_write_open(&l.w, "models", '[');
     }
-    json_decref(models);
-    if (c->document == NULL && c->error.code == 0) err_set(&c->error, ERR_LIMIT, "out of memory");
+    int rc = version_table_each(db, all ? NULL : c->name, add_version, &l, &c->error);
+    if (rc == 0) write_model(&l);
+    if (all) {
+        json_write_close(&l.w, ']');
+        json_write_close(&l.w, '}');
+    }
+    if (rc == 0) rc = l.w.status;
+    if (rc == 0 && !all && l.models == 0)
+        rc = err_set(&c->error, ERR_NOT_FOUND, "there is no model %s", c->name);
+    if (rc < 0 && c->error.code == 0) err_set(&c->error, rc, "the document: %s", err_text(rc));
+    mem_free(l.rows);
 }
 
 static void answer(struct loop_call *call)
 {
     struct model_call *c =
         (struct model_call *)(void *)((char *)call - offsetof(struct model_call, answer));
-    const struct err *error = c->document != NULL ? NULL : &c->error;
-    admin_answer(c->x, 200, c->document, error);
+    admin_answer(c->x, 200, c->error.code == 0 ? &c->document : NULL, &c->error);
+    buf_release(&c->document);
     mem_free(c);
 }
 
@@ -105,6 +143,7 @@ static void post(struct admin *admin, struct exchange *x, enum action action, in
         exchange_problem(x, 500, "out of memory");
         return;
     }
+    buf_init(&c->document, DOCUMENT_MAX);
     c->task.run = run;
     c->answer.fn = answer;
     c->admin = admin;
@@ -131,12 +170,11 @@ static void get(struct exchange *x, void *arg)
 static void activate(struct exchange *x, void *arg)
 {
     struct admin *admin = arg;
-    json_t *body = exchange_json(x, false);
+    struct json *body = exchange_json(x, false);
     if (body == NULL) return;
-    const json_t *version = json_object_get(body, "version");
-    int64_t number = json_is_integer(version) ? json_integer_value(version) : 0;
-    bool good = number > 0 && json_object_size(body) == 1;
-    json_decref(body);
+    int64_t number = json_int(json_get(body, "version"), 0);
+    bool good = number > 0 && json_count(body) == 1;
+    json_free(body);
     if (good) {
         post(admin, x, ACTION_ACTIVATE, number);
         return;

@@ -33,8 +33,9 @@ void admin_events(struct admin *admin, struct exchange *x, int64_t id);
 void admin_audit_start(struct admin *admin);
 void admin_audit_end(struct admin *admin);
 
-/* Answers with a document (taken over), or where that is NULL with the problem that error is. */
-void admin_answer(struct exchange *x, int status, json_t *document, const struct err *error);
+/* Answers with a JSON document, whose memory is taken, or where that is NULL with the problem that
+ * error is. */
+void admin_answer(struct exchange *x, int status, struct buf *document, const struct err *error);
 
 /* A body that must be empty or {}. false: the exchange has been answered. */
 bool admin_takes_no_body(struct exchange *x);

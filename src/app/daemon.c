@@ -22,6 +22,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/buf.h"
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -32,13 +33,20 @@
 #include "http/server.h"
 #include "api/service.h"
 #include "jobs/jobs.h"
+#include "json/write.h"
 #include "notify.h"
 #include "registry/reaper.h"
 #include "registry/registry.h"
 #include "serve/engine.h"
 #include "store/store.h"
 
-enum { TOKEN_FILE_MAX = 8192, PATH_SIZE = 4096, SPARE_FDS = 128, HARD_STOP_MS = 15000 };
+enum {
+    TOKEN_FILE_MAX = 8192,
+    ADDRESSES_MAX = 8192,
+    PATH_SIZE = 4096,
+    SPARE_FDS = 128,
+    HARD_STOP_MS = 15000
+};
 
 enum state { STARTING, SERVING, DELAYING, DRAINING, CUTTING };
 
@@ -424,15 +432,26 @@ static int make_handles(struct daemon *d, struct err *e)
 /* For scripts: where we listen, with the real ports. */
 static int write_addresses(struct daemon *d, struct err *e)
 {
-    char path[PATH_SIZE], text[1024];
-    int n = snprintf(text, sizeof(text), "{\"http\":\"%s\",\"admin\":\"%s\"}\n",
-                     server_address(d->public), server_address(d->private));
-    if (n >= (int)sizeof(text) || strpbrk(text, "\\") != NULL)
-        return err_set(e, ERR_LIMIT, "the listeners' addresses do not fit into listen.json");
+    char path[PATH_SIZE];
+    struct buf text;
+    struct json_writer w;
     int rc = file_join(path, sizeof(path), d->config->state_directory, "listen.json");
     if (rc < 0) return err_set(e, rc, "state.directory is too long");
-    struct file_part part = {.data = text, .size = (size_t)n};
-    return file_write_atomic(path, &part, 1, e);
+    buf_init(&text, ADDRESSES_MAX);
+    json_writer_init(&w, &text);
+    json_write_open(&w, NULL, '{');
+    json_write_string(&w, "http", server_address(d->public));
+    json_write_string(&w, "admin", server_address(d->private));
+    json_write_close(&w, '}');
+    rc = w.status < 0 ? w.status : buf_puts(&text, "\n");
+    if (rc == 0) {
+        struct file_part part = {.data = text.data, .size = text.size};
+        rc = file_write_atomic(path, &part, 1, e);
+    } else {
+        err_set(e, rc, "listen.json: %s", err_text(rc));
+    }
+    buf_release(&text);
+    return rc;
 }
 
 static void remove_addresses(const struct config *config)

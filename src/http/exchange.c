@@ -25,9 +25,11 @@
 #include "base/mem.h"
 #include "connection.h"
 #include "guard.h"
+#include "json/value.h"
 #include "problem.h"
 
 enum {
+    BODY_VALUES_MAX = 1 << 16,   /* of JSON: small texts must not become large memory */
     BODY_DISCARD_MAX = 64 << 10, /* of a refused request; above, the connection is not worth it */
     BODY_KEEP_MAX = 1 << 20,     /* a body buffer's memory kept for the connection's next request */
 };
@@ -232,25 +234,30 @@ void exchange_problem(struct exchange *x, int status, const char *format, ...)
     buf_release(&body);
 }
 
+struct json *exchange_json(struct exchange *x, bool empty_ok)
+{
+    static const struct json_limits limits = {SIZE_MAX, BODY_VALUES_MAX}; /* a route has its size */
+    size_t size;
+    const char *text = exchange_body(x, &size);
+    const char *type = exchange_content_type(x);
+    if (size == 0 && empty_ok) {
+        text = "{}";
+        size = 2;
+    } else if (strcmp(type, "application/json") != 0) {
+        exchange_problem(x, 415, "Content-Type is \"%s\", application/json is expected", type);
+        return NULL;
+    }
+    struct err e = {0};
+    struct json *json = json_parse("JSON", text, size, &limits, JSON_KIND_OBJECT, &e);
+    if (json == NULL) exchange_problem_err(x, &e);
+    return json;
+}
+
 void exchange_problem_err(struct exchange *x, const struct err *e)
 {
     int status = problem_status(e->code);
     if (status == 500) log_error("%s %s %s: %s", x->id, x->method, x->path, e->text);
     exchange_problem(x, status, "%s", e->text[0] != '\0' ? e->text : err_text(e->code));
-}
-
-void exchange_reply_json(struct exchange *x, int status, json_t *document)
-{
-    char *text = document == NULL ? NULL : json_dumps(document, JSON_COMPACT | JSON_PRESERVE_ORDER);
-    json_decref(document);
-    struct buf body;
-    buf_init(&body, SIZE_MAX / 2);
-    if (text != NULL && buf_puts(&body, text) == 0 && buf_puts(&body, "\n") == 0)
-        exchange_reply(x, status, "application/json", &body);
-    else
-        exchange_problem(x, 500, "out of memory for the answer");
-    buf_release(&body);
-    free(text); /* jansson's own, from malloc() */
 }
 
 /* ---- the way ---- */

@@ -2,37 +2,65 @@
 #include "config.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "state.h"
 
-static json_t *time_or_null(int64_t real_ns)
+/* What the database holds was written by this program, or by one before it. */
+static const struct json_limits stored_limits = {SIZE_MAX, 1 << 16};
+
+struct json *job_stored(const char *text)
 {
-    char text[40];
-    if (real_ns == 0) return json_null();
-    clock_format(real_ns, text, sizeof(text));
-    return json_string(text);
+    if (text == NULL) return NULL;
+    return json_parse("database", text, strlen(text), &stored_limits, JSON_KIND_OBJECT, NULL);
 }
 
-json_t *job_document(const struct job_row *row, json_t *epochs)
+static void write_time(struct json_writer *w, const char *key, int64_t real_ns)
 {
-    json_t *request = json_loads(row->request, 0, NULL);
-    json_t *judgement = row->judgement != NULL ? json_loads(row->judgement, 0, NULL) : NULL;
+    char text[40];
+    if (real_ns == 0) {
+        json_write_null(w, key);
+        return;
+    }
+    clock_format(real_ns, text, sizeof(text));
+    json_write_string(w, key, text);
+}
+
+static void write_or_null(struct json_writer *w, const char *key, const struct json *value)
+{
+    if (value != NULL)
+        json_write_value(w, key, value);
+    else
+        json_write_null(w, key);
+}
+
+void job_write(const struct job_row *row, struct json_writer *w)
+{
+    struct json *request = job_stored(row->request), *judgement = job_stored(row->judgement);
     char link[64];
     snprintf(link, sizeof(link), "/admin/v1/jobs/%lld", (long long)row->id);
-    json_t *document = json_pack(
-        "{s:I,s:s,s:s,s:O?,s:O?,s:o,s:o,s:o,s:I,s:o,s:s?,s:o,s:o,s:s}", "id", (json_int_t)row->id,
-        "state", job_state_name(row->state), "model", row->model, "method",
-        json_object_get(request, "method"), "data", json_object_get(request, "data"), "created",
-        time_or_null(row->created_ns), "started", time_or_null(row->started_ns), "finished",
-        time_or_null(row->finished_ns), "attempts", (json_int_t)row->attempts, "version",
-        row->version > 0 ? json_integer((json_int_t)row->version) : json_null(), "reason",
-        row->reason, "judgement", judgement != NULL ? judgement : json_null(), "request",
-        request != NULL ? request : json_null(), "href", link);
-    if (epochs == NULL) return document;
-    if (document == NULL)
-        json_decref(epochs);
+    json_write_int(w, "id", row->id);
+    json_write_string(w, "state", job_state_name(row->state));
+    json_write_string(w, "model", row->model);
+    write_or_null(w, "method", json_get(request, "method"));
+    write_or_null(w, "data", json_get(request, "data"));
+    write_time(w, "created", row->created_ns);
+    write_time(w, "started", row->started_ns);
+    write_time(w, "finished", row->finished_ns);
+    json_write_int(w, "attempts", row->attempts);
+    if (row->version > 0)
+        json_write_int(w, "version", row->version);
     else
-        json_object_set_new(document, "epochs", epochs);
-    return document;
+        json_write_null(w, "version");
+    if (row->reason != NULL)
+        json_write_string(w, "reason", row->reason);
+    else
+        json_write_null(w, "reason");
+    write_or_null(w, "judgement", judgement);
+    write_or_null(w, "request", request);
+    json_write_string(w, "href", link);
+    json_free(request);
+    json_free(judgement);
 }

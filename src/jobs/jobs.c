@@ -22,7 +22,20 @@
 
 /* ---- calls ---- */
 
-enum { KEY_MAX = 255 };
+enum {
+    KEY_MAX = 255,
+    DOCUMENT_MAX = 64 << 20,
+    PROGRESS_MAX = 4096,
+    REQUEST_MAX = 1 << 20,
+    REFERENCE_MAX = VERSION_MODEL_MAX + 32 /* NAME/VERSION */
+};
+
+/* The end of the job in a document that is in work, before its brace: what the loop alone knows of
+ * it belongs there. There is one such job at most. id 0: none. */
+struct hole {
+    int64_t id;
+    size_t at;
+};
 
 struct call {
     struct store_task task;
@@ -34,24 +47,25 @@ struct call {
     jobs_done_fn *done;                             /* may be NULL */
     void *arg;
     int64_t id, before, limit;
-    json_t *request; /* of a new job */
+    struct json *request; /* of a new job */
     char digest[SHA256_HEX_SIZE], key[KEY_MAX + 1];
-    bool running; /* the job that is to be cancelled runs */
-    json_t *document;
+    char init[REFERENCE_MAX], teacher[REFERENCE_MAX]; /* of a new job: NAME/VERSION; "": none */
+    bool running;                                     /* the job that is to be cancelled runs */
+    struct buf text;
+    struct hole hole;
+    bool finished; /* the job has ended */
     struct err error;
 };
 
 static void finish(struct call *call)
 {
-    json_t *document = call->error.code < 0 ? NULL : call->document;
-    if (document == NULL) json_decref(call->document);
-    if (document == NULL && call->error.code == 0) err_set(&call->error, -ENOMEM, "out of memory");
-    if (call->done != NULL)
-        call->done(call->arg, document, document == NULL ? &call->error : NULL);
-    else
-        json_decref(document);
     struct jobs *jobs = call->jobs;
-    json_decref(call->request);
+    const struct jobs_answer answer = {&call->text, call->id, call->finished};
+    const bool good = call->error.code == 0;
+    if (call->done != NULL)
+        call->done(call->arg, good ? &answer : NULL, good ? NULL : &call->error);
+    json_free(call->request);
+    buf_release(&call->text);
     mem_free(call);
     jobs->calls--;
     jobs_check_stopped(jobs);
@@ -77,11 +91,12 @@ static void call_post(struct jobs *jobs, const struct call *values)
     if (call == NULL) {
         struct err e = {0};
         err_set(&e, -ENOMEM, "out of memory");
-        json_decref(values->request);
+        json_free(values->request);
         if (values->done != NULL) values->done(values->arg, NULL, &e);
         return;
     }
     *call = *values;
+    buf_init(&call->text, DOCUMENT_MAX);
     call->task.run = worked;
     call->mail.open = opened;
     call->jobs = jobs;
@@ -97,40 +112,86 @@ static void call_post(struct jobs *jobs, const struct call *values)
 static int add_epoch(void *arg, int64_t epoch, const char *document)
 {
     (void)epoch;
-    json_t *value = json_loads(document, 0, NULL);
-    return value != NULL && json_array_append_new(arg, value) == 0 ? 0 : -ENOMEM;
+    struct json_writer *w = arg;
+    struct json *value = job_stored(document);
+    if (value == NULL) return -ENOMEM;
+    json_write_value(w, NULL, value);
+    json_free(value);
+    return w->status;
+}
+
+/* What a call fails with, unless it is known better. */
+static int fail(struct call *call, int code)
+{
+    if (code < 0 && call->error.code == 0)
+        err_set(&call->error, code, "the document: %s", err_text(code));
+    return code;
+}
+
+/* A job's document, with its epochs when it stands alone. */
+static int write_job(struct call *call, struct json_writer *w, const struct job_row *row,
+                     struct db *db)
+{
+    int rc = 0;
+    json_write_open(w, NULL, '{');
+    job_write(row, w);
+    if (db != NULL) {
+        json_write_open(w, "epochs", '[');
+        rc = job_table_each_epoch(db, row->id, add_epoch, w, &call->error);
+        json_write_close(w, ']');
+    }
+    if (row->state == JOB_RUNNING || row->state == JOB_EVALUATING)
+        call->hole = (struct hole){row->id, call->text.size};
+    json_write_close(w, '}');
+    return rc < 0 ? rc : w->status;
 }
 
 static void read_job(struct call *call, struct db *db)
 {
     struct job_row row;
+    struct json_writer w;
     int rc = job_table_get(db, call->id, &row, &call->error);
     if (rc < 0) return;
-    json_t *epochs = json_array();
-    rc = job_table_each_epoch(db, call->id, add_epoch, epochs, &call->error);
-    if (rc < 0)
-        json_decref(epochs);
-    else
-        call->document = job_document(&row, epochs);
+    json_writer_init(&w, &call->text);
+    fail(call, write_job(call, &w, &row, db));
+    call->finished = row.finished_ns != 0;
     job_row_release(&row);
 }
 
-/* The present run's progress, which only the loop knows. */
-static void add_progress(struct jobs *jobs, json_t *document)
+/* Puts text, which begins with a comma, into the hole. */
+static int fill_hole(struct call *call, const struct buf *text)
+{
+    struct buf whole;
+    buf_init(&whole, DOCUMENT_MAX);
+    int rc = buf_append(&whole, buf_text(&call->text), call->hole.at);
+    if (rc == 0) rc = buf_append(&whole, buf_text(text), text->size);
+    if (rc == 0) rc = buf_puts(&whole, buf_text(&call->text) + call->hole.at);
+    buf_release(rc == 0 ? &call->text : &whole);
+    if (rc == 0) call->text = whole;
+    return rc;
+}
+
+/* The present run's progress, which only the loop knows. (The store may know of the end before the
+ * loop does: then there is no hole any more.) */
+static void add_progress(struct jobs *jobs, struct call *call)
 {
     const struct run *run = jobs->run;
-    if (document == NULL || run == NULL || run->phase == RUN_PREPARING) return;
-    if (json_integer_value(json_object_get(document, "id")) != run->row.id) return;
-    /* The store may know of the end before the loop does. */
-    if (json_is_string(json_object_get(document, "finished"))) return;
-    if (run->progress.steps > 0)
-        json_object_set_new(document, "progress", progress_document(&run->progress));
-    if (run->cancelled) json_object_set_new(document, "cancelling", json_true());
+    struct buf text;
+    struct json_writer w;
+    if (call->error.code < 0 || call->hole.id == 0) return;
+    if (run == NULL || run->phase == RUN_PREPARING || run->row.id != call->hole.id) return;
+    buf_init(&text, PROGRESS_MAX);
+    json_writer_init(&w, &text);
+    w.comma = true; /* behind the last member */
+    if (run->progress.steps > 0) progress_write(&run->progress, &w, "progress");
+    if (run->cancelled) json_write_bool(&w, "cancelling", true);
+    fail(call, w.status < 0 ? w.status : fill_hole(call, &text));
+    buf_release(&text);
 }
 
 static void after_get(struct call *call)
 {
-    add_progress(call->jobs, call->document);
+    add_progress(call->jobs, call);
 }
 
 void jobs_get(struct jobs *jobs, int64_t id, jobs_done_fn *done, void *arg)
@@ -140,35 +201,34 @@ void jobs_get(struct jobs *jobs, int64_t id, jobs_done_fn *done, void *arg)
     call_post(jobs, &call);
 }
 
+struct list {
+    struct call *call;
+    struct json_writer w;
+};
+
 static int list_job(void *arg, const struct job_row *row)
 {
-    json_t *document = job_document(row, NULL);
-    return document != NULL && json_array_append_new(arg, document) == 0 ? 0 : -ENOMEM;
+    struct list *list = arg;
+    return write_job(list->call, &list->w, row, NULL);
 }
 
 static void list(struct call *call, struct db *db)
 {
-    json_t *array = json_array();
-    if (job_table_each(db, call->before, call->limit, list_job, array, &call->error) < 0)
-        json_decref(array);
-    else
-        call->document = json_pack("{s:o}", "jobs", array);
-}
-
-static void after_list(struct call *call)
-{
-    size_t i;
-    json_t *document;
-    json_array_foreach (json_object_get(call->document, "jobs"), i, document) {
-        add_progress(call->jobs, document);
-    }
+    struct list list = {.call = call};
+    json_writer_init(&list.w, &call->text);
+    json_write_open(&list.w, NULL, '{');
+    json_write_open(&list.w, "jobs", '[');
+    int rc = job_table_each(db, call->before, call->limit, list_job, &list, &call->error);
+    json_write_close(&list.w, ']');
+    json_write_close(&list.w, '}');
+    fail(call, rc < 0 ? rc : list.w.status);
 }
 
 void jobs_list(struct jobs *jobs, int64_t before, int64_t limit, jobs_done_fn *done, void *arg)
 {
     const struct call call = {.work = list,
                               .reading = true,
-                              .after = after_list,
+                              .after = after_get,
                               .done = done,
                               .arg = arg,
                               .before = before,
@@ -178,12 +238,14 @@ void jobs_list(struct jobs *jobs, int64_t before, int64_t limit, jobs_done_fn *d
 
 /* ---- creating ---- */
 
-/* A model that is named is tied to the version that serves now. */
-static int resolve_version(struct call *call, struct db *db, const char *member, struct err *e)
+/* A model that is named is tied to the version that serves now: NAME/VERSION into ret_text. */
+static int resolve_version(struct call *call, struct db *db, const char *member,
+                           char ret_text[REFERENCE_MAX], struct err *e)
 {
     char name[VERSION_MODEL_MAX + 1];
     struct version_row row;
     int64_t version;
+    ret_text[0] = '\0';
     request_version(call->request, member, name, &version);
     if (name[0] == '\0') return 0;
     int rc = version > 0 ? version_table_get(db, name, version, &row, e)
@@ -194,10 +256,8 @@ static int resolve_version(struct call *call, struct db *db, const char *member,
     }
     if (!row.ready)
         return err_set(e, ERR_CONFLICT, "\"%s\": that version is still being written", member);
-    return json_object_set_new(call->request, member,
-                               json_sprintf("%s/%lld", row.model, (long long)row.number)) < 0
-               ? err_set(e, -ENOMEM, "out of memory")
-               : 0;
+    snprintf(ret_text, REFERENCE_MAX, "%s/%lld", row.model, (long long)row.number);
+    return 0;
 }
 
 /* What is named must exist. */
@@ -207,20 +267,41 @@ static int resolve(struct call *call, struct db *db, struct err *e)
     char path[PATH_MAX];
     int rc = request_data(call->request, options->data_root, path, sizeof(path), e);
     if (rc == 0) rc = request_spec(call->request, options->spec_directory, path, sizeof(path), e);
-    if (rc == 0) rc = resolve_version(call, db, "init", e);
-    if (rc == 0) rc = resolve_version(call, db, "teacher", e);
+    if (rc == 0) rc = resolve_version(call, db, "init", call->init, e);
+    if (rc == 0) rc = resolve_version(call, db, "teacher", call->teacher, e);
     return rc;
+}
+
+/* What was asked, its versions resolved; the members are sorted by name. */
+static void write_request(const struct call *call, struct json_writer *w)
+{
+    json_write_open(w, NULL, '{');
+    for (struct json_member m = {0}; json_next(call->request, &m);) {
+        if (strcmp(m.name, "init") == 0)
+            json_write_string(w, m.name, call->init);
+        else if (strcmp(m.name, "teacher") == 0)
+            json_write_string(w, m.name, call->teacher);
+        else
+            json_write_value(w, m.name, m.value);
+    }
+    json_write_close(w, '}');
 }
 
 static int add_job(struct call *call, struct db *db, struct err *e)
 {
     char model[VERSION_MODEL_MAX + 1];
+    struct buf text;
+    struct json_writer w;
     request_model(call->request, model);
-    char *text = json_dumps(call->request, JSON_COMPACT | JSON_SORT_KEYS);
-    if (text == NULL) return err_set(e, -ENOMEM, "out of memory");
-    int rc = job_table_add(db, model, text, call->key[0] != '\0' ? call->key : NULL, call->digest,
-                           call->jobs->options.queue_max, clock_real(), &call->id, e);
-    free(text);
+    buf_init(&text, REQUEST_MAX);
+    json_writer_init(&w, &text);
+    write_request(call, &w);
+    int rc = fail(call, w.status);
+    if (rc == 0) {
+        rc = job_table_add(db, model, buf_text(&text), call->key[0] != '\0' ? call->key : NULL,
+                           call->digest, call->jobs->options.queue_max, clock_real(), &call->id, e);
+    }
+    buf_release(&text);
     return rc;
 }
 
@@ -238,7 +319,7 @@ static void create(struct call *call, struct db *db)
 
 static void after_create(struct call *call)
 {
-    add_progress(call->jobs, call->document);
+    add_progress(call->jobs, call);
     run_next(call->jobs);
 }
 
@@ -252,31 +333,37 @@ static int check_key(const char *key, struct err *e)
     return err_set(e, ERR_RANGE, "Idempotency-Key takes 1 to %d visible ASCII characters", KEY_MAX);
 }
 
-/* Equal documents have equal digests, whatever the order of their members. */
-static int digest_of(const json_t *body, char ret_digest[SHA256_HEX_SIZE])
+/* The body with its members sorted, so that equal bodies have equal digests, into call->request,
+ * and its digest. */
+static int take_request(struct call *call, const struct json *body)
 {
+    static const struct json_limits limits = {REQUEST_MAX, 1 << 16};
     uint8_t digest[SHA256_SIZE];
-    char *text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
-    if (text == NULL) return -ENOMEM;
-    sha256(text, strlen(text), digest);
-    sha256_hex(digest, ret_digest);
-    free(text);
-    return 0;
+    struct buf text;
+    struct json_writer w;
+    buf_init(&text, REQUEST_MAX);
+    json_writer_init(&w, &text);
+    json_write_sorted(&w, NULL, body);
+    int rc = fail(call, w.status);
+    if (rc == 0) {
+        sha256(buf_text(&text), text.size, digest);
+        sha256_hex(digest, call->digest);
+        call->request = json_parse("request", buf_text(&text), text.size, &limits, JSON_KIND_OBJECT,
+                                   &call->error);
+        if (call->request == NULL) rc = call->error.code;
+    }
+    buf_release(&text);
+    return rc;
 }
 
-void jobs_create(struct jobs *jobs, const json_t *body, const char *key, jobs_done_fn *done,
+void jobs_create(struct jobs *jobs, const struct json *body, const char *key, jobs_done_fn *done,
                  void *arg)
 {
     struct call call = {.work = create, .after = after_create, .done = done, .arg = arg};
     int rc = request_check(body, &call.error);
     if (rc == 0 && key != NULL) rc = check_key(key, &call.error);
-    if (rc == 0) {
-        call.request = json_deep_copy(body);
-        if (call.request == NULL || digest_of(body, call.digest) < 0)
-            rc = err_set(&call.error, -ENOMEM, "out of memory");
-    }
+    if (rc == 0) rc = take_request(&call, body);
     if (rc < 0) {
-        json_decref(call.request);
         done(arg, NULL, &call.error);
         return;
     }
@@ -316,7 +403,7 @@ static void after_cancel(struct call *call)
         jobs_metrics_ended(&call->jobs->metrics, JOB_CANCELLED);
         jobs_tell(call->jobs, call->id, NULL);
     }
-    add_progress(call->jobs, call->document);
+    add_progress(call->jobs, call);
 }
 
 void jobs_cancel(struct jobs *jobs, int64_t id, jobs_done_fn *done, void *arg)
@@ -347,13 +434,17 @@ void jobs_unwatch(struct jobs *jobs, struct jobs_watch *watch)
 
 void jobs_tell(struct jobs *jobs, int64_t id, const struct progress *progress)
 {
-    json_t *document =
-        jobs->watches != NULL && progress != NULL ? progress_document(progress) : NULL;
-    for (struct jobs_watch *w = jobs->watches, *next; w != NULL; w = next) {
-        next = w->next;
-        if (w->id == id && (progress == NULL || document != NULL)) w->news(w, document);
+    struct buf text;
+    struct json_writer w;
+    buf_init(&text, PROGRESS_MAX);
+    json_writer_init(&w, &text);
+    if (jobs->watches != NULL && progress != NULL) progress_write(progress, &w, NULL);
+    for (struct jobs_watch *watch = jobs->watches, *next; watch != NULL; watch = next) {
+        next = watch->next;
+        if (watch->id == id && w.status == 0)
+            watch->news(watch, progress != NULL ? buf_text(&text) : NULL);
     }
-    json_decref(document);
+    buf_release(&text);
 }
 
 /* ---- the start ---- */

@@ -10,13 +10,11 @@
 
 #define TIE 1e-9 /* fractions of at most some million images: closer than one image is equal */
 
-int judge_top1(const json_t *evaluation, double *ret_top1)
+int judge_top1(const struct json *evaluation, double *ret_top1)
 {
-    const json_t *exits = json_object_get(evaluation, "exits");
-    size_t n = json_array_size(exits);
-    const json_t *top1 = n > 0 ? json_object_get(json_array_get(exits, n - 1), "top1") : NULL;
-    if (!json_is_number(top1)) return ERR_FORMAT;
-    double value = json_number_value(top1);
+    const struct json *exits = json_get(evaluation, "exits");
+    size_t n = json_count(exits);
+    double value = n > 0 ? json_number(json_get(json_item(exits, n - 1), "top1"), -1) : -1;
     if (!(value >= 0 && value <= 1)) return ERR_FORMAT;
     *ret_top1 = value;
     return 0;

@@ -2,11 +2,11 @@
 #ifndef JOBS_JUDGE_H
 #define JOBS_JUDGE_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
+#include "json/value.h"
 
 enum verdict {
     VERDICT_PROMOTE, /* becomes the next version and serves */
@@ -15,7 +15,7 @@ enum verdict {
 };
 
 struct evidence {
-    const json_t *result,
+    const struct json *result,
         *serving;            /* what `autodidact eval --json` printed, or NULL: not evaluated */
     int64_t serving_version; /* 0: nothing serves under this name */
     bool manual;             /* "promote":"manual" */
@@ -24,7 +24,7 @@ struct evidence {
 };
 
 /* The deepest classifier's top-1 of an evaluation; ERR_FORMAT when it is none. */
-int judge_top1(const json_t *evaluation, double *ret_top1);
+int judge_top1(const struct json *evaluation, double *ret_top1);
 
 /* The verdict, and the sentence that says why. ERR_FORMAT when an evaluation cannot be read. */
 int judge(const struct evidence *evidence, enum verdict *ret_verdict, char *ret_reason, size_t size,

@@ -5,34 +5,36 @@
 #include "progress.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
-static void read_count(const json_t *object, const char *name, int64_t *value)
+/* A line is the child's, its length that of a line (lines.h). */
+static const struct json_limits line_limits = {SIZE_MAX, 1 << 12};
+
+static void read_count(const struct json *object, const char *name, int64_t *value)
 {
-    const json_t *member = json_object_get(object, name);
-    if (json_is_integer(member) && json_integer_value(member) >= 0)
-        *value = json_integer_value(member);
+    int64_t number = json_int(json_get(object, name), -1);
+    if (number >= 0) *value = number;
 }
 
-static void read_real(const json_t *object, const char *name, double *value)
+static void read_real(const struct json *object, const char *name, double *value)
 {
-    const json_t *member = json_object_get(object, name);
-    if (json_is_number(member) && isfinite(json_number_value(member)))
-        *value = json_number_value(member);
+    double number = json_number(json_get(object, name), NAN);
+    if (isfinite(number)) *value = number;
 }
 
-static void read_figures(struct progress *p, const json_t *object)
+static void read_figures(struct progress *p, const struct json *object)
 {
-    const json_t *exits = json_object_get(object, "exits");
-    size_t n = json_array_size(exits);
+    const struct json *exits = json_get(object, "exits");
+    size_t n = json_is(exits, JSON_KIND_ARRAY) ? json_count(exits) : 0;
     if (n == 0 || n > SPEC_SECTIONS_MAX) return;
     p->n_exits = (int)n;
     for (size_t i = 0; i < n; i++) {
         p->top1[i] = 0;
-        read_real(json_array_get(exits, i), "top1", &p->top1[i]);
+        read_real(json_item(exits, i), "top1", &p->top1[i]);
     }
     p->ensemble_top1 = 0;
-    read_real(json_object_get(object, "ensemble"), "top1", &p->ensemble_top1);
+    read_real(json_get(object, "ensemble"), "top1", &p->ensemble_top1);
 }
 
 enum progress_event progress_read(struct progress *p, const char *line, size_t size)
@@ -45,8 +47,8 @@ enum progress_event progress_read(struct progress *p, const char *line, size_t s
                   {"epoch", PROGRESS_EPOCH},
                   {"done", PROGRESS_DONE}};
     enum progress_event event = PROGRESS_NOTHING;
-    json_t *object = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
-    const char *name = json_string_value(json_object_get(object, "event"));
+    struct json *object = json_parse("line", line, size, &line_limits, JSON_KIND_OBJECT, NULL);
+    const char *name = json_text(json_get(object, "event"));
     for (size_t i = 0; name != NULL && i < sizeof(events) / sizeof(events[0]); i++) {
         if (strcmp(name, events[i].name) == 0) event = events[i].event;
     }
@@ -62,30 +64,44 @@ enum progress_event progress_read(struct progress *p, const char *line, size_t s
         read_real(object, "eta_s", &p->eta_s);
         if (event == PROGRESS_EPOCH || event == PROGRESS_DONE) read_figures(p, object);
     }
-    json_decref(object);
+    json_free(object);
     return event;
 }
 
-json_t *progress_document(const struct progress *p)
+void progress_write(const struct progress *p, struct json_writer *w, const char *key)
 {
-    return json_pack("{s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:f}", "epoch", (json_int_t)p->epoch, "epochs",
-                     (json_int_t)p->epochs, "step", (json_int_t)p->step, "steps",
-                     (json_int_t)p->steps, "loss", p->loss, "lr", p->lr, "img_per_s", p->img_per_s,
-                     "eta_s", p->eta_s);
+    json_write_open(w, key, '{');
+    json_write_int(w, "epoch", p->epoch);
+    json_write_int(w, "epochs", p->epochs);
+    json_write_int(w, "step", p->step);
+    json_write_int(w, "steps", p->steps);
+    json_write_number(w, "loss", p->loss);
+    json_write_number(w, "lr", p->lr);
+    json_write_number(w, "img_per_s", p->img_per_s);
+    json_write_number(w, "eta_s", p->eta_s);
+    json_write_close(w, '}');
 }
 
-json_t *progress_epoch_document(const struct progress *p)
+void progress_write_epoch(const struct progress *p, struct json_writer *w)
 {
-    json_t *document =
-        json_pack("{s:I,s:I,s:f,s:f,s:f}", "epoch", (json_int_t)p->epoch, "step",
-                  (json_int_t)p->step, "loss", p->loss, "lr", p->lr, "img_per_s", p->img_per_s);
-    if (document == NULL || p->n_exits == 0) return document;
-    json_t *exits = json_array();
-    for (int i = 0; i < p->n_exits; i++) {
-        json_array_append_new(
-            exits, json_pack("{s:s,s:f}", "name", model_classifier_name(i), "top1", p->top1[i]));
+    json_write_open(w, NULL, '{');
+    json_write_int(w, "epoch", p->epoch);
+    json_write_int(w, "step", p->step);
+    json_write_number(w, "loss", p->loss);
+    json_write_number(w, "lr", p->lr);
+    json_write_number(w, "img_per_s", p->img_per_s);
+    if (p->n_exits > 0) {
+        json_write_open(w, "exits", '[');
+        for (int i = 0; i < p->n_exits; i++) {
+            json_write_open(w, NULL, '{');
+            json_write_string(w, "name", model_classifier_name(i));
+            json_write_number(w, "top1", p->top1[i]);
+            json_write_close(w, '}');
+        }
+        json_write_close(w, ']');
+        json_write_open(w, "ensemble", '{');
+        json_write_number(w, "top1", p->ensemble_top1);
+        json_write_close(w, '}');
     }
-    json_object_set_new(document, "exits", exits);
-    json_object_set_new(document, "ensemble", json_pack("{s:f}", "top1", p->ensemble_top1));
-    return document;
+    json_write_close(w, '}');
 }

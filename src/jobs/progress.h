@@ -3,11 +3,11 @@
 #ifndef JOBS_PROGRESS_H
 #define JOBS_PROGRESS_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "json/write.h"
 #include "model/model.h"
 
 enum progress_event {
@@ -28,11 +28,12 @@ struct progress {
 /* Reads a line into *progress; what a line does not say stays as it was. */
 enum progress_event progress_read(struct progress *progress, const char *line, size_t size);
 
-/* {"epoch","epochs","step","steps","loss","lr","img_per_s","eta_s"}; NULL out of memory. */
-json_t *progress_document(const struct progress *progress);
+/* {"epoch","epochs","step","steps","loss","lr","img_per_s","eta_s"} as the member `key`, or NULL.
+ */
+void progress_write(const struct progress *progress, struct json_writer *w, const char *key);
 
 /* What is kept of an epoch: {"epoch","step","loss","lr","img_per_s","exits":[{"name","top1"}],
  * "ensemble":{"top1"}}. */
-json_t *progress_epoch_document(const struct progress *progress);
+void progress_write_epoch(const struct progress *progress, struct json_writer *w);
 
 #endif

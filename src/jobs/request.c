@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "store/version_table.h"
 
 enum kind {
@@ -97,41 +98,44 @@ static int unknown_member(const char *name, struct err *e)
     return err_set(e, ERR_RANGE, "\"%.64s\" is not a member of a job, which takes: %s", name, list);
 }
 
-static int check_value(const struct member *m, const json_t *value, struct err *e)
+static bool is_number(const struct json *value)
+{
+    return json_is(value, JSON_KIND_INT) || json_is(value, JSON_KIND_REAL);
+}
+
+static int check_value(const struct member *m, const struct json *value, struct err *e)
 {
     switch (m->kind) {
     case KIND_INT:
-        if (json_is_integer(value) && (double)json_integer_value(value) >= m->min &&
-            (double)json_integer_value(value) <= m->max)
+        if (json_is(value, JSON_KIND_INT) && (double)json_int(value, 0) >= m->min &&
+            (double)json_int(value, 0) <= m->max)
             return 0;
         return err_set(e, ERR_RANGE, "\"%s\" takes a whole number from %.0f to %.0f", m->name,
                        m->min, m->max);
     case KIND_REAL:
-        if (json_is_number(value) && json_number_value(value) >= m->min &&
-            json_number_value(value) <= m->max)
+        if (is_number(value) && json_number(value, 0) >= m->min && json_number(value, 0) <= m->max)
             return 0;
         return err_set(e, ERR_RANGE, "\"%s\" takes a number from %g to %g", m->name, m->min,
                        m->max);
     case KIND_BOOL:
-        return json_is_boolean(value)
+        return json_is(value, JSON_KIND_BOOL)
                    ? 0
                    : err_set(e, ERR_RANGE, "\"%s\" takes true or false", m->name);
     case KIND_NAME:
-        if (json_is_string(value) && is_word(json_string_value(value))) return 0;
+        if (json_is(value, JSON_KIND_STRING) && is_word(json_text(value))) return 0;
         return err_set(e, ERR_RANGE,
                        "\"%s\" takes a word of at most %d letters, digits and . _ : , + -", m->name,
                        TEXT_MAX);
     case KIND_OTHER:
         break;
     }
-    if (json_is_string(value) && strlen(json_string_value(value)) == json_string_length(value))
-        return 0;
+    if (json_is(value, JSON_KIND_STRING)) return 0;
     return err_set(e, ERR_RANGE, "\"%s\" takes a string", m->name);
 }
 
-static const char *string_of(const json_t *body, const char *name)
+static const char *string_of(const struct json *body, const char *name)
 {
-    return json_string_value(json_object_get(body, name));
+    return json_text(json_get(body, name));
 }
 
 /* NAME or NAME/VERSION. */
@@ -163,7 +167,7 @@ static int spec_name(const char *spec, char *ret_name)
     return registry_name_is_valid(ret_name) ? 0 : ERR_RANGE;
 }
 
-static int check_strings(const json_t *body, struct err *e)
+static int check_strings(const struct json *body, struct err *e)
 {
     const char *kind = string_of(body, "kind"), *promote = string_of(body, "promote");
     const char *spec = string_of(body, "spec"), *init = string_of(body, "init");
@@ -197,20 +201,18 @@ static int check_strings(const json_t *body, struct err *e)
     return 0;
 }
 
-int request_check(const json_t *body, struct err *e)
+int request_check(const struct json *body, struct err *e)
 {
-    const char *name;
-    json_t *value;
-    if (!json_is_object(body)) return err_set(e, ERR_FORMAT, "a job is a JSON object");
-    json_object_foreach ((json_t *)(uintptr_t)body, name, value) {
-        const struct member *m = find_member(name);
-        int rc = m == NULL ? unknown_member(name, e) : check_value(m, value, e);
+    if (!json_is(body, JSON_KIND_OBJECT)) return err_set(e, ERR_FORMAT, "a job is a JSON object");
+    for (struct json_member given = {0}; json_next(body, &given);) {
+        const struct member *m = find_member(given.name);
+        int rc = m == NULL ? unknown_member(given.name, e) : check_value(m, given.value, e);
         if (rc < 0) return rc;
     }
     return check_strings(body, e);
 }
 
-void request_model(const json_t *body, char *ret_name)
+void request_model(const struct json *body, char *ret_name)
 {
     const char *model = string_of(body, "model"), *init = string_of(body, "init");
     int64_t version;
@@ -222,13 +224,14 @@ void request_model(const json_t *body, char *ret_name)
         spec_name(string_of(body, "spec"), ret_name);
 }
 
-bool request_is_manual(const json_t *body)
+bool request_is_manual(const struct json *body)
 {
     const char *promote = string_of(body, "promote");
     return promote != NULL && strcmp(promote, "manual") == 0;
 }
 
-void request_version(const json_t *body, const char *member, char *ret_name, int64_t *ret_version)
+void request_version(const struct json *body, const char *member, char *ret_name,
+                     int64_t *ret_version)
 {
     const char *text = string_of(body, member);
     ret_name[0] = '\0';
@@ -236,7 +239,7 @@ void request_version(const json_t *body, const char *member, char *ret_name, int
     if (text != NULL) split_version(text, ret_name, ret_version);
 }
 
-int request_data(const json_t *body, const char *data_root, char *ret_source, size_t size,
+int request_data(const struct json *body, const char *data_root, char *ret_source, size_t size,
                  struct err *e)
 {
     static const char *const kinds[] = {"cifar100", "cifar10", "folder"};
@@ -275,7 +278,7 @@ int request_data(const json_t *body, const char *data_root, char *ret_source, si
     return n < 0 || (size_t)n >= size ? err_set(e, ERR_RANGE, "\"data\": the path is too long") : 0;
 }
 
-int request_spec(const json_t *body, const char *spec_directory, char *ret_path, size_t size,
+int request_spec(const struct json *body, const char *spec_directory, char *ret_path, size_t size,
                  struct err *e)
 {
     const char *spec = string_of(body, "spec");
@@ -309,25 +312,25 @@ void command_release(struct command *command)
     memset(command, 0, sizeof(*command));
 }
 
-void request_add_options(const json_t *body, struct command *command)
+void request_add_options(const struct json *body, struct command *command)
 {
     for (size_t i = 0; i < MEMBERS; i++) {
-        const json_t *value = json_object_get(body, members[i].name);
+        const struct json *value = json_get(body, members[i].name);
         char text[64];
         if (members[i].option == NULL || value == NULL) continue;
         command_add(command, members[i].option);
         switch (members[i].kind) {
         case KIND_INT:
-            snprintf(text, sizeof(text), "%" PRId64, (int64_t)json_integer_value(value));
+            snprintf(text, sizeof(text), "%" PRId64, (int64_t)json_int(value, 0));
             break;
         case KIND_REAL:
-            snprintf(text, sizeof(text), "%.17g", json_number_value(value));
+            text_double(json_number(value, 0), text);
             break;
         case KIND_BOOL:
-            snprintf(text, sizeof(text), "%s", json_is_true(value) ? "on" : "off");
+            snprintf(text, sizeof(text), "%s", json_bool(value, false) ? "on" : "off");
             break;
         default:
-            snprintf(text, sizeof(text), "%.63s", json_string_value(value));
+            snprintf(text, sizeof(text), "%.63s", json_text(value));
             break;
         }
         command_add(command, text);

@@ -2,7 +2,6 @@
 #ifndef JOBS_REQUEST_H
 #define JOBS_REQUEST_H
 
-#include <jansson.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,30 +9,32 @@
 
 #include "base/err.h"
 #include "jobs/jobs.h"
+#include "json/value.h"
 
 /* Checks a body: every member's name, type and range, and that what is needed is there. Messages
  * name the member. Pure. */
-int request_check(const json_t *body, struct err *e);
+int request_check(const struct json *body, struct err *e);
 
 /* The name under which the result is published: "model", else the name of "init", else "spec". Into
  * an array of at least VERSION_MODEL_MAX + 1. The body has been checked. */
-void request_model(const json_t *body, char *ret_name);
+void request_model(const struct json *body, char *ret_name);
 
-bool request_is_manual(const json_t *body);
+bool request_is_manual(const struct json *body);
 
 /* "cifar100:DIR" with DIR resolved and found to lie below data_root (no ".." and no symbolic link
  * leads out of it). ERR_RANGE, ERR_NOT_FOUND, ERR_UNSUPPORTED (no data_root). Touches the file
  * system. */
-int request_data(const json_t *body, const char *data_root, char *ret_source, size_t size,
+int request_data(const struct json *body, const char *data_root, char *ret_source, size_t size,
                  struct err *e);
 
 /* The file of "spec" in the directory of specs; "" when the body has none. ERR_NOT_FOUND. */
-int request_spec(const json_t *body, const char *spec_directory, char *ret_path, size_t size,
+int request_spec(const struct json *body, const char *spec_directory, char *ret_path, size_t size,
                  struct err *e);
 
 /* "init" and "teacher" are NAME (the version that serves) or NAME/VERSION: into ret_name
  * (VERSION_MODEL_MAX + 1) and ret_version (0: the one that serves). "" when the body has none. */
-void request_version(const json_t *body, const char *member, char *ret_name, int64_t *ret_version);
+void request_version(const struct json *body, const char *member, char *ret_name,
+                     int64_t *ret_version);
 
 /* A command line that owns its words. */
 enum { COMMAND_WORDS_MAX = 96 };
@@ -49,6 +50,6 @@ void command_release(struct command *command);
 
 /* Adds the options of `autodidact train` that the body gives ("weight_decay" -> --weight-decay X).
  */
-void request_add_options(const json_t *body, struct command *command);
+void request_add_options(const struct json *body, struct command *command);
 
 #endif

@@ -61,9 +61,9 @@ static void conclude(struct run *run)
 static void free_run(struct run *run)
 {
     job_row_release(&run->row);
-    json_decref(run->request);
-    json_decref(run->result_figures);
-    json_decref(run->serving_figures);
+    json_free(run->request);
+    json_free(run->result_figures);
+    json_free(run->serving_figures);
     command_release(&run->command);
     command_release(&run->eval_serving);
     buf_release(&run->out);
@@ -72,10 +72,12 @@ static void free_run(struct run *run)
 
 /* ---- epochs ---- */
 
+enum { EPOCH_MAX = 64 << 10 };
+
 struct epoch_task {
     struct store_task task;
     int64_t job, epoch;
-    char *document; /* of jansson's allocator */
+    char *document; /* ours */
 };
 
 static void store_epoch(struct store_task *task, struct db *db)
@@ -85,20 +87,24 @@ static void store_epoch(struct store_task *task, struct db *db)
     if (job_table_add_epoch(db, t->job, t->epoch, t->document, &e) < 0)
         log_error("job %lld: epoch %lld is not in the history: %s", (long long)t->job,
                   (long long)t->epoch, e.text);
-    free(t->document);
+    mem_free(t->document);
     mem_free(t);
 }
 
 static void keep_epoch(struct run *run)
 {
     struct epoch_task *t = mem_new(1, sizeof(*t));
-    json_t *document = progress_epoch_document(&run->progress);
-    char *text = document != NULL ? json_dumps(document, JSON_COMPACT) : NULL;
-    json_decref(document);
+    struct buf document;
+    struct json_writer w;
+    buf_init(&document, EPOCH_MAX);
+    json_writer_init(&w, &document);
+    progress_write_epoch(&run->progress, &w);
+    char *text = w.status == 0 ? buf_take(&document) : NULL;
+    buf_release(&document);
     if (t == NULL || text == NULL) {
         log_error("job %lld: epoch %lld is not in the history: out of memory",
                   (long long)run->row.id, (long long)run->progress.epoch);
-        free(text);
+        mem_free(text);
         mem_free(t);
         return;
     }
@@ -244,8 +250,11 @@ static void evaluation_ended(struct run *run, int exit_code, int signal)
         killed(run, "evaluation", signal);
         return;
     }
-    json_t *figures =
-        exit_code == 0 ? json_loadb(buf_text(&run->out), run->out.size, 0, NULL) : NULL;
+    static const struct json_limits limits = {EVALUATION_MAX, 1 << 12};
+    struct json *figures = exit_code == 0
+                               ? json_parse("evaluation", buf_text(&run->out), run->out.size,
+                                            &limits, JSON_KIND_OBJECT, NULL)
+                               : NULL;
     if (serving) {
         run->serving_figures = figures;
         if (figures == NULL)

@@ -71,8 +71,7 @@ static int copy_spec(struct run *run, struct err *e)
 static void add_threads(struct run *run, struct command *command)
 {
     char text[32];
-    const json_t *own = json_object_get(run->request, "threads");
-    int64_t threads = own != NULL ? json_integer_value(own) : run->jobs->options.threads;
+    int64_t threads = json_int(json_get(run->request, "threads"), run->jobs->options.threads);
     if (threads <= 0) return;
     snprintf(text, sizeof(text), "%lld", (long long)threads);
     command_add(command, "--threads");
@@ -101,12 +100,12 @@ static int build_training(struct run *run, struct err *e)
     if (run->spec[0] != '\0') command_add(c, run->spec);
     command_add(c, "--data");
     command_add(c, run->data);
-    if (json_object_get(run->request, "method") == NULL) {
+    if (json_get(run->request, "method") == NULL) {
         command_add(c, "--method");
         command_add(c, "byot");
     }
     request_add_options(run->request, c);
-    if (json_object_get(run->request, "threads") == NULL) add_threads(run, c);
+    if (json_get(run->request, "threads") == NULL) add_threads(run, c);
     int rc = add_version(run, "init", "--init", e);
     if (rc == 0) rc = add_version(run, "teacher", "--teacher", e);
     if (rc < 0) return rc;
@@ -120,7 +119,7 @@ static int build_training(struct run *run, struct err *e)
 
 static int prepare(struct run *run, struct err *e)
 {
-    run->request = json_loads(run->row.request, 0, NULL);
+    run->request = job_stored(run->row.request);
     int rc = run->request == NULL
                  ? err_set(e, ERR_FORMAT, "what was asked for is not JSON any more")
                  : request_check(run->request, e);
@@ -313,25 +312,47 @@ static int register_result(struct run *run, struct db *db, struct err *e)
                         &run->row.version, e);
 }
 
+/* The figures of the version that serves, and which it is. */
+static void write_serving(const struct run *run, struct json_writer *w)
+{
+    if (run->serving_version == 0) {
+        json_write_null(w, "serving");
+        return;
+    }
+    json_write_open(w, "serving", '{');
+    for (struct json_member m = {0}; json_next(run->serving_figures, &m);) {
+        json_write_value(w, m.name, m.value);
+    }
+    json_write_int(w, "version", run->serving_version);
+    json_write_close(w, '}');
+}
+
 static int keep_judgement(struct run *run, enum verdict verdict)
 {
     static const char *const names[] = {
         [VERDICT_PROMOTE] = "promoted", [VERDICT_WAIT] = "waiting", [VERDICT_REJECT] = "rejected"};
-    json_t *serving = json_null();
-    if (run->serving_version > 0) {
-        serving = run->serving_figures != NULL ? json_incref(run->serving_figures) : json_object();
-        json_object_set_new(serving, "version", json_integer((json_int_t)run->serving_version));
-    }
-    json_t *document = json_pack(
-        "{s:s,s:s,s:I,s:I,s:f,s:O?,s:o,s:s?}", "verdict", names[verdict], "split", "holdout",
-        "holdout", (json_int_t)run->holdout, "holdout_seed", (json_int_t)run->holdout_seed,
-        "margin", run->jobs->options.margin, "result", run->result_figures, "serving", serving,
-        "note", run->note[0] != '\0' ? run->note : NULL);
-    char *text = document != NULL ? json_dumps(document, JSON_COMPACT) : NULL;
-    json_decref(document);
-    if (text == NULL) return -ENOMEM;
-    int rc = set_text(&run->row.judgement, text);
-    free(text);
+    struct buf document;
+    struct json_writer w;
+    buf_init(&document, 4 * EVALUATION_MAX);
+    json_writer_init(&w, &document);
+    json_write_open(&w, NULL, '{');
+    json_write_string(&w, "verdict", names[verdict]);
+    json_write_string(&w, "split", "holdout");
+    json_write_int(&w, "holdout", run->holdout);
+    json_write_int(&w, "holdout_seed", (int64_t)run->holdout_seed);
+    json_write_number(&w, "margin", run->jobs->options.margin);
+    if (run->result_figures != NULL)
+        json_write_value(&w, "result", run->result_figures);
+    else
+        json_write_null(&w, "result");
+    write_serving(run, &w);
+    if (run->note[0] != '\0')
+        json_write_string(&w, "note", run->note);
+    else
+        json_write_null(&w, "note");
+    json_write_close(&w, '}');
+    int rc = w.status < 0 ? w.status : set_text(&run->row.judgement, buf_text(&document));
+    buf_release(&document);
     return rc;
 }
 
@@ -343,7 +364,7 @@ static int check_serving(struct run *run, struct db *db, struct err *e)
     if (rc < 0) return rc == ERR_NOT_FOUND ? 0 : rc;
     if (row.number == run->serving_version) return 0;
     run->serving_version = row.number;
-    json_decref(run->serving_figures);
+    json_free(run->serving_figures);
     run->serving_figures = NULL;
     snprintf(run->hindrance, sizeof(run->hindrance),
              "version %lld began to serve while it was evaluated", (long long)row.number);

@@ -32,7 +32,7 @@ struct run {
     struct mail mail;
     enum run_phase phase;
     struct job_row row;
-    json_t *request;
+    struct json *request;
     char directory[PATH_MAX], log[PATH_MAX], result[PATH_MAX], spec[PATH_MAX], data[PATH_MAX];
     struct command command; /* of the next child */
     struct command eval_serving;
@@ -43,7 +43,7 @@ struct run {
     uint64_t holdout_seed;
     char hindrance[REASON_MAX]; /* "" or why the two cannot be compared */
     char note[REASON_MAX];      /* "" or what a reader of the judgement must know */
-    json_t *result_figures, *serving_figures;
+    struct json *result_figures, *serving_figures;
     struct buf out; /* stdout of an evaluation */
     struct child *child;
     struct progress progress;
@@ -97,8 +97,11 @@ void run_prepare(struct run *run, struct db *db);
 void run_note(struct run *run, struct db *db);
 void run_conclude(struct run *run, struct db *db);
 
-/* The document of a job (document.c). epochs: an array to take over, or NULL. */
-json_t *job_document(const struct job_row *row, json_t *epochs);
+/* A job's members, without the braces around them (document.c). */
+void job_write(const struct job_row *row, struct json_writer *w);
+
+/* An object of the database, for json_free(); NULL when it is none. */
+struct json *job_stored(const char *text);
 
 /* metrics.c */
 void jobs_metrics_init(struct jobs_metrics *m, struct metrics *metrics);

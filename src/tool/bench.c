@@ -174,17 +174,18 @@ static int print_result(const struct bench *b, int batch, double seconds, size_t
         fflush(stdout);
         return 0;
     }
-    json_t *o = json_object();
-    json_object_set_new(o, "batch", json_integer(batch));
-    json_object_set_new(o, "threads", json_integer(b->threads));
-    json_object_set_new(o, "precision", json_string(b->command->plan.precision));
-    json_object_set_new(o, "ms", tool_json_real(1e3 * seconds));
-    json_object_set_new(o, "img_per_s", tool_json_real(img_per_s));
-    json_object_set_new(o, "gflops", tool_json_real(gflops));
-    json_object_set_new(o, "weight_bytes", json_integer((json_int_t)weights));
-    json_object_set_new(o, "activation_bytes", json_integer((json_int_t)activations));
-    json_object_set_new(o, "peak_bytes", json_integer(peak_bytes()));
-    return tool_print_json(o, e);
+    struct tool_json json;
+    struct json_writer *w = tool_json_begin(&json);
+    json_write_int(w, "batch", batch);
+    json_write_int(w, "threads", b->threads);
+    json_write_string(w, "precision", b->command->plan.precision);
+    json_write_rounded(w, "ms", 1e3 * seconds, TOOL_DIGITS);
+    json_write_rounded(w, "img_per_s", img_per_s, TOOL_DIGITS);
+    json_write_rounded(w, "gflops", gflops, TOOL_DIGITS);
+    json_write_int(w, "weight_bytes", (int64_t)weights);
+    json_write_int(w, "activation_bytes", (int64_t)activations);
+    json_write_int(w, "peak_bytes", peak_bytes());
+    return tool_json_print(&json, e);
 }
 
 /* --- inference -------------------------------------------------------------------------------- */

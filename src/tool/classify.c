@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -83,9 +81,9 @@ static int add_header(struct buf *lines, size_t *offsets, int *n, const char *na
     return status < 0 ? status : buf_append(lines, "", 1);
 }
 
-/* One image to one classifier. *ret_answer is the parsed body, whatever the status. */
+/* One image to one classifier. *ret_answer is the parsed body, whatever the status; json_free(). */
 static int ask(struct classify *c, const char *classifier, const void *bytes, size_t size,
-               json_t **ret_answer, long *ret_status, struct err *e)
+               struct json **ret_answer, long *ret_status, struct err *e)
 {
     struct buf lines, path;
     struct client_answer answer;
@@ -115,10 +113,9 @@ static int ask(struct classify *c, const char *classifier, const void *bytes, si
     headers[n] = NULL;
     status = client_call(c->client, "POST", buf_text(&path), headers, bytes, size, 0, &answer, e);
     if (status < 0) goto out;
-    json_error_t problem;
-    json_t *body = json_loadb(buf_text(&answer.body), answer.body.size, 0, &problem);
-    if (!json_is_object(body)) {
-        json_decref(body);
+    struct json *body = json_parse("answer", buf_text(&answer.body), answer.body.size,
+                                   &tool_answer_limits, JSON_KIND_OBJECT, NULL);
+    if (body == NULL) {
         status = err_set(e, ERR_FORMAT, "%s answered %ld with something that is not a JSON object",
                          c->url, answer.status);
     } else {
@@ -132,23 +129,34 @@ out:
     return status;
 }
 
-static const char *text_of(const json_t *answer, const char *member)
+static const char *text_of(const struct json *answer, const char *member)
 {
-    const char *text = json_string_value(json_object_get(answer, member));
+    const char *text = json_text(json_get(answer, member));
     return text != NULL ? text : "?";
 }
 
 /* "orange 93 %", and for a column where the daemon chose, which classifier did and why. */
-static void print_cell(const json_t *answer, bool chosen, int width)
+static void print_cell(const struct json *answer, bool chosen, int width)
 {
     char text[256];
-    double confidence = json_number_value(json_object_get(answer, "confidence"));
+    double confidence = json_number(json_get(answer, "confidence"), 0);
     if (chosen)
         snprintf(text, sizeof(text), "%s %.0f %% (%s, %s)", text_of(answer, "label"),
                  confidence * 100, text_of(answer, "classifier"), text_of(answer, "reason"));
     else
         snprintf(text, sizeof(text), "%s %.0f %%", text_of(answer, "label"), confidence * 100);
     printf("  %-*s", width, text);
+}
+
+/* The daemon's answer and which image it is of, as one line. */
+static int print_answer(const struct json *answer, const char *path, struct err *e)
+{
+    struct tool_json json;
+    struct json_writer *w = tool_json_begin(&json);
+    w->spaced = false;
+    for (struct json_member m = {0}; json_next(answer, &m);) json_write_value(w, m.name, m.value);
+    json_write_string(w, "image", path);
+    return tool_json_print(&json, e);
 }
 
 /* One row; 0 or the first failure. An image that is refused is said and the others go on. */
@@ -161,22 +169,20 @@ static int classify_image(struct classify *c, const char *path, int name_width, 
     if (status < 0) return status;
     if (!c->json) printf("%-*s", name_width, path);
     for (int i = 0; i < c->n_columns && status == 0; i++) {
-        json_t *answer = NULL;
+        struct json *answer = NULL;
         long code = 0;
         status = ask(c, c->columns[i], bytes, size, &answer, &code, e);
         if (status < 0) break;
         if (code != 200)
             status = err_set(e, ERR_FORMAT, "%s: %ld %s", path, code, text_of(answer, "detail"));
-        else if (c->json) {
-            json_object_set_new(answer, "image", json_string(path));
-            json_dumpf(answer, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-            putchar('\n');
-        } else
+        else if (c->json)
+            status = print_answer(answer, path, e);
+        else
             print_cell(answer,
                        !c->columns[i][0] || strcmp(c->columns[i], "auto") == 0 ||
                            c->deadline != NULL,
                        cell_width);
-        json_decref(answer);
+        json_free(answer);
     }
     if (!c->json) putchar('\n');
     mem_free(bytes);

@@ -2,9 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -13,7 +11,7 @@
 #include "model/spec_file.h"
 #include "tool.h"
 
-enum { THREADS_MAX = 1024 };
+enum { THREADS_MAX = 1024, OUTPUT_MAX = 64 << 20 };
 
 /* A model file begins with the length of its header, 8 bytes, and then "{"; as such a length the
  * text of a spec would be far longer than the file. */
@@ -139,20 +137,27 @@ int tool_check_output(const char *option, const char *out, const char *input, st
                    option, out, input);
 }
 
-int tool_print_json(json_t *json, struct err *e)
+const struct json_limits tool_answer_limits = {64 << 20, 1 << 22};
+
+struct json_writer *tool_json_begin(struct tool_json *json)
 {
-    char *text = json != NULL ? json_dumps(json, JSON_REAL_PRECISION(10)) : NULL;
-    json_decref(json);
-    if (text == NULL) return err_set(e, -ENOMEM, "out of memory for the output");
-    printf("%s\n", text);
-    fflush(stdout);
-    free(text); /* jansson's own */
-    return 0;
+    buf_init(&json->text, OUTPUT_MAX);
+    json_writer_init(&json->w, &json->text);
+    json->w.spaced = true;
+    json_write_open(&json->w, NULL, '{');
+    return &json->w;
 }
 
-json_t *tool_json_real(double value)
+int tool_json_print(struct tool_json *json, struct err *e)
 {
-    return isfinite(value) ? json_real(value) : json_null();
+    json_write_close(&json->w, '}');
+    int rc = json->w.status;
+    if (rc == 0) {
+        printf("%s\n", buf_text(&json->text));
+        fflush(stdout);
+    }
+    buf_release(&json->text);
+    return rc < 0 ? err_set(e, rc, "the output: %s", err_text(rc)) : 0;
 }
 
 bool tool_same_data(const struct model *model, const struct dataset *set)

@@ -77,47 +77,59 @@ static int plan_lines(const struct tool_net *n, const struct tool_plan *how, str
     return rc;
 }
 
-static void set_cost(json_t *o, struct net_cost cost)
+static void write_cost(struct json_writer *w, struct net_cost cost)
 {
-    json_object_set_new(o, "params", json_integer(cost.params));
-    json_object_set_new(o, "macs", json_integer(cost.macs));
+    json_write_int(w, "params", cost.params);
+    json_write_int(w, "macs", cost.macs);
 }
 
-static json_t *plan_json(char *text)
+static void write_shape(struct json_writer *w, const char *name, struct shape shape)
 {
-    json_t *lines = json_array();
+    json_write_open(w, name, '[');
+    json_write_int(w, NULL, shape.channels);
+    json_write_int(w, NULL, shape.height);
+    json_write_int(w, NULL, shape.width);
+    json_write_close(w, ']');
+}
+
+static void write_plan(struct json_writer *w, char *text)
+{
+    json_write_open(w, "plan", '[');
     for (char *save, *l = strtok_r(text, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save)) {
-        json_array_append_new(lines, json_string(l));
+        json_write_string(w, NULL, l);
     }
-    return lines;
+    json_write_close(w, ']');
 }
 
 static int print_json(const struct net *net, char *plan, struct err *e)
 {
-    const struct spec *spec = net_spec(net);
-    json_t *o = json_object(), *sections = json_array(), *exits = json_array(),
-           *all = json_object();
-    struct shape in = net_input(net);
-    json_object_set_new(o, "name", json_string(spec->name));
-    json_object_set_new(o, "classes", json_integer(net_classes(net)));
-    json_object_set_new(o, "input", json_pack("[i,i,i]", in.channels, in.height, in.width));
-    set_cost(o, net_deepest_cost(net));
+    struct tool_json json;
+    struct json_writer *w = tool_json_begin(&json);
+    json_write_string(w, "name", net_spec(net)->name);
+    json_write_int(w, "classes", net_classes(net));
+    write_shape(w, "input", net_input(net));
+    write_cost(w, net_deepest_cost(net));
+    json_write_open(w, "sections", '[');
     for (int i = 0; i < net_sections(net); i++) {
-        struct shape out = net_section_output(net, i);
-        json_t *s = json_object(), *x = json_object();
-        set_cost(s, net_section_cost(net, i));
-        json_object_set_new(s, "output", json_pack("[i,i,i]", out.channels, out.height, out.width));
-        json_array_append_new(sections, s);
-        json_object_set_new(x, "name", json_string(model_classifier_name(i)));
-        set_cost(x, net_exit_cost(net, i));
-        json_array_append_new(exits, x);
+        json_write_open(w, NULL, '{');
+        write_cost(w, net_section_cost(net, i));
+        write_shape(w, "output", net_section_output(net, i));
+        json_write_close(w, '}');
     }
-    json_object_set_new(o, "sections", sections);
-    json_object_set_new(o, "exits", exits);
-    set_cost(all, net_ensemble_cost(net));
-    json_object_set_new(o, "ensemble", all);
-    if (plan != NULL) json_object_set_new(o, "plan", plan_json(plan));
-    return tool_print_json(o, e);
+    json_write_close(w, ']');
+    json_write_open(w, "exits", '[');
+    for (int i = 0; i < net_sections(net); i++) {
+        json_write_open(w, NULL, '{');
+        json_write_string(w, "name", model_classifier_name(i));
+        write_cost(w, net_exit_cost(net, i));
+        json_write_close(w, '}');
+    }
+    json_write_close(w, ']');
+    json_write_open(w, "ensemble", '{');
+    write_cost(w, net_ensemble_cost(net));
+    json_write_close(w, '}');
+    if (plan != NULL) write_plan(w, plan);
+    return tool_json_print(&json, e);
 }
 
 static void print_row(const char *what, int number, struct net_cost cost, const char *more)

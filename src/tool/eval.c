@@ -151,15 +151,16 @@ static int write_predictions(const char *path, const struct logits *l, const uin
     return 0;
 }
 
-static json_t *figures_json(const char *name, const struct training_figures *f)
+static void write_figures(struct json_writer *w, const char *key, const char *name,
+                          const struct training_figures *f)
 {
-    json_t *o = json_object();
-    if (name != NULL) json_object_set_new(o, "name", json_string(name));
-    json_object_set_new(o, "top1", tool_json_real(f->top1));
-    json_object_set_new(o, "top5", tool_json_real(f->top5));
-    json_object_set_new(o, "nll", tool_json_real(f->nll));
-    json_object_set_new(o, "ece", tool_json_real(f->ece));
-    return o;
+    json_write_open(w, key, '{');
+    if (name != NULL) json_write_string(w, "name", name);
+    json_write_rounded(w, "top1", f->top1, TOOL_DIGITS);
+    json_write_rounded(w, "top5", f->top5, TOOL_DIGITS);
+    json_write_rounded(w, "nll", f->nll, TOOL_DIGITS);
+    json_write_rounded(w, "ece", f->ece, TOOL_DIGITS);
+    json_write_close(w, '}');
 }
 
 static int print_figures(const struct command *c, const struct model *model, const struct logits *l,
@@ -172,14 +173,16 @@ static int print_figures(const struct command *c, const struct model *model, con
     }
     f[l->n_exits] = evaluate_figures(l, MODEL_ENSEMBLE, k->present ? k->ensemble.temperature : 1.0);
     if (c->json) {
-        json_t *o = json_object(), *exits = json_array();
-        json_object_set_new(o, "n", json_integer((json_int_t)l->n));
+        struct tool_json json;
+        struct json_writer *w = tool_json_begin(&json);
+        json_write_int(w, "n", (int64_t)l->n);
+        json_write_open(w, "exits", '[');
         for (int i = 0; i < l->n_exits; i++) {
-            json_array_append_new(exits, figures_json(model_classifier_name(i), &f[i]));
+            write_figures(w, NULL, model_classifier_name(i), &f[i]);
         }
-        json_object_set_new(o, "exits", exits);
-        json_object_set_new(o, "ensemble", figures_json(NULL, &f[l->n_exits]));
-        return tool_print_json(o, e);
+        json_write_close(w, ']');
+        write_figures(w, "ensemble", NULL, &f[l->n_exits]);
+        return tool_json_print(&json, e);
     }
     printf("%s, %zu images of %s\n\n%-12s %8s %8s %8s %8s\n", model->name, l->n, c->split,
            "classifier", "top-1", "top-5", "nll", "ece");

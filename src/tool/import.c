@@ -257,24 +257,33 @@ static int write_model(const struct import *im, struct err *e)
                        &t, e);
 }
 
+static void write_floats(struct json_writer *w, const char *name, const float values[3])
+{
+    json_write_open(w, name, '[');
+    for (int i = 0; i < 3; i++) json_write_float(w, NULL, values[i]);
+    json_write_close(w, ']');
+}
+
 static int print_report(const struct import *im, struct err *e)
 {
     const struct import_report *r = &im->report;
     const struct preprocess *p = &im->preprocess;
     char note[NOTE_MAX];
     if (im->command.json) {
-        json_t *fresh = json_array();
+        struct tool_json json;
+        struct json_writer *w = tool_json_begin(&json);
+        json_write_string(w, "name", net_spec(im->net.net)->name);
+        json_write_int(w, "classes", net_classes(im->net.net));
+        json_write_int(w, "tensors", (int64_t)r->taken);
+        json_write_int(w, "ignored", (int64_t)r->ignored);
+        json_write_open(w, "untrained", '[');
         for (int i = 0; i < SPEC_SECTIONS_MAX; i++) {
-            if ((r->fresh >> i & 1) != 0)
-                json_array_append_new(fresh, json_string(model_classifier_name(i)));
+            if ((r->fresh >> i & 1) != 0) json_write_string(w, NULL, model_classifier_name(i));
         }
-        return tool_print_json(
-            json_pack("{s:s, s:i, s:I, s:I, s:o, s:[fff], s:[fff]}", "name",
-                      net_spec(im->net.net)->name, "classes", net_classes(im->net.net), "tensors",
-                      (json_int_t)r->taken, "ignored", (json_int_t)r->ignored, "untrained", fresh,
-                      "mean", (double)p->mean[0], (double)p->mean[1], (double)p->mean[2], "std",
-                      (double)p->std[0], (double)p->std[1], (double)p->std[2]),
-            e);
+        json_write_close(w, ']');
+        write_floats(w, "mean", p->mean);
+        write_floats(w, "std", p->std);
+        return tool_json_print(&json, e);
     }
     say_fresh(im, note);
     printf("%s, %d classes: %zu tensors taken, %zu counters left out\n",

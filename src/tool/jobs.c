@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -17,7 +15,7 @@
 #include "options.h"
 #include "tool.h"
 
-enum { TOKEN_MAX = 4096, BAR_WIDTH = 30, WATCH_ERRORS_MAX = 30 };
+enum { TOKEN_MAX = 4096, BODY_MAX = 64 << 10, BAR_WIDTH = 30, WATCH_ERRORS_MAX = 30 };
 
 struct jobs {
     const char *admin, *token_file;
@@ -35,27 +33,26 @@ static int read_token(const char *path, char **ret_token, struct err *e)
     return 0;
 }
 
-/* A call whose answer is JSON; a problem document becomes an error. */
-static int call(struct jobs *jobs, const char *method, const char *path, const json_t *body,
-                json_t **ret_answer, struct err *e)
+/* A call whose answer is JSON, for json_free(); a problem document becomes an error. body is text
+ * or NULL. */
+static int call(struct jobs *jobs, const char *method, const char *path, const char *body,
+                struct json **ret_answer, struct err *e)
 {
     static const char *const headers[] = {"Content-Type: application/json", NULL};
-    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-    if (body != NULL && text == NULL) return err_set(e, -ENOMEM, "%s", err_text(-ENOMEM));
     struct client_answer answer;
-    int status = client_call(jobs->client, method, path, body != NULL ? headers : NULL, text,
-                             text != NULL ? strlen(text) : 0, 60000, &answer, e);
-    free(text);
+    int status = client_call(jobs->client, method, path, body != NULL ? headers : NULL, body,
+                             body != NULL ? strlen(body) : 0, 60000, &answer, e);
     if (status < 0) return status;
-    json_t *json = json_loadb(buf_text(&answer.body), answer.body.size, 0, NULL);
+    struct json *json = json_parse("answer", buf_text(&answer.body), answer.body.size,
+                                   &tool_answer_limits, JSON_KIND_OBJECT, NULL);
     if (json == NULL) {
         status = err_set(e, ERR_FORMAT, "%s answered %ld with something that is not JSON",
                          jobs->admin, answer.status);
     } else if (answer.status < 200 || answer.status > 299) {
-        const char *detail = json_string_value(json_object_get(json, "detail"));
+        const char *detail = json_text(json_get(json, "detail"));
         status = err_set(e, answer.status == 404 ? ERR_NOT_FOUND : ERR_CONFLICT, "%ld %s",
                          answer.status, detail != NULL ? detail : "");
-        json_decref(json);
+        json_free(json);
     } else {
         *ret_answer = json;
     }
@@ -63,69 +60,90 @@ static int call(struct jobs *jobs, const char *method, const char *path, const j
     return status;
 }
 
-static const char *text_of(const json_t *job, const char *member)
+static const char *text_of(const struct json *job, const char *member)
 {
-    const char *text = json_string_value(json_object_get(job, member));
+    const char *text = json_text(json_get(job, member));
     return text != NULL ? text : "-";
 }
 
-static void print_job(const json_t *job)
+static void print_job(const struct json *job)
 {
-    const json_t *id = json_object_get(job, "id"), *progress = json_object_get(job, "progress");
-    if (json_is_integer(id))
-        printf("%-6lld", (long long)json_integer_value(id));
+    const struct json *id = json_get(job, "id"), *progress = json_get(job, "progress");
+    if (json_is(id, JSON_KIND_INT))
+        printf("%-6lld", (long long)json_int(id, 0));
     else
         printf("%-6s", text_of(job, "id"));
     printf(" %-11s %-10s %s", text_of(job, "state"), text_of(job, "method"), text_of(job, "data"));
-    if (json_is_object(progress))
-        printf("  epoch %lld of %lld",
-               (long long)json_integer_value(json_object_get(progress, "epoch")),
-               (long long)json_integer_value(json_object_get(progress, "epochs")));
-    const char *reason = json_string_value(json_object_get(job, "reason"));
+    if (json_is(progress, JSON_KIND_OBJECT))
+        printf("  epoch %lld of %lld", (long long)json_int(json_get(progress, "epoch"), 0),
+               (long long)json_int(json_get(progress, "epochs"), 0));
+    const char *reason = json_text(json_get(job, "reason"));
     if (reason != NULL) printf("  %s", reason);
     putchar('\n');
 }
 
-static int show(struct jobs *jobs, json_t *answer, struct err *e)
+/* Frees the answer. */
+static int show(struct jobs *jobs, struct json *answer, struct err *e)
 {
-    if (jobs->json) return tool_print_json(answer, e);
-    const json_t *list = json_object_get(answer, "jobs");
-    size_t i;
-    const json_t *job;
-    if (json_is_array(list))
-        json_array_foreach (list, i, job) print_job(job);
-    else
+    const struct json *list = json_get(answer, "jobs");
+    int status = 0;
+    if (jobs->json) {
+        struct tool_json json;
+        struct json_writer *w = tool_json_begin(&json);
+        for (struct json_member m = {0}; json_next(answer, &m);) {
+            json_write_value(w, m.name, m.value);
+        }
+        status = tool_json_print(&json, e);
+    } else if (json_is(list, JSON_KIND_ARRAY)) {
+        for (size_t i = 0; i < json_count(list); i++) print_job(json_item(list, i));
+    } else {
         print_job(answer);
-    json_decref(answer);
-    return 0;
+    }
+    json_free(answer);
+    return status;
 }
 
-/* KEY=VALUE -> a member: a number where the value reads as one, else a string. */
-static int add_member(json_t *body, const char *word, struct err *e)
+/* KEY=VALUE -> a member: a number or a boolean where the value reads as one, else a string. */
+static int write_member(struct json_writer *w, const char *word, struct err *e)
 {
+    static const struct json_limits limits = {64, 1};
     char key[64];
     const char *equals = strchr(word, '=');
     if (equals == NULL || equals == word || (size_t)(equals - word) >= sizeof(key))
         return err_set(e, ERR_USAGE, "\"%s\" is not KEY=VALUE, like epochs=30", word);
     snprintf(key, sizeof(key), "%.*s", (int)(equals - word), word);
-    json_t *value = json_loads(equals + 1, JSON_DECODE_ANY, NULL);
-    if (!json_is_number(value) && !json_is_boolean(value)) {
-        json_decref(value);
-        value = json_string(equals + 1);
-    }
-    if (json_object_set_new(body, key, value))
-        return err_set(e, ERR_USAGE, "\"%s\": the value is not UTF-8 text", word);
-    return 0;
+    struct json *value =
+        json_parse("value", equals + 1, strlen(equals + 1), &limits, JSON_KIND_ANY, NULL);
+    if (json_is(value, JSON_KIND_INT) || json_is(value, JSON_KIND_REAL) ||
+        json_is(value, JSON_KIND_BOOL))
+        json_write_value(w, key, value);
+    else
+        json_write_string(w, key, equals + 1);
+    json_free(value);
+    return w->replaced ? err_set(e, ERR_USAGE, "\"%s\" is not UTF-8 text", word) : 0;
+}
+
+static bool names_kind(const char *const *words)
+{
+    while (*words != NULL && strncmp(*words, "kind=", 5) != 0) words++;
+    return *words != NULL;
 }
 
 static int start(struct jobs *jobs, const char *const *words, struct err *e)
 {
-    json_t *body = json_object(), *answer;
-    int status = body != NULL ? add_member(body, "kind=train", e)
-                              : err_set(e, -ENOMEM, "%s", err_text(-ENOMEM));
-    for (; status == 0 && *words != NULL; words++) status = add_member(body, *words, e);
-    if (status == 0) status = call(jobs, "POST", "/admin/v1/jobs", body, &answer, e);
-    json_decref(body);
+    struct buf body;
+    struct json_writer w;
+    struct json *answer = NULL;
+    int status = 0;
+    buf_init(&body, BODY_MAX);
+    json_writer_init(&w, &body);
+    json_write_open(&w, NULL, '{');
+    if (!names_kind(words)) json_write_string(&w, "kind", "train");
+    for (; status == 0 && *words != NULL; words++) status = write_member(&w, *words, e);
+    json_write_close(&w, '}');
+    if (status == 0 && w.status < 0) status = err_set(e, w.status, "%s", err_text(w.status));
+    if (status == 0) status = call(jobs, "POST", "/admin/v1/jobs", buf_text(&body), &answer, e);
+    buf_release(&body);
     return status < 0 ? status : show(jobs, answer, e);
 }
 
@@ -134,18 +152,17 @@ static bool is_over(const char *state)
     return strcmp(state, "queued") && strcmp(state, "running") && strcmp(state, "evaluating");
 }
 
-static void print_bar(const json_t *job)
+static void print_bar(const struct json *job)
 {
-    const json_t *progress = json_object_get(job, "progress");
-    double step = json_number_value(json_object_get(progress, "step"));
-    double steps = json_number_value(json_object_get(progress, "steps"));
+    const struct json *progress = json_get(job, "progress");
+    double step = json_number(json_get(progress, "step"), 0);
+    double steps = json_number(json_get(progress, "steps"), 0);
+    double eta = json_number(json_get(progress, "eta_s"), 0);
     int done = steps > 0 ? (int)(BAR_WIDTH * step / steps) : 0;
     fprintf(stderr, "\r\033[K%-10s [", text_of(job, "state"));
     for (int i = 0; i < BAR_WIDTH; i++) fputc(i < done ? '#' : '.', stderr);
-    fprintf(stderr, "] epoch %lld of %lld",
-            (long long)json_integer_value(json_object_get(progress, "epoch")),
-            (long long)json_integer_value(json_object_get(progress, "epochs")));
-    double eta = json_number_value(json_object_get(progress, "eta_s"));
+    fprintf(stderr, "] epoch %lld of %lld", (long long)json_int(json_get(progress, "epoch"), 0),
+            (long long)json_int(json_get(progress, "epochs"), 0));
     if (eta > 0) fprintf(stderr, ", %.0f s left", eta);
     fflush(stderr);
 }
@@ -157,7 +174,7 @@ static int watch(struct jobs *jobs, const char *path, struct err *e)
     bool bar = isatty(STDERR_FILENO) && !jobs->json;
     int misses = 0;
     for (;;) {
-        json_t *job;
+        struct json *job;
         int status = call(jobs, "GET", path, NULL, &job, e);
         if (status == -EIO && ++misses <= WATCH_ERRORS_MAX) {
             sleep(1);
@@ -174,7 +191,7 @@ static int watch(struct jobs *jobs, const char *path, struct err *e)
             if (status < 0 || strcmp(state, "succeeded") == 0) return status;
             return err_set(e, ERR_CONFLICT, "the job ended as %s", state);
         }
-        json_decref(job);
+        json_free(job);
         sleep(1);
     }
 }
@@ -214,7 +231,7 @@ int tool_jobs(int argc, char **argv, struct err *e)
     if (jobs.token_file != NULL && (status = read_token(jobs.token_file, &token, e)) < 0) goto out;
     if ((status = client_new(jobs.admin, token, &jobs.client, e)) < 0) goto out;
 
-    json_t *answer;
+    struct json *answer;
     const char *verb = words[0];
     bool takes_id = !strcmp(verb, "show") || !strcmp(verb, "watch") || !strcmp(verb, "cancel");
     if (takes_id && (words[1] == NULL || words[2] != NULL)) {

@@ -8,11 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <jansson.h>
-
 #include "base/err.h"
 #include "base/pool.h"
 #include "data/dataset.h"
+#include "json/write.h"
 #include "model/model.h"
 #include "nn/net.h"
 #include "nn/spec.h"
@@ -50,11 +49,18 @@ int tool_threads(int64_t wish, unsigned *ret_threads, struct err *e);
 /* ERR_USAGE when --option's file is there already and is the input itself, under whatever name. */
 int tool_check_output(const char *option, const char *out, const char *input, struct err *e);
 
-/* One line of JSON to stdout, at once. Takes the reference; NULL (out of memory) is -ENOMEM. */
-int tool_print_json(json_t *json, struct err *e);
+/* One line of JSON, an object, to stdout: its members are written between the two, measured numbers
+ * with so many digits. tool_json_print() prints it at once; the first failure is its result. */
+struct tool_json {
+    struct buf text;
+    struct json_writer w;
+};
+enum { TOOL_DIGITS = 10 };
+struct json_writer *tool_json_begin(struct tool_json *json);
+int tool_json_print(struct tool_json *json, struct err *e);
 
-/* A number, or null when it is not finite, which JSON cannot say. */
-json_t *tool_json_real(double value);
+/* Of a daemon's answer. */
+extern const struct json_limits tool_answer_limits;
 
 /* Whether the model was trained on this data set, so that its held-out images are to be found in
  * it: of the same kind, and of a folder with the same classes. */

@@ -43,29 +43,34 @@ static double eta_s(const struct progress *p, int64_t step)
 static void print_json(const struct progress *p, const char *event, const struct train_report *r,
                        double loss, const struct heldout *h, const char *path)
 {
-    json_t *o = json_object();
-    json_object_set_new(o, "event", json_string(event));
-    json_object_set_new(o, "epoch", json_integer(r->epoch));
-    json_object_set_new(o, "epochs", json_integer(p->epochs));
-    json_object_set_new(o, "step", json_integer(r->step));
-    json_object_set_new(o, "steps", json_integer(p->steps));
+    struct tool_json json;
+    struct json_writer *w = tool_json_begin(&json);
+    json_write_string(w, "event", event);
+    json_write_int(w, "epoch", r->epoch);
+    json_write_int(w, "epochs", p->epochs);
+    json_write_int(w, "step", r->step);
+    json_write_int(w, "steps", p->steps);
     if (strcmp(event, "step") == 0 || strcmp(event, "epoch") == 0) {
-        json_object_set_new(o, "loss", tool_json_real(loss));
-        json_object_set_new(o, "lr", tool_json_real(r->rate));
-        json_object_set_new(o, "img_per_s", tool_json_real(p->img_per_s));
-        json_object_set_new(o, "eta_s", tool_json_real(eta_s(p, r->step)));
+        json_write_rounded(w, "loss", loss, TOOL_DIGITS);
+        json_write_rounded(w, "lr", r->rate, TOOL_DIGITS);
+        json_write_rounded(w, "img_per_s", p->img_per_s, TOOL_DIGITS);
+        json_write_rounded(w, "eta_s", eta_s(p, r->step), TOOL_DIGITS);
     }
     if (h != NULL && h->n_exits > 0) {
-        json_t *exits = json_array();
+        json_write_open(w, "exits", '[');
         for (int i = 0; i < h->n_exits; i++) {
-            json_array_append_new(exits, json_pack("{s:s,s:f}", "name", model_classifier_name(i),
-                                                   "top1", h->exits[i].top1));
+            json_write_open(w, NULL, '{');
+            json_write_string(w, "name", model_classifier_name(i));
+            json_write_rounded(w, "top1", h->exits[i].top1, TOOL_DIGITS);
+            json_write_close(w, '}');
         }
-        json_object_set_new(o, "exits", exits);
-        json_object_set_new(o, "ensemble", json_pack("{s:f}", "top1", h->ensemble.top1));
+        json_write_close(w, ']');
+        json_write_open(w, "ensemble", '{');
+        json_write_rounded(w, "top1", h->ensemble.top1, TOOL_DIGITS);
+        json_write_close(w, '}');
     }
-    if (path != NULL) json_object_set_new(o, "model", json_string(path));
-    (void)tool_print_json(o, NULL); /* out of memory costs a line of progress, not the training */
+    if (path != NULL) json_write_string(w, "model", path);
+    (void)tool_json_print(&json, NULL); /* out of memory costs a line, not the training */
 }
 
 static void print_time(double seconds)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "json/write.h"
 #include "http/server.h"
 
 static struct loop *loop;
@@ -140,8 +141,16 @@ static void echo(struct exchange *x, void *arg)
 static void json(struct exchange *x, void *arg)
 {
     (void)arg;
-    json_t *document = exchange_json(x, false);
-    if (document != NULL) exchange_reply_json(x, 200, document);
+    struct json *document = exchange_json(x, false);
+    if (document == NULL) return;
+    struct buf body;
+    struct json_writer w;
+    buf_init(&body, 1 << 20);
+    json_writer_init(&w, &body);
+    json_write_value(&w, NULL, document);
+    json_free(document);
+    exchange_reply(x, 200, "application/json", &body);
+    buf_release(&body);
 }
 
 static void big(struct exchange *x, void *arg)
@@ -175,9 +184,17 @@ static void picky(struct exchange *x, void *arg)
 static void stats(struct exchange *x, void *arg)
 {
     (void)arg;
-    exchange_reply_json(x, 200,
-                        json_pack("{s:i, s:i, s:i}", "gone", (int)gone_count, "slow",
-                                  (int)slow_count, "exchanges", (int)server_exchanges(server)));
+    struct buf body;
+    struct json_writer w;
+    buf_init(&body, 1000);
+    json_writer_init(&w, &body);
+    json_write_open(&w, NULL, '{');
+    json_write_int(&w, "gone", (int64_t)gone_count);
+    json_write_int(&w, "slow", (int64_t)slow_count);
+    json_write_int(&w, "exchanges", (int64_t)server_exchanges(server));
+    json_write_close(&w, '}');
+    exchange_reply(x, 200, "application/json", &body);
+    buf_release(&body);
 }
 
 /* ---- the end ---- */

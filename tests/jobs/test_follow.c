@@ -17,6 +17,7 @@
 #include "../../src/jobs/judge.h"
 #include "../../src/jobs/lines.h"
 #include "../../src/jobs/progress.h"
+#include "../json/parse.h"
 
 static char got[1 << 20];
 static size_t got_size;
@@ -117,14 +118,22 @@ static void test_progress(void **state)
         PROGRESS_EPOCH);
     assert_int_equal(p.n_exits, 2);
     assert_true(p.top1[0] == 0.25 && p.top1[1] == 0.5 && p.ensemble_top1 == 0.75);
-    json_t *document = progress_epoch_document(&p);
-    char *text = json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS);
+    struct buf text;
+    struct json_writer w;
+    buf_init(&text, 4096);
+    json_writer_init(&w, &text);
+    progress_write_epoch(&p, &w);
     assert_string_equal(
-        text, "{\"ensemble\":{\"top1\":0.75},\"epoch\":3,\"exits\":[{\"name\":\"1\",\"top1\":0.25},"
-              "{\"name\":\"2\",\"top1\":0.5}],\"img_per_s\":100.0,\"loss\":1.0,\"lr\":"
-              "0.10000000000000001,\"step\":21}");
-    free(text);
-    json_decref(document);
+        buf_text(&text),
+        "{\"epoch\":3,\"step\":21,\"loss\":1,\"lr\":0.1,\"img_per_s\":100,\"exits\":[{\"name\":"
+        "\"1\",\"top1\":0.25},{\"name\":\"2\",\"top1\":0.5}],\"ensemble\":{\"top1\":0.75}}");
+    buf_clear(&text);
+    json_writer_init(&w, &text);
+    progress_write(&p, &w, NULL);
+    assert_string_equal(buf_text(&text),
+                        "{\"epoch\":3,\"epochs\":9,\"step\":21,\"steps\":90,\"loss\":1,\"lr\":0.1,"
+                        "\"img_per_s\":100,\"eta_s\":0}");
+    buf_release(&text);
     assert_int_equal(read_text(&p, "{\"event\":\"done\"}"), PROGRESS_DONE);
 }
 
@@ -167,9 +176,11 @@ static void test_garbage(void **state)
     assert_int_equal(p.n_exits, 3);
 }
 
-static json_t *evaluation(double deepest)
+static struct json *evaluation(double deepest)
 {
-    return json_pack("{s:i,s:[{s:f},{s:f}]}", "n", 100, "exits", "top1", 0.99, "top1", deepest);
+    char text[100];
+    snprintf(text, sizeof(text), "{\"n\":100,\"exits\":[{\"top1\":0.99},{\"top1\":%g}]}", deepest);
+    return parse(text, NULL);
 }
 
 static void test_judge(void **state)
@@ -199,8 +210,8 @@ static void test_judge(void **state)
         {0.10, NONE, 0, true, NULL, VERDICT_WAIT, "manual"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        json_t *result = rows[i].result < 0 ? NULL : evaluation(rows[i].result);
-        json_t *serving = rows[i].serving < 0 ? NULL : evaluation(rows[i].serving);
+        struct json *result = rows[i].result < 0 ? NULL : evaluation(rows[i].result);
+        struct json *serving = rows[i].serving < 0 ? NULL : evaluation(rows[i].serving);
         const struct evidence v = {result,         serving,           rows[i].version,
                                    rows[i].manual, rows[i].hindrance, 0.01};
         enum verdict verdict;
@@ -208,8 +219,8 @@ static void test_judge(void **state)
         assert_int_equal(judge(&v, &verdict, reason, sizeof(reason), NULL), 0);
         if (verdict != rows[i].verdict || strstr(reason, rows[i].words) == NULL)
             fail_msg("row %zu: %d %s", i, verdict, reason);
-        json_decref(result);
-        json_decref(serving);
+        json_free(result);
+        json_free(serving);
     }
 }
 
@@ -224,15 +235,15 @@ static void test_judge_nonsense(void **state)
                                            "{\"exits\":[{\"top1\":-0.1}]}",
                                            "{\"exits\":[{\"top1\":0.5},{}]}"};
     for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++) {
-        json_t *bad = json_loads(nonsense[i], 0, NULL), *good = evaluation(0.5);
+        struct json *bad = parse(nonsense[i], NULL), *good = evaluation(0.5);
         enum verdict verdict;
         char reason[512];
         const struct evidence first = {bad, good, 1, false, NULL, 0.01},
                               second = {good, bad, 1, false, NULL, 0.01};
         assert_int_equal(judge(&first, &verdict, reason, sizeof(reason), NULL), ERR_FORMAT);
         assert_int_equal(judge(&second, &verdict, reason, sizeof(reason), NULL), ERR_FORMAT);
-        json_decref(bad);
-        json_decref(good);
+        json_free(bad);
+        json_free(good);
     }
 }
 

@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "../json/parse.h"
 #include "../store/place.h"
 #include "../nn/tiny.h"
 #include "base/mem.h"
@@ -38,7 +39,7 @@ struct fixture {
     struct jobs_options options;
     char models[128], children[128], data_root[128];
     bool stopped;
-    json_t *document; /* of the last call */
+    struct json *document; /* of the last call */
     struct err error;
     bool answered;
 };
@@ -166,7 +167,7 @@ static int tear_down(void **state)
 {
     struct fixture *f = *state;
     stop_jobs(f);
-    json_decref(f->document);
+    json_free(f->document);
     store_close(f->store);
     registry_free(f->registry);
     engine_free(f->engine);
@@ -177,14 +178,18 @@ static int tear_down(void **state)
 
 /* ---- calls, waited for ---- */
 
-static void done(void *arg, json_t *document, const struct err *error)
+static void done(void *arg, const struct jobs_answer *answer, const struct err *error)
 {
     struct fixture *f = arg;
     assert_false(f->answered);
     f->answered = true;
-    json_decref(f->document);
-    f->document = document;
-    assert_true((document == NULL) == (error != NULL));
+    json_free(f->document);
+    f->document = answer != NULL ? parse(buf_text(answer->text), NULL) : NULL;
+    assert_true((f->document == NULL) == (error != NULL));
+    if (answer != NULL && json_get(f->document, "id") != NULL) {
+        assert_int_equal(answer->id, json_int(json_get(f->document, "id"), 0));
+        assert_int_equal(answer->finished, json_text(json_get(f->document, "finished")) != NULL);
+    }
     f->error = error != NULL ? *error : (struct err){0};
 }
 
@@ -199,24 +204,24 @@ static int64_t create(struct fixture *f, const char *more)
     char text[512];
     snprintf(text, sizeof(text),
              "{\"kind\":\"train\",\"spec\":\"tiny\",\"data\":\"cifar100:set\"%s}", more);
-    json_t *body = json_loads(text, 0, NULL);
+    struct json *body = parse(text, NULL);
     assert_non_null(body);
     jobs_create(f->jobs, body, NULL, done, f);
-    json_decref(body);
+    json_free(body);
     wait_answer(f);
     if (f->document == NULL) fail_msg("%s", f->error.text);
-    return json_integer_value(json_object_get(f->document, "id"));
+    return json_int(json_get(f->document, "id"), 0);
 }
 
 static const char *text_of(struct fixture *f, const char *member)
 {
-    const char *text = json_string_value(json_object_get(f->document, member));
+    const char *text = json_text(json_get(f->document, member));
     return text != NULL ? text : "";
 }
 
 static int64_t number_of(struct fixture *f, const char *member)
 {
-    return json_integer_value(json_object_get(f->document, member));
+    return json_int(json_get(f->document, member), 0);
 }
 
 static void get(struct fixture *f, int64_t id)
@@ -232,7 +237,7 @@ static void wait_state(struct fixture *f, int64_t id, const char *state)
     for (;;) {
         get(f, id);
         if (strcmp(text_of(f, "state"), state) == 0) return;
-        if (json_is_string(json_object_get(f->document, "finished")))
+        if (json_text(json_get(f->document, "finished")) != NULL)
             fail_msg("%s instead of %s: %s", text_of(f, "state"), state, text_of(f, "reason"));
         usleep(2000);
     }
@@ -268,9 +273,8 @@ static void test_verdicts(void **state)
     result_is(f, "cat", 7);
     write_text(f, "eval_result", FIGURES("0.5"));
     ends(f, create(f, ""), "succeeded", "promoted");
-    assert_non_null(strstr(
-        json_string_value(json_object_get(json_object_get(f->document, "judgement"), "note")),
-        "another choice of held-out images"));
+    assert_non_null(strstr(json_text(json_get(json_get(f->document, "judgement"), "note")),
+                           "another choice of held-out images"));
     int64_t latest = serving(f, "tiny");
     ends(f, create(f, ",\"model\":\"new-name\""), "succeeded", "no version of this model served");
     assert_int_equal(number_of(f, "version"), 1);
@@ -300,10 +304,9 @@ static void test_overtaken(void **state)
     ends(f, id, "succeeded", "version 2 began to serve");
     assert_int_equal(number_of(f, "version"), 3);
     assert_int_equal(serving(f, "tiny"), 2);
-    const json_t *serving_then =
-        json_object_get(json_object_get(f->document, "judgement"), "serving");
-    assert_int_equal(json_integer_value(json_object_get(serving_then, "version")), 2);
-    assert_null(json_object_get(serving_then, "exits"));
+    const struct json *serving_then = json_get(json_get(f->document, "judgement"), "serving");
+    assert_int_equal(json_int(json_get(serving_then, "version"), 0), 2);
+    assert_null(json_get(serving_then, "exits"));
 }
 
 static void test_misbehaving(void **state)
@@ -353,10 +356,10 @@ static void test_cannot_start(void **state)
     f->options.data_root = "";
     make_jobs(f);
     jobs_start(f->jobs);
-    json_t *body =
-        json_pack("{s:s,s:s,s:s}", "kind", "train", "spec", "tiny", "data", "cifar100:set");
+    struct json *body =
+        parse("{\"kind\":\"train\",\"spec\":\"tiny\",\"data\":\"cifar100:set\"}", NULL);
     jobs_create(f->jobs, body, NULL, done, f);
-    json_decref(body);
+    json_free(body);
     wait_answer(f);
     assert_int_equal(f->error.code, ERR_UNSUPPORTED);
 }
@@ -372,14 +375,14 @@ static void test_cancel(void **state)
     int64_t id = create(f, ""), second = create(f, "");
     for (;;) {
         get(f, id);
-        if (json_object_get(f->document, "progress") != NULL) break;
+        if (json_get(f->document, "progress") != NULL) break;
     }
     jobs_cancel(f->jobs, second, done, f);
     wait_answer(f);
     assert_string_equal(text_of(f, "state"), "cancelled");
     jobs_cancel(f->jobs, id, done, f);
     wait_answer(f);
-    assert_true(json_is_true(json_object_get(f->document, "cancelling")));
+    assert_true(json_bool(json_get(f->document, "cancelling"), false));
     jobs_cancel(f->jobs, id, done, f); /* once more is the same */
     wait_answer(f);
     ends(f, id, "cancelled", "cancelled");
@@ -427,7 +430,7 @@ static void test_cancel_late(void **state)
     int64_t id = create(f, "");
     do {
         get(f, id);
-    } while (json_object_get(f->document, "progress") == NULL);
+    } while (json_get(f->document, "progress") == NULL);
     assert_int_equal(sem_init(&store_may_go_on, 0, 0), 0);
     store_post(f->store, &hold);
     jobs_cancel(f->jobs, id, done, f);
@@ -464,7 +467,7 @@ static void test_asked_while_store_works(void **state)
         if (round == 0)
             assert_int_equal(number_of(f, "id"), id);
         else
-            assert_int_equal(json_array_size(json_object_get(f->document, "jobs")), 1);
+            assert_int_equal(json_count(json_get(f->document, "jobs")), 1);
     }
     sem_post(&store_may_go_on);
     assert_int_equal(store_call(f->store, count_nothing, NULL, NULL), 0);
@@ -549,20 +552,20 @@ static void test_queue(void **state)
     f->options.queue_max = 3;
     make_jobs(f);
     for (int i = 0; i < 3; i++) create(f, "");
-    json_t *body =
-        json_pack("{s:s,s:s,s:s}", "kind", "train", "spec", "tiny", "data", "cifar100:set");
+    struct json *body =
+        parse("{\"kind\":\"train\",\"spec\":\"tiny\",\"data\":\"cifar100:set\"}", NULL);
     jobs_create(f->jobs, body, NULL, done, f);
     wait_answer(f);
-    json_decref(body);
+    json_free(body);
     assert_int_equal(f->error.code, ERR_BUSY);
     jobs_start(f->jobs);
     for (int64_t id = 1; id <= 3; id++) ends(f, id, "succeeded", "promoted");
     jobs_list(f->jobs, 0, 2, done, f);
     wait_answer(f);
-    const json_t *list = json_object_get(f->document, "jobs");
-    assert_int_equal(json_array_size(list), 2);
-    assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "id")), 3);
-    assert_null(json_object_get(json_array_get(list, 0), "epochs"));
+    const struct json *list = json_get(f->document, "jobs");
+    assert_int_equal(json_count(list), 2);
+    assert_int_equal(json_int(json_get(json_item(list, 0), "id"), 0), 3);
+    assert_null(json_get(json_item(list, 0), "epochs"));
     /* The store's answer can be ahead of the loop, which counts. */
     bool counted = false;
     for (int i = 0; i < 10000 && !counted; i++) {

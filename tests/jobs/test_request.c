@@ -16,18 +16,11 @@
 
 #include <cmocka.h>
 
+#include "../json/parse.h"
 #include "../store/place.h"
 #include "base/mem.h"
 
 #define BASE "\"kind\":\"train\",\"data\":\"cifar100:x\",\"spec\":\"resnet18\""
-
-static json_t *parse(const char *text)
-{
-    json_error_t error;
-    json_t *value = json_loads(text, 0, &error);
-    if (value == NULL) fail_msg("%s: %s", text, error.text);
-    return value;
-}
 
 static void test_check(void **state)
 {
@@ -60,19 +53,18 @@ static void test_check(void **state)
         {"{" BASE ",\"teacher\":\"big/-3\"}", ERR_RANGE, "\"teacher\" takes a model's name"},
         {"{" BASE ",\"beta\":-1}", ERR_RANGE, "beta"},
         {"{" BASE ",\"method\":null}", ERR_RANGE, "method"},
-        {"{" BASE ",\"model\":\"a\\u0000b\"}", ERR_RANGE, "model"},
         {"[]", ERR_FORMAT, "object"},
         {"\"x\"", ERR_FORMAT, "object"},
         {"{}", ERR_RANGE, "kind"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct err e = {0};
-        json_t *body = json_loads(rows[i].text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+        struct json *body = parse(rows[i].text, NULL);
         assert_non_null(body);
         int rc = request_check(body, &e);
         if (rc != rows[i].code || strstr(e.text, rows[i].words) == NULL)
             fail_msg("%s: %d %s", rows[i].text, rc, e.text);
-        json_decref(body);
+        json_free(body);
     }
     struct err e = {0};
     assert_int_equal(request_check(NULL, &e), ERR_FORMAT);
@@ -95,14 +87,14 @@ static void test_names(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char model[VERSION_MODEL_MAX + 1], init[VERSION_MODEL_MAX + 1];
         int64_t version;
-        json_t *body = parse(rows[i].text);
+        struct json *body = parse(rows[i].text, NULL);
         assert_int_equal(request_check(body, NULL), 0);
         request_model(body, model);
         request_version(body, "init", init, &version);
         assert_string_equal(model, rows[i].model);
         assert_string_equal(init, rows[i].init);
         assert_int_equal(version, rows[i].version);
-        json_decref(body);
+        json_free(body);
     }
 }
 
@@ -112,7 +104,7 @@ static void test_teacher(void **state)
     (void)state;
     char name[VERSION_MODEL_MAX + 1];
     int64_t version;
-    json_t *body = parse("{" BASE ",\"teacher\":\"big/3\"}");
+    struct json *body = parse("{" BASE ",\"teacher\":\"big/3\"}", NULL);
     assert_int_equal(request_check(body, NULL), 0);
     request_version(body, "teacher", name, &version);
     assert_string_equal(name, "big");
@@ -121,17 +113,18 @@ static void test_teacher(void **state)
     assert_string_equal(name, "");
     request_model(body, name);
     assert_string_equal(name, "resnet18");
-    json_decref(body);
+    json_free(body);
 }
 
 static void test_options(void **state)
 {
     (void)state;
-    json_t *body = parse(
+    struct json *body = parse(
         "{" BASE ",\"lr\":0,\"epochs\":3,\"weight_decay\":0.0005,\"kd_scale\":true,"
         "\"hint_exits\":\"1,2\",\"heads\":\"scala+attention\",\"mixup\":0.5,\"preset\":\"sdf\","
         "\"label_smoothing\":0.25,\"hint\":\"norm\",\"augment\":\"autoaugment,cutout\","
-        "\"schedule\":\"steps:1,2\",\"promote\":\"manual\",\"model\":\"m\",\"holdout\":0}");
+        "\"schedule\":\"steps:1,2\",\"promote\":\"manual\",\"model\":\"m\",\"holdout\":0}",
+        NULL);
     assert_int_equal(request_check(body, NULL), 0);
     assert_true(request_is_manual(body));
     struct command c = {.n = 0};
@@ -143,7 +136,7 @@ static void test_options(void **state)
     }
     assert_null(c.words[c.n]);
     assert_string_equal(
-        text, "--epochs 3 --lr 0 --weight-decay 0.00050000000000000001 --schedule steps:1,2 "
+        text, "--epochs 3 --lr 0 --weight-decay 0.0005 --schedule steps:1,2 "
               "--augment autoaugment,cutout --label-smoothing 0.25 --mixup 0.5 --preset sdf "
               "--heads scala+attention --kd-scale on --hint norm --hint-exits 1,2 --holdout 0 ");
     command_release(&c);
@@ -155,7 +148,7 @@ static void test_options(void **state)
     for (int i = 0; i <= COMMAND_WORDS_MAX; i++) command_add(&c, "x");
     assert_true(c.failed);
     command_release(&c);
-    json_decref(body);
+    json_free(body);
 }
 
 static void test_data(void **state)
@@ -204,22 +197,24 @@ static void test_data(void **state)
     snprintf(expected_root, sizeof(expected_root), "cifar100:%s", root);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct err e = {0};
-        json_t *body = json_pack("{s:s+}", "data", "cifar100:", rows[i].data);
+        char text[512];
+        snprintf(text, sizeof(text), "{\"data\":\"cifar100:%s\"}", rows[i].data);
+        struct json *body = parse(text, NULL);
         int rc = request_data(body, root, source, sizeof(source), &e);
         if ((rc == 0) != rows[i].good) fail_msg("%s: %d %s", rows[i].data, rc, e.text);
         if (rc == 0)
             assert_string_equal(source, rows[i].data[0] == '\0' ? expected_root : expected);
         else
             assert_int_equal(rc, ERR_RANGE);
-        json_decref(body);
+        json_free(body);
     }
     struct err e = {0};
-    json_t *body = json_pack("{s:s}", "data", "cifar100:set");
+    struct json *body = parse("{\"data\":\"cifar100:set\"}", NULL);
     assert_int_equal(request_data(body, "", source, sizeof(source), &e), ERR_UNSUPPORTED);
     assert_non_null(strstr(e.text, "train.data_root"));
     assert_int_equal(request_data(body, "/nonesuch", source, sizeof(source), &e), ERR_UNSUPPORTED);
     assert_int_equal(request_data(body, root, source, 10, &e), ERR_RANGE);
-    json_decref(body);
+    json_free(body);
     place_remove(&p);
 }
 
