@@ -22,16 +22,16 @@ struct file_map {
 int file_map(const char *path, struct file_map *ret_map, struct err *e);
 void file_unmap(struct file_map *map);
 
-struct file_part {
+struct file_piece {
     const void *data;
     size_t size;
 };
 
-/* Writes the parts to a temporary file beside path, fsyncs it, renames it to path and fsyncs the
+/* Writes the pieces to a temporary file beside path, fsyncs it, renames it to path and fsyncs the
  * directory. On failure (full disk..) path is untouched and the temporary file is gone; only when
  * the directory's fsync fails the new content already stands. The mode is 0666 less the umask.
  * -EEXIST where a device or a pipe stands. */
-int file_write_atomic(const char *path, const struct file_part *parts, size_t n_parts,
+int file_write_atomic(const char *path, const struct file_piece *pieces, size_t n_pieces,
                       struct err *e);
 
 /* mkdir -p with mode 0700 for new directories. */

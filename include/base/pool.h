@@ -1,6 +1,6 @@
-/* A pool of threads for data-parallel loops. Work is cut by rank, not by chance: rank r of n always
- * gets the same part, so that sums over ranks have a fixed order and equal thread counts give equal
- * bits. The calling thread is rank 0. One loop at a time; no nesting. */
+/* A pool of threads for data-parallel loops. Work is cut by lane, not by chance: lane r of n always
+ * gets the same part, so that sums over lanes have a fixed order and equal thread counts give equal
+ * bits. The calling thread is lane 0. One loop at a time; no nesting. */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
 
@@ -13,14 +13,14 @@ struct pool *pool_new(unsigned n_threads);
 void pool_free(struct pool *pool);
 unsigned pool_threads(const struct pool *pool);
 
-typedef void pool_fn(void *arg, unsigned rank, unsigned n_ranks);
+typedef void pool_fn(void *arg, unsigned lane, unsigned n_lanes);
 
-/* Calls fn(arg, r, n) for every rank at once and returns when all are done. A NULL pool is one
- * thread. Memory written before the call is seen by all ranks, what they write is seen after it. */
+/* Calls fn(arg, r, n) for every lane at once and returns when all are done. A NULL pool is one
+ * thread. Memory written before the call is seen by all lanes, what they write is seen after it. */
 void pool_run(struct pool *pool, pool_fn *fn, void *arg);
 
-/* The part [*ret_first, *ret_end) of [0, count) that is rank's. Contiguous, differing by at most
+/* The part [*ret_first, *ret_end) of [0, count) that is lane's. Contiguous, differing by at most
  * one. */
-void pool_part(size_t count, unsigned rank, unsigned n_ranks, size_t *ret_first, size_t *ret_end);
+void pool_part(size_t count, unsigned lane, unsigned n_lanes, size_t *ret_first, size_t *ret_end);
 
 #endif

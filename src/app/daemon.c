@@ -445,8 +445,8 @@ static int write_addresses(struct daemon *d, struct err *e)
     json_write_close(&w, '}');
     rc = w.status < 0 ? w.status : buf_puts(&text, "\n");
     if (rc == 0) {
-        struct file_part part = {.data = text.data, .size = text.size};
-        rc = file_write_atomic(path, &part, 1, e);
+        struct file_piece piece = {.data = text.data, .size = text.size};
+        rc = file_write_atomic(path, &piece, 1, e);
     } else {
         err_set(e, rc, "listen.json: %s", err_text(rc));
     }

@@ -161,11 +161,11 @@ static int write_all(int fd, const void *data, size_t size)
     return 0;
 }
 
-static int write_temporary(int fd, const struct file_part *parts, size_t n_parts)
+static int write_temporary(int fd, const struct file_piece *pieces, size_t n_pieces)
 {
     int rc = 0;
-    for (size_t i = 0; i < n_parts && rc == 0; i++)
-        rc = write_all(fd, parts[i].data, parts[i].size);
+    for (size_t i = 0; i < n_pieces && rc == 0; i++)
+        rc = write_all(fd, pieces[i].data, pieces[i].size);
     if (rc == 0 && fsync(fd) < 0) rc = -errno;
     if (close(fd) < 0 && rc == 0) rc = -errno; /* NFS reports a full disk here */
     return rc;
@@ -178,7 +178,7 @@ static bool is_replaceable(int dir, const char *name)
     return fstatat(dir, name, &st, 0) < 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
 }
 
-int file_write_atomic(const char *path, const struct file_part *parts, size_t n_parts,
+int file_write_atomic(const char *path, const struct file_piece *pieces, size_t n_pieces,
                       struct err *e)
 {
     char temporary[64];
@@ -193,7 +193,7 @@ int file_write_atomic(const char *path, const struct file_part *parts, size_t n_
     int fd = create_temporary(dir, temporary, sizeof(temporary));
     rc = fd;
     if (fd < 0) goto out;
-    rc = write_temporary(fd, parts, n_parts);
+    rc = write_temporary(fd, pieces, n_pieces);
     if (rc == 0 && renameat(dir, temporary, dir, name) < 0) rc = -errno;
     if (rc < 0) {
         unlinkat(dir, temporary, 0);

@@ -1,6 +1,6 @@
-/* The thread pool: one loop at a time, cut by rank.
+/* The thread pool: one loop at a time, cut by lane.
  *
- * A loop is published by counting `generation` up; workers see it, run their rank and count
+ * A loop is published by counting `generation` up; workers see it, run their lane and count
  * `pending` down. Both sides first spin for a moment, because a training step is thousands of loops
  * of some microseconds, and waking a sleeping thread costs more than such a loop; then they sleep
  * on a condition variable, because an idle daemon must not burn a core. Where there are more
@@ -10,7 +10,7 @@
  * counter again; whoever changes the counter then looks whether somebody sleeps. All four accesses
  * are sequentially consistent, so one of the two sees the other.
  *
- * No queue, no work stealing, no futures: parts are fixed by rank so that sums have a fixed order.
+ * No queue, no work stealing, no futures: parts are fixed by lane so that sums have a fixed order.
  */
 #include "config.h"
 
@@ -34,7 +34,7 @@ enum { SPIN_NS = 50000, SPIN_ROUNDS = 32 /* between two looks at the clock */ };
 struct worker {
     struct pool *pool;
     pthread_t thread;
-    unsigned rank;
+    unsigned lane;
 };
 
 struct pool {
@@ -45,7 +45,7 @@ struct pool {
     bool stop; /* likewise */
     bool spins;
     unsigned n_threads, n_started;
-    struct worker *workers; /* ranks 1..n_threads-1 */
+    struct worker *workers; /* lanes 1..n_threads-1 */
     atomic_bool busy;       /* only for the assertion against nesting */
 
     pthread_mutex_t lock; /* innermost; guards nothing but the two conditions */
@@ -95,7 +95,7 @@ static void *worker_main(void *arg)
         }
         seen++; /* not the generation read: the next one cannot begin before this is counted down */
         if (pool->stop) return NULL;
-        pool->fn(pool->arg, worker->rank, pool->n_threads);
+        pool->fn(pool->arg, worker->lane, pool->n_threads);
         if (atomic_fetch_sub(&pool->pending, 1) == 1 && atomic_load(&pool->waiting)) {
             pthread_mutex_lock(&pool->lock);
             pthread_cond_signal(&pool->done);
@@ -126,12 +126,12 @@ static int start_workers(struct pool *pool)
     for (unsigned i = 0; i + 1 < pool->n_threads; i++) {
         struct worker *worker = &pool->workers[i];
         worker->pool = pool;
-        worker->rank = i + 1;
+        worker->lane = i + 1;
         rc = pthread_create(&worker->thread, NULL, worker_main, worker);
         if (rc != 0) break;
         pool->n_started++;
         char name[16];
-        snprintf(name, sizeof(name), "pool-%u", worker->rank);
+        snprintf(name, sizeof(name), "pool-%u", worker->lane);
         pthread_setname_np(worker->thread, name);
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -198,10 +198,10 @@ void pool_run(struct pool *pool, pool_fn *fn, void *arg)
     atomic_store(&pool->busy, false);
 }
 
-void pool_part(size_t count, unsigned rank, unsigned n_ranks, size_t *ret_first, size_t *ret_end)
+void pool_part(size_t count, unsigned lane, unsigned n_lanes, size_t *ret_first, size_t *ret_end)
 {
-    size_t base = count / n_ranks, longer = count % n_ranks;
-    size_t first = rank * base + (rank < longer ? rank : longer);
+    size_t base = count / n_lanes, longer = count % n_lanes;
+    size_t first = lane * base + (lane < longer ? lane : longer);
     *ret_first = first;
-    *ret_end = first + base + (rank < longer ? 1 : 0);
+    *ret_end = first + base + (lane < longer ? 1 : 0);
 }

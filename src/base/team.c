@@ -3,7 +3,7 @@
  * that a thread which is late cannot take one of another loop: the number differs. fn and arg are
  * read after a chunk was taken and not written before all chunks have ended.
  *
- * A pool (pool.c) is for loops whose parts are fixed by rank and whose threads are always there. */
+ * A pool (pool.c) is for loops whose parts are fixed by lane and whose threads are always there. */
 #include "config.h"
 
 #include "base/team.h"

@@ -18,7 +18,7 @@ static const struct sub_policy {
     struct {
         enum augment_op op;
         int tenths, magnitude;
-    } steps[2];
+    } operations[2];
 } policy[] = {
     {{{AUGMENT_INVERT, 1, 7}, {AUGMENT_CONTRAST, 2, 6}}},
     {{{AUGMENT_ROTATE, 7, 2}, {AUGMENT_TRANSLATE_X, 3, 9}}},
@@ -57,11 +57,11 @@ void autoaugment(uint8_t *image, uint8_t *scratch, int width, int height, uint64
     rng_init(&rng, seed, RNG_AUTOAUGMENT, epoch, sample);
     const struct sub_policy *p = &policy[rng_below(&rng, SUB_POLICIES)];
     for (int i = 0; i < 2; i++) {
-        bool is_done = (int)rng_below(&rng, 10) < p->steps[i].tenths;
+        bool is_done = (int)rng_below(&rng, 10) < p->operations[i].tenths;
         bool negative = rng_below(&rng, 2) == 1;
         if (!is_done) continue;
-        augment_apply(p->steps[i].op, p->steps[i].magnitude, negative, image, scratch, width,
-                      height);
+        augment_apply(p->operations[i].op, p->operations[i].magnitude, negative, image, scratch,
+                      width, height);
     }
 }
 

@@ -175,10 +175,10 @@ static int read_files(struct reading *r, struct err *e)
     return 0;
 }
 
-/* What a rank found to be wrong first. */
+/* What a lane found to be wrong first. */
 struct check {
     struct dataset *set;
-    struct err *errors; /* one a rank */
+    struct err *errors; /* one a lane */
 };
 
 static int check_file(struct dataset_file *f, struct err *e)
@@ -203,14 +203,14 @@ static int check_file(struct dataset_file *f, struct err *e)
     return rc;
 }
 
-static void check_part(void *arg, unsigned rank, unsigned n_ranks)
+static void check_part(void *arg, unsigned lane, unsigned n_lanes)
 {
     const struct check *check = arg;
     size_t first, end;
     int rc = 0;
-    pool_part(check->set->count, rank, n_ranks, &first, &end);
+    pool_part(check->set->count, lane, n_lanes, &first, &end);
     for (size_t i = first; rc == 0 && i < end; i++) {
-        rc = check_file(&check->set->files[i], &check->errors[rank]);
+        rc = check_file(&check->set->files[i], &check->errors[lane]);
     }
 }
 

@@ -62,8 +62,8 @@ static int copy_spec(struct run *run, struct err *e)
     if (file_exists(run->spec)) return 0;
     rc = file_read(path, SPEC_FILE_MAX, &text, &size, e);
     if (rc < 0) return rc;
-    const struct file_part part = {text, size};
-    rc = file_write_atomic(run->spec, &part, 1, e);
+    const struct file_piece piece = {text, size};
+    rc = file_write_atomic(run->spec, &piece, 1, e);
     mem_free(text);
     return rc;
 }

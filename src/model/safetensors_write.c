@@ -22,8 +22,8 @@
 struct image_of_file {
     struct buf header;
     unsigned char length[8];
-    struct file_part *parts; /* length, header, then the tensors */
-    uint16_t *halves;        /* converted elements of all tensors; NULL for F32 */
+    struct file_piece *pieces; /* length, header, then the tensors */
+    uint16_t *halves;          /* converted elements of all tensors; NULL for F32 */
 };
 
 static int count_elements(const struct tensor_out *t, size_t *ret_count)
@@ -94,7 +94,7 @@ static int lay_out(struct image_of_file *image, enum tensor_type type,
             return err_set(e, ERR_LIMIT, "tensor %s: its size does not fit", tensors[i].name);
         }
         put_tensor(&w, type, &tensors[i], at, end);
-        image->parts[2 + i].size = end - at;
+        image->pieces[2 + i].size = end - at;
         at = end;
     }
     json_write_close(&w, '}');
@@ -106,8 +106,8 @@ static int lay_out(struct image_of_file *image, enum tensor_type type,
     if (rc < 0) return err_set(e, rc, "the header of a safetensors file: %s", err_text(rc));
     for (int i = 0; i < 8; i++)
         image->length[i] = (unsigned char)((uint64_t)header->size >> (8 * i));
-    image->parts[0] = (struct file_part){image->length, sizeof(image->length)};
-    image->parts[1] = (struct file_part){header->data, header->size};
+    image->pieces[0] = (struct file_piece){image->length, sizeof(image->length)};
+    image->pieces[1] = (struct file_piece){header->data, header->size};
     if (type == TENSOR_F32) return 0;
     image->halves = mem_new_aligned(at, 1);
     return image->halves != NULL ? 0
@@ -117,35 +117,35 @@ static int lay_out(struct image_of_file *image, enum tensor_type type,
 int safetensors_write(const char *path, enum tensor_type type, const struct tensor_out *tensors,
                       size_t n_tensors, const struct meta_out *meta, size_t n_meta, struct err *e)
 {
-    struct image_of_file image = {.parts = NULL, .halves = NULL};
-    size_t n_parts;
+    struct image_of_file image = {.pieces = NULL, .halves = NULL};
+    size_t n_pieces;
     assert(type <= TENSOR_BF16);
     int rc = -ENOMEM;
     buf_init(&image.header, SAFETENSORS_HEADER_MAX);
-    if (mem_size(n_tensors, 1, 2, &n_parts) == 0)
-        image.parts = mem_new(n_parts, sizeof(*image.parts));
-    if (image.parts == NULL) {
+    if (mem_size(n_tensors, 1, 2, &n_pieces) == 0)
+        image.pieces = mem_new(n_pieces, sizeof(*image.pieces));
+    if (image.pieces == NULL) {
         err_set(e, rc, "no memory for %zu tensors", n_tensors);
     } else {
         rc = lay_out(&image, type, tensors, n_tensors, meta, n_meta, e);
     }
     uint16_t *halves = image.halves;
     for (size_t i = 0; i < n_tensors && rc == 0; i++) {
-        struct file_part *part = &image.parts[2 + i];
-        part->data = tensors[i].values;
+        struct file_piece *piece = &image.pieces[2 + i];
+        piece->data = tensors[i].values;
         if (type == TENSOR_F32) continue;
-        size_t count = part->size / sizeof(*halves);
+        size_t count = piece->size / sizeof(*halves);
         rc = convert(type, &tensors[i], count, halves, e);
-        part->data = halves;
+        piece->data = halves;
         halves += count;
     }
     if (rc < 0) {
         err_prefix(e, "cannot write %s", path);
     } else {
-        rc = file_write_atomic(path, image.parts, n_parts, e); /* names the path itself */
+        rc = file_write_atomic(path, image.pieces, n_pieces, e); /* names the path itself */
     }
     buf_release(&image.header);
-    mem_free(image.parts);
+    mem_free(image.pieces);
     mem_free(image.halves);
     return rc;
 }

@@ -216,8 +216,8 @@ int choices_save(const struct choices *choices, const char *path, struct err *e)
             snprintf(directory, sizeof(directory), "%.*s", length, path);
             rc = file_make_dirs(directory, e);
         }
-        struct file_part part = {buf_text(&text), text.size};
-        if (rc >= 0) rc = file_write_atomic(path, &part, 1, e);
+        struct file_piece piece = {buf_text(&text), text.size};
+        if (rc >= 0) rc = file_write_atomic(path, &piece, 1, e);
     }
     buf_release(&text);
     return rc;

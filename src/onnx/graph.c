@@ -158,22 +158,22 @@ void onnx_node_string(struct onnx_graph *g, const char *name, const char *value)
 /* --- tensors and values ----------------------------------------------------------------------- */
 
 static const char *add_tensor(struct onnx_graph *g, const char *name, int type, const int64_t *dims,
-                              int rank, const void *values, size_t element_bytes)
+                              int n_dims, const void *values, size_t element_bytes)
 {
     g->tensors = reserve(g, g->tensors, g->n_tensors, &g->tensors_room);
     Onnx__Tensor *t = onnx_graph_alloc(g, 1, sizeof(*t));
-    int64_t *own_dims = onnx_graph_alloc(g, (size_t)rank, sizeof(*own_dims));
+    int64_t *own_dims = onnx_graph_alloc(g, (size_t)n_dims, sizeof(*own_dims));
     char *own_name = onnx_graph_text(g, "%s", name);
     if (g->rc < 0) return no_name;
 
     size_t bytes = element_bytes;
-    for (int i = 0; i < rank; i++) {
+    for (int i = 0; i < n_dims; i++) {
         own_dims[i] = dims[i];
         bytes *= (size_t)dims[i]; /* a part of a block that was allocated: it fits */
     }
     onnx__tensor__init(t);
     t->dims = own_dims;
-    t->n_dims = (size_t)rank;
+    t->n_dims = (size_t)n_dims;
     t->has_data_type = 1;
     t->data_type = type;
     t->name = own_name;
@@ -184,10 +184,10 @@ static const char *add_tensor(struct onnx_graph *g, const char *name, int type, 
     return own_name;
 }
 
-const char *onnx_graph_floats(struct onnx_graph *g, const char *name, const int64_t *dims, int rank,
-                              const float *values)
+const char *onnx_graph_floats(struct onnx_graph *g, const char *name, const int64_t *dims,
+                              int n_dims, const float *values)
 {
-    return add_tensor(g, name, ONNX_TYPE_FLOAT, dims, rank, values, sizeof(*values));
+    return add_tensor(g, name, ONNX_TYPE_FLOAT, dims, n_dims, values, sizeof(*values));
 }
 
 const char *onnx_graph_ints(struct onnx_graph *g, const char *name, const int64_t *values, size_t n)
@@ -197,9 +197,9 @@ const char *onnx_graph_ints(struct onnx_graph *g, const char *name, const int64_
 }
 
 Onnx__Value *onnx_graph_value(struct onnx_graph *g, const char *name, int batch,
-                              const int64_t *dims, int rank)
+                              const int64_t *dims, int n_dims)
 {
-    size_t n = (size_t)rank + 1;
+    size_t n = (size_t)n_dims + 1;
     Onnx__Value *value = onnx_graph_alloc(g, 1, sizeof(*value));
     Onnx__Type *type = onnx_graph_alloc(g, 1, sizeof(*type));
     Onnx__TensorType *tensor = onnx_graph_alloc(g, 1, sizeof(*tensor));

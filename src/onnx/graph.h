@@ -45,13 +45,13 @@ void onnx_node_string(struct onnx_graph *g, const char *name, const char *value)
 const char *onnx_node_rename_output(struct onnx_graph *g, const char *name);
 
 /* Initializers; values are not copied. Each returns its name. */
-const char *onnx_graph_floats(struct onnx_graph *g, const char *name, const int64_t *dims, int rank,
-                              const float *values);
+const char *onnx_graph_floats(struct onnx_graph *g, const char *name, const int64_t *dims,
+                              int n_dims, const float *values);
 const char *onnx_graph_ints(struct onnx_graph *g, const char *name, const int64_t *values,
                             size_t n);
 
 /* A value's description, float [batch or any][dims[0]].. */
 Onnx__Value *onnx_graph_value(struct onnx_graph *g, const char *name, int batch,
-                              const int64_t *dims, int rank);
+                              const int64_t *dims, int n_dims);
 
 #endif

@@ -157,8 +157,8 @@ static int write_packed(const char *path, const Onnx__Model *message, struct err
     uint8_t *bytes = mem_new_aligned(size, 1);
     if (bytes == NULL) return err_set(e, -ENOMEM, "no memory for %zu bytes of %s", size, path);
     onnx__model__pack(message, bytes);
-    const struct file_part part = {bytes, size};
-    int rc = file_write_atomic(path, &part, 1, e);
+    const struct file_piece piece = {bytes, size};
+    int rc = file_write_atomic(path, &piece, 1, e);
     mem_free(bytes);
     return rc;
 }

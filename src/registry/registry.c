@@ -305,7 +305,7 @@ int registry_recover(struct registry *registry, struct db *db, struct err *e)
     return rc < 0 ? rc : versions_remove_temporary(registry, e);
 }
 
-struct service {
+struct serving {
     struct registry *registry;
     const struct version_row *current;
     void (*complain)(void *arg, const char *message);
@@ -316,13 +316,13 @@ struct service {
  * none can (a disk that is not mounted, say) ERR_NOT_FOUND leaves the database as it was. */
 static int serve_model(struct db *db, void *arg, struct err *e)
 {
-    const struct service *service = arg;
-    struct version_row row = *service->current;
+    const struct serving *serving = arg;
+    struct version_row row = *serving->current;
     for (;;) {
         struct err why = {0};
-        int rc = load_and_publish(service->registry, &row, &why);
+        int rc = load_and_publish(serving->registry, &row, &why);
         if (rc == 0) return 0;
-        service->complain(service->complain_arg, why.text);
+        serving->complain(serving->complain_arg, why.text);
         rc = version_table_previous(db, row.model, &row, e);
         if (rc == 0) rc = version_table_rollback(db, row.model, e);
         if (rc < 0) return rc;
@@ -343,8 +343,8 @@ int registry_serve(struct registry *registry, struct db *db,
         for (size_t i = 0; i < list.count && rc >= 0; i++) {
             bool first = strcmp(list.rows[i].model, last.model) == 0;
             if (first != (pass == 0)) continue;
-            struct service service = {registry, &list.rows[i], complain, arg};
-            rc = db_transaction(db, serve_model, &service, e);
+            struct serving serving = {registry, &list.rows[i], complain, arg};
+            rc = db_transaction(db, serve_model, &serving, e);
             if (rc == 0) served++;
             if (rc == ERR_NOT_FOUND) rc = 0;
         }

@@ -81,10 +81,10 @@ int versions_write(const struct registry *registry, const char *name, int64_t ve
                        name);
     }
     if (file_exists(final)) return err_set(e, -EEXIST, "%s is there already", final);
-    const struct file_part part = {bytes, size};
+    const struct file_piece piece = {bytes, size};
     int rc = file_remove_tree(temporary, e);
     if (rc == 0) rc = file_make_dirs(temporary, e);
-    if (rc == 0) rc = file_write_atomic(file, &part, 1, e);
+    if (rc == 0) rc = file_write_atomic(file, &piece, 1, e);
     if (rc == 0 && rename(temporary, final) < 0)
         rc = err_set(e, -errno, "cannot rename %s to %s: %s", temporary, final, err_text(-errno));
     if (rc == 0) {

@@ -1,8 +1,8 @@
 /* The database file: opened, checked, migrated, and its transactions.
  *
- * The schema is a list of steps; PRAGMA user_version says how many of them the file has seen, and
- * what is missing runs in one transaction. WAL with synchronous=FULL: a state that was answered to
- * a client survives a power cut, and these are a few writes a minute. Left out: backup, which
+ * The schema is a list of migrations; PRAGMA user_version says how many of them the file has seen,
+ * and what is missing runs in one transaction. WAL with synchronous=FULL: a state that was answered
+ * to a client survives a power cut, and these are a few writes a minute. Left out: backup, which
  * `sqlite3 .backup` does on a live file. */
 #include "config.h"
 

@@ -22,9 +22,9 @@
 #include "base/mem.h"
 
 /* A thread with its connection. */
-struct lane {
+struct store_thread {
     struct db *db; /* the thread's alone */
-    pthread_t thread;
+    pthread_t id;
     bool started;
     pthread_mutex_t lock; /* what follows */
     pthread_cond_t wake;
@@ -33,75 +33,76 @@ struct lane {
 };
 
 struct store {
-    struct lane writing, reading;
+    struct store_thread writing, reading;
     int lock_fd; /* holds the flock for as long as it is open */
 };
 
-static void *lane_thread(void *arg)
+static void *thread_main(void *arg)
 {
-    struct lane *lane = arg;
-    pthread_mutex_lock(&lane->lock);
+    struct store_thread *thread = arg;
+    pthread_mutex_lock(&thread->lock);
     for (;;) {
-        while (lane->first == NULL && !lane->closing) pthread_cond_wait(&lane->wake, &lane->lock);
-        struct store_task *task = lane->first;
+        while (thread->first == NULL && !thread->closing)
+            pthread_cond_wait(&thread->wake, &thread->lock);
+        struct store_task *task = thread->first;
         if (task == NULL) break;
-        lane->first = task->next;
-        if (lane->first == NULL) lane->last = &lane->first;
-        pthread_mutex_unlock(&lane->lock);
-        task->run(task, lane->db);
-        pthread_mutex_lock(&lane->lock);
+        thread->first = task->next;
+        if (thread->first == NULL) thread->last = &thread->first;
+        pthread_mutex_unlock(&thread->lock);
+        task->run(task, thread->db);
+        pthread_mutex_lock(&thread->lock);
     }
-    pthread_mutex_unlock(&lane->lock);
+    pthread_mutex_unlock(&thread->lock);
     return NULL;
 }
 
-static void lane_init(struct lane *lane)
+static void thread_init(struct store_thread *thread)
 {
-    lane->last = &lane->first;
-    pthread_mutex_init(&lane->lock, NULL);
-    pthread_cond_init(&lane->wake, NULL);
+    thread->last = &thread->first;
+    pthread_mutex_init(&thread->lock, NULL);
+    pthread_cond_init(&thread->wake, NULL);
 }
 
 /* Signals are the loop thread's business. */
-static int lane_start(struct lane *lane, const char *name, struct err *e)
+static int thread_start(struct store_thread *thread, const char *name, struct err *e)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&lane->thread, NULL, lane_thread, lane);
+    int rc = pthread_create(&thread->id, NULL, thread_main, thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0) return err_set(e, -rc, "cannot start the %s thread: %s", name, err_text(-rc));
-    pthread_setname_np(lane->thread, name);
-    lane->started = true;
+    pthread_setname_np(thread->id, name);
+    thread->started = true;
     return 0;
 }
 
-static void lane_post(struct lane *lane, struct store_task *task)
+static void thread_post(struct store_thread *thread, struct store_task *task)
 {
     task->next = NULL;
-    pthread_mutex_lock(&lane->lock);
-    *lane->last = task;
-    lane->last = &task->next;
-    pthread_cond_signal(&lane->wake);
-    pthread_mutex_unlock(&lane->lock);
+    pthread_mutex_lock(&thread->lock);
+    *thread->last = task;
+    thread->last = &task->next;
+    pthread_cond_signal(&thread->wake);
+    pthread_mutex_unlock(&thread->lock);
 }
 
 /* What has been posted runs first. */
-static void lane_stop(struct lane *lane)
+static void thread_stop(struct store_thread *thread)
 {
-    if (!lane->started) return;
-    pthread_mutex_lock(&lane->lock);
-    lane->closing = true;
-    pthread_cond_signal(&lane->wake);
-    pthread_mutex_unlock(&lane->lock);
-    pthread_join(lane->thread, NULL);
+    if (!thread->started) return;
+    pthread_mutex_lock(&thread->lock);
+    thread->closing = true;
+    pthread_cond_signal(&thread->wake);
+    pthread_mutex_unlock(&thread->lock);
+    pthread_join(thread->id, NULL);
 }
 
-static void lane_release(struct lane *lane)
+static void thread_release(struct store_thread *thread)
 {
-    db_close(lane->db);
-    pthread_cond_destroy(&lane->wake);
-    pthread_mutex_destroy(&lane->lock);
+    db_close(thread->db);
+    pthread_cond_destroy(&thread->wake);
+    pthread_mutex_destroy(&thread->lock);
 }
 
 static int lock_directory(const char *directory, int *ret_fd, struct err *e)
@@ -134,8 +135,8 @@ static int open_database(struct store *store, const char *directory, struct err 
         return err_set(e, ERR_LIMIT, "state.directory %s is too long", directory);
     int rc = db_open(path, &store->writing.db, e);
     if (rc == 0) rc = db_open_reading(path, &store->reading.db, e);
-    if (rc == 0) rc = lane_start(&store->writing, "store", e);
-    return rc == 0 ? lane_start(&store->reading, "store-reading", e) : rc;
+    if (rc == 0) rc = thread_start(&store->writing, "store", e);
+    return rc == 0 ? thread_start(&store->reading, "store-reading", e) : rc;
 }
 
 int store_open(const char *directory, struct store **ret_store, struct err *e)
@@ -143,8 +144,8 @@ int store_open(const char *directory, struct store **ret_store, struct err *e)
     struct store *store = mem_new(1, sizeof(*store));
     if (store == NULL) return err_set(e, -ENOMEM, "cannot open %s: out of memory", directory);
     store->lock_fd = -1;
-    lane_init(&store->writing);
-    lane_init(&store->reading);
+    thread_init(&store->writing);
+    thread_init(&store->reading);
     int rc = lock_directory(directory, &store->lock_fd, e);
     if (rc == 0) rc = open_database(store, directory, e);
     if (rc < 0) {
@@ -158,22 +159,22 @@ int store_open(const char *directory, struct store **ret_store, struct err *e)
 void store_close(struct store *store)
 {
     if (store == NULL) return;
-    lane_stop(&store->writing);
-    lane_stop(&store->reading);
-    lane_release(&store->reading);
-    lane_release(&store->writing);
+    thread_stop(&store->writing);
+    thread_stop(&store->reading);
+    thread_release(&store->reading);
+    thread_release(&store->writing);
     if (store->lock_fd >= 0) close(store->lock_fd);
     mem_free(store);
 }
 
 void store_post(struct store *store, struct store_task *task)
 {
-    lane_post(&store->writing, task);
+    thread_post(&store->writing, task);
 }
 
 void store_post_reading(struct store *store, struct store_task *task)
 {
-    lane_post(&store->reading, task);
+    thread_post(&store->reading, task);
 }
 
 struct call {

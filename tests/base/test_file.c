@@ -92,9 +92,9 @@ static const char *in_root(const char *name)
 
 static void put(const char *path, const void *data, size_t size)
 {
-    const struct file_part part = {data, size};
+    const struct file_piece piece = {data, size};
     struct err e = {0};
-    if (file_write_atomic(path, &part, 1, &e) < 0) fail_msg("%s", e.text);
+    if (file_write_atomic(path, &piece, 1, &e) < 0) fail_msg("%s", e.text);
 }
 
 static void assert_content(const char *path, const char *want)
@@ -214,9 +214,9 @@ static void test_map(void **state)
 static void test_write_parts(void **state)
 {
     (void)state;
-    const struct file_part parts[] = {{"one ", 4}, {NULL, 0}, {"two ", 4}, {"three", 5}};
+    const struct file_piece pieces[] = {{"one ", 4}, {NULL, 0}, {"two ", 4}, {"three", 5}};
     const char *path = in_root("parts");
-    assert_int_equal(file_write_atomic(path, parts, 4, NULL), 0);
+    assert_int_equal(file_write_atomic(path, pieces, 4, NULL), 0);
     assert_content(path, "one two three");
     assert_int_equal(file_write_atomic(path, NULL, 0, NULL), 0);
     assert_content(path, "");
@@ -232,7 +232,7 @@ static void test_write_parts(void **state)
 static void test_write_short_and_interrupted(void **state)
 {
     (void)state;
-    const struct file_part parts[] = {{"abcdefg", 7}, {"hijklmnopq", 10}};
+    const struct file_piece pieces[] = {{"abcdefg", 7}, {"hijklmnopq", 10}};
     const char *path = in_root("short");
     for (size_t most = 1; most < 11; most++) {
         memset(&disk, 0, sizeof(disk));
@@ -240,7 +240,7 @@ static void test_write_short_and_interrupted(void **state)
         disk.most = most;
         disk.interrupts = true;
         disk.on = true;
-        int rc = file_write_atomic(path, parts, 2, NULL);
+        int rc = file_write_atomic(path, pieces, 2, NULL);
         disk.on = false;
         assert_int_equal(rc, 0);
         assert_int_equal(disk.fsyncs, 2); /* the file and the directory */
@@ -255,14 +255,14 @@ static void test_write_full_disk(void **state)
     const char *dir = in_root("full"), *path = in_root("full/file");
     assert_int_equal(mkdir(dir, 0700), 0);
     put(path, "old", 3);
-    const struct file_part parts[] = {{"new ", 4}, {"content", 7}};
+    const struct file_piece pieces[] = {{"new ", 4}, {"content", 7}};
     for (size_t room = 0; room <= 11; room++) {
         memset(&disk, 0, sizeof(disk));
         disk.room = room;
         disk.most = 3;
         disk.on = true;
         struct err e = {0};
-        int rc = file_write_atomic(path, parts, 2, &e);
+        int rc = file_write_atomic(path, pieces, 2, &e);
         disk.on = false;
         if (room == 11) {
             assert_int_equal(rc, 0);
@@ -297,7 +297,7 @@ static void test_write_fsync_fails(void **state)
         disk.fsync_fails_at = rows[i].at;
         disk.fsync_errno = rows[i].error;
         disk.on = true;
-        int rc = file_write_atomic(path, &(struct file_part){"new", 3}, 1, NULL);
+        int rc = file_write_atomic(path, &(struct file_piece){"new", 3}, 1, NULL);
         disk.on = false;
         assert_int_equal(rc, rows[i].rc);
         assert_content(path, rows[i].content);
@@ -308,22 +308,22 @@ static void test_write_fsync_fails(void **state)
 static void test_write_errors(void **state)
 {
     (void)state;
-    const struct file_part part = {"x", 1};
+    const struct file_piece piece = {"x", 1};
     struct err e = {0};
-    assert_int_equal(file_write_atomic(in_root("no/such/dir"), &part, 1, &e), -ENOENT);
+    assert_int_equal(file_write_atomic(in_root("no/such/dir"), &piece, 1, &e), -ENOENT);
     assert_non_null(strstr(e.text, "no/such/dir"));
-    assert_int_equal(file_write_atomic(in_root("trailing/"), &part, 1, &e), -EISDIR);
-    assert_int_equal(file_write_atomic("", &part, 1, &e), -EISDIR);
+    assert_int_equal(file_write_atomic(in_root("trailing/"), &piece, 1, &e), -EISDIR);
+    assert_int_equal(file_write_atomic("", &piece, 1, &e), -EISDIR);
     unsigned before = count_entries(root);
     char *longest = mem_new(5000, 1);
     memset(longest, 'a', 256); /* NAME_MAX and one */
-    assert_int_equal(file_write_atomic(in_root(longest), &part, 1, &e), -ENAMETOOLONG);
+    assert_int_equal(file_write_atomic(in_root(longest), &piece, 1, &e), -ENAMETOOLONG);
     memset(longest, 'a', 4998);
     longest[4990] = '/';
-    assert_int_equal(file_write_atomic(longest, &part, 1, &e), -ENAMETOOLONG);
+    assert_int_equal(file_write_atomic(longest, &piece, 1, &e), -ENAMETOOLONG);
     mem_free(longest);
     assert_int_equal(mkdir(in_root("is-a-dir"), 0700), 0);
-    assert_int_equal(file_write_atomic(in_root("is-a-dir"), &part, 1, &e), -EISDIR);
+    assert_int_equal(file_write_atomic(in_root("is-a-dir"), &piece, 1, &e), -EISDIR);
     assert_int_equal(count_entries(root), before + 1);
 }
 
@@ -331,15 +331,15 @@ static void test_write_errors(void **state)
 static void test_write_special(void **state)
 {
     (void)state;
-    const struct file_part part = {"x", 1};
+    const struct file_piece piece = {"x", 1};
     struct stat st;
     struct err e = {0};
     assert_int_equal(mkfifo(in_root("pipe"), 0600), 0);
     assert_int_equal(symlink("pipe", in_root("link-to-pipe")), 0);
     unsigned before = count_entries(root);
-    assert_int_equal(file_write_atomic(in_root("pipe"), &part, 1, &e), -EEXIST);
+    assert_int_equal(file_write_atomic(in_root("pipe"), &piece, 1, &e), -EEXIST);
     assert_non_null(strstr(e.text, "pipe: it is no regular file"));
-    assert_int_equal(file_write_atomic(in_root("link-to-pipe"), &part, 1, &e), -EEXIST);
+    assert_int_equal(file_write_atomic(in_root("link-to-pipe"), &piece, 1, &e), -EEXIST);
     assert_int_equal(lstat(in_root("pipe"), &st), 0);
     assert_true(S_ISFIFO(st.st_mode));
     assert_int_equal(lstat(in_root("link-to-pipe"), &st), 0);
@@ -347,7 +347,7 @@ static void test_write_special(void **state)
     assert_int_equal(count_entries(root), before);
     put(in_root("target"), "old", 3);
     assert_int_equal(symlink("target", in_root("link-to-file")), 0);
-    assert_int_equal(file_write_atomic(in_root("link-to-file"), &part, 1, &e), 0);
+    assert_int_equal(file_write_atomic(in_root("link-to-file"), &piece, 1, &e), 0);
 }
 
 /* A relative path, and what a crashed process with the same id has left in the way. */

@@ -20,9 +20,9 @@ static inline void fake_write(const char *name, const void *data, size_t size)
 {
     char path[128];
     struct err e = {0};
-    struct file_part part = {data, size};
+    struct file_piece piece = {data, size};
     snprintf(path, sizeof(path), "%s/%s", fake_directory, name);
-    if (file_write_atomic(path, &part, 1, &e) < 0) {
+    if (file_write_atomic(path, &piece, 1, &e) < 0) {
         fprintf(stderr, "%s\n", e.text);
         abort();
     }

@@ -24,11 +24,11 @@ static inline void folder_write(const char *name, const void *data, size_t size)
 {
     char path[256], dir[256];
     struct err e = {0};
-    struct file_part part = {data, size};
+    struct file_piece piece = {data, size};
     folder_path(name, path);
     strcpy(dir, path);
     *strrchr(dir, '/') = '\0';
-    if (file_make_dirs(dir, &e) < 0 || file_write_atomic(path, &part, 1, &e) < 0) {
+    if (file_make_dirs(dir, &e) < 0 || file_write_atomic(path, &piece, 1, &e) < 0) {
         fprintf(stderr, "%s\n", e.text);
         abort();
     }

@@ -21,9 +21,9 @@ static char directory[64], source[80];
 static void put(const char *name, const void *data, size_t size)
 {
     char path[128];
-    struct file_part part = {data, size};
+    struct file_piece piece = {data, size};
     snprintf(path, sizeof(path), "%s/%s", directory, name);
-    assert_int_equal(file_write_atomic(path, &part, 1, NULL), 0);
+    assert_int_equal(file_write_atomic(path, &piece, 1, NULL), 0);
 }
 
 /* n records that begin at number `first`: label = number % 10, every byte a function of the number.

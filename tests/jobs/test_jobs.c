@@ -59,8 +59,8 @@ static void write_text(struct fixture *f, const char *name, const char *text)
 {
     char path[256];
     snprintf(path, sizeof(path), "%s/set/%s", f->data_root, name);
-    const struct file_part part = {text, strlen(text)};
-    assert_int_equal(file_write_atomic(path, &part, 1, NULL), 0);
+    const struct file_piece piece = {text, strlen(text)};
+    assert_int_equal(file_write_atomic(path, &piece, 1, NULL), 0);
 }
 
 static void write_model(const char *path, uint64_t seed, const char *label, int64_t holdout)

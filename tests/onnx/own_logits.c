@@ -40,8 +40,8 @@ static void *checked(void *memory)
 static void write_floats(const char *path, const float *values, size_t n)
 {
     struct err e = {0};
-    const struct file_part part = {values, n * sizeof(*values)};
-    if (file_write_atomic(path, &part, 1, &e) < 0) fail(&e, path);
+    const struct file_piece piece = {values, n * sizeof(*values)};
+    if (file_write_atomic(path, &piece, 1, &e) < 0) fail(&e, path);
 }
 
 static struct model *load(const char *path)

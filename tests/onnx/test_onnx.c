@@ -277,9 +277,9 @@ static void test_memory(void **state)
 {
     (void)state;
     char before[] = "before", *bytes;
-    const struct file_part part = {before, sizeof(before)};
+    const struct file_piece piece = {before, sizeof(before)};
     size_t size;
-    assert_int_equal(file_write_atomic(path, &part, 1, NULL), 0);
+    assert_int_equal(file_write_atomic(path, &piece, 1, NULL), 0);
     unsigned n = 1;
     for (;; n++) {
         struct err e = {0};

@@ -178,9 +178,9 @@ static void test_import_refused(void **state)
 {
     struct fixture *f = *state;
     struct err e = {0};
-    const struct file_part part = {"no model", 8};
+    const struct file_piece piece = {"no model", 8};
     const char *path = place_path(&f->place, "broken");
-    assert_int_equal(file_write_atomic(path, &part, 1, NULL), 0);
+    assert_int_equal(file_write_atomic(path, &piece, 1, NULL), 0);
     assert_true(registry_import(f->registry, f->db, path, &e) < 0);
     assert_non_null(strstr(e.text, path));
     assert_int_equal(registry_import(f->registry, f->db, "/nonesuch", &e), -ENOENT);
@@ -330,8 +330,8 @@ static void test_damaged(void **state)
     char *bytes;
     size_t size;
     assert_int_equal(file_read(f->file[0], 1 << 20, &bytes, &size, NULL), 0);
-    const struct file_part part = {bytes, size};
-    assert_int_equal(file_write_atomic(path_of(f, 3), &part, 1, NULL), 0);
+    const struct file_piece piece = {bytes, size};
+    assert_int_equal(file_write_atomic(path_of(f, 3), &piece, 1, NULL), 0);
     assert_int_equal(registry_activate(f->registry, f->db, "tiny", 3, &e), ERR_CONFLICT);
     assert_non_null(strstr(e.text, "has changed"));
     mem_free(bytes);

@@ -74,9 +74,9 @@ static void test_refused(void **state)
 
     const char text[] = "this is a text and no database, whatever its name says; it is long enough "
                         "to have a header";
-    const struct file_part part = {text, sizeof(text)};
+    const struct file_piece piece = {text, sizeof(text)};
     const char *path = place_path(&p, "text.db");
-    assert_int_equal(file_write_atomic(path, &part, 1, NULL), 0);
+    assert_int_equal(file_write_atomic(path, &piece, 1, NULL), 0);
     refused(path, ERR_FORMAT, "damaged");
 
     path = place_path(&p, "other.db");
@@ -110,8 +110,8 @@ static void test_damaged(void **state)
         char *bytes = mem_new(size, 1);
         memcpy(bytes, whole, size);
         memset(bytes + page * 4096, 0xa5, 4096);
-        const struct file_part part = {bytes, size};
-        assert_int_equal(file_write_atomic(path, &part, 1, NULL), 0);
+        const struct file_piece piece = {bytes, size};
+        assert_int_equal(file_write_atomic(path, &piece, 1, NULL), 0);
         struct err e = {0};
         int rc = db_open(path, &db, &e);
         if (rc < 0) {

@@ -254,8 +254,8 @@ static void test_cut_short(void **state)
     assert_int_equal(write_it(f, 1, &e), 0);
     assert_int_equal(file_read(f->path, 1 << 24, &data, &size, &e), 0);
     for (size_t n = 0; n < size; n += n < 64 ? 1 : 1 + size / 97) {
-        const struct file_part part = {data, n};
-        assert_int_equal(file_write_atomic(f->path, &part, 1, &e), 0);
+        const struct file_piece piece = {data, n};
+        assert_int_equal(file_write_atomic(f->path, &piece, 1, &e), 0);
         assert_true(read_it(f, f->net, &e) < 0);
         assert_non_null(strstr(e.text, f->path));
     }
