@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 #include "base/metric.h"
-#include "http/loop.h"
+#include "loop/loop.h"
 #include "http/server.h"
 #include "serve/engine.h"
 #include "policy/sla.h"

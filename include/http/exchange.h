@@ -13,7 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "http/loop.h"
+#include "loop/loop.h"
 #include "json/value.h"
 
 struct exchange;

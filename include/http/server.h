@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 #include "http/exchange.h"
-#include "http/loop.h"
+#include "loop/loop.h"
 
 struct server;
 

@@ -10,12 +10,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uv.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/metric.h"
 #include "json/value.h"
+#include "loop/loop.h"
 #include "registry/registry.h"
 #include "store/store.h"
 
@@ -39,7 +39,7 @@ struct jobs_options {
 void jobs_options_default(struct jobs_options *options);
 
 /* Options are copied. metrics may be NULL. Nothing runs before jobs_start(). */
-int jobs_new(uv_loop_t *loop, struct store *store, struct registry *registry,
+int jobs_new(struct loop *loop, struct store *store, struct registry *registry,
              struct metrics *metrics, const struct jobs_options *options, struct jobs **ret_jobs,
              struct err *e);
 
@@ -49,9 +49,8 @@ void jobs_start(struct jobs *jobs);
 /* The end of the program: starts nothing more; a running child is told to write its checkpoint and
  * stop (killed after the grace time), and its job stays queued, so that the next start goes on from
  * there. stopped(arg) is called on the loop, maybe at once, when no child is left and every call
- * was answered. Then jobs_free(), which closes the handles (the loop must run once more for them,
- * and frees the rest); it follows stopped(), or a jobs_start() never made, and no call is made
- * between the two. */
+ * was answered. Then jobs_free(); it follows stopped(), or a jobs_start() never made, and no call
+ * is made between the two. */
 void jobs_stop(struct jobs *jobs, void (*stopped)(void *arg), void *arg);
 void jobs_free(struct jobs *jobs);
 

@@ -16,6 +16,7 @@
 
 #include "admin_private.h"
 #include "base/mem.h"
+#include "loop/timer.h"
 #include "http/stream.h"
 
 enum { PING_MS = 15000, EVENT_MAX = 64 << 20 };
@@ -24,10 +25,9 @@ struct events {
     struct jobs_watch watch; /* the first member */
     struct admin *admin;
     struct exchange *x; /* NULL: closed */
-    uv_timer_t ping;
+    struct loop_timer *ping;
     int64_t sequence;
     bool streaming, fetching, again;
-    bool timer_closed;
 };
 
 static void fetched(void *arg, const struct jobs_answer *answer, const struct err *error);
@@ -67,18 +67,11 @@ static void news(struct jobs_watch *watch, const char *progress)
         write_event(ev, "progress", progress);
 }
 
-/* ---- the end: when the exchange is over, the timer closed and no document on its way ---- */
+/* ---- the end: when the exchange is over and no document on its way ---- */
 
 static void free_if_done(struct events *ev)
 {
-    if (ev->x == NULL && ev->timer_closed && !ev->fetching) mem_free(ev);
-}
-
-static void on_timer_closed(uv_handle_t *timer)
-{
-    struct events *ev = timer->data;
-    ev->timer_closed = true;
-    free_if_done(ev);
+    if (ev->x == NULL && !ev->fetching) mem_free(ev);
 }
 
 static void closed(struct exchange *x, void *arg)
@@ -87,14 +80,15 @@ static void closed(struct exchange *x, void *arg)
     struct events *ev = arg;
     ev->x = NULL;
     jobs_unwatch(ev->admin->jobs, &ev->watch);
-    uv_close((uv_handle_t *)&ev->ping, on_timer_closed);
+    loop_timer_free(ev->ping);
+    free_if_done(ev);
 }
 
 /* ---- the documents ---- */
 
-static void on_ping(uv_timer_t *timer)
+static void ping(void *arg)
 {
-    struct events *ev = timer->data;
+    struct events *ev = arg;
     exchange_stream_write(ev->x, ": ping\n\n", 8);
 }
 
@@ -117,46 +111,42 @@ static void begin(struct events *ev)
     }
     ev->streaming = true;
     exchange_stream_write(ev->x, retry, sizeof(retry) - 1);
-    uv_timer_start(&ev->ping, on_ping, PING_MS, PING_MS);
+    loop_timer_start(ev->ping, PING_MS, PING_MS);
 }
 
 static void fetched(void *arg, const struct jobs_answer *answer, const struct err *error)
 {
     struct events *ev = arg;
-    ev->fetching = false;
-    if (ev->x == NULL) {
-        free_if_done(ev);
-        return;
-    }
-    if (answer == NULL) {
+    /* It counts as being fetched until the end, so that closed() does not free it under us. */
+    if (ev->x != NULL && answer == NULL) {
         if (ev->streaming)
             exchange_stream_end(ev->x);
         else
             refuse(ev, error);
-        return;
+    } else if (ev->x != NULL) {
+        if (!ev->streaming) begin(ev);
+        if (ev->x != NULL) write_event(ev, "job", buf_text(answer->text));
+        if (ev->x != NULL && answer->finished) exchange_stream_end(ev->x);
     }
-    if (!ev->streaming) begin(ev);
-    if (ev->x != NULL) {
-        write_event(ev, "job", buf_text(answer->text));
-        if (answer->finished)
-            exchange_stream_end(ev->x);
-        else if (ev->again)
-            fetch(ev);
-    }
+    ev->fetching = false;
+    if (ev->x != NULL && answer != NULL && !answer->finished && ev->again)
+        fetch(ev);
+    else
+        free_if_done(ev);
 }
 
 void admin_events(struct admin *admin, struct exchange *x, int64_t id)
 {
     struct events *ev = mem_new(1, sizeof(*ev));
-    if (ev == NULL) {
+    if (ev != NULL) ev->ping = loop_timer_new(admin->loop, ping, ev);
+    if (ev == NULL || ev->ping == NULL) {
+        mem_free(ev);
         exchange_problem(x, 500, "out of memory");
         return;
     }
     ev->watch = (struct jobs_watch){.id = id, .news = news};
     ev->admin = admin;
     ev->x = x;
-    uv_timer_init(loop_uv(admin->loop), &ev->ping);
-    ev->ping.data = ev;
     jobs_watch(admin->jobs, &ev->watch);
     fetch(ev);
 }

@@ -29,7 +29,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "api/admin.h"
-#include "http/loop.h"
+#include "loop/loop.h"
 #include "http/server.h"
 #include "api/service.h"
 #include "jobs/jobs.h"
@@ -406,7 +406,7 @@ static int make_jobs(struct daemon *d, struct err *e)
     options.queue_max = c->train_queue_max;
     options.attempts_max = c->train_attempts_max;
     options.grace_ns = c->train_grace_ms * 1000000;
-    rc = jobs_new(loop_uv(d->loop), d->store, d->registry, d->metrics, &options, &d->jobs, e);
+    rc = jobs_new(d->loop, d->store, d->registry, d->metrics, &options, &d->jobs, e);
     if (rc < 0) return rc;
     return admin_new(d->private, d->loop, d->store, d->registry, d->jobs, &d->admin, e);
 }

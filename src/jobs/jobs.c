@@ -2,7 +2,7 @@
  *
  * Every call is a small structure that goes to a store thread (to the reading one when it only
  * looks something up, so that nobody who asks waits for a model that is put into service) and comes
- * back by the mailbox, where its `done` gets the document. What the loop alone knows (progress) is
+ * back to the loop, where its `done` gets the document. What the loop alone knows (progress) is
  * added there. */
 #include "config.h"
 
@@ -39,7 +39,7 @@ struct hole {
 
 struct call {
     struct store_task task;
-    struct mail mail;
+    struct loop_call back;
     struct jobs *jobs;
     void (*work)(struct call *call, struct db *db); /* a store thread: fills document or error */
     bool reading;                                   /* work only looks something up */
@@ -71,9 +71,9 @@ static void finish(struct call *call)
     jobs_check_stopped(jobs);
 }
 
-static void opened(struct mail *mail)
+static void come_back(struct loop_call *back)
 {
-    struct call *call = (struct call *)(void *)((char *)mail - offsetof(struct call, mail));
+    struct call *call = (struct call *)(void *)((char *)back - offsetof(struct call, back));
     if (call->after != NULL) call->after(call);
     finish(call);
 }
@@ -82,7 +82,7 @@ static void worked(struct store_task *task, struct db *db)
 {
     struct call *call = (struct call *)task; /* the first member */
     call->work(call, db);
-    mailbox_post(&call->jobs->mailbox, &call->mail);
+    loop_post(call->jobs->loop, &call->back);
 }
 
 static void call_post(struct jobs *jobs, const struct call *values)
@@ -98,7 +98,7 @@ static void call_post(struct jobs *jobs, const struct call *values)
     *call = *values;
     buf_init(&call->text, DOCUMENT_MAX);
     call->task.run = worked;
-    call->mail.open = opened;
+    call->back.fn = come_back;
     call->jobs = jobs;
     jobs->calls++;
     if (call->reading)
@@ -544,7 +544,7 @@ static int copy_options(const struct jobs_options *options, struct jobs_options 
     return err_set(e, -ENOMEM, "jobs: out of memory");
 }
 
-int jobs_new(uv_loop_t *loop, struct store *store, struct registry *registry,
+int jobs_new(struct loop *loop, struct store *store, struct registry *registry,
              struct metrics *metrics, const struct jobs_options *options, struct jobs **ret_jobs,
              struct err *e)
 {
@@ -552,16 +552,14 @@ int jobs_new(uv_loop_t *loop, struct store *store, struct registry *registry,
     if (jobs == NULL) return err_set(e, -ENOMEM, "jobs: out of memory");
     int rc = copy_options(options, &jobs->options, e);
     if (rc == 0) {
-        rc = mailbox_init(&jobs->mailbox, loop);
-        if (rc < 0) err_set(e, rc, "jobs: cannot make an event: %s", err_text(rc));
+        jobs->grace = loop_timer_new(loop, run_kill_child, jobs);
+        if (jobs->grace == NULL) rc = err_set(e, -ENOMEM, "jobs: out of memory");
     }
     if (rc < 0) {
         free_options(&jobs->options);
         mem_free(jobs);
         return rc;
     }
-    uv_timer_init(loop, &jobs->grace);
-    jobs->grace.data = jobs;
     jobs->loop = loop;
     jobs->store = store;
     jobs->registry = registry;
@@ -589,18 +587,10 @@ void jobs_check_stopped(struct jobs *jobs)
     stopped(jobs->stopped_arg);
 }
 
-static void closed(uv_handle_t *handle)
-{
-    struct jobs *jobs = handle->data;
-    if (--jobs->open_handles > 0) return;
-    free_options(&jobs->options);
-    mem_free(jobs);
-}
-
 void jobs_free(struct jobs *jobs)
 {
     if (jobs == NULL) return;
-    jobs->open_handles = 2;
-    mailbox_close(&jobs->mailbox, closed, jobs);
-    uv_close((uv_handle_t *)&jobs->grace, closed);
+    loop_timer_free(jobs->grace);
+    free_options(&jobs->options);
+    mem_free(jobs);
 }

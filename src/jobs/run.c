@@ -20,11 +20,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "state.h"
 
-static void store_done(struct mail *mail);
+static void store_done(struct loop_call *call);
 
 /* ---- phases on the store thread ---- */
 
@@ -42,14 +43,14 @@ static void store_run(struct store_task *task, struct db *db)
         run_conclude(run, db);
         break;
     }
-    mailbox_post(&run->jobs->mailbox, &run->mail);
+    loop_post(run->jobs->loop, &run->call);
 }
 
 static void to_store(struct run *run, enum run_phase phase)
 {
     run->phase = phase;
     run->task.run = store_run;
-    run->mail.open = store_done;
+    run->call.fn = store_done;
     store_post(run->jobs->store, &run->task);
 }
 
@@ -136,7 +137,7 @@ static void child_ended(void *arg, int exit_code, int signal)
 {
     struct run *run = arg;
     run->child = NULL;
-    uv_timer_stop(&run->jobs->grace);
+    loop_timer_stop(run->jobs->grace);
     if (run->phase == RUN_TRAINING)
         training_ended(run, exit_code, signal);
     else
@@ -159,9 +160,9 @@ static void start_child(struct run *run, enum run_phase phase, struct command *c
     log_debug("job %lld: started process %ld", (long long)run->row.id, child_pid(run->child));
 }
 
-static void kill_child(uv_timer_t *timer)
+void run_kill_child(void *arg)
 {
-    struct jobs *jobs = timer->data;
+    const struct jobs *jobs = arg;
     if (jobs->run != NULL && jobs->run->child != NULL) {
         log_warning("job %lld: its process did not stop in time and is killed",
                     (long long)jobs->run->row.id);
@@ -173,8 +174,7 @@ static void end_child(struct run *run)
 {
     if (run->child == NULL) return; /* between two children: the next decision sees the flag */
     child_signal(run->child, SIGTERM);
-    int64_t grace_ms = run->jobs->options.grace_ns / 1000000;
-    uv_timer_start(&run->jobs->grace, kill_child, (uint64_t)(grace_ms > 0 ? grace_ms : 0), 0);
+    loop_timer_start(run->jobs->grace, run->jobs->options.grace_ns / CLOCK_MS, 0);
 }
 
 void run_cancel(struct run *run)
@@ -331,9 +331,9 @@ static void concluded(struct run *run)
     jobs_check_stopped(jobs);
 }
 
-static void store_done(struct mail *mail)
+static void store_done(struct loop_call *call)
 {
-    struct run *run = (struct run *)(void *)((char *)mail - offsetof(struct run, mail));
+    struct run *run = (struct run *)(void *)((char *)call - offsetof(struct run, call));
     switch (run->phase) {
     case RUN_PREPARING:
         prepared(run);

@@ -6,10 +6,10 @@
 #include <limits.h>
 
 #include "base/buf.h"
-#include "child.h"
 #include "jobs/jobs.h"
+#include "loop/child.h"
+#include "loop/timer.h"
 #include "judge.h"
-#include "mailbox.h"
 #include "progress.h"
 #include "request.h"
 #include "store/job_table.h"
@@ -29,7 +29,7 @@ enum { EVALUATION_MAX = 256 << 10, REASON_MAX = 512 };
 struct run {
     struct jobs *jobs;
     struct store_task task; /* of the phases on the store thread, which own all below meanwhile */
-    struct mail mail;
+    struct loop_call call;
     enum run_phase phase;
     struct job_row row;
     struct json *request;
@@ -61,16 +61,14 @@ struct jobs_metrics {
 };
 
 struct jobs {
-    uv_loop_t *loop;
+    struct loop *loop;
     struct store *store;
     struct registry *registry;
     struct jobs_options options; /* strings are ours */
     struct jobs_metrics metrics;
-    struct mailbox mailbox;
-    uv_timer_t grace;
-    int open_handles;
-    struct run *run; /* the present one, or NULL */
-    size_t calls;    /* on their way to the store and back */
+    struct loop_timer *grace; /* between a child's SIGTERM and SIGKILL */
+    struct run *run;          /* the present one, or NULL */
+    size_t calls;             /* on their way to the store and back */
     struct jobs_watch *watches;
     bool started;
     bool stopping;
@@ -86,6 +84,9 @@ void jobs_tell(struct jobs *jobs, int64_t id, const struct progress *progress);
 
 /* Looks for a queued job, unless one runs. */
 void run_next(struct jobs *jobs);
+
+/* The grace time of the present run's child is over; arg: the jobs. */
+void run_kill_child(void *arg);
 
 /* Asks the present run to end: the job is cancelled, or queued again when the daemon stops. */
 void run_cancel(struct run *run);

@@ -1,5 +1,4 @@
-/* Following a child's stdout: lines out of arbitrary pieces, progress out of lines, and the
- * verdict. */
+/* What a child says: progress out of its lines, and the verdict. */
 #include "config.h"
 
 #include <math.h>
@@ -8,87 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #include "../../src/jobs/judge.h"
-#include "../../src/jobs/lines.h"
 #include "../../src/jobs/progress.h"
 #include "../json/parse.h"
-
-static char got[1 << 20];
-static size_t got_size;
-
-static void collect(void *arg, const char *text, size_t size)
-{
-    (void)arg;
-    assert_true(strlen(text) <= size && text[size] == '\0');
-    assert_true(got_size + size + 1 < sizeof(got));
-    memcpy(got + got_size, text, size);
-    got_size += size;
-    got[got_size++] = '|';
-    got[got_size] = '\0';
-}
-
-static struct lines lines;
-
-static void test_lines(void **state)
-{
-    (void)state;
-    lines_init(&lines);
-    got_size = 0;
-    const char text[] = "one\ntwo\r\n\n\rx\r\r\nlast";
-    lines_feed(&lines, text, strlen(text), collect, NULL);
-    assert_string_equal(got, "one|two||\rx\r|");
-    lines_end(&lines, collect, NULL);
-    assert_string_equal(got, "one|two||\rx\r|last|");
-    lines_end(&lines, collect, NULL);
-    assert_string_equal(got, "one|two||\rx\r|last|");
-}
-
-/* Whatever the pieces, the lines are the same; those that are too long are missing, and nothing
- * else. */
-static void test_lines_property(void **state)
-{
-    (void)state;
-    const char *seed_text = getenv("TEST_SEED");
-    unsigned seed =
-        seed_text != NULL ? (unsigned)strtoul(seed_text, NULL, 10) : (unsigned)time(NULL);
-    print_message("# seed %u (TEST_SEED)\n", seed);
-    srandom(seed);
-    static char input[1 << 20], expected[1 << 20];
-    size_t size = 0, expected_size = 0, too_long = 0;
-    for (int i = 0; i < 60; i++) {
-        size_t length = (size_t)random() % 50;
-        if (random() % 10 == 0) length = LINES_MAX - 2 + (size_t)random() % 5;
-        if (size + length + 1 >= sizeof(input)) break;
-        for (size_t j = 0; j < length; j++) input[size + j] = (char)('a' + random() % 26);
-        if (length <= LINES_MAX) {
-            memcpy(expected + expected_size, input + size, length);
-            expected_size += length;
-            expected[expected_size++] = '|';
-        } else {
-            too_long++;
-        }
-        size += length;
-        input[size++] = '\n';
-    }
-    lines_init(&lines);
-    got_size = 0;
-    for (size_t at = 0; at < size;) {
-        size_t piece = 1 + (size_t)random() % (random() % 3 == 0 ? 20000 : 30);
-        if (piece > size - at) piece = size - at;
-        lines_feed(&lines, input + at, piece, collect, NULL);
-        at += piece;
-    }
-    lines_end(&lines, collect, NULL);
-    assert_int_equal(got_size, expected_size);
-    assert_memory_equal(got, expected, expected_size);
-    assert_int_equal(lines.dropped, too_long);
-}
 
 static enum progress_event read_text(struct progress *p, const char *text)
 {
@@ -250,9 +175,10 @@ static void test_judge_nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),    cmocka_unit_test(test_lines_property),
-        cmocka_unit_test(test_progress), cmocka_unit_test(test_garbage),
-        cmocka_unit_test(test_judge),    cmocka_unit_test(test_judge_nonsense),
+        cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_judge),
+        cmocka_unit_test(test_judge_nonsense),
     };
     return cmocka_run_group_tests_name("jobs/follow", tests, NULL, NULL);
 }

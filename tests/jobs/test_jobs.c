@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 #include "../json/parse.h"
-#include "../store/place.h"
+#include "../place.h"
 #include "../nn/tiny.h"
 #include "base/mem.h"
 #include "store/job_table.h"
@@ -30,7 +30,7 @@
 struct fixture {
     struct place place;
     char tool[PATH_MAX];
-    uv_loop_t loop;
+    struct loop *loop;
     struct store *store;
     struct engine *engine;
     struct registry *registry;
@@ -105,9 +105,10 @@ static int serve_first(struct db *db, void *arg, struct err *e)
 static void make_jobs(struct fixture *f)
 {
     struct err e = {0};
-    assert_int_equal(uv_loop_init(&f->loop), 0);
+    f->loop = loop_new(NULL);
+    assert_non_null(f->loop);
     f->metrics = metrics_new();
-    if (jobs_new(&f->loop, f->store, f->registry, f->metrics, &f->options, &f->jobs, &e) < 0)
+    if (jobs_new(f->loop, f->store, f->registry, f->metrics, &f->options, &f->jobs, &e) < 0)
         fail_msg("%s", e.text);
     f->stopped = false;
 }
@@ -156,10 +157,9 @@ static void on_stopped(void *arg)
 static void stop_jobs(struct fixture *f)
 {
     jobs_stop(f->jobs, on_stopped, f);
-    while (!f->stopped) uv_run(&f->loop, UV_RUN_ONCE);
+    while (!f->stopped) uv_run(loop_uv(f->loop), UV_RUN_ONCE);
     jobs_free(f->jobs);
-    uv_run(&f->loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&f->loop), 0); /* no handle is left */
+    loop_free(f->loop); /* waits until no handle is left */
     metrics_free(f->metrics);
 }
 
@@ -195,7 +195,7 @@ static void done(void *arg, const struct jobs_answer *answer, const struct err *
 
 static void wait_answer(struct fixture *f)
 {
-    while (!f->answered) uv_run(&f->loop, UV_RUN_ONCE);
+    while (!f->answered) uv_run(loop_uv(f->loop), UV_RUN_ONCE);
     f->answered = false;
 }
 
@@ -437,7 +437,7 @@ static void test_cancel_late(void **state)
     write_text(f, "go", "");
     /* The end of the child must be seen before the cancel comes back; were it later, nothing is
      * tested. */
-    for (int i = 0; i < 200; i++, usleep(2000)) uv_run(&f->loop, UV_RUN_NOWAIT);
+    for (int i = 0; i < 200; i++, usleep(2000)) uv_run(loop_uv(f->loop), UV_RUN_NOWAIT);
     sem_post(&store_may_go_on);
     wait_answer(f);
     assert_int_equal(f->error.code, 0);
@@ -460,7 +460,7 @@ static void test_asked_while_store_works(void **state)
         else
             jobs_list(f->jobs, 0, 10, done, f);
         for (int i = 0; i < 5000 && !f->answered; i++, usleep(2000))
-            uv_run(&f->loop, UV_RUN_NOWAIT);
+            uv_run(loop_uv(f->loop), UV_RUN_NOWAIT);
         if (!f->answered) sem_post(&store_may_go_on);
         assert_true(f->answered);
         f->answered = false;

@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #include "../json/parse.h"
-#include "../store/place.h"
+#include "../place.h"
 #include "base/mem.h"
 
 #define BASE "\"kind\":\"train\",\"data\":\"cifar100:x\",\"spec\":\"resnet18\""

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "../store/place.h"
+#include "../place.h"
 
 struct version {
     struct version *next;

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "../store/place.h"
+#include "../place.h"
 #include "../nn/tiny.h"
 #include "base/mem.h"
 

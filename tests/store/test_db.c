@@ -16,7 +16,7 @@
 #include <sqlite3.h>
 
 #include "base/mem.h"
-#include "place.h"
+#include "../place.h"
 #include "store/job_table.h"
 
 static void raw(const char *path, const char *text)

@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "place.h"
+#include "../place.h"
 #include "store/job_table.h"
 
 enum { POSTERS = 4, EACH = 500 };

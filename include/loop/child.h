@@ -1,13 +1,13 @@
 /* A child process in the background: low priority, first to be killed when memory runs out, killed
  * when this program dies, in a process group and a directory of its own, its stdout followed line
  * by line. */
-#ifndef JOBS_CHILD_H
-#define JOBS_CHILD_H
+#ifndef LOOP_CHILD_H
+#define LOOP_CHILD_H
 
 #include <stddef.h>
-#include <uv.h>
 
 #include "base/err.h"
+#include "loop/loop.h"
 
 struct child;
 
@@ -28,7 +28,7 @@ struct child_calls {
 /* Starts it. Must be called on the thread that lives as long as the program (the loop's): Linux
  * sends the parent-death signal when the *thread* that forked ends. Nothing is called back before
  * it returns. Errors name the program: -ENOENT, -EACCES.. */
-int child_start(uv_loop_t *loop, const struct child_options *options,
+int child_start(struct loop *loop, const struct child_options *options,
                 const struct child_calls *calls, void *arg, struct child **ret_child,
                 struct err *e);
 

@@ -1,6 +1,6 @@
 /* A directory that lives as long as a test. */
-#ifndef TESTS_STORE_PLACE_H
-#define TESTS_STORE_PLACE_H
+#ifndef TESTS_PLACE_H
+#define TESTS_PLACE_H
 
 #include <limits.h>
 #include <stdio.h>

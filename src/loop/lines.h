@@ -1,7 +1,7 @@
 /* Lines out of a stream of bytes, each at most LINES_MAX long; a longer one is dropped to its end.
  */
-#ifndef JOBS_LINES_H
-#define JOBS_LINES_H
+#ifndef LOOP_LINES_H
+#define LOOP_LINES_H
 
 #include <stdbool.h>
 #include <stddef.h>

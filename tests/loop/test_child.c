@@ -1,7 +1,7 @@
 /* Child processes, real ones: what they inherit, how they end, what they leave. */
 #include "config.h"
 
-#include "../../src/jobs/child.h"
+#include "loop/child.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "../store/place.h"
+#include "../place.h"
 
 static struct {
     char lines[4096];
@@ -41,22 +41,23 @@ static void ended(void *arg, int exit_code, int signal)
 }
 
 static struct place place;
-static uv_loop_t loop;
+static struct loop *loop;
 
 static int set_up(void **state)
 {
     (void)state;
     memset(&seen, 0, sizeof(seen));
     place_make(&place);
-    return uv_loop_init(&loop);
+    loop = loop_new(NULL);
+    return loop != NULL ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    int rc = uv_loop_close(&loop);
+    loop_free(loop); /* waits until no handle is left */
     place_remove(&place);
-    return rc;
+    return 0;
 }
 
 static int start(const char *script, struct child **ret_child, struct err *e)
@@ -66,14 +67,19 @@ static int start(const char *script, struct child **ret_child, struct err *e)
     char log[128];
     snprintf(log, sizeof(log), "%s/log", place.root);
     const struct child_options options = {argv, place.root, log, 7};
-    return child_start(&loop, &options, &calls, NULL, ret_child, e);
+    return child_start(loop, &options, &calls, NULL, ret_child, e);
+}
+
+static void wait_end(void)
+{
+    while (seen.ended == 0) uv_run(loop_uv(loop), UV_RUN_ONCE);
 }
 
 static void run(const char *script)
 {
     struct child *child;
     assert_int_equal(start(script, &child, NULL), 0);
-    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    wait_end();
     assert_int_equal(seen.ended, 1);
 }
 
@@ -149,18 +155,18 @@ static void test_cannot_start(void **state)
     struct err e = {0};
     snprintf(log, sizeof(log), "%s/log", place.root);
     struct child_options options = {argv, place.root, log, 0};
-    assert_int_equal(child_start(&loop, &options, &calls, NULL, &child, &e), -ENOENT);
+    assert_int_equal(child_start(loop, &options, &calls, NULL, &child, &e), -ENOENT);
     assert_non_null(strstr(e.text, "/nonesuch/autodidact"));
     argv[0] = "/etc/passwd";
-    assert_int_equal(child_start(&loop, &options, &calls, NULL, &child, &e), -EACCES);
+    assert_int_equal(child_start(loop, &options, &calls, NULL, &child, &e), -EACCES);
     argv[0] = "/bin/sh";
     options.directory = "/nonesuch";
-    assert_int_equal(child_start(&loop, &options, &calls, NULL, &child, &e), -ENOENT);
+    assert_int_equal(child_start(loop, &options, &calls, NULL, &child, &e), -ENOENT);
     options.directory = place.root;
     options.log = "/nonesuch/log";
-    assert_int_equal(child_start(&loop, &options, &calls, NULL, &child, &e), -ENOENT);
+    assert_int_equal(child_start(loop, &options, &calls, NULL, &child, &e), -ENOENT);
     assert_null(child);
-    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_run(loop_uv(loop), UV_RUN_NOWAIT);
     assert_int_equal(seen.ended, 0);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no zombies */
 }
@@ -190,10 +196,10 @@ static void test_stop(void **state)
         start("trap 'echo stopping; exit 1' TERM; echo ready; while :; do sleep 0.02; done", &child,
               NULL),
         0);
-    uv_timer_init(&loop, &timer);
+    uv_timer_init(loop_uv(loop), &timer);
     timer.data = child;
     uv_timer_start(&timer, stop_it, 5, 5);
-    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    wait_end();
     assert_string_equal(seen.lines, "ready|stopping|");
     assert_int_equal(seen.exit_code, 1);
 }
@@ -217,10 +223,8 @@ static void test_parent_dies(void **state)
     assert_true(pid >= 0);
     if (pid == 0) {
         struct child *child;
-        uv_loop_t own;
         close(out[0]);
-        uv_loop_init(&own);
-        loop = own;
+        loop = loop_new(NULL);
         if (start("exec sleep 600", &child, NULL) < 0) _exit(1);
         long number = child_pid(child);
         if (write(out[1], &number, sizeof(number)) != (ssize_t)sizeof(number)) _exit(1);
@@ -260,5 +264,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_much, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_parent_dies, set_up, tear_down),
     };
-    return cmocka_run_group_tests_name("jobs/child", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("loop/child", tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
-/* The loop thread: one libuv loop on which everything of HTTP happens. Other threads hand work to
- * it with loop_post(); nothing else of this layer may be called from another thread. */
-#ifndef HTTP_LOOP_H
-#define HTTP_LOOP_H
+/* The loop thread: one libuv loop on which everything of HTTP and of jobs happens. Other threads
+ * hand work to it with loop_post(); nothing else of this layer may be called from another thread.
+ */
+#ifndef LOOP_LOOP_H
+#define LOOP_LOOP_H
 
 #include <uv.h>
 

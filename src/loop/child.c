@@ -7,7 +7,7 @@
  * by number, so that other children of the program are left alone. */
 #include "config.h"
 
-#include "child.h"
+#include "loop/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -193,14 +193,15 @@ static void on_sigchld(uv_signal_t *handle, int number)
     check_end(child);
 }
 
-int child_start(uv_loop_t *loop, const struct child_options *options,
+int child_start(struct loop *loop, const struct child_options *options,
                 const struct child_calls *calls, void *arg, struct child **ret_child, struct err *e)
 {
     int out[2] = {-1, -1};
     struct child *child = mem_new(1, sizeof(*child));
     int rc = child == NULL ? -ENOMEM : pipe2(out, O_CLOEXEC) < 0 ? -errno : 0;
     if (rc == 0)
-        rc = uv_poll_init(loop, &child->out, out[0]); /* makes it non-blocking; our end alone */
+        rc = uv_poll_init(loop_uv(loop), &child->out,
+                          out[0]); /* makes it non-blocking; our end alone */
     if (rc < 0) {
         if (out[0] >= 0) close(out[0]);
         mem_free(child);
@@ -212,7 +213,7 @@ int child_start(uv_loop_t *loop, const struct child_options *options,
     child->out.data = child->sigchld.data = child;
     lines_init(&child->lines);
     child->open_handles = 1;
-    rc = uv_signal_init(loop, &child->sigchld);
+    rc = uv_signal_init(loop_uv(loop), &child->sigchld);
     if (rc < 0) {
         uv_close((uv_handle_t *)&child->out, handle_closed);
         goto out;
