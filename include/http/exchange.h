@@ -31,6 +31,9 @@ const char *exchange_parameter(const struct exchange *x, const char *name);
 /* First value of a query argument, decoded, "" for "?name"; NULL when it is not there. */
 const char *exchange_query(const struct exchange *x, const char *name);
 
+/* The value of a QUERY_NUMBER or QUERY_SWITCH that the route lists, which has been checked. */
+int64_t exchange_query_number(const struct exchange *x, const char *name, int64_t otherwise);
+
 /* First value of a header, name in any case; NULL when it is not there. */
 const char *exchange_header(const struct exchange *x, const char *name);
 
@@ -49,9 +52,9 @@ const void *exchange_body(const struct exchange *x, size_t *ret_size);
 const char *exchange_content_type(const struct exchange *x);
 
 /* The body as a JSON object, for json_free(). NULL when it is none: the exchange has been answered
- * then (415 for another media type, 400 with line and column for broken JSON, duplicate names, deep
- * nesting). An empty body counts as {} where empty_ok. */
-struct json *exchange_json(struct exchange *x, bool empty_ok);
+ * then (400 with line and column for broken JSON, duplicate names, deep nesting). An empty body
+ * counts as {} where the route's may be left out. */
+struct json *exchange_json(struct exchange *x);
 
 /* Something of the handler's own that lives with the exchange; release(data) is called, once, when
  * the exchange is over, however it ends (also between head and handler). release may be NULL. */

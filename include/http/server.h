@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "http/exchange.h"
+#include "http/route.h"
 #include "loop/loop.h"
 
 struct server;
@@ -20,8 +21,10 @@ struct server_options {
     int64_t header_timeout_ns; /* request line and headers, from the first byte that may come */
     int64_t body_timeout_ns;   /* the whole body */
     int64_t idle_timeout_ns;   /* between two requests of a connection, and to take an answer */
-    size_t upload_max; /* bytes of all bodies in memory at a time; 0: no bound but each one's */
-    bool needs_token;  /* every request must carry `Authorization: Bearer TOKEN` */
+    size_t upload_max;    /* bytes of all bodies in memory at a time; 0: no bound but each one's */
+    unsigned open_scopes; /* of the routes' scopes: what everybody may who can connect. For others a
+                             request must carry `Authorization: Bearer TOKEN`; where nothing is
+                             open, also to learn that there is no such route */
 };
 
 /* Binds and listens, but accepts nothing before server_start(). The message names the address and
@@ -29,16 +32,9 @@ struct server_options {
 int server_new(struct loop *loop, const struct server_options *options, struct server **ret_server,
                struct err *e);
 
-/* Adds a route; before server_start(). pattern: "/admin/v1/jobs/{id}/cancel"; a {name} takes one
- * segment, which is never empty. body_max: bytes that the body may have at most, 0: it takes none.
- * HEAD is answered by GET's handler. Strings must outlive the server. */
-int server_route(struct server *server, const char *method, const char *pattern, size_t body_max,
-                 exchange_fn *handler, void *arg);
-
-/* Like server_route(); head(x, arg) is called when the headers are there and may answer already
- * (the body is then thrown away). */
-int server_route_head(struct server *server, const char *method, const char *pattern,
-                      size_t body_max, exchange_fn *head, exchange_fn *handler, void *arg);
+/* Adds a route (copied; what it points to must outlive the server); before server_start().
+ * ERR_LIMIT: there are too many. */
+int server_route(struct server *server, const struct route *route);
 
 /* The bearer token from now on (copied); white space around it is cut off. ERR_FORMAT when it is
  * empty or holds anything but visible ASCII. */

@@ -1,9 +1,8 @@
 /* GET /admin/v1/jobs/ID/events: a job as server-sent events (WHATWG HTML, section 9.2).
  *
  *   event: job       data: the job's document, at once and whenever its state or its epochs change
- *   event: progress  data: the member "progress" of the document, about once a second while it
- * trains : ping           every PING_MS, so that nothing between here and there takes the silence
- * for the end
+ *   event: progress  data: the document's member "progress", about once a second of training
+ *   : ping           every PING_MS, so that nothing between takes the silence for the end
  *
  * The stream ends after the document of a job that has ended. A client that comes back gets the
  * whole document first, so that nothing of what it missed has to be kept for it. Documents come
@@ -14,16 +13,18 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "admin_private.h"
+#include "admin.h"
+#include "api_private.h"
 #include "base/mem.h"
-#include "loop/timer.h"
+#include "handlers.h"
 #include "http/stream.h"
+#include "loop/timer.h"
 
 enum { PING_MS = 15000, EVENT_MAX = 64 << 20 };
 
 struct events {
     struct jobs_watch watch; /* the first member */
-    struct admin *admin;
+    struct jobs *jobs;
     struct exchange *x; /* NULL: closed */
     struct loop_timer *ping;
     int64_t sequence;
@@ -40,7 +41,7 @@ static void fetch(struct events *ev)
     }
     ev->fetching = true;
     ev->again = false;
-    jobs_get(ev->admin->jobs, ev->watch.id, fetched, ev);
+    jobs_get(ev->jobs, ev->watch.id, fetched, ev);
 }
 
 /* data: without newlines. */
@@ -79,7 +80,7 @@ static void closed(struct exchange *x, void *arg)
     (void)x;
     struct events *ev = arg;
     ev->x = NULL;
-    jobs_unwatch(ev->admin->jobs, &ev->watch);
+    jobs_unwatch(ev->jobs, &ev->watch);
     loop_timer_free(ev->ping);
     free_if_done(ev);
 }
@@ -135,18 +136,19 @@ static void fetched(void *arg, const struct jobs_answer *answer, const struct er
         free_if_done(ev);
 }
 
-void admin_events(struct admin *admin, struct exchange *x, int64_t id)
+void admin_events_get(struct exchange *x, void *arg)
 {
+    struct api *api = arg;
     struct events *ev = mem_new(1, sizeof(*ev));
-    if (ev != NULL) ev->ping = loop_timer_new(admin->loop, ping, ev);
+    if (ev != NULL) ev->ping = loop_timer_new(api->below.loop, ping, ev);
     if (ev == NULL || ev->ping == NULL) {
         mem_free(ev);
         exchange_problem(x, 500, "out of memory");
         return;
     }
-    ev->watch = (struct jobs_watch){.id = id, .news = news};
-    ev->admin = admin;
+    ev->watch = (struct jobs_watch){.id = admin_job_id(x), .news = news};
+    ev->jobs = api->below.jobs;
     ev->x = x;
-    jobs_watch(admin->jobs, &ev->watch);
+    jobs_watch(ev->jobs, &ev->watch);
     fetch(ev);
 }

@@ -1,4 +1,4 @@
-/* GET /admin/v1/models and /admin/v1/models/NAME, and which version of it serves. */
+/* The routes of models and their versions, and which of them serves. */
 #include "config.h"
 
 #include <errno.h>
@@ -6,19 +6,22 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "admin_private.h"
+#include "admin.h"
+#include "api_private.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "handlers.h"
 #include "json/write.h"
 
 enum { DOCUMENT_MAX = 64 << 20 };
 
 enum action { ACTION_LIST, ACTION_READ, ACTION_ACTIVATE, ACTION_ROLLBACK };
 
-struct model_call {
-    struct store_task task;
+/* What a request has a store thread do. */
+struct errand {
+    struct store_task task; /* the first member */
     struct loop_call answer;
-    struct admin *admin;
+    struct api *api;
     struct exchange *x;
     enum action action;
     char name[VERSION_MODEL_MAX + 1];
@@ -84,7 +87,7 @@ static int add_version(void *arg, const struct version_row *row)
     return l->w.status;
 }
 
-static void read_models(struct model_call *c, struct db *db)
+static void read_models(struct errand *c, struct db *db)
 {
     struct listing l = {.n = 0};
     const bool all = c->action == ACTION_LIST;
@@ -108,100 +111,76 @@ static void read_models(struct model_call *c, struct db *db)
 
 static void answer(struct loop_call *call)
 {
-    struct model_call *c =
-        (struct model_call *)(void *)((char *)call - offsetof(struct model_call, answer));
+    struct errand *c = (struct errand *)(void *)((char *)call - offsetof(struct errand, answer));
     admin_answer(c->x, 200, c->error.code == 0 ? &c->document : NULL, &c->error);
     buf_release(&c->document);
     mem_free(c);
 }
 
 /* On a store thread. */
-static void run(struct store_task *task, struct db *db)
+static void work(struct store_task *task, struct db *db)
 {
-    struct model_call *c = (struct model_call *)task; /* the first member */
+    struct errand *c = (struct errand *)task;
     int rc = 0;
     if (c->action == ACTION_ACTIVATE)
-        rc = registry_activate(c->admin->registry, db, c->name, c->version, &c->error);
+        rc = registry_activate(c->api->below.registry, db, c->name, c->version, &c->error);
     else if (c->action == ACTION_ROLLBACK)
-        rc = registry_rollback(c->admin->registry, db, c->name, &c->version, &c->error);
+        rc = registry_rollback(c->api->below.registry, db, c->name, &c->version, &c->error);
     if (rc >= 0) read_models(c, db);
-    loop_post(c->admin->loop, &c->answer);
+    loop_post(c->api->below.loop, &c->answer);
 }
 
-static void post(struct admin *admin, struct exchange *x, enum action action, int64_t version)
+static void post(struct api *api, struct exchange *x, enum action action, int64_t version)
 {
     const char *name = exchange_parameter(x, "name");
     if (action != ACTION_LIST && !registry_name_is_valid(name)) {
-        struct err e;
-        err_set(&e, ERR_NOT_FOUND, "there is no such model: names are 1 to %d of a-z 0-9 . _ -",
-                VERSION_MODEL_MAX);
-        admin_answer(x, 0, NULL, &e);
+        exchange_problem(x, 404, "there is no such model: names are 1 to %d of a-z 0-9 . _ -",
+                         VERSION_MODEL_MAX);
         return;
     }
-    struct model_call *c = mem_new(1, sizeof(*c));
+    struct errand *c = mem_new(1, sizeof(*c));
     if (c == NULL) {
         exchange_problem(x, 500, "out of memory");
         return;
     }
     buf_init(&c->document, DOCUMENT_MAX);
-    c->task.run = run;
+    c->task.run = work;
     c->answer.fn = answer;
-    c->admin = admin;
+    c->api = api;
     c->x = x;
     c->action = action;
     c->version = version;
     snprintf(c->name, sizeof(c->name), "%s", name);
     if (action == ACTION_LIST || action == ACTION_READ)
-        store_post_reading(admin->store, &c->task);
+        store_post_reading(api->below.store, &c->task);
     else
-        store_post(admin->store, &c->task);
+        store_post(api->below.store, &c->task);
 }
 
-static void list(struct exchange *x, void *arg)
+void admin_models_list(struct exchange *x, void *arg)
 {
     post(arg, x, ACTION_LIST, 0);
 }
 
-static void get(struct exchange *x, void *arg)
+void admin_models_get(struct exchange *x, void *arg)
 {
     post(arg, x, ACTION_READ, 0);
 }
 
-static void activate(struct exchange *x, void *arg)
+void admin_models_activate(struct exchange *x, void *arg)
 {
-    struct admin *admin = arg;
-    struct json *body = exchange_json(x, false);
+    struct json *body = exchange_json(x);
     if (body == NULL) return;
     int64_t number = json_int(json_get(body, "version"), 0);
     bool good = number > 0 && json_count(body) == 1;
     json_free(body);
-    if (good) {
-        post(admin, x, ACTION_ACTIVATE, number);
-        return;
-    }
-    struct err e;
-    err_set(&e, ERR_FORMAT, "the body takes one member, \"version\", a whole number from 1");
-    admin_answer(x, 0, NULL, &e);
+    if (good)
+        post(arg, x, ACTION_ACTIVATE, number);
+    else
+        exchange_problem(x, 400, "the body takes one member, \"version\", a whole number from 1");
 }
 
-static void roll_back(struct exchange *x, void *arg)
+void admin_models_rollback(struct exchange *x, void *arg)
 {
-    struct admin *admin = arg;
-    if (admin_takes_no_body(x)) post(admin, x, ACTION_ROLLBACK, 0);
-}
-
-int admin_add_models(struct admin *admin)
-{
-    struct server *s = admin->server;
-    int rc = server_route(s, "GET", "/admin/v1/models", 0, list, admin);
-    if (rc == 0) rc = server_route(s, "GET", "/admin/v1/models/{name}", 0, get, admin);
-    if (rc == 0) {
-        rc = server_route(s, "POST", "/admin/v1/models/{name}/activate", ADMIN_BODY_MAX, activate,
-                          admin);
-    }
-    if (rc == 0) {
-        rc = server_route(s, "POST", "/admin/v1/models/{name}/rollback", ADMIN_BODY_MAX, roll_back,
-                          admin);
-    }
-    return rc;
+    if (admin_takes_no_body(x)) post(arg, x, ACTION_ROLLBACK, 0);
 }

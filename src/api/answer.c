@@ -2,14 +2,16 @@
  * several images the headers describe the one that was computed deepest. */
 #include "config.h"
 
-#include <stdio.h>
-#include <string.h>
+#include "answer.h"
 
-#include "classify.h"
+#include <stdio.h>
+
 #include "json/write.h"
 
-/* Significant digits that a time in milliseconds is worth. */
-enum { DIGITS_MS = 5, ANSWER_MAX = 1 << 30 };
+enum {
+    DIGITS_MS = 5, /* significant digits that a time in milliseconds is worth */
+    TOP_DEFAULT = 5,
+};
 
 static int best_of(const float *probabilities, int classes)
 {
@@ -84,8 +86,8 @@ static void put_result(struct json_writer *w, const struct task *task, const str
     json_write_string(w, "reason", sla_reason_name(result->reason));
     put_label(w, model, best);
     json_write_float(w, "confidence", p[best]);
-    put_top(w, model, p, classes, task->top);
-    if (task->explain) put_exits(w, model, result, classes);
+    put_top(w, model, p, classes, (int)exchange_query_number(task->x, "top", TOP_DEFAULT));
+    if (exchange_query_number(task->x, "explain", 0) != 0) put_exits(w, model, result, classes);
 }
 
 static double ms(int64_t ns)
@@ -109,9 +111,7 @@ static void put_timing(struct json_writer *w, const struct request *r, int64_t n
     json_write_close(w, '}');
 }
 
-/* The result that the headers speak of: the deepest classifier, the ensemble being deepest of
- * all. */
-static const struct result *deepest(const struct request *r)
+const struct result *answer_shown(const struct request *r)
 {
     const struct result *found = NULL;
     for (int i = 0; i < r->n_images; i++) {
@@ -126,7 +126,7 @@ static const struct result *deepest(const struct request *r)
     return found;
 }
 
-static void add_headers(struct task *task, const struct result *result, bool met)
+void answer_headers(struct task *task, const struct result *shown, bool met)
 {
     const struct request *r = &task->request;
     char timing[256];
@@ -138,23 +138,20 @@ static void add_headers(struct task *task, const struct result *result, bool met
                           ms(r->timing.section_ns[s]));
     snprintf(timing + n, sizeof(timing) - (size_t)n, ", head;dur=%.3f", ms(r->timing.head_ns));
     exchange_add_header(task->x, "Server-Timing", "%s", timing);
-    if (result != NULL) {
+    if (shown != NULL) {
         exchange_add_header(task->x, "SLA-Classifier", "%s",
-                            model_classifier_name(result->classifier));
-        exchange_add_header(task->x, "SLA-Reason", "%s", sla_reason_name(result->reason));
+                            model_classifier_name(shown->classifier));
+        exchange_add_header(task->x, "SLA-Reason", "%s", sla_reason_name(shown->reason));
     }
     if (r->sla.deadline_ns > 0)
         exchange_add_header(task->x, "SLA-Deadline", met ? "met" : "missed");
 }
 
-void answer_reply(struct task *task, int64_t now_ns, bool met)
+int answer_write(const struct task *task, int64_t now_ns, bool met, struct buf *body)
 {
     const struct request *r = &task->request;
-    const struct result *shown = deepest(r);
-    struct buf body;
     struct json_writer w;
-    buf_init(&body, ANSWER_MAX);
-    json_writer_init(&w, &body);
+    json_writer_init(&w, body);
     json_write_open(&w, NULL, '{');
     json_write_string(&w, "id", exchange_id(task->x));
     json_write_string(&w, "model", version_model(r->version)->name);
@@ -178,14 +175,5 @@ void answer_reply(struct task *task, int64_t now_ns, bool met)
     }
     put_timing(&w, r, now_ns);
     json_write_close(&w, '}');
-    if (w.status != 0 || buf_puts(&body, "\n") != 0) {
-        count_request(task, 0, false, SLA_REQUESTED, 500);
-        exchange_problem(task->x, 500, "out of memory for the answer");
-    } else {
-        add_headers(task, shown, met);
-        count_request(task, shown == NULL ? 0 : shown->classifier, shown != NULL,
-                      shown == NULL ? SLA_REQUESTED : shown->reason, 200);
-        exchange_reply(task->x, 200, "application/json", &body);
-    }
-    buf_release(&body);
+    return w.status != 0 ? w.status : buf_puts(body, "\n");
 }

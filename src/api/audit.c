@@ -7,10 +7,11 @@
  * otherwise push the entries that matter out of the table, which is bounded too. */
 #include "config.h"
 
+#include "audit.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "admin_private.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -22,8 +23,8 @@ enum { ID_SIZE = 128, METHOD_SIZE = 16, PATH_SIZE = 512 };
 enum { STRANGERS_MAX = 30, REFUSALS_MAX = 300 };
 static const int64_t window_ns = 60 * CLOCK_SECOND;
 
-struct audit_task {
-    struct store_task task;
+struct entry {
+    struct store_task task; /* the first member */
     int64_t at_ns;
     int status;
     char id[ID_SIZE], method[METHOD_SIZE], path[PATH_SIZE], detail[ERR_TEXT_MAX];
@@ -31,7 +32,7 @@ struct audit_task {
 
 static void write_audit(struct store_task *task, struct db *db)
 {
-    struct audit_task *a = (struct audit_task *)task; /* the first member */
+    struct entry *a = (struct entry *)task;
     const struct audit_row row = {a->at_ns, a->id, a->method, a->path, a->status, a->detail};
     struct err e = {0};
     if (audit_table_add(db, &row, &e) < 0)
@@ -39,12 +40,12 @@ static void write_audit(struct store_task *task, struct db *db)
     mem_free(a);
 }
 
-static void enter(struct admin *admin, const char *id, const char *method, const char *path,
+static void enter(struct audit *audit, const char *id, const char *method, const char *path,
                   int status, const char *detail)
 {
     log_info("admin: %.15s %.500s: %d%s%s", method, path, status, detail[0] != '\0' ? " " : "",
              detail);
-    struct audit_task *a = mem_new(1, sizeof(*a));
+    struct entry *a = mem_new(1, sizeof(*a));
     if (a == NULL) {
         log_error("audit of %.15s %.500s: out of memory", method, path);
         return;
@@ -56,27 +57,27 @@ static void enter(struct admin *admin, const char *id, const char *method, const
     snprintf(a->method, sizeof(a->method), "%s", method);
     snprintf(a->path, sizeof(a->path), "%s", path);
     snprintf(a->detail, sizeof(a->detail), "%s", detail);
-    store_post(admin->store, &a->task);
+    store_post(audit->store, &a->task);
 }
 
 /* What the window left out becomes one entry. */
-static void close_window(struct admin *admin, struct refusals *r)
+static void close_window(struct audit *audit, struct refusals *r)
 {
     if (r->left_out > 0) {
         char text[128];
         snprintf(text, sizeof(text),
                  "%lld more like the ones before were refused and are not entered",
                  (long long)r->left_out);
-        enter(admin, "", "", "", r->last_status, text);
+        enter(audit, "", "", "", r->last_status, text);
     }
     *r = (struct refusals){.max = r->max};
 }
 
-static bool take(struct admin *admin, struct refusals *r, int status)
+static bool take(struct audit *audit, struct refusals *r, int status)
 {
     int64_t now = clock_now();
     if (now - r->since_ns >= window_ns) {
-        close_window(admin, r);
+        close_window(audit, r);
         r->since_ns = now;
     }
     if (r->entered < r->max) {
@@ -90,29 +91,31 @@ static bool take(struct admin *admin, struct refusals *r, int status)
 
 static void answered(void *arg, const struct exchange *x, int status, const char *detail)
 {
-    struct admin *admin = arg;
+    struct audit *audit = arg;
     const char *method = exchange_method(x);
     bool stranger = !exchange_is_authorized(x);
     bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     if (reads && status != 401) return;
-    if (status >= 400 && !take(admin, stranger ? &admin->strangers : &admin->refused, status))
+    if (status >= 400 && !take(audit, stranger ? &audit->strangers : &audit->refused, status))
         return;
     char text[ERR_TEXT_MAX], peer[64];
     exchange_peer(x, peer, sizeof(peer));
     snprintf(text, sizeof(text), "%s%s%s", stranger ? peer : "",
              stranger && peer[0] != '\0' ? ": " : "", detail);
-    enter(admin, exchange_id(x), method, exchange_path(x), status, text);
+    enter(audit, exchange_id(x), method, exchange_path(x), status, text);
 }
 
-void admin_audit_start(struct admin *admin)
+void audit_begin(struct audit *audit, struct server *server, struct store *store)
 {
-    admin->strangers = (struct refusals){.max = STRANGERS_MAX, .since_ns = clock_now()};
-    admin->refused = (struct refusals){.max = REFUSALS_MAX, .since_ns = clock_now()};
-    server_on_answer(admin->server, answered, admin);
+    int64_t now_ns = clock_now();
+    audit->store = store;
+    audit->strangers = (struct refusals){.max = STRANGERS_MAX, .since_ns = now_ns};
+    audit->refused = (struct refusals){.max = REFUSALS_MAX, .since_ns = now_ns};
+    server_on_answer(server, answered, audit);
 }
 
-void admin_audit_end(struct admin *admin)
+void audit_end(struct audit *audit)
 {
-    close_window(admin, &admin->strangers);
-    close_window(admin, &admin->refused);
+    close_window(audit, &audit->strangers);
+    close_window(audit, &audit->refused);
 }

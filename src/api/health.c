@@ -2,7 +2,8 @@
  * published and warm, and the server is not about to stop. */
 #include "config.h"
 
-#include "classify.h"
+#include "api_private.h"
+#include "handlers.h"
 
 static void answer(struct exchange *x, int status, const char *text)
 {
@@ -21,13 +22,14 @@ void health_live(struct exchange *x, void *arg)
 
 void health_ready(struct exchange *x, void *arg)
 {
-    struct service *s = arg;
-    bool was_ready = service_was_ready(s);
-    if (s->ready && was_ready) {
+    struct api *api = arg;
+    enum readiness readiness = service_readiness(&api->service);
+    if (readiness == SERVICE_READY) {
         answer(x, 200, "{\"ready\":true}\n");
         return;
     }
     exchange_add_header(x, "Retry-After", "1");
     exchange_problem(x, 503,
-                     was_ready ? "the server is shutting down" : "the model is still being loaded");
+                     readiness == SERVICE_LEAVING ? "the server is shutting down"
+                                                  : "the model is still being loaded");
 }

@@ -1,13 +1,13 @@
-/* GET /v1/models: what is served, and what its classifiers cost and are worth. */
+/* What is served, and what its classifiers cost and are worth. */
 #include "config.h"
 
-#include <string.h>
-#include "classify.h"
+#include "api_private.h"
+#include "handlers.h"
 #include "json/write.h"
 
 enum { MODELS_MAX = 256 };
 
-static void put_classifier(struct json_writer *w, const char *key, struct service *s,
+static void put_classifier(struct json_writer *w, const char *key, struct engine *engine,
                            const struct version *version, int classifier)
 {
     const struct model *model = version_model(version);
@@ -33,13 +33,13 @@ static void put_classifier(struct json_writer *w, const char *key, struct servic
         json_write_rounded(w, "accuracy", entry->top1, 6);
     else
         json_write_null(w, "accuracy");
-    json_write_rounded(w, "cost_ms", 1e3 * engine_cost(s->engine, version, classifier), 5);
+    json_write_rounded(w, "cost_ms", 1e3 * engine_cost(engine, version, classifier), 5);
     if (!ensemble && c->has_thresholds)
         json_write_rounded(w, "threshold", c->thresholds[classifier], 6);
     json_write_close(w, '}');
 }
 
-static void put_model(struct json_writer *w, struct service *s, const struct version *version,
+static void put_model(struct json_writer *w, struct engine *engine, const struct version *version,
                       bool is_default)
 {
     const struct model *model = version_model(version);
@@ -62,17 +62,18 @@ static void put_model(struct json_writer *w, struct service *s, const struct ver
     for (int i = 0; i < net_classes(model->net); i++) json_write_string(w, NULL, model->labels[i]);
     json_write_close(w, ']');
     json_write_open(w, "exits", '[');
-    for (int exit = 0; exit < exits; exit++) put_classifier(w, NULL, s, version, exit);
+    for (int exit = 0; exit < exits; exit++) put_classifier(w, NULL, engine, version, exit);
     json_write_close(w, ']');
-    put_classifier(w, "ensemble", s, version, MODEL_ENSEMBLE);
+    put_classifier(w, "ensemble", engine, version, MODEL_ENSEMBLE);
     json_write_close(w, '}');
 }
 
 void models_get(struct exchange *x, void *arg)
 {
-    struct service *s = arg;
+    struct api *api = arg;
+    struct engine *engine = api->below.engine;
     const char *names[MODELS_MAX];
-    size_t n = engine_model_names(s->engine, names, MODELS_MAX);
+    size_t n = engine_model_names(engine, names, MODELS_MAX);
     struct buf body;
     struct json_writer w;
     buf_init(&body, (size_t)64 << 20);
@@ -80,9 +81,9 @@ void models_get(struct exchange *x, void *arg)
     json_write_open(&w, NULL, '{');
     json_write_open(&w, "models", '[');
     for (size_t i = 0; i < n && i < MODELS_MAX; i++) {
-        struct version *version = engine_version(s->engine, names[i]);
+        struct version *version = engine_version(engine, names[i]);
         if (version == NULL) continue;
-        put_model(&w, s, version, i == 0); /* the first name is the default */
+        put_model(&w, engine, version, i == 0); /* the first name is the default */
         version_unref(version);
     }
     json_write_close(&w, ']');

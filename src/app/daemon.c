@@ -28,12 +28,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "api/admin.h"
-#include "loop/loop.h"
+#include "api/api.h"
 #include "http/server.h"
-#include "api/service.h"
 #include "jobs/jobs.h"
 #include "json/write.h"
+#include "loop/loop.h"
 #include "notify.h"
 #include "registry/reaper.h"
 #include "registry/registry.h"
@@ -62,8 +61,7 @@ struct daemon {
     struct registry *registry;
     struct jobs *jobs;
     struct server *public, *private;
-    struct service *service;
-    struct admin *admin;
+    struct api *api;
     uv_signal_t signals[3];
     uv_timer_t timer;
     bool has_handles, jobs_started, jobs_stopped, public_idle, private_idle;
@@ -132,7 +130,7 @@ static void on_timer(uv_timer_t *timer)
 static void begin_delay(struct daemon *d)
 {
     d->state = DELAYING;
-    service_set_ready(d->service, false);
+    api_set_ready(d->api, false);
     server_close_connections(d->public);
     server_close_connections(d->private);
     notify_systemd("STOPPING=1");
@@ -153,7 +151,7 @@ static void begin_draining(struct daemon *d)
 static void cut_short(struct daemon *d)
 {
     d->state = CUTTING;
-    service_cancel(d->service);
+    api_cancel(d->api);
     server_hang_up(d->public);
     server_hang_up(d->private);
     uv_timer_start(&d->timer, on_timer, HARD_STOP_MS, 0);
@@ -239,7 +237,7 @@ static void start_done(struct loop_call *call)
     d->state = SERVING;
     jobs_start(d->jobs);
     d->jobs_started = true;
-    service_set_ready(d->service, true);
+    api_set_ready(d->api, true);
     if (d->start_status > 0) {
         log_info("ready");
     } else {
@@ -305,13 +303,14 @@ static int open_servers(struct daemon *d, struct err *e)
         .body_timeout_ns = c->http_body_timeout_ms * 1000000,
         .idle_timeout_ns = c->http_idle_timeout_ms * 1000000,
         .upload_max = (size_t)c->http_upload_max_bytes,
+        .open_scopes = SCOPES_PUBLIC,
     };
     int rc = server_new(d->loop, &options, &d->public, e);
     if (rc < 0) return rc;
     options.name = "admin";
     options.upload_max = 0; /* small bodies, and only of who has the token */
     options.listen = c->admin_listen;
-    options.needs_token = !admin_is_unix(c);
+    options.open_scopes = admin_is_unix(c) ? SCOPES_ALL : 0;
     if (c->admin_listen[0] == '\0') {
         if ((size_t)snprintf(socket_path, sizeof(socket_path), "unix:%s/admin.sock",
                              c->state_directory) >= sizeof(socket_path))
@@ -319,7 +318,7 @@ static int open_servers(struct daemon *d, struct err *e)
         options.listen = socket_path;
     }
     rc = server_new(d->loop, &options, &d->private, e);
-    if (rc == 0 && options.needs_token) rc = read_token(d, e);
+    if (rc == 0 && !admin_is_unix(c)) rc = read_token(d, e);
     return rc;
 }
 
@@ -376,13 +375,7 @@ static int make_engine(struct daemon *d, struct err *e)
     options.retire_arg = d->reaper;
     d->engine = engine_new(&options, d->metrics, e);
     if (d->engine == NULL) return e->code != 0 ? e->code : -ENOMEM;
-    struct service_options service = {
-        .default_classifier = default_classifier(c),
-        .body_max = (size_t)c->http_body_max_bytes,
-        .images_max = (int)c->http_images_max,
-        .arena_max = request_memory(c),
-    };
-    return service_new(d->loop, d->public, d->engine, d->metrics, &service, &d->service, e);
+    return 0;
 }
 
 static int make_jobs(struct daemon *d, struct err *e)
@@ -406,9 +399,29 @@ static int make_jobs(struct daemon *d, struct err *e)
     options.queue_max = c->train_queue_max;
     options.attempts_max = c->train_attempts_max;
     options.grace_ns = c->train_grace_ms * 1000000;
-    rc = jobs_new(d->loop, d->store, d->registry, d->metrics, &options, &d->jobs, e);
-    if (rc < 0) return rc;
-    return admin_new(d->private, d->loop, d->store, d->registry, d->jobs, &d->admin, e);
+    return jobs_new(d->loop, d->store, d->registry, d->metrics, &options, &d->jobs, e);
+}
+
+static int make_api(struct daemon *d, struct err *e)
+{
+    const struct config *c = d->config;
+    const struct api_options options = {
+        .default_classifier = default_classifier(c),
+        .body_max = (size_t)c->http_body_max_bytes,
+        .images_max = (int)c->http_images_max,
+        .arena_max = request_memory(c),
+    };
+    const struct api_below below = {
+        .loop = d->loop,
+        .public_server = d->public,
+        .admin_server = d->private,
+        .engine = d->engine,
+        .metrics = d->metrics,
+        .store = d->store,
+        .registry = d->registry,
+        .jobs = d->jobs,
+    };
+    return api_new(&below, &options, &d->api, e);
 }
 
 static int make_handles(struct daemon *d, struct err *e)
@@ -477,6 +490,7 @@ static int start(struct daemon *d, struct err *e)
     if (rc == 0) rc = open_servers(d, e);
     if (rc == 0) rc = make_engine(d, e);
     if (rc == 0) rc = make_jobs(d, e);
+    if (rc == 0) rc = make_api(d, e);
     if (rc == 0) rc = server_start(d->public, e);
     if (rc == 0) rc = server_start(d->private, e);
     if (rc == 0) rc = write_addresses(d, e);
@@ -490,17 +504,16 @@ static int start(struct daemon *d, struct err *e)
 }
 
 /* What waits on the store thread may still need engine, registry and jobs; what the engine gives
- * back still needs loop and service. */
+ * back still needs the loop. */
 static void release(struct daemon *d)
 {
     server_free(d->public);
     server_free(d->private);
-    admin_free(d->admin);
+    api_free(d->api);
     if (d->reaper != NULL) reaper_close(d->reaper);
     store_close(d->store);
     engine_free(d->engine);
     reaper_free(d->reaper);
-    service_free(d->service);
     jobs_free(d->jobs);
     registry_free(d->registry);
     if (d->has_handles) {

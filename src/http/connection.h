@@ -12,7 +12,7 @@
 #include "base/buf.h"
 #include "http/exchange.h"
 #include "http/server.h"
-#include "route.h"
+#include "routes.h"
 
 enum { EXCHANGE_ID_MAX = 128 };
 
@@ -131,7 +131,10 @@ struct connection **server_connections(struct server *server);
 void server_kick(struct server *server); /* has libmicrohttpd run soon */
 const struct server_options *server_options_of(const struct server *server);
 const struct routes *server_routes(const struct server *server);
-bool server_authorized(const struct server *server, const char *authorization);
+/* Whether a request with this header (or NULL) may use the route; NULL: may learn that there is
+ * none. */
+bool server_grants(const struct server *server, const struct route *route,
+                   const char *authorization);
 /* The memory of a body has changed: whether all of them are within the limit now. */
 bool server_upload_change(struct server *server, size_t from, size_t to);
 /* Whether so much more would be; whether what is not in use should be given back. */

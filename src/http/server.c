@@ -276,23 +276,11 @@ int server_new(struct loop *loop, const struct server_options *options, struct s
     return 0;
 }
 
-int server_route_head(struct server *server, const char *method, const char *pattern,
-                      size_t body_max, exchange_fn *head, exchange_fn *handler, void *arg)
+int server_route(struct server *server, const struct route *route)
 {
     if (server->routes.n == ROUTES_MAX) return ERR_LIMIT;
-    server->routes.list[server->routes.n++] = (struct route){.method = method,
-                                                             .pattern = pattern,
-                                                             .body_max = body_max,
-                                                             .head = head,
-                                                             .handler = handler,
-                                                             .arg = arg};
+    server->routes.list[server->routes.n++] = *route;
     return 0;
-}
-
-int server_route(struct server *server, const char *method, const char *pattern, size_t body_max,
-                 exchange_fn *handler, void *arg)
-{
-    return server_route_head(server, method, pattern, body_max, NULL, handler, arg);
 }
 
 int server_set_token(struct server *server, const char *token, struct err *e)
@@ -314,9 +302,8 @@ int server_set_token(struct server *server, const char *token, struct err *e)
 
 /* Digests are compared, so that neither content nor length of the token shows in the time it
  * takes. */
-bool server_authorized(const struct server *server, const char *authorization)
+static bool token_is_right(const struct server *server, const char *authorization)
 {
-    if (!server->options.needs_token) return true;
     if (!server->has_token || authorization == NULL) return false;
     if (strncasecmp(authorization, "Bearer ", 7) != 0) return false;
     const char *token = authorization + 7;
@@ -326,6 +313,14 @@ bool server_authorized(const struct server *server, const char *authorization)
     unsigned difference = 0;
     for (size_t i = 0; i < SHA256_SIZE; i++) difference |= digest[i] ^ server->token_digest[i];
     return difference == 0;
+}
+
+bool server_grants(const struct server *server, const struct route *route,
+                   const char *authorization)
+{
+    unsigned open = server->options.open_scopes;
+    bool is_open = route != NULL ? (route->scope & ~open) == 0 : open != 0;
+    return is_open || token_is_right(server, authorization);
 }
 
 int server_start(struct server *server, struct err *e)

@@ -2,6 +2,7 @@
 import atexit, json, os, signal, socket, struct, subprocess, sys, tempfile, time, zlib
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "http")]
+import contract
 from wire import BUILD, SOURCE, Answer, Closed, Skip, Wire, once, problem, run, until
 
 MADE = tempfile.TemporaryDirectory(prefix="autodidact-models-")
@@ -83,6 +84,7 @@ class Daemon:
     def wait_listening(self):
         found = until(lambda: self.addresses() or self.dead(), "listen.json is there", 60)
         self.address, self.admin = found["http"], found["admin"]
+        contract.listen(found)
 
     def ready(self):
         try:

@@ -7,7 +7,7 @@ import hashlib, json, os, shutil, signal, struct, subprocess, sys, tempfile, thr
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "http"), os.path.join(HERE, "..", "tool")]
-import wire
+import contract, wire
 from tiny_cifar import write_set
 
 TOOL = os.path.join(wire.BUILD, "autodidact")
@@ -93,6 +93,7 @@ class World:
                 with open(listen) as f:
                     addresses = json.load(f)
                 self.http, self.admin = addresses["http"], addresses["admin"]
+                contract.listen(addresses)
                 return wire.once(self.http, "GET", "/v2/health/ready").status == 200
             except (OSError, ValueError, wire.Closed):
                 return False

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "../../src/api/classify.h"
+#include "../../src/api/input.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "../../src/api/classify.h"
+#include "../../src/api/input.h"
 #include "fuzz.h"
 
 static void check_refusal(int rc, const struct err *e)

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "../../src/http/route.h"
+#include "../../src/http/routes.h"
 #include "../seeded.h"
 
 static const struct routes routes = {

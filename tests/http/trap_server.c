@@ -141,7 +141,7 @@ static void echo(struct exchange *x, void *arg)
 static void json(struct exchange *x, void *arg)
 {
     (void)arg;
-    struct json *document = exchange_json(x, false);
+    struct json *document = exchange_json(x);
     if (document == NULL) return;
     struct buf body;
     struct json_writer w;
@@ -212,6 +212,23 @@ static void on_term(uv_signal_t *handle, int number)
     server_when_idle(server, is_idle, NULL);
 }
 
+static const struct route routes[] = {
+    {"GET", "/fast", 1, .handler = fast},
+    {"GET", "/slow", 1, .handler = slow},
+    {"POST", "/slow", 1, .body_max = 1000, .body_optional = true, .handler = slow},
+    {"GET", "/far", 1, .handler = far},
+    {"POST", "/far", 1, .body_max = 1 << 20, .handler = far},
+    {"POST", "/echo", 1, .body_max = 8 << 20, .handler = echo},
+    {"POST", "/json", 1, .media = (const char *const[]){"application/json", NULL},
+     .body_max = 1 << 20, .handler = json},
+    {"GET", "/big", 1, .handler = big},
+    {"GET", "/items/{name}", 1, .handler = item},
+    {"DELETE", "/items/{name}", 1, .handler = item},
+    {"GET", "/items/{name}/parts/{part}", 1, .handler = item},
+    {"POST", "/picky", 1, .body_max = 8 << 20, .head = picky, .handler = echo},
+    {"GET", "/stats", 1, .handler = stats},
+};
+
 int main(int argc, char **argv)
 {
     if (argc < 5) return 2;
@@ -223,7 +240,7 @@ int main(int argc, char **argv)
         .body_timeout_ns = atoll(argv[2]) * 1000000,
         .idle_timeout_ns = atoll(argv[3]) * 1000000,
         .connection_limit = (unsigned)atoi(argv[4]),
-        .needs_token = argc > 6,
+        .open_scopes = argc > 6 ? 0 : 1,
     };
     signal(SIGPIPE, SIG_IGN);
     loop = loop_new(&e);
@@ -232,19 +249,8 @@ int main(int argc, char **argv)
         return 1;
     }
     if (argc > 6 && server_set_token(server, argv[6], &e) < 0) return 1;
-    server_route(server, "GET", "/fast", 0, fast, NULL);
-    server_route(server, "GET", "/slow", 0, slow, NULL);
-    server_route(server, "POST", "/slow", 1000, slow, NULL);
-    server_route(server, "GET", "/far", 0, far, NULL);
-    server_route(server, "POST", "/far", 1 << 20, far, NULL);
-    server_route(server, "POST", "/echo", 8 << 20, echo, NULL);
-    server_route(server, "POST", "/json", 1 << 20, json, NULL);
-    server_route(server, "GET", "/big", 0, big, NULL);
-    server_route(server, "GET", "/items/{name}", 0, item, NULL);
-    server_route(server, "DELETE", "/items/{name}", 0, item, NULL);
-    server_route(server, "GET", "/items/{name}/parts/{part}", 0, item, NULL);
-    server_route_head(server, "POST", "/picky", 8 << 20, picky, echo, NULL);
-    server_route(server, "GET", "/stats", 0, stats, NULL);
+    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+        server_route(server, &routes[i]);
     uv_signal_t term;
     uv_signal_init(loop_uv(loop), &term);
     uv_signal_start(&term, on_term, SIGTERM);

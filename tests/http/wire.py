@@ -34,7 +34,7 @@ class Answer:
 
     def header(self, name):
         values = [v for n, v in self.headers if n.lower() == name.lower()]
-        assert len(values) <= 1, f"{name} stands there {len(values)} times"
+        assert len(values) <= 1, f"duplicate header {name}"
         return values[0] if values else None
 
     @property
@@ -51,7 +51,10 @@ class Closed(Exception):
 
 class Wire:
     """One connection."""
+    watch = None  # watch(address, method, path, answer) is called for each answer to ask()
+
     def __init__(self, address, timeout=20):
+        self.address = address
         if address.startswith("unix:"):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(timeout)
@@ -118,7 +121,10 @@ class Wire:
         self.send("\r\n".join(lines) + "\r\n\r\n")
         if body:
             self.send(body)
-        return self.answer(method)
+        answer = self.answer(method)
+        if Wire.watch:
+            Wire.watch(self.address, method, path, answer)
+        return answer
 
     def closed(self, within=5):
         """Whether the other side closes, without sending anything more, within so many seconds."""

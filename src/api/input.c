@@ -1,72 +1,19 @@
-/* What a classification asks for: query arguments, headers and JSON members become native values
- * once, and images become pointers into the body or into the request's arena. Unknown names are
- * refused: a misspelt wish must not be silently ignored. */
+/* What a classification asks for: headers and JSON members become native values once, and images
+ * become pointers into the body or into the request's arena. Unknown names are refused: a misspelt
+ * wish must not be silently ignored. */
 #include "config.h"
 
-#include <errno.h>
+#include "input.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/base64.h"
 #include "base/text.h"
-#include "classify.h"
 #include "json/read.h"
 
 /* The size of a body is the route's. */
 static const struct json_limits body_limits = {SIZE_MAX, 1 << 16};
-
-/* ---- query ---- */
-
-struct query {
-    struct task *task;
-    struct err *e;
-    bool top, explain, model;
-};
-
-static int query_once(bool *seen, const char *name, struct err *e)
-{
-    if (*seen) return err_set(e, ERR_RANGE, "?%s= stands there twice", name);
-    *seen = true;
-    return 0;
-}
-
-static int query_value(void *arg, const char *name, const char *value)
-{
-    struct query *q = arg;
-    if (strcmp(name, "top") == 0) {
-        char *end;
-        long top = strtol(value, &end, 10);
-        if (value[0] < '0' || value[0] > '9' || *end != '\0' || top < 1 || top > TOP_MAX)
-            return err_set(q->e, ERR_RANGE, "?top= takes a number from 1 to %d", TOP_MAX);
-        q->task->top = (int)top;
-        return query_once(&q->top, name, q->e);
-    }
-    if (strcmp(name, "explain") == 0) {
-        if (strcmp(value, "1") != 0 && strcmp(value, "0") != 0)
-            return err_set(q->e, ERR_RANGE, "?explain= takes 1 or 0");
-        q->task->explain = value[0] == '1';
-        return query_once(&q->explain, name, q->e);
-    }
-    if (strcmp(name, "model") == 0) {
-        size_t n = strlen(value);
-        if (n == 0 || n > MODEL_NAME_MAX ||
-            strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789._-") != n)
-            return err_set(q->e, ERR_RANGE,
-                           "?model= takes a name of [a-z0-9._-], 1 to %d characters",
-                           MODEL_NAME_MAX);
-        memcpy(q->task->request.model_name, value, n + 1);
-        return query_once(&q->model, name, q->e);
-    }
-    return err_set(q->e, ERR_RANGE, "?%.40s= is unknown here; taken are top, explain and model",
-                   name);
-}
-
-int input_query(struct task *task, struct err *e)
-{
-    struct query q = {.task = task, .e = e};
-    return exchange_each_query(task->x, query_value, &q);
-}
 
 /* ---- headers ---- */
 
@@ -257,7 +204,7 @@ int input_form(struct task *task, const void *body, size_t size, struct err *e)
             sla = true;
             rc = form_sla(task, &part, e);
         } else if (strcmp(part.name, "sla") == 0) {
-            rc = err_set(e, ERR_FORMAT, "sla: it stands there twice");
+            rc = err_set(e, ERR_FORMAT, "sla: duplicate part");
         } else {
             rc = err_set(e, ERR_FORMAT, "a part is named \"%.40s\"; taken are image and sla",
                          part.name);

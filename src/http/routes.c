@@ -2,7 +2,7 @@
  * final slash is no part of a path's name: /v2/ is /v2. */
 #include "config.h"
 
-#include "route.h"
+#include "routes.h"
 
 #include <stdbool.h>
 #include <string.h>

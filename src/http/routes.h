@@ -1,19 +1,12 @@
-/* Routes: (method, path pattern) -> handler. Pure. */
-#ifndef HTTP_ROUTE_H
-#define HTTP_ROUTE_H
+/* The routes of a server: (method, path) -> row. Pure. */
+#ifndef HTTP_ROUTES_H
+#define HTTP_ROUTES_H
 
 #include <stddef.h>
 
-#include "http/exchange.h"
+#include "http/route.h"
 
 enum { ROUTES_MAX = 64, ROUTE_PARAMETERS_MAX = 4, ROUTE_VALUE_MAX = 128, ROUTE_ALLOW_MAX = 64 };
-
-struct route {
-    const char *method, *pattern;
-    size_t body_max;
-    exchange_fn *head, *handler; /* head may be NULL */
-    void *arg;
-};
 
 struct routes {
     struct route list[ROUTES_MAX];

@@ -1,0 +1,149 @@
+/* A request against its route's row. Nothing here knows a route: names and bounds are the row's. */
+#include "config.h"
+
+#include "check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+enum { NAME_MAX_LENGTH = 64, MEMBERS_MAX = 16, LIST_MAX = 512 };
+
+static bool announces_body(const struct guard *guard)
+{
+    return guard->chunked || guard->content_length > 0;
+}
+
+int check_size(const struct exchange *x, const struct route *route, const struct guard *guard,
+               struct err *e)
+{
+    if (route->body_max == 0 && announces_body(guard)) {
+        err_set(e, ERR_FORMAT, "%.20s %.200s takes no body", exchange_method(x), exchange_path(x));
+        return 400;
+    }
+    if (guard->content_length > 0 && (uint64_t)guard->content_length > route->body_max) {
+        err_set(e, ERR_LIMIT, "the body has %lld bytes, at most %zu are taken here",
+                (long long)guard->content_length, route->body_max);
+        return 413;
+    }
+    return 0;
+}
+
+/* "a", "a and b", "a, b and c"; "" is left out. */
+struct list {
+    char text[LIST_MAX];
+    size_t used;
+};
+
+static void list_add(struct list *list, const char *name, bool last)
+{
+    if (name[0] == '\0') return;
+    const char *glue = list->used == 0 ? "" : last ? " and " : ", ";
+    int n = snprintf(list->text + list->used, sizeof(list->text) - list->used, "%s%s", glue, name);
+    if (n > 0 && (size_t)n < sizeof(list->text) - list->used) list->used += (size_t)n;
+}
+
+int check_body(const struct exchange *x, const struct route *route, const struct guard *guard,
+               struct err *e)
+{
+    if (route->body_max == 0 || (route->body_optional && !announces_body(guard))) return 0;
+    const char *type = exchange_content_type(x);
+    bool taken = route->media == NULL;
+    struct list list = {.text = ""};
+    for (size_t i = 0; route->media != NULL && route->media[i] != NULL; i++) {
+        if (strcmp(type, route->media[i]) == 0) taken = true;
+        list_add(&list, route->media[i], route->media[i + 1] == NULL);
+    }
+    if (!taken) {
+        err_set(e, ERR_UNSUPPORTED, "Content-Type is \"%s\"; taken: %s", type, list.text);
+        return 415;
+    }
+    if (!announces_body(guard) && guard->content_length < 0) {
+        err_set(e, ERR_FORMAT,
+                "the body's length is missing: send Content-Length or a chunked "
+                "body");
+        return 411;
+    }
+    return 0;
+}
+
+/* ---- the query ---- */
+
+struct query {
+    const struct route *route;
+    bool seen[MEMBERS_MAX];
+    struct err *e;
+};
+
+static int unknown(const struct route *route, const char *name, struct err *e)
+{
+    struct list list = {.text = ""};
+    for (const struct query_member *m = route->query; m->name != NULL; m++)
+        list_add(&list, m->name, m[1].name == NULL);
+    return err_set(e, ERR_RANGE, "?%.40s= is unknown here; taken: %s", name, list.text);
+}
+
+static int check_number(const struct query_member *m, const char *value, struct err *e)
+{
+    char *end;
+    errno = 0;
+    long long number = strtoll(value, &end, 10);
+    if (value[0] >= '0' && value[0] <= '9' && *end == '\0' && errno == 0 && number >= m->min &&
+        number <= m->max)
+        return 0;
+    if (m->max == INT64_MAX)
+        return err_set(e, ERR_RANGE, "?%s= takes a whole number from %lld", m->name,
+                       (long long)m->min);
+    return err_set(e, ERR_RANGE, "?%s= takes a whole number from %lld to %lld", m->name,
+                   (long long)m->min, (long long)m->max);
+}
+
+static int check_value(const struct query_member *m, const char *value, struct err *e)
+{
+    size_t n = strlen(value);
+    switch (m->kind) {
+    case QUERY_NUMBER:
+        return check_number(m, value, e);
+    case QUERY_SWITCH:
+        if (strcmp(value, "0") == 0 || strcmp(value, "1") == 0) return 0;
+        return err_set(e, ERR_RANGE, "?%s= takes 1 or 0", m->name);
+    case QUERY_NAME:
+        break;
+    }
+    if (n > 0 && n <= NAME_MAX_LENGTH &&
+        strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789._-") == n)
+        return 0;
+    return err_set(e, ERR_RANGE, "?%s= takes a name of [a-z0-9._-], 1 to %d characters", m->name,
+                   NAME_MAX_LENGTH);
+}
+
+static int check_argument(void *arg, const char *name, const char *value)
+{
+    struct query *query = arg;
+    const struct query_member *list = query->route->query;
+    size_t i = 0;
+    while (list[i].name != NULL && strcmp(list[i].name, name) != 0) i++;
+    if (list[i].name == NULL)
+        return query->route->strict_query ? unknown(query->route, name, query->e) : 0;
+    int rc = check_value(&list[i], value, query->e);
+    if (rc < 0 || !query->route->strict_query) return rc;
+    if (query->seen[i]) return err_set(query->e, ERR_RANGE, "duplicate query argument ?%s=", name);
+    query->seen[i] = true;
+    return 0;
+}
+
+int check_query(struct exchange *x, const struct route *route, struct err *e)
+{
+    struct query query = {.route = route, .e = e};
+    if (route->query == NULL) return 0;
+    return exchange_each_query(x, check_argument, &query) < 0 ? 400 : 0;
+}
+
+int64_t exchange_query_number(const struct exchange *x, const char *name, int64_t otherwise)
+{
+    const char *value = exchange_query(x, name);
+    return value == NULL ? otherwise : strtoll(value, NULL, 10);
+}

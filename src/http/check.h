@@ -1,0 +1,20 @@
+/* Whether a request is what its route's row says. Each returns 0, or the HTTP status with a
+ * message. */
+#ifndef HTTP_CHECK_H
+#define HTTP_CHECK_H
+
+#include "guard.h"
+#include "http/route.h"
+
+/* No body where none is taken, none that is announced as too large: 400, 413. */
+int check_size(const struct exchange *x, const struct route *route, const struct guard *guard,
+               struct err *e);
+
+/* The body's media type, and a length where a body is needed: 415, 411. */
+int check_body(const struct exchange *x, const struct route *route, const struct guard *guard,
+               struct err *e);
+
+/* The arguments of the query: 400. */
+int check_query(struct exchange *x, const struct route *route, struct err *e);
+
+#endif
