@@ -289,6 +289,27 @@ def checkpoints():
     write("checkpoint", "cut_short", checkpoint()[:-3])
 
 
+def inputs():
+    """Behind kind + 3 (cover), width and height; the target's network takes 4x4."""
+    encoded, u8, f32 = range(3)
+
+    def put(name, kind, width, height, data, cover=0):
+        write("input", name, struct.pack("<Bhh", kind + 3 * cover, width, height) + data)
+    for name in ("rgb8.png", "grey.jpg"):
+        with open(os.path.join(vectors, name), "rb") as f:
+            put("encoded_" + name, encoded, 0, 0, f.read(), cover=1)
+    put("u8", u8, 4, 4, bytes(range(48)))
+    put("u8_resized", u8, 5, 3, bytes(range(45)), cover=1)
+    put("u8_short", u8, 5, 3, bytes(44))
+    put("u8_negative", u8, -1, -1, bytes(3))
+    put("u8_large", u8, 257, 1, bytes(771))
+    put("u8_none", u8, 0, 4, b"")
+    put("f32", f32, 4, 4, struct.pack("<48f", *(i / 7 for i in range(48))))
+    put("f32_nan", f32, 4, 4, struct.pack("<48f", *([1.0] * 47 + [float("nan")])))
+    put("f32_other", f32, 3, 4, struct.pack("<36f", *([1.0] * 36)))
+    put("f32_long", f32, 4, 4, bytes(193))
+
+
 def listeners():
     for name, text in (("usual", "127.0.0.1:8080"), ("name", "localhost:0"), ("all", "*:80"), ("v6", "[::1]:65535"),
                        ("v6_bare", "::1:80"), ("v6_open", "[::1:80"), ("v6_empty", "[]:80"), ("v6_behind", "[::1]x:80"),
@@ -386,6 +407,7 @@ choices()
 metadata()
 cifars()
 checkpoints()
+inputs()
 listeners()
 configs()
 documents()
