@@ -77,6 +77,7 @@ const struct option option_table[] = {
             "for a training to write its checkpoint when it is stopped"),
 };
 const size_t option_count = sizeof(option_table) / sizeof(option_table[0]);
+_Static_assert(sizeof(option_table) / sizeof(option_table[0]) <= OPTIONS_MAX, "room for all");
 
 const struct option *option_find(const char *section, const char *key)
 {

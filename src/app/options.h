@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { CONFIG_TEXT_MAX = 1024 };
+enum { CONFIG_TEXT_MAX = 1024, OPTIONS_MAX = 128 };
 
 /* All values. Texts are empty when not given. */
 struct config {

@@ -111,7 +111,7 @@ static int set_named(const char *section, const char *key, const char *value, st
 struct file_entry {
     const char *name;
     struct config *config;
-    int lines[128]; /* where an option was set, to find duplicates */
+    int lines[OPTIONS_MAX]; /* where an option was set, to find duplicates */
 };
 
 static int set_entry(void *arg, const char *section, const char *key, const char *value, int line,
