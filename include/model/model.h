@@ -1,6 +1,6 @@
-/* A model: one self-contained safetensors file, loaded. Immutable after loading, counted
- * references, freed with the last one. Holds the net, its parameters, the plan, labels,
- * preprocessing, calibration and what is known of its training. */
+/* A model: one self-contained safetensors file, loaded. Immutable after loading; it has one owner.
+ * Holds the net, its parameters, the plan, labels, preprocessing, calibration and what is known of
+ * its training. */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 
@@ -70,7 +70,7 @@ struct model {
     struct training training;
 };
 
-/* Loads a file. The name is the spec's. One reference for the caller. Errors name the file and the
+/* Loads a file. The name is the spec's. The caller frees it. Errors name the file and the
  * tensor, member or offset. model_load_bytes(): the same from memory, not needed afterwards. */
 int model_load(const char *path, struct model **ret_model, struct err *e);
 int model_load_bytes(const void *bytes, size_t size, struct model **ret_model, struct err *e);
@@ -79,8 +79,7 @@ int model_load_bytes(const void *bytes, size_t size, struct model **ret_model, s
  * anybody else has the model. -ENOMEM, and the outline stays. */
 int model_plan(struct model *model, const struct plan_options *options, struct err *e);
 
-struct model *model_acquire(struct model *model);
-void model_unref(struct model *model); /* NULL is fine */
+void model_free(struct model *model); /* NULL is fine */
 
 /* The names that users see: "1".."N" for exits 0..N-1, "ensemble". Static storage. */
 #define MODEL_ENSEMBLE (-1)

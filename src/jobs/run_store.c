@@ -215,7 +215,7 @@ static int compare_with(struct run *run, const struct model *result, const struc
                      (long long)row->number);
         }
     }
-    model_unref(serving);
+    model_free(serving);
     return 0;
 }
 
@@ -239,7 +239,7 @@ static int note(struct run *run, struct db *db, struct err *e)
         rc = compare_with(run, result, &row, e);
     else if (rc == ERR_NOT_FOUND)
         rc = 0;
-    model_unref(result);
+    model_free(result);
     if (rc == 0 && (run->command.failed || run->eval_serving.failed))
         rc = err_set(e, -ENOMEM, "out of memory");
     return rc;

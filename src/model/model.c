@@ -1,15 +1,14 @@
-/* Loading a model, and its references.
+/* Loading a model.
  *
  * The file is read whole rather than mapped: it is hashed, parsed and converted at once, and a file
  * that somebody cuts while it is mapped would kill the process instead of giving an error. After
- * loading nothing of its bytes is kept. Everything in a model is immutable but the count. */
+ * loading nothing of its bytes is kept. */
 #include "config.h"
 
 #include "model/model.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -18,24 +17,14 @@
 #include "model/spec_file.h"
 #include "model_file.h"
 
-/* The public part comes first, so that a pointer to it is one to the whole. */
-struct counted_model {
-    struct model model;
-    atomic_uint references;
-};
-
-static struct counted_model *counted(struct model *model)
+void model_free(struct model *model)
 {
-    return (struct counted_model *)(void *)model;
-}
-
-static void model_free(struct model *model)
-{
+    if (model == NULL) return;
     plan_free(model->plan);
     mem_free(model->params);
     mem_free(model->labels); /* one block */
     net_free(model->net);    /* after the plan, which points into it */
-    mem_free(counted(model));
+    mem_free(model);
 }
 
 /* A string that every model has; NULL with the error set. */
@@ -148,15 +137,14 @@ int model_plan(struct model *model, const struct plan_options *options, struct e
 
 int model_load_bytes(const void *bytes, size_t size, struct model **ret_model, struct err *e)
 {
-    struct counted_model *c = mem_new(1, sizeof(*c));
-    if (c == NULL) return err_set(e, -ENOMEM, "no memory for a model");
-    atomic_init(&c->references, 1);
-    int rc = fill(&c->model, bytes, size, e);
+    struct model *model = mem_new(1, sizeof(*model));
+    if (model == NULL) return err_set(e, -ENOMEM, "no memory for a model");
+    int rc = fill(model, bytes, size, e);
     if (rc < 0) {
-        model_free(&c->model);
+        model_free(model);
         return rc;
     }
-    *ret_model = &c->model;
+    *ret_model = model;
     return 0;
 }
 
@@ -170,22 +158,6 @@ int model_load(const char *path, struct model **ret_model, struct err *e)
     if (rc < 0) err_prefix(e, "%s", path);
     mem_free(bytes);
     return rc;
-}
-
-struct model *model_acquire(struct model *model)
-{
-    atomic_fetch_add_explicit(&counted(model)->references, 1, memory_order_relaxed);
-    return model;
-}
-
-void model_unref(struct model *model)
-{
-    if (model == NULL) return;
-    /* Release: what this thread did with the model happens before it is freed by another. */
-    unsigned before =
-        atomic_fetch_sub_explicit(&counted(model)->references, 1, memory_order_acq_rel);
-    assert(before > 0);
-    if (before == 1) model_free(model);
 }
 
 const char *model_classifier_name(int classifier)

@@ -85,7 +85,7 @@ static int publish(struct registry *registry, struct model *model, int64_t versi
     if (publication.status == 0) return 0;
     err_set(e, publication.status, "version %lld of model %s cannot be put into service: %s",
             (long long)version, publication.model->name, publication.error.text);
-    model_unref(publication.model);
+    model_free(publication.model);
     return publication.status;
 }
 
@@ -108,7 +108,7 @@ static int load(const struct registry *registry, const struct version_row *row,
                      "%s has changed since it was registered (SHA-256 %.12s.., was "
                      "%.12s..): restore it, or activate another version",
                      path, model->sha256, row->sha256);
-        model_unref(model);
+        model_free(model);
         return rc;
     }
     snprintf(model->name, sizeof(model->name), "%s", row->model);
@@ -176,7 +176,7 @@ static int inspect(const char *path, const struct file_map *bytes,
     }
     snprintf(ret_name, MODEL_NAME_MAX + 1, "%s", model->name);
     memcpy(ret_sha, model->sha256, SHA256_HEX_SIZE);
-    model_unref(model);
+    model_free(model);
     return 0;
 }
 

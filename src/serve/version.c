@@ -36,7 +36,7 @@ static void version_free(struct version *version)
     }
     cost_free(version->cost);
     plan_free(version->plan);
-    model_unref(version->model); /* after the plan, which points into its net */
+    model_free(version->model); /* after the plan, which points into its net */
     mem_free(version);
 }
 

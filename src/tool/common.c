@@ -111,7 +111,7 @@ int tool_net_open_heads(const char *path, int64_t width, int64_t classes, const 
 void tool_net_free(struct tool_net *net)
 {
     if (net->model != NULL) {
-        model_unref(net->model);
+        model_free(net->model);
     } else {
         net_free(net->net);
     }

@@ -229,6 +229,6 @@ int tool_eval(int argc, char **argv, struct err *e)
     pool_free(pool);
     split_release(&split);
     dataset_free(set);
-    model_unref(model);
+    model_free(model);
     return rc;
 }

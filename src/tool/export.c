@@ -96,6 +96,6 @@ int tool_export(int argc, char **argv, struct err *e)
     if (rc < 0) return rc;
     rc = parse_exits(c.exits, net_sections(model->net), &options.exit, e);
     if (rc == 0) rc = onnx_write(c.onnx, model, &options, e);
-    model_unref(model);
+    model_free(model);
     return rc;
 }

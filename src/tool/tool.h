@@ -29,7 +29,7 @@ int tool_train(int argc, char **argv, struct err *e);
 
 /* A net from SPEC.json or MODEL, told apart by the file's content. For a spec ret_model is NULL and
  * width and classes (0: the spec's own) scale it; for a model both must be 0 or what it has. Free
- * the net with net_free() and the model with model_unref() (the net is then the model's:
+ * the net with net_free() and the model with model_free() (the net is then the model's:
  * tool_net_free() does the right one). */
 struct tool_net {
     struct net *net;

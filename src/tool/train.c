@@ -222,7 +222,7 @@ static int round_params(struct train_session *s, const struct result *r, char **
     unlink(path);
     if (rc < 0) return rc;
     memcpy(r->params, model->params, net_block_size(r->net) * sizeof(float));
-    model_unref(model);
+    model_free(model);
     return 0;
 }
 

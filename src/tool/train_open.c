@@ -374,6 +374,6 @@ void train_session_close(struct train_session *s)
     net_free(s->net);
     net_free(s->peer);
     dataset_free(s->set);
-    model_unref(s->parent);
-    model_unref(s->teacher);
+    model_free(s->parent);
+    model_free(s->teacher);
 }

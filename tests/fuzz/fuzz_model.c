@@ -23,6 +23,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 0; m->calibration.present && i < net_sections(m->net); i++) {
         FUZZ_CHECK(m->calibration.exits[i].temperature > 0);
     }
-    model_unref(m);
+    model_free(m);
     return 0;
 }

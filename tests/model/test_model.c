@@ -84,11 +84,8 @@ static void test_round_trip(void **state)
     char digest[SHA256_HEX_SIZE];
     assert_int_equal(sha256_file(tiny_path, digest, &e), 0);
     assert_string_equal(m->sha256, digest);
-    struct model *same = model_acquire(m);
-    model_unref(m);
-    assert_string_equal(same->name, "tiny"); /* still there */
-    model_unref(same);
-    model_unref(NULL);
+    model_free(m);
+    model_free(NULL);
 }
 
 /* Without calibration, thresholds, figures or training the rest is there; bytes do not depend on
@@ -107,21 +104,21 @@ static void test_optional(void **state)
     assert_false(m->calibration.present);
     assert_false(m->training.has_figures);
     assert_false(m->training.kd_scale);
-    model_unref(m);
+    model_free(m);
     t->calibration.present = true;
     t->calibration.has_thresholds = false;
     write_tiny(t, TENSOR_F32);
     m = tiny_load();
     assert_true(m->calibration.present);
     assert_false(m->calibration.has_thresholds);
-    model_unref(m);
+    model_free(m);
     assert_int_equal(model_write(tiny_path, TENSOR_F32, t->net, t->params, tiny_labels,
                                  &t->preprocess, NULL, NULL, &e),
                      0);
     m = tiny_load();
     assert_false(m->calibration.present);
     assert_string_equal(m->training.method, "");
-    model_unref(m);
+    model_free(m);
 
     write_tiny(t, TENSOR_BF16);
     assert_int_equal(file_read(tiny_path, 1 << 24, &first, &first_size, &e), 0);
@@ -144,7 +141,7 @@ static void test_half_types(void **state)
             assert_true(fabsf(m->params[i] - t->params[i]) <=
                         relative * fabsf(t->params[i]) + 0x1p-25f);
         }
-        model_unref(m);
+        model_free(m);
     }
 }
 
@@ -174,7 +171,7 @@ static void test_plan(void **state)
     assert_memory_equal(logits[0], logits[1], sizeof(logits[0]));
     assert_true(logits[0][0] != logits[0][1]);
     plan_free(plan);
-    model_unref(m);
+    model_free(m);
 }
 
 /* What the reader would refuse is not written, and what was there stays. */
@@ -338,7 +335,7 @@ static void test_bad_labels(void **state)
     assert_int_equal(model_write(tiny_path, TENSOR_F32, t->net, t->params, labels, &t->preprocess,
                                  NULL, NULL, &e),
                      0);
-    model_unref(tiny_load());
+    model_free(tiny_load());
 }
 
 /* A file of 60 KB whose net would take 4 GB for one image. */
@@ -459,7 +456,7 @@ static void test_bad_metadata(void **state)
     p.meta[4].value = text;
     assert_int_equal(
         safetensors_write(tiny_path, TENSOR_F32, p.tensors, p.n_tensors, p.meta, p.n_meta, &e), 0);
-    model_unref(tiny_load());
+    model_free(tiny_load());
     safetensors_free(file);
     mem_free(bytes);
 }
@@ -498,7 +495,7 @@ static void test_damaged(void **state)
             assert_null(m);
             assert_true(e.text[0] != '\0');
         }
-        model_unref(m);
+        model_free(m);
         mem_free(copy);
     }
     mem_free(bytes);
@@ -521,7 +518,7 @@ static void test_no_memory(void **state)
         if (!fired) {
             assert_int_equal(rc, 0);
             assert_true(n > 20);
-            model_unref(m);
+            model_free(m);
             break;
         }
         if (rc != -ENOMEM) fail_msg("allocation %u: %d %s", n, rc, e.text);

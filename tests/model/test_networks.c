@@ -371,7 +371,7 @@ static void check_file(const struct vectors *v)
         fail_msg("%s: %s", v->c->name, e.text);
     assert_memory_equal(net_spec(model->net), net_spec(v->net), sizeof(struct spec));
     assert_memory_equal(model->params, v->params, net_block_size(v->net) * sizeof(float));
-    model_unref(model);
+    model_free(model);
 }
 
 static void test_case(void **state)

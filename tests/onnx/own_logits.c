@@ -121,7 +121,7 @@ static void noise(const char *path, size_t n, const char *out)
     for (size_t i = 0; i < count; i++) inputs[i] = uniform(&rng, -2, 2);
     write_floats(out, inputs, count);
     mem_free(inputs);
-    model_unref(model);
+    model_free(model);
 }
 
 static void cifar(const char *path, const char *bin, size_t n, const char *out)
@@ -145,7 +145,7 @@ static void cifar(const char *path, const char *bin, size_t n, const char *out)
     write_floats(out, inputs, n * 3 * PIXELS);
     mem_free(inputs);
     mem_free(bytes);
-    model_unref(model);
+    model_free(model);
 }
 
 /* --- logits ----------------------------------------------------------------------------------- */
@@ -200,7 +200,7 @@ static void run(const char *path, const char *inputs_path, const char *out, bool
     mem_free(logits);
     mem_free(inputs);
     mem_free(bytes);
-    model_unref(model);
+    model_free(model);
 }
 
 int main(int argc, char **argv)

@@ -64,7 +64,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    model_unref(model);
+    model_free(model);
     return file_remove_tree(directory, NULL);
 }
 

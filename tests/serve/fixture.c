@@ -324,7 +324,7 @@ int publish_version(struct engine *engine, struct model *model, int64_t number, 
     pthread_mutex_unlock(&waiter.lock);
     CHECK((publication.status == 0) == (publication.model == NULL));
     CHECK(publication.status == publication.error.code && publication.cost == NULL);
-    model_unref(publication.model);
+    model_free(publication.model);
     return publication.status;
 }
 

@@ -395,14 +395,14 @@ static void allocations_may_fail(void **state)
         struct engine *engine = engine_new(&options, NULL, &e);
         if (engine == NULL) {
             assert_int_equal(e.code, -ENOMEM);
-            model_unref(model);
+            model_free(model);
         } else {
             struct cost *cost = cost_new_linear(TINY_SECTIONS, 32, none, none);
             int rc = -ENOMEM;
             if (cost != NULL) {
                 rc = publish_now(engine, model, cost);
             } else {
-                model_unref(model);
+                model_free(model);
             }
             if (rc == 0) rc = call_run(engine, &call);
             if (rc != 0) assert_int_equal(rc, -ENOMEM);

@@ -46,7 +46,7 @@ static void measuring_measures_and_learns(void **state)
     }
     mem_fail_at(0);
     exec_free(exec);
-    model_unref(model);
+    model_free(model);
 }
 
 int main(void)
