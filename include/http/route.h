@@ -15,7 +15,7 @@
 enum query_kind {
     QUERY_NUMBER, /* whole, min..max */
     QUERY_SWITCH, /* 1 or 0 */
-    QUERY_NAME,   /* [a-z0-9._-], 1 to 64 characters */
+    QUERY_NAME,   /* of base/name.h */
 };
 
 /* An argument behind the path's question mark. */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/name.h"
 #include "base/sha256.h"
 #include "image/preprocess.h"
 #include "model/safetensors.h"
@@ -17,7 +18,7 @@
 #include "nn/spec.h"
 
 enum {
-    MODEL_NAME_MAX = 64,
+    MODEL_NAME_MAX = NAME_BYTES_MAX,
     MODEL_FILE_MAX = 1 << 30,
     MODEL_LABEL_MAX = 256,
     MODEL_ACTIVATION_MAX = 1 << 30 /* bytes that one image may take while it is computed */

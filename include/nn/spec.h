@@ -7,9 +7,10 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "base/name.h"
 
 enum {
-    SPEC_NAME_MAX = 64,
+    SPEC_NAME_MAX = NAME_BYTES_MAX,
     SPEC_STAGES_MAX = 8,
     SPEC_SECTIONS_MAX = 8,
     SPEC_BLOCKS_MAX = 512,

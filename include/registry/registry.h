@@ -25,9 +25,6 @@ int registry_new(const char *directory, struct engine *engine, struct registry *
                  struct err *e);
 void registry_free(struct registry *registry);
 
-/* [a-z0-9._-]{1,64}, and neither "." nor "..". Any thread. */
-bool registry_name_is_valid(const char *name);
-
 /* Removes what a crash left half made. First call after registry_new(). */
 int registry_recover(struct registry *registry, struct db *db, struct err *e);
 

@@ -8,10 +8,11 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/name.h"
 #include "base/sha256.h"
 #include "store/db.h"
 
-enum { VERSION_MODEL_MAX = 64, VERSION_SOURCE_MAX = 16, VERSION_DETAIL_MAX = 512 };
+enum { VERSION_MODEL_MAX = NAME_BYTES_MAX, VERSION_SOURCE_MAX = 16, VERSION_DETAIL_MAX = 512 };
 
 struct version_row {
     char model[VERSION_MODEL_MAX + 1];

@@ -10,6 +10,7 @@
 #include "api_private.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "handlers.h"
 #include "json/write.h"
 
@@ -133,9 +134,8 @@ static void work(struct store_task *task, struct db *db)
 static void post(struct api *api, struct exchange *x, enum action action, int64_t version)
 {
     const char *name = exchange_parameter(x, "name");
-    if (action != ACTION_LIST && !registry_name_is_valid(name)) {
-        exchange_problem(x, 404, "there is no such model: names are 1 to %d of a-z 0-9 . _ -",
-                         VERSION_MODEL_MAX);
+    if (action != ACTION_LIST && !name_is_valid(name)) {
+        exchange_problem(x, 404, "there is no such model: names are " NAME_RULE);
         return;
     }
     struct errand *c = mem_new(1, sizeof(*c));

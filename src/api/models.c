@@ -2,10 +2,9 @@
 #include "config.h"
 
 #include "api_private.h"
+#include "base/name.h"
 #include "handlers.h"
 #include "json/write.h"
-
-enum { MODELS_MAX = 256 };
 
 static void put_classifier(struct json_writer *w, const char *key, struct engine *engine,
                            const struct version *version, int classifier)
@@ -72,15 +71,15 @@ void models_get(struct exchange *x, void *arg)
 {
     struct api *api = arg;
     struct engine *engine = api->below.engine;
-    const char *names[MODELS_MAX];
-    size_t n = engine_model_names(engine, names, MODELS_MAX);
+    const char *names[NAMES_MAX];
+    size_t n = engine_model_names(engine, names, NAMES_MAX);
     struct buf body;
     struct json_writer w;
     buf_init(&body, (size_t)64 << 20);
     json_writer_init(&w, &body);
     json_write_open(&w, NULL, '{');
     json_write_open(&w, "models", '[');
-    for (size_t i = 0; i < n && i < MODELS_MAX; i++) {
+    for (size_t i = 0; i < n; i++) {
         struct version *version = engine_version(engine, names[i]);
         if (version == NULL) continue;
         put_model(&w, engine, version, i == 0); /* the first name is the default */

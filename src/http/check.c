@@ -9,8 +9,9 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/name.h"
 
-enum { NAME_MAX_LENGTH = 64, MEMBERS_MAX = 16, LIST_MAX = 512 };
+enum { MEMBERS_MAX = 16, LIST_MAX = 512 };
 
 static bool announces_body(const struct guard *guard)
 {
@@ -103,7 +104,6 @@ static int check_number(const struct query_member *m, const char *value, struct 
 
 static int check_value(const struct query_member *m, const char *value, struct err *e)
 {
-    size_t n = strlen(value);
     switch (m->kind) {
     case QUERY_NUMBER:
         return check_number(m, value, e);
@@ -113,11 +113,7 @@ static int check_value(const struct query_member *m, const char *value, struct e
     case QUERY_NAME:
         break;
     }
-    if (n > 0 && n <= NAME_MAX_LENGTH &&
-        strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789._-") == n)
-        return 0;
-    return err_set(e, ERR_RANGE, "?%s= takes a name of [a-z0-9._-], 1 to %d characters", m->name,
-                   NAME_MAX_LENGTH);
+    return name_is_valid(value) ? 0 : err_set(e, ERR_RANGE, "?%s= takes " NAME_RULE, m->name);
 }
 
 static int check_argument(void *arg, const char *name, const char *value)

@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/text.h"
 #include "store/version_table.h"
 
@@ -147,7 +148,7 @@ static int split_version(const char *text, char *ret_name, int64_t *ret_version)
     memcpy(ret_name, text, n);
     ret_name[n] = '\0';
     *ret_version = 0;
-    if (!registry_name_is_valid(ret_name)) return ERR_RANGE;
+    if (!name_is_valid(ret_name)) return ERR_RANGE;
     if (slash == NULL) return 0;
     char *end;
     errno = 0;
@@ -164,7 +165,7 @@ static int spec_name(const char *spec, char *ret_name)
     if (n > VERSION_MODEL_MAX) return ERR_RANGE;
     memcpy(ret_name, spec, n);
     ret_name[n] = '\0';
-    return registry_name_is_valid(ret_name) ? 0 : ERR_RANGE;
+    return name_is_valid(ret_name) ? 0 : ERR_RANGE;
 }
 
 static int check_strings(const struct json *body, struct err *e)
@@ -191,8 +192,8 @@ static int check_strings(const struct json *body, struct err *e)
         return err_set(e, ERR_RANGE, "\"init\" takes a model's name, or NAME/VERSION");
     if (teacher != NULL && split_version(teacher, name, &version) < 0)
         return err_set(e, ERR_RANGE, "\"teacher\" takes a model's name, or NAME/VERSION");
-    if (model != NULL && !registry_name_is_valid(model))
-        return err_set(e, ERR_RANGE, "\"model\" takes 1 to %d of a-z 0-9 . _ -", VERSION_MODEL_MAX);
+    if (model != NULL && !name_is_valid(model))
+        return err_set(e, ERR_RANGE, "\"model\" takes " NAME_RULE);
     if (data == NULL || strchr(data, ':') == NULL || strlen(data) > SOURCE_MAX) {
         return err_set(e, ERR_RANGE,
                        "\"data\" must be given and takes KIND:DIRECTORY, like "

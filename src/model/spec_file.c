@@ -24,6 +24,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "json/read.h"
 #include "json/write.h"
 
@@ -203,16 +204,12 @@ static int read_heads(const struct json_place *root, struct spec *spec)
                : read_int(&at, "mid_channels", &spec->heads.mid_channels);
 }
 
-/* The name becomes a directory's and a URL's part: [a-z0-9._-]{1,64}, not beginning with a dot. */
 static int read_name(const struct json_place *root, struct spec *spec)
 {
     int rc = json_read_string(root, "name", spec->name, sizeof(spec->name));
     if (rc < 0) return rc;
-    size_t good = strspn(spec->name, "abcdefghijklmnopqrstuvwxyz0123456789._-");
-    if (good > 0 && spec->name[good] == '\0' && spec->name[0] != '.') return 0;
-    return json_read_fail(root, "name", ERR_RANGE,
-                          "must be 1 to %d of a-z, 0-9, '.', '_', '-' and not begin with a dot",
-                          SPEC_NAME_MAX);
+    if (name_is_valid(spec->name)) return 0;
+    return json_read_fail(root, "name", ERR_RANGE, "must be " NAME_RULE);
 }
 
 static int read_spec(const struct json_place *root, struct spec *spec)

@@ -17,15 +17,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/sha256.h"
 #include "versions.h"
-
-bool registry_name_is_valid(const char *name)
-{
-    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-");
-    if (name[n] != '\0' || n < 1 || n > VERSION_MODEL_MAX) return false;
-    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
-}
 
 int registry_new(const char *directory, struct engine *engine, struct registry **ret_registry,
                  struct err *e)
@@ -191,10 +185,9 @@ static int add_file(struct registry *registry, struct db *db, const char *name, 
     if (rc < 0) return rc;
     rc = inspect(path, &bytes, own, sha, e);
     if (name == NULL) name = own;
-    if (rc == 0 && !registry_name_is_valid(name)) {
-        rc =
-            err_set(e, ERR_RANGE, "%s: a model may not be called \"%s\" (1 to %d of a-z 0-9 . _ -)",
-                    path, name, VERSION_MODEL_MAX);
+    if (rc == 0 && !name_is_valid(name)) {
+        rc = err_set(e, ERR_RANGE, "%s: a model may not be called \"%s\" (" NAME_RULE ")", path,
+                     name);
     }
     if (rc == 0)
         rc = add_bytes(registry, db, name, &bytes, sha, source, detail, activate, ret_version, e);
@@ -269,8 +262,6 @@ int registry_rollback(struct registry *registry, struct db *db, const char *name
 
 /* ---- the start ---- */
 
-enum { MODELS_MAX = 1024 };
-
 struct listing {
     struct version_row *rows;
     size_t count, room;
@@ -283,7 +274,6 @@ static int list_row(void *arg, const struct version_row *row)
     if (list->unfinished ? row->ready : !row->active) return 0;
     if (list->count == list->room) {
         size_t room = list->room > 0 ? 2 * list->room : 16;
-        if (room > MODELS_MAX) return ERR_LIMIT;
         struct version_row *rows = mem_grow(list->rows, room, sizeof(*rows));
         if (rows == NULL) return -ENOMEM;
         list->rows = rows;

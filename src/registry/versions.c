@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/name.h"
 
 #define TEMPORARY ".new-"
 #define MODEL_FILE "model.safetensors"
@@ -133,7 +134,7 @@ int versions_remove_temporary(const struct registry *registry, struct err *e)
     int rc = 0;
     for (const struct dirent *entry; rc == 0 && (entry = readdir(dir)) != NULL;) {
         char path[PATH_MAX];
-        if (!registry_name_is_valid(entry->d_name)) continue;
+        if (!name_is_valid(entry->d_name)) continue;
         if (file_join(path, sizeof(path), registry->directory, entry->d_name) == 0)
             rc = remove_temporary_of(path, e);
     }

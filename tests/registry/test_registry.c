@@ -398,35 +398,6 @@ static void test_crash(void **state)
     assert_int_equal(add(f, "tiny", 1), 8);
 }
 
-static void test_names(void **state)
-{
-    (void)state;
-    static const char *const good[] = {
-        "a",
-        "resnet18",
-        "0",
-        "a.b_c-d",
-        "...",
-        "-",
-        "0123456789012345678901234567890123456789012345678901234567890123"};
-    static const char *const bad[] = {
-        "",
-        ".",
-        "..",
-        "A",
-        "a/b",
-        "/",
-        "a b",
-        "\xc3\xa9",
-        "a\n",
-        "~",
-        "01234567890123456789012345678901234567890123456789012345678901234"};
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-        assert_true(registry_name_is_valid(good[i]));
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_false(registry_name_is_valid(bad[i]));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,7 +410,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damaged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_all_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_crash, set_up, tear_down),
-        cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests_name("registry", tests, NULL, NULL);
 }
