@@ -8,9 +8,76 @@
 #include "json/value.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdalign.h>
 
+#include "base/mem.h"
 #include "base/text.h"
 #include "tree.h"
+
+/* --- jansson's memory ------------------------------------------------------------------------- */
+
+/* jansson takes memory that is missing for a broken text, leaves members out or stops at an
+ * assertion. So a parse that finds none is left at once, by a jump, and what it has allocated is
+ * known: the blocks of a document are a ring. Nothing allocates but a parse. */
+struct block {
+    struct block *previous, *next;
+};
+_Static_assert(sizeof(struct block) % alignof(max_align_t) == 0, "what follows it is aligned");
+
+static _Thread_local struct {
+    struct block ring; /* this one is in it while the document is parsed */
+    jmp_buf starved;
+} parse;
+
+static void take_out(struct block *block)
+{
+    block->previous->next = block->next;
+    block->next->previous = block->previous;
+}
+
+static void *allocate(size_t size)
+{
+    size_t bytes;
+    struct block *block = NULL;
+    if (mem_size(size, 1, sizeof(*block), &bytes) == 0) block = mem_new(bytes, 1);
+    if (block == NULL) longjmp(parse.starved, 1);
+    *block = (struct block){parse.ring.previous, &parse.ring};
+    block->previous->next = block;
+    block->next->previous = block;
+    return block + 1;
+}
+
+static void release(void *memory)
+{
+    if (memory == NULL) return;
+    struct block *block = (struct block *)memory - 1;
+    take_out(block);
+    mem_free(block);
+}
+
+static void use_our_memory(void)
+{
+    json_set_alloc_funcs(allocate, release);
+}
+
+/* -ENOMEM, or 0 and what jansson makes of the text: NULL with the error when it is broken. */
+static int load(const char *text, size_t size, json_t **ret_tree, json_error_t *ret_error)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, use_our_memory);
+    parse.ring = (struct block){&parse.ring, &parse.ring};
+    if (setjmp(parse.starved) != 0) {
+        while (parse.ring.next != &parse.ring) release(parse.ring.next + 1);
+        return -ENOMEM;
+    }
+    *ret_tree = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, ret_error);
+    take_out(&parse.ring);
+    return 0;
+}
+
+/* --- documents -------------------------------------------------------------------------------- */
 
 enum json_kind json_kind_of(const struct json *value)
 {
@@ -85,12 +152,15 @@ struct json *json_parse(const char *what, const char *text, size_t size,
 {
     if (check_shape(what, text, size, limits, e) < 0) return NULL;
     json_error_t error;
-    json_t *tree = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    json_t *tree = NULL;
+    if (load(text, size, &tree, &error) < 0) {
+        err_set(e, -ENOMEM, "%s: out of memory", what);
+        return NULL;
+    }
     if (tree == NULL) {
         char reason[JSON_ERROR_TEXT_LENGTH];
-        bool memory = json_error_code(&error) == json_error_out_of_memory;
-        err_set(e, memory ? -ENOMEM : ERR_FORMAT, "%s: line %d, column %d: %s", what, error.line,
-                error.column, text_printable(reason, sizeof(reason), error.text));
+        err_set(e, ERR_FORMAT, "%s: line %d, column %d: %s", what, error.line, error.column,
+                text_printable(reason, sizeof(reason), error.text));
         return NULL;
     }
     struct json *document = (struct json *)(void *)tree;

@@ -144,13 +144,40 @@ static void looks(void **state)
     json_free(NULL);
 }
 
+/* Whatever allocation fails: no document, nothing is lost (which the sanitizers see), and the next
+ * one is read as if nothing had been. */
+static void memory_runs_out(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"a\":[1,2.5,{\"b\":\"some text with \\\"escapes\\u00e9\\n\\ud83d\\ude00 that is longer "
+        "than "
+        "what a buffer begins with, and a little more\"}],\"a longer name than most\":null,"
+        "\"c\":1,\"d\":2,\"e\":3,\"f\":4,\"g\":5,\"h\":6,\"i\":7,\"j\":8,\"k\":9}";
+    unsigned n = 1;
+    for (struct json *json = NULL; json == NULL; n++) {
+        struct err e = {0};
+        mem_fail_at(n);
+        json = parse(text, &e);
+        mem_fail_at(0);
+        assert_int_equal(e.code, json == NULL ? -ENOMEM : 0);
+        if (json != NULL) assert_int_equal(json_count(json), 11);
+        if (json == NULL) {
+            assert_null(parse("[1]x", &e));
+            assert_int_equal(e.code, ERR_FORMAT);
+        } else {
+            json_free(json);
+            break;
+        }
+    }
+    assert_true(n > 30);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refuses),
-        cmocka_unit_test(strings_are_no_shape),
-        cmocka_unit_test(bounds),
-        cmocka_unit_test(looks),
+        cmocka_unit_test(refuses), cmocka_unit_test(strings_are_no_shape), cmocka_unit_test(bounds),
+        cmocka_unit_test(looks),   cmocka_unit_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

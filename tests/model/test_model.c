@@ -502,8 +502,7 @@ static void test_damaged(void **state)
     assert_int_equal(model_load("/does/not/exist", &m, &e), -ENOENT);
 }
 
-/* The n-th allocation fails: an error each time, and nothing leaks. (jansson's own allocations are
- * not made to fail: 2.14 asserts when the buffer of its lexer cannot grow.) */
+/* The n-th allocation fails: an error each time, and nothing leaks. */
 static void test_no_memory(void **state)
 {
     const struct tiny *t = *state;
