@@ -319,6 +319,15 @@ def listeners():
         write("listener", name, text)
 
 
+def targets():
+    for name, text in (("usual", "GET /jobs?limit=5"), ("value", "POST /jobs/17/cancel"), ("two_values", "HEAD /m/resnet18/v/2"),
+                       ("absolute", "GET http://a:80/jobs"), ("absolute_bare", "GET HTTPS://a"), ("no_authority", "GET http:///jobs"),
+                       ("bad_authority", "GET http://a%20b/jobs"), ("other_method", "PUT /jobs/1"), ("slash", "GET /jobs/"),
+                       ("slashes", "GET //jobs//"), ("many_values", "GET /1/2/3/4/5"), ("long_value", "GET /jobs/" + "x" * 200),
+                       ("none", "GET /nothing"), ("star", "OPTIONS *"), ("no_target", "GET")):
+        write("target", name, text)
+
+
 def configs():
     write("config", "empty", "")
     write("config", "usual", "# comment\n[http]\nlisten = 127.0.0.1:0\nbody_max_bytes = 32M\n\n[engine]\nworkers=2\n"
@@ -409,6 +418,7 @@ cifars()
 checkpoints()
 inputs()
 listeners()
+targets()
 configs()
 documents()
 bodies()
