@@ -27,7 +27,7 @@ struct jobs_options {
     const char *data_root; /* data of jobs lies below it; NULL or "": jobs are refused */
     const char
         *spec_directory; /* NAME.json of jobs' "spec"; NULL or "": where the models are installed */
-    double margin;       /* train.margin: how much worse than the serving model's deepest top-1 */
+    double margin;       /* how much worse than the serving model's deepest top-1 */
     int64_t threads;     /* --threads of the children unless the job says; 0: one a processor */
     int niceness;        /* of the children */
     int64_t queue_max;   /* jobs waiting */

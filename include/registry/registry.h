@@ -28,7 +28,7 @@ void registry_free(struct registry *registry);
 /* Removes what a crash left half made. First call after registry_new(). */
 int registry_recover(struct registry *registry, struct db *db, struct err *e);
 
-/* model.file: imports it as a new version of the name it carries, and makes that the current one,
+/* Imports a file as a new version of the name it carries, and makes that the current one,
  * when its SHA-256 is not that of the version imported last. 1 imported, 0 nothing to do. Publishes
  * nothing. */
 int registry_import(struct registry *registry, struct db *db, const char *path, struct err *e);

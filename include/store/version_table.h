@@ -18,7 +18,7 @@ struct version_row {
     char model[VERSION_MODEL_MAX + 1];
     int64_t number; /* 1, 2, .. in each model; never used again */
     char sha256[SHA256_HEX_SIZE];
-    char source[VERSION_SOURCE_MAX + 1]; /* "import" (model.file), "job" */
+    char source[VERSION_SOURCE_MAX + 1]; /* "import" (a file at the start), "job" */
     char detail[VERSION_DETAIL_MAX + 1]; /* the file imported, or the job's id */
     int64_t created_ns;
     bool ready;  /* its file is in place; false while it is being written */

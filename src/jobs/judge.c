@@ -1,4 +1,4 @@
-/* The rule of the design: refused when the deepest classifier's top-1 is worse than the serving
+/* The rule: refused when the deepest classifier's top-1 is worse than the serving
  * one's by more than the margin. A person decides where the job says so, or where no comparison
  * means anything; a result that a person will decide on is never rejected here. */
 #include "config.h"

@@ -39,7 +39,8 @@ static int make_places(struct run *run, struct err *e)
         file_join(run->log, sizeof(run->log), run->directory, "log") < 0 ||
         file_join(run->result, sizeof(run->result), run->directory, "result.safetensors") < 0 ||
         file_join(run->spec, sizeof(run->spec), run->directory, "spec.json") < 0) {
-        return err_set(e, ERR_LIMIT, "state.directory is too long");
+        return err_set(e, ERR_LIMIT, "the path %s/%s is too long", run->jobs->options.directory,
+                       id);
     }
     /* Whatever is there belongs to the job of a database that was lost. */
     int rc = run->row.started_ns == 0 ? file_remove_tree(run->directory, e) : 0;
@@ -86,7 +87,7 @@ static int add_version(struct run *run, const char *member, const char *option, 
     request_version(run->request, member, name, &version);
     if (name[0] == '\0') return 0;
     int rc = registry_path(run->jobs->registry, name, version, path, sizeof(path));
-    if (rc < 0) return err_set(e, rc, "state.directory is too long");
+    if (rc < 0) return err_set(e, rc, "the path of a version of %s is too long", name);
     command_add(&run->command, option);
     command_add(&run->command, path);
     return 0;
@@ -192,7 +193,7 @@ static int compare_with(struct run *run, const struct model *result, const struc
     struct model *serving;
     run->serving_version = row->number;
     int rc = registry_path(run->jobs->registry, row->model, row->number, path, sizeof(path));
-    if (rc < 0) return err_set(e, rc, "state.directory is too long");
+    if (rc < 0) return err_set(e, rc, "the path of a version of %s is too long", row->model);
     rc = model_load(path, &serving, e);
     if (rc < 0) {
         snprintf(run->hindrance, sizeof(run->hindrance),

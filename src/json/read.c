@@ -68,7 +68,8 @@ static void append_path(const struct json_place *place, char *text, size_t size)
     }
 }
 
-static int fail(const struct json_place *place, int code, const char *format, va_list values)
+__attribute__((format(printf, 3, 0))) static int fail(const struct json_place *place, int code,
+                                                      const char *format, va_list values)
 {
     char path[PATH_TEXT_MAX] = "", message[ERR_TEXT_MAX];
     append_path(place, path, sizeof(path));

@@ -94,7 +94,7 @@ static int load(const struct registry *registry, const struct version_row *row,
                        (long long)row->number, row->model);
     }
     int rc = registry_path(registry, row->model, row->number, path, sizeof(path));
-    if (rc < 0) return err_set(e, rc, "state.directory is too long for %s", registry->directory);
+    if (rc < 0) return err_set(e, rc, "the path %s is too long", registry->directory);
     rc = model_load(path, &model, e);
     if (rc < 0) return rc;
     if (strcmp(model->sha256, row->sha256) != 0) {

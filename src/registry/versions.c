@@ -78,8 +78,7 @@ int versions_write(const struct registry *registry, const char *name, int64_t ve
         path_of(registry, name, TEMPORARY, version, "", temporary, sizeof(temporary)) < 0 ||
         path_of(registry, name, TEMPORARY, version, "/" MODEL_FILE, file, sizeof(file)) < 0 ||
         versions_directory(registry, name, version, final, sizeof(final)) < 0) {
-        return err_set(e, ERR_LIMIT, "state.directory is too long for %s/%s", registry->directory,
-                       name);
+        return err_set(e, ERR_LIMIT, "the path %s/%s is too long", registry->directory, name);
     }
     if (file_exists(final)) return err_set(e, -EEXIST, "%s is there already", final);
     const struct file_piece piece = {bytes, size};
@@ -105,8 +104,7 @@ int versions_remove(const struct registry *registry, const char *name, int64_t v
 {
     char path[PATH_MAX];
     if (versions_directory(registry, name, version, path, sizeof(path)) < 0)
-        return err_set(e, ERR_LIMIT, "state.directory is too long for %s/%s", registry->directory,
-                       name);
+        return err_set(e, ERR_LIMIT, "the path %s/%s is too long", registry->directory, name);
     return file_remove_tree(path, e);
 }
 

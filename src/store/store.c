@@ -111,14 +111,14 @@ static int lock_directory(const char *directory, int *ret_fd, struct err *e)
     int rc = file_make_dirs(directory, e);
     if (rc < 0) return rc;
     if (file_join(path, sizeof(path), directory, "lock") < 0)
-        return err_set(e, ERR_LIMIT, "state.directory %s is too long", directory);
+        return err_set(e, ERR_LIMIT, "the path %s is too long", directory);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) return err_set(e, -errno, "cannot open %s: %s", path, err_text(-errno));
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         rc = errno == EWOULDBLOCK
                  ? err_set(e, ERR_CONFLICT,
                            "%s belongs to another autodidactd that is running: give this "
-                           "one a state.directory of its own",
+                           "one a directory of its own",
                            directory)
                  : err_set(e, -errno, "cannot lock %s: %s", path, err_text(-errno));
         close(fd);
@@ -132,7 +132,7 @@ static int open_database(struct store *store, const char *directory, struct err 
 {
     char path[PATH_MAX];
     if (file_join(path, sizeof(path), directory, "autodidact.db") < 0)
-        return err_set(e, ERR_LIMIT, "state.directory %s is too long", directory);
+        return err_set(e, ERR_LIMIT, "the path %s is too long", directory);
     int rc = db_open(path, &store->writing.db, e);
     if (rc == 0) rc = db_open_reading(path, &store->reading.db, e);
     if (rc == 0) rc = thread_start(&store->writing, "store", e);
