@@ -29,10 +29,11 @@ enum api_scope {
 };
 
 struct api_options {
-    enum sla_classifier default_classifier; /* SLA_DEEPEST, SLA_ENSEMBLE or SLA_AUTO */
-    size_t body_max;                        /* bytes of a request to classify */
-    int images_max;                         /* images in one request */
-    size_t arena_max;                       /* bytes of memory that a request may take */
+    enum sla_classifier fallback; /* of requests that ask for none: SLA_DEEPEST, SLA_ENSEMBLE or
+                                     SLA_AUTO */
+    size_t body_max;              /* bytes of a request to classify */
+    int image_count_max;          /* images in one request */
+    size_t arena_max;             /* bytes of memory that a request may take */
 };
 
 /* What the routes stand on. All of it must outlive the api, and the api the two servers. */
@@ -46,7 +47,7 @@ struct api_below {
     struct jobs *jobs;
 };
 
-/* Adds all routes to their servers, and from then on has every call to the admin server that
+/* Adds all routes to their servers, and from then on has every request to the admin server that
  * changes something or tries to, and every one without the right token, entered in the audit. */
 int api_new(const struct api_below *below, const struct api_options *options, struct api **ret_api,
             struct err *e);

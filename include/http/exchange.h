@@ -25,7 +25,7 @@ const char *exchange_path(const struct exchange *x);   /* percent-decoded, witho
 const char *exchange_id(const struct exchange *x);     /* X-Request-Id, the client's or a new one */
 int64_t exchange_arrival_ns(const struct exchange *x); /* clock_now() at the request line */
 
-/* The part of the path that stands for {name} in the route's pattern; "" when there is none. */
+/* The segment of the path that stands for {name} in the route's pattern; "" when there is none. */
 const char *exchange_parameter(const struct exchange *x, const char *name);
 
 /* First value of a query argument, decoded, "" for "?name"; NULL when it is not there. */

@@ -17,7 +17,7 @@ struct server;
 struct server_options {
     const char *name;   /* "http", "admin": for messages */
     const char *listen; /* "127.0.0.1:8080", "[::1]:0", "localhost:80", "unix:/path" (mode 0600) */
-    unsigned connection_limit;
+    unsigned connections_max;
     int64_t header_timeout_ns; /* request line and headers, from the first byte that may come */
     int64_t body_timeout_ns;   /* the whole body */
     int64_t idle_timeout_ns;   /* between two requests of a connection, and to take an answer */

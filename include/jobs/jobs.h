@@ -64,10 +64,10 @@ struct jobs_answer {
 /* Called once, on the loop thread: with an answer, or with NULL and the error. */
 typedef void jobs_done_fn(void *arg, const struct jobs_answer *answer, const struct err *error);
 
-/* POST /admin/v1/jobs. body is read before the call returns. key: the Idempotency-Key, or NULL. The
- * answer is the job. Errors: ERR_FORMAT and ERR_RANGE name the member,
- * ERR_NOT_FOUND (spec, init model), ERR_UNSUPPORTED (the key came with another payload before; no
- * data_root), ERR_BUSY (queue full). */
+/* A new job. body is read before the call returns. key: the Idempotency-Key, or NULL. The answer is
+ * the job. Errors: ERR_FORMAT and ERR_RANGE name the member, ERR_NOT_FOUND (spec, init model),
+ * ERR_UNSUPPORTED (the key came with another payload before; no data_root), ERR_BUSY (queue full).
+ */
 void jobs_create(struct jobs *jobs, const struct json *body, const char *key, jobs_done_fn *done,
                  void *arg);
 

@@ -75,7 +75,7 @@ int sla_draft_member(struct sla_draft *draft, const char *prefix, const char *na
 
 /* Puts the draft together: defaults, `auto` when only an SLA-* bound is given, Min-* with a named
  * classifier refused (rule 3), the smallest time bound. */
-int sla_draft_finish(const struct sla_draft *draft, enum sla_classifier default_classifier,
+int sla_draft_finish(const struct sla_draft *draft, enum sla_classifier fallback,
                      struct sla *ret_sla, struct err *e);
 
 /* What the classifiers must be able to do for this SLA: the exit exists, calibration where Min-*

@@ -1,4 +1,4 @@
-/* GET /admin/v1/jobs/ID/events: a job as server-sent events (WHATWG HTML, section 9.2).
+/* A job as server-sent events (WHATWG HTML, section 9.2).
  *
  *   event: job       data: the job's document, at once and whenever its state or its epochs change
  *   event: progress  data: the document's member "progress", about once a second of training

@@ -1,9 +1,9 @@
-/* The audit of the admin listener: every call that changes something or tries to, and every call
+/* The audit of the admin listener: every request that changes something or tries to, and every one
  * without the right token, is entered with the status of its answer.
  *
- * It is written without waiting for it: a call that was answered and is missing there needs a disk
- * that failed, which the log says. Refusals are entered at a bounded rate, and those past it are
- * counted in one entry, because each costs a write to the disk, and because a stranger could
+ * It is written without waiting for it: a request that was answered and is missing there needs a
+ * disk that failed, which the log says. Refusals are entered at a bounded rate, and those past it
+ * are counted in one entry, because each costs a write to the disk, and because a stranger could
  * otherwise push the entries that matter out of the table, which is bounded too. */
 #include "config.h"
 

@@ -65,7 +65,7 @@ static int read_image(struct task *task, const struct json *value, const char *p
 
 static int read_images(struct task *task, const struct json *list, struct err *e)
 {
-    int max = task->service->options.images_max;
+    int max = task->service->options.image_count_max;
     size_t n = json_count(list);
     if (!json_is(list, JSON_KIND_ARRAY))
         return err_set(e, ERR_FORMAT, "images: a list is expected");
@@ -168,7 +168,7 @@ static int form_image(struct task *task, const struct multipart_part *part, stru
                        "application/octet-stream",
                        part->content_type);
     if (part->size == 0) return err_set(e, ERR_FORMAT, "image: the image is empty");
-    if (task->request.n_images == task->service->options.images_max)
+    if (task->request.n_images == task->service->options.image_count_max)
         return err_set(e, ERR_LIMIT, "image: more than the %d that are taken in one request",
                        task->request.n_images);
     images[task->request.n_images++] =
@@ -191,7 +191,7 @@ int input_form(struct task *task, const void *body, size_t size, struct err *e)
     struct multipart m;
     struct multipart_part part;
     bool sla = false;
-    size_t max = (size_t)task->service->options.images_max;
+    size_t max = (size_t)task->service->options.image_count_max;
     struct input *images = arena_alloc(task->arena, max, sizeof(*images));
     if (images == NULL) return err_set(e, ERR_BUSY, "out of memory for the request");
     task->request.images = images;

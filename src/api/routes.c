@@ -72,9 +72,9 @@ static const struct answer_row metrics_answers[] = {
 };
 static const struct answer_row job_create_answers[] = {
     {202, JSON, "the job, queued, or the one of the same Idempotency-Key; Location"},
-    {404, PROBLEM, "there is no such model or data"},
-    {409, PROBLEM, "the Idempotency-Key was used for another job"},
-    {422, PROBLEM, "the job is understood and not possible here"},
+    {404, PROBLEM, "there is no such spec or model"},
+    {409, PROBLEM, "the version to begin with is still being written"},
+    {422, PROBLEM, "the Idempotency-Key came with another body, or nothing is trained here"},
     {503, PROBLEM, "too many jobs are waiting: Retry-After"},
     {507, PROBLEM, "the disk is full"},
     {.status = 0},
@@ -111,8 +111,8 @@ static const struct answer_row model_answers[] = {
 };
 static const struct answer_row model_change_answers[] = {
     {200, JSON, "the model with its versions, after the change"},
-    {404, PROBLEM, "there is no such model or version"},
-    {409, PROBLEM, "the version cannot serve, or there is none to go back to"},
+    {404, PROBLEM, "there is no such model or version, or none to go back to"},
+    {409, PROBLEM, "the version is still being written, or its file is not what it was"},
     {413, PROBLEM, "the model is beyond what the server bears"},
     {422, PROBLEM, "the version's file is not understood"},
     {.status = 0},

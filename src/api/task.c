@@ -173,7 +173,7 @@ void task_submit(struct task *task)
 {
     struct request *r = &task->request;
     struct service *s = task->service;
-    int rc = sla_draft_finish(&task->draft, s->options.default_classifier, &r->sla, &task->error);
+    int rc = sla_draft_finish(&task->draft, s->options.fallback, &r->sla, &task->error);
     if (rc < 0) {
         task_refuse_err(task, rc, &task->error);
         return;

@@ -298,7 +298,7 @@ static int open_servers(struct daemon *d, struct err *e)
     struct server_options options = {
         .name = "http",
         .listen = c->http_listen,
-        .connection_limit = connection_limit(c),
+        .connections_max = connection_limit(c),
         .header_timeout_ns = c->http_header_timeout_ms * 1000000,
         .body_timeout_ns = c->http_body_timeout_ms * 1000000,
         .idle_timeout_ns = c->http_idle_timeout_ms * 1000000,
@@ -406,9 +406,9 @@ static int make_api(struct daemon *d, struct err *e)
 {
     const struct config *c = d->config;
     const struct api_options options = {
-        .default_classifier = default_classifier(c),
+        .fallback = default_classifier(c),
         .body_max = (size_t)c->http_body_max_bytes,
-        .images_max = (int)c->http_images_max,
+        .image_count_max = (int)c->http_images_max,
         .arena_max = request_memory(c),
     };
     const struct api_below below = {

@@ -13,21 +13,21 @@
 
 enum { MEMBERS_MAX = 16, LIST_MAX = 512 };
 
-static bool announces_body(const struct guard *guard)
+static bool announces_body(const struct framing *framing)
 {
-    return guard->chunked || guard->content_length > 0;
+    return framing->chunked || framing->content_length > 0;
 }
 
-int check_size(const struct exchange *x, const struct route *route, const struct guard *guard,
+int check_size(const struct exchange *x, const struct route *route, const struct framing *framing,
                struct err *e)
 {
-    if (route->body_max == 0 && announces_body(guard)) {
+    if (route->body_max == 0 && announces_body(framing)) {
         err_set(e, ERR_FORMAT, "%.20s %.200s takes no body", exchange_method(x), exchange_path(x));
         return 400;
     }
-    if (guard->content_length > 0 && (uint64_t)guard->content_length > route->body_max) {
+    if (framing->content_length > 0 && (uint64_t)framing->content_length > route->body_max) {
         err_set(e, ERR_LIMIT, "the body has %lld bytes, at most %zu are taken here",
-                (long long)guard->content_length, route->body_max);
+                (long long)framing->content_length, route->body_max);
         return 413;
     }
     return 0;
@@ -47,10 +47,10 @@ static void list_add(struct list *list, const char *name, bool last)
     if (n > 0 && (size_t)n < sizeof(list->text) - list->used) list->used += (size_t)n;
 }
 
-int check_body(const struct exchange *x, const struct route *route, const struct guard *guard,
+int check_body(const struct exchange *x, const struct route *route, const struct framing *framing,
                struct err *e)
 {
-    if (route->body_max == 0 || (route->body_optional && !announces_body(guard))) return 0;
+    if (route->body_max == 0 || (route->body_optional && !announces_body(framing))) return 0;
     const char *type = exchange_content_type(x);
     bool taken = route->media == NULL;
     struct list list = {.text = ""};
@@ -62,7 +62,7 @@ int check_body(const struct exchange *x, const struct route *route, const struct
         err_set(e, ERR_UNSUPPORTED, "Content-Type is \"%s\"; taken: %s", type, list.text);
         return 415;
     }
-    if (!announces_body(guard) && guard->content_length < 0) {
+    if (!announces_body(framing) && framing->content_length < 0) {
         err_set(e, ERR_FORMAT,
                 "the body's length is missing: send Content-Length or a chunked "
                 "body");

@@ -7,11 +7,11 @@
 #include "http/route.h"
 
 /* No body where none is taken, none that is announced as too large: 400, 413. */
-int check_size(const struct exchange *x, const struct route *route, const struct guard *guard,
+int check_size(const struct exchange *x, const struct route *route, const struct framing *framing,
                struct err *e);
 
 /* The body's media type, and a length where a body is needed: 415, 411. */
-int check_body(const struct exchange *x, const struct route *route, const struct guard *guard,
+int check_body(const struct exchange *x, const struct route *route, const struct framing *framing,
                struct err *e);
 
 /* The arguments of the query: 400. */

@@ -13,27 +13,9 @@
 #include "http/exchange.h"
 #include "http/server.h"
 #include "routes.h"
+#include "transport.h"
 
 enum { EXCHANGE_ID_MAX = 128 };
-
-/* How far an exchange is:
- *
- *   NONE -> LINE  request line read                          on_request_line()
- *   LINE -> BODY  headers checked, route found               exchange_begin()
- *   BODY -> HANDLING  whole body there, handler called       exchange_run()
- *   HANDLING -> WAITING  handler kept it: suspended          exchange_run()
- *   BODY, HANDLING, WAITING -> READY  answered               exchange_reply()
- *   READY -> SENT  response queued with libmicrohttpd        exchange_send()
- *   any -> NONE   last byte sent, or connection lost         exchange_end() */
-enum exchange_state {
-    EXCHANGE_NONE,
-    EXCHANGE_LINE,
-    EXCHANGE_BODY,
-    EXCHANGE_HANDLING,
-    EXCHANGE_WAITING,
-    EXCHANGE_READY,
-    EXCHANGE_SENT
-};
 
 /* An answer that is written bit by bit (stream.c). */
 struct stream {
@@ -46,7 +28,6 @@ struct stream {
 };
 
 struct exchange {
-    enum exchange_state state;
     int64_t arrival_ns;
     const char *method, *path; /* libmicrohttpd's, valid until the exchange ends */
     size_t authority_size;     /* of "http://host" before the path in the request line */
@@ -59,9 +40,7 @@ struct exchange {
     struct buf body;
     size_t body_max;    /* bytes kept at most */
     size_t body_seen;   /* bytes received, kept or not */
-    bool body_dropped;  /* the answer stands already; what still comes is thrown away */
     bool close;         /* the connection ends with this exchange */
-    bool gone;          /* the client hung up while we were waiting */
     struct buf headers; /* of the answer: "Name\0value\0".. */
     struct MHD_Response *response;
     int status;
@@ -72,28 +51,32 @@ struct exchange {
     void (*data_release)(void *data);
 };
 
-/* Which of its deadlines runs for a connection. */
-enum connection_phase {
-    CONNECTION_IDLE,     /* between requests: idle_timeout; the first request: header_timeout */
-    CONNECTION_HEADERS,  /* header_timeout */
-    CONNECTION_BODY,     /* body_timeout */
-    CONNECTION_HANDLING, /* none: the request's own deadline counts */
-    CONNECTION_REPLY,    /* idle_timeout, to take the answer */
+/* Where a connection is. What each state means for deadlines and hang-ups, and which may follow
+ * which, stands in one table (connection.c). */
+enum connection_state {
+    CONNECTION_NEW,       /* accepted; no request line yet */
+    CONNECTION_IDLE,      /* between two requests */
+    CONNECTION_HEADERS,   /* the request line has been read: there is an exchange */
+    CONNECTION_BODY,      /* headers are right, a route is found; the body comes */
+    CONNECTION_REFUSED,   /* answered already; what still comes of the body is thrown away */
+    CONNECTION_HANDLING,  /* the handler is being called */
+    CONNECTION_WAITING,   /* it has kept the exchange */
+    CONNECTION_ABANDONED, /* the same, and the client has gone; it must be answered all the same */
+    CONNECTION_ANSWERED,  /* the response is there */
+    CONNECTION_SENDING,   /* libmicrohttpd has it */
+    CONNECTION_PAUSED,    /* the same, and its stream has nothing to send */
+    CONNECTION_CUT,       /* nothing more is read or sent; the exchange ends with the connection */
+    CONNECTION_CLOSED,    /* the same without an exchange */
 };
 
 struct connection {
     struct server *server;
     struct MHD_Connection *mhd;
-    int fd;
-    enum connection_phase phase;
-    int64_t deadline_ns; /* when the phase must be over; 0: never */
+    struct transport transport;
+    enum connection_state state;
+    int64_t deadline_ns; /* when the state must be left; 0: never */
     int64_t timer_ns;    /* when the timer fires; 0: it does not run */
     uv_timer_t timer;
-    bool used; /* has carried a request */
-    bool suspended;
-    bool ended;     /* the client has closed its end; something may still lie before it */
-    bool expired;   /* shut down by us, whatever for */
-    bool timed_out; /* because a deadline was over */
     struct connection *previous, *next;
     struct exchange x;
 };
@@ -106,20 +89,21 @@ static inline struct connection *connection_of(const struct exchange *x)
 /* connection.c */
 struct connection *connection_new(struct server *server, struct MHD_Connection *mhd);
 void connection_lost(struct connection *c); /* it is being closed; frees once handles are shut */
-void connection_phase(struct connection *c, enum connection_phase phase, int64_t timeout_ns);
+bool connection_has_exchange(const struct connection *c);
+void connection_enter(struct connection *c, enum connection_state next);
 void connection_ended(void *connection);          /* the client has closed its end */
 void connection_look_again(struct connection *c); /* for that, after something was read */
-void connection_suspend(struct connection *c);
-void connection_resume(struct connection *c);
-void connection_idle(struct connection *c); /* its exchange has ended */
-bool connection_hang_up_if_idle(struct connection *c);
+void connection_idle(struct connection *c);       /* its exchange is over */
+void connection_hang_up_if_idle(struct connection *c);
 void connection_hang_up(struct connection *c); /* unless its request is being worked on */
 
-/* exchange.c */
+/* exchange_way.c */
 void exchange_line(struct connection *c, const char *target);
-enum MHD_Result exchange_step(struct connection *c, const char *url, const char *method,
-                              const char *version, const char *upload_data, size_t *upload_size);
+enum MHD_Result exchange_access(struct connection *c, const char *url, const char *method,
+                                const char *version, const char *upload_data, size_t *upload_size);
 void exchange_end(struct connection *c);
+
+/* exchange.c */
 /* Answers with a finished response, which is taken over (NULL: out of memory). */
 void exchange_reply_response(struct exchange *x, int status, struct MHD_Response *response);
 
@@ -128,7 +112,7 @@ void stream_closed(struct exchange *x);
 
 /* server.c */
 struct connection **server_connections(struct server *server);
-void server_kick(struct server *server); /* has libmicrohttpd run soon */
+void server_kick(struct server *server); /* has libmicrohttpd look soon */
 const struct server_options *server_options_of(const struct server *server);
 const struct routes *server_routes(const struct server *server);
 /* Whether a request with this header (or NULL) may use the route; NULL: may learn that there is

@@ -4,7 +4,6 @@
 
 #include "http/exchange.h"
 
-#include <assert.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -146,8 +145,7 @@ void exchange_peer(const struct exchange *x, char *ret_text, size_t size)
 
 int exchange_status(const struct exchange *x)
 {
-    if (x->status != 0) return x->status;
-    return connection_of(x)->timed_out ? 408 : 499;
+    return x->status != 0 ? x->status : 499;
 }
 
 void exchange_on_gone(struct exchange *x, exchange_fn *gone, void *arg)
@@ -179,8 +177,6 @@ static void free_body(void *body)
 
 void exchange_reply(struct exchange *x, int status, const char *content_type, struct buf *body)
 {
-    assert(x->state == EXCHANGE_BODY || x->state == EXCHANGE_HANDLING ||
-           x->state == EXCHANGE_WAITING);
     static char empty[1];
     size_t size = body == NULL ? 0 : body->size;
     char *data = size == 0 ? NULL : buf_take(body);
@@ -196,12 +192,13 @@ void exchange_reply(struct exchange *x, int status, const char *content_type, st
 
 void exchange_reply_response(struct exchange *x, int status, struct MHD_Response *response)
 {
-    bool waiting = x->state == EXCHANGE_WAITING;
+    struct connection *c = connection_of(x);
     x->response = response;
     x->status = status;
-    x->state = EXCHANGE_READY;
-    server_answered(connection_of(x)->server, x);
-    if (waiting) connection_resume(connection_of(x));
+    server_answered(c->server, x);
+    connection_enter(c, c->state == CONNECTION_BODY        ? CONNECTION_REFUSED
+                        : c->state == CONNECTION_ABANDONED ? CONNECTION_CUT
+                                                           : CONNECTION_ANSWERED);
 }
 
 void exchange_problem(struct exchange *x, int status, const char *format, ...)

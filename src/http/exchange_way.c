@@ -1,4 +1,5 @@
-/* An exchange's way from request line to last byte; the states stand in connection.h.
+/* An exchange's way from request line to last byte; the states stand in connection.h, and what they
+ * mean in connection.c.
  *
  * The one decision: a request whose answer is known early (wrong type, too large, bad header) is
  * still read to its end when little is left of it, so that its connection lives on; otherwise the
@@ -7,7 +8,6 @@
  * its second call. */
 #include "config.h"
 
-#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,15 +56,15 @@ static void choose_id(struct exchange *x)
 /* traceparent: 00-<32 hex>-<16 hex>-<2 hex>, lower case, no id all zero (W3C Trace Context 3.2). */
 static bool traceparent_valid(const char *s)
 {
-    static const int parts[] = {2, 32, 16, 2};
-    for (int part = 0; part < 4; part++) {
+    static const int digits[] = {2, 32, 16, 2};
+    for (int field = 0; field < 4; field++) {
         bool zero = true;
-        for (int i = 0; i < parts[part]; i++, s++) {
+        for (int i = 0; i < digits[field]; i++, s++) {
             if (!((*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'f'))) return false;
             if (*s != '0') zero = false;
         }
-        if (zero && (part == 1 || part == 2)) return false;
-        if (part < 3 && *s++ != '-') return false;
+        if (zero && (field == 1 || field == 2)) return false;
+        if (field < 3 && *s++ != '-') return false;
     }
     return *s == '\0';
 }
@@ -83,24 +83,16 @@ static void read_content_type(struct exchange *x)
 void exchange_line(struct connection *c, const char *target)
 {
     struct exchange *x = &c->x;
-    x->state = EXCHANGE_LINE;
+    connection_enter(c, c->state == CONNECTION_CLOSED ? CONNECTION_CUT : CONNECTION_HEADERS);
     x->bad_target = guard_target(target, &x->authority_size) < 0;
     x->arrival_ns = clock_now();
     server_exchange_count(c->server, 1);
-    /* A connection's first request has its time for line and headers together. */
-    int64_t timeout_ns = server_options_of(c->server)->header_timeout_ns;
-    if (c->used || c->deadline_ns == 0)
-        connection_phase(c, CONNECTION_HEADERS, timeout_ns);
-    else
-        c->phase = CONNECTION_HEADERS;
-    c->used = true;
 }
 
 static enum MHD_Result send_answer(struct connection *c)
 {
     struct exchange *x = &c->x;
-    if (x->response == NULL || x->gone)
-        return MHD_NO; /* out of memory, or nobody there to read it */
+    if (x->response == NULL) return MHD_NO; /* out of memory */
     const char *trace = exchange_header(x, "traceparent");
     if (x->close || server_is_closing(c->server))
         MHD_add_response_header(x->response, MHD_HTTP_HEADER_CONNECTION, "close");
@@ -112,8 +104,7 @@ static enum MHD_Result send_answer(struct connection *c)
         MHD_add_response_header(x->response, name, value);
         at = (size_t)(value - x->headers.data) + strlen(value) + 1;
     }
-    x->state = EXCHANGE_SENT;
-    connection_phase(c, CONNECTION_REPLY, server_options_of(c->server)->idle_timeout_ns);
+    connection_enter(c, CONNECTION_SENDING);
     enum MHD_Result rc = MHD_queue_response(c->mhd, (unsigned)x->status, x->response);
     /* Libmicrohttpd holds its own reference; the exchange may have ended inside of that call. */
     return rc;
@@ -133,19 +124,19 @@ static void refuse_upload(struct exchange *x)
 }
 
 /* What the row asks for, in the order of include/http/route.h. */
-static void check_row(struct exchange *x, const struct guard *guard)
+static void check_row(struct exchange *x, const struct framing *framing)
 {
     const struct route *route = x->route;
     struct err e;
-    int status = check_size(x, route, guard, &e);
+    int status = check_size(x, route, framing, &e);
     if (status == 0 && route->head != NULL) route->head(x, route->arg);
-    if (x->state == EXCHANGE_READY) return;
-    if (status == 0) status = check_body(x, route, guard, &e);
+    if (connection_of(x)->state == CONNECTION_REFUSED) return;
+    if (status == 0) status = check_body(x, route, framing, &e);
     if (status == 0) status = check_query(x, route, &e);
     if (status != 0)
         exchange_problem(x, status, "%s", e.text);
-    else if (guard->content_length > 0 &&
-             !server_upload_fits(connection_of(x)->server, (size_t)guard->content_length))
+    else if (framing->content_length > 0 &&
+             !server_upload_fits(connection_of(x)->server, (size_t)framing->content_length))
         refuse_upload(x);
     x->body_max = route->body_max;
 }
@@ -165,15 +156,15 @@ static enum MHD_Result begin(struct connection *c, const char *url, const char *
                              const char *version)
 {
     struct exchange *x = &c->x;
-    struct guard guard;
+    struct framing framing;
     struct err e;
-    x->state = EXCHANGE_BODY;
+    connection_enter(c, CONNECTION_BODY);
     x->method = method;
     /* Host and authority are nothing that this server looks at. */
     x->path = url[x->authority_size] != '\0' ? url + x->authority_size : "/";
     choose_id(x);
     read_content_type(x);
-    int status = guard_check(c->mhd, version, &guard, &e);
+    int status = guard_check(c->mhd, version, &framing, &e);
     if (status == 0 && x->bad_target) {
         err_set(&e, ERR_FORMAT, "the request target has no host and port behind its scheme");
         status = 400;
@@ -194,37 +185,31 @@ static enum MHD_Result begin(struct connection *c, const char *url, const char *
     if (rc < 0)
         answer_no_route(x, rc, allow);
     else
-        check_row(x, &guard);
-    if (x->state == EXCHANGE_READY) {
-        x->body_dropped = true;
-        if (guard.chunked || guard.content_length > BODY_DISCARD_MAX) {
-            x->close = true;
-            return send_answer(c);
-        }
+        check_row(x, &framing);
+    if (c->state == CONNECTION_REFUSED &&
+        (framing.chunked || framing.content_length > BODY_DISCARD_MAX)) {
+        x->close = true;
+        return send_answer(c);
     }
     x->body.max = x->body_max;
-    if (guard.chunked || guard.content_length > 0) {
-        connection_phase(c, CONNECTION_BODY, server_options_of(c->server)->body_timeout_ns);
-        connection_look_again(c);
-    }
+    if (framing.chunked || framing.content_length > 0) connection_look_again(c);
     return MHD_YES;
 }
 
-/* Keeps a part of the body. Past a limit the rest is thrown away and the answer is 413 or 503; a
+/* Keeps a piece of the body. Past a limit the rest is thrown away and the answer is 413 or 503; a
  * client that sends without end is stopped by the body's deadline. What counts is what has arrived:
  * lengths that are only announced would let a few clients that send nothing shut out all others. */
 static void take_body(struct exchange *x, const char *data, size_t size)
 {
     struct server *server = connection_of(x)->server;
     x->body_seen += size;
-    if (x->body_dropped) return;
+    if (connection_of(x)->state != CONNECTION_BODY) return;
     bool too_large = x->body_seen > x->body_max;
     size_t before = x->body.capacity;
     int rc = too_large ? ERR_LIMIT : buf_append(&x->body, data, size);
     bool room = server_upload_change(server, before, x->body.capacity);
     if (rc == 0 && room) return;
     release_body(server, &x->body);
-    x->body_dropped = true;
     x->close = true;
     if (too_large)
         exchange_problem(x, 413, "the body has more than the %zu bytes that are taken here",
@@ -238,36 +223,32 @@ static void take_body(struct exchange *x, const char *data, size_t size)
 static enum MHD_Result handle(struct connection *c)
 {
     struct exchange *x = &c->x;
-    x->state = EXCHANGE_HANDLING;
-    connection_phase(c, CONNECTION_HANDLING, 0);
+    connection_enter(c, CONNECTION_HANDLING);
     x->route->handler(x, x->route->arg);
-    if (x->state == EXCHANGE_READY) return send_answer(c);
-    x->state = EXCHANGE_WAITING;
-    connection_suspend(c);
+    if (c->state == CONNECTION_ANSWERED) return send_answer(c);
+    connection_enter(c, CONNECTION_WAITING);
     return MHD_YES;
 }
 
-enum MHD_Result exchange_step(struct connection *c, const char *url, const char *method,
-                              const char *version, const char *upload_data, size_t *upload_size)
+enum MHD_Result exchange_access(struct connection *c, const char *url, const char *method,
+                                const char *version, const char *upload_data, size_t *upload_size)
 {
-    struct exchange *x = &c->x;
-    if (x->state == EXCHANGE_LINE) return begin(c, url, method, version);
-    if (*upload_size > 0) {
-        take_body(x, upload_data, *upload_size);
+    if (c->state == CONNECTION_HEADERS) return begin(c, url, method, version);
+    if (*upload_size > 0 && c->state != CONNECTION_CUT) {
+        take_body(&c->x, upload_data, *upload_size);
         *upload_size = 0;
         connection_look_again(c);
         return MHD_YES;
     }
-    if (x->state == EXCHANGE_BODY) return handle(c);
-    if (x->state == EXCHANGE_READY) return send_answer(c);
-    return x->state == EXCHANGE_SENT ? MHD_YES : MHD_NO;
+    if (c->state == CONNECTION_BODY) return handle(c);
+    if (c->state == CONNECTION_REFUSED || c->state == CONNECTION_ANSWERED) return send_answer(c);
+    return c->state == CONNECTION_SENDING ? MHD_YES : MHD_NO;
 }
 
 void exchange_end(struct connection *c)
 {
     struct exchange *x = &c->x;
-    if (x->state == EXCHANGE_NONE) return;
-    assert(x->state != EXCHANGE_WAITING);
+    if (!connection_has_exchange(c)) return;
     stream_closed(x);
     if (x->data_release != NULL) x->data_release(x->data);
     if (x->response != NULL) MHD_destroy_response(x->response);

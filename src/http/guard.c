@@ -11,9 +11,21 @@
 #include <string.h>
 #include <strings.h>
 
-struct count {
-    int content_length, transfer_encoding, host, expect, content_type, folded;
-    const char *length, *encoding, *expectation, *host_value, *bad_name, *bad_value;
+/* The headers that are looked at. */
+enum header { LENGTH, ENCODING, HOST, TYPE, EXPECT, HEADERS };
+
+static const char *const names[HEADERS] = {"Content-Length", "Transfer-Encoding", "Host",
+                                           "Content-Type", "Expect"};
+
+struct facts {
+    bool is_1_0;
+    struct {
+        int count;
+        const char *value; /* the last one's */
+    } headers[HEADERS];
+    bool folded;           /* a header of the framing has more behind its name */
+    const char *bad_name;  /* a header whose name is none */
+    const char *bad_value; /* the name of one whose value is none */
 };
 
 /* Letters, digits and these others. */
@@ -53,13 +65,11 @@ int guard_target(const char *target, size_t *ret_prefix)
     return 0;
 }
 
-/* A header of the framing with more behind its name. */
 static bool is_folded(const char *name)
 {
-    static const char *const framing[] = {"Content-Length", "Transfer-Encoding"};
-    for (size_t i = 0; i < sizeof(framing) / sizeof(framing[0]); i++) {
-        size_t n = strlen(framing[i]);
-        if (strncasecmp(name, framing[i], n) == 0 && name[n] != '\0') return true;
+    for (int header = LENGTH; header <= ENCODING; header++) {
+        size_t n = strlen(names[header]);
+        if (strncasecmp(name, names[header], n) == 0 && name[n] != '\0') return true;
     }
     return false;
 }
@@ -68,107 +78,141 @@ static enum MHD_Result look(void *arg, enum MHD_ValueKind kind, const char *name
                             const char *value, size_t value_size)
 {
     (void)kind;
-    struct count *count = arg;
-    if (!is_token(name, name_size)) count->bad_name = name;
+    struct facts *facts = arg;
+    if (!is_token(name, name_size)) facts->bad_name = name;
     for (size_t i = 0; i < value_size; i++) {
         unsigned char ch = (unsigned char)value[i];
-        if ((ch < ' ' && ch != '\t') || ch == 0x7f) count->bad_value = name;
+        if ((ch < ' ' && ch != '\t') || ch == 0x7f) facts->bad_value = name;
     }
-    if (strcasecmp(name, "Content-Length") == 0) {
-        count->content_length++;
-        count->length = value;
-    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
-        count->transfer_encoding++;
-        count->encoding = value;
-    } else if (strcasecmp(name, "Host") == 0) {
-        count->host++;
-        count->host_value = value;
-    } else if (strcasecmp(name, "Content-Type") == 0) {
-        count->content_type++;
-    } else if (is_folded(name)) {
-        count->folded++;
-    } else if (strcasecmp(name, "Expect") == 0) {
-        count->expect++;
-        count->expectation = value;
+    if (is_folded(name)) facts->folded = true;
+    for (int header = 0; header < HEADERS; header++) {
+        if (strcasecmp(name, names[header]) != 0) continue;
+        facts->headers[header].count++;
+        facts->headers[header].value = value;
     }
     return MHD_YES;
 }
 
-static int check_length(const struct count *count, struct guard *guard, struct err *e)
+/* ---- the rules ---- */
+
+static bool name_is_bad(const struct facts *f)
 {
-    guard->content_length = -1;
-    if (count->content_length == 0) return 0;
-    if (count->content_length > 1) {
-        err_set(e, ERR_FORMAT, "Content-Length stands there %d times", count->content_length);
-        return 400;
-    }
-    const char *s = count->length;
+    return f->bad_name != NULL;
+}
+
+static bool value_is_bad(const struct facts *f)
+{
+    return f->bad_value != NULL;
+}
+
+static bool host_is_missing(const struct facts *f)
+{
+    return f->headers[HOST].count == 0 && !f->is_1_0;
+}
+
+static bool host_is_duplicate(const struct facts *f)
+{
+    return f->headers[HOST].count > 1;
+}
+
+static bool host_is_bad(const struct facts *f)
+{
+    return f->headers[HOST].count > 0 && !is_host(f->headers[HOST].value);
+}
+
+static bool framing_is_folded(const struct facts *f)
+{
+    return f->folded;
+}
+
+static bool type_is_duplicate(const struct facts *f)
+{
+    return f->headers[TYPE].count > 1;
+}
+
+static bool framing_is_double(const struct facts *f)
+{
+    return f->headers[ENCODING].count > 0 && f->headers[LENGTH].count > 0;
+}
+
+static bool encoding_is_too_new(const struct facts *f)
+{
+    return f->headers[ENCODING].count > 0 && f->is_1_0;
+}
+
+static bool encoding_is_duplicate(const struct facts *f)
+{
+    return f->headers[ENCODING].count > 1;
+}
+
+static bool encoding_is_unknown(const struct facts *f)
+{
+    return f->headers[ENCODING].count > 0 && strcasecmp(f->headers[ENCODING].value, "chunked") != 0;
+}
+
+static bool expectation_is_unknown(const struct facts *f)
+{
+    return f->headers[EXPECT].count > 0 &&
+           strcasecmp(f->headers[EXPECT].value, "100-continue") != 0;
+}
+
+static bool length_is_duplicate(const struct facts *f)
+{
+    return f->headers[LENGTH].count > 1;
+}
+
+/* -1: no decimal number, or none in range. */
+static int64_t parse_length(const char *text)
+{
+    const char *s = text;
     int64_t value = 0;
     for (; *s >= '0' && *s <= '9' && value < INT64_MAX / 10 - 1; s++)
         value = value * 10 + (*s - '0');
-    if (*s != '\0' || s == count->length) {
-        err_set(e, ERR_FORMAT, "Content-Length is no decimal number in range");
-        return 400;
-    }
-    guard->content_length = value;
-    return 0;
+    return *s == '\0' && s != text ? value : -1;
 }
 
-int guard_check(struct MHD_Connection *mhd, const char *version, struct guard *ret_guard,
+static bool length_is_bad(const struct facts *f)
+{
+    return f->headers[LENGTH].count > 0 && parse_length(f->headers[LENGTH].value) < 0;
+}
+
+/* In the order in which they are looked at; a rule may rely on those before it. */
+static const struct rule {
+    const char *what; /* that the message is about; NULL: the header that bad_value names */
+    bool (*is_broken)(const struct facts *f);
+    int status;
+    const char *text;
+} rules[] = {
+    {"a header's name", name_is_bad, 400, "holds a blank or another character that it must not"},
+    {NULL, value_is_bad, 400, "the value holds a control character"},
+    {"Host", host_is_missing, 400, "the header is missing"},
+    {"Host", host_is_duplicate, 400, "duplicate header"},
+    {"Host", host_is_bad, 400, "is no host with an optional port"},
+    {"a header that frames the body", framing_is_folded, 400, "is folded, or no header at all"},
+    {"Content-Type", type_is_duplicate, 400, "duplicate header"},
+    {"Transfer-Encoding", framing_is_double, 400, "excludes Content-Length"},
+    {"Transfer-Encoding", encoding_is_too_new, 400, "HTTP/1.0 has none"},
+    {"Transfer-Encoding", encoding_is_duplicate, 400, "duplicate header"},
+    {"Transfer-Encoding", encoding_is_unknown, 501, "only chunked is understood"},
+    {"Expect", expectation_is_unknown, 417, "only 100-continue is understood"},
+    {"Content-Length", length_is_duplicate, 400, "duplicate header"},
+    {"Content-Length", length_is_bad, 400, "is no decimal number in range"},
+};
+
+int guard_check(struct MHD_Connection *mhd, const char *version, struct framing *ret_framing,
                 struct err *e)
 {
-    bool is_1_0 = strcmp(version, "HTTP/1.0") == 0;
-    struct count count = {0};
-    MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, look, &count);
-    memset(ret_guard, 0, sizeof(*ret_guard));
-    if (count.bad_name != NULL) {
-        err_set(e, ERR_FORMAT,
-                "a header's name holds a blank or another character that it must not");
-        return 400;
+    struct facts facts = {.is_1_0 = strcmp(version, "HTTP/1.0") == 0};
+    MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, look, &facts);
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        const struct rule *rule = &rules[i];
+        if (!rule->is_broken(&facts)) continue;
+        err_set(e, ERR_FORMAT, "%.64s: %s", rule->what != NULL ? rule->what : facts.bad_value,
+                rule->text);
+        return rule->status;
     }
-    if (count.bad_value != NULL) {
-        err_set(e, ERR_FORMAT, "the value of header %.64s holds a control character",
-                count.bad_value);
-        return 400;
-    }
-    if (count.host > 1 || (count.host == 0 && !is_1_0)) {
-        err_set(e, ERR_FORMAT,
-                count.host == 0 ? "the Host header is missing"
-                                : "the Host header stands there more than once");
-        return 400;
-    }
-    if (count.host == 1 && !is_host(count.host_value)) {
-        err_set(e, ERR_FORMAT, "the Host header is no host with an optional port");
-        return 400;
-    }
-    if (count.folded > 0) {
-        err_set(e, ERR_FORMAT, "a header that frames the body is folded, or no header at all");
-        return 400;
-    }
-    if (count.content_type > 1) {
-        err_set(e, ERR_FORMAT, "Content-Type stands there %d times", count.content_type);
-        return 400;
-    }
-    if (count.transfer_encoding > 0 && count.content_length > 0) {
-        err_set(e, ERR_FORMAT, "Content-Length and Transfer-Encoding exclude each other");
-        return 400;
-    }
-    if (count.transfer_encoding > 0 && is_1_0) {
-        err_set(e, ERR_FORMAT, "HTTP/1.0 has no Transfer-Encoding");
-        return 400;
-    }
-    if (count.transfer_encoding > 1) {
-        err_set(e, ERR_FORMAT, "Transfer-Encoding stands there more than once");
-        return 400;
-    }
-    if (count.transfer_encoding == 1 && strcasecmp(count.encoding, "chunked") != 0) {
-        err_set(e, ERR_UNSUPPORTED, "of transfer encodings only chunked is understood");
-        return 501;
-    }
-    if (count.expect > 0 && strcasecmp(count.expectation, "100-continue") != 0) {
-        err_set(e, ERR_UNSUPPORTED, "of expectations only 100-continue is understood");
-        return 417;
-    }
-    ret_guard->chunked = count.transfer_encoding == 1;
-    return check_length(&count, ret_guard, e);
+    ret_framing->chunked = facts.headers[ENCODING].count > 0;
+    ret_framing->content_length =
+        facts.headers[LENGTH].count > 0 ? parse_length(facts.headers[LENGTH].value) : -1;
+    return 0;
 }

@@ -9,14 +9,15 @@
 
 #include "base/err.h"
 
-struct guard {
+/* How long a request's body is. */
+struct framing {
     bool chunked;
     int64_t content_length; /* -1: not given */
 };
 
 /* 0, or the HTTP status (400, 417, 501) with a message. After a refusal the connection must not be
  * used again: its framing cannot be trusted. */
-int guard_check(struct MHD_Connection *mhd, const char *version, struct guard *ret_guard,
+int guard_check(struct MHD_Connection *mhd, const char *version, struct framing *ret_framing,
                 struct err *e);
 
 /* A request target as it was received: *ret_prefix is the length of scheme and authority of one in

@@ -78,8 +78,8 @@ static int take_parameter(struct span *rest, struct span *ret_name, struct span 
     return 1;
 }
 
-/* The one parameter of this name: 1, 0 when it is not there, ERR_FORMAT (also when it stands there
- * twice). The value is copied; one that is longer than max is ERR_LIMIT. */
+/* The one parameter of this name: 1, 0 when it is not there, ERR_FORMAT (also when it is
+ * duplicate). The value is copied; one that is longer than max is ERR_LIMIT. */
 static int find_parameter(struct span rest, const char *wanted, char *ret_value, size_t max)
 {
     int found = 0, rc;
@@ -112,7 +112,7 @@ int multipart_boundary(const char *content_type, char ret_boundary[MULTIPART_BOU
     if (rc == 1 && is_boundary(ret_boundary)) return 0;
     return err_set(e, ERR_FORMAT,
                    rc == 0 ? "Content-Type: boundary= is missing"
-                           : "Content-Type: boundary= must stand there once, with 1 to %d of the "
+                           : "Content-Type: boundary= is taken once, with 1 to %d of the "
                              "characters that RFC 2046 allows",
                    MULTIPART_BOUNDARY_MAX);
 }
@@ -219,7 +219,7 @@ static int read_header(const struct multipart *m, struct span line, struct seen 
                  : same_word(name, "Content-Transfer-Encoding") ? &seen->encoding
                                                                 : NULL;
     if (once == NULL) return 0; /* RFC 7578, 4.8: others are ignored */
-    if (*once) return broken(m, "a header stands there twice", e);
+    if (*once) return broken(m, "duplicate header", e);
     *once = true;
     if (once == &seen->disposition) return read_disposition(m, value, part, e);
     return once == &seen->type ? read_type(m, value, part, e) : read_encoding(m, value, e);

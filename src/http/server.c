@@ -10,7 +10,7 @@
  *  - the daemon is stopped only when no connection is suspended;
  *  - backlog and idle connections are handled before the listener is closed.
  *
- * What HTTP means stands in exchange.c and guard.c; here is only the machinery. */
+ * What HTTP means stands in exchange_way.c, check.c and guard.c; here is only the machinery. */
 #include "config.h"
 
 #include "http/server.h"
@@ -140,7 +140,8 @@ size_t server_exchanges(const struct server *server)
 static void on_idle(uv_idle_t *handle);
 static void on_timer(uv_timer_t *handle);
 
-static void run(struct server *server)
+/* One turn of libmicrohttpd. */
+static void turn(struct server *server)
 {
     assert(!server->running); /* libmicrohttpd is not re-entrant */
     server->running = true;
@@ -161,12 +162,12 @@ static void run(struct server *server)
 
 static void on_idle(uv_idle_t *handle)
 {
-    run(handle->data);
+    turn(handle->data);
 }
 
 static void on_timer(uv_timer_t *handle)
 {
-    run(handle->data);
+    turn(handle->data);
 }
 
 static void on_poll(uv_poll_t *handle, int status, int events)
@@ -174,7 +175,7 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     (void)events;
     struct server *server = handle->data;
     if (status < 0) log_error("%s: polling failed: %s", server->options.name, uv_strerror(status));
-    run(server);
+    turn(server);
 }
 
 static void on_hangups(uv_poll_t *handle, int status, int events)
@@ -247,7 +248,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
     (void)arg, (void)context;
     struct connection *c = of(mhd);
     if (c == NULL) return MHD_NO; /* out of memory when it was accepted */
-    return exchange_step(c, url, method, version, upload_data, upload_size);
+    return exchange_access(c, url, method, version, upload_data, upload_size);
 }
 
 static void on_completed(void *arg, struct MHD_Connection *mhd, void **context,
@@ -330,7 +331,7 @@ int server_start(struct server *server, struct err *e)
         server, MHD_OPTION_EXTERNAL_LOGGER, on_log,
         server, /* first, so that it sees the others' problems */
         MHD_OPTION_LISTEN_SOCKET, server->listener.fd, MHD_OPTION_CONNECTION_LIMIT,
-        server->options.connection_limit, MHD_OPTION_CONNECTION_TIMEOUT,
+        server->options.connections_max, MHD_OPTION_CONNECTION_TIMEOUT,
         0u, /* connection.c has the deadlines */
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL,
         MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)CONNECTION_POOL_STEP,
@@ -352,7 +353,7 @@ int server_start(struct server *server, struct err *e)
     server->poll.data = server->hangups.poll.data = server;
     uv_poll_start(&server->poll, UV_READABLE, on_poll);
     uv_poll_start(&server->hangups.poll, UV_READABLE, on_hangups);
-    run(server);
+    turn(server);
     return 0;
 }
 
@@ -373,11 +374,11 @@ void server_quiesce(struct server *server)
      * in. libmicrohttpd accepts ten at a time; the count ends the game with a client that never
      * stops. */
     struct pollfd pfd = {.fd = server->listener.fd, .events = POLLIN};
-    for (int turn = 0; turn < 200 && poll(&pfd, 1, 0) > 0; turn++) run(server);
+    for (int i = 0; i < 200 && poll(&pfd, 1, 0) > 0; i++) turn(server);
     MHD_quiesce_daemon(server->daemon);
     server->quiesced = true;
     listener_close(&server->listener);
-    for (int turn = 0; turn < 3; turn++) run(server); /* what has arrived is read now */
+    for (int i = 0; i < 3; i++) turn(server); /* what has arrived is read now */
     for (struct connection *c = server->connections; c != NULL; c = c->next)
         connection_hang_up_if_idle(c);
     server_kick(server);

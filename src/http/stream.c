@@ -20,7 +20,7 @@ static ssize_t read_stream(void *arg, uint64_t position, char *buffer, size_t si
     (void)position;
     struct connection *c = arg;
     struct stream *s = &c->x.stream;
-    if (s->broken || c->x.gone) return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (s->broken || c->state == CONNECTION_CUT) return MHD_CONTENT_READER_END_WITH_ERROR;
     size_t left = s->waiting.size - s->taken, n = left < size ? left : size;
     if (n > 0) {
         memcpy(buffer, s->waiting.data + s->taken, n);
@@ -32,22 +32,14 @@ static ssize_t read_stream(void *arg, uint64_t position, char *buffer, size_t si
         return (ssize_t)n;
     }
     if (s->ended) return MHD_CONTENT_READER_END_OF_STREAM;
-    connection_suspend(c);
+    connection_enter(c, CONNECTION_PAUSED);
     return 0;
 }
 
 /* Lets libmicrohttpd ask the reader again. */
 static void wake(struct connection *c)
 {
-    if (!c->suspended || c->x.state != EXCHANGE_SENT) return;
-    connection_resume(c);
-    connection_phase(c, CONNECTION_REPLY, server_options_of(c->server)->idle_timeout_ns);
-}
-
-static void client_gone(struct exchange *x, void *arg)
-{
-    (void)arg;
-    wake(connection_of(x));
+    if (c->state == CONNECTION_PAUSED) connection_enter(c, CONNECTION_SENDING);
 }
 
 int exchange_stream(struct exchange *x, const char *content_type, exchange_fn *closed, void *arg)
@@ -60,8 +52,6 @@ int exchange_stream(struct exchange *x, const char *content_type, exchange_fn *c
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     x->stream = (struct stream){.open = true, .closed = closed, .arg = arg};
     buf_init(&x->stream.waiting, STREAM_WAITING_MAX);
-    x->on_gone = client_gone;
-    x->on_gone_arg = NULL;
     exchange_reply_response(x, 200, response);
     if (server_is_closing(c->server)) exchange_stream_end(x);
     return 0;

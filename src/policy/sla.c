@@ -425,14 +425,14 @@ int sla_draft_member(struct sla_draft *draft, const char *prefix, const char *na
         "only classifier, deadline_ms, min_confidence, min_accuracy, on_miss and priority");
 }
 
-int sla_draft_finish(const struct sla_draft *draft, enum sla_classifier default_classifier,
+int sla_draft_finish(const struct sla_draft *draft, enum sla_classifier fallback,
                      struct sla *ret_sla, struct err *e)
 {
     struct sla sla = draft->values;
     bool least = draft->given[SLA_M_MIN_CONFIDENCE] || draft->given[SLA_M_MIN_ACCURACY];
     if (!draft->given[SLA_M_CLASSIFIER]) {
         bool chosen_by_bound = least || draft->given[SLA_M_DEADLINE_MS];
-        sla.classifier = chosen_by_bound ? SLA_AUTO : default_classifier;
+        sla.classifier = chosen_by_bound ? SLA_AUTO : fallback;
         sla.exit = 0;
     } else if (least && sla.classifier != SLA_AUTO) {
         return err_set(e, ERR_RANGE,

@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct service service = {.options = {.images_max = 8}};
+    struct service service = {.options = {.image_count_max = 8}};
     struct arena *arena = arena_new(1 << 22);
     struct task task = {.service = &service, .arena = arena};
     struct err e = {0};

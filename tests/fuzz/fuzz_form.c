@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     type[line] = '\0';
     size_t skip = line < size ? line + 1 : line;
 
-    struct service service = {.options = {.images_max = 8}};
+    struct service service = {.options = {.image_count_max = 8}};
     struct arena *arena = arena_new(1 << 22);
     struct task task = {.service = &service, .arena = arena};
     struct err e = {0};

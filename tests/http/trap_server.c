@@ -239,7 +239,7 @@ int main(int argc, char **argv)
         .header_timeout_ns = atoll(argv[1]) * 1000000,
         .body_timeout_ns = atoll(argv[2]) * 1000000,
         .idle_timeout_ns = atoll(argv[3]) * 1000000,
-        .connection_limit = (unsigned)atoi(argv[4]),
+        .connections_max = (unsigned)atoi(argv[4]),
         .open_scopes = argc > 6 ? 0 : 1,
     };
     signal(SIGPIPE, SIG_IGN);
