@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "base/clock.h"
+#include "base/name.h"
 #include "serve/engine.h"
 
 /* Prometheus wants a border at each objective; these are where deadlines tend to be. */
@@ -73,10 +73,9 @@ void counts_answered(struct counts *c, const struct version *version, const stru
 
 void counts_models(struct counts *c, struct engine *engine)
 {
-    enum { NAMES = 256 };
-    const char *names[NAMES];
-    size_t n = engine_model_names(engine, names, NAMES);
-    for (size_t i = 0; i < n && i < NAMES; i++) {
+    const char *names[NAMES_MAX];
+    size_t n = engine_model_names(engine, names, NAMES_MAX);
+    for (size_t i = 0; i < n && i < NAMES_MAX; i++) {
         struct version *version = engine_version(engine, names[i]);
         if (version == NULL) continue;
         const struct model *model = version_model(version);
