@@ -86,10 +86,10 @@ static inline int shortcut_out_size(int size, const struct shortcut_geometry *g)
     return (size - 1) / g->step + 1;
 }
 
-/* How the forward direction of a convolution may be computed in inference. Each gives an image the
- * same bits in every batch; between them the last bits differ. */
+/* How a convolution may be computed. Each algorithm gives an image the same bits in every batch;
+ * between them the last bits differ. */
 enum conv_algorithm {
-    CONV_DIRECT,         /* what training uses: every product of the definition */
+    CONV_DIRECT,         /* every product of the definition; all directions, every convolution */
     CONV_WINOGRAD,       /* F(4x4, 3x3), from transformed weights, four times as large */
     CONV_WINOGRAD_LEAN,  /* F(4x4, 3x3), the weights of CONV_DIRECT transformed at each call */
     CONV_WINOGRAD_SMALL, /* F(2x2, 3x3), from transformed weights, 16/9 times as large */
@@ -97,121 +97,132 @@ enum conv_algorithm {
     CONV_ALGORITHMS
 };
 
-/* One algorithm. The functions mean what conv_packed_size() to conv_forward() below mean; packed
- * weights and scratch are this algorithm's. */
-struct conv_method {
-    /* Whether it can compute this convolution; NULL: the table does not have it. */
+/* The three directions of a convolution by one algorithm. In each, takes() says whether it can
+ * compute a convolution in that direction; NULL: the table does not have it there, and the other
+ * members are NULL, too. Weights are w [o][i of its group][kh][kw] and packed once for many calls,
+ * in floats; scratch is in bytes, aligned to 64, more than none, enough for any number of images,
+ * and serves one thread. */
+struct conv_forward {
     bool (*takes)(const struct conv_geometry *g);
     enum conv_algorithm packing; /* the algorithm whose packed weights it takes, mostly itself */
     size_t (*packed_size)(const struct conv_geometry *g);
+
+    /* Output channel o is multiplied by scale[o] on the way (a folded batch norm); NULL: by 1. */
     void (*pack)(const struct conv_geometry *g, const float *w, const float *scale, float *packed);
     size_t (*scratch_bytes)(const struct conv_geometry *g);
-    void (*forward)(const struct conv_geometry *g, int n, const float *x, const float *packed,
-                    const struct conv_epilogue *epilogue, float *y, void *scratch,
-                    struct conv_part part);
+
+    /* y [n][oh][ow][o] = epilogue(x [n][h][w][i] * w) for n images. */
+    void (*run)(const struct conv_geometry *g, int n, const float *x, const float *packed,
+                const struct conv_epilogue *epilogue, float *y, void *scratch,
+                struct conv_part part);
 };
 
+struct conv_backward_data {
+    bool (*takes)(const struct conv_geometry *g);
+    enum conv_algorithm packing;
+    size_t (*packed_size)(const struct conv_geometry *g);
+    void (*pack)(const struct conv_geometry *g, const float *w, float *packed);
+    size_t (*scratch_bytes)(const struct conv_geometry *g);
+
+    /* dx [n][h][w][i] = or += (accumulate) the gradient for dy [n][oh][ow][o]. */
+    void (*run)(const struct conv_geometry *g, int n, const float *dy, const float *packed,
+                bool accumulate, float *dx, void *scratch);
+};
+
+struct conv_backward_weight {
+    bool (*takes)(const struct conv_geometry *g);
+    size_t (*scratch_bytes)(const struct conv_geometry *g);
+
+    /* dw [o][i of its group][kh][kw] += the gradient summed over n images, in a fixed order. */
+    void (*run)(const struct conv_geometry *g, int n, const float *x, const float *dy, float *dw,
+                void *scratch);
+};
+
+struct conv_method {
+    struct conv_forward forward;
+    struct conv_backward_data backward_data;
+    struct conv_backward_weight backward_weight;
+};
+
+/* The kernels of one instruction set: a row for each operator, its directions side by side. Where a
+ * backward says "= or +=", accumulate chooses. */
 struct kernels {
     enum cpu_isa isa;
 
-    /* Ways to compute conv_forward(), by enum conv_algorithm; CONV_DIRECT takes every convolution.
-     */
-    struct conv_method methods[CONV_ALGORITHMS];
+    struct conv_method conv[CONV_ALGORITHMS];
 
-    /* --- convolution ------------------------------------------------------------------------- */
+    /* Batch norm over rows x channels (Ioffe and Szegedy 2015). */
+    struct {
+        /* sum[c] += sum over rows of x, square[c] += of x^2; doubles, in a fixed order. */
+        void (*moments)(size_t rows, size_t channels, const float *x, double *sum, double *square);
 
-    /* Floats of the packed weights for the forward direction, and the packing of w [o][i of its
-     * group][kh][kw].
-     * Output channel o is multiplied by scale[o] on the way (a folded batch norm); NULL: by 1. */
-    size_t (*conv_packed_size)(const struct conv_geometry *g);
-    void (*conv_pack)(const struct conv_geometry *g, const float *w, const float *scale,
-                      float *packed);
+        /* y = act(x * scale[c] + shift[c] + residual); residual may be NULL; y may be x or
+         * residual. */
+        void (*forward)(size_t rows, size_t channels, const float *x, const float *scale,
+                        const float *shift, const float *residual, bool relu, float *y);
 
-    /* The same for the direction that computes dx. */
-    size_t (*conv_packed_back_size)(const struct conv_geometry *g);
-    void (*conv_pack_back)(const struct conv_geometry *g, const float *w, float *packed);
+        /* With dz = dy where y > 0 (y given: a ReLU followed), else dz = dy (y NULL):
+         * sum_dz[c] += sum of dz, sum_dzx[c] += sum of dz * x. */
+        void (*backward_sums)(size_t rows, size_t channels, const float *dy, const float *y,
+                              const float *x, double *sum_dz, double *sum_dzx);
 
-    /* Bytes of scratch (64-byte aligned) that one call of any of the three below needs, whatever
-     * the number of images. One scratch serves one thread. */
-    size_t (*conv_scratch_bytes)(const struct conv_geometry *g);
-
-    /* y [n][oh][ow][o] = epilogue(x [n][h][w][i] * w) for n images. */
-    void (*conv_forward)(const struct conv_geometry *g, int n, const float *x, const float *packed,
-                         const struct conv_epilogue *epilogue, float *y, void *scratch,
-                         struct conv_part part);
-
-    /* dx [n][h][w][i] = or += (accumulate) the gradient for dy [n][oh][ow][o]. */
-    void (*conv_backward_data)(const struct conv_geometry *g, int n, const float *dy,
-                               const float *packed_back, bool accumulate, float *dx, void *scratch);
-
-    /* dw [o][i of its group][kh][kw] += the gradient summed over n images, in a fixed order. */
-    void (*conv_backward_weight)(const struct conv_geometry *g, int n, const float *x,
-                                 const float *dy, float *dw, void *scratch);
-
-    /* --- matrix product (row-major): c [m][n] = beta * c + op(a) [m][k] * op(b) [k][n] ----------
-     */
-    void (*gemm)(bool transpose_a, bool transpose_b, int m, int n, int k, const float *a, int lda,
-                 const float *b, int ldb, float beta, float *c, int ldc);
-
-    /* --- batch norm over rows x channels (Ioffe and Szegedy 2015) -------------------------------
-     */
-
-    /* sum[c] += sum over rows of x, square[c] += of x^2; doubles, in a fixed order. */
-    void (*norm_moments)(size_t rows, size_t channels, const float *x, double *sum, double *square);
-
-    /* y = act(x * scale[c] + shift[c] + residual); residual may be NULL; y may be x or residual. */
-    void (*norm_apply)(size_t rows, size_t channels, const float *x, const float *scale,
-                       const float *shift, const float *residual, bool relu, float *y);
-
-    /* With dz = dy where y > 0 (y given: a ReLU followed), else dz = dy (y NULL):
-     * sum_dz[c] += sum of dz, sum_dzx[c] += sum of dz * x. */
-    void (*norm_backward_sums)(size_t rows, size_t channels, const float *dy, const float *y,
-                               const float *x, double *sum_dz, double *sum_dzx);
-
-    /* dx = dz * a[c] + x * b[c] + k[c]; if dresidual is given, it is = or += (accumulate) dz.
-     * dx may be dy. */
-    void (*norm_backward_apply)(size_t rows, size_t channels, const float *dy, const float *y,
-                                const float *x, const float *a, const float *b, const float *k,
-                                float *dx, float *dresidual, bool accumulate);
-
-    /* --- element-wise and pooling ---------------------------------------------------------------
-     */
+        /* dx = dz * a[c] + x * b[c] + k[c]; if dresidual is given, it is = or += dz. dx may be
+         * dy. */
+        void (*backward)(size_t rows, size_t channels, const float *dy, const float *y,
+                         const float *x, const float *a, const float *b, const float *k, float *dx,
+                         float *dresidual, bool accumulate);
+    } norm;
 
     /* y = max(x, 0), y may be x; dx = or += dy where y > 0. */
-    void (*relu)(size_t count, const float *x, float *y);
-    void (*relu_backward)(size_t count, const float *dy, const float *y, bool accumulate,
-                          float *dx);
-
-    /* y += x */
-    void (*add)(size_t count, const float *x, float *y);
+    struct {
+        void (*forward)(size_t count, const float *x, float *y);
+        void (*backward)(size_t count, const float *dy, const float *y, bool accumulate, float *dx);
+    } relu;
 
     /* y [n][c] = mean over the pixels of x [n][pixels][c]; dx = or += dy / pixels. */
-    void (*mean_pool)(int n, int pixels, int channels, const float *x, float *y);
-    void (*mean_pool_backward)(int n, int pixels, int channels, const float *dy, bool accumulate,
-                               float *dx);
+    struct {
+        void (*forward)(int n, int pixels, int channels, const float *x, float *y);
+        void (*backward)(int n, int pixels, int channels, const float *dy, bool accumulate,
+                         float *dx);
+    } mean;
 
     /* y [n][oh][ow][c] = the largest of a window. dx = or += dy where the window's first largest
-     * stands, in the order of rows; y as max_pool() left it. */
-    void (*max_pool)(const struct pool_geometry *g, int n, const float *x, float *y);
-    void (*max_pool_backward)(const struct pool_geometry *g, int n, const float *x, const float *y,
-                              const float *dy, bool accumulate, float *dx);
+     * stands, in the order of rows; y as forward() left it. */
+    struct {
+        void (*forward)(const struct pool_geometry *g, int n, const float *x, float *y);
+        void (*backward)(const struct pool_geometry *g, int n, const float *x, const float *y,
+                         const float *dy, bool accumulate, float *dx);
+    } max_pool;
 
     /* y [n][oh][ow][out_channels] of x [n][h][w][in_channels]; dx = or += its gradient. */
-    void (*shortcut)(const struct shortcut_geometry *g, int n, const float *x, float *y);
-    void (*shortcut_backward)(const struct shortcut_geometry *g, int n, const float *dy,
-                              bool accumulate, float *dx);
+    struct {
+        void (*forward)(const struct shortcut_geometry *g, int n, const float *x, float *y);
+        void (*backward)(const struct shortcut_geometry *g, int n, const float *dy, bool accumulate,
+                         float *dx);
+    } shortcut;
 
     /* y [n][2h][2w][c]: x [n][h][w][c] twice as large, bilinear between the centres of pixels
      * (PyTorch's align_corners=False). dx = or += its gradient. */
-    void (*upsample)(int n, int height, int width, int channels, const float *x, float *y);
-    void (*upsample_backward)(int n, int height, int width, int channels, const float *dy,
-                              bool accumulate, float *dx);
+    struct {
+        void (*forward)(int n, int height, int width, int channels, const float *x, float *y);
+        void (*backward)(int n, int height, int width, int channels, const float *dy,
+                         bool accumulate, float *dx);
+    } upsample;
 
     /* y = sigmoid(z) * x. dz = or += dy * x * s * (1 - s), dx = or += dy * s with s = sigmoid(z).
      */
-    void (*gate)(size_t count, const float *z, const float *x, float *y);
-    void (*gate_backward)(size_t count, const float *z, const float *x, const float *dy,
-                          bool accumulate_z, float *dz, bool accumulate_x, float *dx);
+    struct {
+        void (*forward)(size_t count, const float *z, const float *x, float *y);
+        void (*backward)(size_t count, const float *z, const float *x, const float *dy,
+                         bool accumulate_z, float *dz, bool accumulate_x, float *dx);
+    } gate;
+
+    /* Matrix product, row-major: c [m][n] = beta * c + op(a) [m][k] * op(b) [k][n]. */
+    void (*gemm)(bool transpose_a, bool transpose_b, int m, int n, int k, const float *a, int lda,
+                 const float *b, int ldb, float beta, float *c, int ldc);
+
+    /* y += x */
+    void (*add)(size_t count, const float *x, float *y);
 
     /* One step of SGD with momentum and weight decay, PyTorch's form without Nesterov:
      * g += decay * w; v = momentum * v + g; w -= rate * v. */
@@ -222,11 +233,11 @@ struct kernels {
 /* "direct" and so on: how people and files name an algorithm. */
 const char *conv_algorithm_name(enum conv_algorithm a);
 
-/* Whether a table has an algorithm that takes this convolution. */
+/* Whether a table has an algorithm that takes this convolution forward. */
 static inline bool conv_takes(const struct kernels *k, enum conv_algorithm a,
                               const struct conv_geometry *g)
 {
-    return k->methods[a].takes != NULL && k->methods[a].takes(g);
+    return k->conv[a].forward.takes != NULL && k->conv[a].forward.takes(g);
 }
 
 /* The table of an instruction set, NULL when it was not built for this architecture or the

@@ -338,7 +338,7 @@ static size_t request_memory(const struct config *c)
 /* How nets are computed: the processor must have what is asked for. */
 static int engine_algorithms(const struct config *c, struct engine_options *options, struct err *e)
 {
-    bool has_bf16 = kernels_best()->methods[CONV_BF16].takes != NULL;
+    bool has_bf16 = kernels_best()->conv[CONV_BF16].forward.takes != NULL;
     bool wants = strcmp(c->engine_precision, "bf16") == 0;
     if (wants && !has_bf16)
         return err_set(

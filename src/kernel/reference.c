@@ -120,7 +120,7 @@ static int fed_output(int in, int tap, int outputs, const struct conv_geometry *
 }
 
 static void conv_backward_data(const struct conv_geometry *g, int n, const float *dy,
-                               const float *packed_back, bool accumulate, float *dx, void *scratch)
+                               const float *packed, bool accumulate, float *dx, void *scratch)
 {
     (void)scratch;
     int oh_count = conv_out_height(g), ow_count = conv_out_width(g);
@@ -130,7 +130,7 @@ static void conv_backward_data(const struct conv_geometry *g, int n, const float
     for (int b = 0; b < n; b++, dy += image) {
         for (int h = 0; h < g->height; h++) {
             for (int v = 0; v < g->width; v++) {
-                const float *w = packed_back;
+                const float *w = packed;
                 for (int i = 0; i < g->in_channels; i++, dx++) {
                     const float *group = dy + i / inputs * outputs;
                     double sum = accumulate ? (double)*dx : 0.0;
@@ -220,8 +220,8 @@ static void norm_moments(size_t rows, size_t channels, const float *x, double *s
     }
 }
 
-static void norm_apply(size_t rows, size_t channels, const float *x, const float *scale,
-                       const float *shift, const float *residual, bool relu, float *y)
+static void norm_forward(size_t rows, size_t channels, const float *x, const float *scale,
+                         const float *shift, const float *residual, bool relu, float *y)
 {
     for (size_t r = 0; r < rows; r++) {
         for (size_t c = 0; c < channels; c++, x++, y++) {
@@ -244,9 +244,9 @@ static void norm_backward_sums(size_t rows, size_t channels, const float *dy, co
     }
 }
 
-static void norm_backward_apply(size_t rows, size_t channels, const float *dy, const float *y,
-                                const float *x, const float *a, const float *b, const float *k,
-                                float *dx, float *dresidual, bool accumulate)
+static void norm_backward(size_t rows, size_t channels, const float *dy, const float *y,
+                          const float *x, const float *a, const float *b, const float *k, float *dx,
+                          float *dresidual, bool accumulate)
 {
     for (size_t r = 0; r < rows; r++) {
         for (size_t c = 0; c < channels; c++) {
@@ -322,33 +322,21 @@ static bool takes_all(const struct conv_geometry *g)
 
 const struct kernels kernels_reference = {
     .isa = CPU_REFERENCE,
-    .methods = {[CONV_DIRECT] = {takes_all, CONV_DIRECT, conv_weight_size, conv_pack,
-                                 conv_scratch_bytes, conv_forward}},
-    .conv_packed_size = conv_weight_size,
-    .conv_pack = conv_pack,
-    .conv_packed_back_size = conv_weight_size,
-    .conv_pack_back = conv_pack_back,
-    .conv_scratch_bytes = conv_scratch_bytes,
-    .conv_forward = conv_forward,
-    .conv_backward_data = conv_backward_data,
-    .conv_backward_weight = conv_backward_weight,
+    .conv = {[CONV_DIRECT] = {.forward = {takes_all, CONV_DIRECT, conv_weight_size, conv_pack,
+                                          conv_scratch_bytes, conv_forward},
+                              .backward_data = {takes_all, CONV_DIRECT, conv_weight_size,
+                                                conv_pack_back, conv_scratch_bytes,
+                                                conv_backward_data},
+                              .backward_weight = {takes_all, conv_scratch_bytes,
+                                                  conv_backward_weight}}},
+    .norm = {norm_moments, norm_forward, norm_backward_sums, norm_backward},
+    .relu = {relu, relu_backward},
+    .mean = {mean_pool, mean_pool_backward},
+    .max_pool = {reference_max_pool, reference_max_pool_backward},
+    .shortcut = {reference_shortcut, reference_shortcut_backward},
+    .upsample = {reference_upsample, reference_upsample_backward},
+    .gate = {reference_gate, reference_gate_backward},
     .gemm = gemm,
-    .norm_moments = norm_moments,
-    .norm_apply = norm_apply,
-    .norm_backward_sums = norm_backward_sums,
-    .norm_backward_apply = norm_backward_apply,
-    .relu = relu,
-    .relu_backward = relu_backward,
     .add = add,
-    .mean_pool = mean_pool,
-    .mean_pool_backward = mean_pool_backward,
-    .max_pool = reference_max_pool,
-    .max_pool_backward = reference_max_pool_backward,
-    .shortcut = reference_shortcut,
-    .shortcut_backward = reference_shortcut_backward,
-    .upsample = reference_upsample,
-    .upsample_backward = reference_upsample_backward,
-    .gate = reference_gate,
-    .gate_backward = reference_gate_backward,
     .sgd_step = sgd_step,
 };

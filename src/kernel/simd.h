@@ -287,18 +287,20 @@ static inline void clear_floats(float *to, size_t count)
     for (; i < count; i++) to[i] = 0;
 }
 
-/* simd_conv.c; all groups are computed as one, with zeros between them */
+/* simd_conv.c, packing in simd_pack.c; all groups are computed as one, with zeros between them.
+ * Scratch in floats. */
 size_t ISA(conv_packed_size)(const struct conv_geometry *g);
 void ISA(conv_pack)(const struct conv_geometry *g, const float *w, const float *scale,
                     float *packed);
 size_t ISA(conv_packed_back_size)(const struct conv_geometry *g);
 void ISA(conv_pack_back)(const struct conv_geometry *g, const float *w, float *packed);
-size_t ISA(conv_data_scratch)(const struct conv_geometry *g); /* floats, both directions */
+size_t ISA(conv_forward_scratch)(const struct conv_geometry *g);
+size_t ISA(conv_backward_data_scratch)(const struct conv_geometry *g);
 void ISA(conv_forward)(const struct conv_geometry *g, int n, const float *x, const float *packed,
                        const struct conv_epilogue *epilogue, float *y, void *scratch,
                        struct conv_part part);
 void ISA(conv_backward_data)(const struct conv_geometry *g, int n, const float *dy,
-                             const float *packed_back, bool accumulate, float *dx, void *scratch);
+                             const float *packed, bool accumulate, float *dx, void *scratch);
 
 #if HAS_BF16
 /* The forward direction with x and w rounded to bfloat16, sums in fp32; one group. */
@@ -313,7 +315,7 @@ void ISA(conv_pairs_forward)(const struct conv_geometry *g, int n, const float *
 #endif
 
 /* simd_conv_weight.c */
-size_t ISA(conv_weight_scratch)(const struct conv_geometry *g); /* floats */
+size_t ISA(conv_backward_weight_scratch)(const struct conv_geometry *g); /* floats */
 void ISA(conv_backward_weight)(const struct conv_geometry *g, int n, const float *x,
                                const float *dy, float *dw, void *scratch);
 
@@ -323,19 +325,20 @@ void ISA(conv_any_pack)(const struct conv_geometry *g, const float *w, const flo
                         float *packed);
 size_t ISA(conv_any_packed_back_size)(const struct conv_geometry *g);
 void ISA(conv_any_pack_back)(const struct conv_geometry *g, const float *w, float *packed);
-size_t ISA(conv_any_scratch)(const struct conv_geometry *g); /* floats, all directions */
+size_t ISA(conv_any_forward_scratch)(const struct conv_geometry *g); /* bytes, more than none */
+size_t ISA(conv_any_backward_data_scratch)(const struct conv_geometry *g);
+size_t ISA(conv_any_backward_weight_scratch)(const struct conv_geometry *g);
 /* Into how many dense convolutions the groups are packed; not for depthwise ones. */
 int ISA(conv_bundles)(const struct conv_geometry *g);
 void ISA(conv_any_forward)(const struct conv_geometry *g, int n, const float *x,
                            const float *packed, const struct conv_epilogue *epilogue, float *y,
                            void *scratch, struct conv_part part);
 void ISA(conv_any_backward_data)(const struct conv_geometry *g, int n, const float *dy,
-                                 const float *packed_back, bool accumulate, float *dx,
-                                 void *scratch);
+                                 const float *packed, bool accumulate, float *dx, void *scratch);
 void ISA(conv_any_backward_weight)(const struct conv_geometry *g, int n, const float *x,
                                    const float *dy, float *dw, void *scratch);
 
-/* simd_tile.c: the register tiles of simd_conv.c. */
+/* simd_tile.c: the register tiles of simd_phase.c. */
 struct tile {
     const float *x, *w;           /* the first tap of pixel 0; its packed weights */
     ptrdiff_t x_row, x_col;       /* floats from tap to tap, down and right */
@@ -424,13 +427,13 @@ void ISA(winograd_weights)(const float *w, size_t tap, size_t depth, size_t widt
 
 /* simd_norm.c */
 void ISA(norm_moments)(size_t rows, size_t channels, const float *x, double *sum, double *square);
-void ISA(norm_apply)(size_t rows, size_t channels, const float *x, const float *scale,
-                     const float *shift, const float *residual, bool relu, float *y);
+void ISA(norm_forward)(size_t rows, size_t channels, const float *x, const float *scale,
+                       const float *shift, const float *residual, bool relu, float *y);
 void ISA(norm_backward_sums)(size_t rows, size_t channels, const float *dy, const float *y,
                              const float *x, double *sum_dz, double *sum_dzx);
-void ISA(norm_backward_apply)(size_t rows, size_t channels, const float *dy, const float *y,
-                              const float *x, const float *a, const float *b, const float *k,
-                              float *dx, float *dresidual, bool accumulate);
+void ISA(norm_backward)(size_t rows, size_t channels, const float *dy, const float *y,
+                        const float *x, const float *a, const float *b, const float *k, float *dx,
+                        float *dresidual, bool accumulate);
 
 /* simd_map.c */
 void ISA(max_pool)(const struct pool_geometry *g, int n, const float *x, float *y);

@@ -1,5 +1,5 @@
-/* What one direction of a convolution, vertical or horizontal, reads and writes: simd_conv.c's
- * arithmetic of positions and taps. */
+/* What one direction of a convolution, vertical or horizontal, reads and writes: the
+ * arithmetic of positions and taps of a pass (simd_pass.h). */
 #ifndef KERNEL_SIMD_AXIS_H
 #define KERNEL_SIMD_AXIS_H
 

@@ -106,7 +106,7 @@ static size_t sums_size(const struct shape *s)
     return (size_t)(s->taps_down * s->taps_right) * s->inputs * BLOCK;
 }
 
-size_t ISA(conv_weight_scratch)(const struct conv_geometry *g)
+size_t ISA(conv_backward_weight_scratch)(const struct conv_geometry *g)
 {
     struct shape s = shape_of(g);
     return sums_size(&s) + (s.framed ? s.images * shape_image(&s) : 0);

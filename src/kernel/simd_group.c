@@ -9,7 +9,7 @@
 #include "simd.h"
 
 enum {
-    SLICE_FLOATS = 196608, /* of a bundle's in- and output, as in simd_conv.c */
+    SLICE_FLOATS = 196608, /* of a bundle's in- and output, as in simd_pass.c */
     SLICE_IMAGES = 16,
 };
 
@@ -327,16 +327,35 @@ static struct slices slices_of(const struct conv_geometry *g, void *scratch)
     return s;
 }
 
-size_t ISA(conv_any_scratch)(const struct conv_geometry *g)
+/* Bytes for one direction, of which the dense kernels take so many floats. */
+static size_t scratch_bytes(const struct conv_geometry *g, size_t dense)
 {
     struct conv_geometry one = bundle_of(g);
-    size_t data = ISA(conv_data_scratch)(&one), weight = ISA(conv_weight_scratch)(&one);
-    size_t floats = data > weight ? data : weight;
-    if (is_depthwise(g)) return 16; /* none is needed, but 0 bytes look like a failed allocation */
-    if (!is_bundled(g)) return floats;
-    size_t images = slice_images(&one);
-    return floats + line_up(images * in_pixels(g) * (size_t)one.in_channels) +
-           line_up(images * out_pixels(g) * (size_t)one.out_channels);
+    size_t images = slice_images(&one), floats = dense;
+    if (is_depthwise(g)) floats = 0;
+    if (is_bundled(g))
+        floats += line_up(images * in_pixels(g) * (size_t)one.in_channels) +
+                  line_up(images * out_pixels(g) * (size_t)one.out_channels);
+    /* An allocation of 0 bytes looks like a failed one. */
+    return (floats > 0 ? floats : 16) * sizeof(float);
+}
+
+size_t ISA(conv_any_forward_scratch)(const struct conv_geometry *g)
+{
+    struct conv_geometry one = bundle_of(g);
+    return scratch_bytes(g, ISA(conv_forward_scratch)(&one));
+}
+
+size_t ISA(conv_any_backward_data_scratch)(const struct conv_geometry *g)
+{
+    struct conv_geometry one = bundle_of(g);
+    return scratch_bytes(g, ISA(conv_backward_data_scratch)(&one));
+}
+
+size_t ISA(conv_any_backward_weight_scratch)(const struct conv_geometry *g)
+{
+    struct conv_geometry one = bundle_of(g);
+    return scratch_bytes(g, ISA(conv_backward_weight_scratch)(&one));
 }
 
 /* What the loops below have at hand for one bundle of some images. */
@@ -449,15 +468,14 @@ void ISA(conv_any_forward)(const struct conv_geometry *g, int n, const float *x,
 }
 
 void ISA(conv_any_backward_data)(const struct conv_geometry *g, int n, const float *dy,
-                                 const float *packed_back, bool accumulate, float *dx,
-                                 void *scratch)
+                                 const float *packed, bool accumulate, float *dx, void *scratch)
 {
     if (is_depthwise(g))
-        depthwise_backward_data(g, n, dy, packed_back, accumulate, dx);
+        depthwise_backward_data(g, n, dy, packed, accumulate, dx);
     else if (is_bundled(g))
-        bundled_backward_data(g, n, dy, packed_back, accumulate, dx, scratch);
+        bundled_backward_data(g, n, dy, packed, accumulate, dx, scratch);
     else
-        ISA(conv_backward_data)(g, n, dy, packed_back, accumulate, dx, scratch);
+        ISA(conv_backward_data)(g, n, dy, packed, accumulate, dx, scratch);
 }
 
 void ISA(conv_any_backward_weight)(const struct conv_geometry *g, int n, const float *x,

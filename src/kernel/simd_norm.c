@@ -168,8 +168,8 @@ static void apply(size_t rows, size_t width, const float *x, const float *scale,
     }
 }
 
-void ISA(norm_apply)(size_t rows, size_t channels, const float *x, const float *scale,
-                     const float *shift, const float *residual, bool relu, float *y)
+void ISA(norm_forward)(size_t rows, size_t channels, const float *x, const float *scale,
+                       const float *shift, const float *residual, bool relu, float *y)
 {
     size_t together = rows_together(channels), wide_rows = together > 1 ? rows / together : 0;
     size_t done = wide_rows * together, at = done * channels;
@@ -238,9 +238,9 @@ static void backward(const struct backward *o, size_t rows, size_t width, bool a
         backward_body(o, rows, width, false, false, false);
 }
 
-void ISA(norm_backward_apply)(size_t rows, size_t channels, const float *dy, const float *y,
-                              const float *x, const float *a, const float *b, const float *k,
-                              float *dx, float *dresidual, bool accumulate)
+void ISA(norm_backward)(size_t rows, size_t channels, const float *dy, const float *y,
+                        const float *x, const float *a, const float *b, const float *k, float *dx,
+                        float *dresidual, bool accumulate)
 {
     size_t together = rows_together(channels), wide_rows = together > 1 ? rows / together : 0;
     size_t done = wide_rows * together, at = done * channels;

@@ -15,64 +15,60 @@ static void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, const 
                 ldc);
 }
 
-static size_t conv_scratch_bytes(const struct conv_geometry *g)
-{
-    return ISA(conv_any_scratch)(g) * sizeof(float);
-}
-
 static bool takes_all(const struct conv_geometry *g)
 {
     (void)g;
     return true;
 }
 
-const struct kernels ISA(kernels) = {
-    .isa = ISA_CODE,
-    .methods =
+const struct kernels
+    ISA(kernels) =
         {
-            [CONV_DIRECT] = {takes_all, CONV_DIRECT, ISA(conv_any_packed_size), ISA(conv_any_pack),
-                             conv_scratch_bytes, ISA(conv_any_forward)},
-            [CONV_WINOGRAD] = {ISA(winograd_takes), CONV_WINOGRAD, ISA(winograd_packed_size),
-                               ISA(winograd_pack), ISA(winograd_scratch_bytes),
-                               ISA(winograd_forward)},
-            [CONV_WINOGRAD_LEAN] = {ISA(winograd_lean_takes), CONV_DIRECT,
-                                    ISA(conv_any_packed_size), ISA(conv_any_pack),
-                                    ISA(winograd_lean_scratch_bytes), ISA(winograd_lean_forward)},
-            [CONV_WINOGRAD_SMALL] = {ISA(winograd_takes), CONV_WINOGRAD_SMALL,
-                                     ISA(winograd_small_packed_size), ISA(winograd_small_pack),
-                                     ISA(winograd_small_scratch_bytes),
-                                     ISA(winograd_small_forward)},
+            .isa = ISA_CODE,
+            .conv =
+                {
+                    [CONV_DIRECT] = {.forward = {takes_all, CONV_DIRECT, ISA(conv_any_packed_size),
+                                                 ISA(conv_any_pack), ISA(conv_any_forward_scratch),
+                                                 ISA(conv_any_forward)},
+                                     .backward_data = {takes_all, CONV_DIRECT,
+                                                       ISA(conv_any_packed_back_size),
+                                                       ISA(conv_any_pack_back),
+                                                       ISA(conv_any_backward_data_scratch),
+                                                       ISA(conv_any_backward_data)},
+                                     .backward_weight =
+                                         {takes_all, ISA(conv_any_backward_weight_scratch),
+                                          ISA(conv_any_backward_weight)}},
+                    [CONV_WINOGRAD] =
+                        {.forward = {ISA(winograd_takes), CONV_WINOGRAD, ISA(winograd_packed_size),
+                                     ISA(winograd_pack), ISA(winograd_scratch_bytes),
+                                     ISA(winograd_forward)}},
+                    [CONV_WINOGRAD_LEAN] =
+                        {.forward =
+                             {ISA(winograd_lean_takes), CONV_DIRECT, ISA(conv_any_packed_size),
+                              ISA(conv_any_pack), ISA(winograd_lean_scratch_bytes),
+                              ISA(winograd_lean_forward)}},
+                    [CONV_WINOGRAD_SMALL] =
+                        {
+                            .forward = {ISA(winograd_takes), CONV_WINOGRAD_SMALL,
+                                        ISA(winograd_small_packed_size), ISA(winograd_small_pack),
+                                        ISA(winograd_small_scratch_bytes),
+                                        ISA(winograd_small_forward)}},
 #if HAS_BF16
-            [CONV_BF16] = {ISA(conv_pairs_takes), CONV_BF16, ISA(conv_pairs_packed_size),
-                           ISA(conv_pairs_pack), ISA(conv_pairs_scratch_bytes),
-                           ISA(conv_pairs_forward)},
+                    [CONV_BF16] =
+                        {.forward = {ISA(conv_pairs_takes), CONV_BF16, ISA(conv_pairs_packed_size),
+                                     ISA(conv_pairs_pack), ISA(conv_pairs_scratch_bytes),
+                                     ISA(conv_pairs_forward)}},
 #endif
-        },
-    .conv_packed_size = ISA(conv_any_packed_size),
-    .conv_pack = ISA(conv_any_pack),
-    .conv_packed_back_size = ISA(conv_any_packed_back_size),
-    .conv_pack_back = ISA(conv_any_pack_back),
-    .conv_scratch_bytes = conv_scratch_bytes,
-    .conv_forward = ISA(conv_any_forward),
-    .conv_backward_data = ISA(conv_any_backward_data),
-    .conv_backward_weight = ISA(conv_any_backward_weight),
-    .gemm = gemm,
-    .norm_moments = ISA(norm_moments),
-    .norm_apply = ISA(norm_apply),
-    .norm_backward_sums = ISA(norm_backward_sums),
-    .norm_backward_apply = ISA(norm_backward_apply),
-    .relu = ISA(relu),
-    .relu_backward = ISA(relu_backward),
-    .add = ISA(add),
-    .mean_pool = ISA(mean_pool),
-    .mean_pool_backward = ISA(mean_pool_backward),
-    .max_pool = ISA(max_pool),
-    .max_pool_backward = ISA(max_pool_backward),
-    .shortcut = ISA(shortcut),
-    .shortcut_backward = ISA(shortcut_backward),
-    .upsample = ISA(upsample),
-    .upsample_backward = ISA(upsample_backward),
-    .gate = ISA(gate),
-    .gate_backward = ISA(gate_backward),
-    .sgd_step = ISA(sgd_step),
+                },
+            .norm = {ISA(norm_moments), ISA(norm_forward), ISA(norm_backward_sums),
+                     ISA(norm_backward)},
+            .relu = {ISA(relu), ISA(relu_backward)},
+            .mean = {ISA(mean_pool), ISA(mean_pool_backward)},
+            .max_pool = {ISA(max_pool), ISA(max_pool_backward)},
+            .shortcut = {ISA(shortcut), ISA(shortcut_backward)},
+            .upsample = {ISA(upsample), ISA(upsample_backward)},
+            .gate = {ISA(gate), ISA(gate_backward)},
+            .gemm = gemm,
+            .add = ISA(add),
+            .sgd_step = ISA(sgd_step),
 };

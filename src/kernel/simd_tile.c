@@ -4,7 +4,7 @@
  * anywhere (their addresses are offsets from pixel 0), so that one tile serves rows, groups of
  * images, strides and phases alike. The order of an output's sum is (tap row, tap column, input
  * channel) always, whatever the tile's size and place: an image's result does not depend on its
- * company. Left out: everything about which pixels and taps (simd_conv.c). */
+ * company. Left out: everything about which pixels and taps (simd_phase.c). */
 #include "simd.h"
 
 #include <math.h>

@@ -55,7 +55,7 @@ bool choice_permits(const struct kernels *kernels, const struct conv_geometry *g
 {
     if (!conv_takes(kernels, a, g)) return false;
     if (a == CONV_BF16) return precision == PRECISION_BF16 && may_round(kernels, g);
-    if (a == CONV_WINOGRAD) return kernels->methods[a].packed_size(g) <= (size_t)PACKED_MOST;
+    if (a == CONV_WINOGRAD) return kernels->conv[a].forward.packed_size(g) <= (size_t)PACKED_MOST;
     return true;
 }
 

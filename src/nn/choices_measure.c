@@ -59,8 +59,8 @@ static int trial_init(struct trial *t, const enum conv_algorithm *candidates, in
     bool good = t->w != NULL && t->x != NULL && t->y != NULL;
     if (good) fill(t->w, weights);
     for (int i = 0; good && i < n; i++) {
-        const struct conv_method *m = &t->kernels->methods[candidates[i]];
-        const struct conv_method *packing = &t->kernels->methods[m->packing];
+        const struct conv_forward *m = &t->kernels->conv[candidates[i]].forward;
+        const struct conv_forward *packing = &t->kernels->conv[m->packing].forward;
         float **packed = &t->packed[m->packing];
         size_t bytes = m->scratch_bytes(g);
         scratch = bytes > scratch ? bytes : scratch;
@@ -75,13 +75,12 @@ static int trial_init(struct trial *t, const enum conv_algorithm *candidates, in
 
 static double run(struct trial *t, enum conv_algorithm a)
 {
-    const struct conv_method *m = &t->kernels->methods[a];
+    const struct conv_forward *m = &t->kernels->conv[a].forward;
     struct conv_epilogue epilogue = {NULL, NULL, true};
     for (size_t i = 0; i < t->sweep_size; i += MEM_ALIGN / sizeof(float)) t->sweep[i] += 1;
     fill(t->x, t->x_size);
     int64_t start = clock_now();
-    m->forward(&t->g, t->images, t->x, t->packed[m->packing], &epilogue, t->y, t->scratch,
-               conv_whole);
+    m->run(&t->g, t->images, t->x, t->packed[m->packing], &epilogue, t->y, t->scratch, conv_whole);
     return (double)(clock_now() - start);
 }
 

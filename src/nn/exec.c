@@ -153,9 +153,8 @@ static void run_conv(const struct plan *plan, const struct plan_op *p, int n, co
                      const float *residual, float *y, void *scratch, struct conv_part part)
 {
     struct conv_epilogue epilogue = {plan->weights + p->bias_at, residual, p->relu};
-    const struct conv_method *m = &plan->kernels->methods[p->choice.of[choice_index(n)]];
-    m->forward(&p->conv, n, x, plan->weights + p->packed_at[m->packing], &epilogue, y, scratch,
-               part);
+    const struct conv_forward *m = &plan->kernels->conv[p->choice.of[choice_index(n)]].forward;
+    m->run(&p->conv, n, x, plan->weights + p->packed_at[m->packing], &epilogue, y, scratch, part);
 }
 
 /* Adds to the bias, which is put there first: the way back has no epilogue. */
@@ -166,8 +165,8 @@ static void run_conv_transposed(const struct plan *plan, const struct plan_op *p
     size_t channels = (size_t)s.channels, size = (size_t)n * shape_size(s);
     for (size_t at = 0; at < size; at += channels)
         memcpy(y + at, plan->weights + p->bias_at, channels * sizeof(*y));
-    plan->kernels->conv_backward_data(&p->conv, n, x, plan->weights + p->packed_at[CONV_DIRECT],
-                                      true, y, scratch);
+    plan->kernels->conv[CONV_DIRECT].backward_data.run(
+        &p->conv, n, x, plan->weights + p->packed_at[CONV_DIRECT], true, y, scratch);
 }
 
 /* A part of an operation; only those that may be cut, see may_cut(), come in several. */
@@ -191,26 +190,26 @@ static void run_op(const struct block *b, const struct plan_op *p, void *scratch
         run_conv_transposed(plan, p, b->n, x, y, scratch);
         break;
     case PLAN_NORM:
-        k->norm_apply(rows, channels, x, plan->weights + p->packed_at[CONV_DIRECT],
-                      plan->weights + p->bias_at, residual, p->relu, y);
+        k->norm.forward(rows, channels, x, plan->weights + p->packed_at[CONV_DIRECT],
+                        plan->weights + p->bias_at, residual, p->relu, y);
         break;
     case PLAN_MEAN:
-        k->mean_pool(b->n, s.height * s.width, s.channels, x, y);
+        k->mean.forward(b->n, s.height * s.width, s.channels, x, y);
         break;
     case PLAN_RELU:
-        k->relu(rows * channels, x, y);
+        k->relu.forward(rows * channels, x, y);
         break;
     case PLAN_MAX_POOL:
-        k->max_pool(&source->pool, b->n, x, y);
+        k->max_pool.forward(&source->pool, b->n, x, y);
         break;
     case PLAN_SHORTCUT:
-        k->shortcut(&source->shortcut, b->n, x, y);
+        k->shortcut.forward(&source->shortcut, b->n, x, y);
         break;
     case PLAN_UPSAMPLE:
-        k->upsample(b->n, s.height, s.width, s.channels, x, y);
+        k->upsample.forward(b->n, s.height, s.width, s.channels, x, y);
         break;
     case PLAN_GATE:
-        k->gate(rows * channels, x, residual, y);
+        k->gate.forward(rows * channels, x, residual, y);
         break;
     }
 }

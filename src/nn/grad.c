@@ -50,10 +50,12 @@ static struct state_size state_size(const struct grad *grad, const struct op *op
     size_t out = (size_t)grad->net->values[op->out].shape.channels;
     if (!op_is_needed(op, grad->exits)) return size;
     if (op_is_conv(op)) {
-        size.pack = round_up(grad->kernels->conv_packed_size(&op->conv), FLOATS_PER_LINE);
+        size.pack = round_up(grad->kernels->conv[CONV_DIRECT].forward.packed_size(&op->conv),
+                             FLOATS_PER_LINE);
         if (op->in > 0)
             size.pack_back =
-                round_up(grad->kernels->conv_packed_back_size(&op->conv), FLOATS_PER_LINE);
+                round_up(grad->kernels->conv[CONV_DIRECT].backward_data.packed_size(&op->conv),
+                         FLOATS_PER_LINE);
     }
     if (op->kind == OP_NORM) size.channels = round_up(out, FLOATS_PER_LINE);
     if (op->bias >= 0) size.sums = round_up(2 * out, DOUBLES_PER_LINE);
@@ -80,8 +82,12 @@ static int make_states(struct grad *grad)
         channels += size.channels;
         grad->sums_stride += size.sums;
         if (op_is_conv(op) && op_is_needed(op, grad->exits)) {
-            size_t bytes = grad->kernels->conv_scratch_bytes(&op->conv);
-            scratch = bytes > scratch ? bytes : scratch;
+            const struct conv_method *m = &grad->kernels->conv[CONV_DIRECT];
+            const size_t bytes[] = {m->forward.scratch_bytes(&op->conv),
+                                    m->backward_data.scratch_bytes(&op->conv),
+                                    m->backward_weight.scratch_bytes(&op->conv)};
+            for (size_t j = 0; j < sizeof(bytes) / sizeof(bytes[0]); j++)
+                scratch = bytes[j] > scratch ? bytes[j] : scratch;
         }
     }
 
@@ -280,9 +286,10 @@ static void pack_convs(struct grad *grad, unsigned rank, bool back)
         if (!op_is_conv(op) || !op_is_needed(op, grad->exits) || state->packer != rank) continue;
         const float *weight = grad->params + grad->net->params[op->weight].offset;
         if (back == (op->kind == OP_CONV_TRANSPOSED))
-            grad->kernels->conv_pack(&op->conv, weight, NULL, state->packed);
+            grad->kernels->conv[CONV_DIRECT].forward.pack(&op->conv, weight, NULL, state->packed);
         else if (op->in > 0) /* nobody asks for the gradient of the images */
-            grad->kernels->conv_pack_back(&op->conv, weight, state->packed_back);
+            grad->kernels->conv[CONV_DIRECT].backward_data.pack(&op->conv, weight,
+                                                                state->packed_back);
     }
 }
 

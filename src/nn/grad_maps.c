@@ -15,22 +15,22 @@ void grad_map_forward(struct grad *grad, const struct step *step, struct part pa
     struct shape s = grad->net->values[op->in].shape;
     switch (op->kind) {
     case OP_MEAN:
-        k->mean_pool(part.n, s.height * s.width, s.channels, x, y);
+        k->mean.forward(part.n, s.height * s.width, s.channels, x, y);
         break;
     case OP_RELU:
-        k->relu(count, x, y);
+        k->relu.forward(count, x, y);
         break;
     case OP_MAX_POOL:
-        k->max_pool(&op->pool, part.n, x, y);
+        k->max_pool.forward(&op->pool, part.n, x, y);
         break;
     case OP_SHORTCUT:
-        k->shortcut(&op->shortcut, part.n, x, y);
+        k->shortcut.forward(&op->shortcut, part.n, x, y);
         break;
     case OP_UPSAMPLE:
-        k->upsample(part.n, s.height, s.width, s.channels, x, y);
+        k->upsample.forward(part.n, s.height, s.width, s.channels, x, y);
         break;
     case OP_GATE:
-        k->gate(count, x, grad_value_at(grad, op->residual, part.first), y);
+        k->gate.forward(count, x, grad_value_at(grad, op->residual, part.first), y);
         break;
     case OP_CONV:
     case OP_CONV_TRANSPOSED:
@@ -50,23 +50,23 @@ void grad_map_backward(struct grad *grad, const struct step *step, struct part p
     struct shape s = grad->net->values[op->in].shape;
     switch (op->kind) {
     case OP_MEAN:
-        k->mean_pool_backward(part.n, s.height * s.width, s.channels, dy, step->accumulate, dx);
+        k->mean.backward(part.n, s.height * s.width, s.channels, dy, step->accumulate, dx);
         break;
     case OP_RELU:
-        k->relu_backward(count, dy, grad_value_at(grad, op->out, part.first), step->accumulate, dx);
+        k->relu.backward(count, dy, grad_value_at(grad, op->out, part.first), step->accumulate, dx);
         break;
     case OP_MAX_POOL:
-        k->max_pool_backward(&op->pool, part.n, grad_value_at(grad, op->in, part.first),
+        k->max_pool.backward(&op->pool, part.n, grad_value_at(grad, op->in, part.first),
                              grad_value_at(grad, op->out, part.first), dy, step->accumulate, dx);
         break;
     case OP_SHORTCUT:
-        k->shortcut_backward(&op->shortcut, part.n, dy, step->accumulate, dx);
+        k->shortcut.backward(&op->shortcut, part.n, dy, step->accumulate, dx);
         break;
     case OP_UPSAMPLE:
-        k->upsample_backward(part.n, s.height, s.width, s.channels, dy, step->accumulate, dx);
+        k->upsample.backward(part.n, s.height, s.width, s.channels, dy, step->accumulate, dx);
         break;
     case OP_GATE:
-        k->gate_backward(count, grad_value_at(grad, op->in, part.first),
+        k->gate.backward(count, grad_value_at(grad, op->in, part.first),
                          grad_value_at(grad, op->residual, part.first), dy, step->accumulate, dx,
                          step->accumulate_residual, grad_grad_at(grad, op->residual, part.first));
         break;

@@ -59,7 +59,7 @@ static void bias_sums(struct grad *grad, const struct step *step, struct part pa
     int out = grad->net->ops[step->op].out;
     size_t channels = channels_of(grad, out);
     double *sums = sums_of(grad, step->op, part.rank);
-    grad->kernels->norm_moments(rows_of(grad, out, part.n), channels,
+    grad->kernels->norm.moments(rows_of(grad, out, part.n), channels,
                                 grad_grad_at(grad, out, part.first), sums, sums + channels);
 }
 
@@ -80,10 +80,10 @@ static void conv_forward(struct grad *grad, const struct step *step, struct part
     struct conv_epilogue epilogue = {
         .bias = op->bias < 0 ? NULL : param_of(grad, op->bias),
         .residual = op->residual < 0 ? NULL : grad_value_at(grad, op->residual, part.first)};
-    grad->kernels->conv_forward(&op->conv, part.n, grad_value_at(grad, op->in, part.first),
-                                grad->states[step->op].packed, &epilogue,
-                                grad_value_at(grad, op->out, part.first),
-                                scratch_of(grad, part.rank), conv_whole);
+    grad->kernels->conv[CONV_DIRECT].forward.run(
+        &op->conv, part.n, grad_value_at(grad, op->in, part.first), grad->states[step->op].packed,
+        &epilogue, grad_value_at(grad, op->out, part.first), scratch_of(grad, part.rank),
+        conv_whole);
 }
 
 /* The residual's gradient is dy as it is. */
@@ -106,12 +106,13 @@ static void conv_backward(struct grad *grad, const struct step *step, struct par
     void *scratch = scratch_of(grad, part.rank);
     if (op->bias >= 0) bias_sums(grad, step, part);
     if (op->residual >= 0) residual_backward(grad, step, part);
-    grad->kernels->conv_backward_weight(&op->conv, part.n, grad_value_at(grad, op->in, part.first),
-                                        dy, dparam_of(grad, op->weight, part.rank), scratch);
+    grad->kernels->conv[CONV_DIRECT].backward_weight.run(
+        &op->conv, part.n, grad_value_at(grad, op->in, part.first), dy,
+        dparam_of(grad, op->weight, part.rank), scratch);
     if (op->in > 0) /* nobody asks for the gradient of the images */
-        grad->kernels->conv_backward_data(&op->conv, part.n, dy, grad->states[step->op].packed_back,
-                                          step->accumulate, grad_grad_at(grad, op->in, part.first),
-                                          scratch);
+        grad->kernels->conv[CONV_DIRECT].backward_data.run(
+            &op->conv, part.n, dy, grad->states[step->op].packed_back, step->accumulate,
+            grad_grad_at(grad, op->in, part.first), scratch);
 }
 
 /* Forward is the way back of the convolution that it undoes, added to the bias. */
@@ -122,9 +123,9 @@ static void conv_transposed_forward(struct grad *grad, const struct step *step, 
     float *y = grad_value_at(grad, op->out, part.first);
     for (size_t i = 0; op->bias >= 0 && i < count; i += channels)
         memcpy(y + i, param_of(grad, op->bias), channels * sizeof(*y));
-    grad->kernels->conv_backward_data(&op->conv, part.n, grad_value_at(grad, op->in, part.first),
-                                      grad->states[step->op].packed_back, op->bias >= 0, y,
-                                      scratch_of(grad, part.rank));
+    grad->kernels->conv[CONV_DIRECT].backward_data.run(
+        &op->conv, part.n, grad_value_at(grad, op->in, part.first),
+        grad->states[step->op].packed_back, op->bias >= 0, y, scratch_of(grad, part.rank));
 }
 
 /* And its way back is that convolution, in which the two maps have changed places. */
@@ -136,11 +137,11 @@ static void conv_transposed_backward(struct grad *grad, const struct step *step,
     void *scratch = scratch_of(grad, part.rank);
     struct conv_epilogue epilogue = {.residual = step->accumulate ? dx : NULL};
     if (op->bias >= 0) bias_sums(grad, step, part);
-    grad->kernels->conv_backward_weight(&op->conv, part.n, dy,
-                                        grad_value_at(grad, op->in, part.first),
-                                        dparam_of(grad, op->weight, part.rank), scratch);
-    grad->kernels->conv_forward(&op->conv, part.n, dy, grad->states[step->op].packed, &epilogue, dx,
-                                scratch, conv_whole);
+    grad->kernels->conv[CONV_DIRECT].backward_weight.run(
+        &op->conv, part.n, dy, grad_value_at(grad, op->in, part.first),
+        dparam_of(grad, op->weight, part.rank), scratch);
+    grad->kernels->conv[CONV_DIRECT].forward.run(
+        &op->conv, part.n, dy, grad->states[step->op].packed, &epilogue, dx, scratch, conv_whole);
 }
 
 /* --- norm ------------------------------------------------------------------------------------- */
@@ -150,7 +151,7 @@ static void norm_moments(struct grad *grad, const struct step *step, struct part
     int in = grad->net->ops[step->op].in;
     size_t channels = channels_of(grad, in);
     double *sums = sums_of(grad, step->op, part.rank);
-    grad->kernels->norm_moments(rows_of(grad, in, part.n), channels,
+    grad->kernels->norm.moments(rows_of(grad, in, part.n), channels,
                                 grad_value_at(grad, in, part.first), sums, sums + channels);
 }
 
@@ -186,11 +187,11 @@ static void norm_forward(struct grad *grad, const struct step *step, struct part
 {
     const struct op *op = &grad->net->ops[step->op];
     const struct op_state *state = &grad->states[step->op];
-    grad->kernels->norm_apply(rows_of(grad, op->in, part.n), channels_of(grad, op->in),
-                              grad_value_at(grad, op->in, part.first), state->scale, state->shift,
-                              op->residual < 0 ? NULL
-                                               : grad_value_at(grad, op->residual, part.first),
-                              op->relu, grad_value_at(grad, op->out, part.first));
+    grad->kernels->norm.forward(rows_of(grad, op->in, part.n), channels_of(grad, op->in),
+                                grad_value_at(grad, op->in, part.first), state->scale, state->shift,
+                                op->residual < 0 ? NULL
+                                                 : grad_value_at(grad, op->residual, part.first),
+                                op->relu, grad_value_at(grad, op->out, part.first));
 }
 
 static void norm_sums(struct grad *grad, const struct step *step, struct part part)
@@ -198,7 +199,7 @@ static void norm_sums(struct grad *grad, const struct step *step, struct part pa
     const struct op *op = &grad->net->ops[step->op];
     size_t channels = channels_of(grad, op->in);
     double *sums = sums_of(grad, step->op, part.rank);
-    grad->kernels->norm_backward_sums(
+    grad->kernels->norm.backward_sums(
         rows_of(grad, op->in, part.n), channels, grad_grad_at(grad, op->out, part.first),
         op->relu ? grad_value_at(grad, op->out, part.first) : NULL,
         grad_value_at(grad, op->in, part.first), sums, sums + channels);
@@ -237,7 +238,7 @@ static void norm_backward(struct grad *grad, const struct step *step, struct par
     size_t rows = rows_of(grad, op->in, part.n), channels = channels_of(grad, op->in);
     float *dy = grad_grad_at(grad, op->out, part.first);
     float *dx = op->in > 0 && !step->accumulate ? grad_grad_at(grad, op->in, part.first) : dy;
-    grad->kernels->norm_backward_apply(
+    grad->kernels->norm.backward(
         rows, channels, dy, op->relu ? grad_value_at(grad, op->out, part.first) : NULL,
         grad_value_at(grad, op->in, part.first), state->a, state->b, state->k, dx,
         op->residual < 0 ? NULL : grad_grad_at(grad, op->residual, part.first),

@@ -20,7 +20,7 @@ static void take_scratch(struct plan *plan, size_t bytes)
 bool plan_packs(const struct plan *plan, const struct plan_op *op, enum conv_algorithm a)
 {
     for (int i = 0; i < CHOICE_SIZES; i++)
-        if (plan->kernels->methods[op->choice.of[i]].packing == a) return true;
+        if (plan->kernels->conv[op->choice.of[i]].forward.packing == a) return true;
     return false;
 }
 
@@ -38,10 +38,10 @@ static void choose_conv(struct plan *plan, struct plan_op *p, int images)
     int last = choice_index(images);
     for (int i = last + 1; i < CHOICE_SIZES; i++) p->choice.of[i] = p->choice.of[last];
     for (int i = 0; i <= last; i++)
-        take_scratch(plan, k->methods[p->choice.of[i]].scratch_bytes(&p->conv));
+        take_scratch(plan, k->conv[p->choice.of[i]].forward.scratch_bytes(&p->conv));
     for (int a = 0; a < CONV_ALGORITHMS; a++) {
         if (plan_packs(plan, p, (enum conv_algorithm)a))
-            take_floats(plan, k->methods[a].packed_size(&p->conv), &p->packed_at[a]);
+            take_floats(plan, k->conv[a].forward.packed_size(&p->conv), &p->packed_at[a]);
     }
 }
 
@@ -54,8 +54,9 @@ static void choose_op(struct plan *plan, struct plan_op *p, int images)
         choose_conv(plan, p, images);
         break;
     case PLAN_CONV_TRANSPOSED:
-        take_scratch(plan, plan->kernels->conv_scratch_bytes(&p->conv));
-        take_floats(plan, plan->kernels->conv_packed_back_size(&p->conv), direct_at);
+        take_scratch(plan, plan->kernels->conv[CONV_DIRECT].backward_data.scratch_bytes(&p->conv));
+        take_floats(plan, plan->kernels->conv[CONV_DIRECT].backward_data.packed_size(&p->conv),
+                    direct_at);
         break;
     case PLAN_NORM:
         take_floats(plan, channels, direct_at);

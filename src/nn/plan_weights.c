@@ -127,14 +127,14 @@ static void make_conv(const struct plan *plan, const struct plan_op *p, const fl
 
     if (p->kind == PLAN_CONV_TRANSPOSED) {
         fold_transposed(p, weight, w);
-        plan->kernels->conv_pack_back(&p->conv, w->weight,
-                                      plan->weights + p->packed_at[CONV_DIRECT]);
+        plan->kernels->conv[CONV_DIRECT].backward_data.pack(
+            &p->conv, w->weight, plan->weights + p->packed_at[CONV_DIRECT]);
         return;
     }
     for (int a = 0; a < CONV_ALGORITHMS; a++) {
         if (plan_packs(plan, p, (enum conv_algorithm)a))
-            plan->kernels->methods[a].pack(&p->conv, weight, p->norm < 0 ? NULL : w->factor,
-                                           plan->weights + p->packed_at[a]);
+            plan->kernels->conv[a].forward.pack(&p->conv, weight, p->norm < 0 ? NULL : w->factor,
+                                                plan->weights + p->packed_at[a]);
     }
 }
 

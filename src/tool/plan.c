@@ -16,7 +16,7 @@ static const double measure_budget_s = 20;
 static int parse_precision(struct tool_plan *p, struct err *e)
 {
     const struct kernels *k = kernels_best();
-    bool has_bf16 = k->methods[CONV_BF16].takes != NULL;
+    bool has_bf16 = k->conv[CONV_BF16].forward.takes != NULL;
     if (strcmp(p->precision, "auto") == 0) p->precision = has_bf16 ? "bf16" : "fp32";
     if (strcmp(p->precision, "fp32") == 0) return 0;
     if (strcmp(p->precision, "bf16") != 0) {

@@ -77,16 +77,25 @@ static void bench_algorithms(const struct kernels *k, const struct conv_geometry
     struct conv_epilogue epilogue = {NULL, NULL, false};
     for (int a = CONV_DIRECT + 1; a < CONV_ALGORITHMS; a++) {
         if (!conv_takes(k, (enum conv_algorithm)a, g)) continue;
-        const struct conv_method *m = &k->methods[a], *packing = &k->methods[m->packing];
+        const struct conv_forward *m = &k->conv[a].forward;
+        const struct conv_forward *packing = &k->conv[m->packing].forward;
         float *packed = numbers(packing->packed_size(g));
         void *scratch = mem_new_aligned(m->scratch_bytes(g), 1);
         double seconds;
         packing->pack(g, w, NULL, packed);
-        BEST(rounds, m->forward(g, n, x, packed, &epilogue, y, scratch, conv_whole), seconds);
+        BEST(rounds, m->run(g, n, x, packed, &epilogue, y, scratch, conv_whole), seconds);
         printf("  %s %6.1f", conv_algorithm_name((enum conv_algorithm)a), flop / seconds);
         mem_free(packed);
         mem_free(scratch);
     }
+}
+
+/* For any direction. */
+static size_t scratch_bytes(const struct conv_method *m, const struct conv_geometry *g)
+{
+    size_t forward = m->forward.scratch_bytes(g), data = m->backward_data.scratch_bytes(g);
+    size_t weight = m->backward_weight.scratch_bytes(g), most = forward > data ? forward : data;
+    return most > weight ? most : weight;
 }
 
 static void bench_conv(const struct kernels *k, const struct conv_geometry *g, int n, int rounds)
@@ -96,14 +105,18 @@ static void bench_conv(const struct kernels *k, const struct conv_geometry *g, i
     float *x = numbers((size_t)n * (size_t)(g->height * g->width * g->in_channels));
     float *y = numbers((size_t)n * pixels * (size_t)g->out_channels);
     float *w = numbers(weights);
-    float *packed = numbers(k->conv_packed_size(g)), *back = numbers(k->conv_packed_back_size(g));
-    void *scratch = mem_new_aligned(k->conv_scratch_bytes(g), 1);
+    float *packed = numbers(k->conv[CONV_DIRECT].forward.packed_size(g)),
+          *back = numbers(k->conv[CONV_DIRECT].backward_data.packed_size(g));
+    void *scratch = mem_new_aligned(scratch_bytes(&k->conv[CONV_DIRECT], g), 1);
     struct conv_epilogue epilogue = {NULL, NULL, false};
     double flop = 2.0 * n * (double)pixels * (double)weights / 1e9, forward, data, weight, pack;
-    BEST(rounds, k->conv_pack(g, w, NULL, packed); k->conv_pack_back(g, w, back), pack);
-    BEST(rounds, k->conv_forward(g, n, x, packed, &epilogue, y, scratch, conv_whole), forward);
-    BEST(rounds, k->conv_backward_data(g, n, y, back, false, x, scratch), data);
-    BEST(rounds, k->conv_backward_weight(g, n, x, y, w, scratch), weight);
+    BEST(rounds, k->conv[CONV_DIRECT].forward.pack(g, w, NULL, packed);
+         k->conv[CONV_DIRECT].backward_data.pack(g, w, back), pack);
+    BEST(rounds,
+         k->conv[CONV_DIRECT].forward.run(g, n, x, packed, &epilogue, y, scratch, conv_whole),
+         forward);
+    BEST(rounds, k->conv[CONV_DIRECT].backward_data.run(g, n, y, back, false, x, scratch), data);
+    BEST(rounds, k->conv[CONV_DIRECT].backward_weight.run(g, n, x, y, w, scratch), weight);
     printf("%dx%d s%d g%d %3d->%3d %2dx%-2d  forward %6.1f  data %6.1f  weight %6.1f GFLOP/s  "
            "%8.1f us  "
            "packing both %6.1f us",
@@ -129,14 +142,13 @@ static void bench_norm(const struct kernels *k, size_t rows, size_t channels, in
     double *sum = mem_new(2 * channels, sizeof(double)), seconds, gb = (double)count * 4e-9;
     if (sum == NULL) abort();
     printf("norm %7zu x %3zu ", rows, channels);
-    BEST(rounds, k->norm_moments(rows, channels, x, sum, sum + channels), seconds);
+    BEST(rounds, k->norm.moments(rows, channels, x, sum, sum + channels), seconds);
     printf(" moments %6.1f", gb / seconds);
-    BEST(rounds, k->norm_apply(rows, channels, x, a, b, NULL, true, y), seconds);
+    BEST(rounds, k->norm.forward(rows, channels, x, a, b, NULL, true, y), seconds);
     printf(" apply %6.1f", 2 * gb / seconds);
-    BEST(rounds, k->norm_backward_sums(rows, channels, dy, y, x, sum, sum + channels), seconds);
+    BEST(rounds, k->norm.backward_sums(rows, channels, dy, y, x, sum, sum + channels), seconds);
     printf(" sums %6.1f", 3 * gb / seconds);
-    BEST(rounds, k->norm_backward_apply(rows, channels, dy, y, x, a, b, c, z, NULL, false),
-         seconds);
+    BEST(rounds, k->norm.backward(rows, channels, dy, y, x, a, b, c, z, NULL, false), seconds);
     printf(" backward %6.1f", 4 * gb / seconds);
     BEST(rounds, k->sgd_step(count, 0.0F, 0.0F, 0.0F, x, z, y), seconds);
     printf(" sgd %6.1f GB/s\n", 5 * gb / seconds);

@@ -89,7 +89,7 @@ static struct guarded forward_parts(const struct kernels *k, enum conv_algorithm
                                     const struct conv_geometry *g, int image, int n,
                                     const struct operands *o, int variant, int parts)
 {
-    const struct conv_method *m = &k->methods[a], *packing = &k->methods[m->packing];
+    const struct conv_forward *m = &k->conv[a].forward, *packing = &k->conv[m->packing].forward;
     struct guarded packed = guarded_new(packing->packed_size(g));
     struct guarded scratch = guarded_bytes(m->scratch_bytes(g), 64);
     struct guarded y = guarded_new((size_t)n * y_size(g));
@@ -102,8 +102,8 @@ static struct guarded forward_parts(const struct kernels *k, enum conv_algorithm
     packing->pack(g, o->w.data, (variant & 1) != 0 ? o->scale.data : NULL, packed.data);
     for (int i = 0; i < parts; i++) {
         memset(scratch.data, 0xff, m->scratch_bytes(g)); /* a part must not need another's */
-        m->forward(g, n, o->x.data + first * x_size(g), packed.data, &e, y.data, scratch.data,
-                   (struct conv_part){i, parts});
+        m->run(g, n, o->x.data + first * x_size(g), packed.data, &e, y.data, scratch.data,
+               (struct conv_part){i, parts});
     }
     guarded_free(&packed);
     guarded_free(&scratch);

@@ -53,20 +53,29 @@ static void check_equal(const char *what, const struct kernels *k, const struct 
 
 /* --- the three directions on fresh arrays; scratch holds NaNs ----------------------------- */
 
-static struct guarded scratch_of(const struct kernels *k, const struct conv_geometry *g)
+static const struct conv_method *direct_of(const struct kernels *k, const struct conv_geometry *g)
 {
-    assert_true(k->conv_scratch_bytes(g) > 0);
-    return guarded_bytes(k->conv_scratch_bytes(g), 64);
+    const struct conv_method *m = &k->conv[CONV_DIRECT];
+    assert_true(m->forward.takes(g) && m->backward_data.takes(g) && m->backward_weight.takes(g));
+    return m;
+}
+
+static struct guarded scratch_of(size_t bytes)
+{
+    assert_true(bytes > 0);
+    return guarded_bytes(bytes, 64);
 }
 
 static struct guarded forward(const struct kernels *k, const struct conv_geometry *g, int n,
                               const float *x, const float *w, const float *scale,
                               const struct conv_epilogue *epilogue)
 {
-    struct guarded packed = guarded_new(k->conv_packed_size(g)), scratch = scratch_of(k, g);
+    const struct conv_forward *m = &direct_of(k, g)->forward;
+    struct guarded packed = guarded_new(m->packed_size(g));
+    struct guarded scratch = scratch_of(m->scratch_bytes(g));
     struct guarded y = guarded_new((size_t)n * y_size(g));
-    k->conv_pack(g, w, scale, packed.data);
-    k->conv_forward(g, n, x, packed.data, epilogue, y.data, scratch.data, conv_whole);
+    m->pack(g, w, scale, packed.data);
+    m->run(g, n, x, packed.data, epilogue, y.data, scratch.data, conv_whole);
     guarded_free(&packed);
     guarded_free(&scratch);
     return y;
@@ -76,10 +85,12 @@ static struct guarded forward(const struct kernels *k, const struct conv_geometr
 static struct guarded backward_data(const struct kernels *k, const struct conv_geometry *g, int n,
                                     const float *dy, const float *w, const struct guarded *onto)
 {
-    struct guarded packed = guarded_new(k->conv_packed_back_size(g)), scratch = scratch_of(k, g);
+    const struct conv_backward_data *m = &direct_of(k, g)->backward_data;
+    struct guarded packed = guarded_new(m->packed_size(g));
+    struct guarded scratch = scratch_of(m->scratch_bytes(g));
     struct guarded dx = onto != NULL ? guarded_copy(onto) : guarded_new((size_t)n * x_size(g));
-    k->conv_pack_back(g, w, packed.data);
-    k->conv_backward_data(g, n, dy, packed.data, onto != NULL, dx.data, scratch.data);
+    m->pack(g, w, packed.data);
+    m->run(g, n, dy, packed.data, onto != NULL, dx.data, scratch.data);
     guarded_free(&packed);
     guarded_free(&scratch);
     return dx;
@@ -88,8 +99,9 @@ static struct guarded backward_data(const struct kernels *k, const struct conv_g
 static struct guarded backward_weight(const struct kernels *k, const struct conv_geometry *g, int n,
                                       const float *x, const float *dy, const struct guarded *onto)
 {
-    struct guarded scratch = scratch_of(k, g), dw = guarded_copy(onto);
-    k->conv_backward_weight(g, n, x, dy, dw.data, scratch.data);
+    const struct conv_backward_weight *m = &direct_of(k, g)->backward_weight;
+    struct guarded scratch = scratch_of(m->scratch_bytes(g)), dw = guarded_copy(onto);
+    m->run(g, n, x, dy, dw.data, scratch.data);
     guarded_free(&scratch);
     return dw;
 }

@@ -73,16 +73,16 @@ static struct guarded forward(const struct kernels *k, const struct map_case *m,
     struct guarded y = guarded_new((size_t)n * out_size(m));
     switch (m->what) {
     case MAX_POOL:
-        k->max_pool(&p, n, x, y.data);
+        k->max_pool.forward(&p, n, x, y.data);
         break;
     case SHORTCUT:
-        k->shortcut(&s, n, x, y.data);
+        k->shortcut.forward(&s, n, x, y.data);
         break;
     case UPSAMPLE:
-        k->upsample(n, m->height, m->width, m->channels, x, y.data);
+        k->upsample.forward(n, m->height, m->width, m->channels, x, y.data);
         break;
     case GATE:
-        k->gate(y.count, z, x, y.data);
+        k->gate.forward(y.count, z, x, y.data);
         break;
     }
     return y;
@@ -103,14 +103,14 @@ static void backward(const struct kernels *k, const struct map_case *m, int n, c
     bool add = (accumulate & 1) != 0;
     if (m->what == MAX_POOL) {
         struct guarded y = forward(k, m, n, x, z);
-        k->max_pool_backward(&p, n, x, y.data, dy, add, dx);
+        k->max_pool.backward(&p, n, x, y.data, dy, add, dx);
         guarded_free(&y);
     } else if (m->what == SHORTCUT) {
-        k->shortcut_backward(&s, n, dy, add, dx);
+        k->shortcut.backward(&s, n, dy, add, dx);
     } else if (m->what == UPSAMPLE) {
-        k->upsample_backward(n, m->height, m->width, m->channels, dy, add, dx);
+        k->upsample.backward(n, m->height, m->width, m->channels, dy, add, dx);
     } else {
-        k->gate_backward((size_t)n * in_size(m), z, x, dy, (accumulate & 2) != 0, ret[1].data, add,
+        k->gate.backward((size_t)n * in_size(m), z, x, dy, (accumulate & 2) != 0, ret[1].data, add,
                          dx);
         return;
     }
@@ -305,17 +305,17 @@ static void test_by_hand(void **state)
         if (k == NULL) continue;
         float y[9];
         struct pool_geometry p = {3, 3, 1, 3, 2, 1};
-        k->max_pool(&p, 1, x, y);
+        k->max_pool.forward(&p, 1, x, y);
         check_floats(y, large, 4);
         float dx[9];
-        k->max_pool_backward(&p, 1, x, large, dy, false, dx);
+        k->max_pool.backward(&p, 1, x, large, dy, false, dx);
         check_floats(dx, spread, 9);
         struct shortcut_geometry s = {3, 3, 1, 2, 2};
-        k->shortcut(&s, 1, x, y);
+        k->shortcut.forward(&s, 1, x, y);
         check_floats(y, means, 8);
-        k->upsample(1, 1, 2, 1, two, y);
+        k->upsample.forward(1, 1, 2, 1, two, y);
         check_floats(y, wide, 8);
-        k->gate(4, z, ones, y);
+        k->gate.forward(4, z, ones, y);
         check_floats(y, gated, 4);
     }
 }
@@ -331,9 +331,9 @@ static void test_nan(void **state)
             float x[4] = {1, 2, 3, 4}, y, z = NAN, one = 1, gated;
             struct pool_geometry p = {2, 2, 1, 2, 2, 0};
             x[at] = NAN;
-            k->max_pool(&p, 1, x, &y);
+            k->max_pool.forward(&p, 1, x, &y);
             assert_true(isnan(y));
-            k->gate(1, &z, &one, &gated);
+            k->gate.forward(1, &z, &one, &gated);
             assert_true(isnan(gated));
         }
     }

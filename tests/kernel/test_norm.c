@@ -63,8 +63,8 @@ static void case_moments(const struct kernels *k, size_t rows, size_t channels, 
         got[0][c] = want[0][c] = (double)c; /* they are added to */
         got[1][c] = want[1][c] = -3;
     }
-    k->norm_moments(rows, channels, x.data, got[0], got[1]);
-    kernels_of(CPU_REFERENCE)->norm_moments(rows, channels, x.data, want[0], want[1]);
+    k->norm.moments(rows, channels, x.data, got[0], got[1]);
+    kernels_of(CPU_REFERENCE)->norm.moments(rows, channels, x.data, want[0], want[1]);
     check_sums("sum", k, rows, channels, got[0], want[0]);
     check_sums("square", k, rows, channels, got[1], want[1]);
     guarded_free(&x);
@@ -86,16 +86,16 @@ static void case_apply(const struct kernels *k, size_t rows, size_t channels, st
         bool relu = (variant & 2) != 0;
         struct guarded want = guarded_new(count), got = guarded_new(count);
         kernels_of(CPU_REFERENCE)
-            ->norm_apply(rows, channels, x.data, scale.data, shift.data, add, relu, want.data);
-        k->norm_apply(rows, channels, x.data, scale.data, shift.data, add, relu, got.data);
+            ->norm.forward(rows, channels, x.data, scale.data, shift.data, add, relu, want.data);
+        k->norm.forward(rows, channels, x.data, scale.data, shift.data, add, relu, got.data);
         check_close("apply", k, rows, channels, got.data, want.data, count);
         struct guarded same = guarded_copy(&x);
-        k->norm_apply(rows, channels, same.data, scale.data, shift.data, add, relu, same.data);
+        k->norm.forward(rows, channels, same.data, scale.data, shift.data, add, relu, same.data);
         assert_memory_equal(same.data, got.data, count * sizeof(float));
         if (add != NULL) {
             struct guarded onto = guarded_copy(&residual);
-            k->norm_apply(rows, channels, x.data, scale.data, shift.data, onto.data, relu,
-                          onto.data);
+            k->norm.forward(rows, channels, x.data, scale.data, shift.data, onto.data, relu,
+                            onto.data);
             assert_memory_equal(onto.data, got.data, count * sizeof(float));
             guarded_free(&onto);
         }
@@ -124,9 +124,9 @@ static void case_backward_sums(const struct kernels *k, size_t rows, size_t chan
         double got[2][512] = {{0}}, want[2][512] = {{0}};
         const float *out = rectified != 0 ? y.data : NULL;
         got[0][0] = want[0][0] = 5;
-        k->norm_backward_sums(rows, channels, dy.data, out, x.data, got[0], got[1]);
+        k->norm.backward_sums(rows, channels, dy.data, out, x.data, got[0], got[1]);
         kernels_of(CPU_REFERENCE)
-            ->norm_backward_sums(rows, channels, dy.data, out, x.data, want[0], want[1]);
+            ->norm.backward_sums(rows, channels, dy.data, out, x.data, want[0], want[1]);
         check_sums("sum of dz", k, rows, channels, got[0], want[0]);
         check_sums("sum of dz * x", k, rows, channels, got[1], want[1]);
     }
@@ -155,10 +155,10 @@ static void case_backward_apply(const struct kernels *k, size_t rows, size_t cha
         struct guarded want = guarded_new(count), got = guarded_copy(&dy); /* dx is dy */
         struct guarded want_r = guarded_copy(&before), got_r = guarded_copy(&before);
         kernels_of(CPU_REFERENCE)
-            ->norm_backward_apply(rows, channels, dy.data, out, x.data, f[0].data, f[1].data,
-                                  f[2].data, want.data, residual ? want_r.data : NULL, accumulate);
-        k->norm_backward_apply(rows, channels, got.data, out, x.data, f[0].data, f[1].data,
-                               f[2].data, got.data, residual ? got_r.data : NULL, accumulate);
+            ->norm.backward(rows, channels, dy.data, out, x.data, f[0].data, f[1].data, f[2].data,
+                            want.data, residual ? want_r.data : NULL, accumulate);
+        k->norm.backward(rows, channels, got.data, out, x.data, f[0].data, f[1].data, f[2].data,
+                         got.data, residual ? got_r.data : NULL, accumulate);
         check_close("dx", k, rows, channels, got.data, want.data, count);
         check_close("dresidual", k, rows, channels, got_r.data, want_r.data, count);
         guarded_free(&want);
@@ -193,7 +193,7 @@ static struct norm_state norm_of(const struct kernels *k, const float *x)
 {
     double sum[CHANNELS] = {0}, square[CHANNELS] = {0};
     struct norm_state s;
-    k->norm_moments(ROWS, CHANNELS, x, sum, square);
+    k->norm.moments(ROWS, CHANNELS, x, sum, square);
     for (int c = 0; c < CHANNELS; c++) {
         s.mean[c] = sum[c] / ROWS;
         s.deviation[c] = 1 / sqrt(square[c] / ROWS - s.mean[c] * s.mean[c] + epsilon);
@@ -211,7 +211,7 @@ static double norm_loss(const struct kernels *k, const float *x, const float *u,
         scale[c] = (float)(s.deviation[c] * (double)gamma[c]);
         shift[c] = (float)(-s.mean[c] * s.deviation[c] * (double)gamma[c]);
     }
-    k->norm_apply(ROWS, CHANNELS, x, scale, shift, NULL, false, y);
+    k->norm.forward(ROWS, CHANNELS, x, scale, shift, NULL, false, y);
     for (int i = 0; i < COUNT; i++) loss += (double)u[i] * (double)y[i];
     return loss;
 }
@@ -227,7 +227,7 @@ static void test_norm_gradient(void **state)
     for (int i = 0; i < COUNT; i++) x[i] = (float)rng_normal(&r), u[i] = (float)rng_normal(&r);
     for (int c = 0; c < CHANNELS; c++) gamma[c] = (float)rng_normal(&r);
     struct norm_state s = norm_of(k, x);
-    k->norm_backward_sums(ROWS, CHANNELS, u, NULL, x, sum, product);
+    k->norm.backward_sums(ROWS, CHANNELS, u, NULL, x, sum, product);
     for (int c = 0; c < CHANNELS; c++) {
         /* dx = gamma * d * (dy - mean(dy) - xhat * mean(dy * xhat)), xhat = (x - mean) * d */
         double d = s.deviation[c], slope = (product[c] - s.mean[c] * sum[c]) * d / ROWS;
@@ -236,7 +236,7 @@ static void test_norm_gradient(void **state)
         b[c] = (float)(-factor * d * slope);
         shift[c] = (float)(factor * (s.mean[c] * d * slope - sum[c] / ROWS));
     }
-    k->norm_backward_apply(ROWS, CHANNELS, u, NULL, x, a, b, shift, dx, NULL, false);
+    k->norm.backward(ROWS, CHANNELS, u, NULL, x, a, b, shift, dx, NULL, false);
     for (int i = 0; i < COUNT; i++) {
         float kept = x[i];
         x[i] = kept + 0.01F;
@@ -309,14 +309,14 @@ static void check_elements(const struct kernels *k, size_t count, struct rng *r)
     const struct kernels *reference = kernels_of(CPU_REFERENCE);
     struct guarded x = guarded_random(count, r), y = guarded_random(count, r);
     struct guarded got = guarded_new(count), want = guarded_new(count);
-    k->relu(count, x.data, got.data);
-    reference->relu(count, x.data, want.data);
+    k->relu.forward(count, x.data, got.data);
+    reference->relu.forward(count, x.data, want.data);
     check_close("relu", k, 1, count, got.data, want.data, count);
-    k->relu_backward(count, x.data, y.data, false, got.data);
-    reference->relu_backward(count, x.data, y.data, false, want.data);
+    k->relu.backward(count, x.data, y.data, false, got.data);
+    reference->relu.backward(count, x.data, y.data, false, want.data);
     check_close("relu backward", k, 1, count, got.data, want.data, count);
-    k->relu_backward(count, y.data, x.data, true, got.data);
-    reference->relu_backward(count, y.data, x.data, true, want.data);
+    k->relu.backward(count, y.data, x.data, true, got.data);
+    reference->relu.backward(count, y.data, x.data, true, want.data);
     check_close("relu backward, added", k, 1, count, got.data, want.data, count);
     k->add(count, x.data, got.data);
     reference->add(count, x.data, want.data);
@@ -355,13 +355,13 @@ static void case_pool(const struct kernels *k, size_t rows, size_t channels, str
     size_t small = (size_t)n * channels, large = small * rows;
     struct guarded x = guarded_random(large, r), y = guarded_new(small),
                    y_want = guarded_new(small);
-    k->mean_pool(n, pixels, width, x.data, y.data);
-    reference->mean_pool(n, pixels, width, x.data, y_want.data);
+    k->mean.forward(n, pixels, width, x.data, y.data);
+    reference->mean.forward(n, pixels, width, x.data, y_want.data);
     check_close("mean", k, rows, channels, y.data, y_want.data, small);
     struct guarded dx = guarded_new(large), dx_want = guarded_new(large);
     for (int accumulate = 0; accumulate < 2; accumulate++) {
-        k->mean_pool_backward(n, pixels, width, y.data, accumulate != 0, dx.data);
-        reference->mean_pool_backward(n, pixels, width, y.data, accumulate != 0, dx_want.data);
+        k->mean.backward(n, pixels, width, y.data, accumulate != 0, dx.data);
+        reference->mean.backward(n, pixels, width, y.data, accumulate != 0, dx_want.data);
         check_close("mean backward", k, rows, channels, dx.data, dx_want.data, large);
     }
     guarded_free(&x);
@@ -386,16 +386,16 @@ static void test_nan(void **state)
     for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
         const struct kernels *k = kernels_of((enum cpu_isa)isa);
         if (k == NULL) continue;
-        k->relu(20, x, y);
+        k->relu.forward(20, x, y);
         assert_true(isnan(y[3]) && isnan(y[18]) && y[0] == 0 && y[19] == 0);
-        k->norm_apply(1, 20, x, one, zero, NULL, true, y);
+        k->norm.forward(1, 20, x, one, zero, NULL, true, y);
         assert_true(isnan(y[3]) && isnan(y[18]) && y[0] == 0 && y[19] == 0);
         struct conv_geometry g = {1, 20, 1, 1, 1, 1, 1, 0, 1};
         struct conv_epilogue e = {NULL, NULL, true};
-        struct guarded packed = guarded_new(k->conv_packed_size(&g));
-        struct guarded scratch = guarded_bytes(k->conv_scratch_bytes(&g), 64);
-        k->conv_pack(&g, one, NULL, packed.data);
-        k->conv_forward(&g, 1, x, packed.data, &e, y, scratch.data, conv_whole);
+        struct guarded packed = guarded_new(k->conv[CONV_DIRECT].forward.packed_size(&g));
+        struct guarded scratch = guarded_bytes(k->conv[CONV_DIRECT].forward.scratch_bytes(&g), 64);
+        k->conv[CONV_DIRECT].forward.pack(&g, one, NULL, packed.data);
+        k->conv[CONV_DIRECT].forward.run(&g, 1, x, packed.data, &e, y, scratch.data, conv_whole);
         assert_true(isnan(y[3]) && isnan(y[18]) && y[0] == 0 && y[19] == 0);
         guarded_free(&packed);
         guarded_free(&scratch);

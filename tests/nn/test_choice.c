@@ -295,7 +295,7 @@ static void test_plans_agree(void **state)
                                            .forced = a >= 0,
                                            .algorithm =
                                                a >= 0 ? (enum conv_algorithm)a : CONV_DIRECT};
-            bool rounds = k->methods[CONV_BF16].takes != NULL && (a == -2 || a == CONV_BF16);
+            bool rounds = k->conv[CONV_BF16].forward.takes != NULL && (a == -2 || a == CONV_BF16);
             double error = 0, bound = rounds ? 3e-2 : 1e-5;
             run(&f, k, &options, got, NULL);
             for (int i = 0; i < LOGITS; i++) {
