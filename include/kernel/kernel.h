@@ -73,17 +73,17 @@ static inline int pool_out_size(int size, const struct pool_geometry *g)
     return (size + 2 * g->pad - g->kernel) / g->stride + 1;
 }
 
-/* A shortcut without parameters: the mean over cells of step x step pixels (those at the lower and
- * right border may be smaller), followed by channels of zeros. */
-struct shortcut_geometry {
+/* The mean over cells of side x side pixels (those at the lower and right border may be smaller),
+ * followed by channels of zeros. */
+struct cell_geometry {
     int height, width, in_channels; /* of the input */
     int out_channels;               /* >= in_channels */
-    int step;
+    int side;
 };
 
-static inline int shortcut_out_size(int size, const struct shortcut_geometry *g)
+static inline int cell_out_size(int size, const struct cell_geometry *g)
 {
-    return (size - 1) / g->step + 1;
+    return (size - 1) / g->side + 1;
 }
 
 /* How a convolution may be computed. Each algorithm gives an image the same bits in every batch;
@@ -194,10 +194,11 @@ struct kernels {
                          const float *dy, bool accumulate, float *dx);
     } max_pool;
 
-    /* y [n][oh][ow][out_channels] of x [n][h][w][in_channels]; dx = or += its gradient. */
+    /* A shortcut without parameters: y [n][oh][ow][out_channels] of x [n][h][w][in_channels]; dx = or
+     * += its gradient. */
     struct {
-        void (*forward)(const struct shortcut_geometry *g, int n, const float *x, float *y);
-        void (*backward)(const struct shortcut_geometry *g, int n, const float *dy, bool accumulate,
+        void (*forward)(const struct cell_geometry *g, int n, const float *x, float *y);
+        void (*backward)(const struct cell_geometry *g, int n, const float *dy, bool accumulate,
                          float *dx);
     } shortcut;
 

@@ -22,13 +22,13 @@ enum tensor_type {
     TENSOR_U8,
     TENSOR_BOOL
 };
-enum { TENSOR_RANK_MAX = 8, SAFETENSORS_HEADER_MAX = 16 << 20 };
+enum { TENSOR_DIMS_MAX = 8, SAFETENSORS_HEADER_MAX = 16 << 20 };
 
 struct tensor {
     const char *name;
     enum tensor_type type;
-    int rank;
-    int64_t dims[TENSOR_RANK_MAX];
+    int n_dims;
+    int64_t dims[TENSOR_DIMS_MAX];
     size_t count;              /* elements */
     const unsigned char *data; /* little endian, may be unaligned */
 };
@@ -52,7 +52,7 @@ void tensor_to_floats(const struct tensor *t, float *ret_values);
 
 struct tensor_out {
     const char *name;
-    int rank;
+    int n_dims;
     const int64_t *dims;
     const float *values; /* stored as the file's type, rounded to nearest even */
 };

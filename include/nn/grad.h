@@ -1,7 +1,7 @@
 /* Training passes of a net: forward with batch statistics, backward to all parameters. The object
  * owns every activation for a batch of fixed size; parameters and gradients are the caller's, in
  * the net's block layout. Work is cut over the pool's threads by image in a fixed way, sums over
- * threads are made in rank order: equal threads, equal bits. One caller at a time. */
+ * lanes (threads) are made in their order: equal threads, equal bits. One caller at a time. */
 #ifndef NN_GRAD_H
 #define NN_GRAD_H
 

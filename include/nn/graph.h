@@ -1,8 +1,7 @@
 /* The graph inside a net: values (tensors of one image) and the operations that make them, in the
- * order of execution. plan.c turns it into fused inference steps, grad.c into training stages; both
- * know kinds of operations, never kinds of blocks or networks. A new block is a builder in
- * net_blocks.c; a new operation is a kind here, a constructor in net_ops.c and its steps in those
- * two. */
+ * order of execution. plan.c turns it into fused inference, grad.c into training passes; both walk
+ * the rows of operators (struct op_kind, src/nn/op.h), never kinds of blocks or networks. A new
+ * block is a builder in net_blocks.c, a new operator a file op_NAME.c and a line in ops.h. */
 #ifndef NN_GRAPH_H
 #define NN_GRAPH_H
 
@@ -10,33 +9,21 @@
 
 #include "nn/net.h"
 
-enum op_kind {
-    OP_CONV,            /* out = in * weight + bias + residual; the last two are optional */
-    OP_CONV_TRANSPOSED, /* out = bias + what conv_backward_data() makes of in: conv is the
-                           convolution from out's shape to in's */
-    OP_NORM,            /* out = relu(norm(in) + residual); residual and relu are optional */
-    OP_LINEAR,          /* out = in * weight^T + bias; in and out are vectors */
-    OP_MEAN,            /* out [1][1][c] = mean over the pixels */
-    OP_RELU,            /* out = max(in, 0) */
-    OP_MAX_POOL,        /* out = the largest of each window of in */
-    OP_SHORTCUT,        /* out = means over cells of in, with channels of zeros behind */
-    OP_UPSAMPLE,        /* out = in, twice as large */
-    OP_GATE,            /* out = sigmoid(in) * residual */
-};
+struct op_kind;
 
 struct op {
-    enum op_kind kind;
+    const struct op_kind *kind;
     int section;        /* the piece of trunk it belongs to or hangs on */
     int exit;           /* the head it belongs to, -1: the trunk */
     int in, out;        /* values */
     int residual;       /* the second value that it reads, or -1 */
-    bool relu;          /* OP_NORM */
-    int weight, bias;   /* params; -1: none. OP_NORM: scale and shift */
-    int mean, variance; /* OP_NORM: params; -1 */
-    union {
-        struct conv_geometry conv; /* OP_CONV, OP_CONV_TRANSPOSED */
+    bool relu;          /* negative results become 0 */
+    int weight, bias;   /* params; -1: none. Of a norm: scale and shift */
+    int mean, variance; /* params of a norm; -1 */
+    union {             /* as its kind wants it */
+        struct conv_geometry conv;
         struct pool_geometry pool;
-        struct shortcut_geometry shortcut;
+        struct cell_geometry cells;
     };
 };
 
@@ -64,6 +51,9 @@ struct net {
 /* Fills the empty net (only spec is set) from its spec: net_build.c. */
 int net_build(struct net *net, struct err *e);
 
+/* How plans and other layers name the operator: "conv", "max pool". */
+const char *op_kind_name(const struct op *op);
+
 /* The value that a section starts from. */
 static inline int net_section_in(const struct net *net, int section)
 {
@@ -74,11 +64,6 @@ static inline int net_section_in(const struct net *net, int section)
 static inline bool op_is_needed(const struct op *op, unsigned exits)
 {
     return op->exit >= 0 ? (exits >> op->exit & 1) != 0 : exits >> op->section != 0;
-}
-
-static inline bool op_is_conv(const struct op *op)
-{
-    return op->kind == OP_CONV || op->kind == OP_CONV_TRANSPOSED;
 }
 
 #endif

@@ -21,26 +21,31 @@ static inline size_t shape_size(struct shape s)
     return (size_t)s.height * (size_t)s.width * (size_t)s.channels;
 }
 
+enum param_role {
+    PARAM_CONV_WEIGHT,
+    PARAM_CONV_BIAS,
+    PARAM_NORM_SCALE,
+    PARAM_NORM_SHIFT,
+    PARAM_NORM_MEAN,
+    PARAM_NORM_VARIANCE,
+    PARAM_LINEAR_WEIGHT,
+    PARAM_LINEAR_BIAS
+};
+
+/* First values: normal with variance 2 / (O*kh*kw) (Kaiming, fan-out), U(+-1/sqrt(fan_in)). */
+enum param_init { PARAM_INIT_NORMAL, PARAM_INIT_UNIFORM, PARAM_INIT_ONE, PARAM_INIT_ZERO };
+
 /* A tensor of the model file. Those that are trained come first in the parameter block, the running
  * statistics after them. Names and layouts are torchvision's; heads are "exits.N.*", N from 1. */
 struct param {
     char name[96];
-    int rank;
+    int n_dims;
     int64_t dims[4];     /* OIHW (I: of a group), of a transposed convolution IOHW; OI or C */
     size_t offset, size; /* floats in the parameter block */
     int exit; /* the head it belongs to, -1: the trunk. The deepest classifier's is n_exits-1 */
     bool trained;
-    enum {
-        PARAM_CONV_WEIGHT,
-        PARAM_CONV_TRANSPOSED_WEIGHT,
-        PARAM_CONV_BIAS,
-        PARAM_NORM_SCALE,
-        PARAM_NORM_SHIFT,
-        PARAM_NORM_MEAN,
-        PARAM_NORM_VARIANCE,
-        PARAM_LINEAR_WEIGHT,
-        PARAM_LINEAR_BIAS
-    } role;
+    enum param_role role;
+    enum param_init init;
     size_t fan_in; /* of the weight that a bias goes with, too */
 };
 

@@ -7,8 +7,8 @@
 void reference_max_pool(const struct pool_geometry *g, int n, const float *x, float *y);
 void reference_max_pool_backward(const struct pool_geometry *g, int n, const float *x,
                                  const float *y, const float *dy, bool accumulate, float *dx);
-void reference_shortcut(const struct shortcut_geometry *g, int n, const float *x, float *y);
-void reference_shortcut_backward(const struct shortcut_geometry *g, int n, const float *dy,
+void reference_shortcut(const struct cell_geometry *g, int n, const float *x, float *y);
+void reference_shortcut_backward(const struct cell_geometry *g, int n, const float *dy,
                                  bool accumulate, float *dx);
 void reference_upsample(int n, int height, int width, int channels, const float *x, float *y);
 void reference_upsample_backward(int n, int height, int width, int channels, const float *dy,

@@ -61,19 +61,19 @@ void reference_max_pool_backward(const struct pool_geometry *g, int n, const flo
 /* --- shortcuts -------------------------------------------------------------------------------- */
 
 /* Pixels of the cell that begins at `first`, in one direction. */
-static int cell_size(int first, int size, int step)
+static int cell_size(int first, int size, int side)
 {
-    return first + step <= size ? step : size - first;
+    return first + side <= size ? side : size - first;
 }
 
-void reference_shortcut(const struct shortcut_geometry *g, int n, const float *x, float *y)
+void reference_shortcut(const struct cell_geometry *g, int n, const float *x, float *y)
 {
     size_t inputs = (size_t)g->in_channels, outputs = (size_t)g->out_channels;
     for (int b = 0; b < n; b++) {
-        for (int top = 0; top < g->height; top += g->step) {
-            for (int left = 0; left < g->width; left += g->step, y += outputs) {
-                int rows = cell_size(top, g->height, g->step);
-                int columns = cell_size(left, g->width, g->step);
+        for (int top = 0; top < g->height; top += g->side) {
+            for (int left = 0; left < g->width; left += g->side, y += outputs) {
+                int rows = cell_size(top, g->height, g->side);
+                int columns = cell_size(left, g->width, g->side);
                 for (size_t c = 0; c < outputs; c++) {
                     double sum = 0;
                     for (int i = 0; c < inputs && i < rows * columns; i++) {
@@ -88,18 +88,18 @@ void reference_shortcut(const struct shortcut_geometry *g, int n, const float *x
     }
 }
 
-void reference_shortcut_backward(const struct shortcut_geometry *g, int n, const float *dy,
+void reference_shortcut_backward(const struct cell_geometry *g, int n, const float *dy,
                                  bool accumulate, float *dx)
 {
     size_t inputs = (size_t)g->in_channels, outputs = (size_t)g->out_channels;
-    int oh_count = shortcut_out_size(g->height, g), ow_count = shortcut_out_size(g->width, g);
+    int oh_count = cell_out_size(g->height, g), ow_count = cell_out_size(g->width, g);
     for (int b = 0; b < n; b++) {
         for (int h = 0; h < g->height; h++) {
             for (int w = 0; w < g->width; w++, dx += inputs) {
-                int top = h / g->step * g->step, left = w / g->step * g->step;
+                int top = h / g->side * g->side, left = w / g->side * g->side;
                 int pixels =
-                    cell_size(top, g->height, g->step) * cell_size(left, g->width, g->step);
-                size_t out = pixel_at(b, oh_count, ow_count, h / g->step, w / g->step) * outputs;
+                    cell_size(top, g->height, g->side) * cell_size(left, g->width, g->side);
+                size_t out = pixel_at(b, oh_count, ow_count, h / g->side, w / g->side) * outputs;
                 for (size_t c = 0; c < inputs; c++) {
                     float d = dy[out + c] / (float)pixels;
                     dx[c] = accumulate ? dx[c] + d : d;

@@ -139,15 +139,15 @@ void ISA(max_pool_backward)(const struct pool_geometry *g, int n, const float *x
 
 /* --- shortcuts -------------------------------------------------------------------------------- */
 
-void ISA(shortcut)(const struct shortcut_geometry *g, int n, const float *x, float *y)
+void ISA(shortcut)(const struct cell_geometry *g, int n, const float *x, float *y)
 {
     size_t inputs = (size_t)g->in_channels, outputs = (size_t)g->out_channels;
     size_t row = (size_t)g->width * inputs;
     for (int b = 0; b < n; b++, x += (size_t)g->height * row) {
-        for (int top = 0; top < g->height; top += g->step) {
-            for (int left = 0; left < g->width; left += g->step, y += outputs) {
-                int rows = min_int(g->step, g->height - top);
-                int columns = min_int(g->step, g->width - left);
+        for (int top = 0; top < g->height; top += g->side) {
+            for (int left = 0; left < g->width; left += g->side, y += outputs) {
+                int rows = min_int(g->side, g->height - top);
+                int columns = min_int(g->side, g->width - left);
                 vec share = vec_set(1.0F / (float)(rows * columns));
                 const float *from = x + (size_t)top * row + (size_t)left * inputs;
                 for (size_t c = 0; c < inputs; c += LANES) {
@@ -167,16 +167,16 @@ void ISA(shortcut)(const struct shortcut_geometry *g, int n, const float *x, flo
     }
 }
 
-void ISA(shortcut_backward)(const struct shortcut_geometry *g, int n, const float *dy,
+void ISA(shortcut_backward)(const struct cell_geometry *g, int n, const float *dy,
                             bool accumulate, float *dx)
 {
     size_t inputs = (size_t)g->in_channels, outputs = (size_t)g->out_channels;
-    int oh_count = shortcut_out_size(g->height, g), ow_count = shortcut_out_size(g->width, g);
+    int oh_count = cell_out_size(g->height, g), ow_count = cell_out_size(g->width, g);
     for (int b = 0; b < n; b++, dy += (size_t)(oh_count * ow_count) * outputs) {
         for (int h = 0; h < g->height; h++) {
-            int oh = h / g->step, rows = min_int(g->step, g->height - oh * g->step);
+            int oh = h / g->side, rows = min_int(g->side, g->height - oh * g->side);
             for (int w = 0; w < g->width; w++, dx += inputs) {
-                int ow = w / g->step, columns = min_int(g->step, g->width - ow * g->step);
+                int ow = w / g->side, columns = min_int(g->side, g->width - ow * g->side);
                 const float *from = dy + (size_t)(oh * ow_count + ow) * outputs;
                 vec share = vec_set(1.0F / (float)(rows * columns));
                 for (size_t c = 0; c < inputs; c += LANES) {

@@ -53,10 +53,10 @@ static void complain(struct complaint *c, const char *format, ...)
     va_end(args);
 }
 
-static const char *dims_text(int rank, const int64_t *dims, char text[NAME_SHOWN_MAX])
+static const char *dims_text(int n_dims, const int64_t *dims, char text[NAME_SHOWN_MAX])
 {
     size_t used = (size_t)snprintf(text, NAME_SHOWN_MAX, "[");
-    for (int i = 0; i < rank && used < NAME_SHOWN_MAX - 24; i++) {
+    for (int i = 0; i < n_dims && used < NAME_SHOWN_MAX - 24; i++) {
         used += (size_t)snprintf(text + used, NAME_SHOWN_MAX - used, "%s%" PRId64, i > 0 ? "," : "",
                                  dims[i]);
     }
@@ -96,8 +96,8 @@ static struct found *find_any(const struct match *m, const char *name)
 
 static bool has_shape(const struct tensor *t, const struct param *p)
 {
-    bool same = t->rank == p->rank;
-    for (int i = 0; same && i < t->rank; i++) same = t->dims[i] == p->dims[i];
+    bool same = t->n_dims == p->n_dims;
+    for (int i = 0; same && i < t->n_dims; i++) same = t->dims[i] == p->dims[i];
     return same;
 }
 
@@ -125,8 +125,8 @@ static void match_tensors(const struct safetensors *file, struct match *m,
             if (t->type > TENSOR_F64)
                 complain(shapes, "%s is of integers", shown);
             else if (!has_shape(t, f->param))
-                complain(shapes, "%s is %s, not %s", shown, dims_text(t->rank, t->dims, theirs),
-                         dims_text(f->param->rank, f->param->dims, ours));
+                complain(shapes, "%s is %s, not %s", shown, dims_text(t->n_dims, t->dims, theirs),
+                         dims_text(f->param->n_dims, f->param->dims, ours));
         }
     }
 }
@@ -146,7 +146,7 @@ static void find_missing(const struct match *m, int exits, struct complaint *mis
         const struct param *p = m->found[i].param;
         if (m->found[i].tensor != NULL) continue;
         if (p->exit >= 0 && (*ret_fresh >> p->exit & 1) != 0) continue;
-        complain(missing, "%s %s", p->name, dims_text(p->rank, p->dims, dims));
+        complain(missing, "%s %s", p->name, dims_text(p->n_dims, p->dims, dims));
     }
 }
 

@@ -17,11 +17,11 @@
 
 enum { SHAPE_TEXT_MAX = 128 };
 
-static const char *shape_text(int rank, const int64_t *dims, char text[SHAPE_TEXT_MAX])
+static const char *shape_text(int n_dims, const int64_t *dims, char text[SHAPE_TEXT_MAX])
 {
     size_t used = 0;
     text[used++] = '[';
-    for (int i = 0; i < rank && used < SHAPE_TEXT_MAX - 24; i++) {
+    for (int i = 0; i < n_dims && used < SHAPE_TEXT_MAX - 24; i++) {
         used += (size_t)snprintf(text + used, SHAPE_TEXT_MAX - used, "%s%" PRId64, i > 0 ? "," : "",
                                  dims[i]);
     }
@@ -46,18 +46,18 @@ static int read_param(const struct safetensors *file, const struct param *param,
 {
     char expected[SHAPE_TEXT_MAX], found[SHAPE_TEXT_MAX];
     const struct tensor *t = safetensors_find(file, param->name);
-    shape_text(param->rank, param->dims, expected);
+    shape_text(param->n_dims, param->dims, expected);
     if (t == NULL) {
         return err_set(e, ERR_NOT_FOUND,
                        "tensor %s %s is missing; the spec in the file asks for it", param->name,
                        expected);
     }
-    bool same = t->rank == param->rank && t->count == param->size;
-    for (int i = 0; same && i < t->rank; i++) same = t->dims[i] == param->dims[i];
+    bool same = t->n_dims == param->n_dims && t->count == param->size;
+    for (int i = 0; same && i < t->n_dims; i++) same = t->dims[i] == param->dims[i];
     if (!same) {
         return err_set(e, ERR_CONFLICT,
                        "tensor %s has the shape %s, but the spec in the file asks for %s",
-                       param->name, shape_text(t->rank, t->dims, found), expected);
+                       param->name, shape_text(t->n_dims, t->dims, found), expected);
     }
     tensor_to_floats(t, ret_values);
     return model_check_values(param, ret_values, e);

@@ -100,7 +100,7 @@ int model_write(const char *path, enum tensor_type type, const struct net *net, 
     int rc = tensors != NULL ? 0 : err_set(e, -ENOMEM, "no memory for %zu tensors", n);
     for (size_t i = 0; i < n && rc == 0; i++) {
         const struct param *p = &descriptions[i];
-        tensors[i] = (struct tensor_out){p->name, p->rank, p->dims, params + p->offset};
+        tensors[i] = (struct tensor_out){p->name, p->n_dims, p->dims, params + p->offset};
         rc = model_check_values(p, tensors[i].values, e);
     }
     if (rc == 0) rc = make_meta(&meta, net, labels, preprocess, calibration, training, e);

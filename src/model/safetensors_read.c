@@ -58,13 +58,13 @@ static int read_shape(const struct json_place *info, size_t n_types, struct tens
     int rc = json_read_choice(info, "dtype", tensor_type_names, n_types, &type);
     if (rc == 0) rc = json_read_array(info, "shape", 0, SIZE_MAX, &shape);
     if (rc < 0) return rc;
-    size_t rank = json_count(shape.value);
-    if (rank > TENSOR_RANK_MAX) {
-        return json_read_fail(&shape, NULL, ERR_LIMIT, "%zu dimensions, at most %d", rank,
-                              TENSOR_RANK_MAX);
+    size_t n_dims = json_count(shape.value);
+    if (n_dims > TENSOR_DIMS_MAX) {
+        return json_read_fail(&shape, NULL, ERR_LIMIT, "%zu dimensions, at most %d", n_dims,
+                              TENSOR_DIMS_MAX);
     }
     size_t count = 1, bytes;
-    for (size_t i = 0; i < rank; i++) {
+    for (size_t i = 0; i < n_dims; i++) {
         const struct json_place dim = json_place_item(&shape, i);
         tensor->dims[i] = json_int(dim.value, -1);
         if (tensor->dims[i] < 0) {
@@ -78,7 +78,7 @@ static int read_shape(const struct json_place *info, size_t n_types, struct tens
         return json_read_fail(&shape, NULL, ERR_LIMIT, "the product does not fit");
     }
     tensor->type = (enum tensor_type)type;
-    tensor->rank = (int)rank;
+    tensor->n_dims = (int)n_dims;
     tensor->count = count;
     *ret_bytes = bytes;
     return 0;

@@ -29,7 +29,7 @@ struct image_of_file {
 static int count_elements(const struct tensor_out *t, size_t *ret_count)
 {
     size_t count = 1;
-    for (int i = 0; i < t->rank; i++) {
+    for (int i = 0; i < t->n_dims; i++) {
         if (t->dims[i] < 0 || mem_size(count, (size_t)t->dims[i], 0, &count) < 0) return -EOVERFLOW;
     }
     *ret_count = count;
@@ -49,7 +49,7 @@ static void put_tensor(struct json_writer *w, enum tensor_type type, const struc
     json_write_open(w, t->name, '{');
     json_write_string(w, "dtype", tensor_type_names[type]);
     json_write_open(w, "shape", '[');
-    for (int i = 0; i < t->rank; i++) json_write_int(w, NULL, t->dims[i]);
+    for (int i = 0; i < t->n_dims; i++) json_write_int(w, NULL, t->dims[i]);
     json_write_close(w, ']');
     json_write_open(w, "data_offsets", '[');
     json_write_int(w, NULL, (int64_t)begin);

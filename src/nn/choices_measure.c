@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "nn/choices.h"
+#include "op.h"
 #include "plan_impl.h"
 
 enum {
@@ -137,11 +138,12 @@ static int measure_piece(struct choices *choices, const struct plan *plan,
 {
     int added = 0, most = piece->block < batch_max ? piece->block : batch_max;
     for (int i = piece->first; i < piece->first + piece->n; i++) {
-        if (plan->ops[i].kind != PLAN_CONV) continue;
+        const struct op *op = plan->ops[i].op;
+        if (!op->kind->infer.chooses) continue;
         for (int index = 0; index <= choice_index(most); index++) {
             if (clock_now() > end) return added;
             struct trial t = *shared;
-            t.g = plan->ops[i].conv;
+            t.g = op->conv;
             int rc = measure_one(choices, &t, precision, index);
             if (rc < 0) return rc;
             added += rc;

@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "base/team.h"
+#include "op.h"
 #include "plan_impl.h"
 
 struct exec {
@@ -149,69 +150,19 @@ static const float *source_of(const struct block *b, int value)
     return value == b->piece->in ? b->in : value_of(b, value);
 }
 
-static void run_conv(const struct plan *plan, const struct plan_op *p, int n, const float *x,
-                     const float *residual, float *y, void *scratch, struct conv_part part)
-{
-    struct conv_epilogue epilogue = {plan->weights + p->bias_at, residual, p->relu};
-    const struct conv_forward *m = &plan->kernels->conv[p->choice.of[choice_index(n)]].forward;
-    m->run(&p->conv, n, x, plan->weights + p->packed_at[m->packing], &epilogue, y, scratch, part);
-}
-
-/* Adds to the bias, which is put there first: the way back has no epilogue. */
-static void run_conv_transposed(const struct plan *plan, const struct plan_op *p, int n,
-                                const float *x, float *y, void *scratch)
-{
-    struct shape s = plan->net->values[p->out].shape;
-    size_t channels = (size_t)s.channels, size = (size_t)n * shape_size(s);
-    for (size_t at = 0; at < size; at += channels)
-        memcpy(y + at, plan->weights + p->bias_at, channels * sizeof(*y));
-    plan->kernels->conv[CONV_DIRECT].backward_data.run(
-        &p->conv, n, x, plan->weights + p->packed_at[CONV_DIRECT], true, y, scratch);
-}
-
-/* A part of an operation; only those that may be cut, see may_cut(), come in several. */
+/* A part of an operation; only those that may be cut come in several. */
 static void run_op(const struct block *b, const struct plan_op *p, void *scratch,
                    struct conv_part part)
 {
-    const struct plan *plan = b->plan;
-    const struct kernels *k = plan->kernels;
-    const struct op *source = &plan->net->ops[p->source];
-    const float *x = source_of(b, p->in);
-    const float *residual = p->residual < 0 ? NULL : source_of(b, p->residual);
-    float *y = value_of(b, p->out);
-    struct shape s = plan->net->values[p->in].shape;
-    size_t rows = (size_t)b->n * (size_t)s.height * (size_t)s.width, channels = (size_t)s.channels;
-
-    switch (p->kind) {
-    case PLAN_CONV:
-        run_conv(plan, p, b->n, x, residual, y, scratch, part);
-        break;
-    case PLAN_CONV_TRANSPOSED:
-        run_conv_transposed(plan, p, b->n, x, y, scratch);
-        break;
-    case PLAN_NORM:
-        k->norm.forward(rows, channels, x, plan->weights + p->packed_at[CONV_DIRECT],
-                        plan->weights + p->bias_at, residual, p->relu, y);
-        break;
-    case PLAN_MEAN:
-        k->mean.forward(b->n, s.height * s.width, s.channels, x, y);
-        break;
-    case PLAN_RELU:
-        k->relu.forward(rows * channels, x, y);
-        break;
-    case PLAN_MAX_POOL:
-        k->max_pool.forward(&source->pool, b->n, x, y);
-        break;
-    case PLAN_SHORTCUT:
-        k->shortcut.forward(&source->shortcut, b->n, x, y);
-        break;
-    case PLAN_UPSAMPLE:
-        k->upsample.forward(b->n, s.height, s.width, s.channels, x, y);
-        break;
-    case PLAN_GATE:
-        k->gate.forward(rows * channels, x, residual, y);
-        break;
-    }
+    const struct op_args args = {.plan = b->plan,
+                                 .p = p,
+                                 .n = b->n,
+                                 .x = source_of(b, p->in),
+                                 .residual = p->residual < 0 ? NULL : source_of(b, p->residual),
+                                 .y = value_of(b, p->out),
+                                 .scratch = scratch,
+                                 .part = part};
+    p->op->kind->infer.run(&args);
 }
 
 /* Images of a block that is made smaller so that there are more; fewer were slower. */
@@ -264,16 +215,10 @@ static void run_shared(void *arg, unsigned chunk, void *mine)
     run_op(s->block, s->op, exec->scratch, (struct conv_part){(int)chunk, s->parts});
 }
 
-/* Handing an operation over takes a microsecond; those that multiply less and read fewer weights
- * take no more themselves. */
 static bool may_cut(const struct plan_op *p, int images)
 {
-    const int64_t least_macs = 500000;
-    const size_t least_weights = 32768;
-    if (p->kind != PLAN_CONV) return false;
-    if (conv_weight_size(&p->conv) >= least_weights) return true;
-    int64_t pixels = (int64_t)conv_out_height(&p->conv) * conv_out_width(&p->conv);
-    return images * pixels * (int64_t)conv_weight_size(&p->conv) >= least_macs;
+    bool (*may)(const struct plan_op *, int) = p->op->kind->infer.may_cut;
+    return may != NULL && may(p, images);
 }
 
 static void run_lone_block(struct exec *exec, const struct piece_run *r)

@@ -1,7 +1,7 @@
-/* The grad object and its two passes. A pass is a list of stages; each is one loop of the pool, in
- * which every rank takes its images block by block through the stage's steps, and is followed by
- * what needs the sums of all ranks. Weights are packed at the beginning of each pass, as they
- * change with every step of the optimizer. This file leaves out what the steps do (grad_steps.c)
+/* The grad object and its two passes. A pass is a list of rounds; each is one loop of the pool, in
+ * which every lane takes its images block by block through the round's tasks, and is followed by
+ * what needs the sums of all lanes. Weights are packed at the beginning of each pass, as they
+ * change with every task of the optimizer. This file leaves out what the tasks do (grad_steps.c)
  * and their order (grad_schedule.c). */
 #include "config.h"
 
@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "grad_impl.h"
 
-enum { FLOATS_PER_LINE = MEM_ALIGN / sizeof(float), DOUBLES_PER_LINE = MEM_ALIGN / sizeof(double) };
+enum { DOUBLES_PER_LINE = MEM_ALIGN / sizeof(double) };
 
 static size_t round_up(size_t n, size_t to)
 {
@@ -39,34 +39,23 @@ void *grad_take_aligned(struct grad *grad, size_t count, size_t size)
 
 /* --- states of the operations ----------------------------------------------------------------- */
 
-/* Floats and doubles that an operation's state takes, each array rounded to whole cache lines. */
-struct state_size {
-    size_t pack, pack_back, channels, sums;
-};
-
+/* Each array rounded to whole cache lines. */
 static struct state_size state_size(const struct grad *grad, const struct op *op)
 {
-    struct state_size size = {0, 0, 0, 0};
-    size_t out = (size_t)grad->net->values[op->out].shape.channels;
+    struct state_size size = {0};
     if (!op_is_needed(op, grad->exits)) return size;
-    if (op_is_conv(op)) {
-        size.pack = round_up(grad->kernels->conv[CONV_DIRECT].forward.packed_size(&op->conv),
-                             FLOATS_PER_LINE);
-        if (op->in > 0)
-            size.pack_back =
-                round_up(grad->kernels->conv[CONV_DIRECT].backward_data.packed_size(&op->conv),
-                         FLOATS_PER_LINE);
-    }
-    if (op->kind == OP_NORM) size.channels = round_up(out, FLOATS_PER_LINE);
-    if (op->bias >= 0) size.sums = round_up(2 * out, DOUBLES_PER_LINE);
+    if (op->kind->train.size != NULL) op->kind->train.size(grad, op, &size);
+    size.pack = grad_round_up(size.pack);
+    size.pack_back = grad_round_up(size.pack_back);
+    if (op->bias >= 0) size.sums = round_up(2 * grad_channels(grad, op->out), DOUBLES_PER_LINE);
     return size;
 }
 
-/* Gives each convolution to the rank that has the least to pack so far. */
-static unsigned least_loaded(size_t *load, unsigned n_ranks, size_t more)
+/* Gives each operation to the lane that has the least to pack so far. */
+static unsigned least_loaded(size_t *load, unsigned n_lanes, size_t more)
 {
     unsigned best = 0;
-    for (unsigned r = 1; r < n_ranks; r++) best = load[r] < load[best] ? r : best;
+    for (unsigned l = 1; l < n_lanes; l++) best = load[l] < load[best] ? l : best;
     load[best] += more;
     return best;
 }
@@ -74,31 +63,25 @@ static unsigned least_loaded(size_t *load, unsigned n_ranks, size_t more)
 static int make_states(struct grad *grad)
 {
     const struct net *net = grad->net;
-    size_t packs = 0, channels = 0, scratch = 0;
+    struct state_size all = {0};
     for (int i = 0; i < net->n_ops; i++) {
-        const struct op *op = &net->ops[i];
-        struct state_size size = state_size(grad, op);
-        packs += size.pack + size.pack_back;
-        channels += size.channels;
-        grad->sums_stride += size.sums;
-        if (op_is_conv(op) && op_is_needed(op, grad->exits)) {
-            const struct conv_method *m = &grad->kernels->conv[CONV_DIRECT];
-            const size_t bytes[] = {m->forward.scratch_bytes(&op->conv),
-                                    m->backward_data.scratch_bytes(&op->conv),
-                                    m->backward_weight.scratch_bytes(&op->conv)};
-            for (size_t j = 0; j < sizeof(bytes) / sizeof(bytes[0]); j++)
-                scratch = bytes[j] > scratch ? bytes[j] : scratch;
-        }
+        struct state_size size = state_size(grad, &net->ops[i]);
+        all.pack += size.pack + size.pack_back;
+        all.floats += size.floats;
+        all.doubles += size.doubles;
+        all.sums += size.sums;
+        state_scratch(&all, size.scratch);
     }
 
-    grad->scratch_stride = round_up(scratch, MEM_ALIGN);
+    grad->sums_stride = all.sums;
+    grad->scratch_stride = round_up(all.scratch, MEM_ALIGN);
     grad->states = grad_take(grad, (size_t)net->n_ops, sizeof(*grad->states));
-    grad->packs = grad_take_aligned(grad, packs, sizeof(float));
-    grad->state_floats = grad_take_aligned(grad, 5 * channels, sizeof(float));
-    grad->state_doubles = grad_take_aligned(grad, 2 * channels, sizeof(double));
-    grad->sums = grad_take_aligned(grad, grad->n_ranks, grad->sums_stride * sizeof(double));
-    grad->scratch = grad_take_aligned(grad, grad->n_ranks, grad->scratch_stride);
-    size_t *load = mem_new(grad->n_ranks, sizeof(*load));
+    grad->packs = grad_take_aligned(grad, all.pack, sizeof(float));
+    grad->state_floats = grad_take_aligned(grad, all.floats, sizeof(float));
+    grad->state_doubles = grad_take_aligned(grad, all.doubles, sizeof(double));
+    grad->sums = grad_take_aligned(grad, grad->n_lanes, grad->sums_stride * sizeof(double));
+    grad->scratch = grad_take_aligned(grad, grad->n_lanes, grad->scratch_stride);
+    size_t *load = mem_new(grad->n_lanes, sizeof(*load));
     if (grad->states == NULL || grad->packs == NULL || grad->state_floats == NULL ||
         grad->state_doubles == NULL || grad->sums == NULL || grad->scratch == NULL ||
         load == NULL) {
@@ -110,18 +93,16 @@ static int make_states(struct grad *grad)
     double *doubles = grad->state_doubles, *sums = grad->sums;
     for (int i = 0; i < net->n_ops; i++) {
         struct state_size size = state_size(grad, &net->ops[i]);
-        struct op_state *state = &grad->states[i];
-        state->packed = pack;
-        state->packed_back = pack + size.pack;
-        pack += size.pack + size.pack_back;
-        state->packer = least_loaded(load, grad->n_ranks, size.pack + size.pack_back);
-        float **arrays[] = {&state->scale, &state->shift, &state->a, &state->b, &state->k};
-        for (size_t j = 0; j < sizeof(arrays) / sizeof(arrays[0]); j++, floats += size.channels)
-            *arrays[j] = floats;
-        state->mean = doubles;
-        state->inverse = doubles + size.channels;
-        doubles += 2 * size.channels;
-        state->sums = sums;
+        size_t packs = size.pack + size.pack_back;
+        grad->states[i] = (struct op_state){.packed = pack,
+                                            .packed_back = pack + size.pack,
+                                            .packer = least_loaded(load, grad->n_lanes, packs),
+                                            .floats = floats,
+                                            .doubles = doubles,
+                                            .sums = sums};
+        pack += packs;
+        floats += size.floats;
+        doubles += size.doubles;
         sums += size.sums;
     }
     mem_free(load);
@@ -164,7 +145,7 @@ struct grad *grad_new_bordered(const struct net *net, int batch, unsigned exits,
     grad->net = net;
     grad->kernels = kernels;
     grad->pool = pool;
-    grad->n_ranks = pool != NULL ? pool_threads(pool) : 1;
+    grad->n_lanes = pool != NULL ? pool_threads(pool) : 1;
     grad->exits = exits;
     grad->borders = borders;
     grad->batch_max = batch;
@@ -173,12 +154,12 @@ struct grad *grad_new_bordered(const struct net *net, int batch, unsigned exits,
         grad_free(grad);
         return NULL;
     }
-    size_t others = grad->n_ranks - 1;
+    size_t others = grad->n_lanes - 1;
     if (others > 0)
-        grad->rank_dparams = grad_take_aligned(grad, others, net->trained_size * sizeof(float));
-    if ((others > 0 && grad->rank_dparams == NULL) || make_states(grad) < 0) {
+        grad->lane_dparams = grad_take_aligned(grad, others, net->trained_size * sizeof(float));
+    if ((others > 0 && grad->lane_dparams == NULL) || make_states(grad) < 0) {
         err_set(e, -ENOMEM, "training: out of memory for the gradients of %u threads; use fewer",
-                grad->n_ranks);
+                grad->n_lanes);
         grad_free(grad);
         return NULL;
     }
@@ -188,8 +169,8 @@ struct grad *grad_new_bordered(const struct net *net, int batch, unsigned exits,
 void grad_free(struct grad *grad)
 {
     if (grad == NULL) return;
-    mem_free(grad->steps);
-    mem_free(grad->stages);
+    mem_free(grad->tasks);
+    mem_free(grad->rounds);
     mem_free(grad->activations);
     mem_free(grad->values);
     mem_free(grad->grads);
@@ -199,7 +180,7 @@ void grad_free(struct grad *grad)
     mem_free(grad->sums);
     mem_free(grad->packs);
     mem_free(grad->scratch);
-    mem_free(grad->rank_dparams);
+    mem_free(grad->lane_dparams);
     mem_free(grad);
 }
 
@@ -250,53 +231,62 @@ float *grad_dborder(struct grad *grad, int section)
 
 /* --- passes ----------------------------------------------------------------------------------- */
 
-static void stage_rank(void *arg, unsigned rank, unsigned n_ranks)
+static void run_task(struct grad *grad, const struct task *task, struct images images)
+{
+    grad->net->ops[task->op].kind->train.passes[task->pass].run(grad, task, images);
+}
+
+/* Nothing was summed for a bias that is not there. */
+static void finish_task(struct grad *grad, const struct task *task)
+{
+    const struct op *op = &grad->net->ops[task->op];
+    void (*finish)(struct grad *, const struct task *) = op->kind->train.passes[task->pass].finish;
+    if (finish != NULL && op->bias >= 0) finish(grad, task);
+}
+
+static void round_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
     struct grad *grad = arg;
-    const struct stage *stage = &grad->stages[grad->running];
-    const struct step *steps = grad->steps + stage->first;
-    for (int i = 0; i < stage->n; i++) grad_clear_sums(grad, &steps[i], rank);
+    const struct round *round = &grad->rounds[grad->running];
+    const struct task *tasks = grad->tasks + round->first;
+    for (int i = 0; i < round->n; i++) grad_clear_sums(grad, &tasks[i], lane);
 
     size_t first, end;
-    pool_part((size_t)grad->batch, rank, n_ranks, &first, &end);
-    for (struct part part = {rank, (int)first, 0}; part.first < (int)end; part.first += part.n) {
-        int left = (int)end - part.first;
-        part.n = left < stage->block ? left : stage->block;
-        for (int i = 0; i < stage->n; i++) grad_run_step(grad, &steps[i], part);
+    pool_part((size_t)grad->batch, lane, n_lanes, &first, &end);
+    for (struct images m = {lane, (int)first, 0}; m.first < (int)end; m.first += m.n) {
+        int left = (int)end - m.first;
+        m.n = left < round->block ? left : round->block;
+        for (int i = 0; i < round->n; i++) run_task(grad, &tasks[i], m);
     }
 }
 
-static void run_stages(struct grad *grad, int first, int end)
+static void run_rounds(struct grad *grad, int first, int end)
 {
     for (grad->running = first; grad->running < end; grad->running++) {
-        const struct stage *stage = &grad->stages[grad->running];
-        pool_run(grad->pool, stage_rank, grad);
-        for (int i = stage->first; i < stage->first + stage->n; i++)
-            grad_finish_step(grad, &grad->steps[i]);
+        const struct round *round = &grad->rounds[grad->running];
+        pool_run(grad->pool, round_lane, grad);
+        for (int i = round->first; i < round->first + round->n; i++)
+            finish_task(grad, &grad->tasks[i]);
     }
 }
 
-/* Packs the rank's convolutions for one direction of theirs: that of a pass forward, but for the
- * transposed ones, which go the other way. */
-static void pack_convs(struct grad *grad, unsigned rank, bool back)
+/* Packs the lane's operations for a pass. */
+static void pack_ops(struct grad *grad, unsigned lane, bool back)
 {
     for (int i = 0; i < grad->net->n_ops; i++) {
         const struct op *op = &grad->net->ops[i];
-        struct op_state *state = &grad->states[i];
-        if (!op_is_conv(op) || !op_is_needed(op, grad->exits) || state->packer != rank) continue;
-        const float *weight = grad->params + grad->net->params[op->weight].offset;
-        if (back == (op->kind == OP_CONV_TRANSPOSED))
-            grad->kernels->conv[CONV_DIRECT].forward.pack(&op->conv, weight, NULL, state->packed);
-        else if (op->in > 0) /* nobody asks for the gradient of the images */
-            grad->kernels->conv[CONV_DIRECT].backward_data.pack(&op->conv, weight,
-                                                                state->packed_back);
+        void (*pack)(struct grad *, int) =
+            back ? op->kind->train.pack_backward : op->kind->train.pack_forward;
+        if (pack == NULL || !op_is_needed(op, grad->exits) || grad->states[i].packer != lane)
+            continue;
+        pack(grad, i);
     }
 }
 
-static void pack_rank(void *arg, unsigned rank, unsigned n_ranks)
+static void pack_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
-    (void)n_ranks;
-    pack_convs(arg, rank, false);
+    (void)n_lanes;
+    pack_ops(arg, lane, false);
 }
 
 static void clear_caller_gradients(struct grad *grad)
@@ -318,31 +308,31 @@ void grad_forward(struct grad *grad, float *params, int batch)
     assert(batch >= 1 && batch <= grad->batch_max);
     grad->batch = batch;
     grad->params = grad->moving = params;
-    pool_run(grad->pool, pack_rank, grad);
-    run_stages(grad, 0, grad->n_forward);
+    pool_run(grad->pool, pack_lane, grad);
+    run_rounds(grad, 0, grad->n_forward);
     clear_caller_gradients(grad);
     grad->moving = NULL;
 }
 
-/* Packs for the way back and clears the rank's gradients. */
-static void prepare_back_rank(void *arg, unsigned rank, unsigned n_ranks)
+/* Packs for the way back and clears the lane's gradients. */
+static void prepare_back_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
     struct grad *grad = arg;
     size_t size = grad->net->trained_size;
-    (void)n_ranks;
-    memset(rank == 0 ? grad->dparams : grad->rank_dparams + (rank - 1) * size, 0,
+    (void)n_lanes;
+    memset(lane == 0 ? grad->dparams : grad->lane_dparams + (lane - 1) * size, 0,
            size * sizeof(float));
-    pack_convs(grad, rank, true);
+    pack_ops(grad, lane, true);
 }
 
-/* Adds the other ranks' gradients to rank 0's, in rank order; each rank sums its part of them. */
-static void reduce_rank(void *arg, unsigned rank, unsigned n_ranks)
+/* Adds the other lanes' gradients to lane 0's, in lane order; each lane sums its part of them. */
+static void reduce_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
     struct grad *grad = arg;
     size_t size = grad->net->trained_size, first, end;
-    pool_part(size, rank, n_ranks, &first, &end);
-    for (unsigned r = 1; r < grad->n_ranks; r++)
-        grad->kernels->add(end - first, grad->rank_dparams + (r - 1) * size + first,
+    pool_part(size, lane, n_lanes, &first, &end);
+    for (unsigned l = 1; l < grad->n_lanes; l++)
+        grad->kernels->add(end - first, grad->lane_dparams + (l - 1) * size + first,
                            grad->dparams + first);
 }
 
@@ -351,9 +341,9 @@ void grad_backward(struct grad *grad, const float *params, float *dparams)
     assert(grad->batch >= 1);
     grad->params = params;
     grad->dparams = dparams;
-    pool_run(grad->pool, prepare_back_rank, grad);
-    run_stages(grad, grad->n_forward, grad->n_stages);
-    if (grad->n_ranks > 1) pool_run(grad->pool, reduce_rank, grad);
+    pool_run(grad->pool, prepare_back_lane, grad);
+    run_rounds(grad, grad->n_forward, grad->n_rounds);
+    if (grad->n_lanes > 1) pool_run(grad->pool, reduce_lane, grad);
     grad->params = NULL;
     grad->dparams = NULL;
 }

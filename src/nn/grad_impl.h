@@ -1,65 +1,62 @@
-/* The inside of a grad, shared by grad.c (object and passes), grad_schedule.c (which step in which
- * stage, where buffers lie), grad_steps.c (what the steps with parameters compute) and grad_maps.c
- * (those without). */
+/* The inside of a grad, shared by grad.c (object and passes), grad_schedule.c (which task in which
+ * round, where buffers lie), grad_sums.c (sums over the batch) and the operators (op_NAME.c), which
+ * compute. */
 #ifndef NN_GRAD_IMPL_H
 #define NN_GRAD_IMPL_H
 
-#include "nn/graph.h"
+#include "base/mem.h"
 #include "nn/grad.h"
+#include "op.h"
 
-/* A step is one operation's work on some images; steps of a stage need nothing of other images, so
- * a rank runs all of them on a block of its images while the block is in its cache. What needs the
- * whole batch (a norm's statistics, a bias' gradient) is summed by rank during a stage and finished
- * by the calling thread between two stages. */
-enum step_kind {
-    STEP_CONV,    /* also transposed ones */
-    STEP_MOMENTS, /* of a norm's input; finish: the norm's scale and shift */
-    STEP_NORM,
-    STEP_MAP, /* every operation without parameters */
-    STEP_LINEAR,
-    STEP_LINEAR_BACK, /* finish: the bias' gradient */
-    STEP_MAP_BACK,
-    STEP_NORM_SUMS, /* finish: the norm's gradients and the coefficients of dx */
-    STEP_NORM_BACK,
-    STEP_CONV_BACK, /* finish: the bias' gradient */
-};
-
-struct step {
-    enum step_kind kind;
+/* A task is what one operation does in one of its passes; tasks of a round need nothing of other
+ * images, so a lane runs all of them on a block of its images while the block is in its cache. What
+ * needs the whole batch (a norm's statistics, a bias' gradient) is summed by lane during a round
+ * and finished by the calling thread between two rounds. */
+struct task {
+    enum op_pass pass;
     int op;
-    int stage, order;         /* within the stage */
+    int round, order;         /* within the round */
     bool accumulate;          /* into the gradient of op's in */
     bool accumulate_residual; /* into that of op's residual */
 };
 
-struct stage {
-    int first, n; /* steps */
+struct round {
+    int first, n; /* tasks */
     int block;    /* images at a time */
 };
 
-/* What an operation keeps beside its values. Sums of rank r begin at sums + r * sums_stride. */
+/* What an operation keeps beside its values. Sums of lane l begin at sums + l * sums_stride. */
 struct op_state {
-    float *packed, *packed_back; /* of a convolution */
-    unsigned packer;             /* the rank that packs it */
-    float *scale, *shift;        /* OP_NORM: y = act(x * scale + shift ...) */
-    float *a, *b, *k;            /* OP_NORM: dx = dz * a + x * b + k */
-    double *mean, *inverse;      /* OP_NORM: the batch's, inverse = 1 / sqrt(variance + epsilon) */
-    double *sums;                /* of rank 0, where there is a norm or a bias: [2][channels] */
+    float *packed, *packed_back; /* as its passes multiply with */
+    unsigned packer;             /* the lane that packs them */
+    float *floats;               /* of its own */
+    double *doubles;
+    double *sums; /* of lane 0, where there is a bias: [2][channels] */
 };
+
+/* How much of that it needs: floats, doubles, and bytes of scratch while it works. */
+struct state_size {
+    size_t pack, pack_back, floats, doubles, sums, scratch;
+};
+
+static inline void state_scratch(struct state_size *size, size_t bytes)
+{
+    size->scratch = bytes > size->scratch ? bytes : size->scratch;
+}
 
 struct grad {
     const struct net *net;
     const struct kernels *kernels;
     struct pool *pool;
-    unsigned n_ranks, exits;
+    unsigned n_lanes, exits;
     unsigned borders; /* sections whose ends the caller sees */
     int batch_max, batch;
     size_t bytes;
 
-    struct step *steps; /* by stage, then order */
-    int n_steps;
-    struct stage *stages; /* the forward ones first */
-    int n_stages, n_forward;
+    struct task *tasks; /* by round, then order */
+    int n_tasks;
+    struct round *rounds; /* the forward ones first */
+    int n_rounds, n_forward;
 
     float *activations; /* one block: values and their gradients, placed by lifetime */
     float **values;     /* [n_values]; NULL: not computed */
@@ -69,19 +66,19 @@ struct grad {
     double *state_doubles, *sums;
     size_t sums_stride;
     float *packs;
-    char *scratch; /* of rank 0 */
+    char *scratch; /* of lane 0 */
     size_t scratch_stride;
-    float *rank_dparams; /* of ranks 1.., [trained_size] each */
+    float *lane_dparams; /* of lanes 1.., [trained_size] each */
 
     const float *params; /* during a pass */
     float *moving;       /* the same block, writable, during forward */
     float *dparams;
-    int running; /* stage */
+    int running; /* round */
 };
 
-/* Images [first, first + n), worked on by rank. */
-struct part {
-    unsigned rank;
+/* Images [first, first + n), worked on by a lane. */
+struct images {
+    unsigned lane;
     int first, n;
 };
 
@@ -96,23 +93,60 @@ static inline float *grad_grad_at(const struct grad *grad, int value, int image)
     return grad->grads[value] + (size_t)image * shape_size(grad->net->values[value].shape);
 }
 
-/* Floats of some images of a value. */
+/* Of a value: its channels; of some images of it, pixels and floats. */
+static inline size_t grad_channels(const struct grad *grad, int value)
+{
+    return (size_t)grad->net->values[value].shape.channels;
+}
+
+static inline size_t grad_rows(const struct grad *grad, int value, int images)
+{
+    struct shape s = grad->net->values[value].shape;
+    return (size_t)images * (size_t)s.height * (size_t)s.width;
+}
+
 static inline size_t grad_count_of(const struct grad *grad, int value, int images)
 {
     return (size_t)images * shape_size(grad->net->values[value].shape);
 }
 
-/* grad_schedule.c: fills steps, stages, values, grads, activations. */
+/* Floats rounded up to whole cache lines, as every array of a state is. */
+static inline size_t grad_round_up(size_t floats)
+{
+    size_t line = MEM_ALIGN / sizeof(float);
+    return (floats + line - 1) / line * line;
+}
+
+/* A parameter, and where a lane adds up its gradient; lane 0 does in the result itself. */
+static inline const float *grad_param(const struct grad *grad, int param)
+{
+    return grad->params + grad->net->params[param].offset;
+}
+
+static inline float *grad_dparam(const struct grad *grad, int param, unsigned lane)
+{
+    size_t offset = grad->net->params[param].offset;
+    return lane == 0 ? grad->dparams + offset
+                     : grad->lane_dparams + (lane - 1) * grad->net->trained_size + offset;
+}
+
+static inline void *grad_scratch(const struct grad *grad, unsigned lane)
+{
+    return grad->scratch + lane * grad->scratch_stride;
+}
+
+/* grad_schedule.c: fills tasks, rounds, values, grads, activations. */
 int grad_schedule(struct grad *grad, struct err *e);
 
-/* grad_steps.c */
-void grad_run_step(struct grad *grad, const struct step *step, struct part part);
-void grad_clear_sums(struct grad *grad, const struct step *step, unsigned rank);
-void grad_finish_step(struct grad *grad, const struct step *step);
+/* grad_sums.c: the sums of an operation [2][channels] by lane; those of all lanes, in their order,
+ * into lane 0's. */
+double *grad_sums(const struct grad *grad, int op, unsigned lane);
+const double *grad_reduce_sums(struct grad *grad, int op, size_t channels);
+void grad_clear_sums(struct grad *grad, const struct task *task, unsigned lane);
 
-/* grad_maps.c */
-void grad_map_forward(struct grad *grad, const struct step *step, struct part part);
-void grad_map_backward(struct grad *grad, const struct step *step, struct part part);
+/* The gradient of a bias: the sum of dy over images and pixels. */
+void grad_bias_sums(struct grad *grad, const struct task *task, struct images images);
+void grad_bias_finish(struct grad *grad, const struct task *task);
 
 /* Allocates and counts; NULL when out of memory. */
 void *grad_take(struct grad *grad, size_t count, size_t size);

@@ -1,12 +1,12 @@
-/* The schedule of a training step, made once.
+/* The schedule of a training task, made once.
  *
- * Every operation is put into the earliest stage in which its inputs are complete; a stage ends
+ * Every operation is put into the earliest round in which its inputs are complete; a round ends
  * only where a norm needs the whole batch, so that a norm, the convolution after it and the sums
  * for the next norm run together on a block of images. Heads run beside the sections that follow
- * them. Norms whose result is wanted later only (shortcuts) move to the stage that wants it.
+ * them. Norms whose result is wanted later only (shortcuts) move to the round that wants it.
  *
- * Values and gradients then share one block of memory by lifetime, in stages: in one stage ranks
- * are at different images and steps, so what meets in a stage never overlaps. A norm's dx
+ * Values and gradients then share one block of memory by lifetime, in rounds: in one round lanes
+ * are at different images and tasks, so what meets in a round never overlaps. A norm's dx
  * overwrites its dy, which saves a pass over memory. */
 #include "config.h"
 
@@ -20,17 +20,17 @@
 #include "place.h"
 
 /* A block's largest tensor. Measured with bench_grad on a Zen 5 (1 MB of second-level cache a
- * core): smaller blocks pass the weights of the deep stages through the cache too often (at full
- * width 262, 367, 403 GFLOP/s with 64, 256, 512 KB), larger ones lose the values between two steps.
+ * core): smaller blocks pass the weights of the deep rounds through the cache too often (at full
+ * width 262, 367, 403 GFLOP/s with 64, 256, 512 KB), larger ones lose the values between two tasks.
  */
 enum { BLOCK_BYTES = 512 * 1024, FLOATS_PER_LINE = MEM_ALIGN / sizeof(float) };
 
 struct schedule {
     struct grad *grad;
     const struct net *net;
-    int *value_stage;         /* complete in this stage */
-    int *grad_stage;          /* likewise; -1: no contribution yet */
-    int *op_stage;            /* forward */
+    int *value_round;         /* complete in this round */
+    int *grad_round;          /* likewise; -1: no contribution yet */
+    int *op_round;            /* forward */
     int *consumers;           /* of a value */
     bool *touched;            /* a gradient that has been written */
     struct place_item *items; /* values, then gradients */
@@ -47,10 +47,10 @@ static bool is_needed(const struct schedule *s, int op)
     return op_is_needed(&s->net->ops[op], s->grad->exits);
 }
 
-static void add_step(struct schedule *s, enum step_kind kind, int op, int stage, int order)
+static void add_task(struct schedule *s, enum op_pass pass, int op, int round, int order)
 {
-    s->grad->steps[s->grad->n_steps++] =
-        (struct step){.kind = kind, .op = op, .stage = stage, .order = order};
+    s->grad->tasks[s->grad->n_tasks++] =
+        (struct task){.pass = pass, .op = op, .round = round, .order = order};
 }
 
 /* --- forward ---------------------------------------------------------------------------------- */
@@ -61,108 +61,83 @@ static void place_forward_ops(struct schedule *s)
     for (int i = 0; i < net->n_ops; i++) {
         const struct op *op = &net->ops[i];
         if (!is_needed(s, i)) continue;
-        int stage = s->value_stage[op->in];
-        if (op->kind == OP_NORM) stage++;
-        if (op->residual >= 0) stage = larger(stage, s->value_stage[op->residual]);
-        s->op_stage[i] = s->value_stage[op->out] = stage;
+        int round = s->value_round[op->in];
+        if (op_has_pass(op, PASS_STATISTICS)) round++;
+        if (op->residual >= 0) round = larger(round, s->value_round[op->residual]);
+        s->op_round[i] = s->value_round[op->out] = round;
         s->consumers[op->in]++;
         if (op->residual >= 0) s->consumers[op->residual]++;
     }
 }
 
-/* Moves norms to the first stage that reads them. */
-static void delay_norms(struct schedule *s)
+/* Moves operations that waited for statistics anyway to the first round that reads them. */
+static void delay_ops(struct schedule *s)
 {
     const struct net *net = s->net;
     for (int i = net->n_ops - 1; i >= 0; i--) {
         const struct op *op = &net->ops[i];
-        if (!is_needed(s, i) || op->kind != OP_NORM) continue;
+        if (!is_needed(s, i) || !op_has_pass(op, PASS_STATISTICS)) continue;
         int wanted = INT_MAX;
         for (int j = i + 1; j < net->n_ops; j++) {
             const struct op *reader = &net->ops[j];
             if (!is_needed(s, j)) continue;
-            int stage = s->op_stage[j];
-            if (reader->in == op->out && reader->kind == OP_NORM)
-                wanted = wanted < stage - 1 ? wanted : stage - 1;
+            int round = s->op_round[j];
+            if (reader->in == op->out && op_has_pass(reader, PASS_STATISTICS))
+                wanted = wanted < round - 1 ? wanted : round - 1;
             else if (reader->in == op->out || reader->residual == op->out)
-                wanted = wanted < stage ? wanted : stage;
+                wanted = wanted < round ? wanted : round;
         }
         if (wanted != INT_MAX)
-            s->op_stage[i] = s->value_stage[op->out] = larger(s->op_stage[i], wanted);
+            s->op_round[i] = s->value_round[op->out] = larger(s->op_round[i], wanted);
     }
 }
 
-static void add_forward_steps(struct schedule *s)
+static void add_forward_tasks(struct schedule *s)
 {
-    static const enum step_kind kinds[] = {
-        [OP_CONV] = STEP_CONV,    [OP_CONV_TRANSPOSED] = STEP_CONV,
-        [OP_NORM] = STEP_NORM,    [OP_LINEAR] = STEP_LINEAR,
-        [OP_MEAN] = STEP_MAP,     [OP_RELU] = STEP_MAP,
-        [OP_MAX_POOL] = STEP_MAP, [OP_SHORTCUT] = STEP_MAP,
-        [OP_UPSAMPLE] = STEP_MAP, [OP_GATE] = STEP_MAP};
     const struct net *net = s->net;
     for (int i = 0; i < net->n_ops; i++) {
         const struct op *op = &net->ops[i];
         if (!is_needed(s, i)) continue;
-        if (op->kind == OP_NORM) /* right behind what makes its input */
-            add_step(s, STEP_MOMENTS, i, s->value_stage[op->in],
+        if (op_has_pass(op, PASS_STATISTICS)) /* right behind what makes its input */
+            add_task(s, PASS_STATISTICS, i, s->value_round[op->in],
                      2 * net->values[op->in].producer + 1);
-        add_step(s, kinds[op->kind], i, s->op_stage[i], 2 * i);
-        s->grad->n_forward = larger(s->grad->n_forward, s->op_stage[i] + 1);
+        add_task(s, PASS_FORWARD, i, s->op_round[i], 2 * i);
+        s->grad->n_forward = larger(s->grad->n_forward, s->op_round[i] + 1);
     }
 }
 
 /* --- backward --------------------------------------------------------------------------------- */
 
-static void contribute(struct schedule *s, int value, int stage)
+static void contribute(struct schedule *s, int value, int round)
 {
-    if (value > 0) s->grad_stage[value] = larger(s->grad_stage[value], stage);
+    if (value > 0) s->grad_round[value] = larger(s->grad_round[value], round);
 }
 
-static void add_backward_steps(struct schedule *s)
+static void add_backward_tasks(struct schedule *s)
 {
     const struct net *net = s->net;
     for (int i = 0; i < net->n_values; i++)
-        s->grad_stage[i] = s->grad->n_forward; /* where backward begins */
+        s->grad_round[i] = s->grad->n_forward; /* where backward begins */
 
     for (int i = net->n_ops - 1; i >= 0; i--) {
         const struct op *op = &net->ops[i];
         if (!is_needed(s, i)) continue;
-        int stage = s->grad_stage[op->out], order = 2 * (net->n_ops - i);
-        switch (op->kind) {
-        case OP_LINEAR:
-            add_step(s, STEP_LINEAR_BACK, i, stage, order);
-            break;
-        case OP_MEAN:
-        case OP_RELU:
-        case OP_MAX_POOL:
-        case OP_SHORTCUT:
-        case OP_UPSAMPLE:
-        case OP_GATE:
-            add_step(s, STEP_MAP_BACK, i, stage, order);
-            break;
-        case OP_CONV:
-        case OP_CONV_TRANSPOSED:
-            add_step(s, STEP_CONV_BACK, i, stage, order);
-            break;
-        case OP_NORM:
-            add_step(s, STEP_NORM_SUMS, i, stage, order);
-            add_step(s, STEP_NORM_BACK, i, ++stage, order);
-            break;
-        }
-        contribute(s, op->in, stage);
-        contribute(s, op->residual, stage);
+        int round = s->grad_round[op->out], order = 2 * (net->n_ops - i);
+        if (op_has_pass(op, PASS_BACK_SUMS)) add_task(s, PASS_BACK_SUMS, i, round++, order);
+        add_task(s, PASS_BACKWARD, i, round, order);
+        contribute(s, op->in, round);
+        contribute(s, op->residual, round);
     }
 }
 
-/* --- stages ----------------------------------------------------------------------------------- */
+/* --- rounds ----------------------------------------------------------------------------------- */
 
-static int compare_steps(const void *a, const void *b)
+static int compare_tasks(const void *a, const void *b)
 {
-    const struct step *x = a, *y = b;
-    if (x->stage != y->stage) return x->stage < y->stage ? -1 : 1;
+    const struct task *x = a, *y = b;
+    if (x->round != y->round) return x->round < y->round ? -1 : 1;
     if (x->order != y->order) return x->order < y->order ? -1 : 1;
-    /* One value can feed two norms; no two steps are equal otherwise. */
+    /* One value can feed two operations with statistics; no two tasks are equal otherwise. */
     return (x->op > y->op) - (x->op < y->op);
 }
 
@@ -182,24 +157,24 @@ static void mark_accumulation(struct schedule *s)
     const struct net *net = s->net;
     for (int i = 0; i < net->spec.n_sections; i++) s->touched[net->features[i]] = true;
     for (int i = 0; i < net->n_values; i++) s->touched[i] |= is_border(s, i);
-    for (int i = 0; i < s->grad->n_steps; i++) {
-        struct step *step = &s->grad->steps[i];
-        const struct op *op = &net->ops[step->op];
-        if (step->stage < s->grad->n_forward || step->kind == STEP_NORM_SUMS) continue;
-        step->accumulate = op->in > 0 && s->touched[op->in];
+    for (int i = 0; i < s->grad->n_tasks; i++) {
+        struct task *task = &s->grad->tasks[i];
+        const struct op *op = &net->ops[task->op];
+        if (task->round < s->grad->n_forward || task->pass == PASS_BACK_SUMS) continue;
+        task->accumulate = op->in > 0 && s->touched[op->in];
         s->touched[op->in] = true;
         if (op->residual >= 0) {
-            step->accumulate_residual = s->touched[op->residual];
+            task->accumulate_residual = s->touched[op->residual];
             s->touched[op->residual] = true;
         }
     }
 }
 
-static int block_of(const struct grad *grad, const struct stage *stage)
+static int block_of(const struct grad *grad, const struct round *round)
 {
     size_t largest = 1;
-    for (int i = stage->first; i < stage->first + stage->n; i++) {
-        const struct op *op = &grad->net->ops[grad->steps[i].op];
+    for (int i = round->first; i < round->first + round->n; i++) {
+        const struct op *op = &grad->net->ops[grad->tasks[i].op];
         size_t in = shape_size(grad->net->values[op->in].shape);
         size_t out = shape_size(grad->net->values[op->out].shape);
         largest = in > largest ? in : largest;
@@ -209,87 +184,64 @@ static int block_of(const struct grad *grad, const struct stage *stage)
     return block < 1 ? 1 : block > (size_t)grad->batch_max ? grad->batch_max : (int)block;
 }
 
-static void cut_stages(struct grad *grad)
+static void cut_rounds(struct grad *grad)
 {
-    for (int i = 0; i < grad->n_steps; i++) {
-        struct stage *stage = &grad->stages[grad->steps[i].stage];
-        if (stage->n++ == 0) stage->first = i;
+    for (int i = 0; i < grad->n_tasks; i++) {
+        struct round *round = &grad->rounds[grad->tasks[i].round];
+        if (round->n++ == 0) round->first = i;
     }
-    for (int i = 0; i < grad->n_stages; i++)
-        grad->stages[i].block = block_of(grad, &grad->stages[i]);
+    for (int i = 0; i < grad->n_rounds; i++)
+        grad->rounds[i].block = block_of(grad, &grad->rounds[i]);
 }
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
-/* The value whose buffer holds the gradient of `value`: that of a norm's input lies in that of its
- * output when the norm is the input's only reader, the caller included. */
+/* The value whose buffer holds the gradient of `value`: where an operation works in place and is
+ * its input's only reader, the caller included, that of its output. */
 static int grad_home(const struct schedule *s, int value)
 {
     if (is_border(s, value)) return value;
     for (int i = 0; i < s->net->n_ops; i++) {
         const struct op *op = &s->net->ops[i];
-        if (op->kind == OP_NORM && op->in == value && is_needed(s, i) && s->consumers[value] == 1)
+        if (op->kind->train.in_place && op->in == value && is_needed(s, i) &&
+            s->consumers[value] == 1)
             return op->out;
     }
     return value;
 }
 
-/* Which of an operation's values its way back needs. */
-static bool back_needs_in(const struct op *op)
+static void use(struct place_item *item, int round)
 {
-    switch (op->kind) {
-    case OP_CONV:
-    case OP_CONV_TRANSPOSED:
-    case OP_NORM:
-    case OP_LINEAR:
-    case OP_MAX_POOL:
-    case OP_GATE:
-        return true;
-    case OP_MEAN:
-    case OP_RELU:
-    case OP_SHORTCUT:
-    case OP_UPSAMPLE:
-        return false;
-    }
-    return true;
-}
-
-static bool back_needs_out(const struct op *op)
-{
-    return op->relu || op->kind == OP_RELU || op->kind == OP_MAX_POOL;
-}
-
-static void use(struct place_item *item, int stage)
-{
-    item->first = item->first < stage ? item->first : stage;
-    item->last = larger(item->last, stage);
+    item->first = item->first < round ? item->first : round;
+    item->last = larger(item->last, round);
 }
 
 static void find_lifetimes(struct schedule *s)
 {
     const struct net *net = s->net;
     struct place_item *values = s->items, *grads = s->items + net->n_values;
-    int end = s->grad->n_stages - 1;
+    int end = s->grad->n_rounds - 1;
 
     use(&values[0], 0);
     use(&values[0], end);
-    for (int i = 0; i < s->grad->n_steps; i++) {
-        const struct step *step = &s->grad->steps[i];
-        const struct op *op = &net->ops[step->op];
-        if (step->stage < s->grad->n_forward) {
-            use(&values[op->in], step->stage);
-            if (step->kind == STEP_MOMENTS) continue;
-            use(&values[op->out], step->stage);
-            if (op->residual >= 0) use(&values[op->residual], step->stage);
+    for (int i = 0; i < s->grad->n_tasks; i++) {
+        const struct task *task = &s->grad->tasks[i];
+        const struct op *op = &net->ops[task->op];
+        if (task->round < s->grad->n_forward) {
+            use(&values[op->in], task->round);
+            if (task->pass == PASS_STATISTICS) continue;
+            use(&values[op->out], task->round);
+            if (op->residual >= 0) use(&values[op->residual], task->round);
             continue;
         }
-        if (back_needs_in(op)) use(&values[op->in], step->stage);
-        if (back_needs_out(op)) use(&values[op->out], step->stage);
-        if (op->kind == OP_GATE) use(&values[op->residual], step->stage);
-        use(&grads[grad_home(s, op->out)], step->stage);
-        if (step->kind == STEP_NORM_SUMS) continue;
-        if (op->in > 0) use(&grads[grad_home(s, op->in)], step->stage);
-        if (op->residual >= 0) use(&grads[grad_home(s, op->residual)], step->stage);
+        unsigned needs = op->kind->train.needs | (op->relu ? NEEDS_OUT : 0);
+        if (needs & NEEDS_IN) use(&values[op->in], task->round);
+        if (needs & NEEDS_OUT) use(&values[op->out], task->round);
+        if (needs & NEEDS_RESIDUAL) use(&values[op->residual], task->round);
+        use(&grads[grad_home(s, op->out)], task->round);
+        if (task->pass == PASS_BACK_SUMS) continue;
+        if (op->in > 0) use(&grads[grad_home(s, op->in)], task->round);
+        if (op->residual >= 0) use(&grads[grad_home(s, op->residual)], task->round);
     }
     for (int i = 0; i < net->n_values; i++) {
         if (!is_border(s, i)) continue; /* the caller is at work before backward begins */
@@ -341,40 +293,40 @@ int grad_schedule(struct grad *grad, struct err *e)
     const struct net *net = grad->net;
     size_t n_values = (size_t)net->n_values, n_ops = (size_t)net->n_ops;
     struct schedule s = {.grad = grad, .net = net};
-    s.value_stage = mem_new(n_values, sizeof(*s.value_stage));
-    s.grad_stage = mem_new(n_values, sizeof(*s.grad_stage));
-    s.op_stage = mem_new(n_ops, sizeof(*s.op_stage));
+    s.value_round = mem_new(n_values, sizeof(*s.value_round));
+    s.grad_round = mem_new(n_values, sizeof(*s.grad_round));
+    s.op_round = mem_new(n_ops, sizeof(*s.op_round));
     s.consumers = mem_new(n_values, sizeof(*s.consumers));
     s.touched = mem_new(n_values, sizeof(*s.touched));
     s.items = mem_new(2 * n_values, sizeof(*s.items));
     s.order = mem_new(2 * n_values, sizeof(*s.order));
-    grad->steps = grad_take(grad, 4 * n_ops, sizeof(*grad->steps)); /* a norm has four */
+    grad->tasks = grad_take(grad, OP_PASSES * n_ops, sizeof(*grad->tasks)); /* one a pass */
     grad->values = grad_take(grad, n_values, sizeof(*grad->values));
     grad->grads = grad_take(grad, n_values, sizeof(*grad->grads));
     int rc = -ENOMEM;
-    if (s.value_stage == NULL || s.grad_stage == NULL || s.op_stage == NULL ||
+    if (s.value_round == NULL || s.grad_round == NULL || s.op_round == NULL ||
         s.consumers == NULL || s.touched == NULL || s.items == NULL || s.order == NULL ||
-        grad->steps == NULL || grad->values == NULL || grad->grads == NULL)
+        grad->tasks == NULL || grad->values == NULL || grad->grads == NULL)
         goto out;
 
     place_forward_ops(&s);
-    delay_norms(&s);
-    add_forward_steps(&s);
-    add_backward_steps(&s);
-    qsort(grad->steps, (size_t)grad->n_steps, sizeof(*grad->steps), compare_steps);
-    grad->n_stages = grad->steps[grad->n_steps - 1].stage + 1;
-    grad->stages = grad_take(grad, (size_t)grad->n_stages, sizeof(*grad->stages));
-    if (grad->stages == NULL) goto out;
+    delay_ops(&s);
+    add_forward_tasks(&s);
+    add_backward_tasks(&s);
+    qsort(grad->tasks, (size_t)grad->n_tasks, sizeof(*grad->tasks), compare_tasks);
+    grad->n_rounds = grad->tasks[grad->n_tasks - 1].round + 1;
+    grad->rounds = grad_take(grad, (size_t)grad->n_rounds, sizeof(*grad->rounds));
+    if (grad->rounds == NULL) goto out;
     mark_accumulation(&s);
-    cut_stages(grad);
+    cut_rounds(grad);
     rc = place_buffers(&s);
 out:
     if (rc < 0)
         err_set(e, rc, "training: out of memory for a batch of %d images; use a smaller batch",
                 grad->batch_max);
-    mem_free(s.value_stage);
-    mem_free(s.grad_stage);
-    mem_free(s.op_stage);
+    mem_free(s.value_round);
+    mem_free(s.grad_round);
+    mem_free(s.op_round);
     mem_free(s.consumers);
     mem_free(s.touched);
     mem_free(s.items);

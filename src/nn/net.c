@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "nn/graph.h"
+#include "op.h"
 
 struct net *net_new(const struct spec *spec, struct err *e)
 {
@@ -97,27 +98,8 @@ static int64_t param_count(const struct net *net, int param)
 
 static struct net_cost op_cost(const struct net *net, const struct op *op)
 {
-    struct net_cost cost = {0, 0};
-    switch (op->kind) {
-    case OP_CONV:
-    case OP_CONV_TRANSPOSED: { /* each weight meets each pixel of the smaller map */
-        struct shape y = net->values[op->kind == OP_CONV ? op->out : op->in].shape;
-        cost.macs = (int64_t)y.height * y.width * param_count(net, op->weight);
-        break;
-    }
-    case OP_LINEAR:
-        cost.macs = param_count(net, op->weight);
-        break;
-    case OP_NORM:
-    case OP_MEAN:
-    case OP_RELU:
-    case OP_MAX_POOL:
-    case OP_SHORTCUT:
-    case OP_UPSAMPLE:
-    case OP_GATE:
-        break;
-    }
-    cost.params = param_count(net, op->weight) + param_count(net, op->bias);
+    struct net_cost cost = {.params = param_count(net, op->weight) + param_count(net, op->bias)};
+    if (op->kind->macs != NULL) cost.macs = op->kind->macs(net, op);
     return cost;
 }
 
@@ -192,22 +174,17 @@ void net_init_params(const struct net *net, uint64_t seed, float *block)
         float *values = block + p->offset;
         struct rng rng;
         rng_init(&rng, seed, RNG_INIT, (uint32_t)i, 0);
-        switch (p->role) {
-        case PARAM_CONV_WEIGHT:
+        switch (p->init) {
+        case PARAM_INIT_NORMAL:
             init_normal(p, &rng, values);
             break;
-        case PARAM_CONV_TRANSPOSED_WEIGHT:
-        case PARAM_CONV_BIAS:
-        case PARAM_LINEAR_WEIGHT:
-        case PARAM_LINEAR_BIAS:
+        case PARAM_INIT_UNIFORM:
             init_uniform(p, &rng, values);
             break;
-        case PARAM_NORM_SCALE:
-        case PARAM_NORM_VARIANCE:
+        case PARAM_INIT_ONE:
             fill(values, p->size, 1.0f);
             break;
-        case PARAM_NORM_SHIFT:
-        case PARAM_NORM_MEAN:
+        case PARAM_INIT_ZERO:
             fill(values, p->size, 0.0f);
             break;
         }

@@ -2,7 +2,7 @@
  * of block is a function here, a word in enum spec_block and one in model/spec_file.c. */
 #include "config.h"
 
-#include "builder.h"
+#include "ops.h"
 
 /* A projection where the shape changes (He et al. 2016, option B), else the input itself. */
 static int projection(struct builder *b, int in, const char *name, int channels, int stride)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "builder.h"
+#include "ops.h"
 
 /* The shape of the trunk's end. Every block pads so that a stride s turns n rows into ceil(n / s).
  */

@@ -2,7 +2,7 @@
  * channels as the trunk's end, so that they can be compared with the deepest classifier's. */
 #include "config.h"
 
-#include "builder.h"
+#include "ops.h"
 
 /* Mean over the map and the linear layer: the end of every shallow classifier. */
 static void classify(struct builder *b, int in, const char *name)
@@ -129,13 +129,13 @@ void build_head(struct builder *b, int in, bool preactivated)
 static int pooled_map(struct builder *b, int in, int pooled)
 {
     struct shape x = shape_of(b, in);
-    int step = x.height / pooled;
-    if (b->rc == 0 && (step < 1 || x.height != step * pooled || x.width != step * pooled))
+    int side = x.height / pooled;
+    if (b->rc == 0 && (side < 1 || x.height != side * pooled || x.width != side * pooled))
         b->rc = err_set(b->e, ERR_RANGE,
                         "net: classifier.pooled is %d, but the trunk ends with %dx%d, which cannot "
                         "be cut into %dx%d equal squares",
                         pooled, x.height, x.width, pooled, pooled);
-    return b->rc < 0 || step == 1 ? in : build_shortcut(b, in, x.channels, step);
+    return b->rc < 0 || side == 1 ? in : build_cell_means(b, in, side);
 }
 
 /* With hidden layers these are torchvision's "classifier.0", ".3", ".6": a ReLU and a dropout,

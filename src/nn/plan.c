@@ -1,16 +1,16 @@
-/* Makes a plan: has the net's operations fused (plan_fuse.c) and the batch norms folded into
- * weights (plan_weights.c), algorithms chosen (plan_choose.c), and places inner values. What a plan
- * does not do: own activations (exec.c). */
+/* Makes a plan: has the net's operations fused (plan_fuse.c), places inner values, has the
+ * operators choose how they are computed and their weights made (plan_weights.c). What a plan does
+ * not do: own activations (exec.c). */
 #include "config.h"
 
 #include "nn/plan.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <math.h>
 #include <stdint.h>
 
 #include "base/mem.h"
+#include "op.h"
 #include "place.h"
 #include "plan_impl.h"
 
@@ -21,14 +21,26 @@ enum {
     BLOCK_MAX = 64,                  /* images */
 };
 
-size_t plan_round_up(size_t n)
+static size_t round_up(size_t n)
 {
     return (n + FLOATS_PER_LINE - 1) / FLOATS_PER_LINE * FLOATS_PER_LINE;
 }
 
 static size_t floats_of(const struct net *net, int value)
 {
-    return plan_round_up(shape_size(net->values[value].shape));
+    return round_up(shape_size(net->values[value].shape));
+}
+
+size_t plan_take_floats(struct plan *plan, size_t floats)
+{
+    size_t at = plan->weight_floats;
+    plan->weight_floats += round_up(floats);
+    return at;
+}
+
+void plan_take_scratch(struct plan *plan, size_t bytes)
+{
+    plan->scratch_bytes = bytes > plan->scratch_bytes ? bytes : plan->scratch_bytes;
 }
 
 /* --- activations ------------------------------------------------------------------------------ */
@@ -43,8 +55,8 @@ static size_t piece_weights(const struct plan *plan, const struct plan_piece *pi
 {
     size_t floats = 0;
     for (int i = piece->first; i < piece->first + piece->n; i++) {
-        const struct plan_op *p = &plan->ops[i];
-        if (p->kind == PLAN_CONV) floats += conv_weight_size(&p->conv);
+        const struct op *op = plan->ops[i].op;
+        if (op->kind->infer.chooses) floats += plan->net->params[op->weight].size;
     }
     return floats;
 }
@@ -76,6 +88,15 @@ static void place_piece(struct plan *plan, struct plan_piece *piece, struct plac
         plan->offsets[plan->ops[i].out] = items[plan->ops[i].out].offset;
 }
 
+/* How the operations of a piece are computed, whose block is known. */
+static void choose_piece(struct plan *plan, const struct plan_piece *piece)
+{
+    for (int i = piece->first; i < piece->first + piece->n; i++) {
+        struct plan_op *p = &plan->ops[i];
+        if (p->op->kind->infer.choose != NULL) p->op->kind->infer.choose(plan, p, piece->block);
+    }
+}
+
 static int place_values(struct plan *plan)
 {
     const struct net *net = plan->net;
@@ -92,8 +113,8 @@ static int place_values(struct plan *plan)
             plan->border_floats = out > plan->border_floats ? out : plan->border_floats;
             place_piece(plan, &plan->sections[s], items, order);
             place_piece(plan, &plan->heads[s], items, order);
-            plan_choose(plan, &plan->sections[s]);
-            plan_choose(plan, &plan->heads[s]);
+            choose_piece(plan, &plan->sections[s]);
+            choose_piece(plan, &plan->heads[s]);
         }
     }
     mem_free(items);
@@ -159,63 +180,17 @@ size_t plan_weight_bytes(const struct plan *plan)
 
 /* --- for people ------------------------------------------------------------------------------- */
 
-/* "; winograd" or, where it depends on the number of images at a time, "; direct to 4,
- * winograd-lean". */
-static int describe_choice(const struct plan_op *p, struct buf *out)
-{
-    const enum conv_algorithm *of = p->choice.of;
-    int rc = buf_printf(out, ";");
-    for (int i = 0; i < CHOICE_SIZES - 1 && rc >= 0; i++) {
-        if (of[i] == of[i + 1]) continue;
-        rc = buf_printf(out, " %s to %d,", conv_algorithm_name(of[i]), choice_images(i));
-    }
-    return rc < 0 ? rc : buf_printf(out, " %s", conv_algorithm_name(of[CHOICE_SIZES - 1]));
-}
-
-static int describe_conv(const struct plan *plan, const struct plan_op *p, struct buf *out)
-{
-    const struct net *net = plan->net;
-    const struct conv_geometry *g = &p->conv;
-    struct shape x = net->values[p->in].shape, y = net->values[p->out].shape;
-    int rc;
-    if (net->ops[p->source].kind == OP_LINEAR)
-        rc = buf_printf(out, "linear %d -> %d", g->in_channels, g->out_channels);
-    else
-        rc = buf_printf(out, "conv %dx%d/%d%s %dx%dx%d -> %dx%dx%d", g->kernel_height,
-                        g->kernel_width, g->stride,
-                        p->kind == PLAN_CONV_TRANSPOSED ? " transposed" : "", x.height, x.width,
-                        x.channels, y.height, y.width, y.channels);
-    if (rc >= 0 && conv_groups(g) > 1) rc = buf_printf(out, ", %d groups", g->groups);
-    if (rc >= 0)
-        rc = buf_printf(out, "%s%s%s%s", p->before >= 0 ? ", norm before it folded" : "",
-                        p->norm >= 0 ? ", norm folded" : "",
-                        p->residual >= 0 ? ", residual added" : "", p->relu ? ", relu" : "");
-    if (rc >= 0 && p->kind == PLAN_CONV) rc = describe_choice(p, out);
-    return rc < 0 ? rc : buf_printf(out, "\n");
-}
-
-static int describe_op(const struct plan *plan, const struct plan_op *p, struct buf *out)
-{
-    static const char *const names[] = {
-        [PLAN_NORM] = "norm",         [PLAN_MEAN] = "mean",         [PLAN_RELU] = "relu",
-        [PLAN_MAX_POOL] = "max pool", [PLAN_SHORTCUT] = "shortcut", [PLAN_UPSAMPLE] = "upsample",
-        [PLAN_GATE] = "sigmoid gate"};
-    struct shape x = plan->net->values[p->in].shape, y = plan->net->values[p->out].shape;
-    if (buf_printf(out, "  ") < 0) return ERR_LIMIT;
-    if (p->kind == PLAN_CONV || p->kind == PLAN_CONV_TRANSPOSED) return describe_conv(plan, p, out);
-    int rc = buf_printf(out, "%s %dx%dx%d", names[p->kind], x.height, x.width, x.channels);
-    if (rc >= 0 && shape_size(x) != shape_size(y) && p->kind != PLAN_MEAN)
-        rc = buf_printf(out, " -> %dx%dx%d", y.height, y.width, y.channels);
-    return rc < 0 ? rc : buf_printf(out, "%s\n", p->relu ? ", relu" : "");
-}
-
 static int describe_piece(const struct plan *plan, const struct plan_piece *piece, const char *what,
                           int number, struct buf *out)
 {
     int rc = buf_printf(out, "%s %d, %d images at a time, %zu bytes each\n", what, number,
                         piece->block, piece->work * sizeof(float));
-    for (int i = piece->first; rc >= 0 && i < piece->first + piece->n; i++)
-        rc = describe_op(plan, &plan->ops[i], out);
+    for (int i = piece->first; rc >= 0 && i < piece->first + piece->n; i++) {
+        const struct plan_op *p = &plan->ops[i];
+        rc = buf_printf(out, "  ");
+        if (rc >= 0) rc = p->op->kind->infer.describe(plan->net, p, out);
+        if (rc >= 0) rc = buf_printf(out, "\n");
+    }
     return rc < 0 ? rc : 0;
 }
 

@@ -1,12 +1,12 @@
 /* Which operations of a net become one.
  *
- * A convolution whose result one norm alone reads takes that norm in: the norm becomes its scale
- * and bias, the norm's residual and ReLU become its epilogue, and it stands where the norm stood,
- * so that the residual is there. One that is read by a ReLU alone takes that in. A norm without
- * ReLU that a pointwise convolution alone reads is taken in at that one's input. What is left of
- * the norms, those of pre-activation blocks above all, runs by itself. */
+ * An element-wise operation (a norm, a relu) that alone reads a result is taken in by what makes
+ * that, where the operator can: it becomes scale, bias and epilogue, and both stand where it stood,
+ * so that its residual is there. One without relu and residual may instead be taken in at the input
+ * of its only reader. What is left runs by itself. Which operators can is in their rows (op.h). */
 #include "config.h"
 
+#include "op.h"
 #include "plan_impl.h"
 
 static bool is_exit_value(const struct net *net, int value)
@@ -34,18 +34,13 @@ static const struct op *only_reader(const struct net *net, int value)
     return NULL;
 }
 
-/* The norm or ReLU that a convolution or linear layer takes in, or NULL. Transposed convolutions
- * have no epilogue: they take in only what weights and bias can hold. */
+/* What an operation takes in behind it, or NULL. */
 static const struct op *taken_behind(const struct net *net, const struct op *op)
 {
-    if (!op_is_conv(op) && op->kind != OP_LINEAR) return NULL;
+    if (op->kind->fuse.takes_behind == NULL) return NULL;
     const struct op *next = only_reader(net, op->out);
-    if (next == NULL || (next->kind != OP_NORM && next->kind != OP_RELU)) return NULL;
-    if (op->kind == OP_CONV_TRANSPOSED)
-        return next->kind == OP_NORM && next->residual < 0 && !next->relu ? next : NULL;
-    if (next->kind == OP_RELU) return next;
-    /* What is added before a norm is normed with the rest. */
-    return op->kind == OP_CONV && op->residual < 0 ? next : NULL;
+    if (next == NULL || !next->kind->fuse.is_elementwise) return NULL;
+    return op->kind->fuse.takes_behind(op, next) ? next : NULL;
 }
 
 static const struct op *producer_of(const struct net *net, int value)
@@ -60,116 +55,43 @@ static bool is_taken_behind(const struct net *net, const struct op *op)
     return producer != NULL && taken_behind(net, producer) == op;
 }
 
-/* The convolution whose input takes a norm in, or NULL. At the border a pad would have to be what
- * the norm makes of 0, so there must be none. */
+/* The operation that takes this one in at its input, or NULL. */
 static const struct op *taken_before(const struct net *net, const struct op *op)
 {
-    if (op->kind != OP_NORM || op->relu || op->residual >= 0 || is_taken_behind(net, op))
+    if (op->kind->fuse.factors == NULL || op->relu || op->residual >= 0 || is_taken_behind(net, op))
         return NULL;
     const struct op *next = only_reader(net, op->out);
-    if (next == NULL || next->kind != OP_CONV) return NULL;
-    const struct conv_geometry *g = &next->conv;
-    bool pointwise = g->pad == 0 && g->kernel_height == 1 && g->kernel_width == 1;
-    return pointwise && conv_groups(g) == 1 ? next : NULL;
+    if (next == NULL || next->kind->fuse.takes_before == NULL) return NULL;
+    return next->kind->fuse.takes_before(next) ? next : NULL;
 }
 
-static int number_of(const struct net *net, const struct op *op)
-{
-    return op != NULL ? (int)(op - net->ops) : -1;
-}
-
-/* A linear layer as a convolution of a 1x1 map. */
-static struct conv_geometry geometry_of(const struct net *net, const struct op *op)
-{
-    if (op->kind != OP_LINEAR) return op->conv;
-    return (struct conv_geometry){.height = 1,
-                                  .width = 1,
-                                  .in_channels = net->values[op->in].shape.channels,
-                                  .out_channels = net->values[op->out].shape.channels,
-                                  .kernel_height = 1,
-                                  .kernel_width = 1,
-                                  .stride = 1,
-                                  .pad = 0,
-                                  .groups = 1};
-}
-
-static struct plan_op *append(struct plan *plan, enum plan_kind kind, const struct op *op)
-{
-    struct plan_op *p = &plan->ops[plan->n_ops++];
-    *p = (struct plan_op){.kind = kind,
-                          .source = number_of(plan->net, op),
-                          .before = -1,
-                          .norm = -1,
-                          .in = op->in,
-                          .out = op->out,
-                          .residual = op->residual};
-    return p;
-}
-
-static void add_conv(struct plan *plan, const struct op *op, const struct op *behind)
+static void add(struct plan *plan, const struct op *op, const struct op *behind)
 {
     const struct net *net = plan->net;
-    bool transposed = op->kind == OP_CONV_TRANSPOSED;
-    struct plan_op *p = append(plan, transposed ? PLAN_CONV_TRANSPOSED : PLAN_CONV, op);
-    p->conv = geometry_of(net, op);
+    struct plan_op *p = &plan->ops[plan->n_ops++];
+    *p = (struct plan_op){
+        .op = op, .in = op->in, .out = op->out, .residual = op->residual, .relu = op->relu};
     const struct op *before = producer_of(net, op->in);
     if (before != NULL && taken_before(net, before) == op) {
-        p->before = number_of(net, before);
+        p->before = before;
         p->in = before->in;
     }
-    if (behind != NULL) {
-        p->out = behind->out;
-        p->relu = behind->relu || behind->kind == OP_RELU;
-        if (behind->kind == OP_NORM) {
-            p->norm = number_of(net, behind);
-            p->residual = behind->residual;
-        }
-    }
-}
-
-/* A norm or ReLU: as what it was taken into, or, where nothing could, by itself. */
-static void add_element(struct plan *plan, const struct op *op)
-{
-    const struct net *net = plan->net;
-    if (is_taken_behind(net, op)) {
-        add_conv(plan, producer_of(net, op->in), op);
-    } else if (op->kind == OP_RELU) {
-        append(plan, PLAN_RELU, op);
-    } else if (taken_before(net, op) == NULL) {
-        struct plan_op *p = append(plan, PLAN_NORM, op);
-        p->relu = op->relu;
+    if (behind == NULL) return;
+    p->out = behind->out;
+    p->relu = behind->relu;
+    if (behind->kind->fuse.factors != NULL) {
+        p->behind = behind;
+        p->residual = behind->residual;
     }
 }
 
 static void fuse_op(struct plan *plan, const struct op *op)
 {
     const struct net *net = plan->net;
-    switch (op->kind) {
-    case OP_CONV:
-    case OP_CONV_TRANSPOSED:
-    case OP_LINEAR:
-        if (taken_behind(net, op) == NULL) add_conv(plan, op, NULL);
-        break;
-    case OP_NORM:
-    case OP_RELU:
-        add_element(plan, op);
-        break;
-    case OP_MEAN:
-        append(plan, PLAN_MEAN, op);
-        break;
-    case OP_MAX_POOL:
-        append(plan, PLAN_MAX_POOL, op);
-        break;
-    case OP_SHORTCUT:
-        append(plan, PLAN_SHORTCUT, op);
-        break;
-    case OP_UPSAMPLE:
-        append(plan, PLAN_UPSAMPLE, op);
-        break;
-    case OP_GATE:
-        append(plan, PLAN_GATE, op);
-        break;
-    }
+    if (is_taken_behind(net, op))
+        add(plan, producer_of(net, op->in), op);
+    else if (taken_behind(net, op) == NULL && taken_before(net, op) == NULL)
+        add(plan, op, NULL);
 }
 
 void plan_fuse(struct plan *plan, struct plan_piece *piece, int section, int exit)

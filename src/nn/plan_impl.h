@@ -1,6 +1,6 @@
-/* The inside of a plan, shared by plan.c (made once), plan_fuse.c (which operations),
- * plan_choose.c (how they are computed), plan_weights.c (what they multiply with) and exec.c (runs
- * it). */
+/* The inside of a plan, shared by plan.c (made once), plan_fuse.c (which operations become one),
+ * plan_weights.c (what they multiply with), exec.c (runs it) and the operators (op_NAME.c), which
+ * choose how they are computed. */
 #ifndef NN_PLAN_IMPL_H
 #define NN_PLAN_IMPL_H
 
@@ -8,30 +8,15 @@
 #include "nn/graph.h"
 #include "nn/plan.h"
 
-enum plan_kind {
-    PLAN_CONV, /* also linear layers, as convolutions of a 1x1 map: those give every image the same
-                  bits whatever its batch, which a product over the batch would not */
-    PLAN_CONV_TRANSPOSED,
-    PLAN_NORM, /* one that no convolution can take in */
-    PLAN_MEAN,
-    PLAN_RELU,
-    PLAN_MAX_POOL,
-    PLAN_SHORTCUT,
-    PLAN_UPSAMPLE,
-    PLAN_GATE,
-};
-
-/* One fused operation. */
+/* One fused operation: one of the net with those that were folded into it. */
 struct plan_op {
-    enum plan_kind kind;
-    int source;       /* op of the net; what a geometry other than conv is taken from */
-    int before, norm; /* norms of the net folded into a convolution's in- and output; -1: none */
-    int in, out, residual; /* values of the net; residual -1: none */
+    const struct op *op;
+    const struct op *before, *behind; /* of the net, folded into in- and output; NULL: none */
+    int in, out, residual;            /* values of the net; residual -1: none */
     bool relu;
-    struct conv_geometry conv; /* PLAN_CONV, PLAN_CONV_TRANSPOSED */
-    struct choice choice;      /* PLAN_CONV */
+    struct choice choice; /* of an operator that chooses */
     /* Floats in the plan's weights: packed as each algorithm wants them, where it is chosen; what
-     * is no PLAN_CONV has only those of CONV_DIRECT. PLAN_NORM: scale and shift. */
+     * has no choice has only those of CONV_DIRECT, as it likes. */
     size_t packed_at[CONV_ALGORITHMS], bias_at;
 };
 
@@ -58,20 +43,44 @@ struct plan {
     size_t input_floats, border_floats; /* an image of the largest section input; output */
 };
 
-/* Floats rounded up to whole cache lines. */
-size_t plan_round_up(size_t floats);
+/* What an operation works on when it runs: some images, or a part of the work on them. */
+struct op_args {
+    const struct plan *plan;
+    const struct plan_op *p;
+    int n;                     /* images */
+    const float *x, *residual; /* residual NULL: none */
+    float *y;
+    void *scratch;
+    struct conv_part part;
+};
+
+/* While a plan is made: room in its weights, whose place is returned, and in its scratch. */
+size_t plan_take_floats(struct plan *plan, size_t floats);
+void plan_take_scratch(struct plan *plan, size_t bytes);
 
 /* plan_fuse.c: appends the fused operations of a section's trunk (exit -1) or of a head. */
 void plan_fuse(struct plan *plan, struct plan_piece *piece, int section, int exit);
 
-/* plan_choose.c: chooses how the operations of a piece are computed, whose block is known, and
- * counts weight_floats and scratch_bytes. */
-void plan_choose(struct plan *plan, const struct plan_piece *piece);
+/* Room for one operation's numbers while its weights are made, for as many channels as a value
+ * has. */
+struct plan_work {
+    double *scale, *shift; /* per output */
+    double *scale_before, *shift_before;
+    float *factor; /* scale, as packing takes it */
+    float *copy;
+    size_t copy_floats;
+};
 
-/* Whether the operation needs its weights as this algorithm packs them. */
-bool plan_packs(const struct plan *plan, const struct plan_op *op, enum conv_algorithm a);
+/* A copy's room, the same for every operation. NULL: out of memory. */
+float *plan_work_copy(struct plan_work *work, size_t floats);
 
 /* plan_weights.c: allocates and fills the weights. -ENOMEM. */
 int plan_make_weights(struct plan *plan, const float *params);
+
+/* A parameter in the net's block, NULL for -1. */
+static inline const float *plan_param(const struct plan *plan, const float *params, int param)
+{
+    return param < 0 ? NULL : params + plan->net->params[param].offset;
+}
 
 #endif

@@ -28,11 +28,11 @@ struct writer {
 static const char *param_tensor(struct writer *w, int index)
 {
     const struct param *p = &w->net->params[index];
-    return onnx_graph_floats(w->g, p->name, p->dims, p->rank, w->params + p->offset);
+    return onnx_graph_floats(w->g, p->name, p->dims, p->n_dims, w->params + p->offset);
 }
 
 /* The name of the operation's parameters, "layer1.0.conv2", or its kind and number. */
-static const char *op_name(struct writer *w, const struct op *op, const char *kind)
+static const char *node_name(struct writer *w, const struct op *op, const char *kind)
 {
     if (op->weight < 0) return onnx_graph_text(w->g, "%s_%d", kind, (int)(op - w->net->ops));
     const char *name = w->net->params[op->weight].name, *dot = strrchr(name, '.');
@@ -82,8 +82,8 @@ static const char *write_conv(struct writer *w, const struct op *op)
 {
     const struct conv_geometry *c = &op->conv;
     const int64_t pads[4] = {c->pad, c->pad, c->pad, c->pad};
-    const char *name = op_name(w, op, "conv");
-    if (w->net->params[op->weight].rank == 2) return matrix_product(w, op, name);
+    const char *name = node_name(w, op, "conv");
+    if (w->net->params[op->weight].n_dims == 2) return matrix_product(w, op, name);
 
     const char *inputs[3] = {w->names[op->in], param_tensor(w, op->weight)};
     if (op->bias >= 0) inputs[2] = param_tensor(w, op->bias);
@@ -100,7 +100,7 @@ static const char *write_conv_transposed(struct writer *w, const struct op *op)
     const int64_t pads[4] = {c->pad, c->pad, c->pad, c->pad};
     const char *inputs[3] = {w->names[op->in], param_tensor(w, op->weight)};
     if (op->bias >= 0) inputs[2] = param_tensor(w, op->bias);
-    const char *y = onnx_graph_node(w->g, "ConvTranspose", op_name(w, op, "conv_transposed"),
+    const char *y = onnx_graph_node(w->g, "ConvTranspose", node_name(w, op, "conv_transposed"),
                                     inputs, op->bias >= 0 ? 3 : 2);
     put_window(w, c->kernel_height, c->kernel_width, c->stride, pads);
     return y;
@@ -108,7 +108,7 @@ static const char *write_conv_transposed(struct writer *w, const struct op *op)
 
 static const char *write_norm(struct writer *w, const struct op *op)
 {
-    const char *name = op_name(w, op, "norm");
+    const char *name = node_name(w, op, "norm");
     const char *inputs[5] = {w->names[op->in], param_tensor(w, op->weight),
                              param_tensor(w, op->bias), param_tensor(w, op->mean),
                              param_tensor(w, op->variance)};
@@ -122,7 +122,7 @@ static const char *write_norm(struct writer *w, const struct op *op)
 
 static const char *write_mean(struct writer *w, const struct op *op)
 {
-    const char *name = op_name(w, op, "mean");
+    const char *name = node_name(w, op, "mean");
     const char *y = node(w, "GlobalAveragePool", part(w, name, "pool"), w->names[op->in], NULL);
     y = node(w, "Flatten", name, y, NULL);
     onnx_node_int(w->g, "axis", 1);
@@ -133,14 +133,14 @@ static const char *write_mean(struct writer *w, const struct op *op)
 static const char *write_relu(struct writer *w, const struct op *op)
 {
     w->is_vector[op->out] = w->is_vector[op->in];
-    return node(w, "Relu", op_name(w, op, "relu"), w->names[op->in], NULL);
+    return node(w, "Relu", node_name(w, op, "relu"), w->names[op->in], NULL);
 }
 
 static const char *write_max_pool(struct writer *w, const struct op *op)
 {
     const struct pool_geometry *p = &op->pool;
     const int64_t pads[4] = {p->pad, p->pad, p->pad, p->pad};
-    const char *y = node(w, "MaxPool", op_name(w, op, "pool"), w->names[op->in], NULL);
+    const char *y = node(w, "MaxPool", node_name(w, op, "pool"), w->names[op->in], NULL);
     put_window(w, p->kernel, p->kernel, p->stride, pads);
     return y;
 }
@@ -149,16 +149,16 @@ static const char *write_max_pool(struct writer *w, const struct op *op)
  * that does not count says so for every opset, which ceil_mode does not. */
 static const char *write_shortcut(struct writer *w, const struct op *op)
 {
-    const struct shortcut_geometry *s = &op->shortcut;
-    const char *name = op_name(w, op, "shortcut"), *y = w->names[op->in];
-    if (s->step > 1) {
-        const int64_t pads[4] = {0, 0, (s->step - s->height % s->step) % s->step,
-                                 (s->step - s->width % s->step) % s->step};
+    const struct cell_geometry *s = &op->cells;
+    const char *name = node_name(w, op, "shortcut"), *y = w->names[op->in];
+    if (s->side > 1) {
+        const int64_t pads[4] = {0, 0, (s->side - s->height % s->side) % s->side,
+                                 (s->side - s->width % s->side) % s->side};
         y = node(w, "AveragePool", part(w, name, "pool"), y, NULL);
-        put_window(w, s->step, s->step, s->step, pads);
+        put_window(w, s->side, s->side, s->side, pads);
         onnx_node_int(w->g, "count_include_pad", 0);
     }
-    if (s->out_channels > s->in_channels || s->step == 1) {
+    if (s->out_channels > s->in_channels || s->side == 1) {
         int64_t *pads = onnx_graph_alloc(w->g, 8, sizeof(*pads)); /* begins of 4 dims, then ends */
         if (pads == NULL) return y;
         pads[5] = s->out_channels - s->in_channels;
@@ -171,7 +171,7 @@ static const char *write_shortcut(struct writer *w, const struct op *op)
 static const char *write_upsample(struct writer *w, const struct op *op)
 {
     static const int64_t four[1] = {4};
-    const char *name = op_name(w, op, "upsample");
+    const char *name = node_name(w, op, "upsample");
     float *scales = onnx_graph_alloc(w->g, 4, sizeof(*scales));
     if (scales == NULL) return name;
     scales[0] = scales[1] = 1.0f;
@@ -186,37 +186,34 @@ static const char *write_upsample(struct writer *w, const struct op *op)
 
 static const char *write_gate(struct writer *w, const struct op *op)
 {
-    const char *name = op_name(w, op, "gate");
+    const char *name = node_name(w, op, "gate");
     const char *y = node(w, "Sigmoid", part(w, name, "sigmoid"), w->names[op->in], NULL);
     return node(w, "Mul", name, y, w->names[op->residual]);
 }
 
 /* --- all of them ------------------------------------------------------------------------------ */
 
+static const char *write_linear(struct writer *w, const struct op *op)
+{
+    return matrix_product(w, op, node_name(w, op, "linear"));
+}
+
+/* By the operators' names. */
+static const struct {
+    const char *name;
+    const char *(*write)(struct writer *w, const struct op *op);
+} operators[] = {
+    {"conv", write_conv},         {"conv transposed", write_conv_transposed},
+    {"norm", write_norm},         {"linear", write_linear},
+    {"mean", write_mean},         {"relu", write_relu},
+    {"max pool", write_max_pool}, {"shortcut", write_shortcut},
+    {"upsample", write_upsample}, {"sigmoid gate", write_gate},
+};
+
 static const char *write_op(struct writer *w, const struct op *op)
 {
-    switch (op->kind) {
-    case OP_CONV:
-        return write_conv(w, op);
-    case OP_CONV_TRANSPOSED:
-        return write_conv_transposed(w, op);
-    case OP_NORM:
-        return write_norm(w, op);
-    case OP_LINEAR:
-        return matrix_product(w, op, op_name(w, op, "linear"));
-    case OP_MEAN:
-        return write_mean(w, op);
-    case OP_RELU:
-        return write_relu(w, op);
-    case OP_MAX_POOL:
-        return write_max_pool(w, op);
-    case OP_SHORTCUT:
-        return write_shortcut(w, op);
-    case OP_UPSAMPLE:
-        return write_upsample(w, op);
-    case OP_GATE:
-        return write_gate(w, op);
-    }
+    for (size_t i = 0; i < sizeof(operators) / sizeof(operators[0]); i++)
+        if (strcmp(operators[i].name, op_kind_name(op)) == 0) return operators[i].write(w, op);
     if (w->g->rc == 0) w->g->rc = ERR_UNSUPPORTED;
     return "";
 }

@@ -284,8 +284,8 @@ static int copy_parent(const struct train_session *s, float *params, struct err 
         for (size_t j = 0; j < n_parent && q == NULL; j++) {
             if (strcmp(from[j].name, p->name) == 0) q = &from[j];
         }
-        bool equal = q != NULL && q->rank == p->rank &&
-                     memcmp(q->dims, p->dims, (size_t)p->rank * sizeof(*p->dims)) == 0;
+        bool equal = q != NULL && q->n_dims == p->n_dims &&
+                     memcmp(q->dims, p->dims, (size_t)p->n_dims * sizeof(*p->dims)) == 0;
         bool linear = p->role == PARAM_LINEAR_WEIGHT || p->role == PARAM_LINEAR_BIAS;
         if (!equal && q != NULL && linear && !same_classes) continue;
         if (!equal) return refuse_parent(s, p, q != NULL, e);

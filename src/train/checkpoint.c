@@ -41,7 +41,7 @@ static void add_tensor(struct draft *d, const char *prefix, const struct param *
 {
     char *name = d->names[d->n_tensors];
     snprintf(name, NAME_MAX_BYTES, "%s%s", prefix, p->name);
-    d->tensors[d->n_tensors++] = (struct tensor_out){name, p->rank, p->dims, block + p->offset};
+    d->tensors[d->n_tensors++] = (struct tensor_out){name, p->n_dims, p->dims, block + p->offset};
 }
 
 static void add_array(struct draft *d, const struct checkpoint_array *array, int64_t *count)

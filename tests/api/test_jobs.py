@@ -683,6 +683,7 @@ def test_locked():
 
 def main():
     global world
+    wire.leave_out_on_reference("training as a job")
     world = World()
     try:
         world.start()

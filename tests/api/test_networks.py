@@ -233,6 +233,7 @@ def eleventh():
 
 
 def main():
+    wire.leave_out_on_reference("training each network")
     own = own_specs()
     work = [(n, Way(n, os.path.join(SPECS, n + ".json"), w).go, ()) for n, w in WIDTHS.items()]
     work += [(n, Way(n, os.path.join(OWN_SPECS, n + ".json"), w).go, ()) for n, w in own.items()]

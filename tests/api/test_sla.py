@@ -299,10 +299,12 @@ def rule_7_nothing_computed():
 def moments():
     """When to stop the server so that a deadline passes in the middle of the work: pairs of a deadline in ms and a pause
     after the sending in s, for a minute. The pauses spread evenly over all magnitudes from 0.3 to 30 ms: an idle machine is
-    done in a few, a busy one may not have begun, and needs a longer deadline to begin at all."""
+    done in a few, a busy one may not have begun, and needs a longer deadline to begin at all. Where the whole network takes
+    more than 15 ms, both are so much longer."""
+    longer = max(1, costs(slow)[-1] / 15)
     end, k = time.monotonic() + 60, 0
     while k < 60 or time.monotonic() < end:
-        yield 150 * 2 ** (k // 20 % 3), 0.0003 * 100 ** (k * 0.618034 % 1)
+        yield 150 * longer * 2 ** (k // 20 % 3), longer * 0.0003 * 100 ** (k * 0.618034 % 1)
         k += 1
 
 

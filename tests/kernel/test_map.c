@@ -36,9 +36,9 @@ static struct pool_geometry pool_of(const struct map_case *m)
     return (struct pool_geometry){m->height, m->width, m->channels, m->a, m->b, m->c};
 }
 
-static struct shortcut_geometry shortcut_of(const struct map_case *m)
+static struct cell_geometry shortcut_of(const struct map_case *m)
 {
-    return (struct shortcut_geometry){m->height, m->width, m->channels, m->channels + m->b, m->a};
+    return (struct cell_geometry){m->height, m->width, m->channels, m->channels + m->b, m->a};
 }
 
 static size_t in_size(const struct map_case *m)
@@ -49,12 +49,12 @@ static size_t in_size(const struct map_case *m)
 static size_t out_size(const struct map_case *m)
 {
     struct pool_geometry p = pool_of(m);
-    struct shortcut_geometry s = shortcut_of(m);
+    struct cell_geometry s = shortcut_of(m);
     switch (m->what) {
     case MAX_POOL:
         return (size_t)(pool_out_size(m->height, &p) * pool_out_size(m->width, &p) * m->channels);
     case SHORTCUT:
-        return (size_t)(shortcut_out_size(m->height, &s) * shortcut_out_size(m->width, &s) *
+        return (size_t)(cell_out_size(m->height, &s) * cell_out_size(m->width, &s) *
                         s.out_channels);
     case UPSAMPLE:
         return 4 * in_size(m);
@@ -69,7 +69,7 @@ static struct guarded forward(const struct kernels *k, const struct map_case *m,
                               const float *x, const float *z)
 {
     struct pool_geometry p = pool_of(m);
-    struct shortcut_geometry s = shortcut_of(m);
+    struct cell_geometry s = shortcut_of(m);
     struct guarded y = guarded_new((size_t)n * out_size(m));
     switch (m->what) {
     case MAX_POOL:
@@ -94,7 +94,7 @@ static void backward(const struct kernels *k, const struct map_case *m, int n, c
                      struct guarded ret[2])
 {
     struct pool_geometry p = pool_of(m);
-    struct shortcut_geometry s = shortcut_of(m);
+    struct cell_geometry s = shortcut_of(m);
     for (int i = 0; i < 2; i++) {
         ret[i] =
             (accumulate >> i & 1) != 0 ? guarded_copy(onto) : guarded_new((size_t)n * in_size(m));
@@ -310,7 +310,7 @@ static void test_by_hand(void **state)
         float dx[9];
         k->max_pool.backward(&p, 1, x, large, dy, false, dx);
         check_floats(dx, spread, 9);
-        struct shortcut_geometry s = {3, 3, 1, 2, 2};
+        struct cell_geometry s = {3, 3, 1, 2, 2};
         k->shortcut.forward(&s, 1, x, y);
         check_floats(y, means, 8);
         k->upsample.forward(1, 1, 2, 1, two, y);

@@ -53,7 +53,6 @@ static inline void fill_param(const struct param *p, int seed, float *values)
     snprintf(text, sizeof(text), "%d.%s", seed, p->name);
     switch (p->role) {
     case PARAM_CONV_WEIGHT:
-    case PARAM_CONV_TRANSPOSED_WEIGHT:
     case PARAM_LINEAR_WEIGHT:
         scale = sqrt(2.0 / (double)(p->size / (size_t)p->dims[0]));
         break;

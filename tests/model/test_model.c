@@ -237,7 +237,7 @@ static void take_parts(const struct tiny *t, const struct safetensors *file, str
     const struct param *params = net_params(t->net, &n);
     p->n_tensors = n;
     for (size_t i = 0; i < n; i++) {
-        p->tensors[i] = (struct tensor_out){params[i].name, params[i].rank, params[i].dims,
+        p->tensors[i] = (struct tensor_out){params[i].name, params[i].n_dims, params[i].dims,
                                             t->params + params[i].offset};
     }
     p->n_meta = 5;
@@ -282,9 +282,9 @@ static void test_bad_tensors(void **state)
         assert_load_refused(&p, ERR_NOT_FOUND, good.tensors[i].name);
         p = good;
         int64_t dims[5] = {1};
-        memcpy(dims + 1, good.tensors[i].dims, (size_t)good.tensors[i].rank * sizeof(*dims));
+        memcpy(dims + 1, good.tensors[i].dims, (size_t)good.tensors[i].n_dims * sizeof(*dims));
         p.tensors[i].dims = dims; /* as many elements, but one dimension more */
-        p.tensors[i].rank++;
+        p.tensors[i].n_dims++;
         assert_load_refused(&p, ERR_CONFLICT, good.tensors[i].name);
         assert_load_refused(&p, ERR_CONFLICT, "has the shape [1,");
     }

@@ -78,7 +78,7 @@ static void test_good(void **state)
     assert_null(safetensors_find(file, "zzz"));
     const struct tensor *b = safetensors_find(file, "b");
     assert_int_equal(b->type, TENSOR_F16);
-    assert_int_equal(b->rank, 2);
+    assert_int_equal(b->n_dims, 2);
     assert_int_equal(b->dims[0], 2);
     assert_int_equal(b->dims[1], 3);
     assert_int_equal(b->count, 6);
@@ -372,7 +372,7 @@ static void test_round_trip(void **state)
         const struct tensor *a = safetensors_find(file, "conv.weight");
         assert_ptr_equal(a, safetensors_at(file, 0)); /* the order given */
         assert_int_equal(a->type, type);
-        assert_int_equal(a->rank, 2);
+        assert_int_equal(a->n_dims, 2);
         assert_int_equal(a->dims[1], 3);
         float values[6];
         tensor_to_floats(a, values);

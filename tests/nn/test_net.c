@@ -112,16 +112,16 @@ static const struct param *find(const struct net *net, const char *name)
     return NULL;
 }
 
-static void check_param(const struct net *net, const char *name, int role, int exit, int rank,
+static void check_param(const struct net *net, const char *name, int role, int exit, int n_dims,
                         int64_t first, int64_t second, int64_t side, size_t fan_in)
 {
     const struct param *p = find(net, name);
     assert_int_equal(p->role, role);
     assert_int_equal(p->exit, exit);
-    assert_int_equal(p->rank, rank);
+    assert_int_equal(p->n_dims, n_dims);
     assert_int_equal(p->dims[0], first);
-    if (rank > 1) assert_int_equal(p->dims[1], second);
-    if (rank == 4) {
+    if (n_dims > 1) assert_int_equal(p->dims[1], second);
+    if (n_dims == 4) {
         assert_int_equal(p->dims[2], side);
         assert_int_equal(p->dims[3], side);
     }
@@ -176,8 +176,7 @@ static void test_params_of_others(void **state)
     check_param(net, "layer1.0.conv3.weight", PARAM_CONV_WEIGHT, -1, 4, 16, 10, 1, 10);
     check_param(net, "layer2.0.downsample.1.bias", PARAM_NORM_SHIFT, -1, 1, 24, 0, 0, 0);
     check_param(net, "exits.1.attention.conv1.bias", PARAM_CONV_BIAS, 0, 1, 16, 0, 0, 144);
-    check_param(net, "exits.1.attention.conv2.weight", PARAM_CONV_TRANSPOSED_WEIGHT, 0, 4, 16, 16,
-                4, 256);
+    check_param(net, "exits.1.attention.conv2.weight", PARAM_CONV_WEIGHT, 0, 4, 16, 16, 4, 256);
     check_param(net, "exits.1.attention.bn2.weight", PARAM_NORM_SCALE, 0, 1, 16, 0, 0, 0);
     net_free(net);
 
@@ -248,27 +247,25 @@ static void test_first_values(void **state)
         double mean, deviation, largest, bound;
         moments(values, p->size, &mean, &deviation, &largest);
         double slack = 5 / sqrt((double)p->size); /* five standard errors */
-        switch (p->role) {
-        case PARAM_CONV_WEIGHT:
+        switch (p->init) {
+        case PARAM_INIT_NORMAL:
+            assert_int_equal(p->role, PARAM_CONV_WEIGHT);
             bound = sqrt(2.0 / (double)(p->dims[0] * p->dims[2] * p->dims[3]));
             assert_true(fabs(mean) < slack * bound);
             assert_true(fabs(deviation / bound - 1) < slack);
             assert_true(largest > 2 * bound); /* a normal distribution has tails */
             break;
-        case PARAM_CONV_TRANSPOSED_WEIGHT:
-        case PARAM_CONV_BIAS:
-        case PARAM_LINEAR_WEIGHT:
-        case PARAM_LINEAR_BIAS:
+        case PARAM_INIT_UNIFORM:
             bound = 1 / sqrt((double)p->fan_in);
             assert_true(largest <= bound * 1.000001 && largest > 0.8 * bound);
             assert_true(fabs(mean) < slack * bound);
             break;
-        case PARAM_NORM_SCALE:
-        case PARAM_NORM_VARIANCE:
+        case PARAM_INIT_ONE:
+            assert_true(p->role == PARAM_NORM_SCALE || p->role == PARAM_NORM_VARIANCE);
             assert_true(mean == 1 && deviation == 0);
             break;
-        case PARAM_NORM_SHIFT:
-        case PARAM_NORM_MEAN:
+        case PARAM_INIT_ZERO:
+            assert_true(p->role == PARAM_NORM_SHIFT || p->role == PARAM_NORM_MEAN);
             assert_true(mean == 0 && deviation == 0);
             break;
         }

@@ -101,8 +101,8 @@ static void test_parameters(void **state)
         const Onnx__Tensor *t = find_tensor(m->graph, p->name);
         if (t == NULL) fail_msg("%s is missing", p->name);
         assert_int_equal(t->data_type, 1);
-        assert_int_equal(t->n_dims, p->rank);
-        for (int d = 0; d < p->rank; d++) assert_int_equal(t->dims[d], p->dims[d]);
+        assert_int_equal(t->n_dims, p->n_dims);
+        for (int d = 0; d < p->n_dims; d++) assert_int_equal(t->dims[d], p->dims[d]);
         assert_int_equal(t->raw_data.len, p->size * sizeof(float));
         assert_memory_equal(t->raw_data.data, model->params + p->offset, t->raw_data.len);
     }

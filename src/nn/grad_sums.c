@@ -1,0 +1,48 @@
+/* Sums over the batch: each lane keeps its own, they are added in the order of lanes when a round
+ * is over, so that equal threads give equal bits. */
+#include "config.h"
+
+#include <string.h>
+
+#include "grad_impl.h"
+
+double *grad_sums(const struct grad *grad, int op, unsigned lane)
+{
+    return grad->states[op].sums + lane * grad->sums_stride;
+}
+
+const double *grad_reduce_sums(struct grad *grad, int op, size_t channels)
+{
+    double *sums = grad_sums(grad, op, 0);
+    for (unsigned l = 1; l < grad->n_lanes; l++) {
+        const double *more = grad_sums(grad, op, l);
+        for (size_t c = 0; c < 2 * channels; c++) sums[c] += more[c];
+    }
+    return sums;
+}
+
+void grad_clear_sums(struct grad *grad, const struct task *task, unsigned lane)
+{
+    const struct op *op = &grad->net->ops[task->op];
+    if (op->kind->train.passes[task->pass].finish == NULL || op->bias < 0) return;
+    memset(grad_sums(grad, task->op, lane), 0, 2 * grad_channels(grad, op->out) * sizeof(double));
+}
+
+/* The squares come with it. */
+void grad_bias_sums(struct grad *grad, const struct task *task, struct images images)
+{
+    int out = grad->net->ops[task->op].out;
+    size_t channels = grad_channels(grad, out);
+    double *sums = grad_sums(grad, task->op, images.lane);
+    grad->kernels->norm.moments(grad_rows(grad, out, images.n), channels,
+                                grad_grad_at(grad, out, images.first), sums, sums + channels);
+}
+
+void grad_bias_finish(struct grad *grad, const struct task *task)
+{
+    const struct op *op = &grad->net->ops[task->op];
+    size_t channels = grad_channels(grad, op->out);
+    const double *sums = grad_reduce_sums(grad, task->op, channels);
+    float *dbias = grad_dparam(grad, op->bias, 0);
+    for (size_t c = 0; c < channels; c++) dbias[c] = (float)sums[c];
+}

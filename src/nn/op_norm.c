@@ -1,0 +1,219 @@
+/* Batch norm (Ioffe and Szegedy 2015): out = relu(norm(in) + residual). Inference uses the running
+ * statistics and mostly folds it into a convolution; what is left of the norms, those of
+ * pre-activation blocks above all, runs by itself. Training uses the batch's statistics, which are
+ * sums over all images, once forward and once backward. */
+#include "config.h"
+
+#include <math.h>
+
+#include "grad_impl.h"
+#include "ops.h"
+#include "plan_impl.h"
+
+/* --- the graph -------------------------------------------------------------------------------- */
+
+int build_norm(struct builder *b, int in, const char *name, bool relu, int residual)
+{
+    int64_t dims[1] = {shape_of(b, in).channels};
+    struct op op = op_new(&op_norm, in);
+    op.residual = residual;
+    op.relu = relu;
+    op.weight = build_param(b, name, "weight", PARAM_NORM_SCALE, PARAM_INIT_ONE, 1, dims, 0);
+    op.bias = build_param(b, name, "bias", PARAM_NORM_SHIFT, PARAM_INIT_ZERO, 1, dims, 0);
+    op.mean = build_param(b, name, "running_mean", PARAM_NORM_MEAN, PARAM_INIT_ZERO, 1, dims, 0);
+    op.variance =
+        build_param(b, name, "running_var", PARAM_NORM_VARIANCE, PARAM_INIT_ONE, 1, dims, 0);
+    return build_op(b, op);
+}
+
+/* --- inference -------------------------------------------------------------------------------- */
+
+static void factors(const struct net *net, const struct op *op, const float *params, double *scale,
+                    double *shift)
+{
+    const float *gamma = params + net->params[op->weight].offset;
+    const float *beta = params + net->params[op->bias].offset;
+    const float *mean = params + net->params[op->mean].offset;
+    const float *variance = params + net->params[op->variance].offset;
+    int channels = net->values[op->in].shape.channels;
+    for (int c = 0; c < channels; c++) {
+        scale[c] = (double)gamma[c] / sqrt((double)variance[c] + (double)NET_NORM_EPSILON);
+        shift[c] = (double)beta[c] - (double)mean[c] * scale[c];
+    }
+}
+
+static void choose(struct plan *plan, struct plan_op *p, int images)
+{
+    size_t channels = (size_t)plan->net->values[p->out].shape.channels;
+    (void)images;
+    p->packed_at[CONV_DIRECT] = plan_take_floats(plan, channels);
+    p->bias_at = plan_take_floats(plan, channels);
+}
+
+static int pack(const struct plan *plan, const struct plan_op *p, const float *params,
+                struct plan_work *work)
+{
+    size_t channels = (size_t)plan->net->values[p->in].shape.channels;
+    factors(plan->net, p->op, params, work->scale, work->shift);
+    for (size_t c = 0; c < channels; c++) {
+        plan->weights[p->packed_at[CONV_DIRECT] + c] = (float)work->scale[c];
+        plan->weights[p->bias_at + c] = (float)work->shift[c];
+    }
+    return 0;
+}
+
+static void run(const struct op_args *a)
+{
+    const struct plan_op *p = a->p;
+    struct shape s = a->plan->net->values[p->in].shape;
+    size_t rows = (size_t)a->n * (size_t)s.height * (size_t)s.width;
+    a->plan->kernels->norm.forward(rows, (size_t)s.channels, a->x,
+                                   a->plan->weights + p->packed_at[CONV_DIRECT],
+                                   a->plan->weights + p->bias_at, a->residual, p->relu, a->y);
+}
+
+/* --- training --------------------------------------------------------------------------------- */
+
+/* What a norm keeps of a batch, per channel: forward y = act(x * scale + shift ...), backward
+ * dx = dz * a + x * b + k, both from the batch's mean and inverse = 1 / sqrt(variance + epsilon).
+ */
+struct norm_state {
+    float *scale, *shift, *a, *b, *k;
+    double *mean, *inverse;
+};
+
+static void size(const struct grad *grad, const struct op *op, struct state_size *size)
+{
+    size_t channels = grad_round_up(grad_channels(grad, op->in));
+    size->floats = 5 * channels;
+    size->doubles = 2 * channels;
+}
+
+static struct norm_state state_of(const struct grad *grad, int op)
+{
+    const struct op_state *state = &grad->states[op];
+    size_t channels = grad_round_up(grad_channels(grad, grad->net->ops[op].in));
+    float *f = state->floats;
+    return (struct norm_state){.scale = f,
+                               .shift = f + channels,
+                               .a = f + 2 * channels,
+                               .b = f + 3 * channels,
+                               .k = f + 4 * channels,
+                               .mean = state->doubles,
+                               .inverse = state->doubles + channels};
+}
+
+static void statistics(struct grad *grad, const struct task *task, struct images images)
+{
+    int in = grad->net->ops[task->op].in;
+    size_t channels = grad_channels(grad, in);
+    double *sums = grad_sums(grad, task->op, images.lane);
+    grad->kernels->norm.moments(grad_rows(grad, in, images.n), channels,
+                                grad_value_at(grad, in, images.first), sums, sums + channels);
+}
+
+/* The batch's statistics use the biased variance, the running ones the unbiased, as PyTorch does.
+ */
+static void statistics_finish(struct grad *grad, const struct task *task)
+{
+    const struct op *op = &grad->net->ops[task->op];
+    struct norm_state state = state_of(grad, task->op);
+    size_t channels = grad_channels(grad, op->in);
+    double rows = (double)grad_rows(grad, op->in, grad->batch);
+    double unbias = rows > 1 ? rows / (rows - 1) : 1.0;
+    const double *sums = grad_reduce_sums(grad, task->op, channels);
+    const float *gamma = grad_param(grad, op->weight), *beta = grad_param(grad, op->bias);
+    float *moving_mean = grad->moving + grad->net->params[op->mean].offset;
+    float *moving_variance = grad->moving + grad->net->params[op->variance].offset;
+
+    for (size_t c = 0; c < channels; c++) {
+        double mean = sums[c] / rows;
+        double variance = fmax(sums[channels + c] / rows - mean * mean, 0.0);
+        double inverse = 1.0 / sqrt(variance + (double)NET_NORM_EPSILON);
+        state.mean[c] = mean;
+        state.inverse[c] = inverse;
+        state.scale[c] = (float)(gamma[c] * inverse);
+        state.shift[c] = (float)(beta[c] - mean * gamma[c] * inverse);
+        double m = (double)NET_NORM_MOMENTUM;
+        moving_mean[c] = (float)((1 - m) * moving_mean[c] + m * mean);
+        moving_variance[c] = (float)((1 - m) * moving_variance[c] + m * variance * unbias);
+    }
+}
+
+static void forward(struct grad *grad, const struct task *task, struct images images)
+{
+    const struct op *op = &grad->net->ops[task->op];
+    struct norm_state state = state_of(grad, task->op);
+    grad->kernels->norm.forward(grad_rows(grad, op->in, images.n), grad_channels(grad, op->in),
+                                grad_value_at(grad, op->in, images.first), state.scale, state.shift,
+                                op->residual < 0 ? NULL
+                                                 : grad_value_at(grad, op->residual, images.first),
+                                op->relu, grad_value_at(grad, op->out, images.first));
+}
+
+static void back_sums(struct grad *grad, const struct task *task, struct images images)
+{
+    const struct op *op = &grad->net->ops[task->op];
+    size_t channels = grad_channels(grad, op->in);
+    double *sums = grad_sums(grad, task->op, images.lane);
+    grad->kernels->norm.backward_sums(
+        grad_rows(grad, op->in, images.n), channels, grad_grad_at(grad, op->out, images.first),
+        op->relu ? grad_value_at(grad, op->out, images.first) : NULL,
+        grad_value_at(grad, op->in, images.first), sums, sums + channels);
+}
+
+/* With n rows, h = (x - mean) * inverse and the sums over the batch (Ioffe and Szegedy 2015,
+ * section 3): dgamma = sum(dz h), dbeta = sum(dz), dx = gamma * inverse * (dz - dbeta / n - h *
+ * dgamma / n). */
+static void back_sums_finish(struct grad *grad, const struct task *task)
+{
+    const struct op *op = &grad->net->ops[task->op];
+    struct norm_state state = state_of(grad, task->op);
+    size_t channels = grad_channels(grad, op->in);
+    double rows = (double)grad_rows(grad, op->in, grad->batch);
+    const double *sums = grad_reduce_sums(grad, task->op, channels);
+    const float *gamma = grad_param(grad, op->weight);
+    float *dgamma = grad_dparam(grad, op->weight, 0), *dbeta = grad_dparam(grad, op->bias, 0);
+
+    for (size_t c = 0; c < channels; c++) {
+        double sum_dz = sums[c];
+        double sum_dzh = (sums[channels + c] - state.mean[c] * sum_dz) * state.inverse[c];
+        double a = gamma[c] * state.inverse[c];
+        double b = -a * state.inverse[c] * sum_dzh / rows;
+        dgamma[c] = (float)sum_dzh;
+        dbeta[c] = (float)sum_dz;
+        state.a[c] = (float)a;
+        state.b[c] = (float)b;
+        state.k[c] = (float)(-a * sum_dz / rows - b * state.mean[c]);
+    }
+}
+
+static void backward(struct grad *grad, const struct task *task, struct images images)
+{
+    const struct op *op = &grad->net->ops[task->op];
+    struct norm_state state = state_of(grad, task->op);
+    size_t rows = grad_rows(grad, op->in, images.n), channels = grad_channels(grad, op->in);
+    float *dy = grad_grad_at(grad, op->out, images.first);
+    float *dx = op->in > 0 && !task->accumulate ? grad_grad_at(grad, op->in, images.first) : dy;
+    grad->kernels->norm.backward(
+        rows, channels, dy, op->relu ? grad_value_at(grad, op->out, images.first) : NULL,
+        grad_value_at(grad, op->in, images.first), state.a, state.b, state.k, dx,
+        op->residual < 0 ? NULL : grad_grad_at(grad, op->residual, images.first),
+        task->accumulate_residual);
+    if (task->accumulate)
+        grad->kernels->add(rows * channels, dx, grad_grad_at(grad, op->in, images.first));
+}
+
+const struct op_kind op_norm = {
+    .name = "norm",
+    .shape = op_same_shape,
+    .fuse = {.is_elementwise = true, .factors = factors},
+    .infer = {.choose = choose, .pack = pack, .run = run, .describe = op_describe_map},
+    .train = {.needs = NEEDS_IN,
+              .in_place = true,
+              .size = size,
+              .passes = {[PASS_STATISTICS] = {statistics, statistics_finish},
+                         [PASS_FORWARD] = {forward},
+                         [PASS_BACK_SUMS] = {back_sums, back_sums_finish},
+                         [PASS_BACKWARD] = {backward}}},
+};

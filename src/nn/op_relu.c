@@ -1,0 +1,45 @@
+/* Rectifier: out = max(in, 0). In inference mostly taken in by what stands before it. */
+#include "config.h"
+
+#include "grad_impl.h"
+#include "ops.h"
+#include "plan_impl.h"
+
+int build_relu(struct builder *b, int in)
+{
+    struct op op = op_new(&op_relu, in);
+    op.relu = true;
+    return build_op(b, op);
+}
+
+static void run(const struct op_args *a)
+{
+    struct shape s = a->plan->net->values[a->p->in].shape;
+    a->plan->kernels->relu.forward((size_t)a->n * shape_size(s), a->x, a->y);
+}
+
+static void forward(struct grad *grad, const struct task *task, struct images images)
+{
+    const struct op *op = &grad->net->ops[task->op];
+    grad->kernels->relu.forward(grad_count_of(grad, op->in, images.n),
+                                grad_value_at(grad, op->in, images.first),
+                                grad_value_at(grad, op->out, images.first));
+}
+
+static void backward(struct grad *grad, const struct task *task, struct images images)
+{
+    const struct op *op = &grad->net->ops[task->op];
+    grad->kernels->relu.backward(grad_count_of(grad, op->in, images.n),
+                                 grad_grad_at(grad, op->out, images.first),
+                                 grad_value_at(grad, op->out, images.first), task->accumulate,
+                                 grad_grad_at(grad, op->in, images.first));
+}
+
+const struct op_kind op_relu = {
+    .name = "relu",
+    .shape = op_same_shape,
+    .fuse = {.is_elementwise = true},
+    .infer = {.run = run, .describe = op_describe_in},
+    .train = {.needs = NEEDS_OUT,
+              .passes = {[PASS_FORWARD] = {forward}, [PASS_BACKWARD] = {backward}}},
+};

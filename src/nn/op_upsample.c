@@ -1,0 +1,48 @@
+/* The map twice as large, bilinear between the centres of pixels. */
+#include "config.h"
+
+#include "grad_impl.h"
+#include "ops.h"
+#include "plan_impl.h"
+
+int build_upsample(struct builder *b, int in)
+{
+    return build_op(b, op_new(&op_upsample, in));
+}
+
+static struct shape shape(const struct op *op, struct shape in)
+{
+    (void)op;
+    return (struct shape){2 * in.height, 2 * in.width, in.channels};
+}
+
+static void run(const struct op_args *a)
+{
+    struct shape s = a->plan->net->values[a->p->in].shape;
+    a->plan->kernels->upsample.forward(a->n, s.height, s.width, s.channels, a->x, a->y);
+}
+
+static void forward(struct grad *grad, const struct task *task, struct images images)
+{
+    const struct op *op = &grad->net->ops[task->op];
+    struct shape s = grad->net->values[op->in].shape;
+    grad->kernels->upsample.forward(images.n, s.height, s.width, s.channels,
+                                    grad_value_at(grad, op->in, images.first),
+                                    grad_value_at(grad, op->out, images.first));
+}
+
+static void backward(struct grad *grad, const struct task *task, struct images images)
+{
+    const struct op *op = &grad->net->ops[task->op];
+    struct shape s = grad->net->values[op->in].shape;
+    grad->kernels->upsample.backward(images.n, s.height, s.width, s.channels,
+                                     grad_grad_at(grad, op->out, images.first), task->accumulate,
+                                     grad_grad_at(grad, op->in, images.first));
+}
+
+const struct op_kind op_upsample = {
+    .name = "upsample",
+    .shape = shape,
+    .infer = {.run = run, .describe = op_describe_map},
+    .train = {.passes = {[PASS_FORWARD] = {forward}, [PASS_BACKWARD] = {backward}}},
+};
