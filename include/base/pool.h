@@ -1,4 +1,4 @@
-/* A pool of threads for data-parallel loops. Work is cut by lane, not by chance: lane r of n always
+/* A pool of threads for data-parallel loops. Work is cut by lane, not by chance: lane l of n always
  * gets the same part, so that sums over lanes have a fixed order and equal thread counts give equal
  * bits. The calling thread is lane 0. One loop at a time; no nesting. */
 #ifndef BASE_POOL_H
@@ -15,7 +15,7 @@ unsigned pool_threads(const struct pool *pool);
 
 typedef void pool_fn(void *arg, unsigned lane, unsigned n_lanes);
 
-/* Calls fn(arg, r, n) for every lane at once and returns when all are done. A NULL pool is one
+/* Calls fn(arg, l, n) for every lane at once and returns when all are done. A NULL pool is one
  * thread. Memory written before the call is seen by all lanes, what they write is seen after it. */
 void pool_run(struct pool *pool, pool_fn *fn, void *arg);
 

@@ -197,16 +197,16 @@ struct inference {
     int batch, repeats;
 };
 
-static void run_inference(void *arg, unsigned rank, unsigned n_ranks)
+static void run_inference(void *arg, unsigned lane, unsigned n_lanes)
 {
     const struct inference *r = arg;
     const struct bench *b = r->bench;
     struct exec *exec = r->execs[0];
     size_t size = shape_size(net_input(b->n.net)) * (size_t)r->batch;
-    (void)n_ranks;
-    if (rank > 0) {
+    (void)n_lanes;
+    if (lane > 0) {
         static const atomic_uint calls; /* nobody calls them away */
-        if (exec_join(exec)) exec_help(exec, r->execs[rank], &calls, 0);
+        if (exec_join(exec)) exec_help(exec, r->execs[lane], &calls, 0);
         return;
     }
     for (int k = 0; k < r->repeats; k++) {

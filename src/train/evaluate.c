@@ -1,6 +1,6 @@
 /* Evaluation of a plan on a list of images.
  *
- * Batches of 64 are cut from the start of the list and dealt to the ranks in contiguous runs, so
+ * Batches of 64 are cut from the start of the list and dealt to the lanes in contiguous runs, so
  * the composition of a batch, and with it every bit of the logits, does not depend on the number of
  * threads. All logits are kept (80 MB for 50,000 images of 100 classes and 5 classifiers), because
  * calibration and thresholds read them many times. */
@@ -21,8 +21,8 @@ struct evaluation {
     const uint32_t *indices;
     const struct preprocess *preprocess;
     struct logits *logits;
-    struct exec **execs; /* one a rank */
-    struct err *errors;  /* one a rank: its first */
+    struct exec **execs; /* one a lane */
+    struct err *errors;  /* one a lane: its first */
 };
 
 static float *row(const struct logits *l, int classifier, size_t i)
@@ -63,16 +63,16 @@ static int evaluate_batch(const struct evaluation *v, struct exec *exec, size_t 
     return 0;
 }
 
-static void evaluate_part(void *arg, unsigned rank, unsigned n_ranks)
+static void evaluate_part(void *arg, unsigned lane, unsigned n_lanes)
 {
     const struct evaluation *v = arg;
     size_t n = v->logits->n, n_batches = (n + EVALUATE_BATCH - 1) / EVALUATE_BATCH, first, end;
-    pool_part(n_batches, rank, n_ranks, &first, &end);
+    pool_part(n_batches, lane, n_lanes, &first, &end);
     int rc = 0;
     for (size_t b = first; rc == 0 && b < end; b++) {
         size_t start = b * EVALUATE_BATCH, left = n - start;
-        rc = evaluate_batch(v, v->execs[rank], start,
-                            left < EVALUATE_BATCH ? (int)left : EVALUATE_BATCH, &v->errors[rank]);
+        rc = evaluate_batch(v, v->execs[lane], start,
+                            left < EVALUATE_BATCH ? (int)left : EVALUATE_BATCH, &v->errors[lane]);
     }
 }
 

@@ -1,9 +1,9 @@
 /* The teacher's pass and the comparison of maps.
  *
- * Each rank takes its images in small batches through the teacher, section by section; at the end
+ * Each lane takes its images in small batches through the teacher, section by section; at the end
  * of a section that is compared, every image is compared at once with the student's map, which
  * stands ready. So no map of the teacher outlives its section. The value is kept by image and
- * summed in their order; only the regressor's gradient is summed by rank, in rank order.
+ * summed in their order; only the regressor's gradient is summed by lane, in lane order.
  *
  * Maps of different size meet at the smaller height and width by means over cells (our choice, as
  * most codes do: a hint then compares what both have). The regressor is a 1x1 convolution with
@@ -34,19 +34,19 @@ struct guide {
     const struct train_options *options;
     const struct kernels *kernels;
     struct pool *pool;
-    unsigned n_ranks;
+    unsigned n_lanes;
     const struct plan *plan;
     const struct net *teacher;
-    struct exec **execs; /* one a rank */
+    struct exec **execs; /* one a lane */
     float *logits;
     double *values; /* by image */
     int n_pairs;
     struct pair pairs[SPEC_SECTIONS_MAX];
-    float *maps;  /* scratch of rank 0 */
+    float *maps;  /* scratch of lane 0 */
     double *sums; /* likewise */
     size_t maps_stride, sums_stride, bytes;
     size_t n_regressor;
-    float *regressor, *momentum, *dregressor; /* the last one [n_ranks][n_regressor] */
+    float *regressor, *momentum, *dregressor; /* the last one [n_lanes][n_regressor] */
     struct grad *grad;                        /* the student's, while running */
 };
 
@@ -131,7 +131,7 @@ static void *take(struct guide *g, size_t count, size_t size)
 
 static int allocate(struct guide *g, struct err *e)
 {
-    size_t n = g->n_ranks, batch = (size_t)g->options->batch;
+    size_t n = g->n_lanes, batch = (size_t)g->options->batch;
     g->execs = mem_new(n, sizeof(*g->execs));
     g->logits = take(g, batch * (size_t)net_classes(g->teacher), sizeof(*g->logits));
     g->values = take(g, batch, sizeof(*g->values));
@@ -172,7 +172,7 @@ struct guide *guide_new(const struct train_options *options, const struct net *s
     g->options = options;
     g->kernels = kernels;
     g->pool = pool;
-    g->n_ranks = pool != NULL ? pool_threads(pool) : 1;
+    g->n_lanes = pool != NULL ? pool_threads(pool) : 1;
     g->plan = teacher;
     g->teacher = plan_net(teacher);
     make_pairs(g, student);
@@ -187,7 +187,7 @@ struct guide *guide_new(const struct train_options *options, const struct net *s
 void guide_free(struct guide *g)
 {
     if (g == NULL) return;
-    for (unsigned i = 0; g->execs != NULL && i < g->n_ranks; i++) exec_free(g->execs[i]);
+    for (unsigned i = 0; g->execs != NULL && i < g->n_lanes; i++) exec_free(g->execs[i]);
     mem_free(g->execs);
     mem_free(g->logits);
     mem_free(g->values);
@@ -236,14 +236,14 @@ static bool is_same_size(struct shape a, struct shape b)
 }
 
 /* The hint of an image: student [pixels][cs], r and dr [pixels][ct] scratch. */
-static double hint(struct guide *g, const struct pair *p, unsigned rank, const float *student,
+static double hint(struct guide *g, const struct pair *p, unsigned lane, const float *student,
                    const float *teacher, float *dstudent, float *r)
 {
     int pixels = p->meeting_own.height * p->meeting_own.width;
     int cs = p->own.channels, ct = p->other.channels;
     size_t count = shape_size(p->meeting_other), weights = (size_t)ct * (size_t)cs;
     const float *bias = g->regressor + weights;
-    float *dw = g->dregressor + rank * g->n_regressor, *dbias = dw + weights, *dr = r + count;
+    float *dw = g->dregressor + lane * g->n_regressor, *dbias = dw + weights, *dr = r + count;
     for (int i = 0; i < pixels; i++)
         memcpy(r + (size_t)i * (size_t)ct, bias, (size_t)ct * sizeof(*r));
     g->kernels->gemm(false, true, pixels, ct, cs, student, cs, g->regressor, cs, 1.0f, r, ct);
@@ -257,26 +257,26 @@ static double hint(struct guide *g, const struct pair *p, unsigned rank, const f
     return value;
 }
 
-static double compare_met(struct guide *g, const struct pair *p, unsigned rank,
+static double compare_met(struct guide *g, const struct pair *p, unsigned lane,
                           const float *student, const float *teacher, float *dstudent,
                           float *scratch)
 {
     if (g->options->method->guide == METHOD_HINT)
-        return hint(g, p, rank, student, teacher, dstudent, scratch);
+        return hint(g, p, lane, student, teacher, dstudent, scratch);
     int pixels = p->meeting_own.height * p->meeting_own.width;
     double weight = g->options->distillation.beta / 2 / (double)g->options->batch;
     return loss_attention(pixels, p->own.channels, student, p->other.channels, teacher, weight,
-                          dstudent, g->sums + rank * g->sums_stride);
+                          dstudent, g->sums + lane * g->sums_stride);
 }
 
-/* Scratch of a rank: the student's map, its gradient, the teacher's map, then what a hint needs. */
-static double compare(struct guide *g, const struct pair *p, unsigned rank, size_t image,
+/* Scratch of a lane: the student's map, its gradient, the teacher's map, then what a hint needs. */
+static double compare(struct guide *g, const struct pair *p, unsigned lane, size_t image,
                       const float *teacher)
 {
     size_t size = shape_size(p->own), met = shape_size(p->meeting_own);
     const float *student = grad_border(g->grad, p->student) + image * size;
     float *whole = grad_dborder(g->grad, p->student) + image * size, *dstudent = whole;
-    float *maps = g->maps + rank * g->maps_stride, *other = maps + 2 * met;
+    float *maps = g->maps + lane * g->maps_stride, *other = maps + 2 * met;
     bool shrinks = !is_same_size(p->own, p->meeting_own);
     if (shrinks) {
         map_mean(p->own, student, p->meeting_own, maps);
@@ -289,39 +289,39 @@ static double compare(struct guide *g, const struct pair *p, unsigned rank, size
         teacher = other;
     }
     double value =
-        compare_met(g, p, rank, student, teacher, dstudent, other + shape_size(p->meeting_other));
+        compare_met(g, p, lane, student, teacher, dstudent, other + shape_size(p->meeting_other));
     if (shrinks) map_mean_backward(p->own, dstudent, p->meeting_own, whole);
     return value;
 }
 
 /* The section's part of the teacher's pass over images [first, first + n). */
-static void run_section(struct guide *g, unsigned rank, int section, size_t first, int n)
+static void run_section(struct guide *g, unsigned lane, int section, size_t first, int n)
 {
-    const float *map = exec_section(g->execs[rank], section, n, section > 0);
+    const float *map = exec_section(g->execs[lane], section, n, section > 0);
     size_t size = shape_size(net_section_output(g->teacher, section));
     for (int j = 0; j < g->n_pairs; j++) {
         if (g->pairs[j].teacher != section) continue;
         for (size_t i = 0; i < (size_t)n; i++)
-            g->values[first + i] += compare(g, &g->pairs[j], rank, first + i, map + i * size);
+            g->values[first + i] += compare(g, &g->pairs[j], lane, first + i, map + i * size);
     }
 }
 
-static void run_part(void *arg, unsigned rank, unsigned n_ranks)
+static void run_part(void *arg, unsigned lane, unsigned n_lanes)
 {
     struct guide *g = arg;
     size_t first, end, image = shape_size(net_input(g->teacher));
     int last = net_sections(g->teacher) - 1;
     if (g->n_regressor > 0) {
-        memset(g->dregressor + rank * g->n_regressor, 0, g->n_regressor * sizeof(*g->dregressor));
+        memset(g->dregressor + lane * g->n_regressor, 0, g->n_regressor * sizeof(*g->dregressor));
     }
-    pool_part((size_t)g->options->batch, rank, n_ranks, &first, &end);
+    pool_part((size_t)g->options->batch, lane, n_lanes, &first, &end);
     for (size_t at = first; at < end; at += TEACHER_BATCH) {
         int n = end - at < TEACHER_BATCH ? (int)(end - at) : TEACHER_BATCH;
-        memcpy(exec_input(g->execs[rank], 0), grad_input(g->grad) + at * image,
+        memcpy(exec_input(g->execs[lane], 0), grad_input(g->grad) + at * image,
                (size_t)n * image * sizeof(float));
         for (int i = 0; i < n; i++) g->values[at + (size_t)i] = 0.0;
-        for (int s = 0; s <= last; s++) run_section(g, rank, s, at, n);
-        exec_head(g->execs[rank], last, 0, n, g->logits + at * (size_t)net_classes(g->teacher));
+        for (int s = 0; s <= last; s++) run_section(g, lane, s, at, n);
+        exec_head(g->execs[lane], last, 0, n, g->logits + at * (size_t)net_classes(g->teacher));
     }
 }
 
@@ -331,7 +331,7 @@ double guide_run(struct guide *g, struct grad *student)
     g->grad = student;
     pool_run(g->pool, run_part, g);
     g->grad = NULL;
-    for (unsigned r = 1; r < g->n_ranks && g->n_regressor > 0; r++)
+    for (unsigned r = 1; r < g->n_lanes && g->n_regressor > 0; r++)
         g->kernels->add(g->n_regressor, g->dregressor + r * g->n_regressor, g->dregressor);
     for (int64_t i = 0; i < g->options->batch; i++) sum += g->values[i];
     return sum;

@@ -1,7 +1,7 @@
 /* SGD over the trained part of the parameter block.
  *
  * The block is a list of ranges that learn (tensors beside each other are one range); the ranges
- * are laid end to end and cut by rank. Every element is independent of the others, so the cut
+ * are laid end to end and cut by lane. Every element is independent of the others, so the cut
  * cannot change a bit. */
 #include "config.h"
 
@@ -82,12 +82,12 @@ float *optimizer_momentum(struct optimizer *optimizer)
     return optimizer->momentum;
 }
 
-static void step_part(void *arg, unsigned rank, unsigned n_ranks)
+static void step_part(void *arg, unsigned lane, unsigned n_lanes)
 {
     const struct step *s = arg;
     const struct optimizer *o = s->optimizer;
     size_t first, end, start = 0; /* start: where the range begins in the list laid end to end */
-    pool_part(o->total, rank, n_ranks, &first, &end);
+    pool_part(o->total, lane, n_lanes, &first, &end);
     for (size_t i = 0; i < o->n_ranges; i++) {
         size_t size = o->ranges[i].end - o->ranges[i].first;
         size_t a = first > start ? first - start : 0;

@@ -1,6 +1,6 @@
 /* The steps of a training.
  *
- * One step: the ranks of the pool fill the input (augmented and normalised) of their images,
+ * One step: the lanes of the pool fill the input (augmented and normalised) of their images,
  * forward, loss, backward, SGD. A teacher and a peer see the same input; two peers each learn from
  * what the other said before either moved (our choice; the paper moves one and asks it again, a
  * pass more). Everything is in a fixed order; what is random comes from (seed,
@@ -35,7 +35,7 @@ struct trainer {
     int32_t *labels;              /* [batch] */
     int32_t *others;              /* [batch], what is mixed into labels; NULL without mixup */
     double share;                 /* of the labels, against the others; of this step */
-    struct err *errors;           /* one a rank */
+    struct err *errors;           /* one a lane */
     uint32_t *order;              /* [split->n_train], of the epoch ordered_epoch */
     int64_t ordered_epoch;        /* -1: none yet */
     int64_t epoch_steps;
@@ -210,32 +210,32 @@ bool trainer_done(const struct trainer *trainer)
     return trainer->position.step >= trainer_steps(trainer);
 }
 
-/* What the ranks need to fill the input. */
+/* What the lanes need to fill the input. */
 struct preparation {
     const struct trainer *trainer;
     const uint32_t *indices;
     uint32_t epoch;
     float *input;
-    struct err *errors; /* one a rank: its first */
+    struct err *errors; /* one a lane: its first */
 };
 
-static void prepare_part(void *arg, unsigned rank, unsigned n_ranks)
+static void prepare_part(void *arg, unsigned lane, unsigned n_lanes)
 {
     const struct preparation *p = arg;
     const struct trainer *t = p->trainer;
     size_t first, end, size = shape_size(net_input(t->setup.net));
-    pool_part((size_t)t->options.batch, rank, n_ranks, &first, &end);
+    pool_part((size_t)t->options.batch, lane, n_lanes, &first, &end);
     int rc = 0;
     for (size_t i = first; rc == 0 && i < end; i++) {
         rc = batch_sample(t->setup.set, p->indices[i], t->setup.preprocess, t->options.augment,
-                          t->options.seed, p->epoch, p->input + i * size, &p->errors[rank]);
+                          t->options.seed, p->epoch, p->input + i * size, &p->errors[lane]);
         t->labels[i] = dataset_class(t->setup.set, p->indices[i]);
     }
 }
 
 static int prepare(struct trainer *t, int64_t epoch, int64_t step_of_epoch, struct err *e)
 {
-    const unsigned n_ranks = pool_threads(t->setup.pool);
+    const unsigned n_lanes = pool_threads(t->setup.pool);
     if (t->ordered_epoch != epoch) {
         batch_order(t->setup.split->train, t->setup.split->n_train, t->options.seed,
                     (uint32_t)epoch, t->order);
@@ -243,9 +243,9 @@ static int prepare(struct trainer *t, int64_t epoch, int64_t step_of_epoch, stru
     }
     struct preparation p = {t, t->order + step_of_epoch * t->options.batch, (uint32_t)epoch,
                             grad_input(t->student.grad), t->errors};
-    for (unsigned i = 0; i < n_ranks; i++) t->errors[i].code = 0;
+    for (unsigned i = 0; i < n_lanes; i++) t->errors[i].code = 0;
     pool_run(t->setup.pool, prepare_part, &p);
-    for (unsigned i = 0; i < n_ranks; i++) {
+    for (unsigned i = 0; i < n_lanes; i++) {
         if (t->errors[i].code == 0) continue;
         if (e != NULL) *e = t->errors[i];
         return t->errors[i].code;

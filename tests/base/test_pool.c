@@ -1,4 +1,4 @@
-/* Thread pools: every rank once, results visible, equal parts, waking up after sleep, no signals.
+/* Thread pools: every lane once, results visible, equal parts, waking up after sleep, no signals.
  */
 #include "config.h"
 
@@ -21,23 +21,23 @@
 #include "base/mem.h"
 
 static const unsigned thread_counts[] = {1, 2, 3, 8};
-enum { COUNTS = sizeof(thread_counts) / sizeof(*thread_counts), RANKS_MAX = 8 };
+enum { COUNTS = sizeof(thread_counts) / sizeof(*thread_counts), LANES_MAX = 8 };
 
 struct visits {
-    unsigned count[RANKS_MAX]; /* plain memory: the pool orders the accesses */
-    unsigned n_ranks[RANKS_MAX];
-    pthread_t thread[RANKS_MAX];
+    unsigned count[LANES_MAX]; /* plain memory: the pool orders the accesses */
+    unsigned n_lanes[LANES_MAX];
+    pthread_t thread[LANES_MAX];
 };
 
-static void visit(void *arg, unsigned rank, unsigned n_ranks)
+static void visit(void *arg, unsigned lane, unsigned n_lanes)
 {
     struct visits *visits = arg;
-    visits->count[rank]++;
-    visits->n_ranks[rank] = n_ranks;
-    visits->thread[rank] = pthread_self();
+    visits->count[lane]++;
+    visits->n_lanes[lane] = n_lanes;
+    visits->thread[lane] = pthread_self();
 }
 
-static void test_every_rank_once(void **state)
+static void test_every_lane_once(void **state)
 {
     (void)state;
     enum { LOOPS = 300 };
@@ -49,12 +49,12 @@ static void test_every_rank_once(void **state)
         struct visits visits = {0};
         for (unsigned i = 1; i <= LOOPS; i++) {
             pool_run(pool, visit, &visits);
-            for (unsigned r = 0; r < RANKS_MAX; r++) {
+            for (unsigned r = 0; r < LANES_MAX; r++) {
                 assert_int_equal(visits.count[r], r < n ? i : 0);
-                if (r < n) assert_int_equal(visits.n_ranks[r], n);
+                if (r < n) assert_int_equal(visits.n_lanes[r], n);
             }
         }
-        assert_true(pthread_equal(visits.thread[0], pthread_self())); /* the caller is rank 0 */
+        assert_true(pthread_equal(visits.thread[0], pthread_self())); /* the caller is lane 0 */
         for (unsigned r = 1; r < n; r++) {
             assert_false(pthread_equal(visits.thread[r], pthread_self()));
         }
@@ -69,7 +69,7 @@ static void test_null_is_one_thread(void **state)
     assert_int_equal(pool_threads(NULL), 1);
     pool_run(NULL, visit, &visits);
     assert_int_equal(visits.count[0], 1);
-    assert_int_equal(visits.n_ranks[0], 1);
+    assert_int_equal(visits.n_lanes[0], 1);
     pool_free(NULL);
     assert_null(pool_new(0));
 }
@@ -80,12 +80,12 @@ struct chain {
     size_t count;
 };
 
-/* Reads what other ranks wrote in the loop before. */
-static void mix(void *arg, unsigned rank, unsigned n_ranks)
+/* Reads what other lanes wrote in the loop before. */
+static void mix(void *arg, unsigned lane, unsigned n_lanes)
 {
     const struct chain *chain = arg;
     size_t first, end;
-    pool_part(chain->count, rank, n_ranks, &first, &end);
+    pool_part(chain->count, lane, n_lanes, &first, &end);
     for (size_t i = first; i < end; i++) {
         uint32_t left = chain->in[(i + chain->count - 1) % chain->count];
         chain->out[i] = (left ^ chain->in[i]) * UINT32_C(2654435761) + 1;
@@ -117,12 +117,12 @@ struct nap {
 };
 
 /* Now the caller is late, now the workers are. */
-static void nap(void *arg, unsigned rank, unsigned n_ranks)
+static void nap(void *arg, unsigned lane, unsigned n_lanes)
 {
-    (void)n_ranks;
+    (void)n_lanes;
     struct nap *now = arg;
     const struct timespec pause = {.tv_nsec = 2000000}; /* longer than anybody spins */
-    if ((rank == 0) == (now->round % 2 == 0)) nanosleep(&pause, NULL);
+    if ((lane == 0) == (now->round % 2 == 0)) nanosleep(&pause, NULL);
     atomic_fetch_add(&now->sum, 1);
 }
 
@@ -144,12 +144,12 @@ static void test_sleepers_wake_up(void **state)
     }
 }
 
-static void ask_mask(void *arg, unsigned rank, unsigned n_ranks)
+static void ask_mask(void *arg, unsigned lane, unsigned n_lanes)
 {
-    (void)n_ranks;
+    (void)n_lanes;
     sigset_t set;
     pthread_sigmask(SIG_BLOCK, NULL, &set);
-    ((int *)arg)[rank] = sigismember(&set, SIGTERM) + sigismember(&set, SIGUSR1);
+    ((int *)arg)[lane] = sigismember(&set, SIGTERM) + sigismember(&set, SIGUSR1);
 }
 
 static void test_workers_block_signals(void **state)
@@ -211,7 +211,7 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_rank_once),
+        cmocka_unit_test(test_every_lane_once),
         cmocka_unit_test(test_null_is_one_thread),
         cmocka_unit_test(test_writes_are_seen_by_the_next_loop),
         cmocka_unit_test(test_sleepers_wake_up),
