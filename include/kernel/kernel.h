@@ -194,8 +194,8 @@ struct kernels {
                          const float *dy, bool accumulate, float *dx);
     } max_pool;
 
-    /* A shortcut without parameters: y [n][oh][ow][out_channels] of x [n][h][w][in_channels]; dx = or
-     * += its gradient. */
+    /* A shortcut without parameters: y [n][oh][ow][out_channels] of x [n][h][w][in_channels];
+     * dx = or += its gradient. */
     struct {
         void (*forward)(const struct cell_geometry *g, int n, const float *x, float *y);
         void (*backward)(const struct cell_geometry *g, int n, const float *dy, bool accumulate,

@@ -440,8 +440,8 @@ void ISA(max_pool)(const struct pool_geometry *g, int n, const float *x, float *
 void ISA(max_pool_backward)(const struct pool_geometry *g, int n, const float *x, const float *y,
                             const float *dy, bool accumulate, float *dx);
 void ISA(shortcut)(const struct cell_geometry *g, int n, const float *x, float *y);
-void ISA(shortcut_backward)(const struct cell_geometry *g, int n, const float *dy,
-                            bool accumulate, float *dx);
+void ISA(shortcut_backward)(const struct cell_geometry *g, int n, const float *dy, bool accumulate,
+                            float *dx);
 void ISA(upsample)(int n, int height, int width, int channels, const float *x, float *y);
 void ISA(upsample_backward)(int n, int height, int width, int channels, const float *dy,
                             bool accumulate, float *dx);

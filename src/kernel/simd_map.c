@@ -167,8 +167,8 @@ void ISA(shortcut)(const struct cell_geometry *g, int n, const float *x, float *
     }
 }
 
-void ISA(shortcut_backward)(const struct cell_geometry *g, int n, const float *dy,
-                            bool accumulate, float *dx)
+void ISA(shortcut_backward)(const struct cell_geometry *g, int n, const float *dy, bool accumulate,
+                            float *dx)
 {
     size_t inputs = (size_t)g->in_channels, outputs = (size_t)g->out_channels;
     int oh_count = cell_out_size(g->height, g), ow_count = cell_out_size(g->width, g);

@@ -231,9 +231,28 @@ float *grad_dborder(struct grad *grad, int section)
 
 /* --- passes ----------------------------------------------------------------------------------- */
 
-static void run_task(struct grad *grad, const struct task *task, struct images images)
+static float *at_image(const struct grad *grad, float *const *arrays, int value, int image)
 {
-    grad->net->ops[task->op].kind->train.passes[task->pass].run(grad, task, images);
+    if (value < 0 || arrays[value] == NULL) return NULL;
+    return arrays[value] + grad_count_of(grad, value, image);
+}
+
+/* Images [first, first + n). */
+static void run_task(struct grad *grad, const struct task *task, unsigned lane, int first, int n)
+{
+    const struct op *op = &grad->net->ops[task->op];
+    const struct task_args args = {.grad = grad,
+                                   .task = task,
+                                   .op = op,
+                                   .lane = lane,
+                                   .n = n,
+                                   .x = at_image(grad, grad->values, op->in, first),
+                                   .residual = at_image(grad, grad->values, op->residual, first),
+                                   .y = at_image(grad, grad->values, op->out, first),
+                                   .dx = at_image(grad, grad->grads, op->in, first),
+                                   .dy = at_image(grad, grad->grads, op->out, first),
+                                   .dresidual = at_image(grad, grad->grads, op->residual, first)};
+    op->kind->train.passes[task->pass].run(&args);
 }
 
 /* Nothing was summed for a bias that is not there. */
@@ -253,10 +272,9 @@ static void round_lane(void *arg, unsigned lane, unsigned n_lanes)
 
     size_t first, end;
     pool_part((size_t)grad->batch, lane, n_lanes, &first, &end);
-    for (struct images m = {lane, (int)first, 0}; m.first < (int)end; m.first += m.n) {
-        int left = (int)end - m.first;
-        m.n = left < round->block ? left : round->block;
-        for (int i = 0; i < round->n; i++) run_task(grad, &tasks[i], m);
+    for (int at = (int)first; at < (int)end; at += round->block) {
+        int left = (int)end - at, n = left < round->block ? left : round->block;
+        for (int i = 0; i < round->n; i++) run_task(grad, &tasks[i], lane, at, n);
     }
 }
 

@@ -76,22 +76,17 @@ struct grad {
     int running; /* round */
 };
 
-/* Images [first, first + n), worked on by a lane. */
-struct images {
+/* What a task works on: n images of a lane, their values and gradients. What its operation has not
+ * is NULL. */
+struct task_args {
+    struct grad *grad;
+    const struct task *task;
+    const struct op *op;
     unsigned lane;
-    int first, n;
+    int n;
+    const float *x, *residual;
+    float *y, *dx, *dy, *dresidual;
 };
-
-/* Where an image's value and its gradient stand. */
-static inline float *grad_value_at(const struct grad *grad, int value, int image)
-{
-    return grad->values[value] + (size_t)image * shape_size(grad->net->values[value].shape);
-}
-
-static inline float *grad_grad_at(const struct grad *grad, int value, int image)
-{
-    return grad->grads[value] + (size_t)image * shape_size(grad->net->values[value].shape);
-}
 
 /* Of a value: its channels; of some images of it, pixels and floats. */
 static inline size_t grad_channels(const struct grad *grad, int value)
@@ -145,7 +140,7 @@ const double *grad_reduce_sums(struct grad *grad, int op, size_t channels);
 void grad_clear_sums(struct grad *grad, const struct task *task, unsigned lane);
 
 /* The gradient of a bias: the sum of dy over images and pixels. */
-void grad_bias_sums(struct grad *grad, const struct task *task, struct images images);
+void grad_bias_sums(const struct task_args *a);
 void grad_bias_finish(struct grad *grad, const struct task *task);
 
 /* Allocates and counts; NULL when out of memory. */

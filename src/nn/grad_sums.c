@@ -29,13 +29,13 @@ void grad_clear_sums(struct grad *grad, const struct task *task, unsigned lane)
 }
 
 /* The squares come with it. */
-void grad_bias_sums(struct grad *grad, const struct task *task, struct images images)
+void grad_bias_sums(const struct task_args *a)
 {
-    int out = grad->net->ops[task->op].out;
-    size_t channels = grad_channels(grad, out);
-    double *sums = grad_sums(grad, task->op, images.lane);
-    grad->kernels->norm.moments(grad_rows(grad, out, images.n), channels,
-                                grad_grad_at(grad, out, images.first), sums, sums + channels);
+    int out = a->op->out;
+    size_t channels = grad_channels(a->grad, out);
+    double *sums = grad_sums(a->grad, a->task->op, a->lane);
+    a->grad->kernels->norm.moments(grad_rows(a->grad, out, a->n), channels, a->dy, sums,
+                                   sums + channels);
 }
 
 void grad_bias_finish(struct grad *grad, const struct task *task)

@@ -9,13 +9,13 @@
 
 struct buf;
 struct grad;
-struct images;
 struct op_args;
 struct plan;
 struct plan_op;
 struct plan_work;
 struct state_size;
 struct task;
+struct task_args;
 
 /* When an operation works in training. Its statistics and its sums are of the whole batch: what
  * reads them waits for the next round (grad_schedule.c). */
@@ -88,7 +88,7 @@ struct op_kind {
          * operation with a bias has sums [2][channels] a lane. Forward and backward are there;
          * the other two where it needs them. */
         struct {
-            void (*run)(struct grad *grad, const struct task *task, struct images images);
+            void (*run)(const struct task_args *a);
             void (*finish)(struct grad *grad, const struct task *task);
         } passes[OP_PASSES];
     } train;

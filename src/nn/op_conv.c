@@ -261,44 +261,38 @@ static void pack_backward(struct grad *grad, int number)
                                             grad->states[number].packed_back);
 }
 
-static void forward(struct grad *grad, const struct task *task, struct images images)
+static void forward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    struct conv_epilogue epilogue = {
-        .bias = op->bias < 0 ? NULL : grad_param(grad, op->bias),
-        .residual = op->residual < 0 ? NULL : grad_value_at(grad, op->residual, images.first)};
-    method_of(grad)->forward.run(&op->conv, images.n, grad_value_at(grad, op->in, images.first),
-                                 grad->states[task->op].packed, &epilogue,
-                                 grad_value_at(grad, op->out, images.first),
-                                 grad_scratch(grad, images.lane), conv_whole);
+    const struct op *op = a->op;
+    struct conv_epilogue epilogue = {.bias = op->bias < 0 ? NULL : grad_param(a->grad, op->bias),
+                                     .residual = a->residual};
+    method_of(a->grad)->forward.run(&op->conv, a->n, a->x, a->grad->states[a->task->op].packed,
+                                    &epilogue, a->y, grad_scratch(a->grad, a->lane), conv_whole);
 }
 
 /* The residual's gradient is dy as it is. */
-static void residual_backward(struct grad *grad, const struct task *task, struct images images)
+static void residual_backward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    const float *dy = grad_grad_at(grad, op->out, images.first);
-    float *to = grad_grad_at(grad, op->residual, images.first);
-    size_t count = grad_count_of(grad, op->out, images.n);
-    if (task->accumulate_residual)
-        grad->kernels->add(count, dy, to);
+    const struct op *op = a->op;
+    size_t count = grad_count_of(a->grad, op->out, a->n);
+    if (a->task->accumulate_residual)
+        a->grad->kernels->add(count, a->dy, a->dresidual);
     else
-        memcpy(to, dy, count * sizeof(*to));
+        memcpy(a->dresidual, a->dy, count * sizeof(*a->dy));
 }
 
-static void backward(struct grad *grad, const struct task *task, struct images images)
+static void backward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    const struct conv_method *m = method_of(grad);
-    const float *dy = grad_grad_at(grad, op->out, images.first);
-    void *scratch = grad_scratch(grad, images.lane);
-    if (op->bias >= 0) grad_bias_sums(grad, task, images);
-    if (op->residual >= 0) residual_backward(grad, task, images);
-    m->backward_weight.run(&op->conv, images.n, grad_value_at(grad, op->in, images.first), dy,
-                           grad_dparam(grad, op->weight, images.lane), scratch);
+    const struct op *op = a->op;
+    const struct conv_method *m = method_of(a->grad);
+    void *scratch = grad_scratch(a->grad, a->lane);
+    if (op->bias >= 0) grad_bias_sums(a);
+    if (op->residual >= 0) residual_backward(a);
+    m->backward_weight.run(&op->conv, a->n, a->x, a->dy, grad_dparam(a->grad, op->weight, a->lane),
+                           scratch);
     if (goes_on_back(op))
-        m->backward_data.run(&op->conv, images.n, dy, grad->states[task->op].packed_back,
-                             task->accumulate, grad_grad_at(grad, op->in, images.first), scratch);
+        m->backward_data.run(&op->conv, a->n, a->dy, a->grad->states[a->task->op].packed_back,
+                             a->task->accumulate, a->dx, scratch);
 }
 
 const struct op_kind op_conv = {

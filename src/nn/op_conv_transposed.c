@@ -148,33 +148,29 @@ static void pack_backward(struct grad *grad, int number)
                                   grad->states[number].packed);
 }
 
-static void forward(struct grad *grad, const struct task *task, struct images images)
+static void forward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    size_t channels = grad_channels(grad, op->out);
-    size_t count = grad_count_of(grad, op->out, images.n);
-    float *y = grad_value_at(grad, op->out, images.first);
+    const struct op *op = a->op;
+    size_t channels = grad_channels(a->grad, op->out);
+    size_t count = grad_count_of(a->grad, op->out, a->n);
     for (size_t i = 0; op->bias >= 0 && i < count; i += channels)
-        memcpy(y + i, grad_param(grad, op->bias), channels * sizeof(*y));
-    method_of(grad)->backward_data.run(
-        &op->conv, images.n, grad_value_at(grad, op->in, images.first),
-        grad->states[task->op].packed_back, op->bias >= 0, y, grad_scratch(grad, images.lane));
+        memcpy(a->y + i, grad_param(a->grad, op->bias), channels * sizeof(*a->y));
+    method_of(a->grad)->backward_data.run(&op->conv, a->n, a->x,
+                                          a->grad->states[a->task->op].packed_back, op->bias >= 0,
+                                          a->y, grad_scratch(a->grad, a->lane));
 }
 
 /* The two maps have changed places. */
-static void backward(struct grad *grad, const struct task *task, struct images images)
+static void backward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    const float *dy = grad_grad_at(grad, op->out, images.first);
-    float *dx = grad_grad_at(grad, op->in, images.first);
-    void *scratch = grad_scratch(grad, images.lane);
-    struct conv_epilogue epilogue = {.residual = task->accumulate ? dx : NULL};
-    if (op->bias >= 0) grad_bias_sums(grad, task, images);
-    method_of(grad)->backward_weight.run(&op->conv, images.n, dy,
-                                         grad_value_at(grad, op->in, images.first),
-                                         grad_dparam(grad, op->weight, images.lane), scratch);
-    method_of(grad)->forward.run(&op->conv, images.n, dy, grad->states[task->op].packed, &epilogue,
-                                 dx, scratch, conv_whole);
+    const struct op *op = a->op;
+    void *scratch = grad_scratch(a->grad, a->lane);
+    struct conv_epilogue epilogue = {.residual = a->task->accumulate ? a->dx : NULL};
+    if (op->bias >= 0) grad_bias_sums(a);
+    method_of(a->grad)->backward_weight.run(&op->conv, a->n, a->dy, a->x,
+                                            grad_dparam(a->grad, op->weight, a->lane), scratch);
+    method_of(a->grad)->forward.run(&op->conv, a->n, a->dy, a->grad->states[a->task->op].packed,
+                                    &epilogue, a->dx, scratch, conv_whole);
 }
 
 const struct op_kind op_conv_transposed = {

@@ -18,23 +18,17 @@ static void run(const struct op_args *a)
     a->plan->kernels->gate.forward((size_t)a->n * shape_size(s), a->x, a->residual, a->y);
 }
 
-static void forward(struct grad *grad, const struct task *task, struct images images)
+static void forward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    grad->kernels->gate.forward(grad_count_of(grad, op->in, images.n),
-                                grad_value_at(grad, op->in, images.first),
-                                grad_value_at(grad, op->residual, images.first),
-                                grad_value_at(grad, op->out, images.first));
+    a->grad->kernels->gate.forward(grad_count_of(a->grad, a->op->in, a->n), a->x, a->residual,
+                                   a->y);
 }
 
-static void backward(struct grad *grad, const struct task *task, struct images images)
+static void backward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    grad->kernels->gate.backward(
-        grad_count_of(grad, op->in, images.n), grad_value_at(grad, op->in, images.first),
-        grad_value_at(grad, op->residual, images.first), grad_grad_at(grad, op->out, images.first),
-        task->accumulate, grad_grad_at(grad, op->in, images.first), task->accumulate_residual,
-        grad_grad_at(grad, op->residual, images.first));
+    a->grad->kernels->gate.backward(grad_count_of(a->grad, a->op->in, a->n), a->x, a->residual,
+                                    a->dy, a->task->accumulate, a->dx, a->task->accumulate_residual,
+                                    a->dresidual);
 }
 
 const struct op_kind op_gate = {

@@ -63,30 +63,26 @@ static int describe(const struct net *net, const struct plan_op *p, struct buf *
 
 /* --- training --------------------------------------------------------------------------------- */
 
-static void forward(struct grad *grad, const struct task *task, struct images images)
+static void forward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
+    const struct op *op = a->op;
     int in = op->conv.in_channels, out = op->conv.out_channels;
-    const float *bias = grad_param(grad, op->bias);
-    float *y = grad_value_at(grad, op->out, images.first);
-    for (int i = 0; i < images.n; i++)
-        memcpy(y + (ptrdiff_t)i * out, bias, (size_t)out * sizeof(*y));
-    grad->kernels->gemm(false, true, images.n, out, in, grad_value_at(grad, op->in, images.first),
-                        in, grad_param(grad, op->weight), in, 1.0f, y, out);
+    const float *bias = grad_param(a->grad, op->bias);
+    for (int i = 0; i < a->n; i++)
+        memcpy(a->y + (ptrdiff_t)i * out, bias, (size_t)out * sizeof(*a->y));
+    a->grad->kernels->gemm(false, true, a->n, out, in, a->x, in, grad_param(a->grad, op->weight),
+                           in, 1.0f, a->y, out);
 }
 
-static void backward(struct grad *grad, const struct task *task, struct images images)
+static void backward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
+    const struct op *op = a->op;
     int in = op->conv.in_channels, out = op->conv.out_channels;
-    const float *dy = grad_grad_at(grad, op->out, images.first);
-    grad_bias_sums(grad, task, images);
-    grad->kernels->gemm(true, false, out, in, images.n, dy, out,
-                        grad_value_at(grad, op->in, images.first), in, 1.0f,
-                        grad_dparam(grad, op->weight, images.lane), in);
-    grad->kernels->gemm(false, false, images.n, in, out, dy, out, grad_param(grad, op->weight), in,
-                        task->accumulate ? 1.0f : 0.0f, grad_grad_at(grad, op->in, images.first),
-                        in);
+    grad_bias_sums(a);
+    a->grad->kernels->gemm(true, false, out, in, a->n, a->dy, out, a->x, in, 1.0f,
+                           grad_dparam(a->grad, op->weight, a->lane), in);
+    a->grad->kernels->gemm(false, false, a->n, in, out, a->dy, out, grad_param(a->grad, op->weight),
+                           in, a->task->accumulate ? 1.0f : 0.0f, a->dx, in);
 }
 
 const struct op_kind op_linear = {

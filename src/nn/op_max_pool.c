@@ -25,20 +25,15 @@ static void run(const struct op_args *a)
     a->plan->kernels->max_pool.forward(&a->p->op->pool, a->n, a->x, a->y);
 }
 
-static void forward(struct grad *grad, const struct task *task, struct images images)
+static void forward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    grad->kernels->max_pool.forward(&op->pool, images.n, grad_value_at(grad, op->in, images.first),
-                                    grad_value_at(grad, op->out, images.first));
+    a->grad->kernels->max_pool.forward(&a->op->pool, a->n, a->x, a->y);
 }
 
-static void backward(struct grad *grad, const struct task *task, struct images images)
+static void backward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    grad->kernels->max_pool.backward(&op->pool, images.n, grad_value_at(grad, op->in, images.first),
-                                     grad_value_at(grad, op->out, images.first),
-                                     grad_grad_at(grad, op->out, images.first), task->accumulate,
-                                     grad_grad_at(grad, op->in, images.first));
+    a->grad->kernels->max_pool.backward(&a->op->pool, a->n, a->x, a->y, a->dy, a->task->accumulate,
+                                        a->dx);
 }
 
 const struct op_kind op_max_pool = {

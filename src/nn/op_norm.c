@@ -103,13 +103,13 @@ static struct norm_state state_of(const struct grad *grad, int op)
                                .inverse = state->doubles + channels};
 }
 
-static void statistics(struct grad *grad, const struct task *task, struct images images)
+static void statistics(const struct task_args *a)
 {
-    int in = grad->net->ops[task->op].in;
-    size_t channels = grad_channels(grad, in);
-    double *sums = grad_sums(grad, task->op, images.lane);
-    grad->kernels->norm.moments(grad_rows(grad, in, images.n), channels,
-                                grad_value_at(grad, in, images.first), sums, sums + channels);
+    int in = a->op->in;
+    size_t channels = grad_channels(a->grad, in);
+    double *sums = grad_sums(a->grad, a->task->op, a->lane);
+    a->grad->kernels->norm.moments(grad_rows(a->grad, in, a->n), channels, a->x, sums,
+                                   sums + channels);
 }
 
 /* The batch's statistics use the biased variance, the running ones the unbiased, as PyTorch does.
@@ -140,26 +140,21 @@ static void statistics_finish(struct grad *grad, const struct task *task)
     }
 }
 
-static void forward(struct grad *grad, const struct task *task, struct images images)
+static void forward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    struct norm_state state = state_of(grad, task->op);
-    grad->kernels->norm.forward(grad_rows(grad, op->in, images.n), grad_channels(grad, op->in),
-                                grad_value_at(grad, op->in, images.first), state.scale, state.shift,
-                                op->residual < 0 ? NULL
-                                                 : grad_value_at(grad, op->residual, images.first),
-                                op->relu, grad_value_at(grad, op->out, images.first));
+    const struct op *op = a->op;
+    struct norm_state state = state_of(a->grad, a->task->op);
+    a->grad->kernels->norm.forward(grad_rows(a->grad, op->in, a->n), grad_channels(a->grad, op->in),
+                                   a->x, state.scale, state.shift, a->residual, op->relu, a->y);
 }
 
-static void back_sums(struct grad *grad, const struct task *task, struct images images)
+static void back_sums(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    size_t channels = grad_channels(grad, op->in);
-    double *sums = grad_sums(grad, task->op, images.lane);
-    grad->kernels->norm.backward_sums(
-        grad_rows(grad, op->in, images.n), channels, grad_grad_at(grad, op->out, images.first),
-        op->relu ? grad_value_at(grad, op->out, images.first) : NULL,
-        grad_value_at(grad, op->in, images.first), sums, sums + channels);
+    const struct op *op = a->op;
+    size_t channels = grad_channels(a->grad, op->in);
+    double *sums = grad_sums(a->grad, a->task->op, a->lane);
+    a->grad->kernels->norm.backward_sums(grad_rows(a->grad, op->in, a->n), channels, a->dy,
+                                         op->relu ? a->y : NULL, a->x, sums, sums + channels);
 }
 
 /* With n rows, h = (x - mean) * inverse and the sums over the batch (Ioffe and Szegedy 2015,
@@ -188,20 +183,17 @@ static void back_sums_finish(struct grad *grad, const struct task *task)
     }
 }
 
-static void backward(struct grad *grad, const struct task *task, struct images images)
+static void backward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    struct norm_state state = state_of(grad, task->op);
-    size_t rows = grad_rows(grad, op->in, images.n), channels = grad_channels(grad, op->in);
-    float *dy = grad_grad_at(grad, op->out, images.first);
-    float *dx = op->in > 0 && !task->accumulate ? grad_grad_at(grad, op->in, images.first) : dy;
-    grad->kernels->norm.backward(
-        rows, channels, dy, op->relu ? grad_value_at(grad, op->out, images.first) : NULL,
-        grad_value_at(grad, op->in, images.first), state.a, state.b, state.k, dx,
-        op->residual < 0 ? NULL : grad_grad_at(grad, op->residual, images.first),
-        task->accumulate_residual);
-    if (task->accumulate)
-        grad->kernels->add(rows * channels, dx, grad_grad_at(grad, op->in, images.first));
+    const struct op *op = a->op;
+    struct norm_state state = state_of(a->grad, a->task->op);
+    size_t rows = grad_rows(a->grad, op->in, a->n), channels = grad_channels(a->grad, op->in);
+    float *dy = a->dy;
+    float *dx = op->in > 0 && !a->task->accumulate ? a->dx : dy;
+    a->grad->kernels->norm.backward(rows, channels, dy, op->relu ? a->y : NULL, a->x, state.a,
+                                    state.b, state.k, dx, a->dresidual,
+                                    a->task->accumulate_residual);
+    if (a->task->accumulate) a->grad->kernels->add(rows * channels, dx, a->dx);
 }
 
 const struct op_kind op_norm = {

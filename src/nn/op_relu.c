@@ -18,21 +18,15 @@ static void run(const struct op_args *a)
     a->plan->kernels->relu.forward((size_t)a->n * shape_size(s), a->x, a->y);
 }
 
-static void forward(struct grad *grad, const struct task *task, struct images images)
+static void forward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    grad->kernels->relu.forward(grad_count_of(grad, op->in, images.n),
-                                grad_value_at(grad, op->in, images.first),
-                                grad_value_at(grad, op->out, images.first));
+    a->grad->kernels->relu.forward(grad_count_of(a->grad, a->op->in, a->n), a->x, a->y);
 }
 
-static void backward(struct grad *grad, const struct task *task, struct images images)
+static void backward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    grad->kernels->relu.backward(grad_count_of(grad, op->in, images.n),
-                                 grad_grad_at(grad, op->out, images.first),
-                                 grad_value_at(grad, op->out, images.first), task->accumulate,
-                                 grad_grad_at(grad, op->in, images.first));
+    a->grad->kernels->relu.backward(grad_count_of(a->grad, a->op->in, a->n), a->dy, a->y,
+                                    a->task->accumulate, a->dx);
 }
 
 const struct op_kind op_relu = {

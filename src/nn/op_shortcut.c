@@ -29,19 +29,14 @@ static void run(const struct op_args *a)
     a->plan->kernels->shortcut.forward(&a->p->op->cells, a->n, a->x, a->y);
 }
 
-static void forward(struct grad *grad, const struct task *task, struct images images)
+static void forward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    grad->kernels->shortcut.forward(&op->cells, images.n, grad_value_at(grad, op->in, images.first),
-                                    grad_value_at(grad, op->out, images.first));
+    a->grad->kernels->shortcut.forward(&a->op->cells, a->n, a->x, a->y);
 }
 
-static void backward(struct grad *grad, const struct task *task, struct images images)
+static void backward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    grad->kernels->shortcut.backward(&op->cells, images.n,
-                                     grad_grad_at(grad, op->out, images.first), task->accumulate,
-                                     grad_grad_at(grad, op->in, images.first));
+    a->grad->kernels->shortcut.backward(&a->op->cells, a->n, a->dy, a->task->accumulate, a->dx);
 }
 
 const struct op_kind op_shortcut = {

@@ -22,22 +22,17 @@ static void run(const struct op_args *a)
     a->plan->kernels->upsample.forward(a->n, s.height, s.width, s.channels, a->x, a->y);
 }
 
-static void forward(struct grad *grad, const struct task *task, struct images images)
+static void forward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    struct shape s = grad->net->values[op->in].shape;
-    grad->kernels->upsample.forward(images.n, s.height, s.width, s.channels,
-                                    grad_value_at(grad, op->in, images.first),
-                                    grad_value_at(grad, op->out, images.first));
+    struct shape s = a->grad->net->values[a->op->in].shape;
+    a->grad->kernels->upsample.forward(a->n, s.height, s.width, s.channels, a->x, a->y);
 }
 
-static void backward(struct grad *grad, const struct task *task, struct images images)
+static void backward(const struct task_args *a)
 {
-    const struct op *op = &grad->net->ops[task->op];
-    struct shape s = grad->net->values[op->in].shape;
-    grad->kernels->upsample.backward(images.n, s.height, s.width, s.channels,
-                                     grad_grad_at(grad, op->out, images.first), task->accumulate,
-                                     grad_grad_at(grad, op->in, images.first));
+    struct shape s = a->grad->net->values[a->op->in].shape;
+    a->grad->kernels->upsample.backward(a->n, s.height, s.width, s.channels, a->dy,
+                                        a->task->accumulate, a->dx);
 }
 
 const struct op_kind op_upsample = {

@@ -378,13 +378,75 @@ static void test_choice(void **state)
     assert_ptr_equal(kernels_best(), best != NULL ? best : kernels_of(CPU_REFERENCE));
 }
 
+/* A direction is there as a whole or not at all; whose packing an algorithm takes has one. */
+static void check_method(const struct kernels *k, const struct conv_method *m)
+{
+    const struct conv_forward *f = &m->forward;
+    const struct conv_backward_data *d = &m->backward_data;
+    const struct conv_backward_weight *w = &m->backward_weight;
+    bool forward = f->takes != NULL, data = d->takes != NULL, weight = w->takes != NULL;
+    assert_int_equal(f->packed_size != NULL, forward);
+    assert_int_equal(f->pack != NULL, forward);
+    assert_int_equal(f->scratch_bytes != NULL, forward);
+    assert_int_equal(f->run != NULL, forward);
+    assert_int_equal(d->packed_size != NULL, data);
+    assert_int_equal(d->pack != NULL, data);
+    assert_int_equal(d->scratch_bytes != NULL, data);
+    assert_int_equal(d->run != NULL, data);
+    assert_int_equal(w->scratch_bytes != NULL, weight);
+    assert_int_equal(w->run != NULL, weight);
+    if (forward) {
+        const struct conv_forward *packing = &k->conv[f->packing].forward;
+        assert_true(packing->pack == f->pack && packing->packed_size == f->packed_size);
+    }
+    if (data) {
+        const struct conv_backward_data *packing = &k->conv[d->packing].backward_data;
+        assert_true(packing->pack == d->pack && packing->packed_size == d->packed_size);
+    }
+}
+
+static void test_rows(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
+        const struct kernels *k = kernels_of((enum cpu_isa)isa);
+        if (k == NULL) continue;
+        for (int a = 0; a < CONV_ALGORITHMS; a++) {
+            assert_non_null(conv_algorithm_name((enum conv_algorithm)a));
+            check_method(k, &k->conv[a]);
+        }
+        assert_non_null(k->conv[CONV_DIRECT].forward.run);
+        assert_non_null(k->conv[CONV_DIRECT].backward_data.run);
+        assert_non_null(k->conv[CONV_DIRECT].backward_weight.run);
+        assert_non_null(k->norm.moments);
+        assert_non_null(k->norm.forward);
+        assert_non_null(k->norm.backward_sums);
+        assert_non_null(k->norm.backward);
+        assert_non_null(k->relu.forward);
+        assert_non_null(k->relu.backward);
+        assert_non_null(k->mean.forward);
+        assert_non_null(k->mean.backward);
+        assert_non_null(k->max_pool.forward);
+        assert_non_null(k->max_pool.backward);
+        assert_non_null(k->shortcut.forward);
+        assert_non_null(k->shortcut.backward);
+        assert_non_null(k->upsample.forward);
+        assert_non_null(k->upsample.backward);
+        assert_non_null(k->gate.forward);
+        assert_non_null(k->gate.backward);
+        assert_non_null(k->gemm);
+        assert_non_null(k->add);
+        assert_non_null(k->sgd_step);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_choice),        cmocka_unit_test(test_by_hand),
         cmocka_unit_test(test_gradients),     cmocka_unit_test(test_tables),
         cmocka_unit_test(test_tables_random), cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_repeatable),
+        cmocka_unit_test(test_repeatable),    cmocka_unit_test(test_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
