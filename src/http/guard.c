@@ -11,22 +11,11 @@
 #include <string.h>
 #include <strings.h>
 
-/* The headers that are looked at. */
-enum header { LENGTH, ENCODING, HOST, TYPE, EXPECT, HEADERS };
-
-static const char *const names[HEADERS] = {"Content-Length", "Transfer-Encoding", "Host",
-                                           "Content-Type", "Expect"};
-
-struct facts {
-    bool is_1_0;
-    struct {
-        int count;
-        const char *value; /* the last one's */
-    } headers[HEADERS];
-    bool folded;           /* a header of the framing has more behind its name */
-    const char *bad_name;  /* a header whose name is none */
-    const char *bad_value; /* the name of one whose value is none */
-};
+static const char *const names[GUARD_HEADERS] = {[GUARD_LENGTH] = "Content-Length",
+                                                 [GUARD_ENCODING] = "Transfer-Encoding",
+                                                 [GUARD_HOST] = "Host",
+                                                 [GUARD_TYPE] = "Content-Type",
+                                                 [GUARD_EXPECT] = "Expect"};
 
 /* Letters, digits and these others. */
 static bool holds_only(const char *s, size_t size, const char *others)
@@ -67,98 +56,96 @@ int guard_target(const char *target, size_t *ret_prefix)
 
 static bool is_folded(const char *name)
 {
-    for (int header = LENGTH; header <= ENCODING; header++) {
+    for (int header = GUARD_LENGTH; header <= GUARD_ENCODING; header++) {
         size_t n = strlen(names[header]);
         if (strncasecmp(name, names[header], n) == 0 && name[n] != '\0') return true;
     }
     return false;
 }
 
-static enum MHD_Result look(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_size,
-                            const char *value, size_t value_size)
+void guard_add(struct guard_facts *facts, const char *name, size_t name_size, const char *value,
+               size_t value_size)
 {
-    (void)kind;
-    struct facts *facts = arg;
     if (!is_token(name, name_size)) facts->bad_name = name;
     for (size_t i = 0; i < value_size; i++) {
         unsigned char ch = (unsigned char)value[i];
         if ((ch < ' ' && ch != '\t') || ch == 0x7f) facts->bad_value = name;
     }
     if (is_folded(name)) facts->folded = true;
-    for (int header = 0; header < HEADERS; header++) {
+    for (int header = 0; header < GUARD_HEADERS; header++) {
         if (strcasecmp(name, names[header]) != 0) continue;
         facts->headers[header].count++;
         facts->headers[header].value = value;
     }
-    return MHD_YES;
 }
 
 /* ---- the rules ---- */
 
-static bool name_is_bad(const struct facts *f)
+static bool name_is_bad(const struct guard_facts *f)
 {
     return f->bad_name != NULL;
 }
 
-static bool value_is_bad(const struct facts *f)
+static bool value_is_bad(const struct guard_facts *f)
 {
     return f->bad_value != NULL;
 }
 
-static bool host_is_missing(const struct facts *f)
+static bool host_is_missing(const struct guard_facts *f)
 {
-    return f->headers[HOST].count == 0 && !f->is_1_0;
+    return f->headers[GUARD_HOST].count == 0 && !f->is_1_0;
 }
 
-static bool host_is_duplicate(const struct facts *f)
+static bool host_is_duplicate(const struct guard_facts *f)
 {
-    return f->headers[HOST].count > 1;
+    return f->headers[GUARD_HOST].count > 1;
 }
 
-static bool host_is_bad(const struct facts *f)
+static bool host_is_bad(const struct guard_facts *f)
 {
-    return f->headers[HOST].count > 0 && !is_host(f->headers[HOST].value);
+    return f->headers[GUARD_HOST].count > 0 && !is_host(f->headers[GUARD_HOST].value);
 }
 
-static bool framing_is_folded(const struct facts *f)
+static bool framing_is_folded(const struct guard_facts *f)
 {
     return f->folded;
 }
 
-static bool type_is_duplicate(const struct facts *f)
+static bool type_is_duplicate(const struct guard_facts *f)
 {
-    return f->headers[TYPE].count > 1;
+    return f->headers[GUARD_TYPE].count > 1;
 }
 
-static bool framing_is_double(const struct facts *f)
+static bool framing_is_double(const struct guard_facts *f)
 {
-    return f->headers[ENCODING].count > 0 && f->headers[LENGTH].count > 0;
+    return f->headers[GUARD_ENCODING].count > 0 && f->headers[GUARD_LENGTH].count > 0;
 }
 
-static bool encoding_is_too_new(const struct facts *f)
+static bool encoding_is_too_new(const struct guard_facts *f)
 {
-    return f->headers[ENCODING].count > 0 && f->is_1_0;
+    return f->headers[GUARD_ENCODING].count > 0 && f->is_1_0;
 }
 
-static bool encoding_is_duplicate(const struct facts *f)
+static bool encoding_is_duplicate(const struct guard_facts *f)
 {
-    return f->headers[ENCODING].count > 1;
+    return f->headers[GUARD_ENCODING].count > 1;
 }
 
-static bool encoding_is_unknown(const struct facts *f)
+static bool encoding_is_unknown(const struct guard_facts *f)
 {
-    return f->headers[ENCODING].count > 0 && strcasecmp(f->headers[ENCODING].value, "chunked") != 0;
+    return f->headers[GUARD_ENCODING].count > 0 &&
+           strcasecmp(f->headers[GUARD_ENCODING].value, "chunked") != 0;
 }
 
-static bool expectation_is_unknown(const struct facts *f)
+static bool expectation_is_unknown(const struct guard_facts *f)
 {
-    return f->headers[EXPECT].count > 0 &&
-           strcasecmp(f->headers[EXPECT].value, "100-continue") != 0;
+    return f->headers[GUARD_EXPECT].count > 0 &&
+           strcasecmp(f->headers[GUARD_EXPECT].value, "100-continue") != 0;
 }
 
-static bool length_is_duplicate(const struct facts *f)
+static bool length_is_duplicate(const struct guard_facts *f)
 {
-    return f->headers[LENGTH].count > 1;
+    return f->headers[GUARD_LENGTH].count > 1;
 }
 
 /* -1: no decimal number, or none in range. */
@@ -171,15 +158,15 @@ static int64_t parse_length(const char *text)
     return *s == '\0' && s != text ? value : -1;
 }
 
-static bool length_is_bad(const struct facts *f)
+static bool length_is_bad(const struct guard_facts *f)
 {
-    return f->headers[LENGTH].count > 0 && parse_length(f->headers[LENGTH].value) < 0;
+    return f->headers[GUARD_LENGTH].count > 0 && parse_length(f->headers[GUARD_LENGTH].value) < 0;
 }
 
 /* In the order in which they are looked at; a rule may rely on those before it. */
 static const struct rule {
     const char *what; /* that the message is about; NULL: the header that bad_value names */
-    bool (*is_broken)(const struct facts *f);
+    bool (*is_broken)(const struct guard_facts *f);
     int status;
     const char *text;
 } rules[] = {
@@ -199,20 +186,34 @@ static const struct rule {
     {"Content-Length", length_is_bad, 400, "is no decimal number in range"},
 };
 
-int guard_check(struct MHD_Connection *mhd, const char *version, struct framing *ret_framing,
-                struct err *e)
+int guard_judge(const struct guard_facts *facts, struct framing *ret_framing, struct err *e)
 {
-    struct facts facts = {.is_1_0 = strcmp(version, "HTTP/1.0") == 0};
-    MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, look, &facts);
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         const struct rule *rule = &rules[i];
-        if (!rule->is_broken(&facts)) continue;
-        err_set(e, ERR_FORMAT, "%.64s: %s", rule->what != NULL ? rule->what : facts.bad_value,
+        if (!rule->is_broken(facts)) continue;
+        err_set(e, ERR_FORMAT, "%.64s: %s", rule->what != NULL ? rule->what : facts->bad_value,
                 rule->text);
         return rule->status;
     }
-    ret_framing->chunked = facts.headers[ENCODING].count > 0;
-    ret_framing->content_length =
-        facts.headers[LENGTH].count > 0 ? parse_length(facts.headers[LENGTH].value) : -1;
+    ret_framing->chunked = facts->headers[GUARD_ENCODING].count > 0;
+    ret_framing->content_length = facts->headers[GUARD_LENGTH].count > 0
+                                      ? parse_length(facts->headers[GUARD_LENGTH].value)
+                                      : -1;
     return 0;
+}
+
+static enum MHD_Result look(void *facts, enum MHD_ValueKind kind, const char *name,
+                            size_t name_size, const char *value, size_t value_size)
+{
+    (void)kind;
+    guard_add(facts, name, name_size, value, value_size);
+    return MHD_YES;
+}
+
+int guard_check(struct MHD_Connection *mhd, const char *version, struct framing *ret_framing,
+                struct err *e)
+{
+    struct guard_facts facts = {.is_1_0 = strcmp(version, "HTTP/1.0") == 0};
+    MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, look, &facts);
+    return guard_judge(&facts, ret_framing, e);
 }

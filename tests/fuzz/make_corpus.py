@@ -319,6 +319,29 @@ def listeners():
         write("listener", name, text)
 
 
+def guards():
+    def put(name, *lines, version="1"):
+        write("guard", name, version + "\n".join(lines))
+    put("usual", "Host: a:80", "Content-Length: 17", "Content-Type: image/png")
+    put("chunked", "Host: [::1]", "transfer-encoding: Chunked", "Expect: 100-continue")
+    put("old", "Accept: */*", version="0")
+    put("old_chunked", "Transfer-Encoding: chunked", version="0")
+    put("no_host", "Content-Length: 0")
+    put("two_hosts", "Host: a", "host: a")
+    put("bad_host", "Host: a/b")
+    put("two_lengths", "Host: a", "Content-Length: 5", "Content-Length: 5")
+    put("length_and_encoding", "Host: a", "Content-Length: 5", "Transfer-Encoding: chunked")
+    put("length_sign", "Host: a", "Content-Length: +5")
+    put("length_huge", "Host: a", "Content-Length: 99999999999999999999")
+    put("encoding_list", "Host: a", "Transfer-Encoding: gzip, chunked")
+    put("blank", "Host: a", "Content-Length : 5")
+    put("folded", "Host: a", "Content-Length\r x: 5")
+    put("control", "Host: a", "X: a\1b")
+    put("expectation", "Host: a", "Expect: 200")
+    put("two_types", "Host: a", "Content-Type: a/b", "Content-Type: c/d")
+    put("no_name", "Host: a", ": x")
+
+
 def targets():
     for name, text in (("usual", "GET /jobs?limit=5"), ("value", "POST /jobs/17/cancel"), ("two_values", "HEAD /m/resnet18/v/2"),
                        ("absolute", "GET http://a:80/jobs"), ("absolute_bare", "GET HTTPS://a"), ("no_authority", "GET http:///jobs"),
@@ -418,6 +441,7 @@ cifars()
 checkpoints()
 inputs()
 listeners()
+guards()
 targets()
 configs()
 documents()
