@@ -4,6 +4,9 @@ and include. Prints TAP.
 
 The names are read off the tables. How each is searched for:
 
+* an operator (src/nn/ops.h, OPS): a word that means nothing else here ("upsample") anywhere, in comments and as part of
+  identifiers, too; one that many things are called ("mean") by the row op_mean, ROW(mean) and tables with "mean" in
+  first place. The functions that append one (build_mean) are what blocks and heads are written in, and are theirs.
 * a daemon's option (src/app/options.c, section and key): "section.key" anywhere, and in src/app, where struct config is,
   section_key, too; elsewhere such an identifier is something else.
 * a route (src/api/routes.c): its pattern as text, not followed by more of a path; so "/v1/models" is not in
@@ -45,6 +48,17 @@ def files_with(pattern, texts=TEXTS):
     return {path for path, text in texts.items() if re.search(pattern, text)}
 
 
+OPERATORS_WITH_COMMON_NAMES = {"conv", "norm", "linear", "mean", "relu", "shortcut", "gate"}
+
+
+def operators():
+    for name in rows("src/nn/ops.h", r"^    ROW\((\w+)\)"):
+        if name in OPERATORS_WITH_COMMON_NAMES:
+            yield name, files_with(rf'\bop_{name}\b(?!\.[ch])|\bROW\({name}\)|\{{"{name}",')
+        else:
+            yield name, files_with(rf"(?i){name}")
+
+
 def daemon_options():
     app = {path: text for path, text in TEXTS.items() if path.startswith("src/app/")}
     for section, key in rows("src/app/options.c", r"^    (?:TEXT|CHOICE|INTEGER|BYTES|REAL)\(\s*(\w+),\s*(\w+),\s"):
@@ -69,7 +83,7 @@ def check(number, what, names):
     return not wrong
 
 
-KINDS = [("options of the daemon", daemon_options), ("routes", routes)]
+KINDS = [("operators", operators), ("options of the daemon", daemon_options), ("routes", routes)]
 print(f"1..{len(KINDS)}")
 good = [check(i + 1, what, names()) for i, (what, names) in enumerate(KINDS)]
 raise SystemExit(0 if all(good) else 1)
