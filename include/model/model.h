@@ -16,6 +16,7 @@
 #include "nn/net.h"
 #include "nn/plan.h"
 #include "nn/spec.h"
+#include "recipe/recipe.h"
 
 enum {
     MODEL_NAME_MAX = NAME_BYTES_MAX,
@@ -45,17 +46,12 @@ struct training_figures {
 
 /* Where a model comes from. Strings are empty when not known. */
 struct training {
-    char method[32], data[512], program[64], schedule[64], augment[64];
+    char method[32], data[512], program[64];
     char parent[SHA256_HEX_SIZE];  /* the model given as --init */
     char teacher[SHA256_HEX_SIZE]; /* the model given as --teacher */
-    int64_t epochs, batch, warmup, threads;
-    uint64_t seed;
-    double lr, momentum, weight_decay, temperature, alpha, lambda, beta;
-    bool kd_scale;
-    int64_t holdout; /* the wish that was given to split_make(); 0: nothing held out */
-    uint64_t holdout_seed;
-    char command[1024]; /* the command line, for people */
-    bool has_figures;   /* on the held-out images */
+    struct recipe recipe;          /* its method NULL: none that this program knows */
+    char command[1024];            /* the command line, for people */
+    bool has_figures;              /* on the held-out images */
     struct training_figures exits[SPEC_SECTIONS_MAX], ensemble;
 };
 

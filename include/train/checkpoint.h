@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 #include "nn/net.h"
-#include "train/options.h"
+#include "recipe/recipe.h"
 
 struct checkpoint_position {
     int64_t step;    /* steps done */
@@ -36,20 +36,20 @@ struct checkpoint_state {
 };
 
 /* ERR_DIVERGED, and nothing is written, when a parameter or a number of an array is not finite.
- * texts: what identifies the training (train_options_texts() and what the caller adds). */
+ * texts: what identifies the training (recipe_texts() and what the caller adds). */
 int checkpoint_write(const char *path, const struct checkpoint_state *state,
-                     const struct checkpoint_position *position, const struct train_text *texts,
+                     const struct checkpoint_position *position, const struct recipe_text *texts,
                      size_t n_texts, struct err *e);
 
 /* ERR_CONFLICT, with the name of the option, when the checkpoint was made with other texts. On any
  * failure what the state points to is unspecified. */
-int checkpoint_read(const char *path, const struct train_text *texts, size_t n_texts,
+int checkpoint_read(const char *path, const struct recipe_text *texts, size_t n_texts,
                     struct checkpoint_position *ret_position, const struct checkpoint_state *state,
                     struct err *e);
 
 /* The value of one text in a checkpoint, before there is a training to compare with. ERR_NOT_FOUND
  * when it has no such text (or one longer than this program writes). */
-int checkpoint_text(const char *path, const char *name, char ret_value[TRAIN_TEXT_MAX],
+int checkpoint_text(const char *path, const char *name, char ret_value[RECIPE_TEXT_MAX],
                     struct err *e);
 
 #endif

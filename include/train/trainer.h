@@ -19,11 +19,11 @@
 #include "data/split.h"
 #include "model/model.h"
 #include "nn/net.h"
-#include "train/options.h"
+#include "recipe/recipe.h"
 
 /* All of it must outlive the trainer. */
 struct trainer_setup {
-    const struct train_options *options;
+    const struct recipe *recipe;
     const struct net *net;
     const struct dataset *set;
     const struct split *split;

@@ -1,137 +1,103 @@
-/* A job's body.
- *
- * One table says for each member what it may be and which option of `autodidact train` it becomes;
- * checking and building the command both walk it, so that a member cannot be accepted and then
- * forgotten. Ranges are those of the tool, which checks again. Nothing of the body reaches a path
- * but through the functions below that check it. */
+/* A job's body: options of the recipe, by its table, and members of the job's own. Checking it and
+ * building the command both walk that table, so that a member cannot be accepted and then
+ * forgotten. Nothing of the body reaches a path but through the functions below that check it. */
 #include "config.h"
 
 #include "request.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "base/mem.h"
 #include "base/name.h"
 #include "base/text.h"
+#include "recipe/draft.h"
 #include "store/version_table.h"
 
-enum kind {
-    KIND_INT,
-    KIND_REAL,
-    KIND_BOOL,
-    KIND_NAME /* letters, digits and . _ - : , + */,
-    KIND_OTHER
-};
+enum { KIND_TEXT_MAX = 63, SOURCE_MAX = 1024 };
 
-enum { TEXT_MAX = 63, SOURCE_MAX = 1024 };
+#define SEED_INT_MAX (INT64_C(1) << 53) /* past it many readers round */
 
-static const struct member {
-    const char *name;
-    enum kind kind;
-    const char *option; /* NULL: not an option of its own */
-    double min, max;
-} members[] = {
-    {"kind", KIND_OTHER, NULL, 0, 0},
-    {"spec", KIND_OTHER, NULL, 0, 0},
-    {"init", KIND_OTHER, NULL, 0, 0},
-    {"teacher", KIND_OTHER, NULL, 0, 0},
-    {"model", KIND_OTHER, NULL, 0, 0},
-    {"data", KIND_OTHER, NULL, 0, 0},
-    {"promote", KIND_OTHER, NULL, 0, 0},
-    {"method", KIND_NAME, "--method", 0, 0},
-    {"epochs", KIND_INT, "--epochs", 1, 1000000},
-    {"width", KIND_INT, "--width", 1, 16384},
-    {"batch", KIND_INT, "--batch", 2, 65536},
-    {"lr", KIND_REAL, "--lr", 0, 1e9},
-    {"momentum", KIND_REAL, "--momentum", 0, 0.999999},
-    {"weight_decay", KIND_REAL, "--weight-decay", 0, 1},
-    {"schedule", KIND_NAME, "--schedule", 0, 0},
-    {"warmup", KIND_INT, "--warmup", 0, 1000000},
-    {"augment", KIND_NAME, "--augment", 0, 0},
-    {"label_smoothing", KIND_REAL, "--label-smoothing", 0, 1},
-    {"mixup", KIND_REAL, "--mixup", 0, 1000},
-    {"preset", KIND_NAME, "--preset", 0, 0},
-    {"heads", KIND_NAME, "--heads", 0, 0},
-    {"temperature", KIND_REAL, "--temperature", 0.01, 1000},
-    {"alpha", KIND_REAL, "--alpha", 0, 1},
-    {"lambda", KIND_REAL, "--lambda", 0, 1e6},
-    {"beta", KIND_REAL, "--beta", 0, 1e9},
-    {"kd_scale", KIND_BOOL, "--kd-scale", 0, 0},
-    {"hint", KIND_NAME, "--hint", 0, 0},
-    {"hint_exits", KIND_NAME, "--hint-exits", 0, 0},
-    {"holdout", KIND_INT, "--holdout", 0, INT32_MAX},
-    {"holdout_seed", KIND_INT, "--holdout-seed", 0, (double)(INT64_C(1) << 53)},
-    {"seed", KIND_INT, "--seed", 0, (double)(INT64_C(1) << 53)},
-    {"threads", KIND_INT, "--threads", 0, 1024},
-    {"precision", KIND_NAME, "--precision", 0, 0},
-    {"store", KIND_NAME, "--store", 0, 0},
-};
-enum { MEMBERS = sizeof(members) / sizeof(members[0]) };
+static const char *const own_members[] = {"kind", "spec", "model", "promote"};
+enum { OWN_MEMBERS = sizeof(own_members) / sizeof(own_members[0]) };
 
-static const struct member *find_member(const char *name)
+static bool is_own(const char *name)
 {
-    for (size_t i = 0; i < MEMBERS; i++) {
-        if (strcmp(members[i].name, name) == 0) return &members[i];
+    for (size_t i = 0; i < OWN_MEMBERS; i++) {
+        if (strcmp(own_members[i], name) == 0) return true;
     }
-    return NULL;
-}
-
-static bool is_word(const char *text)
-{
-    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:,+-");
-    return n > 0 && n <= TEXT_MAX && text[n] == '\0' && text[0] != '-';
+    return false;
 }
 
 static int unknown_member(const char *name, struct err *e)
 {
-    char list[ERR_TEXT_MAX] = "";
+    char list[ERR_TEXT_MAX] = "", member[RECIPE_NAME_MAX];
     size_t used = 0;
-    for (size_t i = 0; i < MEMBERS && used < sizeof(list); i++) {
-        used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i > 0 ? " " : "",
-                                 members[i].name);
+    for (size_t i = 0; i < OWN_MEMBERS; i++)
+        used += (size_t)snprintf(list + used, sizeof(list) - used, " %s", own_members[i]);
+    for (size_t i = 0; recipe_option_at(i) != NULL && used < sizeof(list); i++) {
+        if (!recipe_option_at(i)->job) continue;
+        used += (size_t)snprintf(list + used, sizeof(list) - used, " %s",
+                                 recipe_option_member(recipe_option_at(i), member));
     }
-    return err_set(e, ERR_RANGE, "\"%.64s\" is not a member of a job, which takes: %s", name, list);
+    return err_set(e, ERR_RANGE, "\"%.64s\" is not a member of a job, which takes:%s", name, list);
 }
 
-static bool is_number(const struct json *value)
+/* The text of a value, in ret_text or the body's own; NULL when JSON says such options otherwise.
+ */
+static const char *text_of(const struct recipe_option *option, const struct json *value,
+                           char ret_text[RECIPE_TEXT_MAX])
 {
-    return json_is(value, JSON_KIND_INT) || json_is(value, JSON_KIND_REAL);
-}
-
-static int check_value(const struct member *m, const struct json *value, struct err *e)
-{
-    switch (m->kind) {
-    case KIND_INT:
-        if (json_is(value, JSON_KIND_INT) && (double)json_int(value, 0) >= m->min &&
-            (double)json_int(value, 0) <= m->max)
-            return 0;
-        return err_set(e, ERR_RANGE, "\"%s\" takes a whole number from %.0f to %.0f", m->name,
-                       m->min, m->max);
-    case KIND_REAL:
-        if (is_number(value) && json_number(value, 0) >= m->min && json_number(value, 0) <= m->max)
-            return 0;
-        return err_set(e, ERR_RANGE, "\"%s\" takes a number from %g to %g", m->name, m->min,
-                       m->max);
-    case KIND_BOOL:
-        return json_is(value, JSON_KIND_BOOL)
-                   ? 0
-                   : err_set(e, ERR_RANGE, "\"%s\" takes true or false", m->name);
-    case KIND_NAME:
-        if (json_is(value, JSON_KIND_STRING) && is_word(json_text(value))) return 0;
-        return err_set(e, ERR_RANGE,
-                       "\"%s\" takes a word of at most %d letters, digits and . _ : , + -", m->name,
-                       TEXT_MAX);
-    case KIND_OTHER:
+    const int64_t whole = json_int(value, -1);
+    switch (recipe_option_json(option)) {
+    case RECIPE_JSON_INT:
+        if (!json_is(value, JSON_KIND_INT)) return NULL;
+        snprintf(ret_text, RECIPE_TEXT_MAX, "%" PRId64, whole);
+        return ret_text;
+    case RECIPE_JSON_SEED:
+        if (!json_is(value, JSON_KIND_INT)) return json_text(value);
+        if (whole < 0 || whole > SEED_INT_MAX) return NULL;
+        snprintf(ret_text, RECIPE_TEXT_MAX, "%" PRId64, whole);
+        return ret_text;
+    case RECIPE_JSON_NUMBER:
+        if (!json_is(value, JSON_KIND_INT) && !json_is(value, JSON_KIND_REAL)) return NULL;
+        return text_double(json_number(value, 0), ret_text);
+    case RECIPE_JSON_BOOL:
+        if (!json_is(value, JSON_KIND_BOOL)) return NULL;
+        return json_bool(value, false) ? "on" : "off";
+    case RECIPE_JSON_STRING:
         break;
     }
-    if (json_is(value, JSON_KIND_STRING)) return 0;
-    return err_set(e, ERR_RANGE, "\"%s\" takes a string", m->name);
+    return json_text(value);
+}
+
+static int give(struct recipe_draft *draft, const char *member, const struct json *value,
+                struct err *e)
+{
+    const struct recipe_option *option = recipe_option_of_member(member);
+    char buffer[RECIPE_TEXT_MAX];
+    if (is_own(member)) {
+        if (json_is(value, JSON_KIND_STRING)) return 0;
+        return err_set(e, ERR_RANGE, "\"%s\" takes a string", member);
+    }
+    if (option == NULL || !option->job) return unknown_member(member, e);
+    const char *text = text_of(option, value, buffer);
+    if (text == NULL) return recipe_option_refuse(option, RECIPE_JSON_BODY, NULL, e);
+    return recipe_give(draft, option, text, e);
+}
+
+/* What the body says of the recipe; places stay the body's strings. */
+static int read_draft(const struct json *body, struct recipe_draft *ret_draft, struct err *e)
+{
+    recipe_draft_init(ret_draft, RECIPE_JSON_BODY);
+    for (struct json_member given = {0}; json_next(body, &given);) {
+        int rc = give(ret_draft, given.name, given.value, e);
+        if (rc < 0) return rc;
+    }
+    return recipe_finish(ret_draft, e);
 }
 
 static const char *string_of(const struct json *body, const char *name)
@@ -204,13 +170,10 @@ static int check_strings(const struct json *body, struct err *e)
 
 int request_check(const struct json *body, struct err *e)
 {
+    struct recipe_draft draft;
     if (!json_is(body, JSON_KIND_OBJECT)) return err_set(e, ERR_FORMAT, "a job is a JSON object");
-    for (struct json_member given = {0}; json_next(body, &given);) {
-        const struct member *m = find_member(given.name);
-        int rc = m == NULL ? unknown_member(given.name, e) : check_value(m, given.value, e);
-        if (rc < 0) return rc;
-    }
-    return check_strings(body, e);
+    int rc = read_draft(body, &draft, e);
+    return rc < 0 ? rc : check_strings(body, e);
 }
 
 void request_model(const struct json *body, char *ret_name)
@@ -251,7 +214,7 @@ int request_data(const struct json *body, const char *data_root, char *ret_sourc
     if (i == n_kinds) {
         return err_set(e, ERR_RANGE,
                        "\"data\": \"%.*s\" is no kind of data set: cifar100, cifar10 or folder",
-                       n_kind > TEXT_MAX ? TEXT_MAX : (int)n_kind, data);
+                       n_kind > KIND_TEXT_MAX ? KIND_TEXT_MAX : (int)n_kind, data);
     }
     if (data_root == NULL || data_root[0] == '\0') {
         return err_set(e, ERR_UNSUPPORTED,
@@ -294,46 +257,16 @@ int request_spec(const struct json *body, const char *spec_directory, char *ret_
                    spec_directory);
 }
 
-/* ---- the command ---- */
-
-void command_add(struct command *command, const char *word)
-{
-    char *copy = command->n < COMMAND_WORDS_MAX ? mem_strdup(word) : NULL;
-    if (copy == NULL) {
-        command->failed = true;
-        return;
-    }
-    command->words[command->n++] = copy;
-    command->words[command->n] = NULL;
-}
-
-void command_release(struct command *command)
-{
-    for (size_t i = 0; i < command->n; i++) mem_free(command->words[i]);
-    memset(command, 0, sizeof(*command));
-}
-
 void request_add_options(const struct json *body, struct command *command)
 {
-    for (size_t i = 0; i < MEMBERS; i++) {
-        const struct json *value = json_get(body, members[i].name);
-        char text[64];
-        if (members[i].option == NULL || value == NULL) continue;
-        command_add(command, members[i].option);
-        switch (members[i].kind) {
-        case KIND_INT:
-            snprintf(text, sizeof(text), "%" PRId64, (int64_t)json_int(value, 0));
-            break;
-        case KIND_REAL:
-            text_double(json_number(value, 0), text);
-            break;
-        case KIND_BOOL:
-            snprintf(text, sizeof(text), "%s", json_bool(value, false) ? "on" : "off");
-            break;
-        default:
-            snprintf(text, sizeof(text), "%.63s", json_text(value));
-            break;
-        }
-        command_add(command, text);
+    struct recipe_draft draft;
+    char name[RECIPE_NAME_MAX], text[RECIPE_TEXT_MAX];
+    (void)read_draft(body, &draft, NULL); /* it was good */
+    for (size_t i = 0; recipe_option_at(i) != NULL; i++) {
+        const struct recipe_option *o = recipe_option_at(i);
+        bool said = o->kind == RECIPE_METHOD || recipe_is_given(&draft, o->name);
+        if (!o->job || o->kind == RECIPE_PLACE || !said) continue;
+        command_add(command, recipe_option_name(o, RECIPE_COMMAND_LINE, name));
+        command_add(command, recipe_option_format(o, &draft, text));
     }
 }

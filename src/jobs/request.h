@@ -1,4 +1,5 @@
-/* What a job's body may say, and the command that it becomes. */
+/* What a job's body may say: every option of the recipe that a job has (recipe/option.h), and its
+ * own members kind, spec, model and promote. */
 #ifndef JOBS_REQUEST_H
 #define JOBS_REQUEST_H
 
@@ -8,11 +9,12 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "command.h"
 #include "jobs/jobs.h"
 #include "json/value.h"
 
-/* Checks a body: every member's name, type and range, and that what is needed is there. Messages
- * name the member. Pure. */
+/* Checks a body: every member's name, type and range, that its method reads it, and that what is
+ * needed is there. Messages name the member. Pure. */
 int request_check(const struct json *body, struct err *e);
 
 /* The name under which the result is published: "model", else the name of "init", else "spec". Into
@@ -36,20 +38,8 @@ int request_spec(const struct json *body, const char *spec_directory, char *ret_
 void request_version(const struct json *body, const char *member, char *ret_name,
                      int64_t *ret_version);
 
-/* A command line that owns its words. */
-enum { COMMAND_WORDS_MAX = 96 };
-
-struct command {
-    char *words[COMMAND_WORDS_MAX + 1]; /* ends in NULL */
-    size_t n;
-    bool failed; /* out of memory or room */
-};
-
-void command_add(struct command *command, const char *word);
-void command_release(struct command *command);
-
-/* Adds the options of `autodidact train` that the body gives ("weight_decay" -> --weight-decay X).
- */
+/* Adds the method and the options of `autodidact train` that the body gives ("weight_decay" ->
+ * --weight-decay X), apart from places. */
 void request_add_options(const struct json *body, struct command *command);
 
 #endif

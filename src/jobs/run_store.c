@@ -101,10 +101,6 @@ static int build_training(struct run *run, struct err *e)
     if (run->spec[0] != '\0') command_add(c, run->spec);
     command_add(c, "--data");
     command_add(c, run->data);
-    if (json_get(run->request, "method") == NULL) {
-        command_add(c, "--method");
-        command_add(c, "byot");
-    }
     request_add_options(run->request, c);
     if (json_get(run->request, "threads") == NULL) add_threads(run, c);
     int rc = add_version(run, "init", "--init", e);
@@ -207,8 +203,8 @@ static int compare_with(struct run *run, const struct model *result, const struc
     } else if (run->evaluates) {
         const struct training *t = &serving->training;
         build_evaluation(run, &run->eval_serving, path);
-        if (strcmp(t->data, result->training.data) != 0 || t->holdout != run->holdout ||
-            t->holdout_seed != run->holdout_seed) {
+        if (strcmp(t->data, result->training.data) != 0 || t->recipe.holdout != run->holdout ||
+            t->recipe.holdout_seed != run->holdout_seed) {
             snprintf(run->note, sizeof(run->note),
                      "the serving version %lld was trained with another choice of held-out images "
                      "and may "
@@ -228,8 +224,8 @@ static int note(struct run *run, struct db *db, struct err *e)
     int rc = job_table_update(db, &run->row, e);
     if (rc == 0) rc = model_load(run->result, &result, e);
     if (rc < 0) return rc;
-    run->holdout = result->training.holdout;
-    run->holdout_seed = result->training.holdout_seed;
+    run->holdout = result->training.recipe.holdout;
+    run->holdout_seed = result->training.recipe.holdout_seed;
     run->evaluates = run->holdout > 0;
     if (!run->evaluates)
         snprintf(run->hindrance, sizeof(run->hindrance), "no images were held out to judge it by");

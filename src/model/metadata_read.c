@@ -7,14 +7,12 @@
 
 #include <errno.h>
 #include <float.h>
-#include <inttypes.h>
-#include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/text.h"
 #include "json/read.h"
+#include "metadata_recipe.h"
 
 enum {
     DOCUMENT_MAX = SAFETENSORS_HEADER_MAX,
@@ -203,28 +201,6 @@ int metadata_parse_calibration(const char *text, int sections, struct calibratio
     PARSE_OBJECT(METADATA_CALIBRATION, text, e, read_calibration(&root, sections, ret));
 }
 
-/* A seed: an integer, or past 2^53 a string of digits. */
-static int read_seed(const struct json_place *root, const char *member, uint64_t *ret)
-{
-    const struct json *value = json_get(root->value, member);
-    const char *text = json_text(value);
-    if (json_int(value, -1) >= 0) {
-        *ret = (uint64_t)json_int(value, -1);
-        return 0;
-    }
-    if (text != NULL && *text != '\0' && strlen(text) <= 20 &&
-        strspn(text, "0123456789") == strlen(text)) {
-        char *end;
-        errno = 0;
-        unsigned long long seed = strtoull(text, &end, 10);
-        if (errno == 0) {
-            *ret = seed;
-            return 0;
-        }
-    }
-    return json_read_fail(root, member, ERR_FORMAT, "must be an integer in 0..2^64-1");
-}
-
 static int read_figures(const struct json_place *at, struct training_figures *ret)
 {
     int rc = json_read_number(at, "top1", 0, 1, &ret->top1);
@@ -263,47 +239,17 @@ static int read_training(const struct json_place *root, int sections, struct tra
         {"method", ret->method, sizeof(ret->method)},
         {"data", ret->data, sizeof(ret->data)},
         {"program", ret->program, sizeof(ret->program)},
-        {"schedule", ret->schedule, sizeof(ret->schedule)},
-        {"augment", ret->augment, sizeof(ret->augment)},
         {"parent", ret->parent, sizeof(ret->parent)},
         {"command", ret->command, sizeof(ret->command)},
-    };
-    const struct {
-        const char *member;
-        int64_t *value;
-    } integers[] = {
-        {"epochs", &ret->epochs},   {"batch", &ret->batch},     {"warmup", &ret->warmup},
-        {"threads", &ret->threads}, {"holdout", &ret->holdout},
-    };
-    const struct {
-        const char *member;
-        double *value;
-    } numbers[] = {
-        {"lr", &ret->lr},
-        {"momentum", &ret->momentum},
-        {"weight_decay", &ret->weight_decay},
-        {"temperature", &ret->temperature},
-        {"alpha", &ret->alpha},
-        {"lambda", &ret->lambda},
     };
     int rc = 0;
     for (size_t i = 0; i < COUNT(strings) && rc == 0; i++) {
         rc = json_read_string(root, strings[i].member, strings[i].text, strings[i].size);
     }
-    for (size_t i = 0; i < COUNT(integers) && rc == 0; i++) {
-        rc = json_read_int(root, integers[i].member, 0, COUNT_MAX, integers[i].value);
-    }
-    for (size_t i = 0; i < COUNT(numbers) && rc == 0; i++) {
-        rc = json_read_number(root, numbers[i].member, -DBL_MAX, DBL_MAX, numbers[i].value);
-    }
     /* Of methods with a teacher, only some. */
     if (rc == 0 && json_get(root->value, "teacher") != NULL)
         rc = json_read_string(root, "teacher", ret->teacher, sizeof(ret->teacher));
-    if (rc == 0 && json_get(root->value, "beta") != NULL)
-        rc = json_read_number(root, "beta", -DBL_MAX, DBL_MAX, &ret->beta);
-    if (rc == 0) rc = read_seed(root, "seed", &ret->seed);
-    if (rc == 0) rc = read_seed(root, "holdout_seed", &ret->holdout_seed);
-    if (rc == 0) rc = json_read_bool(root, "kd_scale", &ret->kd_scale);
+    if (rc == 0) rc = metadata_read_recipe(root, ret->method, &ret->recipe);
     return rc == 0 ? read_all_figures(root, sections, ret) : rc;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "json/write.h"
+#include "metadata_recipe.h"
 
 enum { DOCUMENT_MAX = SAFETENSORS_HEADER_MAX };
 
@@ -125,25 +126,15 @@ char *metadata_format_training(const struct training *t, int sections, int *ret_
     json_write_string(w, "method", t->method);
     json_write_string(w, "data", t->data);
     json_write_string(w, "program", t->program);
-    json_write_string(w, "schedule", t->schedule);
-    json_write_string(w, "augment", t->augment);
+    metadata_write_recipe(w, &t->recipe, false, RECIPE_JSON_STRING);
     json_write_string(w, "parent", t->parent);
     if (t->teacher[0] != '\0') json_write_string(w, "teacher", t->teacher);
-    json_write_int(w, "epochs", t->epochs);
-    json_write_int(w, "batch", t->batch);
-    json_write_int(w, "warmup", t->warmup);
-    json_write_int(w, "threads", t->threads);
-    json_write_seed(w, "seed", t->seed);
-    put_number(w, "lr", t->lr);
-    put_number(w, "momentum", t->momentum);
-    put_number(w, "weight_decay", t->weight_decay);
-    put_number(w, "temperature", t->temperature);
-    put_number(w, "alpha", t->alpha);
-    put_number(w, "lambda", t->lambda);
-    if (t->beta != 0) put_number(w, "beta", t->beta);
-    json_write_bool(w, "kd_scale", t->kd_scale);
-    json_write_int(w, "holdout", t->holdout);
-    json_write_seed(w, "holdout_seed", t->holdout_seed);
+    metadata_write_recipe(w, &t->recipe, false, RECIPE_JSON_INT);
+    metadata_write_recipe(w, &t->recipe, false, RECIPE_JSON_SEED);
+    metadata_write_recipe(w, &t->recipe, false, RECIPE_JSON_NUMBER);
+    metadata_write_recipe(w, &t->recipe, false, RECIPE_JSON_BOOL);
+    metadata_write_recipe(w, &t->recipe, true, RECIPE_JSON_INT);
+    metadata_write_recipe(w, &t->recipe, true, RECIPE_JSON_SEED);
     json_write_string(w, "command", t->command);
     if (t->has_figures) {
         json_write_open(w, "figures", '{');

@@ -22,7 +22,7 @@
 #include "nn/plan.h"
 #include "options.h"
 #include "tool.h"
-#include "train/method.h"
+#include "train/objective.h"
 #include "train/optimizer.h"
 
 enum { ROUNDS = 3, BATCHES_MAX = 32, BATCH_MAX = 65536, SECONDS_MAX = 3600 };
@@ -295,14 +295,14 @@ static void run_training(void *arg)
 {
     struct training_bench *t = arg;
     struct bench *b = t->bench;
-    const struct method *method = method_find(b->heads & (b->heads - 1) ? "dsn" : "baseline");
-    const struct distillation none = {.temperature = 1};
+    const struct recipe recipe = {.method =
+                                      method_find(b->heads & (b->heads - 1) ? "dsn" : "baseline")};
     for (int k = 0; k < t->repeats; k++) {
-        struct method_batch m = {.n = t->batch,
-                                 .n_exits = b->sections,
-                                 .classes = net_classes(b->n.net),
-                                 .features = net_feature_size(b->n.net),
-                                 .labels = t->labels};
+        struct objective_batch m = {.n = t->batch,
+                                    .n_exits = b->sections,
+                                    .classes = net_classes(b->n.net),
+                                    .features = net_feature_size(b->n.net),
+                                    .labels = t->labels};
         grad_forward(t->grad, b->params, t->batch);
         for (int i = 0; i < b->sections; i++) {
             if ((b->heads >> i & 1) == 0) continue;
@@ -311,7 +311,7 @@ static void run_training(void *arg)
             m.dlogits[i] = grad_dlogits(t->grad, i);
             m.dfeature[i] = grad_dfeatures(t->grad, i);
         }
-        method_loss(method, &none, &m);
+        objective_loss(&recipe, &m);
         grad_backward(t->grad, b->params, t->dparams);
         optimizer_step(t->optimizer, 1e-6, 0.9, 5e-4, t->dparams, b->params);
     }

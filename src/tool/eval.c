@@ -102,8 +102,8 @@ static int choose(const struct command *c, const struct model *model, const stru
 {
     const struct training *t = &model->training;
     bool same_data = c->holdout_given || tool_same_data(model, set);
-    int64_t wish = c->holdout_given ? c->holdout : t->holdout;
-    uint64_t seed = c->holdout_given ? c->holdout_seed : t->holdout_seed;
+    int64_t wish = c->holdout_given ? c->holdout : t->recipe.holdout;
+    uint64_t seed = c->holdout_given ? c->holdout_seed : t->recipe.holdout_seed;
     *ret_indices = NULL;
     *ret_n = dataset_count(set);
     if (strcmp(c->split, "test") == 0) return 0;

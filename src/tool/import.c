@@ -245,7 +245,7 @@ static void say_fresh(const struct import *im, char ret_text[NOTE_MAX])
 static int write_model(const struct import *im, struct err *e)
 {
     const struct command *c = &im->command;
-    struct training t = {.method = "import", .program = PACKAGE_STRING, .seed = c->seed};
+    struct training t = {.method = "import", .program = PACKAGE_STRING, .recipe.seed = c->seed};
     char note[NOTE_MAX];
     say_fresh(im, note);
     snprintf(t.command, sizeof(t.command),

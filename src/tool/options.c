@@ -105,6 +105,10 @@ static int set_value(const struct option_row *row, const char *text, struct err 
         if (ok) *(uint64_t *)row->value = v;
         break;
     }
+    case OPTION_OTHER: {
+        const struct option_reader *reader = row->value;
+        return reader->read(reader->arg, row->name, text, e);
+    }
     case OPTION_REAL: {
         double v = strtod(text, &end);
         ok = end != text && *end == '\0' && isfinite(v) && !isspace((unsigned char)*text);

@@ -17,6 +17,13 @@ enum option_kind {
     OPTION_INT,    /* int64_t * */
     OPTION_SEED,   /* uint64_t * */
     OPTION_REAL,   /* double *, finite */
+    OPTION_OTHER,  /* const struct option_reader * */
+};
+
+/* Reads an option of another kind: its name, and what was given. ERR_USAGE. */
+struct option_reader {
+    int (*read)(void *arg, const char *name, const char *text, struct err *e);
+    void *arg;
 };
 
 struct option_row {

@@ -16,7 +16,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "data/batch.h"
 #include "nn/plan.h"
 #include "tool.h"
 #include "train.h"
@@ -38,6 +37,12 @@ struct result {
     float *params;
     const char *out;
 };
+
+static enum tensor_type store_type(const struct train_session *s)
+{
+    static const enum tensor_type types[] = {TENSOR_F32, TENSOR_F16, TENSOR_BF16};
+    return types[s->command.draft.store];
+}
 
 static struct result student_of(struct train_session *s)
 {
@@ -121,17 +126,20 @@ static void format_command(const struct train_session *s, const struct result *r
                            size_t size)
 {
     const struct spec *spec = net_spec(s->net);
-    struct train_text texts[TRAIN_TEXTS_MAX];
-    size_t n = train_options_texts(&s->command.options, texts), used = 0;
+    struct recipe recipe = s->command.draft.recipe;
+    struct recipe_text texts[RECIPE_TEXTS_MAX];
+    recipe.threads = pool_threads(s->pool);
+    size_t n = recipe_texts(&recipe, texts), used = 0;
+    const char *heads = recipe_choice("heads", s->command.draft.heads);
     int k = snprintf(ret_text, size, "autodidact train %s.json --data %s:DIR --width %d%s%s",
                      spec->name, dataset_kind(s->set), spec->stages[0].channels,
                      s->parent != NULL ? " --init PARENT" : "",
                      s->teacher != NULL ? " --teacher TEACHER" : "");
-    if (s->command.heads_kind != NULL && k > 0 && (size_t)k < size)
-        k += snprintf(ret_text + k, size - (size_t)k, " --heads %s", s->command.heads_kind);
+    if (heads != NULL && k > 0 && (size_t)k < size)
+        k += snprintf(ret_text + k, size - (size_t)k, " --heads %s", heads);
     if (s->peer != NULL && k > 0 && (size_t)k < size) {
         const struct spec *peer = net_spec(s->peer);
-        bool other = s->command.peer != NULL;
+        bool other = s->command.draft.peer != NULL;
         k += snprintf(ret_text + k, size - (size_t)k, "%s%s%s --peer-width %d%s",
                       other ? " --peer " : "", other ? peer->name : "", other ? ".json" : "",
                       peer->stages[0].channels, r->net == s->peer ? " --peer-out THIS" : "");
@@ -139,8 +147,8 @@ static void format_command(const struct train_session *s, const struct result *r
     for (size_t i = 0; k >= 0 && used + (size_t)k < size; i++) {
         used += (size_t)k;
         if (i == n) {
-            k = snprintf(ret_text + used, size - used, " --threads %u --store %s",
-                         pool_threads(s->pool), s->command.store);
+            k = snprintf(ret_text + used, size - used, " --store %s",
+                         recipe_choice("store", s->command.draft.store));
         } else if (i < n && texts[i].implied) {
             k = 0;
         } else if (i < n) {
@@ -154,32 +162,13 @@ static void format_command(const struct train_session *s, const struct result *r
 static void fill_training(const struct train_session *s, const struct result *r,
                           const struct heldout *h, struct training *t)
 {
-    const struct train_options *o = &s->command.options;
-    bool kd = method_distils(o->method);
-    *t = (struct training){.epochs = o->epochs,
-                           .batch = o->batch,
-                           .warmup = o->warmup,
-                           .threads = pool_threads(s->pool),
-                           .seed = o->seed,
-                           .lr = o->lr,
-                           .momentum = o->momentum,
-                           .weight_decay = o->weight_decay,
-                           .temperature = kd ? o->distillation.temperature : 0,
-                           .alpha = kd ? o->distillation.alpha : 0,
-                           .lambda = method_hints(o->method) ? o->distillation.lambda : 0,
-                           .beta = method_attends(o->method) ? o->distillation.beta : 0,
-                           .kd_scale = kd && o->distillation.kd_scale,
-                           .holdout = o->holdout,
-                           .holdout_seed = o->holdout_seed,
-                           .has_figures = h->n_exits > 0,
-                           .ensemble = h->ensemble};
+    *t = (struct training){
+        .recipe = s->command.draft.recipe, .has_figures = h->n_exits > 0, .ensemble = h->ensemble};
+    t->recipe.threads = pool_threads(s->pool);
     memcpy(t->exits, h->exits, sizeof(t->exits));
-    snprintf(t->method, sizeof(t->method), "%s", o->method->name);
+    snprintf(t->method, sizeof(t->method), "%s", t->recipe.method->name);
     snprintf(t->data, sizeof(t->data), "%s", dataset_kind(s->set));
     snprintf(t->program, sizeof(t->program), "%s", PACKAGE_STRING);
-    schedule_format(&o->schedule, t->schedule);
-    _Static_assert(sizeof(t->augment) >= AUGMENT_TEXT_MAX, "it fits");
-    augment_format(o->augment, t->augment);
     if (s->parent != NULL) snprintf(t->parent, sizeof(t->parent), "%s", s->parent->sha256);
     if (s->teacher != NULL) snprintf(t->teacher, sizeof(t->teacher), "%s", s->teacher->sha256);
     format_command(s, r, t->command, sizeof(t->command));
@@ -216,8 +205,8 @@ static int round_params(struct train_session *s, const struct result *r, char **
     struct model *model;
     char path[PATH_MAX];
     snprintf(path, sizeof(path), "%.*s.part", (int)sizeof(path) - 6, r->out);
-    int rc = model_write(path, s->command.store_type, r->net, r->params, labels, &s->preprocess,
-                         &none, &unknown, e);
+    int rc = model_write(path, store_type(s), r->net, r->params, labels, &s->preprocess, &none,
+                         &unknown, e);
     if (rc == 0) rc = model_load(path, &model, e);
     unlink(path);
     if (rc < 0) return rc;
@@ -246,12 +235,12 @@ static int write_result(struct train_session *s, const struct result *r, char **
     struct calibration calibration = {0};
     struct training training;
     int rc = 0;
-    if (s->command.store_type != TENSOR_F32) rc = round_params(s, r, labels, e);
+    if (store_type(s) != TENSOR_F32) rc = round_params(s, r, labels, e);
     if (rc == 0 && s->split.n_holdout > 0)
         rc = calibrate_result(s, r, &calibration, ret_heldout, e);
     if (rc < 0) return rc;
     fill_training(s, r, ret_heldout, &training);
-    return model_write(r->out, s->command.store_type, r->net, r->params, labels, &s->preprocess,
+    return model_write(r->out, store_type(s), r->net, r->params, labels, &s->preprocess,
                        &calibration, &training, e);
 }
 
@@ -260,8 +249,8 @@ static int write_result(struct train_session *s, const struct result *r, char **
 static int finish(struct train_session *s, struct err *e)
 {
     struct heldout h = {0}, peers = {0};
-    const struct result student = student_of(s),
-                        peer = {s->peer, trainer_peer_params(s->trainer), s->command.peer_out};
+    const struct result student = student_of(s), peer = {s->peer, trainer_peer_params(s->trainer),
+                                                         s->command.draft.peer_out};
     char **labels = copy_labels(s->set, e);
     if (labels == NULL) return -ENOMEM;
     int rc = peer.out != NULL ? write_result(s, &peer, labels, &peers, e) : 0;

@@ -12,24 +12,16 @@
 #include "data/dataset.h"
 #include "data/split.h"
 #include "model/model.h"
-#include "train/options.h"
+#include "recipe/draft.h"
 #include "train/trainer.h"
 #include "train_progress.h"
 
 /* The command line. */
 struct train_command {
-    struct train_options options;
-    const char *spec, *data, *out, *init, *method, *schedule, *augment, *progress, *precision,
-        *store;
-    const char *teacher, *peer, *peer_out;
-    int64_t peer_width;
-    struct distillation constants; /* as given; the rest are the method's defaults */
-    bool temperature_given, alpha_given, lambda_given, kd_scale_given, beta_given, peer_width_given;
-    const char *preset, *heads, *hint, *hint_exits;
-    const char *heads_kind; /* of --heads, or of the preset; NULL: the spec's own */
-    enum tensor_type store_type;
-    int64_t width, classes, threads, checkpoint_steps;
-    bool resume, holdout_given, holdout_seed_given;
+    struct recipe_draft draft;
+    const char *spec, *out, *progress;
+    int64_t classes, checkpoint_steps;
+    bool resume;
 };
 
 /* Everything that is open while a training runs. */

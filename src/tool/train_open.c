@@ -1,8 +1,7 @@
 /* Opening what a training needs: data, parent, network, held-out images, trainer.
  *
  * What can go wrong goes wrong here, before the first step: hours of training must not end in "no
- * such directory". Held-out images of a parent stay held out (facts: the design, "Held-out
- * images"). */
+ * such directory". Held-out images of a parent stay held out. */
 #include "config.h"
 
 #include <errno.h>
@@ -54,7 +53,7 @@ static bool is_same_place(const char *a, const char *b)
 /* The peer's file would be overwritten by the model, or removed with the checkpoint. */
 static int check_peer_out(const struct train_session *s, struct err *e)
 {
-    const char *peer_out = s->command.peer_out;
+    const char *peer_out = s->command.draft.peer_out;
     int rc = check_writable("--peer-out", peer_out, e);
     if (rc < 0) return rc;
     bool is_out = is_same_place(peer_out, s->command.out);
@@ -69,7 +68,7 @@ static int check_out(struct train_session *s, struct err *e)
     int rc = check_writable("--out", out, e);
     if (rc < 0) return rc;
     snprintf(s->checkpoint, sizeof(s->checkpoint), "%s.ckpt", out);
-    if (s->command.peer_out != NULL) rc = check_peer_out(s, e);
+    if (s->command.draft.peer_out != NULL) rc = check_peer_out(s, e);
     if (rc < 0) return rc;
     if (!s->command.resume && file_exists(s->checkpoint)) {
         return err_set(
@@ -85,7 +84,7 @@ static int check_labels(const struct train_session *s, struct err *e)
 {
     for (int i = 0; i < dataset_classes(s->set); i++) {
         int rc = model_check_label(dataset_label(s->set, i), e);
-        if (rc < 0) return err_prefix(e, "--data %.200s: class %d", s->command.data, i), rc;
+        if (rc < 0) return err_prefix(e, "--data %.200s: class %d", s->command.draft.data, i), rc;
     }
     return 0;
 }
@@ -101,8 +100,9 @@ static int choose_spec(const struct train_session *s, struct spec *ret_spec, str
     } else {
         *ret_spec = *net_spec(s->parent->net);
     }
-    if (rc < 0 || c->heads_kind == NULL) return rc;
-    rc = spec_head_parse(c->heads_kind, &heads, e);
+    const char *word = recipe_choice("heads", c->draft.heads);
+    if (rc < 0 || word == NULL) return rc;
+    rc = spec_head_parse(word, &heads, e);
     if (rc == 0) spec_set_heads(ret_spec, heads);
     return rc;
 }
@@ -116,12 +116,8 @@ static int open_net(struct train_session *s, struct err *e)
         return err_set(e, ERR_CONFLICT, "--classes %lld: the data set has %d",
                        (long long)c->classes, classes);
     }
-    if (c->width < 0 || c->width > SPEC_CHANNELS_MAX) {
-        return err_set(e, ERR_USAGE, "--width %lld: it takes 1 to %d", (long long)c->width,
-                       SPEC_CHANNELS_MAX);
-    }
     int rc = choose_spec(s, &spec, e);
-    if (rc == 0) rc = spec_scale(&spec, (int)c->width, classes, e);
+    if (rc == 0) rc = spec_scale(&spec, (int)c->draft.width, classes, e);
     if (rc < 0) return rc;
     if (spec.channels != 3) {
         return err_set(e, ERR_CONFLICT,
@@ -137,7 +133,8 @@ static void choose_holdout(struct train_session *s)
 {
     const int64_t tenth = (int64_t)(dataset_count(s->set) / 10);
     struct train_command *c = &s->command;
-    if (!c->holdout_given && c->options.holdout > tenth) c->options.holdout = tenth;
+    if (!recipe_is_given(&c->draft, "holdout") && c->draft.recipe.holdout > tenth)
+        c->draft.recipe.holdout = tenth;
 }
 
 /* A number of the held-out images that `by` has said already; NULL is the option itself. */
@@ -165,15 +162,16 @@ static int inherit_holdout(struct train_session *s, const struct model *model, c
                            const char **by, struct err *e)
 {
     struct train_command *c = &s->command;
-    struct train_options *o = &c->options;
+    struct recipe *r = &c->draft.recipe;
     if (model == NULL || !tool_same_data(model, s->set)) return 0;
-    const uint64_t holdout = (uint64_t)model->training.holdout, seed = model->training.holdout_seed;
-    if ((*by != NULL || c->holdout_given) && (uint64_t)o->holdout != holdout)
-        return differs("holdout", *by, (uint64_t)o->holdout, from, holdout, e);
-    if ((*by != NULL || c->holdout_seed_given) && o->holdout_seed != seed)
-        return differs("holdout-seed", *by, o->holdout_seed, from, seed, e);
-    o->holdout = (int64_t)holdout;
-    o->holdout_seed = seed;
+    const uint64_t holdout = (uint64_t)model->training.recipe.holdout,
+                   seed = model->training.recipe.holdout_seed;
+    if ((*by != NULL || recipe_is_given(&c->draft, "holdout")) && (uint64_t)r->holdout != holdout)
+        return differs("holdout", *by, (uint64_t)r->holdout, from, holdout, e);
+    if ((*by != NULL || recipe_is_given(&c->draft, "holdout-seed")) && r->holdout_seed != seed)
+        return differs("holdout-seed", *by, r->holdout_seed, from, seed, e);
+    r->holdout = (int64_t)holdout;
+    r->holdout_seed = seed;
     *by = from;
     return 0;
 }
@@ -196,12 +194,12 @@ static int check_teacher(const struct train_session *s, struct err *e)
 {
     const struct train_command *c = &s->command;
     if (s->teacher == NULL) return 0;
-    int rc = trainer_check_teacher(s->teacher, c->options.method, s->net, s->set, e);
+    int rc = trainer_check_teacher(s->teacher, c->draft.recipe.method, s->net, s->set, e);
     const char *other =
         s->parent != NULL ? other_view(&s->teacher->preprocess, &s->parent->preprocess) : NULL;
     if (rc == 0 && other != NULL)
         rc = err_set(e, ERR_CONFLICT, "it %s than the model of --init", other);
-    if (rc < 0) err_prefix(e, "--teacher %.200s", c->teacher);
+    if (rc < 0) err_prefix(e, "--teacher %.200s", c->draft.teacher);
     return rc;
 }
 
@@ -211,21 +209,18 @@ static int open_peer(struct train_session *s, struct err *e)
 {
     const struct train_command *c = &s->command;
     struct spec spec;
-    int64_t width = c->peer == NULL && c->peer_width == 0 ? c->width : c->peer_width;
+    int64_t width =
+        c->draft.peer == NULL && c->draft.peer_width == 0 ? c->draft.width : c->draft.peer_width;
     struct shape in = net_input(s->net);
-    if (c->options.method->source != METHOD_PEER) return 0;
-    if (c->peer_width < 0 || c->peer_width > SPEC_CHANNELS_MAX) {
-        return err_set(e, ERR_USAGE, "--peer-width %lld: it takes 1 to %d",
-                       (long long)c->peer_width, SPEC_CHANNELS_MAX);
-    }
-    int rc = c->peer != NULL ? spec_read(c->peer, &spec, e) : choose_spec(s, &spec, e);
+    if (c->draft.recipe.method->source != METHOD_PEER) return 0;
+    int rc = c->draft.peer != NULL ? spec_read(c->draft.peer, &spec, e) : choose_spec(s, &spec, e);
     if (rc == 0) rc = spec_scale(&spec, (int)width, net_classes(s->net), e);
     if (rc < 0) return rc;
     if (spec.width != in.width || spec.height != in.height || spec.channels != in.channels) {
         return err_set(e, ERR_CONFLICT,
                        "--peer %s: it takes images of %dx%d with %d channels, the first network of "
                        "%dx%d with %d",
-                       c->peer, spec.width, spec.height, spec.channels, in.width, in.height,
+                       c->draft.peer, spec.width, spec.height, spec.channels, in.width, in.height,
                        in.channels);
     }
     s->peer = net_new(&spec, e);
@@ -258,17 +253,18 @@ static int refuse_parent(const struct train_session *s, const struct param *p, b
     const enum spec_head own = net_spec(s->net)->heads.kind,
                          parents = net_spec(s->parent->net)->heads.kind;
     if (own != parents && strncmp(p->name, "exits.", 6) == 0) {
-        const bool preset = c->heads == NULL && c->heads_kind != NULL;
+        const bool given = recipe_is_given(&c->draft, "heads");
+        const bool preset = !given && c->draft.heads >= 0;
         return err_set(e, ERR_CONFLICT,
                        "--init %s: its heads are %s, not %s as %s%s: --heads %s keeps them",
-                       c->init, spec_head_name(parents), spec_head_name(own),
-                       c->heads != NULL ? "--heads asks for"
-                       : preset         ? "of --preset "
-                                        : "in the spec",
-                       preset ? c->preset : "", spec_head_name(parents));
+                       c->draft.init, spec_head_name(parents), spec_head_name(own),
+                       given    ? "--heads asks for"
+                       : preset ? "of --preset "
+                                : "in the spec",
+                       preset ? c->draft.preset->name : "", spec_head_name(parents));
     }
     return err_set(e, ERR_CONFLICT, "--init %s: its network is another one: it %s the tensor %s",
-                   c->init, is_there ? "has another shape of" : "lacks", p->name);
+                   c->draft.init, is_there ? "has another shape of" : "lacks", p->name);
 }
 
 /* Copies the parent's tensors by name. Those of the last linear layers may have other classes; they
@@ -297,7 +293,7 @@ static int copy_parent(const struct train_session *s, float *params, struct err 
 static int open_trainer(struct train_session *s, struct err *e)
 {
     const struct train_command *c = &s->command;
-    const struct trainer_setup setup = {.options = &c->options,
+    const struct trainer_setup setup = {.recipe = &c->draft.recipe,
                                         .net = s->net,
                                         .set = s->set,
                                         .split = &s->split,
@@ -318,8 +314,8 @@ static int open_trainer(struct train_session *s, struct err *e)
  * user names some: then the checkpoint is compared with those. */
 static int choose_threads(const struct train_session *s, unsigned *ret_threads, struct err *e)
 {
-    int64_t wish = s->command.threads;
-    char text[TRAIN_TEXT_MAX];
+    int64_t wish = s->command.draft.recipe.threads;
+    char text[RECIPE_TEXT_MAX];
     if (wish == 0 && s->command.resume && file_exists(s->checkpoint)) {
         int rc = checkpoint_text(s->checkpoint, "threads", text, e);
         if (rc < 0) return rc;
@@ -335,12 +331,12 @@ int train_session_open(struct train_session *s, struct err *e)
     unsigned threads = 1;
     int rc = check_out(s, e);
     if (rc == 0) rc = choose_threads(s, &threads, e);
-    if (rc == 0 && c->init != NULL) rc = model_load(c->init, &s->parent, e);
-    if (rc == 0) rc = dataset_open(c->data, DATA_TRAIN, &s->set, e);
+    if (rc == 0 && c->draft.init != NULL) rc = model_load(c->draft.init, &s->parent, e);
+    if (rc == 0) rc = dataset_open(c->draft.data, DATA_TRAIN, &s->set, e);
     if (rc == 0) rc = check_labels(s, e);
-    if (rc == 0 && c->teacher != NULL) {
+    if (rc == 0 && c->draft.teacher != NULL) {
         const struct plan_options by_rule = {0};
-        rc = model_load(c->teacher, &s->teacher, e);
+        rc = model_load(c->draft.teacher, &s->teacher, e);
         if (rc == 0) rc = model_plan(s->teacher, &by_rule, e);
         if (rc < 0) err_prefix(e, "--teacher");
     }
@@ -351,16 +347,17 @@ int train_session_open(struct train_session *s, struct err *e)
     if (rc == 0) rc = check_teacher(s, e);
     if (rc == 0) rc = open_peer(s, e);
     if (rc < 0) return rc;
-    rc = split_make(s->set, (size_t)c->options.holdout, c->options.holdout_seed, &s->split, e);
-    if (rc < 0) return err_prefix(e, "--holdout %lld", (long long)c->options.holdout);
+    rc = split_make(s->set, (size_t)c->draft.recipe.holdout, c->draft.recipe.holdout_seed,
+                    &s->split, e);
+    if (rc < 0) return err_prefix(e, "--holdout %lld", (long long)c->draft.recipe.holdout);
     choose_preprocess(s);
     s->kernels = kernels_best();
     s->pool = pool_new(threads);
     if (s->pool == NULL) return err_set(e, -EAGAIN, "cannot start %u threads", threads);
     rc = open_trainer(s, e);
     if (rc < 0) return rc;
-    s->progress.epochs = c->options.epochs;
-    s->progress.batch = c->options.batch;
+    s->progress.epochs = c->draft.recipe.epochs;
+    s->progress.batch = c->draft.recipe.batch;
     s->progress.steps = trainer_steps(s->trainer);
     s->progress.epoch_steps = trainer_epoch_steps(s->trainer);
     return 0;

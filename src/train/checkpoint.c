@@ -29,9 +29,9 @@ struct draft {
     struct tensor_out *tensors;
     char (*names)[NAME_MAX_BYTES];
     size_t n_tensors;
-    struct meta_out meta[TRAIN_TEXTS_MAX + 4];
+    struct meta_out meta[RECIPE_TEXTS_MAX + 4];
     int64_t counts[CHECKPOINT_ARRAYS_MAX];
-    char keys[TRAIN_TEXTS_MAX][NAME_MAX_BYTES];
+    char keys[RECIPE_TEXTS_MAX][NAME_MAX_BYTES];
     char position[128];
     size_t n_meta;
 };
@@ -58,7 +58,7 @@ static void add_meta(struct draft *d, const char *key, const char *value)
 }
 
 static void fill_meta(struct draft *d, const struct checkpoint_position *position,
-                      const struct train_text *texts, size_t n_texts)
+                      const struct recipe_text *texts, size_t n_texts)
 {
     snprintf(d->position, sizeof(d->position), "%lld %lld %a", (long long)position->step,
              (long long)position->loss_count, position->loss_sum);
@@ -90,7 +90,7 @@ static int check_finite(const struct checkpoint_state *state, int64_t step, stru
 }
 
 int checkpoint_write(const char *path, const struct checkpoint_state *state,
-                     const struct checkpoint_position *position, const struct train_text *texts,
+                     const struct checkpoint_position *position, const struct recipe_text *texts,
                      size_t n_texts, struct err *e)
 {
     int rc = check_finite(state, position->step, e);
@@ -121,7 +121,7 @@ out:
     return rc;
 }
 
-static int compare_text(const struct safetensors *file, const struct train_text *text,
+static int compare_text(const struct safetensors *file, const struct recipe_text *text,
                         struct err *e)
 {
     char key[NAME_MAX_BYTES];
@@ -135,7 +135,7 @@ static int compare_text(const struct safetensors *file, const struct train_text 
 
 /* The held-out images come last: they may be another model's or data set's own, and then it is that
  * one which differs. */
-static int compare_texts(const struct safetensors *file, const struct train_text *texts,
+static int compare_texts(const struct safetensors *file, const struct recipe_text *texts,
                          size_t n_texts, struct err *e)
 {
     int rc = 0;
@@ -223,7 +223,7 @@ static void close_file(struct opened *opened)
     file_unmap(&opened->map);
 }
 
-int checkpoint_read(const char *path, const struct train_text *texts, size_t n_texts,
+int checkpoint_read(const char *path, const struct recipe_text *texts, size_t n_texts,
                     struct checkpoint_position *ret_position, const struct checkpoint_state *state,
                     struct err *e)
 {
@@ -244,7 +244,7 @@ out:
     return rc;
 }
 
-int checkpoint_text(const char *path, const char *name, char ret_value[TRAIN_TEXT_MAX],
+int checkpoint_text(const char *path, const char *name, char ret_value[RECIPE_TEXT_MAX],
                     struct err *e)
 {
     struct opened o;
@@ -253,7 +253,7 @@ int checkpoint_text(const char *path, const char *name, char ret_value[TRAIN_TEX
         char key[NAME_MAX_BYTES];
         snprintf(key, sizeof(key), "option.%s", name);
         const char *stored = safetensors_meta(o.file, key);
-        if (stored != NULL && strlen(stored) < TRAIN_TEXT_MAX) {
+        if (stored != NULL && strlen(stored) < RECIPE_TEXT_MAX) {
             memcpy(ret_value, stored, strlen(stored) + 1);
         } else {
             rc = err_set(e, ERR_NOT_FOUND, "the checkpoint %s does not say its --%s", path, name);

@@ -63,7 +63,7 @@ static int evaluate_batch(const struct evaluation *v, struct exec *exec, size_t 
     return 0;
 }
 
-static void evaluate_part(void *arg, unsigned lane, unsigned n_lanes)
+static void evaluate_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
     const struct evaluation *v = arg;
     size_t n = v->logits->n, n_batches = (n + EVALUATE_BATCH - 1) / EVALUATE_BATCH, first, end;
@@ -104,7 +104,7 @@ int evaluate_logits(const struct plan *plan, const struct dataset *set, const ui
         }
     }
     struct evaluation v = {plan, set, indices, preprocess, &l, execs, errors};
-    pool_run(pool, evaluate_part, &v);
+    pool_run(pool, evaluate_lane, &v);
     for (unsigned i = 0; rc == 0 && i < n_threads; i++) {
         rc = errors[i].code;
         if (rc < 0 && e != NULL) *e = errors[i];
@@ -143,7 +143,7 @@ int logits_best(const float *logits, int classes, float *ret_margin)
 
 /* How many classes stand before the label when they are sorted by logit, equal ones by number. What
  * is not a number stands last when it is the label's and first otherwise: it is never right. */
-static int rank_of(const float *z, int classes, int32_t label)
+static int place_of(const float *z, int classes, int32_t label)
 {
     int before = 0;
     if (isnan(z[label])) return classes;
@@ -176,17 +176,18 @@ struct training_figures evaluate_figures(const struct logits *logits, int classi
     if (n == 0) return (struct training_figures){0, 0, 0, 0};
     for (size_t i = 0; i < n; i++, z += logits->classes) {
         int32_t label = logits->labels[i];
-        int best = logits_best(z, logits->classes, NULL), rank = rank_of(z, logits->classes, label);
+        int best = logits_best(z, logits->classes, NULL),
+            place = place_of(z, logits->classes, label);
         double confidence, loss;
         likelihood(z, logits->classes, best, label, temperature, &confidence, &loss);
         nll += loss;
-        top1 += rank == 0;
-        top5 += rank < 5;
+        top1 += place == 0;
+        top5 += place < 5;
         int bin = confidence > 0 ? (int)ceil(confidence * EVALUATE_ECE_BINS) - 1 : 0; /* NaN: 0 */
         bin = bin >= EVALUATE_ECE_BINS ? EVALUATE_ECE_BINS - 1 : bin;
         bins[bin].confidence += confidence;
         bins[bin].n++;
-        bins[bin].right += rank == 0;
+        bins[bin].right += place == 0;
     }
     for (int b = 0; b < EVALUATE_ECE_BINS; b++)
         ece += fabs((double)bins[b].right - bins[b].confidence);

@@ -21,6 +21,7 @@
 #include "base/rng.h"
 #include "nn/loss.h"
 #include "nn/loss_map.h"
+#include "train/objective.h"
 
 enum { TEACHER_BATCH = 16 };
 
@@ -31,7 +32,7 @@ struct pair {
 };
 
 struct guide {
-    const struct train_options *options;
+    const struct recipe *recipe;
     const struct kernels *kernels;
     struct pool *pool;
     unsigned n_lanes;
@@ -86,10 +87,10 @@ int guide_check(const struct method *method, const struct net *student, const st
 
 static void make_pairs(struct guide *g, const struct net *student)
 {
-    unsigned borders = guide_borders(g->options->method, student);
+    unsigned borders = guide_borders(g->recipe->method, student);
     for (int s = 0; s < net_sections(student); s++) {
         if ((borders >> s & 1) == 0) continue;
-        bool hint = g->options->method->guide == METHOD_HINT;
+        bool hint = g->recipe->method->guide == METHOD_HINT;
         struct pair *p = &g->pairs[g->n_pairs++];
         *p = (struct pair){.student = s, .teacher = hint ? middle(g->teacher) : s};
         p->own = net_section_output(student, p->student);
@@ -114,7 +115,7 @@ static void make_pairs(struct guide *g, const struct net *student)
 static void init_regressor(struct guide *g)
 {
     struct rng rng;
-    rng_init(&rng, g->options->seed, RNG_INIT, 0, 1); /* the student's have 0 in the last place */
+    rng_init(&rng, g->recipe->seed, RNG_INIT, 0, 1); /* the student's have 0 in the last place */
     double limit = 1.0 / sqrt((double)g->pairs[0].own.channels);
     for (size_t i = 0; i < g->n_regressor; i++) {
         g->regressor[i] = (float)(limit * (2.0 * rng_uniform(&rng) - 1.0));
@@ -131,7 +132,7 @@ static void *take(struct guide *g, size_t count, size_t size)
 
 static int allocate(struct guide *g, struct err *e)
 {
-    size_t n = g->n_lanes, batch = (size_t)g->options->batch;
+    size_t n = g->n_lanes, batch = (size_t)g->recipe->batch;
     g->execs = mem_new(n, sizeof(*g->execs));
     g->logits = take(g, batch * (size_t)net_classes(g->teacher), sizeof(*g->logits));
     g->values = take(g, batch, sizeof(*g->values));
@@ -156,11 +157,11 @@ static int allocate(struct guide *g, struct err *e)
     return 0;
 }
 
-struct guide *guide_new(const struct train_options *options, const struct net *student,
+struct guide *guide_new(const struct recipe *recipe, const struct net *student,
                         const struct plan *teacher, struct pool *pool,
                         const struct kernels *kernels, struct err *e)
 {
-    if (guide_check(options->method, student, plan_net(teacher), e) < 0) {
+    if (guide_check(recipe->method, student, plan_net(teacher), e) < 0) {
         err_prefix(e, "the teacher");
         return NULL;
     }
@@ -169,7 +170,7 @@ struct guide *guide_new(const struct train_options *options, const struct net *s
         err_set(e, -ENOMEM, "out of memory");
         return NULL;
     }
-    g->options = options;
+    g->recipe = recipe;
     g->kernels = kernels;
     g->pool = pool;
     g->n_lanes = pool != NULL ? pool_threads(pool) : 1;
@@ -248,7 +249,7 @@ static double hint(struct guide *g, const struct pair *p, unsigned lane, const f
         memcpy(r + (size_t)i * (size_t)ct, bias, (size_t)ct * sizeof(*r));
     g->kernels->gemm(false, true, pixels, ct, cs, student, cs, g->regressor, cs, 1.0f, r, ct);
     memset(dr, 0, count * sizeof(*dr));
-    double weight = g->options->distillation.lambda / (double)g->options->batch;
+    double weight = objective_guide_weight(g->recipe) / (double)g->recipe->batch;
     double value = loss_hint(pixels, ct, r, teacher, weight, dr);
     g->kernels->gemm(true, false, ct, cs, pixels, dr, ct, student, cs, 1.0f, dw, cs);
     for (int i = 0; i < pixels; i++)
@@ -261,10 +262,10 @@ static double compare_met(struct guide *g, const struct pair *p, unsigned lane,
                           const float *student, const float *teacher, float *dstudent,
                           float *scratch)
 {
-    if (g->options->method->guide == METHOD_HINT)
+    if (g->recipe->method->guide == METHOD_HINT)
         return hint(g, p, lane, student, teacher, dstudent, scratch);
     int pixels = p->meeting_own.height * p->meeting_own.width;
-    double weight = g->options->distillation.beta / 2 / (double)g->options->batch;
+    double weight = objective_guide_weight(g->recipe) / (double)g->recipe->batch;
     return loss_attention(pixels, p->own.channels, student, p->other.channels, teacher, weight,
                           dstudent, g->sums + lane * g->sums_stride);
 }
@@ -306,7 +307,7 @@ static void run_section(struct guide *g, unsigned lane, int section, size_t firs
     }
 }
 
-static void run_part(void *arg, unsigned lane, unsigned n_lanes)
+static void run_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
     struct guide *g = arg;
     size_t first, end, image = shape_size(net_input(g->teacher));
@@ -314,7 +315,7 @@ static void run_part(void *arg, unsigned lane, unsigned n_lanes)
     if (g->n_regressor > 0) {
         memset(g->dregressor + lane * g->n_regressor, 0, g->n_regressor * sizeof(*g->dregressor));
     }
-    pool_part((size_t)g->options->batch, lane, n_lanes, &first, &end);
+    pool_part((size_t)g->recipe->batch, lane, n_lanes, &first, &end);
     for (size_t at = first; at < end; at += TEACHER_BATCH) {
         int n = end - at < TEACHER_BATCH ? (int)(end - at) : TEACHER_BATCH;
         memcpy(exec_input(g->execs[lane], 0), grad_input(g->grad) + at * image,
@@ -329,18 +330,18 @@ double guide_run(struct guide *g, struct grad *student)
 {
     double sum = 0.0;
     g->grad = student;
-    pool_run(g->pool, run_part, g);
+    pool_run(g->pool, run_lane, g);
     g->grad = NULL;
-    for (unsigned r = 1; r < g->n_lanes && g->n_regressor > 0; r++)
-        g->kernels->add(g->n_regressor, g->dregressor + r * g->n_regressor, g->dregressor);
-    for (int64_t i = 0; i < g->options->batch; i++) sum += g->values[i];
+    for (unsigned i = 1; i < g->n_lanes && g->n_regressor > 0; i++)
+        g->kernels->add(g->n_regressor, g->dregressor + i * g->n_regressor, g->dregressor);
+    for (int64_t i = 0; i < g->recipe->batch; i++) sum += g->values[i];
     return sum;
 }
 
 void guide_step(struct guide *g, double rate)
 {
-    const struct train_options *o = g->options;
+    const struct recipe *r = g->recipe;
     if (g->n_regressor == 0) return;
-    g->kernels->sgd_step(g->n_regressor, (float)rate, (float)o->momentum, (float)o->weight_decay,
+    g->kernels->sgd_step(g->n_regressor, (float)rate, (float)r->momentum, (float)r->weight_decay,
                          g->dregressor, g->momentum, g->regressor);
 }

@@ -10,7 +10,7 @@
 #include "nn/grad.h"
 #include "nn/plan.h"
 #include "train/checkpoint.h"
-#include "train/options.h"
+#include "recipe/recipe.h"
 
 struct guide;
 
@@ -25,13 +25,13 @@ int guide_check(const struct method *method, const struct net *student, const st
                 struct err *e);
 
 /* Everything must outlive it. The hint's regressor begins from the seed. */
-struct guide *guide_new(const struct train_options *options, const struct net *student,
+struct guide *guide_new(const struct recipe *recipe, const struct net *student,
                         const struct plan *teacher, struct pool *pool,
                         const struct kernels *kernels, struct err *e);
 void guide_free(struct guide *guide);
 size_t guide_bytes(const struct guide *guide);
 
-/* After the student's grad_forward() on options->batch images: runs the teacher on the same input,
+/* After the student's grad_forward() on recipe->batch images: runs the teacher on the same input,
  * adds the gradients of what is compared to the student's borders, keeps that of the regressor.
  * Returns the value of these terms; guide_logits() [batch][classes] are then the teacher's. */
 double guide_run(struct guide *guide, struct grad *student);

@@ -7,17 +7,18 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "train/objective.h"
 
-int learner_init(struct learner *l, const struct net *net, const struct train_options *options,
+int learner_init(struct learner *l, const struct net *net, const struct recipe *recipe,
                  unsigned borders, uint64_t seed, struct pool *pool, const struct kernels *kernels,
                  struct err *e)
 {
-    *l = (struct learner){.net = net, .exits = method_exits(options->method, net_sections(net))};
+    *l = (struct learner){.net = net, .exits = objective_exits(recipe->method, net_sections(net))};
     l->params = mem_new_aligned(net_block_size(net), sizeof(*l->params));
     l->dparams = mem_new_aligned(net_trained_size(net), sizeof(*l->dparams));
     if (l->params == NULL || l->dparams == NULL)
         return err_set(e, -ENOMEM, "out of memory for %zu parameters", net_block_size(net));
-    l->grad = grad_new_bordered(net, (int)options->batch, l->exits, borders, pool, kernels, e);
+    l->grad = grad_new_bordered(net, (int)recipe->batch, l->exits, borders, pool, kernels, e);
     if (l->grad == NULL) return e->code;
     l->optimizer = optimizer_new(net, l->exits, pool, kernels, e);
     if (l->optimizer == NULL) return e->code;
@@ -40,11 +41,11 @@ size_t learner_bytes(const struct learner *l)
            (net_block_size(l->net) + 2 * net_trained_size(l->net)) * sizeof(float);
 }
 
-double learner_loss(const struct learner *l, const struct train_options *options,
+double learner_loss(const struct learner *l, const struct recipe *recipe,
                     const struct loss_targets *targets, const float *source)
 {
-    struct method_batch b = {
-        .n = (int)options->batch,
+    struct objective_batch b = {
+        .n = (int)recipe->batch,
         .n_exits = net_sections(l->net),
         .classes = net_classes(l->net),
         .features = net_feature_size(l->net),
@@ -61,12 +62,12 @@ double learner_loss(const struct learner *l, const struct train_options *options
         b.dlogits[i] = grad_dlogits(l->grad, i);
         b.dfeature[i] = grad_dfeatures(l->grad, i);
     }
-    return method_loss(options->method, &options->distillation, &b);
+    return objective_loss(recipe, &b);
 }
 
-void learner_step(struct learner *l, const struct train_options *options, double rate)
+void learner_step(struct learner *l, const struct recipe *recipe, double rate)
 {
     grad_backward(l->grad, l->params, l->dparams);
-    optimizer_step(l->optimizer, rate, options->momentum, options->weight_decay, l->dparams,
+    optimizer_step(l->optimizer, rate, recipe->momentum, recipe->weight_decay, l->dparams,
                    l->params);
 }

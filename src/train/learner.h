@@ -8,8 +8,9 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "nn/grad.h"
+#include "nn/loss.h"
 #include "train/optimizer.h"
-#include "train/options.h"
+#include "recipe/recipe.h"
 
 struct learner {
     const struct net *net;
@@ -21,18 +22,18 @@ struct learner {
 
 /* First parameters from the seed; borders: as grad_new_bordered(). Everything must outlive it.
  * learner_release() is due after a failure, too, and fine on zeros. */
-int learner_init(struct learner *learner, const struct net *net,
-                 const struct train_options *options, unsigned borders, uint64_t seed,
-                 struct pool *pool, const struct kernels *kernels, struct err *e);
+int learner_init(struct learner *learner, const struct net *net, const struct recipe *recipe,
+                 unsigned borders, uint64_t seed, struct pool *pool, const struct kernels *kernels,
+                 struct err *e);
 void learner_release(struct learner *learner);
 size_t learner_bytes(const struct learner *learner);
 
-/* After grad_forward(): the method's loss for options->batch images, its gradients put into grad.
+/* After grad_forward(): the method's loss for recipe->batch images, its gradients put into grad.
  * source: the logits of teacher or peer, or NULL. */
-double learner_loss(const struct learner *learner, const struct train_options *options,
+double learner_loss(const struct learner *learner, const struct recipe *recipe,
                     const struct loss_targets *targets, const float *source);
 
 /* Backward and one step of the optimizer. */
-void learner_step(struct learner *learner, const struct train_options *options, double rate);
+void learner_step(struct learner *learner, const struct recipe *recipe, double rate);
 
 #endif

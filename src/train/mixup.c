@@ -46,7 +46,7 @@ struct mix {
     float share, rest;
 };
 
-static void mix_part(void *arg, unsigned lane, unsigned n_lanes)
+static void mix_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
     const struct mix *m = arg;
     size_t first, end;
@@ -64,7 +64,7 @@ static void mix_part(void *arg, unsigned lane, unsigned n_lanes)
 void mixup_images(float *images, size_t n, size_t size, double share, struct pool *pool)
 {
     struct mix m = {images, n, size, (float)share, (float)(1.0 - share)};
-    pool_run(pool, mix_part, &m);
+    pool_run(pool, mix_lane, &m);
 }
 
 void mixup_labels(const int32_t *labels, size_t n, int32_t *others)

@@ -82,7 +82,7 @@ float *optimizer_momentum(struct optimizer *optimizer)
     return optimizer->momentum;
 }
 
-static void step_part(void *arg, unsigned lane, unsigned n_lanes)
+static void step_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
     const struct step *s = arg;
     const struct optimizer *o = s->optimizer;
@@ -106,5 +106,5 @@ void optimizer_step(struct optimizer *optimizer, double rate, double momentum, d
                     const float *dparams, float *params)
 {
     struct step s = {optimizer, (float)rate, (float)momentum, (float)decay, dparams, params};
-    pool_run(optimizer->pool, step_part, &s);
+    pool_run(optimizer->pool, step_lane, &s);
 }

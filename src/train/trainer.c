@@ -25,11 +25,11 @@
 #include "mixup.h"
 #include "nn/grad.h"
 #include "train/checkpoint.h"
-#include "train/preset.h"
+#include "train/objective.h"
 
 struct trainer {
     struct trainer_setup setup;
-    struct train_options options;
+    struct recipe recipe;
     struct learner student, peer; /* peer.net NULL: there is none */
     struct guide *guide;          /* NULL: there is no teacher */
     int32_t *labels;              /* [batch] */
@@ -40,12 +40,12 @@ struct trainer {
     int64_t ordered_epoch;        /* -1: none yet */
     int64_t epoch_steps;
     struct checkpoint_position position;
-    struct train_text texts[TRAIN_TEXTS_MAX];
+    struct recipe_text texts[RECIPE_TEXTS_MAX];
     size_t n_texts;
 };
 
-/* Beside the options a checkpoint belongs to an architecture, to data, to first parameters and to a
- * number of threads. Not to a processor: elsewhere the bits differ, but hours of work go on. */
+/* Beside the recipe a checkpoint belongs to an architecture, to data and to first parameters. Not
+ * to a processor: elsewhere the bits differ, but hours of work go on. */
 static int add_spec(struct trainer *t, const char *name, const struct net *net, struct err *e)
 {
     char *json = spec_format(net_spec(net));
@@ -55,10 +55,10 @@ static int add_spec(struct trainer *t, const char *name, const struct net *net, 
     sha256(json, strlen(json), digest);
     sha256_hex(digest, hex);
     mem_free(json);
-    struct train_text *text;
+    struct recipe_text *text;
     if (strcmp(name, "spec") == 0 && net_sections(net) > 1) { /* in the digest, too; here by name */
         text = &t->texts[t->n_texts++];
-        *text = (struct train_text){.name = "heads", .implied = true};
+        *text = (struct recipe_text){.name = "heads", .implied = true};
         snprintf(text->value, sizeof(text->value), "%s", spec_head_name(net_spec(net)->heads.kind));
     }
     text = &t->texts[t->n_texts++];
@@ -71,11 +71,11 @@ static int add_spec(struct trainer *t, const char *name, const struct net *net, 
 static int make_texts(struct trainer *t, struct err *e)
 {
     char data[SHA256_HEX_SIZE];
-    t->n_texts = train_options_texts(&t->options, t->texts);
+    t->n_texts = recipe_texts(&t->recipe, t->texts);
     int rc = add_spec(t, "spec", t->setup.net, e);
     if (rc == 0 && t->setup.peer != NULL) rc = add_spec(t, "peer", t->setup.peer, e);
     if (rc < 0) return rc;
-    struct train_text *text;
+    struct recipe_text *text;
     if (t->setup.teacher != NULL) {
         text = &t->texts[t->n_texts++];
         text->name = "teacher";
@@ -90,69 +90,54 @@ static int make_texts(struct trainer *t, struct err *e)
     text->name = "init";
     snprintf(text->value, sizeof(text->value), "%.64s",
              *t->setup.parent ? t->setup.parent : "none");
-    text = &t->texts[t->n_texts++];
-    text->name = "threads";
-    snprintf(text->value, sizeof(text->value), "%u", pool_threads(t->setup.pool));
     return 0;
 }
 
 static int allocate(struct trainer *t, struct err *e)
 {
     const struct trainer_setup *s = &t->setup;
-    const struct train_options *o = &t->options;
-    t->labels = mem_new((size_t)o->batch, sizeof(*t->labels));
+    const struct recipe *r = &t->recipe;
+    t->labels = mem_new((size_t)r->batch, sizeof(*t->labels));
     t->order = mem_new(s->split->n_train, sizeof(*t->order));
     t->errors = mem_new(pool_threads(s->pool), sizeof(*t->errors));
     if (t->labels == NULL || t->order == NULL || t->errors == NULL)
         return err_set(e, -ENOMEM, "out of memory for the order of %zu images", s->split->n_train);
-    if (o->mixup > 0) {
-        t->others = mem_new((size_t)o->batch, sizeof(*t->others));
+    if (r->mixup > 0) {
+        t->others = mem_new((size_t)r->batch, sizeof(*t->others));
         if (t->others == NULL) return err_set(e, -ENOMEM, "out of memory for mixup's labels");
     }
-    unsigned borders = guide_borders(o->method, s->net);
-    int rc = learner_init(&t->student, s->net, o, borders, o->seed, s->pool, s->kernels, e);
+    unsigned borders = guide_borders(r->method, s->net);
+    int rc = learner_init(&t->student, s->net, r, borders, r->seed, s->pool, s->kernels, e);
     if (rc == 0 && s->peer != NULL)
-        rc = learner_init(&t->peer, s->peer, o, 0, o->seed + 1, s->pool, s->kernels, e);
+        rc = learner_init(&t->peer, s->peer, r, 0, r->seed + 1, s->pool, s->kernels, e);
     if (rc == 0 && s->teacher != NULL) {
-        t->guide = guide_new(o, s->net, s->teacher->plan, s->pool, s->kernels, e);
+        t->guide = guide_new(r, s->net, s->teacher->plan, s->pool, s->kernels, e);
         if (t->guide == NULL) rc = e->code;
     }
     return rc;
 }
 
-/* Hints only where there is a shallow classifier. */
-static int check_hint_exits(const struct trainer_setup *setup, struct err *e)
-{
-    int shallow = net_sections(setup->net) - 1;
-    unsigned exits = setup->options->distillation.hint_exits;
-    char text[HINT_EXITS_TEXT_MAX];
-    if (!setup->options->method->self_distillation || exits >> shallow == 0) return 0;
-    hint_exits_format(exits, text);
-    return err_set(e, ERR_RANGE,
-                   "--hint-exits %s: the network has %d shallow classifier%s; all is every one",
-                   text, shallow, shallow == 1 ? "" : "s");
-}
-
 struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e)
 {
     size_t n_train = setup->split->n_train;
-    assert((setup->options->method->source == METHOD_TEACHER) == (setup->teacher != NULL));
-    assert((setup->options->method->source == METHOD_PEER) == (setup->peer != NULL));
-    if ((uint64_t)setup->options->batch > n_train) {
+    assert((setup->recipe->method->source == METHOD_TEACHER) == (setup->teacher != NULL));
+    assert((setup->recipe->method->source == METHOD_PEER) == (setup->peer != NULL));
+    if ((uint64_t)setup->recipe->batch > n_train) {
         err_set(e, ERR_RANGE, "--batch %lld: there are only %zu images to train on",
-                (long long)setup->options->batch, n_train);
+                (long long)setup->recipe->batch, n_train);
         return NULL;
     }
-    if (check_hint_exits(setup, e) < 0) return NULL;
+    if (objective_check(setup->recipe, net_sections(setup->net), e) < 0) return NULL;
     struct trainer *t = mem_new(1, sizeof(*t));
     if (t == NULL) {
         err_set(e, -ENOMEM, "out of memory");
         return NULL;
     }
     t->setup = *setup;
-    t->options = *setup->options;
+    t->recipe = *setup->recipe;
+    t->recipe.threads = pool_threads(setup->pool);
     t->ordered_epoch = -1;
-    t->epoch_steps = (int64_t)n_train / t->options.batch;
+    t->epoch_steps = (int64_t)n_train / t->recipe.batch;
     if (make_texts(t, e) < 0 || allocate(t, e) < 0) {
         trainer_free(t);
         return NULL;
@@ -197,7 +182,7 @@ int64_t trainer_epoch_steps(const struct trainer *trainer)
 
 int64_t trainer_steps(const struct trainer *trainer)
 {
-    return trainer->epoch_steps * trainer->options.epochs;
+    return trainer->epoch_steps * trainer->recipe.epochs;
 }
 
 int64_t trainer_position(const struct trainer *trainer)
@@ -219,16 +204,16 @@ struct preparation {
     struct err *errors; /* one a lane: its first */
 };
 
-static void prepare_part(void *arg, unsigned lane, unsigned n_lanes)
+static void prepare_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
     const struct preparation *p = arg;
     const struct trainer *t = p->trainer;
     size_t first, end, size = shape_size(net_input(t->setup.net));
-    pool_part((size_t)t->options.batch, lane, n_lanes, &first, &end);
+    pool_part((size_t)t->recipe.batch, lane, n_lanes, &first, &end);
     int rc = 0;
     for (size_t i = first; rc == 0 && i < end; i++) {
-        rc = batch_sample(t->setup.set, p->indices[i], t->setup.preprocess, t->options.augment,
-                          t->options.seed, p->epoch, p->input + i * size, &p->errors[lane]);
+        rc = batch_sample(t->setup.set, p->indices[i], t->setup.preprocess, t->recipe.augment,
+                          t->recipe.seed, p->epoch, p->input + i * size, &p->errors[lane]);
         t->labels[i] = dataset_class(t->setup.set, p->indices[i]);
     }
 }
@@ -237,23 +222,23 @@ static int prepare(struct trainer *t, int64_t epoch, int64_t step_of_epoch, stru
 {
     const unsigned n_lanes = pool_threads(t->setup.pool);
     if (t->ordered_epoch != epoch) {
-        batch_order(t->setup.split->train, t->setup.split->n_train, t->options.seed,
-                    (uint32_t)epoch, t->order);
+        batch_order(t->setup.split->train, t->setup.split->n_train, t->recipe.seed, (uint32_t)epoch,
+                    t->order);
         t->ordered_epoch = epoch;
     }
-    struct preparation p = {t, t->order + step_of_epoch * t->options.batch, (uint32_t)epoch,
+    struct preparation p = {t, t->order + step_of_epoch * t->recipe.batch, (uint32_t)epoch,
                             grad_input(t->student.grad), t->errors};
     for (unsigned i = 0; i < n_lanes; i++) t->errors[i].code = 0;
-    pool_run(t->setup.pool, prepare_part, &p);
+    pool_run(t->setup.pool, prepare_lane, &p);
     for (unsigned i = 0; i < n_lanes; i++) {
         if (t->errors[i].code == 0) continue;
         if (e != NULL) *e = t->errors[i];
         return t->errors[i].code;
     }
     if (t->others == NULL) return 0;
-    size_t batch = (size_t)t->options.batch;
+    size_t batch = (size_t)t->recipe.batch;
     t->share =
-        mixup_share(t->options.mixup, t->options.seed, (uint32_t)epoch, (uint32_t)step_of_epoch);
+        mixup_share(t->recipe.mixup, t->recipe.seed, (uint32_t)epoch, (uint32_t)step_of_epoch);
     mixup_images(p.input, batch, shape_size(net_input(t->setup.net)), t->share, t->setup.pool);
     mixup_labels(t->labels, batch, t->others);
     return 0;
@@ -263,35 +248,35 @@ static int prepare(struct trainer *t, int64_t epoch, int64_t step_of_epoch, stru
  * peer's is not. Returns the student's. */
 static double forward(struct trainer *t)
 {
-    const struct train_options *o = &t->options;
-    const struct loss_targets targets = {t->labels, t->others, t->share, o->label_smoothing};
-    int batch = (int)o->batch, deepest = net_sections(t->student.net) - 1;
+    const struct recipe *r = &t->recipe;
+    const struct loss_targets targets = {t->labels, t->others, t->share, r->label_smoothing};
+    int batch = (int)r->batch, deepest = net_sections(t->student.net) - 1;
     grad_forward(t->student.grad, t->student.params, batch);
     if (t->guide != NULL) {
         double value = guide_run(t->guide, t->student.grad);
-        return value + learner_loss(&t->student, o, &targets, guide_logits(t->guide));
+        return value + learner_loss(&t->student, r, &targets, guide_logits(t->guide));
     }
-    if (t->peer.net == NULL) return learner_loss(&t->student, o, &targets, NULL);
+    if (t->peer.net == NULL) return learner_loss(&t->student, r, &targets, NULL);
 
     int peers_deepest = net_sections(t->peer.net) - 1;
     memcpy(grad_input(t->peer.grad), grad_input(t->student.grad),
            (size_t)batch * shape_size(net_input(t->student.net)) * sizeof(float));
     grad_forward(t->peer.grad, t->peer.params, batch);
-    double value = learner_loss(&t->student, o, &targets, grad_logits(t->peer.grad, peers_deepest));
-    double peers = learner_loss(&t->peer, o, &targets, grad_logits(t->student.grad, deepest));
+    double value = learner_loss(&t->student, r, &targets, grad_logits(t->peer.grad, peers_deepest));
+    double peers = learner_loss(&t->peer, r, &targets, grad_logits(t->student.grad, deepest));
     return isfinite(peers) ? value : peers;
 }
 
 static void step(struct trainer *t, double rate)
 {
-    learner_step(&t->student, &t->options, rate);
-    if (t->peer.net != NULL) learner_step(&t->peer, &t->options, rate);
+    learner_step(&t->student, &t->recipe, rate);
+    if (t->peer.net != NULL) learner_step(&t->peer, &t->recipe, rate);
     if (t->guide != NULL) guide_step(t->guide, rate);
 }
 
 int trainer_step(struct trainer *t, struct train_report *ret_report, struct err *e)
 {
-    const struct train_options *o = &t->options;
+    const struct recipe *r = &t->recipe;
     struct checkpoint_position *at = &t->position;
     int64_t epoch = at->step / t->epoch_steps, step_of_epoch = at->step % t->epoch_steps;
     if (step_of_epoch == 0) {
@@ -302,7 +287,7 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
     if (rc < 0) return rc;
     double value = forward(t);
     double rate =
-        o->lr * schedule_factor(&o->schedule, at->step, t->epoch_steps, o->epochs, o->warmup);
+        r->lr * schedule_factor(&r->schedule, at->step, t->epoch_steps, r->epochs, r->warmup);
     if (!isfinite(value)) {
         return err_set(
             e, ERR_DIVERGED,

@@ -406,7 +406,7 @@ def test_bad_bodies():
         ({**good, "epocs": 3}, 400, "epocs"), ({**good, "epochs": "3"}, 400, "epochs"),
         ({**good, "epochs": 0}, 400, "epochs"), ({**good, "epochs": 1.5}, 400, "epochs"),
         ({**good, "epochs": True}, 400, "epochs"), ({**good, "lr": -1}, 400, "lr"), ({**good, "lr": "x"}, 400, "lr"),
-        ({**good, "batch": 1}, 400, "batch"), ({**good, "width": 0}, 400, "width"),
+        ({**good, "batch": 1}, 400, "batch"), ({**good, "width": -1}, 400, "width"),
         ({**good, "promote": "yes"}, 400, "promote"), ({**good, "kd_scale": "on"}, 400, "kd_scale"),
         ({**good, "method": "--help"}, 400, "method"), ({**good, "method": ["byot"]}, 400, "method"),
         ({**good, "method": "x" * 65}, 400, "method"), ({**good, "schedule": "a b"}, 400, "schedule"),
@@ -415,8 +415,18 @@ def test_bad_bodies():
         ({**good, "spec": "../resnet18"}, 400, "spec"), ({**good, "spec": "nonesuch"}, 404, "spec"),
         ({**good, "init": "resnet18/0"}, 400, "init"), ({**good, "init": "../x"}, 400, "init"),
         ({**good, "init": "resnet18/77"}, 404, "init"), ({**good, "init": "nonesuch"}, 404, "init"),
-        ({**good, "teacher": "resnet18/0"}, 400, "teacher"), ({**good, "teacher": "../x"}, 400, "teacher"),
-        ({**good, "teacher": "resnet18/77"}, 404, "teacher"), ({**good, "teacher": 1}, 400, "teacher"),
+        ({**good, "method": "kd", "teacher": "resnet18/0"}, 400, "teacher"),
+        ({**good, "method": "kd", "teacher": "../x"}, 400, "teacher"),
+        ({**good, "method": "kd", "teacher": "resnet18/77"}, 404, "teacher"), ({**good, "teacher": 1}, 400, "teacher"),
+        # What its method does not read, or needs, is known before anything is trained.
+        ({**good, "method": "nonesuch"}, 400, '"method" nonesuch: it takes baseline, dsn'),
+        ({**good, "method": "baseline", "alpha": 0.5}, 400, '"alpha": "method" baseline does not read it: it is of byot'),
+        ({**good, "label_smoothing": 2}, 400, '"label_smoothing" 2: it takes a number from 0 to 1'),
+        ({**good, "mixup": 1e-7}, 400, '"mixup" 1e-07: it takes 0, or a number from 1e-06'),
+        ({**good, "teacher": "resnet18"}, 400, '"teacher": "method" byot does not read it'),
+        ({**good, "method": "kd"}, 400, '"method" kd needs "teacher"'),
+        ({**good, "precision": "bf16"}, 400, '"precision" bf16: it takes fp32'),
+        ({**good, "peer_width": 8}, 400, "peer_width"), ({**good, "kd-scale": True}, 400, "kd-scale"),
         ({**good, "data": "tiny"}, 400, "data"), ({**good, "data": "mnist:tiny"}, 400, "data"),
         ({**good, "data": "cifar100:nonesuch"}, 400, "data"), ({**good, "data": "cifar100:../outside"}, 400, "data"),
         ({**good, "data": "cifar100:" + outside}, 400, "data"), ({**good, "data": "cifar100:/etc"}, 400, "data"),
@@ -450,8 +460,7 @@ def test_bad_bodies():
 def test_failed():
     """what only the trainer can know ends the job with its words"""
     os.makedirs(os.path.join(world.data_root, "empty"), exist_ok=True)
-    for members, words in [({"method": "nonesuch"}, "nonesuch"), ({"method": "kd"}, "needs --teacher"),
-                           ({"teacher": "resnet18"}, "--teacher: --method byot does not read it"), ({"data": "cifar100:empty"}, "train.bin"),
+    for members, words in [({"data": "cifar100:empty"}, "train.bin"),
                            ({"spec": "resnet18", "holdout": 5000}, "holdout"),
                            ({"init": "resnet18", "holdout": 100}, "holdout")]:
         members = members if "init" in members else {"spec": "resnet18", **members}

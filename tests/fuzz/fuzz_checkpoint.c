@@ -50,8 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                      .n_arrays = 1,
                                      .arrays = {{"regressor", array, ARRAY}}};
     FUZZ_CHECK(state.params != NULL && state.momentum != NULL);
-    static const struct train_text texts[] = {{.name = "lr", .value = "0.1"},
-                                              {.name = "holdout", .value = "5000"}};
+    static const struct recipe_text texts[] = {{.name = "lr", .value = "0.1"},
+                                               {.name = "holdout", .value = "5000"}};
     struct checkpoint_position position = {-1, NAN, -1};
     struct err e = {0};
     int rc = checkpoint_read(path, texts, 2, &position, &state, &e);
@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (rc == 0)
         FUZZ_CHECK(position.step >= 0 && position.loss_count >= 0 && isfinite(position.loss_sum));
 
-    char value[TRAIN_TEXT_MAX];
+    char value[RECIPE_TEXT_MAX];
     rc = checkpoint_text(path, "lr", value, &e);
     FUZZ_CHECK(rc == 0 ? strlen(value) < sizeof(value) : e.code == rc);
     mem_free(state.params);

@@ -38,19 +38,31 @@ static void test_check(void **state)
          0, ""},
         {"{" BASE ",\"epochs\":1000000}", 0, ""},
         {"{" BASE ",\"epochs\":1000001}", ERR_RANGE,
-         "\"epochs\" takes a whole number from 1 to 1000000"},
-        {"{" BASE ",\"lr\":1e10}", ERR_RANGE, "\"lr\" takes a number from 0"},
+         "\"epochs\" 1000001: it takes a whole number from 1 to 1000000"},
+        {"{" BASE ",\"lr\":1e10}", ERR_RANGE, "\"lr\" 10000000000: it takes a number from 0"},
         {"{" BASE ",\"momentum\":1}", ERR_RANGE, "momentum"},
         {"{" BASE ",\"seed\":-1}", ERR_RANGE, "seed"},
         {"{" BASE ",\"seed\":9223372036854775807}", ERR_RANGE, "seed"},
         {"{" BASE ",\"Lr\":1}", ERR_RANGE,
-         "\"Lr\" is not a member of a job, which takes: kind spec init"},
+         "\"Lr\" is not a member of a job, which takes: kind spec model promote data method "
+         "epochs"},
         {"{" BASE ",\"out\":\"/etc/passwd\"}", ERR_RANGE, "\"out\""},
         {"{" BASE ",\"augment\":\"crop;flip\"}", ERR_RANGE, "augment"},
         {"{" BASE ",\"augment\":\"\"}", ERR_RANGE, "augment"},
-        {"{" BASE ",\"method\":\"kd\",\"teacher\":\"big/3\",\"beta\":0}", 0, ""},
-        {"{" BASE ",\"teacher\":\"/etc/passwd\"}", ERR_RANGE, "\"teacher\" takes a model's name"},
-        {"{" BASE ",\"teacher\":\"big/-3\"}", ERR_RANGE, "\"teacher\" takes a model's name"},
+        {"{" BASE ",\"method\":\"at\",\"teacher\":\"big/3\",\"beta\":0}", 0, ""},
+        {"{" BASE ",\"seed\":\"18446744073709551615\"}", 0, ""},
+        {"{" BASE ",\"seed\":\"18446744073709551616\"}", ERR_RANGE, "as a string of digits"},
+        {"{" BASE ",\"method\":\"kd\",\"teacher\":\"/etc/passwd\"}", ERR_RANGE,
+         "\"teacher\" takes a model's name"},
+        {"{" BASE ",\"method\":\"kd\",\"teacher\":\"big/-3\"}", ERR_RANGE,
+         "\"teacher\" takes a model's name"},
+        {"{" BASE ",\"method\":\"kd\"}", ERR_RANGE, "\"method\" kd needs \"teacher\""},
+        {"{" BASE ",\"teacher\":\"big/3\"}", ERR_RANGE,
+         "\"teacher\": \"method\" byot does not read it"},
+        {"{" BASE ",\"method\":\"baseline\",\"alpha\":0.5}", ERR_RANGE,
+         "\"alpha\": \"method\" baseline does not read it"},
+        {"{" BASE ",\"mixup\":1e-7}", ERR_RANGE, "\"mixup\" 1e-07: it takes 0, or a number"},
+        {"{" BASE ",\"peer\":\"x\"}", ERR_RANGE, "\"peer\" is not a member"},
         {"{" BASE ",\"beta\":-1}", ERR_RANGE, "beta"},
         {"{" BASE ",\"method\":null}", ERR_RANGE, "method"},
         {"[]", ERR_FORMAT, "object"},
@@ -104,7 +116,7 @@ static void test_teacher(void **state)
     (void)state;
     char name[VERSION_MODEL_MAX + 1];
     int64_t version;
-    struct json *body = parse("{" BASE ",\"teacher\":\"big/3\"}", NULL);
+    struct json *body = parse("{" BASE ",\"method\":\"kd\",\"teacher\":\"big/3\"}", NULL);
     assert_int_equal(request_check(body, NULL), 0);
     request_version(body, "teacher", name, &version);
     assert_string_equal(name, "big");
@@ -136,9 +148,10 @@ static void test_options(void **state)
     }
     assert_null(c.words[c.n]);
     assert_string_equal(
-        text, "--epochs 3 --lr 0 --weight-decay 0.0005 --schedule steps:1,2 "
-              "--augment autoaugment,cutout --label-smoothing 0.25 --mixup 0.5 --preset sdf "
-              "--heads scala+attention --kd-scale on --hint norm --hint-exits 1,2 --holdout 0 ");
+        text,
+        "--method byot --epochs 3 --heads scala+attention --lr 0 --weight-decay 0.0005 "
+        "--schedule steps:1,2 --augment autoaugment,cutout --label-smoothing 0.25 --mixup 0.5 "
+        "--preset sdf --kd-scale on --hint norm --hint-exits 1,2 --holdout 0 ");
     command_release(&c);
     mem_fail_at(3);
     request_add_options(body, &c);

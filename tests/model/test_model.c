@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "../seeded.h"
+#include "recipe/option.h"
 #include "tiny_model.h"
 
 static int setup(void **state)
@@ -66,15 +67,16 @@ static void test_round_trip(void **state)
     assert_string_equal(a->method, b->method);
     assert_string_equal(a->data, b->data);
     assert_string_equal(a->program, b->program);
-    assert_string_equal(a->schedule, b->schedule);
-    assert_string_equal(a->augment, b->augment);
     assert_string_equal(a->parent, "");
     assert_string_equal(a->command, b->command);
-    assert_true(a->epochs == 15 && a->batch == 128 && a->warmup == 2 && a->threads == 2);
-    assert_true(a->seed == UINT64_MAX && a->holdout == 5000 && a->holdout_seed == 3);
-    assert_true(a->lr == b->lr && a->momentum == b->momentum && a->weight_decay == b->weight_decay);
-    assert_true(a->temperature == 3 && a->alpha == b->alpha && a->lambda == b->lambda);
-    assert_true(a->kd_scale && a->has_figures);
+    for (size_t i = 0; recipe_option_at(i) != NULL; i++) {
+        char texts[2][RECIPE_TEXT_MAX];
+        const struct recipe_option *o = recipe_option_at(i);
+        if (!o->result) continue;
+        assert_string_equal(recipe_option_format(o, &a->recipe, texts[0]),
+                            recipe_option_format(o, &b->recipe, texts[1]));
+    }
+    assert_true(a->recipe.lambda == b->recipe.lambda && a->has_figures);
     for (int i = 0; i < 2; i++) {
         assert_true(a->exits[i].top1 == b->exits[i].top1 && a->exits[i].top5 == b->exits[i].top5);
         assert_true(a->exits[i].nll == b->exits[i].nll && a->exits[i].ece == b->exits[i].ece);
@@ -98,12 +100,12 @@ static void test_optional(void **state)
     size_t first_size, second_size;
     t->calibration.present = false;
     t->training.has_figures = false;
-    t->training.kd_scale = false;
+    t->training.recipe.kd_scale = false;
     write_tiny(t, TENSOR_F32);
     struct model *m = tiny_load();
     assert_false(m->calibration.present);
     assert_false(m->training.has_figures);
-    assert_false(m->training.kd_scale);
+    assert_false(m->training.recipe.kd_scale);
     model_free(m);
     t->calibration.present = true;
     t->calibration.has_thresholds = false;
@@ -195,10 +197,10 @@ static void test_bad_values(void **state)
         }
         *value = kept;
     }
-    t->training.lr = NAN;
+    t->training.recipe.lr = NAN;
     assert_int_equal(tiny_write(t, TENSOR_F32, &e), ERR_RANGE);
     assert_non_null(strstr(e.text, "autodidact.training"));
-    t->training.lr = 0.1;
+    t->training.recipe.lr = 0.1;
     strcpy(t->training.command, "caf\xe9");
     assert_int_equal(tiny_write(t, TENSOR_F32, &e), ERR_FORMAT);
     assert_non_null(strstr(e.text, "UTF-8"));
@@ -457,6 +459,26 @@ static void test_bad_metadata(void **state)
     assert_int_equal(
         safetensors_write(tiny_path, TENSOR_F32, p.tensors, p.n_tensors, p.meta, p.n_meta, &e), 0);
     model_free(tiny_load());
+
+    /* Options that are younger than a file, and words of a later program. */
+    static const char *const members[] = {"\"label_smoothing\": 0.1, ", "\"hint\": \"norm\", ",
+                                          "\"hint_exits\": \"1\", "};
+    snprintf(text, sizeof(text), "%s", good.meta[4].value);
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        char *at = strstr(text, members[i]);
+        assert_non_null(at);
+        memmove(at, at + strlen(members[i]), strlen(at + strlen(members[i])) + 1);
+    }
+    char *word = strstr(text, "crop,flip");
+    assert_non_null(word);
+    memcpy(word, "later,one", 9);
+    assert_int_equal(
+        safetensors_write(tiny_path, TENSOR_F32, p.tensors, p.n_tensors, p.meta, p.n_meta, &e), 0);
+    struct model *m = tiny_load();
+    const struct recipe *r = &m->training.recipe;
+    assert_true(r->label_smoothing == 0 && r->hint == HINT_MEAN && r->hint_exits == 0);
+    assert_true(r->augment == 0 && r->lambda == t->training.recipe.lambda);
+    model_free(m);
     safetensors_free(file);
     mem_free(bytes);
 }

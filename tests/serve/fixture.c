@@ -75,7 +75,7 @@ struct model *tiny_model_changed(const char *name, uint64_t seed,
                                     .mean = {.5f, .5f, .5f},
                                     .std = {.25f, .25f, .25f}};
     struct calibration none = {.present = false};
-    struct training training = {.epochs = 1};
+    struct training training = {.recipe.epochs = 1};
     char path[] = "/tmp/ad-serve-XXXXXX";
     int fd = mkstemp(path);
     CHECK(fd >= 0);

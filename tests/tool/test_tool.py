@@ -139,9 +139,9 @@ def test_bad_options(p):
         (["--hint-exits", "1,4"], 1, "--hint-exits 1,4: the network has 3 shallow classifiers"),
         (["--label-smoothing", "1.5"], 2, "--label-smoothing 1.5: it takes a number from 0 to 1"),
         (["--mixup", "-1"], 2, "--mixup -1: it takes 0, or a number from 1e-06 to 1000"),
-        (["--mixup", "1e-320"], 2, "--mixup 9.99989e-321: it takes 0, or a number from 1e-06 to 1000"),
+        (["--mixup", "1e-320"], 2, "--mixup 1e-320: it takes 0, or a number from 1e-06 to 1000"),
         (["--progress", "loud"], 2, "--progress loud: it takes bar, json or none"),
-        (["--precision", "bf16"], 1, "--precision bf16"),
+        (["--precision", "bf16"], 2, "--precision bf16: it takes fp32"),
         (["--precision", "int8"], 2, "--precision int8: it takes fp32"),
         (["--store", "f8"], 2, "--store f8: it takes f32, f16 or bf16"),
         (["--threads", "-2"], 2, "--threads -2"),
@@ -377,7 +377,7 @@ def test_bad_teacher(p):
                          ("resize", other_resize), ("holdout", other_holdout)):
         rewrite_metadata(own, p.path(name + ".safetensors"), change)
     table = [
-        (kd, 2, "--method kd needs --teacher MODEL"),
+        (kd, 2, "--method kd needs --teacher"),
         (byot + ["--teacher", own], 2, "--teacher: --method byot does not read it: it is of kd, fitnet and at"),
         (dml + ["--teacher", own], 2, "--teacher: --method dml does not read it"),
         (kd + ["--teacher", own, "--peer", SPEC], 2, "--peer: --method kd does not read it: it is of dml"),

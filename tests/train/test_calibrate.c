@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "near.h"
+#include "../near.h"
 
 #include "base/mem.h"
 #include "base/rng.h"

@@ -24,8 +24,8 @@ struct fixture {
     char dir[64], path[128];
     struct net *net;
     float *params, *momentum, extra[7];
-    struct train_options options;
-    struct train_text texts[TRAIN_TEXTS_MAX];
+    struct recipe recipe;
+    struct recipe_text texts[RECIPE_TEXTS_MAX];
     size_t n_texts;
 };
 
@@ -43,8 +43,8 @@ static int set_up(void **state)
     rng_init(&r, 1, RNG_TEST, 0, 0);
     for (size_t i = 0; i < net_trained_size(f->net); i++) f->momentum[i] = (float)rng_normal(&r);
     for (int i = 0; i < 7; i++) f->extra[i] = (float)rng_normal(&r);
-    train_options_default(&f->options);
-    f->n_texts = train_options_texts(&f->options, f->texts);
+    recipe_default(&f->recipe, method_find("byot"));
+    f->n_texts = recipe_texts(&f->recipe, f->texts);
     *state = f;
     return 0;
 }
@@ -112,7 +112,7 @@ static void test_other_options(void **state)
     struct err e = {0};
     assert_int_equal(write_it(f, 1, &e), 0);
     for (size_t i = 0; i < f->n_texts; i++) {
-        struct train_text old = f->texts[i];
+        struct recipe_text old = f->texts[i];
         strcat(f->texts[i].value, "1"); /* all are short */
         assert_int_equal(read_it(f, f->net, &e), ERR_CONFLICT);
         char option[512];
@@ -150,7 +150,7 @@ static void test_text(void **state)
 {
     struct fixture *f = *state;
     struct err e = {0};
-    char text[TRAIN_TEXT_MAX];
+    char text[RECIPE_TEXT_MAX];
     assert_int_equal(checkpoint_text(f->path, "epochs", text, &e), -ENOENT);
     assert_int_equal(write_it(f, 1, &e), 0);
     assert_int_equal(checkpoint_text(f->path, "epochs", text, &e), 0);
@@ -176,8 +176,8 @@ static void test_option_texts(void **state)
         }
         assert_true(found);
     }
-    f->options.method = method_find("dsn");
-    assert_int_equal(train_options_texts(&f->options, f->texts), f->n_texts - 6);
+    f->recipe.method = method_find("dsn");
+    assert_int_equal(recipe_texts(&f->recipe, f->texts), f->n_texts - 6);
 }
 
 /* Options that came later: a file that does not say them has their defaults, and any other value of
@@ -186,7 +186,7 @@ static void test_implied(void **state)
 {
     struct fixture *f = *state;
     struct err e = {0};
-    struct train_text all[TRAIN_TEXTS_MAX];
+    struct recipe_text all[RECIPE_TEXTS_MAX];
     size_t n = f->n_texts, implied = 0;
     memcpy(all, f->texts, sizeof(all));
     f->n_texts = 0;
@@ -196,25 +196,25 @@ static void test_implied(void **state)
     }
     assert_int_equal(implied, 4);
     assert_int_equal(write_it(f, 9, &e), 0);
-    f->n_texts = train_options_texts(&f->options, f->texts);
+    f->n_texts = recipe_texts(&f->recipe, f->texts);
     assert_int_equal(read_it(f, f->net, &e), 9);
 
-    const struct train_options defaults = f->options;
+    const struct recipe defaults = f->recipe;
     for (int option = 0; option < 4; option++) {
         static const char *const said[] = {"--hint norm", "--hint-exits 1,3",
                                            "--label-smoothing 0.1", "--mixup 0.2"};
         static const char *const implied_values[] = {"mean", "all", "0", "0"};
         char wanted[128];
-        if (option == 0) f->options.distillation.hint = LOSS_HINT_NORM;
-        if (option == 1) f->options.distillation.hint_exits = 5;
-        if (option == 2) f->options.label_smoothing = 0.1;
-        if (option == 3) f->options.mixup = 0.2;
-        train_options_texts(&f->options, f->texts);
+        if (option == 0) f->recipe.hint = HINT_NORM;
+        if (option == 1) f->recipe.hint_exits = 5;
+        if (option == 2) f->recipe.label_smoothing = 0.1;
+        if (option == 3) f->recipe.mixup = 0.2;
+        recipe_texts(&f->recipe, f->texts);
         assert_int_equal(read_it(f, f->net, &e), ERR_CONFLICT);
         assert_int_equal(write_it(f, 3, &e), 0);
         assert_int_equal(read_it(f, f->net, &e), 3);
-        f->options = defaults;
-        train_options_texts(&f->options, f->texts);
+        f->recipe = defaults;
+        recipe_texts(&f->recipe, f->texts);
         assert_int_equal(read_it(f, f->net, &e), ERR_CONFLICT);
         snprintf(wanted, sizeof(wanted), "%s, not %s", said[option], implied_values[option]);
         assert_non_null(strstr(e.text, wanted));

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "near.h"
+#include "../near.h"
 
 #include "base/mem.h"
 #include "base/rng.h"

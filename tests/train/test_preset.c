@@ -21,8 +21,8 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "model/spec_file.h"
-#include "near.h"
-#include "train/preset.h"
+#include "../near.h"
+#include "recipe/draft.h"
 
 enum { BATCH = 5, CLASSES = 5, SIDE = 16, WIDTH = 2 };
 static const double TOLERANCE = 1e-4;
@@ -45,14 +45,15 @@ static const char *top_directory(void)
     return top != NULL ? top : ".";
 }
 
-static struct net *make_net(const struct preset *preset)
+static struct net *make_net(const char *heads)
 {
     char path[4096];
     struct spec spec;
     struct err e = {0};
     snprintf(path, sizeof(path), "%s/models/resnet18.json", top_directory());
     if (spec_read(path, &spec, &e) < 0) fail_msg("%s", e.text);
-    if (preset != NULL && preset->has_heads) spec_set_heads(&spec, preset->heads);
+    enum spec_head kind;
+    if (heads != NULL && spec_head_parse(heads, &kind, &e) == 0) spec_set_heads(&spec, kind);
     spec.height = spec.width = SIDE;
     if (spec_scale(&spec, WIDTH, CLASSES, &e) < 0) fail_msg("%s", e.text);
     struct net *net = net_new(&spec, &e);
@@ -95,28 +96,35 @@ static void check_gradient(const struct preset_case *c, const struct param *p,
                  norm);
 }
 
+static void give(struct recipe_draft *draft, const char *option, const char *text)
+{
+    struct err e = {0};
+    if (recipe_give(draft, recipe_option_find(option), text, &e) < 0) fail_msg("%s", e.text);
+}
+
 static void check_case(const struct preset_case *c, struct pool *pool)
 {
     char path[4096], name[160];
     struct err e = {0};
-    struct train_options o;
     struct learner l = {0};
     int32_t labels[BATCH], others[BATCH];
     size_t n, n_params;
-    const struct preset *preset = c->preset != NULL ? preset_find(c->preset, &e) : NULL;
-    struct net *net = make_net(preset);
+    struct recipe_draft draft;
+    recipe_draft_init(&draft, RECIPE_COMMAND_LINE);
+    give(&draft, "method", c->method);
+    if (c->preset != NULL) give(&draft, "preset", c->preset);
+    if (recipe_finish(&draft, &e) < 0) fail_msg("%s", e.text);
+    struct recipe r = draft.recipe;
+    struct net *net = make_net(recipe_choice("heads", draft.heads));
     const struct param *params = net_params(net, &n_params);
     snprintf(path, sizeof(path), "%s/tests/train/vectors/preset_%s.bin", top_directory(), c->name);
     struct record *records = records_read(path, &n);
     const int seed = (int)find(records, n, "seed")->values[0];
 
-    train_options_default(&o);
-    o.method = method_find(c->method);
-    o.batch = BATCH;
-    o.label_smoothing = c->smoothing;
-    if (preset != NULL) o.distillation = preset->distillation;
-    if (c->lambda > 0) o.distillation.lambda = c->lambda;
-    if (learner_init(&l, net, &o, 0, 0, pool, kernels_best(), &e) < 0) fail_msg("%s", e.text);
+    r.batch = BATCH;
+    r.label_smoothing = c->smoothing;
+    if (c->lambda > 0) r.lambda = c->lambda;
+    if (learner_init(&l, net, &r, 0, 0, pool, kernels_best(), &e) < 0) fail_msg("%s", e.text);
     for (size_t i = 0; i < n_params; i++) fill_param(&params[i], seed, l.params + params[i].offset);
     fill_input(&l, seed, labels);
     if (c->share > 0) {
@@ -126,7 +134,7 @@ static void check_case(const struct preset_case *c, struct pool *pool)
     const struct loss_targets targets = {labels, c->share > 0 ? others : NULL, c->share,
                                          c->smoothing};
     grad_forward(l.grad, l.params, BATCH);
-    double loss = learner_loss(&l, &o, &targets, NULL);
+    double loss = learner_loss(&l, &r, &targets, NULL);
     assert_near(loss, (double)find(records, n, "total")->values[0], 1e-5);
     grad_backward(l.grad, l.params, l.dparams);
     for (size_t i = 0; i < n_params; i++) {
@@ -148,61 +156,6 @@ static void test_gradients(void **state)
         check_case(&cases[i], pool);
     }
     pool_free(pool);
-}
-
-/* The columns of the published codes: SCAN's train.py, the journal version's train.py. */
-static void test_constants(void **state)
-{
-    (void)state;
-    struct err e = {0};
-    const struct preset *p = preset_find("byot", &e);
-    const struct distillation *d = &p->distillation, *own = &method_find("byot")->defaults;
-    assert_memory_equal(&d->temperature, &own->temperature, sizeof(d->temperature));
-    assert_true(d->alpha == own->alpha && d->lambda == own->lambda && d->hint == own->hint);
-    assert_true(d->kd_scale && own->kd_scale && d->hint_exits == 0 && !p->has_heads);
-    d = &preset_find("scan", &e)->distillation;
-    assert_true(d->alpha * d->temperature * d->temperature == 4.5 && d->kd_scale);
-    assert_true(1 - d->alpha == 0.5 && d->lambda == 5e-7 && d->hint == LOSS_HINT_SUM);
-    p = preset_find("sdf", &e);
-    assert_true(p->distillation.alpha == 0.3 && !p->distillation.kd_scale);
-    assert_true(p->distillation.hint == LOSS_HINT_NORM && p->distillation.hint_exits == 3);
-    assert_int_equal(p->heads, SPEC_HEAD_SEPCONV_ATTENTION);
-    assert_null(preset_find("luan", &e));
-    assert_int_equal(e.code, ERR_USAGE);
-    assert_non_null(strstr(e.text, "byot, scan or sdf"));
-    assert_null(preset_at(3));
-}
-
-static void test_words(void **state)
-{
-    (void)state;
-    struct err e = {0};
-    enum loss_hint_form form;
-    unsigned exits;
-    char text[HINT_EXITS_TEXT_MAX];
-    static const char *const forms[] = {"mean", "sum", "norm"};
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(hint_parse(forms[i], &form, &e), 0);
-        assert_string_equal(hint_name(form), forms[i]);
-    }
-    assert_int_equal(hint_parse("l2", &form, &e), ERR_USAGE);
-    static const struct {
-        const char *text;
-        unsigned exits;
-    } good[] = {{"all", 0}, {"1", 1}, {"1,2", 3}, {"3", 4}, {"1,2,3,4,5,6,7", 127}};
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        assert_int_equal(hint_exits_parse(good[i].text, &exits, &e), 0);
-        assert_int_equal(exits, good[i].exits);
-        hint_exits_format(exits, text);
-        assert_string_equal(text, good[i].text);
-    }
-    static const char *const bad[] = {"", "0", "9", "8", "1,", ",1", "1 2", "12", "none", "1,x"};
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        exits = 77;
-        assert_int_equal(hint_exits_parse(bad[i], &exits, &e), ERR_USAGE);
-        assert_non_null(strstr(e.text, "--hint-exits"));
-        assert_int_equal(exits, 77);
-    }
 }
 
 /* Moments of Beta(a, a): mean 1/2, variance 1 / (4 (2a + 1)). Small ones are near 0 or 1. */
@@ -260,8 +213,8 @@ static void test_mixup_pairs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradients),   cmocka_unit_test(test_constants),
-        cmocka_unit_test(test_words),       cmocka_unit_test(test_mixup_share),
+        cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_mixup_share),
         cmocka_unit_test(test_mixup_pairs),
     };
     return cmocka_run_group_tests_name("preset", tests, NULL, NULL);

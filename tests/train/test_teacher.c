@@ -34,7 +34,7 @@ static const struct {
 };
 static const struct {
     const char *name;
-    struct distillation constants;
+    struct recipe constants;
 } methods[] = {
     {"kd", {.temperature = 4, .alpha = 0.9, .kd_scale = true}},
     {"fitnet", {.temperature = 4, .alpha = 0.9, .lambda = 10, .kd_scale = true}},
@@ -48,7 +48,7 @@ struct scene {
     float *params[3]; /* the nets' blocks, as the vectors have them */
     float *images;    /* NHWC */
     int32_t labels[BATCH];
-    struct train_options options;
+    struct recipe recipe;
     struct pool *pool;
     const struct kernels *kernels;
     struct learner student, peer; /* peer.net NULL: none */
@@ -140,7 +140,7 @@ static void free_scene(struct scene *s)
 static void open_learner(struct scene *s, struct learner *l, int which, unsigned borders)
 {
     struct err e = {0};
-    if (learner_init(l, s->nets[which], &s->options, borders, 1, s->pool, s->kernels, &e) < 0)
+    if (learner_init(l, s->nets[which], &s->recipe, borders, 1, s->pool, s->kernels, &e) < 0)
         fail_msg("%s", e.text);
     memcpy(l->params, s->params[which], net_block_size(l->net) * sizeof(float));
     memcpy(grad_input(l->grad), s->images, (size_t)BATCH * HEIGHT * WIDTH * 3 * sizeof(float));
@@ -149,18 +149,22 @@ static void open_learner(struct scene *s, struct learner *l, int which, unsigned
 static void open_method(struct scene *s, int method, unsigned threads, const struct kernels *k)
 {
     struct err e = {0};
-    train_options_default(&s->options);
-    s->options.method = method_find(methods[method].name);
-    s->options.distillation = methods[method].constants;
-    s->options.batch = BATCH;
+    const struct recipe *constants = &methods[method].constants;
+    recipe_default(&s->recipe, method_find(methods[method].name));
+    s->recipe.temperature = constants->temperature;
+    s->recipe.alpha = constants->alpha;
+    s->recipe.lambda = constants->lambda;
+    s->recipe.beta = constants->beta;
+    s->recipe.kd_scale = constants->kd_scale;
+    s->recipe.batch = BATCH;
     s->pool = threads > 1 ? pool_new(threads) : NULL;
     s->kernels = k;
-    open_learner(s, &s->student, 0, guide_borders(s->options.method, s->nets[0]));
-    if (s->options.method->source == METHOD_PEER) open_learner(s, &s->peer, 2, 0);
-    if (s->options.method->source != METHOD_TEACHER) return;
+    open_learner(s, &s->student, 0, guide_borders(s->recipe.method, s->nets[0]));
+    if (s->recipe.method->source == METHOD_PEER) open_learner(s, &s->peer, 2, 0);
+    if (s->recipe.method->source != METHOD_TEACHER) return;
     s->plan = plan_new(s->nets[1], s->params[1], k, &e);
     assert_non_null(s->plan);
-    s->guide = guide_new(&s->options, s->nets[0], s->plan, s->pool, k, &e);
+    s->guide = guide_new(&s->recipe, s->nets[0], s->plan, s->pool, k, &e);
     if (s->guide == NULL) fail_msg("%s", e.text);
     size_t n;
     float *regressor = guide_regressor(s->guide, &n);
@@ -199,10 +203,10 @@ static struct losses forward(struct scene *s)
     } else {
         grad_forward(s->peer.grad, s->peer.params, BATCH);
         l.peer =
-            learner_loss(&s->peer, &s->options, &targets, grad_logits(s->student.grad, STAGES - 1));
+            learner_loss(&s->peer, &s->recipe, &targets, grad_logits(s->student.grad, STAGES - 1));
         source = grad_logits(s->peer.grad, STAGES - 1);
     }
-    l.total = l.maps + learner_loss(&s->student, &s->options, &targets, source);
+    l.total = l.maps + learner_loss(&s->student, &s->recipe, &targets, source);
     return l;
 }
 
@@ -323,7 +327,7 @@ static void check_number(struct scene *s, float *at, double own, int *seen, int 
     if (fabs(narrow - wide) > allowed / 2 || bend > allowed) return;
     (*checked)++;
     if (!(fabs(wide - own) <= allowed)) {
-        fail_msg("%s: difference %g, gradient %g", s->options.method->name, wide, own);
+        fail_msg("%s: difference %g, gradient %g", s->recipe.method->name, wide, own);
     }
 }
 
@@ -335,7 +339,7 @@ static void check_differences(int method)
     int seen = 0, checked = 0;
     read_scene(&s);
     open_method(&s, method, 1, kernels_of(CPU_REFERENCE));
-    s.options.distillation.beta = 100; /* beside which float32 still shows the rest */
+    s.recipe.beta = 100; /* beside which float32 still shows the rest */
     rng_init(&rng, 3, RNG_TEST, (uint32_t)method, 0);
     forward(&s);
     grad_backward(s.student.grad, s.student.params, s.student.dparams);

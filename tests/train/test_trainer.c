@@ -14,7 +14,7 @@
 
 #include "../../src/train/guide.h"
 #include "../../src/train/learner.h"
-#include "near.h"
+#include "../near.h"
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -33,7 +33,7 @@ struct fixture {
     struct preprocess preprocess;
     struct net *net, *peer; /* of another width */
     struct model *teacher;  /* of the peer's architecture */
-    struct train_options options;
+    struct recipe recipe;
 };
 
 /* A file in CIFAR-100's layout: coarse label, fine label, planes. The class is how bright the
@@ -104,10 +104,10 @@ static int set_up(void **state)
     make_others(f);
     f->preprocess = (struct preprocess){.width = 32, .height = 32};
     dataset_normalisation(f->set, f->preprocess.mean, f->preprocess.std);
-    train_options_default(&f->options);
-    f->options.epochs = 3;
-    f->options.batch = 50; /* 5 steps an epoch, 10 images dropped */
-    f->options.warmup = 1;
+    recipe_default(&f->recipe, method_find("byot"));
+    f->recipe.epochs = 3;
+    f->recipe.batch = 50; /* 5 steps an epoch, 10 images dropped */
+    f->recipe.warmup = 1;
     *state = f;
     return 0;
 }
@@ -129,8 +129,8 @@ static int tear_down(void **state)
 /* With what the present method needs beside the data. */
 static struct trainer_setup setup_of(const struct fixture *f, struct pool *pool)
 {
-    const struct method *m = f->options.method;
-    return (struct trainer_setup){.options = &f->options,
+    const struct method *m = f->recipe.method;
+    return (struct trainer_setup){.recipe = &f->recipe,
                                   .net = f->net,
                                   .set = f->set,
                                   .split = &f->split,
@@ -144,8 +144,11 @@ static struct trainer_setup setup_of(const struct fixture *f, struct pool *pool)
 
 static void choose_method(struct fixture *f, const char *name)
 {
-    f->options.method = method_find(name);
-    f->options.distillation = f->options.method->defaults;
+    const struct recipe old = f->recipe;
+    recipe_default(&f->recipe, method_find(name));
+    f->recipe.epochs = old.epochs;
+    f->recipe.batch = old.batch;
+    f->recipe.warmup = old.warmup;
 }
 
 static struct trainer *make(struct fixture *f, struct pool *pool)
@@ -187,7 +190,7 @@ static void check_resume(struct fixture *f, struct pool *pool, int64_t stride)
         struct train_report end = run(b, 15);
         assert_memory_equal(&end, &last, offsetof(struct train_report, epoch_end));
         assert_memory_equal(trainer_params(b), trainer_params(whole), bytes);
-        if (f->options.method->source == METHOD_PEER) {
+        if (f->recipe.method->source == METHOD_PEER) {
             assert_memory_equal(trainer_peer_params(b), trainer_peer_params(whole), peer_bytes);
         }
         trainer_free(a);
@@ -214,10 +217,10 @@ static void test_resume_augmented(void **state)
     struct fixture *f = *state;
     const char *methods[] = {"byot", "fitnet", "dml"};
     struct pool *pool = pool_new(2);
-    f->options.augment =
+    f->recipe.augment =
         AUGMENT_CROP | AUGMENT_FLIP | AUGMENT_AUTO | AUGMENT_CUTOUT | AUGMENT_FILL_GREY;
-    f->options.mixup = 0.4;
-    f->options.label_smoothing = 0.1;
+    f->recipe.mixup = 0.4;
+    f->recipe.label_smoothing = 0.1;
     for (int m = 0; m < 3; m++) {
         choose_method(f, methods[m]);
         check_resume(f, pool, m == 0 ? 3 : 6);
@@ -229,17 +232,17 @@ static void test_resume_augmented(void **state)
 static void test_options_matter(void **state)
 {
     struct fixture *f = *state;
-    struct train_options options[6];
+    struct recipe recipes[6];
     double losses[6];
     choose_method(f, "byot");
-    for (int i = 0; i < 6; i++) options[i] = f->options;
-    options[1].mixup = 0.4;
-    options[2].label_smoothing = 0.1;
-    options[3].augment |= AUGMENT_AUTO;
-    options[4].augment |= AUGMENT_CUTOUT;
-    options[5].distillation.hint = LOSS_HINT_SUM;
+    for (int i = 0; i < 6; i++) recipes[i] = f->recipe;
+    recipes[1].mixup = 0.4;
+    recipes[2].label_smoothing = 0.1;
+    recipes[3].augment |= AUGMENT_AUTO;
+    recipes[4].augment |= AUGMENT_CUTOUT;
+    recipes[5].hint = HINT_SUM;
     for (int i = 0; i < 6; i++) {
-        f->options = options[i];
+        f->recipe = recipes[i];
         struct trainer *t = make(f, NULL);
         losses[i] = run(t, 2).loss;
         trainer_free(t);
@@ -252,13 +255,13 @@ static void test_hint_exits(void **state)
     struct fixture *f = *state;
     struct err e = {0};
     choose_method(f, "byot");
-    f->options.distillation.hint_exits = 2; /* the deepest of two */
+    f->recipe.hint_exits = 2; /* the deepest of two */
     const struct trainer_setup setup = setup_of(f, NULL);
     assert_null(trainer_new(&setup, &e));
     assert_int_equal(e.code, ERR_RANGE);
     assert_non_null(strstr(e.text, "--hint-exits 2: the network has 1 shallow classifier;"));
     choose_method(f, "dsn"); /* reads none of it */
-    f->options.distillation.hint_exits = 2;
+    f->recipe.hint_exits = 2;
     trainer_free(make(f, NULL));
 }
 
@@ -300,8 +303,8 @@ static void test_resume_elsewhere(void **state)
 static void test_learns(void **state)
 {
     struct fixture *f = *state;
-    f->options.epochs = 8;
-    f->options.method = method_find("byot");
+    f->recipe.epochs = 8;
+    f->recipe.method = method_find("byot");
     struct trainer *t = make(f, NULL);
     double first = run(t, 5).mean_loss, last = run(t, 40).mean_loss;
     assert_true(last < 0.6 * first);
@@ -311,10 +314,10 @@ static void test_learns(void **state)
 static void test_baseline_leaves_heads(void **state)
 {
     struct fixture *f = *state;
-    f->options.method = method_find("baseline");
+    f->recipe.method = method_find("baseline");
     struct trainer *t = make(f, NULL);
     float *first = mem_new(net_block_size(f->net), sizeof(*first));
-    net_init_params(f->net, f->options.seed, first);
+    net_init_params(f->net, f->recipe.seed, first);
     run(t, 15);
     size_t n;
     const struct param *list = net_params(f->net, &n);
@@ -331,8 +334,8 @@ static void test_baseline_leaves_heads(void **state)
 static void test_diverges(void **state)
 {
     struct fixture *f = *state;
-    f->options.lr = 1e9;
-    f->options.warmup = 0;
+    f->recipe.lr = 1e9;
+    f->recipe.warmup = 0;
     struct trainer *t = make(f, NULL), *u = make(f, NULL);
     struct train_report report;
     struct err e = {0};
@@ -352,7 +355,7 @@ static void test_diverges(void **state)
 static void test_too_few_images(void **state)
 {
     struct fixture *f = *state;
-    f->options.batch = 261;
+    f->recipe.batch = 261;
     const struct trainer_setup setup = setup_of(f, NULL);
     struct err e = {0};
     assert_null(trainer_new(&setup, &e));
@@ -421,16 +424,16 @@ static void open_learner(struct fixture *f, struct learner *l, const struct net 
                          unsigned borders, uint64_t seed)
 {
     struct err e = {0};
-    assert_int_equal(learner_init(l, net, &f->options, borders, seed, NULL, kernels_best(), &e), 0);
+    assert_int_equal(learner_init(l, net, &f->recipe, borders, seed, NULL, kernels_best(), &e), 0);
 }
 
 /* The input of a step of the first epoch, and its labels. */
 static void step_batch(struct fixture *f, int64_t step, float *input, int32_t *labels)
 {
     uint32_t *order = mem_new(f->split.n_train, sizeof(*order));
-    batch_order(f->split.train, f->split.n_train, f->options.seed, 0, order);
-    for (int64_t i = 0; i < f->options.batch; i++) {
-        uint32_t index = order[step * f->options.batch + i];
+    batch_order(f->split.train, f->split.n_train, f->recipe.seed, 0, order);
+    for (int64_t i = 0; i < f->recipe.batch; i++) {
+        uint32_t index = order[step * f->recipe.batch + i];
         int rc = batch_sample(f->set, index, &f->preprocess, 0, 0, 0, input + i * 3 * PIXELS, NULL);
         assert_int_equal(rc, 0);
         labels[i] = dataset_class(f->set, index);
@@ -443,7 +446,7 @@ static void step_batch(struct fixture *f, int64_t step, float *input, int32_t *l
 static void step_by_hand(struct fixture *f, struct learner *student, struct learner *peer,
                          struct guide *guide, const int32_t *labels)
 {
-    const struct train_options *o = &f->options;
+    const struct recipe *o = &f->recipe;
     const struct loss_targets targets = {.labels = labels, .share = 1};
     const float *source;
     grad_forward(student->grad, student->params, 50);
@@ -470,16 +473,16 @@ static void check_step(struct fixture *f, const char *method)
     struct guide *guide = NULL;
     int32_t labels[50];
     choose_method(f, method);
-    f->options.warmup = 0;
-    f->options.augment = 0;
-    f->options.schedule.kind = SCHEDULE_STEPS; /* the rate stays */
+    f->recipe.warmup = 0;
+    f->recipe.augment = 0;
+    f->recipe.schedule.kind = SCHEDULE_STEPS; /* the rate stays */
     struct trainer *t = make(f, NULL);
-    bool paired = f->options.method->source == METHOD_PEER;
-    open_learner(f, &student, f->net, guide_borders(f->options.method, f->net), 0);
+    bool paired = f->recipe.method->source == METHOD_PEER;
+    open_learner(f, &student, f->net, guide_borders(f->recipe.method, f->net), 0);
     if (paired) {
         open_learner(f, &peer, f->peer, 0, 1);
     } else {
-        guide = guide_new(&f->options, f->net, f->teacher->plan, NULL, kernels_best(), &e);
+        guide = guide_new(&f->recipe, f->net, f->teacher->plan, NULL, kernels_best(), &e);
         assert_non_null(guide);
     }
     for (int64_t step = 0; step < 2; step++) {

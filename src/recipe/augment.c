@@ -2,12 +2,12 @@
  */
 #include "config.h"
 
+#include "recipe/augment.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "data/batch.h"
 
 static const struct {
     const char *name;

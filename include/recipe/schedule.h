@@ -1,6 +1,6 @@
 /* The learning rate as a pure function of the step. Plain values, no ownership; any thread. */
-#ifndef TRAIN_SCHEDULE_H
-#define TRAIN_SCHEDULE_H
+#ifndef RECIPE_SCHEDULE_H
+#define RECIPE_SCHEDULE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
-#include "near.h"
+#include "../near.h"
 
-#include "train/schedule.h"
+#include "recipe/schedule.h"
 
 #define EPS 1e-12
 

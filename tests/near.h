@@ -1,6 +1,6 @@
 /* cmocka compares floats as floats; these are doubles. */
-#ifndef TESTS_TRAIN_NEAR_H
-#define TESTS_TRAIN_NEAR_H
+#ifndef TESTS_NEAR_H
+#define TESTS_NEAR_H
 
 #include <math.h>
 

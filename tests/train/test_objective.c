@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
-#include "near.h"
+#include "../near.h"
 
 #include "base/rng.h"
-#include "train/method.h"
+#include "train/objective.h"
 
 enum { N = 3, EXITS = 3, CLASSES = 4, D = 5 };
 
@@ -23,7 +23,7 @@ struct data {
     float dlogits[EXITS][N * CLASSES], dfeature[EXITS][N * D];
     float source[N * CLASSES];
     int32_t labels[N], others[N];
-    struct method_batch batch;
+    struct objective_batch batch;
 };
 
 static void fill(struct data *d)
@@ -86,7 +86,7 @@ static double divergence(const struct data *d, int exit, const float *teacher, d
     return sum / N;
 }
 
-static double hint(const struct distillation *k, const struct data *d, int exit)
+static double hint(const struct recipe *k, const struct data *d, int exit)
 {
     if (k->hint_exits != 0 && (k->hint_exits >> exit & 1) == 0) return 0;
     double sum = 0;
@@ -94,11 +94,11 @@ static double hint(const struct distillation *k, const struct data *d, int exit)
         double x = (double)d->feature[exit][j] - (double)d->feature[EXITS - 1][j];
         sum += x * x;
     }
-    return k->hint == LOSS_HINT_NORM ? sqrt(sum) : k->hint == LOSS_HINT_SUM ? sum : sum / (N * D);
+    return k->hint == HINT_NORM ? sqrt(sum) : k->hint == HINT_SUM ? sum : sum / (N * D);
 }
 
 /* What the deepest exit learns: from the labels, and from the source. */
-static double expected_deepest(const char *name, const struct distillation *k, const struct data *d)
+static double expected_deepest(const char *name, const struct recipe *k, const struct data *d)
 {
     double scale = k->kd_scale ? k->temperature * k->temperature : 1;
     bool peer = strcmp(name, "dml") == 0;
@@ -109,7 +109,7 @@ static double expected_deepest(const char *name, const struct distillation *k, c
            source * divergence(d, EXITS - 1, d->source, k->temperature);
 }
 
-static double expected(const char *name, const struct distillation *k, const struct data *d)
+static double expected(const char *name, const struct recipe *k, const struct data *d)
 {
     double loss = expected_deepest(name, k, d);
     for (int i = 0; i < EXITS - 1; i++) {
@@ -127,7 +127,7 @@ static double expected(const char *name, const struct distillation *k, const str
 /* The gradient with respect to *x while the teacher's part is held: exits below the deepest see the
  * deepest as a constant, so only shallow entries may be compared with the whole loss; the deepest's
  * with its own part. */
-static void check_gradient(const char *name, const struct distillation *k, struct data *d, float *x,
+static void check_gradient(const char *name, const struct recipe *k, struct data *d, float *x,
                            double got, int exit)
 {
     const float h = 1.0f / 64, old = *x;
@@ -139,17 +139,17 @@ static void check_gradient(const char *name, const struct distillation *k, struc
     assert_near(got, (up - down) / (2.0 * (double)h), 2e-4);
 }
 
-static void check_method(const char *name, const struct distillation *k, bool mixed,
-                         double smoothing)
+static void check_method(const char *name, const struct recipe *k, bool mixed, double smoothing)
 {
     struct data d;
     fill(&d);
     d.batch.others = mixed ? d.others : NULL;
     d.batch.share = 0.7;
     d.batch.smoothing = smoothing;
-    const struct method *m = method_find(name);
-    assert_non_null(m);
-    assert_near(method_loss(m, k, &d.batch), expected(name, k, &d), 1e-6);
+    struct recipe recipe = *k;
+    recipe.method = method_find(name);
+    assert_non_null(recipe.method);
+    assert_near(objective_loss(&recipe, &d.batch), expected(name, k, &d), 1e-6);
     for (int i = 0; i < EXITS; i++) {
         for (int j = 0; j < N * CLASSES; j++) {
             check_gradient(name, k, &d, &d.logits[i][j], (double)d.dlogits[i][j], i);
@@ -167,13 +167,13 @@ static void check_method(const char *name, const struct distillation *k, bool mi
 static void test_losses(void **state)
 {
     (void)state;
-    const struct distillation sets[] = {
+    const struct recipe sets[] = {
         {.temperature = 3, .alpha = 0.3, .lambda = 0.03, .kd_scale = true},
         {.temperature = 3, .alpha = 0.3, .lambda = 0.03, .kd_scale = false},
         {.temperature = 1.5, .alpha = 1, .lambda = 0, .kd_scale = true},
         {.temperature = 4, .alpha = 0, .lambda = 0.5, .kd_scale = true, .hint_exits = 2},
-        {.temperature = 3, .alpha = 0.5, .lambda = 0.02, .kd_scale = true, .hint = LOSS_HINT_SUM},
-        {.temperature = 3, .alpha = 0.3, .lambda = 0.3, .hint = LOSS_HINT_NORM, .hint_exits = 1}};
+        {.temperature = 3, .alpha = 0.5, .lambda = 0.02, .kd_scale = true, .hint = HINT_SUM},
+        {.temperature = 3, .alpha = 0.3, .lambda = 0.3, .hint = HINT_NORM, .hint_exits = 1}};
     for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
         for (int more = 0; more < 4; more++) { /* mixup, label smoothing, both */
             for (size_t m = 0; method_at(m) != NULL; m++) {
@@ -193,32 +193,28 @@ static void test_baseline_alone(void **state)
         d.batch.logits[i] = d.batch.feature[i] = NULL;
         d.batch.dlogits[i] = d.batch.dfeature[i] = NULL;
     }
-    const struct distillation k = {.temperature = 3, .alpha = 0.3, .lambda = 0.03};
-    assert_near(method_loss(method_find("baseline"), &k, &d.batch), cross_entropy(&d, EXITS - 1),
-                1e-6);
+    const struct recipe k = {
+        .method = method_find("baseline"), .temperature = 3, .alpha = 0.3, .lambda = 0.03};
+    assert_near(objective_loss(&k, &d.batch), cross_entropy(&d, EXITS - 1), 1e-6);
 }
 
-static void test_table(void **state)
+static void test_exits(void **state)
 {
     (void)state;
-    char names[128];
-    method_names(names, sizeof(names));
-    assert_string_equal(names, "baseline, dsn, byot, kd, fitnet, at or dml");
-    method_readers("alpha", names, sizeof(names));
-    assert_string_equal(names, "byot, kd, fitnet, at and dml");
-    method_readers("peer", names, sizeof(names));
-    assert_string_equal(names, "dml");
-    assert_true(method_reads(method_find("dsn"), "epochs"));
-    assert_false(method_reads(method_find("dsn"), "alpha"));
-    assert_null(method_find("KD"));
-    assert_null(method_at(7));
-    assert_int_equal(method_exits(method_find("baseline"), 4), 8);
-    assert_int_equal(method_exits(method_find("dsn"), 4), 15);
-    assert_int_equal(method_exits(method_find("byot"), 1), 1);
-    assert_int_equal(method_exits(method_find("at"), 4), 8);
-    const struct distillation *kd = &method_find("kd")->defaults;
-    assert_true(kd->temperature == 4 && kd->alpha == 0.9 && kd->kd_scale);
-    assert_true(method_find("at")->defaults.beta == 1000);
+    assert_int_equal(objective_exits(method_find("baseline"), 4), 8);
+    assert_int_equal(objective_exits(method_find("dsn"), 4), 15);
+    assert_int_equal(objective_exits(method_find("byot"), 1), 1);
+    assert_int_equal(objective_exits(method_find("at"), 4), 8);
+}
+
+static void test_guide_weight(void **state)
+{
+    (void)state;
+    struct recipe r;
+    recipe_default(&r, method_find("fitnet"));
+    assert_true(objective_guide_weight(&r) == 10);
+    recipe_default(&r, method_find("at"));
+    assert_true(objective_guide_weight(&r) == 500);
 }
 
 int main(void)
@@ -226,7 +222,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_losses),
         cmocka_unit_test(test_baseline_alone),
-        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_exits),
+        cmocka_unit_test(test_guide_weight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

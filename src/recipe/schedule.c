@@ -4,7 +4,7 @@
  * training sees the same rates to the last bit. */
 #include "config.h"
 
-#include "train/schedule.h"
+#include "recipe/schedule.h"
 
 #include <errno.h>
 #include <math.h>

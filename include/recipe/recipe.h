@@ -1,0 +1,56 @@
+/* A recipe: what determines the result of a training, apart from the network, the data and the
+ * first parameters. Plain values, no ownership; any thread.
+ *
+ * Each member is an option of the table in recipe/option.h, which gives it name, range, default and
+ * help. A method reads all options but those of the section RECIPE_DISTILLATION, of which it names
+ * the ones that it reads; members that it does not read are zero. */
+#ifndef RECIPE_RECIPE_H
+#define RECIPE_RECIPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "recipe/method.h"
+#include "recipe/schedule.h"
+
+/* How the squares of a hint between features are put together. */
+enum hint_form { HINT_MEAN, HINT_SUM, HINT_NORM };
+
+struct recipe {
+    const struct method *method; /* NULL: nothing was trained */
+    int64_t epochs, batch;
+    double lr, momentum, weight_decay;
+    struct schedule schedule;
+    int64_t warmup;
+    unsigned augment;              /* bits of recipe/augment.h */
+    double label_smoothing, mixup; /* 0: off; mixup is alpha of Beta(alpha, alpha) */
+    double temperature, alpha;     /* of the softmax; share of the answers that are learnt from */
+    bool kd_scale;                 /* the KL term times T^2, as Hinton et al. 2015 have it */
+    double lambda;                 /* weight of the hint */
+    int hint;                      /* enum hint_form, of self distillation */
+    unsigned hint_exits;           /* bit i: exit i has it; 0: every shallow one */
+    double beta;                   /* twice the weight of attention transfer */
+    int64_t holdout;               /* the wish; 0: nothing is held out */
+    uint64_t holdout_seed, seed;
+    int64_t threads; /* 0: all processors, as a wish only */
+};
+
+/* The defaults of a method. byot's are the recipe of SCAN with a cosine instead of steps: 200
+ * epochs of batches of 128, lr 0.1, crop and flip, 5,000 held-out images. */
+void recipe_default(struct recipe *ret_recipe, const struct method *method);
+
+enum { RECIPE_TEXTS_MAX = 48, RECIPE_TEXT_MAX = 160 };
+
+struct recipe_text {
+    const char *name; /* the option's, without "--"; static storage */
+    char value[RECIPE_TEXT_MAX];
+    bool implied; /* files that are older than the option mean this value and do not say it */
+};
+
+/* Every option that the recipe's method reads, as text, in the order of the table: what identifies
+ * a checkpoint and makes up the command that a model remembers. Returns how many, at most
+ * RECIPE_TEXTS_MAX - 8, so that a caller can add its own. */
+size_t recipe_texts(const struct recipe *recipe, struct recipe_text ret_texts[RECIPE_TEXTS_MAX]);
+
+#endif

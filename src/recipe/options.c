@@ -1,0 +1,146 @@
+/* The table of training options. Its order is that of a model's command and, kind by kind, of a
+ * model's metadata, so it stays; a new option stands behind those of its section.
+ *
+ * Ranges are wide: they keep out what cannot be meant or computed, not what is unwise. */
+#include "config.h"
+
+#include "recipe/option.h"
+
+#include <string.h>
+
+#include "recipe/draft.h"
+
+#define AT(member) offsetof(struct recipe_draft, member)
+#define IN_RECIPE(member) .result = true, .job = true, .at = AT(recipe.member)
+#define IN_DRAFT(member) .at = AT(member)
+
+/* Below, the logarithms of mixup's gamma numbers leave what a double can tell apart; Beta(A, A) is
+ * 0 or 1 long before. */
+#define MIXUP_MIN 1e-6
+#define EPOCHS_MAX 1000000
+#define CHANNELS_MAX 16384
+
+static const char *const heads[] = {"scala", "scala+attention", "sepconv+attention", NULL};
+static const char *const hints[] = {
+    [HINT_MEAN] = "mean", [HINT_SUM] = "sum", [HINT_NORM] = "norm", NULL};
+static const char *const precisions[] = {"fp32", NULL};
+static const char *const stores[] = {"f32", "f16", "bf16", NULL};
+
+static const struct recipe_option options[] = {
+    {"data", RECIPE_PLACE, RECIPE_WHAT, IN_DRAFT(data), .job = true, .takes = "KIND:DIR",
+     .help = "the images: cifar100:DIR, cifar10:DIR or folder:DIR", .otherwise = "required"},
+    {"method", RECIPE_METHOD, RECIPE_WHAT, IN_RECIPE(method), .standard = "byot", .takes = "NAME",
+     .help = "how it learns", .otherwise = "required"},
+    {"epochs", RECIPE_WHOLE, RECIPE_WHAT, IN_RECIPE(epochs), .low = 1, .high = EPOCHS_MAX,
+     .standard = "200", .takes = "N", .help = "passes over the images"},
+    {"width", RECIPE_WHOLE, RECIPE_WHAT, IN_DRAFT(width), .job = true, .high = CHANNELS_MAX,
+     .takes = "W", .help = "channels of the first stage; all others scale",
+     .otherwise = "the spec's own"},
+    {"heads", RECIPE_CHOICE, RECIPE_WHAT, IN_DRAFT(heads), .job = true, .choices = heads,
+     .takes = "KIND", .help = "of the shallow classifiers", .otherwise = "the spec's own"},
+    {"init", RECIPE_PLACE, RECIPE_WHAT, IN_DRAFT(init), .job = true, .takes = "MODEL",
+     .help = "start from this model's parameters and keep its held-out images"},
+
+    {"batch", RECIPE_WHOLE, RECIPE_HOW, IN_RECIPE(batch), .low = 2, .high = 65536,
+     .standard = "128", .takes = "N",
+     .help = "images a step; an epoch's last, partial batch is dropped"},
+    {"lr", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(lr), .high = 1e9, .standard = "0.1", .takes = "X",
+     .help = "learning rate"},
+    {"momentum", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(momentum), .high = 0.999999, .standard = "0.9",
+     .takes = "X", .help = "of SGD"},
+    {"weight-decay", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(weight_decay), .high = 1,
+     .standard = "5e-4", .takes = "X", .help = "on all tensors that learn"},
+    {"schedule", RECIPE_SCHEDULE, RECIPE_HOW, IN_RECIPE(schedule), .standard = "cosine",
+     .takes = "NAME", .help = "cosine, or steps:75,130,180 (times 0.1 at these epochs)"},
+    {"warmup", RECIPE_WHOLE, RECIPE_HOW, IN_RECIPE(warmup), .high = EPOCHS_MAX, .standard = "2",
+     .takes = "N", .help = "epochs of linear warm-up from zero"},
+    {"augment", RECIPE_AUGMENT, RECIPE_HOW, IN_RECIPE(augment), .standard = "crop,flip",
+     .takes = "LIST",
+     .help = "of crop, flip, autoaugment, cutout, fill128 (crop pads with grey), resizedcrop, "
+             "resizedcrop:0.25 (shows at least that share), or none"},
+    {"label-smoothing", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(label_smoothing), .high = 1,
+     .standard = "0", .implied = "0", .takes = "X",
+     .help = "share of the labels that all classes get alike"},
+    {"mixup", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(mixup), .low = MIXUP_MIN, .high = 1000,
+     .or_zero = true, .standard = "0", .implied = "0", .takes = "A",
+     .help = "mix images and labels of a batch in pairs, by shares from Beta(A, A)",
+     .otherwise = "0: off"},
+
+    {"preset", RECIPE_PRESET, RECIPE_DISTILLATION, IN_DRAFT(preset), .job = true, .takes = "NAME",
+     .help = "constants of a published code; other options go before it:"},
+    {"temperature", RECIPE_REAL, RECIPE_DISTILLATION, IN_RECIPE(temperature), .low = 0.01,
+     .high = 1000, .always = true, .takes = "T", .help = "of the distilled softmax"},
+    {"alpha", RECIPE_REAL, RECIPE_DISTILLATION, IN_RECIPE(alpha), .high = 1, .always = true,
+     .takes = "X", .help = "share of its answers, against the labels; of dml, beside them"},
+    {"kd-scale", RECIPE_SWITCH, RECIPE_DISTILLATION, IN_RECIPE(kd_scale), .always = true,
+     .takes = "on|off", .help = "the distilled term times T^2"},
+    {"lambda", RECIPE_REAL, RECIPE_DISTILLATION, IN_RECIPE(lambda), .high = 1e6, .always = true,
+     .takes = "X", .help = "weight of the hint between features"},
+    {"hint", RECIPE_CHOICE, RECIPE_DISTILLATION, IN_RECIPE(hint), .choices = hints,
+     .implied = "mean", .takes = "FORM",
+     .help = "of its squares the mean or the sum, or norm, the root of the sum"},
+    {"hint-exits", RECIPE_EXITS, RECIPE_DISTILLATION, IN_RECIPE(hint_exits), .implied = "all",
+     .takes = "LIST", .help = "which classifiers have it: all, or like 1,2"},
+    {"beta", RECIPE_REAL, RECIPE_DISTILLATION, IN_RECIPE(beta), .high = 1e9, .takes = "X",
+     .help = "twice the weight of attention transfer"},
+    {"teacher", RECIPE_PLACE, RECIPE_DISTILLATION, IN_DRAFT(teacher), .job = true, .takes = "MODEL",
+     .help = "of the same classes and image size; its normalisation is taken"},
+    {"peer", RECIPE_PLACE, RECIPE_DISTILLATION, IN_DRAFT(peer), .takes = "SPEC",
+     .help = "the second network", .otherwise = "the first one's, with other first values"},
+    {"peer-width", RECIPE_WHOLE, RECIPE_DISTILLATION, IN_DRAFT(peer_width), .high = CHANNELS_MAX,
+     .takes = "W", .help = "as --width, of SPEC"},
+    {"peer-out", RECIPE_PLACE, RECIPE_DISTILLATION, IN_DRAFT(peer_out), .takes = "FILE",
+     .help = "keep the second network, too", .otherwise = "it is dropped at the end"},
+
+    {"holdout", RECIPE_WHOLE, RECIPE_HOLDOUT, IN_RECIPE(holdout), .high = INT32_MAX,
+     .standard = "5000", .takes = "N", .help = "how many; 0: none, then no calibration",
+     .otherwise = "a tenth, at most 5000"},
+    {"holdout-seed", RECIPE_SEED, RECIPE_HOLDOUT, IN_RECIPE(holdout_seed), .standard = "0",
+     .takes = "N", .help = "another choice of them"},
+
+    {"seed", RECIPE_SEED, RECIPE_HOW, IN_RECIPE(seed), .standard = "0", .takes = "N",
+     .help = "of everything random"},
+    {"threads", RECIPE_WHOLE, RECIPE_RUN, IN_RECIPE(threads), .high = 1024, .standard = "0",
+     .takes = "N", .help = "equal threads give equal bits",
+     .otherwise = "0: all processors; with --resume as before"},
+    {"precision", RECIPE_CHOICE, RECIPE_RUN, IN_DRAFT(precision), .job = true,
+     .choices = precisions, .standard = "fp32", .takes = "P", .help = "of all arithmetic"},
+    {"store", RECIPE_CHOICE, RECIPE_RUN, IN_DRAFT(store), .job = true, .choices = stores,
+     .standard = "f32", .takes = "TYPE", .help = "what FILE holds; it is calibrated as stored"},
+};
+
+enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
+_Static_assert(OPTIONS <= 64, "a draft has a bit for each");
+_Static_assert(OPTIONS <= RECIPE_TEXTS_MAX - 8, "all fit into texts, and a caller's");
+
+const struct recipe_option *recipe_option_at(size_t i)
+{
+    return i < OPTIONS ? &options[i] : NULL;
+}
+
+const struct recipe_option *recipe_option_find(const char *name)
+{
+    for (size_t i = 0; i < OPTIONS; i++) {
+        if (strcmp(options[i].name, name) == 0) return &options[i];
+    }
+    return NULL;
+}
+
+const struct recipe_option *recipe_option_of_member(const char *member)
+{
+    char name[RECIPE_NAME_MAX];
+    size_t n = strlen(member);
+    if (n >= sizeof(name) || strchr(member, '-') != NULL) return NULL;
+    for (size_t i = 0; i <= n; i++) name[i] = member[i] == '_' ? '-' : member[i];
+    return recipe_option_find(name);
+}
+
+bool recipe_option_is_read(const struct recipe_option *option, const struct method *method)
+{
+    if (option->section != RECIPE_DISTILLATION) return true;
+    for (const struct setting *s = method != NULL ? method->reads : NULL;
+         s != NULL && s->option != NULL; s++) {
+        if (strcmp(s->option, option->name) == 0) return true;
+    }
+    return false;
+}

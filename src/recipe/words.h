@@ -1,0 +1,11 @@
+/* What the layer says in more than one place. */
+#ifndef SRC_RECIPE_WORDS_H
+#define SRC_RECIPE_WORDS_H
+
+#include "recipe/option.h"
+
+/* Sets ERR_RANGE: "--alpha: --method dsn does not read it: it is of byot and kd". */
+int refuse_unread(const struct recipe_option *option, enum recipe_voice voice,
+                  const struct method *method, struct err *e);
+
+#endif

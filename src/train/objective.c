@@ -1,0 +1,76 @@
+/* The one loss that covers all methods.
+ *
+ * They are the same sum with different weights: the deepest exit learns from the labels and from
+ * the source if there is one; a shallow one from the labels (1 - alpha), the deepest one's logits
+ * (alpha) and its features (lambda); dsn is alpha = lambda = 0. What is compared at the ends of
+ * sections is guide.c's. */
+#include "config.h"
+
+#include "train/objective.h"
+
+#include "nn/loss.h"
+#include "recipe/option.h"
+
+_Static_assert((int)HINT_MEAN == (int)LOSS_HINT_MEAN && (int)HINT_SUM == (int)LOSS_HINT_SUM &&
+                   (int)HINT_NORM == (int)LOSS_HINT_NORM,
+               "a recipe's form of the hint is the loss's");
+
+unsigned objective_exits(const struct method *method, int n_exits)
+{
+    unsigned deepest = 1u << (n_exits - 1);
+    return method->shallow ? deepest | (deepest - 1) : deepest;
+}
+
+int objective_check(const struct recipe *recipe, int n_exits, struct err *e)
+{
+    int shallow = n_exits - 1;
+    char text[RECIPE_TEXT_MAX];
+    if (!recipe->method->self_distillation || recipe->hint_exits >> shallow == 0) return 0;
+    return err_set(e, ERR_RANGE,
+                   "--hint-exits %s: the network has %d shallow classifier%s; all is every one",
+                   recipe_option_format(recipe_option_find("hint-exits"), recipe, text), shallow,
+                   shallow == 1 ? "" : "s");
+}
+
+double objective_guide_weight(const struct recipe *recipe)
+{
+    return recipe->method->guide == METHOD_ATTENTION ? recipe->beta / 2 : recipe->lambda;
+}
+
+/* The label cross entropy of an exit; mixed and smoothed labels are the same for all. */
+static double learn_labels(const struct objective_batch *b, int exit, double weight)
+{
+    const struct loss_targets t = {b->labels, b->others, b->share, b->smoothing};
+    return loss_soft_cross_entropy(b->n, b->classes, b->logits[exit], &t, weight, b->dlogits[exit]);
+}
+
+double objective_loss(const struct recipe *r, const struct objective_batch *b)
+{
+    const struct method *method = r->method;
+    int deepest = b->n_exits - 1;
+    double scale = r->kd_scale ? r->temperature * r->temperature : 1.0;
+    double labels = method->source == METHOD_TEACHER ? 1.0 - r->alpha : 1.0, loss = 0.0;
+    if (labels > 0.0) loss += learn_labels(b, deepest, labels);
+    if (method->source != METHOD_LABELS && r->alpha > 0.0) {
+        loss += loss_distill(b->n, b->classes, b->logits[deepest], b->source, r->temperature,
+                             r->alpha * scale, b->dlogits[deepest]);
+    }
+    if (!method->shallow) return loss;
+
+    double alpha = method->self_distillation ? r->alpha : 0.0;
+    double lambda = method->self_distillation ? r->lambda : 0.0;
+    for (int i = 0; i < deepest; i++) {
+        if (alpha < 1.0) {
+            loss += learn_labels(b, i, 1.0 - alpha);
+        }
+        if (alpha > 0.0) {
+            loss += loss_distill(b->n, b->classes, b->logits[i], b->logits[deepest], r->temperature,
+                                 alpha * scale, b->dlogits[i]);
+        }
+        if (lambda > 0.0 && (r->hint_exits == 0 || (r->hint_exits >> i & 1) != 0)) {
+            loss += loss_hint_as((enum loss_hint_form)r->hint, b->n, b->features, b->feature[i],
+                                 b->feature[deepest], lambda, b->dfeature[i]);
+        }
+    }
+    return loss;
+}
