@@ -38,7 +38,7 @@ int server_route(struct server *server, const struct route *route);
 
 /* The bearer token from now on (copied); white space around it is cut off. ERR_FORMAT when it is
  * empty or holds anything but visible ASCII. */
-int server_set_token(struct server *server, const char *token, struct err *e);
+int server_set_token(struct server *server, const char *text, struct err *e);
 
 /* Before server_start(): answered(arg, x, status, detail) is called for each answer, refusals that
  * no handler sees included, when it is decided; detail is a problem's text, else "". */

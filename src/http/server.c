@@ -24,13 +24,13 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/sha256.h"
 #include "connection.h"
 #include "hangups.h"
 #include "http/stream.h"
 #include "listener.h"
+#include "token.h"
 
-enum { CONNECTION_POOL = 64 << 10, CONNECTION_POOL_STEP = 16 << 10, TOKEN_MAX = 4096 };
+enum { CONNECTION_POOL = 64 << 10, CONNECTION_POOL_STEP = 16 << 10 };
 
 struct server {
     struct loop *loop;
@@ -43,8 +43,8 @@ struct server {
     uv_timer_t timer;
     uv_idle_t idle;
     int closing_handles;
-    bool running, kicked, closing, quiesced, stopping, has_token;
-    uint8_t token_digest[SHA256_SIZE];
+    bool running, kicked, closing, quiesced, stopping;
+    struct token token;
     struct connection *connections;
     size_t exchanges;
     size_t upload_bytes; /* of bodies in memory */
@@ -284,36 +284,9 @@ int server_route(struct server *server, const struct route *route)
     return 0;
 }
 
-int server_set_token(struct server *server, const char *token, struct err *e)
+int server_set_token(struct server *server, const char *text, struct err *e)
 {
-    while (*token == ' ' || *token == '\t' || *token == '\r' || *token == '\n') token++;
-    size_t n = strlen(token);
-    while (n > 0 && strchr(" \t\r\n", token[n - 1]) != NULL) n--;
-    if (n == 0) return err_set(e, ERR_FORMAT, "the token is empty");
-    if (n > TOKEN_MAX)
-        return err_set(e, ERR_FORMAT, "the token is longer than %d bytes", TOKEN_MAX);
-    for (size_t i = 0; i < n; i++)
-        if (token[i] <= ' ' || token[i] > '~')
-            return err_set(e, ERR_FORMAT,
-                           "the token must be one line of visible ASCII without blanks");
-    sha256(token, n, server->token_digest);
-    server->has_token = true;
-    return 0;
-}
-
-/* Digests are compared, so that neither content nor length of the token shows in the time it
- * takes. */
-static bool token_is_right(const struct server *server, const char *authorization)
-{
-    if (!server->has_token || authorization == NULL) return false;
-    if (strncasecmp(authorization, "Bearer ", 7) != 0) return false;
-    const char *token = authorization + 7;
-    while (*token == ' ') token++;
-    uint8_t digest[SHA256_SIZE];
-    sha256(token, strlen(token), digest);
-    unsigned difference = 0;
-    for (size_t i = 0; i < SHA256_SIZE; i++) difference |= digest[i] ^ server->token_digest[i];
-    return difference == 0;
+    return token_set(&server->token, text, e);
 }
 
 bool server_grants(const struct server *server, const struct route *route,
@@ -321,7 +294,7 @@ bool server_grants(const struct server *server, const struct route *route,
 {
     unsigned open = server->options.open_scopes;
     bool is_open = route != NULL ? (route->scope & ~open) == 0 : open != 0;
-    return is_open || token_is_right(server, authorization);
+    return is_open || token_is_right(&server->token, authorization);
 }
 
 int server_start(struct server *server, struct err *e)
