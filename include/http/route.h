@@ -26,6 +26,8 @@ struct query_member {
     const char *help;
 };
 
+enum { ROUTE_QUERY_MAX = 16 }; /* members */
+
 struct route {
     const char *method;  /* HEAD is answered by GET's handler */
     const char *pattern; /* "/jobs/{id}/cancel"; a {name} takes one segment, which is never empty */

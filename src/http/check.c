@@ -11,7 +11,7 @@
 #include "base/buf.h"
 #include "base/name.h"
 
-enum { MEMBERS_MAX = 16, LIST_MAX = 512 };
+enum { LIST_MAX = 512 };
 
 static bool announces_body(const struct framing *framing)
 {
@@ -47,25 +47,29 @@ static void list_add(struct list *list, const char *name, bool last)
     if (n > 0 && (size_t)n < sizeof(list->text) - list->used) list->used += (size_t)n;
 }
 
+static bool takes_media(const struct route *route, const char *type)
+{
+    if (route->media == NULL) return true;
+    const char *const *m = route->media;
+    while (*m != NULL && strcmp(*m, type) != 0) m++;
+    return *m != NULL;
+}
+
 int check_body(const struct exchange *x, const struct route *route, const struct framing *framing,
                struct err *e)
 {
     if (route->body_max == 0 || (route->body_optional && !announces_body(framing))) return 0;
     const char *type = exchange_content_type(x);
-    bool taken = route->media == NULL;
-    struct list list = {.text = ""};
-    for (size_t i = 0; route->media != NULL && route->media[i] != NULL; i++) {
-        if (strcmp(type, route->media[i]) == 0) taken = true;
-        list_add(&list, route->media[i], route->media[i + 1] == NULL);
-    }
-    if (!taken) {
+    if (!takes_media(route, type)) {
+        struct list list = {.text = ""};
+        for (const char *const *m = route->media; *m != NULL; m++)
+            list_add(&list, *m, m[1] == NULL);
         err_set(e, ERR_UNSUPPORTED, "Content-Type is \"%s\"; taken: %s", type, list.text);
         return 415;
     }
     if (!announces_body(framing) && framing->content_length < 0) {
         err_set(e, ERR_FORMAT,
-                "the body's length is missing: send Content-Length or a chunked "
-                "body");
+                "the body's length is missing: send Content-Length or a chunked body");
         return 411;
     }
     return 0;
@@ -75,7 +79,7 @@ int check_body(const struct exchange *x, const struct route *route, const struct
 
 struct query {
     const struct route *route;
-    bool seen[MEMBERS_MAX];
+    bool seen[ROUTE_QUERY_MAX];
     struct err *e;
 };
 

@@ -42,6 +42,7 @@ static void query_members_are_whole(void **state)
     for (size_t i = 0; i < route_count; i++) {
         const struct query_member *list = route_table[i].route.query;
         for (const struct query_member *m = list; m != NULL && m->name != NULL; m++) {
+            assert_true(m - list < ROUTE_QUERY_MAX);
             assert_true(m->help != NULL && m->help[0] != '\0');
             assert_true(m->kind == QUERY_NAME || m->min < m->max);
             for (const struct query_member *other = list; other < m; other++)
