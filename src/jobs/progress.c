@@ -23,18 +23,21 @@ static void read_real(const struct json *object, const char *name, double *value
     if (isfinite(number)) *value = number;
 }
 
+/* An accuracy; 0 when it is none. */
+static double read_top1(const struct json *figures)
+{
+    double share = json_number(json_get(figures, "top1"), 0);
+    return share >= 0 && share <= 1 ? share : 0;
+}
+
 static void read_figures(struct progress *p, const struct json *object)
 {
     const struct json *exits = json_get(object, "exits");
     size_t n = json_is(exits, JSON_KIND_ARRAY) ? json_count(exits) : 0;
     if (n == 0 || n > SPEC_SECTIONS_MAX) return;
     p->n_exits = (int)n;
-    for (size_t i = 0; i < n; i++) {
-        p->top1[i] = 0;
-        read_real(json_item(exits, i), "top1", &p->top1[i]);
-    }
-    p->ensemble_top1 = 0;
-    read_real(json_get(object, "ensemble"), "top1", &p->ensemble_top1);
+    for (size_t i = 0; i < n; i++) p->top1[i] = read_top1(json_item(exits, i));
+    p->ensemble_top1 = read_top1(json_get(object, "ensemble"));
 }
 
 enum progress_event progress_read(struct progress *p, const char *line, size_t size)
