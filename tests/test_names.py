@@ -9,6 +9,10 @@ The names are read off the tables. How each is searched for:
   first place. The functions that append one (build_mean) are what blocks and heads are written in, and are theirs.
 * a daemon's option (src/app/options.c, section and key): "section.key" anywhere, and in src/app, where struct config is,
   section_key, too; elsewhere such an identifier is something else.
+* an option of training (src/recipe/options.c): as one gives it ("--kd-scale", "kd-scale" and "kd_scale" in quotes) and as a
+  member of a recipe (recipe.kd_scale, also of one that is called r); lambda and beta of a formula are the formula's.
+  Some words are those of a training itself, which job, progress, model file and other subcommands speak of under the
+  same name (a batch is one everywhere); they are listed below, and are not counted.
 * a route (src/api/routes.c): its pattern as text, not followed by more of a path; so "/v1/models" is not in
   "/v1/models/x", and routes that differ in the method alone count together.
 
@@ -59,6 +63,19 @@ def operators():
             yield name, files_with(rf"(?i){name}")
 
 
+WORDS_OF_TRAININGS = {"data", "method", "epochs", "width", "heads", "init", "batch", "lr", "temperature", "teacher", "peer",
+                      "holdout", "seed", "threads", "precision", "store"}
+
+
+def training_options():
+    names = rows("src/recipe/options.c", r'^    \{"([a-z-]+)",\s+RECIPE_')
+    assert WORDS_OF_TRAININGS <= set(names), WORDS_OF_TRAININGS - set(names)
+    for name in names:
+        if name not in WORDS_OF_TRAININGS:
+            word, member = name.replace("-", "[-_]"), name.replace("-", "_")
+            yield name, files_with(rf'"(?:--)?{word}"|--{name}(?![\w-])|\b(?:recipe|r)(?:\.|->){member}\b')
+
+
 def daemon_options():
     app = {path: text for path, text in TEXTS.items() if path.startswith("src/app/")}
     for section, key in rows("src/app/options.c", r"^    (?:TEXT|CHOICE|INTEGER|BYTES|REAL)\(\s*(\w+),\s*(\w+),\s"):
@@ -83,7 +100,7 @@ def check(number, what, names):
     return not wrong
 
 
-KINDS = [("operators", operators), ("options of the daemon", daemon_options), ("routes", routes)]
+KINDS = [("operators", operators), ("options of training", training_options), ("options of the daemon", daemon_options), ("routes", routes)]
 print(f"1..{len(KINDS)}")
 good = [check(i + 1, what, names()) for i, (what, names) in enumerate(KINDS)]
 raise SystemExit(0 if all(good) else 1)

@@ -98,5 +98,6 @@ const struct op_kind op_linear = {
               .describe = describe},
     .train =
         {.needs = NEEDS_IN,
-         .passes = {[PASS_FORWARD] = {forward}, [PASS_BACKWARD] = {backward, grad_bias_finish}}},
+         .passes =
+             {[PASS_FORWARD] = {.run = forward}, [PASS_BACKWARD] = {backward, grad_bias_finish}}},
 };

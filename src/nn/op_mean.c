@@ -39,5 +39,5 @@ const struct op_kind op_mean = {
     .name = "mean",
     .shape = shape,
     .infer = {.run = run, .describe = op_describe_in},
-    .train = {.passes = {[PASS_FORWARD] = {forward}, [PASS_BACKWARD] = {backward}}},
+    .train = {.passes = {[PASS_FORWARD] = {.run = forward}, [PASS_BACKWARD] = {.run = backward}}},
 };

@@ -205,7 +205,7 @@ const struct op_kind op_norm = {
               .in_place = true,
               .size = size,
               .passes = {[PASS_STATISTICS] = {statistics, statistics_finish},
-                         [PASS_FORWARD] = {forward},
+                         [PASS_FORWARD] = {.run = forward},
                          [PASS_BACK_SUMS] = {back_sums, back_sums_finish},
-                         [PASS_BACKWARD] = {backward}}},
+                         [PASS_BACKWARD] = {.run = backward}}},
 };

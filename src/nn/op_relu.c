@@ -35,5 +35,5 @@ const struct op_kind op_relu = {
     .fuse = {.is_elementwise = true},
     .infer = {.run = run, .describe = op_describe_in},
     .train = {.needs = NEEDS_OUT,
-              .passes = {[PASS_FORWARD] = {forward}, [PASS_BACKWARD] = {backward}}},
+              .passes = {[PASS_FORWARD] = {.run = forward}, [PASS_BACKWARD] = {.run = backward}}},
 };

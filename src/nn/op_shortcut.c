@@ -43,5 +43,5 @@ const struct op_kind op_shortcut = {
     .name = "shortcut",
     .shape = shape,
     .infer = {.run = run, .describe = op_describe_map},
-    .train = {.passes = {[PASS_FORWARD] = {forward}, [PASS_BACKWARD] = {backward}}},
+    .train = {.passes = {[PASS_FORWARD] = {.run = forward}, [PASS_BACKWARD] = {.run = backward}}},
 };

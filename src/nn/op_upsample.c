@@ -39,5 +39,5 @@ const struct op_kind op_upsample = {
     .name = "upsample",
     .shape = shape,
     .infer = {.run = run, .describe = op_describe_map},
-    .train = {.passes = {[PASS_FORWARD] = {forward}, [PASS_BACKWARD] = {backward}}},
+    .train = {.passes = {[PASS_FORWARD] = {.run = forward}, [PASS_BACKWARD] = {.run = backward}}},
 };
