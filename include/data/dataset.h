@@ -37,11 +37,11 @@ int32_t dataset_class(const struct dataset *set, size_t i);
 /* Of a set of one size: [height][width][3] RGB. */
 const uint8_t *dataset_pixels(const struct dataset *set, size_t i);
 
-/* Image i of any set, upright; decoded into the arena, of which it takes at most
- * dataset_image_bytes() (0 when nothing is decoded; then arena may be NULL). -ENOMEM. Any thread.
- */
-int dataset_image(const struct dataset *set, size_t i, struct arena *arena, struct image *ret_image,
-                  struct err *e);
+/* Image i of any set, upright; decoded no larger than it is wanted into the arena, of which it
+ * takes at most dataset_image_bytes() (0 when nothing is decoded; then arena may be NULL). -ENOMEM.
+ * Any thread. */
+int dataset_image(const struct dataset *set, size_t i, struct image_want want, struct arena *arena,
+                  struct image *ret_image, struct err *e);
 size_t dataset_image_bytes(const struct dataset *set, size_t i);
 
 /* The bytes that image i is known by, wherever it stands: its pixels, or its file's content. */

@@ -24,6 +24,10 @@ struct preprocess {
     float mean[3], std[3]; /* of values in 0..1, RGB */
 };
 
+/* How large an image has to be decoded to be resized by p, or to be cut out of: the same for all
+ * who decode, so that training, evaluation and serving see the same pixels. */
+struct image_want preprocess_want(const struct preprocess *p);
+
 /* Resizes when the sizes differ (bytes are kept as they are when they agree), then writes
  * (pixel / 255 - mean) / std as [height][width][3]. Scratch comes from the arena. */
 int preprocess_apply(const struct preprocess *p, const struct image *image, struct arena *arena,
@@ -37,7 +41,7 @@ int preprocess_resize(const struct preprocess *p, const struct image *image, str
 /* Bytes of arena that either of them takes at most for an image of this size. */
 size_t preprocess_arena_bytes(const struct preprocess *p, int width, int height);
 
-/* A part of an image, in whole pixels. */
+/* A part of an image, in whole pixels of its full size. */
 struct preprocess_box {
     int left, top, width, height;
 };
@@ -47,6 +51,8 @@ struct preprocess_box {
 int preprocess_cut(const struct preprocess *p, const struct image *image, struct preprocess_box box,
                    struct arena *arena, const uint8_t **ret_pixels, struct err *e);
 size_t preprocess_cut_bytes(const struct preprocess *p, int width, int height);
+struct image_want preprocess_cut_want(const struct preprocess *p, int width, int height,
+                                      struct preprocess_box box);
 
 /* The normalisation alone, for pixels [count][3] that have the right size already. */
 void preprocess_normalise(const struct preprocess *p, const uint8_t *pixels, size_t count,

@@ -367,6 +367,9 @@ static int make_engine(struct daemon *d, struct err *e)
     options.image_limits.bytes_max = (size_t)c->image_bytes_max;
     options.image_limits.pixels_max = (uint64_t)c->image_pixels_max;
     options.image_limits.side_max = (int)c->image_side_max;
+    options.image_limits.memory_max = (size_t)c->image_memory_max;
+    options.image_limits.truncated =
+        strcmp(c->image_truncated, "accept") == 0 ? IMAGE_TRUNCATED_ACCEPT : IMAGE_TRUNCATED_REFUSE;
     int rc = engine_algorithms(c, &options, e);
     if (rc < 0) return rc;
     d->reaper = reaper_new(d->store);

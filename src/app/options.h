@@ -24,7 +24,8 @@ struct config {
     int64_t engine_workers, engine_batch_max, engine_queue_max;
     char sla_default_classifier[CONFIG_TEXT_MAX];
     int64_t sla_default_target_ms;
-    int64_t image_bytes_max, image_pixels_max, image_side_max;
+    int64_t image_bytes_max, image_pixels_max, image_side_max, image_memory_max;
+    char image_truncated[CONFIG_TEXT_MAX];
     char log_level[CONFIG_TEXT_MAX], log_format[CONFIG_TEXT_MAX];
     int64_t drain_delay_ms, drain_timeout_ms;
     char train_data_root[CONFIG_TEXT_MAX], train_program[CONFIG_TEXT_MAX];

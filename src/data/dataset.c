@@ -122,17 +122,18 @@ const uint8_t *dataset_pixels(const struct dataset *set, size_t i)
     return set->pixels + i * (size_t)set->height * (size_t)set->width * 3;
 }
 
-int dataset_image(const struct dataset *set, size_t i, struct arena *arena, struct image *ret_image,
-                  struct err *e)
+int dataset_image(const struct dataset *set, size_t i, struct image_want want, struct arena *arena,
+                  struct image *ret_image, struct err *e)
 {
     if (set->files == NULL) {
         /* Nobody writes to an image's pixels; the type has no const since decoding must. */
         uint8_t *pixels = set->pixels + i * (size_t)set->height * (size_t)set->width * 3;
-        *ret_image = (struct image){set->width, set->height, pixels};
+        *ret_image = image_of_pixels(set->width, set->height, pixels);
         return 0;
     }
     const struct dataset_file *file = &set->files[i];
-    int rc = image_decode(file->bytes, file->size, &image_limits_default, arena, ret_image, e);
+    const struct image_decoding decoding = {.limits = &image_limits_default, .want = want};
+    int rc = image_decode(file->bytes, file->size, &decoding, arena, ret_image, e);
     if (rc < 0) err_prefix(e, "%.250s", file->name);
     return rc;
 }
@@ -141,7 +142,7 @@ size_t dataset_image_bytes(const struct dataset *set, size_t i)
 {
     if (set->files == NULL) return 0;
     const struct dataset_file *file = &set->files[i];
-    return image_arena_bytes(file->width, file->height, file->size);
+    return image_arena_bytes(file->width, file->height);
 }
 
 const void *dataset_content(const struct dataset *set, size_t i, size_t *ret_size)

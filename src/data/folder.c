@@ -183,19 +183,21 @@ struct check {
 
 static int check_file(struct dataset_file *f, struct err *e)
 {
-    int width, height, rc;
+    /* Whether it can be decoded does not depend on the size it is decoded at. */
+    static const struct image_decoding decoding = {.limits = &image_limits_default, .want = {1, 1}};
     struct image image;
+    struct image_info info;
     struct arena *arena = NULL;
-    rc = image_probe(f->bytes, f->size, &image_limits_default, &width, &height, e);
+    int rc = image_probe(f->bytes, f->size, &info, e);
+    if (rc == 0) rc = image_check_limits(&info, decoding.limits, decoding.want, e);
     if (rc == 0) {
-        arena = arena_new(image_arena_bytes(width, height, f->size) + ARENA_SLACK);
-        rc = arena == NULL
-                 ? err_set(e, -ENOMEM, "no memory to decode it")
-                 : image_decode(f->bytes, f->size, &image_limits_default, arena, &image, e);
+        arena = arena_new(image_arena_bytes(info.width, info.height) + ARENA_SLACK);
+        rc = arena == NULL ? err_set(e, -ENOMEM, "no memory to decode it")
+                           : image_decode(f->bytes, f->size, &decoding, arena, &image, e);
     }
     if (rc == 0) {
-        f->width = image.width;
-        f->height = image.height;
+        f->width = image.full_width;
+        f->height = image.full_height;
     } else {
         err_prefix(e, "%.250s", f->name);
     }

@@ -45,16 +45,24 @@ struct preprocess_box view_draw(int width, int height, double scale_min, uint64_
     return box;
 }
 
+struct view_size {
+    int width, height;
+};
+
+static struct view_size full_size(const struct dataset *set, size_t i)
+{
+    if (set->files == NULL) return (struct view_size){set->width, set->height};
+    return (struct view_size){set->files[i].width, set->files[i].height};
+}
+
 size_t view_arena_bytes(const struct dataset *set, size_t i, const struct preprocess *p,
                         unsigned augment)
 {
-    const struct dataset_file *file = set->files != NULL ? &set->files[i] : NULL;
-    const int width = file != NULL ? file->width : set->width;
-    const int height = file != NULL ? file->height : set->height;
+    const struct view_size full = full_size(set, i);
     const bool resized =
-        (augment & AUGMENT_RESIZED_CROP) != 0 || width != p->width || height != p->height;
+        (augment & AUGMENT_RESIZED_CROP) != 0 || full.width != p->width || full.height != p->height;
     size_t bytes = dataset_image_bytes(set, i);
-    if (resized) bytes += preprocess_cut_bytes(p, width, height);
+    if (resized) bytes += preprocess_cut_bytes(p, full.width, full.height);
     return bytes > 0 ? bytes + ARENA_SLACK : 0;
 }
 
@@ -63,12 +71,14 @@ int view_pixels(const struct dataset *set, size_t i, const struct preprocess *p,
                 struct err *e)
 {
     struct image image;
-    int rc = dataset_image(set, i, arena, &image, e);
-    if (rc < 0) return rc;
     if ((augment & AUGMENT_RESIZED_CROP) == 0) {
-        return preprocess_resize(p, &image, arena, ret_pixels, e);
+        int rc = dataset_image(set, i, preprocess_want(p), arena, &image, e);
+        return rc < 0 ? rc : preprocess_resize(p, &image, arena, ret_pixels, e);
     }
+    const struct view_size full = full_size(set, i);
     const struct preprocess_box box =
-        view_draw(image.width, image.height, augment_scale(augment), seed, epoch, (uint32_t)i);
-    return preprocess_cut(p, &image, box, arena, ret_pixels, e);
+        view_draw(full.width, full.height, augment_scale(augment), seed, epoch, (uint32_t)i);
+    const struct image_want want = preprocess_cut_want(p, full.width, full.height, box);
+    int rc = dataset_image(set, i, want, arena, &image, e);
+    return rc < 0 ? rc : preprocess_cut(p, &image, box, arena, ret_pixels, e);
 }

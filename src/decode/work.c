@@ -19,15 +19,17 @@ static struct arena *scratch_new(const struct image_limits *limits)
 {
     uint64_t side = (uint64_t)limits->side_max;
     uint64_t height = limits->pixels_max / side > 0 ? limits->pixels_max / side + 1 : 1;
-    size_t bytes = image_arena_bytes((int)side, (int)height, limits->bytes_max);
+    size_t bytes = image_arena_bytes((int)side, (int)height);
     return arena_new(2 * bytes + SCRATCH_SPARE);
 }
 
 static int run_encoded(const struct decode_work *work, const void *input, float *ret_output,
                        struct arena *scratch, struct err *e)
 {
+    const struct image_decoding decoding = {.limits = &work->limits,
+                                            .want = preprocess_want(&work->preprocess)};
     struct image image;
-    int rc = image_decode(input, work->input_bytes, &work->limits, scratch, &image, e);
+    int rc = image_decode(input, work->input_bytes, &decoding, scratch, &image, e);
     return rc < 0 ? rc : preprocess_apply(&work->preprocess, &image, scratch, ret_output, e);
 }
 
@@ -46,7 +48,7 @@ static int run_u8(const struct decode_work *work, const void *input, float *ret_
     if (rc == 0) rc = check_bytes(work, 1, e);
     if (rc < 0) return rc;
     /* Only read: an image's pixels are not const for who decodes them. */
-    const struct image image = {work->width, work->height, (uint8_t *)input};
+    const struct image image = image_of_pixels(work->width, work->height, (uint8_t *)input);
     return preprocess_apply(&work->preprocess, &image, scratch, ret_output, e);
 }
 

@@ -88,24 +88,16 @@ void *decode_heap_alloc(size_t size)
     return block->object;
 }
 
-/* While it moves, both blocks exist, and so both are counted. */
+/* A new block, since what realloc() adds would have to be cleared, and so be in memory, before
+ * anybody uses it. While it moves, both blocks exist, and so both are counted. */
 void *decode_heap_grow(void *object, size_t size)
 {
-    if (object == NULL) return decode_heap_alloc(size);
-    size_t total;
-    if (!within_budget(size, &total)) return NULL;
-    struct decode_block *block = block_of(object);
-    const size_t old_size = block->size;
-    unlink_block(block);
-    struct decode_block *grown = mem_grow(block, total, 1);
-    if (grown == NULL) {
-        current->out_of_memory = true;
-        link_block(block, old_size);
-        return NULL;
-    }
-    if (size > old_size) memset(grown->object + old_size, 0, size - old_size);
-    link_block(grown, size);
-    return grown->object;
+    void *grown = decode_heap_alloc(size);
+    if (grown == NULL || object == NULL) return grown;
+    const size_t old_size = block_of(object)->size;
+    memcpy(grown, object, old_size < size ? old_size : size);
+    decode_heap_free(object);
+    return grown;
 }
 
 void decode_heap_free(void *object)

@@ -64,27 +64,36 @@ int exif_orientation(const uint8_t *bytes, size_t size)
     return ORIENTATION_NORMAL;
 }
 
-void exif_apply(int orientation, const uint8_t *pixels, int width, int height, uint8_t *ret_pixels)
+struct exif_turn exif_turn(int orientation, int width, int height)
 {
     assert(orientation >= ORIENTATION_NORMAL && orientation <= ORIENTATION_LAST);
-    if (orientation == ORIENTATION_NORMAL) {
-        memcpy(ret_pixels, pixels, (size_t)width * (size_t)height * 3);
+    const bool exchanged = orientation >= ORIENTATION_TRANSPOSED;
+    return (struct exif_turn){
+        .width = width,
+        .height = height,
+        .out_width = exchanged ? height : width,
+        .out_height = exchanged ? width : height,
+        .exchanged = exchanged,
+        .from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8,
+        .from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7,
+    };
+}
+
+void exif_place(const struct exif_turn *turn, const uint8_t *pixels, int y, int n,
+                uint8_t *ret_pixels)
+{
+    const size_t out_stride = (size_t)turn->out_width * 3;
+    if (!turn->exchanged && !turn->from_right && !turn->from_bottom) {
+        memcpy(ret_pixels + (size_t)y * out_stride, pixels, (size_t)n * out_stride);
         return;
     }
-    /* Where (x, y) of the result stands: perhaps exchanged, then perhaps counted from the far end.
-     */
-    const bool exchanged = orientation >= ORIENTATION_TRANSPOSED;
-    const bool from_right =
-        orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
-    const bool from_bottom =
-        orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-    const int out_width = exchanged ? height : width, out_height = exchanged ? width : height;
-    for (int y = 0; y < out_height; y++) {
-        for (int x = 0; x < out_width; x++, ret_pixels += 3) {
-            int from_x = exchanged ? y : x, from_y = exchanged ? x : y;
-            if (from_right) from_x = width - 1 - from_x;
-            if (from_bottom) from_y = height - 1 - from_y;
-            memcpy(ret_pixels, pixels + ((size_t)from_y * (size_t)width + (size_t)from_x) * 3, 3);
+    for (const int end = y + n; y < end; y++) {
+        const int to_y = turn->from_bottom ? turn->height - 1 - y : y;
+        for (int x = 0; x < turn->width; x++, pixels += 3) {
+            const int to_x = turn->from_right ? turn->width - 1 - x : x;
+            const size_t row = (size_t)(turn->exchanged ? to_x : to_y);
+            const size_t column = (size_t)(turn->exchanged ? to_y : to_x);
+            memcpy(ret_pixels + row * out_stride + column * 3, pixels, 3);
         }
     }
 }

@@ -2,6 +2,7 @@
 #ifndef SRC_IMAGE_EXIF_H
 #define SRC_IMAGE_EXIF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,8 +15,17 @@ enum { ORIENTATION_NORMAL = 1, ORIENTATION_TRANSPOSED = 5, ORIENTATION_LAST = 8 
  * none or makes no sense: a tag is never a reason to refuse an image. Pure. */
 int exif_orientation(const uint8_t *bytes, size_t size);
 
-/* Writes the pixels [height][width][3] upright: [height][width][3], or [width][height][3] when the
- * orientation exchanges them. The two do not overlap. */
-void exif_apply(int orientation, const uint8_t *pixels, int width, int height, uint8_t *ret_pixels);
+/* How the pixels of a stored width x height image become an upright one. */
+struct exif_turn {
+    int width, height, out_width, out_height;
+    bool exchanged, from_right, from_bottom; /* sides; and counted from the far end, before that */
+};
+
+struct exif_turn exif_turn(int orientation, int width, int height);
+
+/* Writes the stored rows [y, y + n), pixels [n][width][3], to where they belong in ret_pixels
+ * [out_height][out_width][3]. The two do not overlap. */
+void exif_place(const struct exif_turn *turn, const uint8_t *pixels, int y, int n,
+                uint8_t *ret_pixels);
 
 #endif

@@ -8,30 +8,38 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <math.h>
 
 #include "resample.h"
 
+/* Pixels that each side keeps at least for one of the input when an image is decoded smaller than
+ * it is. Four leave differences as small as rounding makes them, two twice as large ones
+ * (doc/data.md). */
+static const double sharpness = 4;
+
 /* With PREPROCESS_COVER the middle part of the image that has the shape of the input. */
-static struct resample_box visible_box(const struct preprocess *p, const struct image *image)
+static struct image_box visible_box(const struct preprocess *p, const struct image *image)
 {
-    struct resample_box box = {0, 0, image->width, image->height};
+    struct image_box box = image->shown;
     if (p->resize != PREPROCESS_COVER) return box;
-    const double by_width = (double)image->width / p->width;
-    const double by_height = (double)image->height / p->height;
+    const double by_width = box.width / p->width, by_height = box.height / p->height;
     const double scale = by_width < by_height ? by_width : by_height;
-    box.width = scale * p->width;
-    box.height = scale * p->height;
-    if (box.width > image->width) box.width = image->width; /* rounding */
-    if (box.height > image->height) box.height = image->height;
-    box.left = (image->width - box.width) / 2;
-    box.top = (image->height - box.height) / 2;
+    const double width = scale * p->width, height = scale * p->height;
+    if (width < box.width) { /* else they are equal, but for rounding */
+        box.left += (box.width - width) / 2;
+        box.width = width;
+    }
+    if (height < box.height) {
+        box.top += (box.height - height) / 2;
+        box.height = height;
+    }
     return box;
 }
 
 /* The box of the image at the input's size, in the arena. */
-static int resize_box(const struct preprocess *p, const struct image *image,
-                      struct resample_box box, struct arena *arena, const uint8_t **ret_pixels,
-                      struct err *e)
+static int resize_box(const struct preprocess *p, const struct image *image, struct image_box box,
+                      struct arena *arena, const uint8_t **ret_pixels, struct err *e)
 {
     uint8_t *resized = arena_alloc(arena, (size_t)p->width * (size_t)p->height, 3);
     if (resized == NULL || resample(image, box, p->width, p->height, arena, resized) < 0) {
@@ -56,8 +64,28 @@ int preprocess_resize(const struct preprocess *p, const struct image *image, str
 int preprocess_cut(const struct preprocess *p, const struct image *image, struct preprocess_box box,
                    struct arena *arena, const uint8_t **ret_pixels, struct err *e)
 {
-    const struct resample_box exact = {box.left, box.top, box.width, box.height};
-    return resize_box(p, image, exact, arena, ret_pixels, e);
+    const double shrink = image->shrink;
+    const struct image_box part = {image->shown.left + box.left / shrink,
+                                   image->shown.top + box.top / shrink, box.width / shrink,
+                                   box.height / shrink};
+    return resize_box(p, image, part, arena, ret_pixels, e);
+}
+
+static int at_least(double side)
+{
+    return side < INT_MAX ? (int)ceil(side) : INT_MAX;
+}
+
+struct image_want preprocess_want(const struct preprocess *p)
+{
+    return (struct image_want){at_least(sharpness * p->width), at_least(sharpness * p->height)};
+}
+
+struct image_want preprocess_cut_want(const struct preprocess *p, int width, int height,
+                                      struct preprocess_box box)
+{
+    return (struct image_want){at_least(sharpness * p->width / box.width * width),
+                               at_least(sharpness * p->height / box.height * height)};
 }
 
 int preprocess_apply(const struct preprocess *p, const struct image *image, struct arena *arena,

@@ -97,7 +97,7 @@ static void resample_row(const uint8_t *in, const struct weights *w, int out, ui
     }
 }
 
-int resample(const struct image *image, struct resample_box box, int out_width, int out_height,
+int resample(const struct image *image, struct image_box box, int out_width, int out_height,
              struct arena *arena, uint8_t *ret_pixels)
 {
     assert(box.left >= 0 && box.top >= 0 && box.width > 0 && box.height > 0);

@@ -5,15 +5,10 @@
 #include "base/arena.h"
 #include "image/image.h"
 
-/* The part of the image that is shown, in pixels; edges may lie between pixels. */
-struct resample_box {
-    double left, top, width, height;
-};
-
 /* The box of `image`, which it must contain, as out_height x out_width pixels in ret_pixels
  * [out_height][out_width][3]. Scratch from the arena: at most resample_arena_bytes(). 0 or -ENOMEM.
  */
-int resample(const struct image *image, struct resample_box box, int out_width, int out_height,
+int resample(const struct image *image, struct image_box box, int out_width, int out_height,
              struct arena *arena, uint8_t *ret_pixels);
 
 size_t resample_arena_bytes(int width, int height, int out_width, int out_height);

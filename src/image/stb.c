@@ -1,11 +1,10 @@
 /* The only file that sees stb_image (Debian's is 2.27, of before the security fixes of 2.28).
  *
- * What is done about it: JPEG and PNG only, no files, no floats; three channels asked for, never
- * flipped; the structure of the file is checked by jpeg_check.c and png_check.c first, Huffman
- * tables included; all memory is zeroed, counted against a budget and freed by us; a failed
- * assertion of stb's becomes an error instead of the end of the program (nothing but that memory
- * has to be undone). The file is compiled with -fwrapv, since stb's sums overflow on hostile data.
- */
+ * What is done about it: PNG only, no files, no floats; three channels asked for, never flipped; it
+ * reads what png.c makes of the file and not the file; all memory is zeroed, counted against a
+ * budget and freed by us; a failed assertion of stb's becomes an error instead of the end of the
+ * program (nothing but that memory has to be undone). The file is compiled with -fwrapv, since
+ * stb's sums overflow on hostile data. */
 #include "config.h"
 
 #include "stb.h"
@@ -19,6 +18,7 @@
 
 #include "decode_heap.h"
 #include "exif.h"
+#include "header.h"
 
 /* Where a failed assertion goes; NULL while nothing is decoded. */
 static _Thread_local jmp_buf *escape;
@@ -29,12 +29,11 @@ static void check_assertion(int holds)
 }
 
 #define STB_IMAGE_IMPLEMENTATION
-#define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
 #define STBI_NO_STDIO
 #define STBI_NO_LINEAR
 #define STBI_NO_HDR
-#define STBI_MAX_DIMENSIONS STB_SIDE_MAX
+#define STBI_MAX_DIMENSIONS IMAGE_SIDE_MAX
 #define STBI_ASSERT(x) check_assertion(!!(x))
 #define STBI_MALLOC(size) decode_heap_alloc(size)
 #define STBI_REALLOC(object, size) decode_heap_grow(object, size)
@@ -50,9 +49,28 @@ static void check_assertion(int holds)
 #include <stb/stb_image.h>
 #pragma GCC diagnostic pop
 
-/* The decoded pixels in the thread's heap, or NULL. */
-static stbi_uc *decode_guarded(const void *bytes, size_t size, int *width, int *height)
+static int read_bytes(void *user, char *data, int size)
 {
+    return (int)png_read(user, (uint8_t *)data, (size_t)size);
+}
+
+/* Nothing that png_read() gives is skipped but checksums, and those not by this. */
+static void skip_bytes(void *user, int n)
+{
+    (void)user;
+    (void)n;
+}
+
+static int at_end(void *user)
+{
+    (void)user; /* asked only when nothing was read */
+    return 1;
+}
+
+/* The decoded pixels in the thread's heap, or NULL. */
+static stbi_uc *decode_guarded(struct png *png, int *width, int *height)
+{
+    static const stbi_io_callbacks source = {read_bytes, skip_bytes, at_end};
     jmp_buf here;
     int channels;
     if (setjmp(here) != 0) {
@@ -61,7 +79,7 @@ static stbi_uc *decode_guarded(const void *bytes, size_t size, int *width, int *
         return NULL;
     }
     escape = &here;
-    stbi_uc *pixels = stbi_load_from_memory(bytes, (int)size, width, height, &channels, 3);
+    stbi_uc *pixels = stbi_load_from_callbacks(&source, png, width, height, &channels, 3);
     escape = NULL;
     return pixels;
 }
@@ -79,32 +97,29 @@ static int decode_failure(const struct decode_heap *heap, struct err *e)
     return err_set(e, ERR_FORMAT, "the image is damaged: %s", reason != NULL ? reason : "?");
 }
 
-/* Turning upright costs no memory: it is part of the copy out of the decoder's heap. */
-int stb_decode(const void *bytes, size_t size, const struct image_header *header,
-               struct arena *arena, struct image *ret_image, struct err *e)
+int stb_decode(struct png *png, struct arena *arena, struct image *ret_image, struct err *e)
 {
+    const struct image_info *info = png->info;
     struct decode_heap heap;
     int width = 0, height = 0, rc = 0;
-    assert(size <= INT_MAX);
-    decode_heap_begin(&heap, header->budget);
-    stbi_uc *pixels = decode_guarded(bytes, size, &width, &height);
+    decode_heap_begin(&heap, png_heap_bytes(info));
+    stbi_uc *pixels = decode_guarded(png, &width, &height);
     if (pixels == NULL) {
         rc = decode_failure(&heap, e);
         goto out;
     }
-    if (width != header->width || height != header->height) {
+    if (width != info->width || height != info->height) {
         rc = err_set(e, ERR_FORMAT, "the image is damaged: it says two different sizes");
         goto out;
     }
-    ret_image->pixels = arena_alloc(arena, (size_t)width * (size_t)height, 3);
-    if (ret_image->pixels == NULL) {
+    uint8_t *upright = arena_alloc(arena, (size_t)width * (size_t)height, 3);
+    if (upright == NULL) {
         rc = err_set(e, -ENOMEM, "no memory for the %dx%d pixels of an image", width, height);
         goto out;
     }
-    exif_apply(header->orientation, pixels, width, height, ret_image->pixels);
-    const bool exchanged = header->orientation >= ORIENTATION_TRANSPOSED;
-    ret_image->width = exchanged ? height : width;
-    ret_image->height = exchanged ? width : height;
+    const struct exif_turn turn = exif_turn(info->orientation, width, height);
+    exif_place(&turn, pixels, 0, height, upright);
+    *ret_image = image_of_pixels(turn.out_width, turn.out_height, upright);
 out:
     decode_heap_end(&heap);
     return rc;

@@ -13,7 +13,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "client/http_client.h"
-#include "image/image.h"
+#include "image/format.h"
 #include "options.h"
 #include "tool.h"
 
@@ -92,10 +92,7 @@ static int ask(struct classify *c, const char *classifier, const void *bytes, si
     int n = 0, status;
     buf_init(&lines, 64 * 1024);
     buf_init(&path, 1024);
-    enum image_format format;
-    const char *type = image_format_of(bytes, size, &format, NULL) < 0 ? "application/octet-stream"
-                       : format == IMAGE_JPEG                          ? "image/jpeg"
-                                                                       : "image/png";
+    const char *type = image_format_type(image_format_of(bytes, size));
     if ((status = add_header(&lines, offsets, &n, "Content-Type", type)) < 0 ||
         (status = add_header(&lines, offsets, &n, "SLA-Classifier", classifier)) < 0 ||
         (status = add_header(&lines, offsets, &n, "SLA-Deadline-Ms", c->deadline)) < 0 ||

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What bad input gets: a precise 4xx problem document, and the daemon goes on."""
-import base64, json, zlib
+import base64, json, os, zlib
 from daemon import Closed, Daemon, Wire, form, make_model, once, png, problem, run, until
 
 LIMITS = ["http.body_max_bytes=1M", "image.bytes_max=512K", "image.pixels_max=2000000", "image.side_max=4096",
@@ -292,10 +292,26 @@ def uploads_announced():
         [w.close() for w in held]
 
 
+def vector(name):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "image", "vectors", name), "rb") as f:
+        return f.read()
+
+
+def truncated_accepted():
+    """image.truncated = accept: the same JPEG is answered; one with odd parts is without it, too"""
+    with Daemon(["image.truncated=accept"]) as server:
+        assert server.classify(vector("cut.jpg")).status == 200
+    with Daemon() as server:
+        assert server.classify(vector("odd_parts.jpg")).status == 200
+        assert server.classify(vector("restart_at_end.jpg")).status == 200
+
+
 CASES = [
     case("an empty body: 400", 400, ["empty"], b""),
     case("not an image: 422", 422, ["JPEG", "PNG"], b"hello, world" * 10),
-    case("a GIF: 422", 422, ["JPEG", "PNG"], b"GIF89a" + b"\0" * 50),
+    case("a GIF: 422", 422, ["GIF image (image/gif)", "JPEG and PNG"], b"GIF89a" + b"\0" * 50),
+    case("a WebP: 422", 422, ["WebP image (image/webp)", "JPEG and PNG"], b"RIFF\x24\0\0\0WEBPVP8 " + b"\0" * 50),
+    case("a JPEG cut in its scan, an end marker behind: 422", 422, ["cut short"], vector("cut.jpg")),
     case("an image over image.bytes_max: 413", 413, ["524288"], png()[:-12] + b"\0" * 600000),
     case("text/plain: 415 with what is taken", 415, ["text/plain", "image/jpeg", "application/json"], b"x", [("Content-Type", "text/plain")]),
     case("what curl sends by itself: 415", 415, ["x-www-form-urlencoded"], png(), [("Content-Type", "application/x-www-form-urlencoded")]),
@@ -320,4 +336,5 @@ CASES = [
 
 with Daemon(LIMITS) as d:
     run(CASES + list(broken_json_cases()) + list(form_cases()) + [form_too_large, uploads_bounded, uploads_announced, truncated, flipped, late_too_large, announced_too_large, no_length, bad_chunks,
-                                             garbage, method_not_allowed, huge_png, images_named, deep_json, conflict])
+                                             garbage, method_not_allowed, huge_png, images_named, deep_json, conflict,
+                                             truncated_accepted])

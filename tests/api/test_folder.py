@@ -205,7 +205,7 @@ def bad_images():
     with open(where, "rb") as f:
         good = f.read()
     at = good.index(b"IDAT") + 8
-    for content, words in ((good[:-20], "cut short"), (b"", "empty"), (b"GIF89a..", "neither a JPEG nor a PNG"),
+    for content, words in ((good[:-20], "cut short"), (b"", "empty"), (b"GIF89a..", "this is a GIF image (image/gif)"),
                            (good[:at] + bytes([good[at] ^ 1]) + good[at + 1:], "checksum")):
         with open(where, "wb") as f:
             f.write(content)

@@ -38,7 +38,9 @@ static void test_as_served(void **state)
         normal.resize = resizes[i % 2];
         const void *bytes = dataset_content(set, at, &size);
         struct arena *arena = arena_new(1 << 20);
-        assert_int_equal(image_decode(bytes, size, &image_limits_default, arena, &image, &e), 0);
+        const struct image_decoding decoding = {.limits = &image_limits_default,
+                                                .want = preprocess_want(&normal)};
+        assert_int_equal(image_decode(bytes, size, &decoding, arena, &image, &e), 0);
         assert_int_equal(preprocess_apply(&normal, &image, arena, served, &e), 0);
         arena_free(arena);
         assert_int_equal(batch_sample(set, at, &normal, 0, 1, 2, input, &e), 0);
@@ -131,7 +133,7 @@ static void test_crop(void **state)
     const unsigned crop = AUGMENT_RESIZED_CROP | 500u << AUGMENT_SCALE_SHIFT;
     assert_int_equal(dataset_open(folder_source, DATA_TRAIN, &set, &e), 0);
     struct arena *arena = arena_new(1 << 20);
-    assert_int_equal(dataset_image(set, 3, arena, &image, &e), 0);
+    assert_int_equal(dataset_image(set, 3, (struct image_want){0, 0}, arena, &image, &e), 0);
     int flips = 0;
     for (uint32_t epoch = 0; epoch < 50; epoch++) {
         static float input[FLOATS], again[FLOATS], expected[FLOATS], turned[FLOATS];

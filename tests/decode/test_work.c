@@ -75,7 +75,7 @@ static void pixels_of_another_size_are_resized(void **state)
     struct err e;
     fill(pixels, sizeof(pixels));
     struct arena *arena = arena_new(1 << 20);
-    const struct image image = {W, H, pixels};
+    const struct image image = image_of_pixels(W, H, pixels);
     assert_int_equal(preprocess_apply(&preprocess, &image, arena, want, &e), 0);
     struct decode_work work = work_of(INPUT_U8, W, H, sizeof(pixels));
     assert_int_equal(run(&work, pixels, got, &e), 0);
@@ -118,7 +118,7 @@ static void what_does_not_fit_is_refused(void **state)
         {INPUT_U8, WIDTH, HEIGHT, 0, ERR_RANGE, "0 bytes"},
         {INPUT_U8, 0, HEIGHT, 0, ERR_RANGE, "0x4"},
         {INPUT_U8, -1, -3, 9, ERR_RANGE, "-1x-3"},
-        {INPUT_U8, 8193, 1, 3 * 8193, ERR_LIMIT, "8193"},
+        {INPUT_U8, 16385, 1, 3 * 16385, ERR_LIMIT, "16385"},
         {INPUT_U8, 8000, 8000, 1, ERR_LIMIT, "pixels"},
         {INPUT_F32, WIDTH, HEIGHT, F32 - 4, ERR_RANGE, "236 bytes given"},
         {INPUT_F32, WIDTH, HEIGHT, F32 + 4, ERR_RANGE, "has 240"},
@@ -127,7 +127,7 @@ static void what_does_not_fit_is_refused(void **state)
         {INPUT_ENCODED, 0, 0, 0, ERR_FORMAT, "empty"},
         {INPUT_ENCODED, 0, 0, 100, ERR_UNSUPPORTED, "neither"},
     };
-    static const uint8_t bytes[3 * 8193];
+    static const uint8_t bytes[3 * 16385];
     float got[PIXELS * 3];
     struct err e;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

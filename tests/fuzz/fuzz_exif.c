@@ -19,7 +19,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool seen[BYTES] = {false};
     for (int i = 0; i < BYTES; i++) pixels[i] = (uint8_t)i;
     memset(upright, 0xff, sizeof(upright));
-    exif_apply(orientation, pixels, WIDTH, HEIGHT, upright);
+    const struct exif_turn turn = exif_turn(orientation, WIDTH, HEIGHT);
+    exif_place(&turn, pixels, 0, 1, upright);
+    exif_place(&turn, pixels + 3 * WIDTH, 1, HEIGHT - 1, upright);
     for (int i = 0; i < BYTES; i++) {
         FUZZ_CHECK(upright[i] < BYTES && upright[i] % 3 == i % 3 && !seen[upright[i]]);
         seen[upright[i]] = true;

@@ -15,8 +15,17 @@
 
 enum { SIDE = 16 };
 
-static const struct image_limits limits = {
-    .bytes_max = 1 << 17, .pixels_max = 1 << 16, .side_max = 1024};
+static const struct image_limits limits = {.bytes_max = 1 << 17,
+                                           .pixels_max = 1 << 16,
+                                           .side_max = 1024,
+                                           .memory_max = 1 << 24,
+                                           .samples_max = 1 << 22};
+
+static bool give_up(void *arg)
+{
+    int *left = arg;
+    return (*left)-- == 0;
+}
 
 static void preprocess(const struct image *image, enum preprocess_resize resize)
 {
@@ -30,21 +39,18 @@ static void preprocess(const struct image *image, enum preprocess_resize resize)
     arena_free(arena);
 }
 
-static void try_image(const uint8_t *data, size_t size)
+/* Decoded as it is wanted; -ENOMEM would mean that more memory was taken than was said. */
+static int try_decoding(const uint8_t *data, size_t size, const struct image_info *info,
+                        const struct image_decoding *decoding)
 {
     struct err e = {0};
     struct image image;
-    int width, height;
-    int rc = image_probe(data, size, &limits, &width, &height, &e);
-    if (rc < 0) {
-        FUZZ_CHECK(e.code == rc && e.text[0] != '\0');
-        return;
-    }
-    FUZZ_CHECK(width > 0 && height > 0 && width <= limits.side_max && height <= limits.side_max);
-    FUZZ_CHECK((uint64_t)width * (uint64_t)height <= limits.pixels_max);
-    struct arena *arena = arena_new(image_arena_bytes(width, height, size));
+    const int shrink = image_shrink(info, decoding->want);
+    const int width = (info->width + shrink - 1) / shrink;
+    const int height = (info->height + shrink - 1) / shrink;
+    struct arena *arena = arena_new(image_arena_bytes(width, height));
     FUZZ_CHECK(arena != NULL);
-    rc = image_decode(data, size, &limits, arena, &image, &e);
+    int rc = image_decode(data, size, decoding, arena, &image, &e);
     FUZZ_CHECK(rc == 0 || (rc != -ENOMEM && e.code == rc && e.text[0] != '\0'));
     if (rc == 0) {
         FUZZ_CHECK((image.width == width && image.height == height) ||
@@ -53,6 +59,39 @@ static void try_image(const uint8_t *data, size_t size)
         preprocess(&image, PREPROCESS_COVER);
     }
     arena_free(arena);
+    return rc;
+}
+
+static void try_image(const uint8_t *data, size_t size)
+{
+    struct image_limits accept = limits;
+    struct image_decoding decoding = {.limits = &limits};
+    struct image_price price;
+    struct image_info info;
+    struct err e = {0};
+    int rc = image_probe(data, size, &info, &e);
+    if (rc == 0) {
+        FUZZ_CHECK(info.width > 0 && info.height > 0 && info.channels > 0);
+        image_price(&info, decoding.want, &price);
+        FUZZ_CHECK(price.pixels == (uint64_t)info.width * (uint64_t)info.height);
+        rc = image_check_limits(&info, &limits, decoding.want, &e);
+    }
+    if (rc < 0) {
+        FUZZ_CHECK(e.code == rc && e.text[0] != '\0');
+        return;
+    }
+    FUZZ_CHECK(info.width <= limits.side_max && price.pixels <= limits.pixels_max);
+    const int whole = try_decoding(data, size, &info, &decoding);
+    decoding.want = (struct image_want){2 * SIDE, 2 * SIDE};
+    FUZZ_CHECK(try_decoding(data, size, &info, &decoding) == whole);
+    accept.truncated = IMAGE_TRUNCATED_ACCEPT;
+    decoding.limits = &accept;
+    if (whole == 0) FUZZ_CHECK(try_decoding(data, size, &info, &decoding) == 0);
+    if (whole != 0) try_decoding(data, size, &info, &decoding);
+    int left = (int)(size % 16);
+    decoding.stop = give_up;
+    decoding.stop_arg = &left;
+    try_decoding(data, size, &info, &decoding);
 }
 
 static uint32_t crc32_of(const uint8_t *data, size_t size)

@@ -156,8 +156,9 @@ def models():
 def images():
     for name in ("grey1.png", "grey16.png", "rgb8.png", "rgb8_key.png", "palette4.png", "palette_past.png", "grey_alpha8.png",
                  "rgba16_interlaced.png", "palette4_interlaced.png", "one.png", "bad_short.png", "bad_stream.png", "bad_zlib.png",
-                 "grey.jpg", "rgb444.jpg", "rgb420.jpg", "progressive.jpg", "one_jpeg.jpg", "cmyk.jpg", "turned_6_mmjpg.jpg",
-                 "turned_7_iipng.png"):
+                 "grey.jpg", "rgb444.jpg", "rgb420.jpg", "progressive.jpg", "one_jpeg.jpg", "cmyk.jpg", "arithmetic.jpg",
+                 "arithmetic_progressive.jpg", "restarts.jpg", "no_tables.jpg", "one_by_one.jpg", "odd_parts.jpg", "ycck.jpg",
+                 "turned_6_mmjpg.jpg", "turned_7_iipng.png"):
         with open(os.path.join(vectors, name), "rb") as f:
             data = f.read()
         write("image", name, data)
@@ -165,8 +166,13 @@ def images():
             write("image", "cut_" + name, data[:len(data) * 2 // 3])
     with open(os.path.join(vectors, "rgb420.jpg"), "rb") as f:
         data = f.read()
+    write("image", "cut_end.jpg", data[:len(data) * 2 // 3] + b"\xff\xd9")
+    write("image", "odd_restart.jpg", data[:-2] + b"\xff\xd0\xff\xd9")
     write("image", "no_scan.jpg", data[:data.index(b"\xff\xda")] + b"\xff\xd9")
     write("image", "headless.jpg", b"\xff\xd8\xff\xd9")
+    with open(os.path.join(vectors, "one.png"), "rb") as f:
+        data = f.read()
+    write("image", "empty_data.png", data[:data.index(b"IDAT") - 4] + b"\0\0\0\0IDAT\x35\xaf\x06\x1e" + data[-12:])
     write("image", "gif", b"GIF89a\1\0\1\0\0\0\0;")
 
 

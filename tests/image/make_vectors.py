@@ -1,5 +1,5 @@
 """Makes tests/image/vectors: images with known pixels, and what resizing gives (run by hand, with Debian's
-python3-pil; the files are committed).
+python3-pil and libjpeg-turbo-progs; the files are committed).
 
 NAME.png and NAME.jpg go with NAME.rgb, the pixels as they must be decoded: for PNG by definition (written by
 the little encoder below, which knows every colour type, depth and Adam7; Pillow agrees wherever it can read
@@ -8,7 +8,7 @@ int32 in_w, in_h, out_w, out_h, cover, then pixels in and out. turned_N_ORDER is
 orientation N in that byte order; its .rgb begins with int32 width, height and is what Pillow's
 ImageOps.exif_transpose makes of it.
 """
-import io, os, random, struct, sys, zlib
+import io, os, random, struct, subprocess, sys, tempfile, zlib
 from PIL import Image, ImageOps
 
 here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vectors")
@@ -183,8 +183,67 @@ def jpegs():
     jpeg("progressive_grey", picture(17, 9, "L"), quality=90, progressive=True)
     jpeg("optimised", picture(16, 16), quality=75, optimize=True)
     jpeg("one_jpeg", Image.new("RGB", (1, 1), (200, 30, 90)), quality=95)
-    data = jpeg("cmyk", picture(16, 16).convert("CMYK"))
-    os.unlink(os.path.join(here, "cmyk.rgb"))  # is refused
+    jpeg("cmyk", picture(16, 16).convert("CMYK"))
+
+
+def segments(data):
+    """(marker, position, end) of what stands before the pixels of a JPEG."""
+    at = 2
+    while data[at + 1] != 0xda:
+        end = at + 2 + struct.unpack(">H", data[at + 2:at + 4])[0]
+        yield data[at + 1], at, end
+        at = end
+
+
+def without(data, unwanted):
+    out, at = b"", 0
+    for marker, begin, end in segments(data):
+        if marker in unwanted:
+            out, at = out + data[at:begin], end
+    return out + data[at:]
+
+
+def odd_jpegs():
+    """Valid, and not what every encoder writes. cjpeg, djpeg and jpegtran are libjpeg-turbo's."""
+    def run(*command, **options):
+        return subprocess.run(command, check=True, capture_output=True, **options).stdout
+
+    def djpeg(data):
+        ppm = run("djpeg", "-pnm", input=data)
+        return ppm if ppm[:2] == b"P6" else None
+
+    def odd(name, data):
+        ppm = djpeg(data)
+        _, _, _, rgb = ppm.split(b"\n", 3)
+        write(name, ".jpg", data, rgb)
+
+    big = io.BytesIO()
+    picture(34, 21).save(big, "JPEG", quality=92, subsampling=2)
+    big = big.getvalue()
+    with open(os.path.join(here, "cut.jpg"), "wb") as f:
+        f.write(big[:-60] + b"\xff\xd9")  # not an image
+    odd("arithmetic", run("jpegtran", "-arithmetic", input=big))
+    odd("arithmetic_progressive", run("jpegtran", "-arithmetic", "-progressive", input=big))
+    odd("restarts", run("jpegtran", "-restart", "2B", input=big))
+    odd("restart_at_end", big[:-2] + b"\xff\xd0\xff\xd9")  # as some cameras do
+    twice = run("jpegtran", "-progressive", input=big)
+    odd("restart_at_end_progressive", twice[:-2] + b"\xff\xd3\xff\xd9")
+    odd("no_tables", without(big, {0xc4}))                   # motion JPEG: the usual Huffman tables are meant
+    with tempfile.NamedTemporaryFile("w") as script:
+        script.write("0; 1; 2;")
+        script.flush()
+        odd("one_by_one", run("jpegtran", "-scans", script.name, input=big))
+    app = lambda n, content: bytes([0xff, 0xe0 + n]) + struct.pack(">H", 2 + len(content)) + content
+    odd("odd_parts", big[:2] + app(2, b"ICC_PROFILE\0\7\3not a profile") + app(1, b"Exif\0\0II*\0\xff\xff\xff\xff") +
+        app(13, b"") + app(14, b"Adob") + b"\xff\xfe\0\2" + b"\xff\xff\xff" + big[3:])
+    im = picture(16, 16).convert("CMYK")
+    data = io.BytesIO()
+    im.save(data, "JPEG", quality=95)
+    data = data.getvalue()
+    for marker, begin, end in segments(data):
+        if marker == 0xee:  # Adobe's: the transform is its last byte; 2 is YCCK
+            data = data[:end - 1] + b"\2" + data[end:]
+    write("ycck", ".jpg", data, Image.open(io.BytesIO(data)).convert("RGB").tobytes())
 
 
 def tiff(order, value):
@@ -235,4 +294,5 @@ broken_pngs()
 jpegs()
 resizes()
 turned()
+odd_jpegs()
 print(f"{len(os.listdir(here))} files in {here}", file=sys.stderr)

@@ -14,8 +14,8 @@
 #include "image/image.h"
 #include "vectors.h"
 
-/* tolerance: of one byte; PNG is exact, of JPEGs only the arithmetic of the inverse DCT is open,
- * and how halved colour is spread over its pixels. */
+/* tolerance: of one byte; only how inks become colours is open, the transforms are the ones that
+ * made the vectors. */
 static const struct {
     const char *name, *suffix;
     int width, height, tolerance;
@@ -45,14 +45,24 @@ static const struct {
     {"rgb8_interlaced", "png", 13, 10, 0},
     {"rgba16_interlaced", "png", 13, 10, 0},
     {"palette4_interlaced", "png", 13, 10, 0},
-    {"grey", "jpg", 19, 13, 1},
-    {"rgb444", "jpg", 19, 13, 3},
-    {"rgb420", "jpg", 34, 21, 6},
-    {"rgb422", "jpg", 34, 21, 8}, /* stb weighs the last column wrongly */
-    {"progressive", "jpg", 34, 21, 6},
-    {"progressive_grey", "jpg", 17, 9, 1},
-    {"optimised", "jpg", 16, 16, 6},
-    {"one_jpeg", "jpg", 1, 1, 2},
+    {"grey", "jpg", 19, 13, 0},
+    {"rgb444", "jpg", 19, 13, 0},
+    {"rgb420", "jpg", 34, 21, 0},
+    {"rgb422", "jpg", 34, 21, 0},
+    {"progressive", "jpg", 34, 21, 0},
+    {"progressive_grey", "jpg", 17, 9, 0},
+    {"optimised", "jpg", 16, 16, 0},
+    {"one_jpeg", "jpg", 1, 1, 0},
+    {"cmyk", "jpg", 16, 16, 1},
+    {"ycck", "jpg", 16, 16, 1},
+    {"arithmetic", "jpg", 34, 21, 0},
+    {"arithmetic_progressive", "jpg", 34, 21, 0},
+    {"restarts", "jpg", 34, 21, 0},
+    {"restart_at_end", "jpg", 34, 21, 0},
+    {"restart_at_end_progressive", "jpg", 34, 21, 0},
+    {"no_tables", "jpg", 34, 21, 0},
+    {"one_by_one", "jpg", 34, 21, 0},
+    {"odd_parts", "jpg", 34, 21, 0},
 };
 
 enum { N_GOOD = sizeof(good) / sizeof(good[0]), ARENA_MAX = 1 << 20 };
@@ -64,6 +74,8 @@ static uint8_t *good_read(size_t i, size_t *ret_size)
     return vector_read(name, ret_size);
 }
 
+static const struct image_decoding whole = {.limits = &image_limits_default};
+
 /* Decodes in an arena of its own; a good result must have the size given. */
 static int decode(const void *bytes, size_t size, struct image *ret_image, struct arena **ret_arena,
                   struct err *e)
@@ -71,7 +83,7 @@ static int decode(const void *bytes, size_t size, struct image *ret_image, struc
     *e = (struct err){0};
     *ret_arena = arena_new(ARENA_MAX);
     assert_non_null(*ret_arena);
-    int rc = image_decode(bytes, size, &image_limits_default, *ret_arena, ret_image, e);
+    int rc = image_decode(bytes, size, &whole, *ret_arena, ret_image, e);
     if (rc < 0) {
         assert_int_equal(rc, e->code);
         assert_true(e->text[0] != '\0');
@@ -97,14 +109,16 @@ static void test_pixels(void **state)
     for (size_t i = 0; i < N_GOOD; i++) {
         char name[64];
         size_t size, expected_size;
-        int width, height, worst = 0;
+        int worst = 0;
+        struct image_info info;
         struct image image;
         struct arena *arena;
         struct err e;
         uint8_t *bytes = good_read(i, &size);
         snprintf(name, sizeof(name), "%s.rgb", good[i].name);
         uint8_t *expected = vector_read(name, &expected_size);
-        assert_int_equal(image_probe(bytes, size, &image_limits_default, &width, &height, &e), 0);
+        assert_int_equal(image_probe(bytes, size, &info, &e), 0);
+        const int width = info.width, height = info.height;
         assert_int_equal(width, good[i].width);
         assert_int_equal(height, good[i].height);
         if (decode(bytes, size, &image, &arena, &e) < 0) fail_msg("%s: %s", good[i].name, e.text);
@@ -116,15 +130,13 @@ static void test_pixels(void **state)
             if (difference > worst) worst = difference;
         }
         if (worst > good[i].tolerance) fail_msg("%s: a byte is off by %d", good[i].name, worst);
-        assert_true(arena_used(arena) <= image_arena_bytes(width, height, size));
+        assert_true(arena_used(arena) <= image_arena_bytes(width, height));
         arena_free(arena);
         mem_free(bytes);
         mem_free(expected);
     }
 }
 
-/* Every proper prefix of every file is refused, from no byte at all to all but one. The copy has
- * the prefix's size, so that a sanitizer sees a read past its end. */
 /* All eight orientations in both byte orders, against Pillow's exif_transpose. */
 static void test_turned(void **state)
 {
@@ -153,7 +165,7 @@ static void test_turned(void **state)
         assert_int_equal(expected_size, sizeof(sides) + n);
         for (size_t i = 0; i < n; i++) {
             int distance = abs(image.pixels[i] - expected[sizeof(sides) + i]);
-            if (distance > (k % 2 == 0 ? 3 : 0)) fail_msg("%s: byte %zu differs", name, i);
+            if (distance > 0) fail_msg("%s: byte %zu differs", name, i);
         }
         mem_free(bytes);
         mem_free(expected);
@@ -161,28 +173,99 @@ static void test_turned(void **state)
     }
 }
 
+/* Every proper prefix of every file is refused, from no byte at all to all but one, or it has all
+ * pixels: when only the end marker is cut, and what a coder would have read from the last byte.
+ * Arithmetic coding may leave out bytes at its end. The copy has the prefix's size, so that a
+ * sanitizer sees a read past its end. */
 static void test_truncation(void **state)
 {
     (void)state;
-    enum { HEADER = 33 }; /* of a PNG; inside of it the message is another */
+    enum { HEADER = 33, END_MAX = 16 }; /* of a PNG; inside of it the message is another */
     for (size_t i = 0; i < N_GOOD; i++) {
         size_t size;
+        struct image image, part;
+        struct arena *arena, *second;
+        struct err e;
         uint8_t *bytes = good_read(i, &size);
+        const bool arithmetic = strncmp(good[i].name, "arithmetic", 10) == 0;
+        assert_int_equal(decode(bytes, size, &image, &arena, &e), 0);
         for (size_t n = 0; n < size; n++) {
-            struct image image;
-            struct arena *arena;
-            struct err e;
             uint8_t *prefix = mem_new(n, 1);
             memcpy(prefix, bytes, n);
-            int rc = decode(prefix, n, &image, &arena, &e);
-            if (rc >= 0) fail_msg("%s: %zu of %zu bytes are taken", good[i].name, n, size);
-            assert_true(rc == ERR_FORMAT || (n < 4 && rc == ERR_UNSUPPORTED));
-            if (n >= HEADER) assert_non_null(strstr(e.text, "cut short"));
-            arena_free(arena);
+            int rc = decode(prefix, n, &part, &second, &e);
+            if (rc >= 0 && !arithmetic) {
+                if (size - n > END_MAX) fail_msg("%s: %zu of %zu bytes", good[i].name, n, size);
+                assert_memory_equal(part.pixels, image.pixels,
+                                    (size_t)image.width * (size_t)image.height * 3);
+            } else if (rc < 0) {
+                assert_true(rc == ERR_FORMAT || (n < 4 && rc == ERR_UNSUPPORTED));
+                if (n >= HEADER && strstr(e.text, "cut short") == NULL &&
+                    strstr(e.text, "damaged") == NULL) {
+                    fail_msg("%s, %zu bytes: %s", good[i].name, n, e.text);
+                }
+            }
+            arena_free(second);
             mem_free(prefix);
         }
+        arena_free(arena);
         mem_free(bytes);
     }
+}
+
+/* A PNG whose end is missing, or cut, behind its pixels. */
+static void test_png_without_end(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = vector_read("rgb8.png", &size);
+    for (size_t n = size - 12; n < size; n++) {
+        struct image image;
+        struct arena *arena;
+        struct err e;
+        assert_int_equal(decode(bytes, n, &image, &arena, &e), 0);
+        arena_free(arena);
+    }
+    assert_refused(bytes, size - 13, ERR_FORMAT, "cut short");
+    mem_free(bytes);
+}
+
+static void test_png_without_data(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = vector_read("one.png", &size), *data = bytes;
+    while (memcmp(data, "IDAT", 4) != 0) data++;
+    memcpy(data - 4, "\0\0\0\0IDAT\x35\xaf\x06\x1e", 12);
+    memcpy(data + 8, bytes + size - 12, 12);
+    assert_refused(bytes, (size_t)(data + 20 - bytes), ERR_FORMAT, "no pixel data");
+    memcpy(data - 4, bytes + size - 12, 12);
+    assert_refused(bytes, (size_t)(data + 8 - bytes), ERR_FORMAT, "no pixel data");
+    mem_free(bytes);
+}
+
+/* What stands beside the pixels may be as broken as it likes: a suggested palette of four bytes, a
+ * transparent colour of nine, a wrong checksum. */
+static void test_png_odd_parts(void **state)
+{
+    (void)state;
+    static const uint8_t odd[] = {0, 0, 0, 4, 'P', 'L', 'T', 'E', 1,   2, 3, 4, 9, 9, 9,
+                                  9, 0, 0, 0, 1,   't', 'R', 'N', 'S', 5, 0, 0, 0, 0};
+    enum { HEADER = 33 };
+    size_t size;
+    struct image image, plain;
+    struct arena *arena, *second;
+    struct err e;
+    uint8_t *bytes = vector_read("rgb8.png", &size), *more = mem_new(size + sizeof(odd), 1);
+    memcpy(more, bytes, HEADER);
+    memcpy(more + HEADER, odd, sizeof(odd));
+    memcpy(more + HEADER + sizeof(odd), bytes + HEADER, size - HEADER);
+    assert_int_equal(decode(bytes, size, &plain, &arena, &e), 0);
+    if (decode(more, size + sizeof(odd), &image, &second, &e) < 0) fail_msg("%s", e.text);
+    assert_memory_equal(image.pixels, plain.pixels, (size_t)plain.width * (size_t)plain.height * 3);
+    arena_free(arena);
+    arena_free(second);
+    mem_free(more);
+    mem_free(bytes);
 }
 
 /* Damage to a PNG is seen, or it changes no pixel (in a text chunk). */
@@ -250,17 +333,6 @@ static void test_damaged_jpeg(void **state)
     }
 }
 
-static void test_other_content(void **state)
-{
-    (void)state;
-    assert_refused("", 0, ERR_FORMAT, "0 bytes");
-    assert_refused("GIF89a\1\0\1\0\0\0\0;", 14, ERR_UNSUPPORTED, "neither a JPEG nor a PNG");
-    assert_refused("BM\0\0\0\0\0\0\0\0\0\0\0\0", 14, ERR_UNSUPPORTED, "neither a JPEG nor a PNG");
-    assert_refused("P6 1 1 255 abc", 14, ERR_UNSUPPORTED, "neither a JPEG nor a PNG");
-    assert_refused("{\"image\": \"\"}", 13, ERR_UNSUPPORTED, "neither a JPEG nor a PNG");
-    assert_refused("\xff", 1, ERR_UNSUPPORTED, "neither");
-}
-
 static void test_broken_png(void **state)
 {
     (void)state;
@@ -314,7 +386,7 @@ static void test_png_header(void **state)
         {0, 0, 4, ERR_FORMAT, "0x7"},
         {4, 0, 4, ERR_FORMAT, "9x0"},
         {0, 0x80000000, 4, ERR_FORMAT, "2147483648x7"},
-        {0, 8193, 4, ERR_LIMIT, "8192"},
+        {0, 16385, 4, ERR_LIMIT, "16384"},
         {4, 10, 4, ERR_FORMAT, "not enough pixels"},
         {8, 4, 1, ERR_FORMAT, "depth 4"},
         {9, 5, 1, ERR_FORMAT, "colour type 5"},
@@ -362,208 +434,53 @@ static void test_limits(void **state)
 {
     (void)state;
     size_t size;
-    int width, height;
     struct err e = {0};
     struct image image;
     uint8_t *bytes = vector_read("rgb8.png", &size);
     struct arena *arena = arena_new(ARENA_MAX);
-    struct image_limits large = {
-        .bytes_max = SIZE_MAX, .pixels_max = 25000000, .side_max = 1 << 30};
+    struct image_limits limits = {SIZE_MAX, UINT64_MAX, 1 << 30, SIZE_MAX, UINT64_MAX, 0};
+    const struct image_decoding all = {.limits = &limits};
 
-    patch_header(bytes, 0, 14143, 4);
-    patch_header(bytes, 4, 14143, 4);
+    patch_header(bytes, 0, 16000, 4);
+    patch_header(bytes, 4, 16000, 4);
     mem_fail_at(1);
-    assert_int_equal(image_decode(bytes, size, &image_limits_default, arena, &image, &e),
-                     ERR_LIMIT);
-    assert_int_equal(image_probe(bytes, size, &image_limits_default, &width, &height, &e),
-                     ERR_LIMIT);
-    assert_int_equal(image_decode(bytes, size, &large, arena, &image, &e),
-                     ERR_LIMIT); /* stb's own */
+    assert_int_equal(image_decode(bytes, size, &whole, arena, &image, &e), ERR_LIMIT);
+    assert_non_null(strstr(e.text, "16000x16000 = 256000000 pixels"));
+    patch_header(bytes, 0, 70000, 4);
+    assert_int_equal(image_decode(bytes, size, &all, arena, &image, &e), ERR_LIMIT);
+    assert_non_null(strstr(e.text, "65500")); /* the decoders' own */
     patch_header(bytes, 0, 8000, 4);
-    patch_header(bytes, 4, 4000, 4);
-    assert_int_equal(image_decode(bytes, size, &image_limits_default, arena, &image, &e),
-                     ERR_LIMIT);
-    assert_non_null(strstr(e.text, "8000x4000 = 32000000 pixels"));
+    patch_header(bytes, 4, 6000, 4);
+    patch_header(bytes, 8, 16, 1);
+    patch_header(bytes, 9, 6, 1);
+    patch_header(bytes, 12, 1, 1);
+    assert_int_equal(image_decode(bytes, size, &whole, arena, &image, &e), ERR_LIMIT);
+    assert_non_null(strstr(e.text, "MiB of memory"));
     assert_int_equal(mem_fail_left(), 1);
     mem_fail_at(0);
     mem_free(bytes);
 
     bytes = vector_read("rgb8.png", &size);
-    struct image_limits exact = {.bytes_max = size, .pixels_max = 63, .side_max = 9};
-    assert_int_equal(image_decode(bytes, size, &exact, arena, &image, &e), 0);
-    exact.bytes_max--;
-    assert_int_equal(image_decode(bytes, size, &exact, arena, &image, &e), ERR_LIMIT);
-    exact = (struct image_limits){size, 62, 9};
-    assert_int_equal(image_decode(bytes, size, &exact, arena, &image, &e), ERR_LIMIT);
-    exact = (struct image_limits){size, 63, 8};
-    assert_int_equal(image_decode(bytes, size, &exact, arena, &image, &e), ERR_LIMIT);
+    struct image_info info;
+    struct image_price price;
+    assert_int_equal(image_probe(bytes, size, &info, &e), 0);
+    image_price(&info, all.want, &price);
+    limits = (struct image_limits){size, 63, 9, price.memory_bytes, UINT64_MAX, 0};
+    const struct image_limits exact = limits;
+    assert_int_equal(image_decode(bytes, size, &all, arena, &image, &e), 0);
+    limits.bytes_max--;
+    assert_int_equal(image_decode(bytes, size, &all, arena, &image, &e), ERR_LIMIT);
+    limits = exact;
+    limits.pixels_max--;
+    assert_int_equal(image_decode(bytes, size, &all, arena, &image, &e), ERR_LIMIT);
+    limits = exact;
+    limits.side_max--;
+    assert_int_equal(image_decode(bytes, size, &all, arena, &image, &e), ERR_LIMIT);
+    limits = exact;
+    limits.memory_max--;
+    assert_int_equal(image_decode(bytes, size, &all, arena, &image, &e), ERR_LIMIT);
     mem_free(bytes);
     arena_free(arena);
-}
-
-/* Where a segment of a JPEG begins: the 0xff of its marker. */
-static size_t find_segment(const uint8_t *bytes, size_t size, uint8_t marker)
-{
-    for (size_t at = 2; at + 4 <= size;) {
-        if (bytes[at + 1] == marker) return at;
-        at += 2 + ((size_t)bytes[at + 2] << 8 | bytes[at + 3]);
-    }
-    fail_msg("no segment %02x", marker);
-    return 0;
-}
-
-enum { SOF0 = 0xc0, DHT = 0xc4, SOS = 0xda, DQT = 0xdb };
-
-static void test_jpeg_kinds(void **state)
-{
-    (void)state;
-    size_t size;
-    uint8_t *bytes = vector_read("cmyk.jpg", &size);
-    int width, height;
-    struct err e;
-    assert_refused(bytes, size, ERR_UNSUPPORTED, "CMYK");
-    assert_int_equal(image_probe(bytes, size, &image_limits_default, &width, &height, &e),
-                     ERR_UNSUPPORTED);
-    mem_free(bytes);
-
-    static const struct {
-        size_t at; /* in the frame header, from its marker */
-        uint8_t value;
-        int code;
-        const char *words;
-    } cases[] = {
-        {1, 0xc9, ERR_UNSUPPORTED, "arithmetic"},
-        {1, 0xca, ERR_UNSUPPORTED, "arithmetic"},
-        {1, 0xc3, ERR_UNSUPPORTED, "lossless"},
-        {1, 0xc5, ERR_UNSUPPORTED, "hierarchical"},
-        {4, 12, ERR_UNSUPPORTED, "12 bits"},
-        {6, 0, ERR_UNSUPPORTED, "height"},
-        {8, 0, ERR_FORMAT, "width of 0"},
-        {9, 2, ERR_FORMAT, "frame header"},
-        {11, 0x01, ERR_FORMAT, "frame header"},
-        {11, 0x15, ERR_FORMAT, "frame header"},
-        {12, 4, ERR_FORMAT, "frame header"},
-        {12, 3, ERR_FORMAT, "not there"},    /* a table that is not defined */
-        {13, 1, ERR_FORMAT, "frame header"}, /* the same component twice */
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        bytes = vector_read("rgb444.jpg", &size);
-        bytes[find_segment(bytes, size, SOF0) + cases[i].at] = cases[i].value;
-        assert_refused(bytes, size, cases[i].code, cases[i].words);
-        mem_free(bytes);
-    }
-}
-
-/* A header that promises more than the data can hold is refused before any memory is taken for it.
- */
-static void test_jpeg_too_little_data(void **state)
-{
-    (void)state;
-    static const char *const names[] = {"rgb444.jpg", "progressive.jpg"};
-    for (size_t i = 0; i < 2; i++) {
-        size_t size;
-        uint8_t *bytes = vector_read(names[i], &size);
-        size_t frame = find_segment(bytes, size, i == 0 ? SOF0 : 0xc2);
-        struct image image;
-        struct err e = {0};
-        struct arena *arena = arena_new(ARENA_MAX);
-        bytes[frame + 5] = bytes[frame + 7] = 4000 >> 8;
-        mem_fail_at(1);
-        assert_int_equal(image_decode(bytes, size, &image_limits_default, arena, &image, &e),
-                         ERR_FORMAT);
-        assert_non_null(strstr(e.text, "cannot hold"));
-        assert_int_equal(mem_fail_left(), 1);
-        mem_fail_at(0);
-        arena_free(arena);
-        mem_free(bytes);
-    }
-}
-
-static void test_jpeg_tables(void **state)
-{
-    (void)state;
-    size_t size;
-    uint8_t *bytes = vector_read("rgb444.jpg", &size);
-    const size_t huffman = find_segment(bytes, size, DHT), scan = find_segment(bytes, size, SOS);
-    const size_t quantisation = find_segment(bytes, size, DQT);
-    const struct {
-        size_t at;
-        uint8_t value;
-        const char *words;
-    } cases[] = {
-        {huffman + 4, 0x20, "Huffman"}, /* neither DC nor AC */
-        {huffman + 4, 0x04, "Huffman"}, /* a fifth table */
-        {huffman + 5, 3, "Huffman"},    /* three codes of one bit */
-        {huffman + 20, 200, "Huffman"}, /* more codes than the segment has symbols */
-        {huffman + 20, 255, "Huffman"},
-        {huffman + 3, 3, "Huffman"}, /* the segment ends inside the counts */
-        {quantisation + 4, 0x20, "quantisation"},
-        {quantisation + 4, 0x05, "quantisation"},
-        {quantisation + 4, 0x13, "quantisation"}, /* 16 bits do not fit into the segment */
-        {scan + 4, 0, "scan"},
-        {scan + 4, 2, "scan"},
-        {scan + 5, 77, "not there"},   /* no such component */
-        {scan + 6, 0x20, "not there"}, /* a DC table that is not defined */
-        {scan + 6, 0x03, "not there"},
-        {scan + 6, 0x40, "not there"},
-        {scan + 1, 0x02, "unknown marker"},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        uint8_t kept = bytes[cases[i].at];
-        bytes[cases[i].at] = cases[i].value;
-        assert_refused(bytes, size, ERR_FORMAT, cases[i].words);
-        bytes[cases[i].at] = kept;
-    }
-    mem_free(bytes);
-}
-
-/* As many symbols as before, but codes that do not fit beside each other. */
-static void test_jpeg_code_lengths(void **state)
-{
-    (void)state;
-    size_t size;
-    uint8_t *bytes = vector_read("rgb444.jpg", &size);
-    uint8_t *counts = bytes + find_segment(bytes, size, DHT) + 5; /* of 1, 2, .. bits */
-    size_t last = 15;
-    while (counts[last] < 3) last--;
-    assert_true(last > 0 && counts[0] == 0);
-    counts[last] = (uint8_t)(counts[last] - 3);
-    counts[0] = 3;
-    assert_refused(bytes, size, ERR_FORMAT, "Huffman");
-    mem_free(bytes);
-}
-
-/* A scan of one component only: the others would be what stood in memory. */
-static void test_jpeg_missing_component(void **state)
-{
-    (void)state;
-    size_t size;
-    uint8_t *bytes = vector_read("rgb444.jpg", &size);
-    size_t scan = find_segment(bytes, size, SOS);
-    bytes[scan + 3] = 8; /* of three components, 12 bytes, make one */
-    bytes[scan + 4] = 1;
-    memmove(bytes + scan + 7, bytes + scan + 11, size - scan - 11);
-    assert_refused(bytes, size - 4, ERR_FORMAT, "no pixels for component 1");
-    mem_free(bytes);
-}
-
-/* Progressive scans are repeated until there are too many of them. */
-static void test_jpeg_scans(void **state)
-{
-    (void)state;
-    enum { COPIES = 120 };
-    size_t size;
-    uint8_t *bytes = vector_read("progressive_grey.jpg", &size);
-    size_t first = find_segment(bytes, size, SOS), end = first + 10;
-    while (!(bytes[end] == 0xff && bytes[end + 1] != 0)) end++;
-    const size_t scan = end - first;
-    uint8_t *many = mem_new(size + COPIES * scan, 1);
-    memcpy(many, bytes, first);
-    for (size_t i = 0; i < COPIES; i++) memcpy(many + first + i * scan, bytes + first, scan);
-    memcpy(many + first + COPIES * scan, bytes + first, size - first);
-    assert_refused(many, size + COPIES * scan, ERR_LIMIT, "scans");
-    mem_free(many);
-    mem_free(bytes);
 }
 
 static void test_no_memory(void **state)
@@ -579,13 +496,13 @@ static void test_no_memory(void **state)
             struct arena *arena = arena_new(ARENA_MAX);
             assert_non_null(arena);
             mem_fail_at(n);
-            int rc = image_decode(bytes, size, &image_limits_default, arena, &image, &e);
+            int rc = image_decode(bytes, size, &whole, arena, &image, &e);
             bool fired = mem_fail_left() == 0;
             mem_fail_at(0);
             arena_free(arena);
             if (!fired) {
                 assert_int_equal(rc, 0);
-                assert_true(n > 3);
+                assert_true(n > (i < 2 ? 3 : 1)); /* libjpeg-turbo has a heap of its own */
                 break;
             }
             assert_int_equal(rc, -ENOMEM);
@@ -593,8 +510,7 @@ static void test_no_memory(void **state)
         struct image image;
         struct err e = {0};
         struct arena *small = arena_new(64); /* room for less than the pixels */
-        assert_int_equal(image_decode(bytes, size, &image_limits_default, small, &image, &e),
-                         -ENOMEM);
+        assert_int_equal(image_decode(bytes, size, &whole, small, &image, &e), -ENOMEM);
         arena_free(small);
         mem_free(bytes);
     }
@@ -608,17 +524,13 @@ int main(void)
         cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_damaged_png),
         cmocka_unit_test(test_damaged_jpeg),
-        cmocka_unit_test(test_other_content),
+        cmocka_unit_test(test_png_without_end),
+        cmocka_unit_test(test_png_odd_parts),
+        cmocka_unit_test(test_png_without_data),
         cmocka_unit_test(test_broken_png),
         cmocka_unit_test(test_png_header),
         cmocka_unit_test(test_png_unknown_chunk),
         cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_jpeg_kinds),
-        cmocka_unit_test(test_jpeg_too_little_data),
-        cmocka_unit_test(test_jpeg_tables),
-        cmocka_unit_test(test_jpeg_code_lengths),
-        cmocka_unit_test(test_jpeg_missing_component),
-        cmocka_unit_test(test_jpeg_scans),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

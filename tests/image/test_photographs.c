@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "image/image.h"
 
+static const struct image_decoding decoding = {.limits = &image_limits_default};
 static char top[1024];
 
 static void decode_file(const char *path)
@@ -25,7 +26,7 @@ static void decode_file(const char *path)
     struct err e = {0};
     if (file_read(path, 1 << 24, &bytes, &size, &e) < 0) fail_msg("%s", e.text);
     struct arena *arena = arena_new(1 << 20);
-    if (image_decode(bytes, size, &image_limits_default, arena, &image, &e) < 0) {
+    if (image_decode(bytes, size, &decoding, arena, &image, &e) < 0) {
         fail_msg("%s: %s", path, e.text);
     }
     assert_int_equal(image.width, 64);

@@ -42,7 +42,7 @@ static void test_normalise(void **state)
                                  {0.5071f, 0.4865f, 0.4409f},
                                  {0.2673f, 0.2564f, 0.2762f}};
     uint8_t pixels[6] = {0, 128, 255, 17, 255, 0};
-    struct image image = {2, 1, pixels};
+    struct image image = image_of_pixels(2, 1, pixels);
     float input[6];
     assert_int_equal(apply(&p, &image, input), 0);
     for (int i = 0; i < 6; i++) {
@@ -58,7 +58,7 @@ static void test_untouched(void **state)
     uint8_t pixels[12 * 3];
     float input[12 * 3];
     for (size_t i = 0; i < sizeof(pixels); i++) pixels[i] = (uint8_t)(7 * i);
-    struct image image = {4, 3, pixels};
+    struct image image = image_of_pixels(4, 3, pixels);
     for (int mode = 0; mode < 2; mode++) {
         struct preprocess p = plain(4, 3, (enum preprocess_resize)mode);
         assert_int_equal(preprocess_arena_bytes(&p, 4, 3), 0);
@@ -81,7 +81,7 @@ static void test_against_pillow(void **state)
         at += sizeof(head);
         const size_t n_in = (size_t)head[0] * (size_t)head[1] * 3;
         const size_t n_out = (size_t)head[2] * (size_t)head[3] * 3;
-        struct image image = {head[0], head[1], data + at};
+        struct image image = image_of_pixels(head[0], head[1], data + at);
         struct preprocess p =
             plain(head[2], head[3], head[4] ? PREPROCESS_COVER : PREPROCESS_STRETCH);
         float *input = mem_new(n_out, sizeof(*input));
@@ -124,7 +124,7 @@ static void test_properties(void **state)
         const size_t n_out = (size_t)sides[2] * (size_t)sides[3] * 3;
         uint8_t *pixels = mem_new(n_in, 1);
         float *input = mem_new(n_out, sizeof(*input));
-        struct image image = {sides[0], sides[1], pixels};
+        struct image image = image_of_pixels(sides[0], sides[1], pixels);
         const uint8_t low = (uint8_t)rng_below(&rng, 200), span = (uint8_t)rng_below(&rng, 56);
         const bool flat = round % 3 == 0;
         for (size_t i = 0; i < n_in; i++) {
@@ -149,7 +149,7 @@ static void test_cover(void **state)
     (void)state;
     uint8_t pixels[4 * 12 * 3];
     float input[4 * 4 * 3];
-    struct image image = {12, 4, pixels};
+    struct image image = image_of_pixels(12, 4, pixels);
     for (int y = 0; y < 4; y++) {
         for (int x = 0; x < 12; x++)
             memset(pixels + (y * 12 + x) * 3, x >= 4 && x < 8 ? 10 * x : 255, 3);
@@ -164,12 +164,69 @@ static void test_cover(void **state)
     }
 }
 
+/* Of a shrunk image only the part is looked at that is the image. */
+static void test_shown(void **state)
+{
+    (void)state;
+    uint8_t pixels[4 * 5 * 3], part[4 * 4 * 3];
+    float input[3 * 3 * 3], expected[3 * 3 * 3];
+    for (int y = 0; y < 4; y++) {
+        for (int x = 0; x < 4; x++) memset(part + (y * 4 + x) * 3, 16 * y * x, 3);
+        memset(pixels + y * 5 * 3, 255, 3); /* what a mirrored image has at its left */
+        memcpy(pixels + (y * 5 + 1) * 3, part + y * 4 * 3, 12);
+    }
+    struct image shrunk = image_of_pixels(5, 4, pixels), whole = image_of_pixels(4, 4, part);
+    shrunk.full_width = shrunk.full_height = 8;
+    shrunk.shrink = 2;
+    shrunk.shown = (struct image_box){1.5, 0, 3.5, 4};
+    for (int k = 0; k < 2; k++) {
+        struct preprocess p = plain(3, 3, k == 0 ? PREPROCESS_COVER : PREPROCESS_STRETCH);
+        assert_int_equal(apply(&p, &shrunk, input), 0);
+        for (int i = 0; i < 3 * 3 * 3; i++) assert_true(input[i] < 200);
+        shrunk.shown = (struct image_box){1, 0, 4, 4};
+        assert_int_equal(apply(&p, &shrunk, input), 0);
+        assert_int_equal(apply(&p, &whole, expected), 0);
+        for (int i = 0; i < 9; i++) { /* the left column's triangle reaches over the edge */
+            if (i % 3 > 0) assert_memory_equal(input + 3 * i, expected + 3 * i, 12);
+        }
+        shrunk.shown = (struct image_box){1.5, 0, 3.5, 4};
+    }
+}
+
+/* Parts are given in pixels of the full image. */
+static void test_cut_of_shrunk(void **state)
+{
+    (void)state;
+    uint8_t pixels[8 * 8 * 3];
+    struct err e = {0};
+    const uint8_t *cut, *expected;
+    for (int i = 0; i < 8 * 8 * 3; i++) pixels[i] = (uint8_t)(i * 37);
+    struct image image = image_of_pixels(8, 8, pixels), shrunk = image;
+    shrunk.full_width = shrunk.full_height = 16;
+    shrunk.shrink = 2;
+    struct preprocess p = plain(3, 3, PREPROCESS_COVER);
+    struct arena *arena = arena_new(1 << 20);
+    const struct preprocess_box box = {2, 1, 4, 5}, doubled = {4, 2, 8, 10};
+    assert_int_equal(preprocess_cut(&p, &image, box, arena, &expected, &e), 0);
+    assert_int_equal(preprocess_cut(&p, &shrunk, doubled, arena, &cut, &e), 0);
+    assert_memory_equal(cut, expected, 27);
+    arena_free(arena);
+
+    const struct image_want want = preprocess_want(&p);
+    assert_true(want.width == 12 && want.height == 12);
+    const struct image_want part = preprocess_cut_want(&p, 16, 16, doubled);
+    assert_true(part.width == 24 && part.height == 20); /* so that 8x10 pixels keep 12x12 of them */
+    const struct preprocess_box all = {0, 0, 16, 16};
+    const struct image_want same = preprocess_cut_want(&p, 16, 16, all);
+    assert_true(same.width == 12 && same.height == 12);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
     uint8_t pixels[6 * 6 * 3] = {0};
     float input[4 * 4 * 3];
-    struct image image = {6, 6, pixels};
+    struct image image = image_of_pixels(6, 6, pixels);
     struct preprocess p = plain(4, 4, PREPROCESS_STRETCH);
     size_t enough = preprocess_arena_bytes(&p, 6, 6);
     bool failed = false;
@@ -189,7 +246,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_normalise),      cmocka_unit_test(test_untouched),
         cmocka_unit_test(test_against_pillow), cmocka_unit_test(test_properties),
-        cmocka_unit_test(test_cover),          cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_cover),          cmocka_unit_test(test_shown),
+        cmocka_unit_test(test_cut_of_shrunk),  cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

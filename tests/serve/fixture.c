@@ -164,7 +164,9 @@ void expect_probabilities(const struct version *version, const struct png *png, 
     struct exec *exec = exec_new(plan, 1, &e);
     CHECK(arena != NULL && exec != NULL);
     struct image image;
-    CHECK(image_decode(png->bytes, png->size, &image_limits_default, arena, &image, &e) == 0);
+    const struct image_decoding decoding = {.limits = &image_limits_default,
+                                            .want = preprocess_want(&model->preprocess)};
+    CHECK(image_decode(png->bytes, png->size, &decoding, arena, &image, &e) == 0);
     CHECK(preprocess_apply(&model->preprocess, &image, arena, exec_input(exec, 0), &e) == 0);
     int last = classifier == MODEL_ENSEMBLE ? TINY_SECTIONS - 1 : classifier;
     float sum[TINY_CLASSES] = {0};

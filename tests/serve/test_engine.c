@@ -244,8 +244,8 @@ static void inputs_of_each_kind_are_answered(void **state)
     struct image image;
     struct png pngs[4];
     for (int i = 0; i < 4; i++) png_make(&pngs[i], 21);
-    assert_int_equal(
-        image_decode(pngs[0].bytes, pngs[0].size, &image_limits_default, arena, &image, &e), 0);
+    const struct image_decoding decoding = {.limits = &image_limits_default};
+    assert_int_equal(image_decode(pngs[0].bytes, pngs[0].size, &decoding, arena, &image, &e), 0);
     struct version *version = engine_version(engine, "");
     float values[PIXELS * 3], planes[3 * PIXELS];
     preprocess_normalise(&version_model(version)->preprocess, image.pixels, PIXELS, values);
