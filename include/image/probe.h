@@ -50,7 +50,8 @@ struct image_want {
 int image_shrink(const struct image_info *info, struct image_want want);
 
 struct image_price {
-    size_t memory_bytes;  /* that decoding takes at most at a time, the result included */
+    size_t memory_bytes;  /* that decoding has allocated at most at a time, the result included;
+                             malloc may keep a quarter of it beside, of what was freed */
     uint64_t coded_bytes; /* to go through the entropy decoder or inflate */
     uint64_t samples;     /* that it makes of them, in all scans: where JPEGs were not walked over
                              to their end, an estimate */
