@@ -117,8 +117,8 @@ static size_t larger(size_t a, size_t b)
 
 /* What stb_image takes at most, step by step: the compressed data and the inflated rows, whose
  * block doubles when there are more than it guessed (always where rows are interlaced); rows and
- * unpacked pixels, and of interlaced ones the image so far; then from one form of pixels to the
- * next, each twice: palette to colours, to three channels, to 8 bits. */
+ * unpacked pixels, of interlaced ones those of a pass, half of all, too; then from one form of
+ * pixels to the next, each twice: palette to colours, to three channels, to 8 bits. */
 size_t png_heap_bytes(const struct image_info *info)
 {
     const size_t width = (size_t)info->width, height = (size_t)info->height, n = width * height;
@@ -128,7 +128,7 @@ size_t png_heap_bytes(const struct image_info *info)
     const bool doubled = info->interlaced || rows <= GENEROUS_MAX;
     const size_t inflating = info->bytes + rows * (doubled ? 3 : 1);
     const size_t unpacking = rows * (info->interlaced ? 2 : 1) + n * pixel +
-                             (info->interlaced ? (n + width + height) * pixel : 0);
+                             (info->interlaced ? (n / 2 + width + height) * pixel : 0);
     const size_t colouring = info->palette ? rows * (info->interlaced ? 2 : 1) + n * (1 + 3) : 0;
     const size_t converting = n * (pixel + three), narrowing = depth == 16 ? n * (6 + 3) : 0;
     return FIXED_BUDGET +

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
+#include <zlib.h>
 
 #include "../seeded.h"
 #include "image/image.h"
@@ -429,6 +430,84 @@ static void test_png_unknown_chunk(void **state)
     mem_free(bytes);
 }
 
+/* Bytes of pixel data, filters included, of a PNG all of whose bytes are 0. */
+static size_t raw_bytes(int width, int height, int bits, bool interlaced)
+{
+    static const int passes[7][4] = {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4},
+                                     {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}};
+    if (!interlaced) return ((size_t)width * (size_t)bits / 8 + 1) * (size_t)height;
+    size_t sum = 0;
+    for (int i = 0; i < 7; i++) {
+        const int *p = passes[i];
+        const int w = (width - p[0] + p[2] - 1) / p[2], h = (height - p[1] + p[3] - 1) / p[3];
+        if (w > 0 && h > 0) sum += (((size_t)w * (size_t)bits + 7) / 8 + 1) * (size_t)h;
+    }
+    return sum;
+}
+
+static uint8_t *append_chunk(uint8_t *to, const char *name, const void *data, size_t size)
+{
+    for (int i = 0; i < 4; i++) to[i] = (uint8_t)(size >> 8 * (3 - i));
+    memcpy(to + 4, name, 4);
+    memmove(to + 8, data, size);
+    const uint32_t sum = crc(to + 4, 4 + size);
+    for (int i = 0; i < 4; i++) to[8 + size + (size_t)i] = (uint8_t)(sum >> 8 * (3 - i));
+    return to + 12 + size;
+}
+
+/* Images so large that nothing is left over in what may be allocated: each kind fits into its
+ * price.
+ */
+static void test_png_memory(void **state)
+{
+    (void)state;
+    static const struct {
+        int width, height, depth, colour, channels;
+    } kinds[] = {{2400, 2000, 8, 6, 4},
+                 {2000, 1600, 16, 2, 3},
+                 {4400, 4000, 8, 3, 1},
+                 {12000, 4000, 4, 0, 1},
+                 {3000, 1600, 16, 4, 2}};
+    static const uint8_t palette[3] = {0, 0, 0};
+    for (size_t i = 0; i < 2 * sizeof(kinds) / sizeof(kinds[0]); i++) {
+        const int width = kinds[i / 2].width, height = kinds[i / 2].height;
+        const bool interlaced = i % 2 == 1;
+        const size_t raw_size =
+            raw_bytes(width, height, kinds[i / 2].depth * kinds[i / 2].channels, interlaced);
+        uLongf size = compressBound(raw_size);
+        uint8_t *raw = mem_new(raw_size, 1), *png = mem_new(size + 200, 1), *data = png + 100;
+        assert_int_equal(compress2(data, &size, raw, raw_size, 1), Z_OK);
+        const uint8_t header[13] = {0,
+                                    0,
+                                    (uint8_t)(width >> 8),
+                                    (uint8_t)width,
+                                    0,
+                                    0,
+                                    (uint8_t)(height >> 8),
+                                    (uint8_t)height,
+                                    (uint8_t)kinds[i / 2].depth,
+                                    (uint8_t)kinds[i / 2].colour,
+                                    0,
+                                    0,
+                                    interlaced};
+        memcpy(png, "\x89PNG\r\n\x1a\n", 8);
+        uint8_t *end = append_chunk(png + 8, "IHDR", header, sizeof(header));
+        if (kinds[i / 2].colour == 3) end = append_chunk(end, "PLTE", palette, sizeof(palette));
+        end = append_chunk(end, "IDAT", data, size);
+        end = append_chunk(end, "IEND", "", 0);
+        struct image image;
+        struct err e = {0};
+        struct arena *arena = arena_new(image_arena_bytes(width, height));
+        if (image_decode(png, (size_t)(end - png), &whole, arena, &image, &e) < 0) {
+            fail_msg("kind %zu: %s", i, e.text);
+        }
+        assert_true(image.width == width && image.height == height);
+        arena_free(arena);
+        mem_free(png);
+        mem_free(raw);
+    }
+}
+
 /* Nothing is allocated for an image whose header says that it is too large. */
 static void test_limits(void **state)
 {
@@ -531,6 +610,7 @@ int main(void)
         cmocka_unit_test(test_png_header),
         cmocka_unit_test(test_png_unknown_chunk),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_png_memory),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
