@@ -359,33 +359,33 @@ size_t ISA(conv_any_backward_weight_scratch)(const struct conv_geometry *g)
 }
 
 /* What the loops below have at hand for one bundle of some images. */
-struct part {
+struct bundle {
     size_t images, in_pixels, out_pixels; /* of all its images */
     size_t in_first, out_first;           /* channels */
     size_t x_at, y_at;                    /* floats before the images in x and y */
 };
 
-static struct part part_of(const struct conv_geometry *g, const struct slices *s, size_t begin,
-                           size_t n, int bundle)
+static struct bundle bundle_at(const struct conv_geometry *g, const struct slices *s, size_t begin,
+                               size_t n, int bundle)
 {
     size_t images = min_size(n - begin, s->images);
-    return (struct part){.images = images,
-                         .in_pixels = images * in_pixels(g),
-                         .out_pixels = images * out_pixels(g),
-                         .in_first = (size_t)(bundle * s->one.in_channels),
-                         .out_first = (size_t)(bundle * s->one.out_channels),
-                         .x_at = begin * in_pixels(g) * (size_t)g->in_channels,
-                         .y_at = begin * out_pixels(g) * (size_t)g->out_channels};
+    return (struct bundle){.images = images,
+                           .in_pixels = images * in_pixels(g),
+                           .out_pixels = images * out_pixels(g),
+                           .in_first = (size_t)(bundle * s->one.in_channels),
+                           .out_first = (size_t)(bundle * s->one.out_channels),
+                           .x_at = begin * in_pixels(g) * (size_t)g->in_channels,
+                           .y_at = begin * out_pixels(g) * (size_t)g->out_channels};
 }
 
-static void take_in(const struct conv_geometry *g, const struct slices *s, const struct part *p,
+static void take_in(const struct conv_geometry *g, const struct slices *s, const struct bundle *p,
                     const float *x)
 {
     take_slice(p->in_pixels, (size_t)g->in_channels, p->in_first, (size_t)s->one.in_channels,
                x + p->x_at, s->x);
 }
 
-static void take_out(const struct conv_geometry *g, const struct slices *s, const struct part *p,
+static void take_out(const struct conv_geometry *g, const struct slices *s, const struct bundle *p,
                      const float *y)
 {
     take_slice(p->out_pixels, (size_t)g->out_channels, p->out_first, (size_t)s->one.out_channels,
@@ -403,7 +403,7 @@ static void bundled_forward(const struct conv_geometry *g, int n, const float *x
     int end = (int)part_begin(bundles, count, index + 1);
     for (size_t b = 0; b < (size_t)n; b += s.images) {
         for (int i = first; i < end; i++) {
-            struct part p = part_of(g, &s, b, (size_t)n, i);
+            struct bundle p = bundle_at(g, &s, b, (size_t)n, i);
             struct conv_epilogue e = {.bias = epilogue->bias != NULL ? epilogue->bias + p.out_first
                                                                      : NULL,
                                       .residual = epilogue->residual != NULL ? s.y : NULL,
@@ -426,7 +426,7 @@ static void bundled_backward_data(const struct conv_geometry *g, int n, const fl
     size_t bundle_size = ISA(conv_packed_back_size)(&s.one);
     for (size_t b = 0; b < (size_t)n; b += s.images) {
         for (int i = 0; i < s.count; i++) {
-            struct part p = part_of(g, &s, b, (size_t)n, i);
+            struct bundle p = bundle_at(g, &s, b, (size_t)n, i);
             take_out(g, &s, &p, dy);
             if (accumulate) take_in(g, &s, &p, dx);
             ISA(conv_backward_data)
@@ -444,7 +444,7 @@ static void bundled_backward_weight(const struct conv_geometry *g, int n, const 
     struct slices s = slices_of(g, scratch);
     for (size_t b = 0; b < (size_t)n; b += s.images) {
         for (int i = 0; i < s.count; i++) {
-            struct part p = part_of(g, &s, b, (size_t)n, i);
+            struct bundle p = bundle_at(g, &s, b, (size_t)n, i);
             take_in(g, &s, &p, x);
             take_out(g, &s, &p, dy);
             ISA(conv_backward_weight)

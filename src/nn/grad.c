@@ -1,8 +1,8 @@
 /* The grad object and its two passes. A pass is a list of rounds; each is one loop of the pool, in
  * which every lane takes its images block by block through the round's tasks, and is followed by
  * what needs the sums of all lanes. Weights are packed at the beginning of each pass, as they
- * change with every task of the optimizer. This file leaves out what the tasks do (grad_steps.c)
- * and their order (grad_schedule.c). */
+ * change with every step of the optimizer. This file leaves out what the tasks do (op_NAME.c) and
+ * their order (grad_schedule.c). */
 #include "config.h"
 
 #include "nn/grad.h"
@@ -252,14 +252,14 @@ static void run_task(struct grad *grad, const struct task *task, unsigned lane, 
                                    .dx = at_image(grad, grad->grads, op->in, first),
                                    .dy = at_image(grad, grad->grads, op->out, first),
                                    .dresidual = at_image(grad, grad->grads, op->residual, first)};
-    op->kind->train.passes[task->pass].run(&args);
+    op->kind->train.phases[task->phase].run(&args);
 }
 
 /* Nothing was summed for a bias that is not there. */
 static void finish_task(struct grad *grad, const struct task *task)
 {
     const struct op *op = &grad->net->ops[task->op];
-    void (*finish)(struct grad *, const struct task *) = op->kind->train.passes[task->pass].finish;
+    void (*finish)(struct grad *, const struct task *) = op->kind->train.phases[task->phase].finish;
     if (finish != NULL && op->bias >= 0) finish(grad, task);
 }
 

@@ -8,12 +8,12 @@
 #include "nn/grad.h"
 #include "op.h"
 
-/* A task is what one operation does in one of its passes; tasks of a round need nothing of other
+/* A task is what one operation does in one phase; tasks of a round need nothing of other
  * images, so a lane runs all of them on a block of its images while the block is in its cache. What
  * needs the whole batch (a norm's statistics, a bias' gradient) is summed by lane during a round
  * and finished by the calling thread between two rounds. */
 struct task {
-    enum op_pass pass;
+    enum op_phase phase;
     int op;
     int round, order;         /* within the round */
     bool accumulate;          /* into the gradient of op's in */

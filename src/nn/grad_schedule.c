@@ -1,13 +1,14 @@
-/* The schedule of a training task, made once.
+/* The schedule of the two passes, made once.
  *
  * Every operation is put into the earliest round in which its inputs are complete; a round ends
- * only where a norm needs the whole batch, so that a norm, the convolution after it and the sums
- * for the next norm run together on a block of images. Heads run beside the sections that follow
- * them. Norms whose result is wanted later only (shortcuts) move to the round that wants it.
+ * only where an operation (a norm) needs the whole batch, so that a norm, the convolution after it
+ * and the sums for the next norm run together on a block of images. Heads run beside the sections
+ * that follow them. Norms whose result is wanted later only (shortcuts) move to the round that
+ * wants it.
  *
  * Values and gradients then share one block of memory by lifetime, in rounds: in one round lanes
  * are at different images and tasks, so what meets in a round never overlaps. A norm's dx
- * overwrites its dy, which saves a pass over memory. */
+ * overwrites its dy (in_place), which saves a pass over memory. */
 #include "config.h"
 
 #include <assert.h>
@@ -20,7 +21,7 @@
 #include "place.h"
 
 /* A block's largest tensor. Measured with bench_grad on a Zen 5 (1 MB of second-level cache a
- * core): smaller blocks pass the weights of the deep rounds through the cache too often (at full
+ * core): smaller blocks pass the weights of the deep layers through the cache too often (at full
  * width 262, 367, 403 GFLOP/s with 64, 256, 512 KB), larger ones lose the values between two tasks.
  */
 enum { BLOCK_BYTES = 512 * 1024, FLOATS_PER_LINE = MEM_ALIGN / sizeof(float) };
@@ -47,10 +48,10 @@ static bool is_needed(const struct schedule *s, int op)
     return op_is_needed(&s->net->ops[op], s->grad->exits);
 }
 
-static void add_task(struct schedule *s, enum op_pass pass, int op, int round, int order)
+static void add_task(struct schedule *s, enum op_phase phase, int op, int round, int order)
 {
     s->grad->tasks[s->grad->n_tasks++] =
-        (struct task){.pass = pass, .op = op, .round = round, .order = order};
+        (struct task){.phase = phase, .op = op, .round = round, .order = order};
 }
 
 /* --- forward ---------------------------------------------------------------------------------- */
@@ -62,7 +63,7 @@ static void place_forward_ops(struct schedule *s)
         const struct op *op = &net->ops[i];
         if (!is_needed(s, i)) continue;
         int round = s->value_round[op->in];
-        if (op_has_pass(op, PASS_STATISTICS)) round++;
+        if (op_has_phase(op, PHASE_STATISTICS)) round++;
         if (op->residual >= 0) round = larger(round, s->value_round[op->residual]);
         s->op_round[i] = s->value_round[op->out] = round;
         s->consumers[op->in]++;
@@ -76,13 +77,13 @@ static void delay_ops(struct schedule *s)
     const struct net *net = s->net;
     for (int i = net->n_ops - 1; i >= 0; i--) {
         const struct op *op = &net->ops[i];
-        if (!is_needed(s, i) || !op_has_pass(op, PASS_STATISTICS)) continue;
+        if (!is_needed(s, i) || !op_has_phase(op, PHASE_STATISTICS)) continue;
         int wanted = INT_MAX;
         for (int j = i + 1; j < net->n_ops; j++) {
             const struct op *reader = &net->ops[j];
             if (!is_needed(s, j)) continue;
             int round = s->op_round[j];
-            if (reader->in == op->out && op_has_pass(reader, PASS_STATISTICS))
+            if (reader->in == op->out && op_has_phase(reader, PHASE_STATISTICS))
                 wanted = wanted < round - 1 ? wanted : round - 1;
             else if (reader->in == op->out || reader->residual == op->out)
                 wanted = wanted < round ? wanted : round;
@@ -98,10 +99,10 @@ static void add_forward_tasks(struct schedule *s)
     for (int i = 0; i < net->n_ops; i++) {
         const struct op *op = &net->ops[i];
         if (!is_needed(s, i)) continue;
-        if (op_has_pass(op, PASS_STATISTICS)) /* right behind what makes its input */
-            add_task(s, PASS_STATISTICS, i, s->value_round[op->in],
+        if (op_has_phase(op, PHASE_STATISTICS)) /* right behind what makes its input */
+            add_task(s, PHASE_STATISTICS, i, s->value_round[op->in],
                      2 * net->values[op->in].producer + 1);
-        add_task(s, PASS_FORWARD, i, s->op_round[i], 2 * i);
+        add_task(s, PHASE_FORWARD, i, s->op_round[i], 2 * i);
         s->grad->n_forward = larger(s->grad->n_forward, s->op_round[i] + 1);
     }
 }
@@ -123,8 +124,8 @@ static void add_backward_tasks(struct schedule *s)
         const struct op *op = &net->ops[i];
         if (!is_needed(s, i)) continue;
         int round = s->grad_round[op->out], order = 2 * (net->n_ops - i);
-        if (op_has_pass(op, PASS_BACK_SUMS)) add_task(s, PASS_BACK_SUMS, i, round++, order);
-        add_task(s, PASS_BACKWARD, i, round, order);
+        if (op_has_phase(op, PHASE_BACK_SUMS)) add_task(s, PHASE_BACK_SUMS, i, round++, order);
+        add_task(s, PHASE_BACKWARD, i, round, order);
         contribute(s, op->in, round);
         contribute(s, op->residual, round);
     }
@@ -160,7 +161,7 @@ static void mark_accumulation(struct schedule *s)
     for (int i = 0; i < s->grad->n_tasks; i++) {
         struct task *task = &s->grad->tasks[i];
         const struct op *op = &net->ops[task->op];
-        if (task->round < s->grad->n_forward || task->pass == PASS_BACK_SUMS) continue;
+        if (task->round < s->grad->n_forward || task->phase == PHASE_BACK_SUMS) continue;
         task->accumulate = op->in > 0 && s->touched[op->in];
         s->touched[op->in] = true;
         if (op->residual >= 0) {
@@ -229,7 +230,7 @@ static void find_lifetimes(struct schedule *s)
         const struct op *op = &net->ops[task->op];
         if (task->round < s->grad->n_forward) {
             use(&values[op->in], task->round);
-            if (task->pass == PASS_STATISTICS) continue;
+            if (task->phase == PHASE_STATISTICS) continue;
             use(&values[op->out], task->round);
             if (op->residual >= 0) use(&values[op->residual], task->round);
             continue;
@@ -239,7 +240,7 @@ static void find_lifetimes(struct schedule *s)
         if (needs & NEEDS_OUT) use(&values[op->out], task->round);
         if (needs & NEEDS_RESIDUAL) use(&values[op->residual], task->round);
         use(&grads[grad_home(s, op->out)], task->round);
-        if (task->pass == PASS_BACK_SUMS) continue;
+        if (task->phase == PHASE_BACK_SUMS) continue;
         if (op->in > 0) use(&grads[grad_home(s, op->in)], task->round);
         if (op->residual >= 0) use(&grads[grad_home(s, op->residual)], task->round);
     }
@@ -300,7 +301,7 @@ int grad_schedule(struct grad *grad, struct err *e)
     s.touched = mem_new(n_values, sizeof(*s.touched));
     s.items = mem_new(2 * n_values, sizeof(*s.items));
     s.order = mem_new(2 * n_values, sizeof(*s.order));
-    grad->tasks = grad_take(grad, OP_PASSES * n_ops, sizeof(*grad->tasks)); /* one a pass */
+    grad->tasks = grad_take(grad, OP_PHASES * n_ops, sizeof(*grad->tasks)); /* one a phase */
     grad->values = grad_take(grad, n_values, sizeof(*grad->values));
     grad->grads = grad_take(grad, n_values, sizeof(*grad->grads));
     int rc = -ENOMEM;

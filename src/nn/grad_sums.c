@@ -24,7 +24,7 @@ const double *grad_reduce_sums(struct grad *grad, int op, size_t channels)
 void grad_clear_sums(struct grad *grad, const struct task *task, unsigned lane)
 {
     const struct op *op = &grad->net->ops[task->op];
-    if (op->kind->train.passes[task->pass].finish == NULL || op->bias < 0) return;
+    if (op->kind->train.phases[task->phase].finish == NULL || op->bias < 0) return;
     memset(grad_sums(grad, task->op, lane), 0, 2 * grad_channels(grad, op->out) * sizeof(double));
 }
 

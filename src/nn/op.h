@@ -17,17 +17,17 @@ struct state_size;
 struct task;
 struct task_args;
 
-/* When an operation works in training. Its statistics and its sums are of the whole batch: what
- * reads them waits for the next round (grad_schedule.c). */
-enum op_pass {
-    PASS_STATISTICS, /* sums over its input, before it can compute */
-    PASS_FORWARD,
-    PASS_BACK_SUMS, /* sums over the gradient of its output, before it can go on backward */
-    PASS_BACKWARD,
-    OP_PASSES
+/* When an operation works in training, two phases in each pass. Its statistics and its sums are of
+ * the whole batch: what reads them waits for the next round (grad_schedule.c). */
+enum op_phase {
+    PHASE_STATISTICS, /* sums over its input, before it can compute */
+    PHASE_FORWARD,
+    PHASE_BACK_SUMS, /* sums over the gradient of its output, before it can go on backward */
+    PHASE_BACKWARD,
+    OP_PHASES
 };
 
-/* What PASS_BACK_SUMS and PASS_BACKWARD read beside the gradient of the output. A relu reads the
+/* What PHASE_BACK_SUMS and PHASE_BACKWARD read beside the gradient of the output. A relu reads the
  * output anyway. */
 enum { NEEDS_IN = 1, NEEDS_OUT = 2, NEEDS_RESIDUAL = 4 };
 
@@ -90,13 +90,13 @@ struct op_kind {
         struct {
             void (*run)(const struct task_args *a);
             void (*finish)(struct grad *grad, const struct task *task);
-        } passes[OP_PASSES];
+        } phases[OP_PHASES];
     } train;
 };
 
-static inline bool op_has_pass(const struct op *op, enum op_pass pass)
+static inline bool op_has_phase(const struct op *op, enum op_phase phase)
 {
-    return op->kind->train.passes[pass].run != NULL;
+    return op->kind->train.phases[phase].run != NULL;
 }
 
 /* For rows of operators: the input's shape is the output's; "mean 4x4x512", and the same with

@@ -311,6 +311,6 @@ const struct op_kind op_conv = {
          .size = size,
          .pack_forward = pack_forward,
          .pack_backward = pack_backward,
-         .passes =
-             {[PASS_FORWARD] = {.run = forward}, [PASS_BACKWARD] = {backward, grad_bias_finish}}},
+         .phases =
+             {[PHASE_FORWARD] = {.run = forward}, [PHASE_BACKWARD] = {backward, grad_bias_finish}}},
 };

@@ -36,5 +36,5 @@ const struct op_kind op_gate = {
     .shape = op_same_shape,
     .infer = {.run = run, .describe = op_describe_map},
     .train = {.needs = NEEDS_IN | NEEDS_RESIDUAL,
-              .passes = {[PASS_FORWARD] = {.run = forward}, [PASS_BACKWARD] = {.run = backward}}},
+              .phases = {[PHASE_FORWARD] = {.run = forward}, [PHASE_BACKWARD] = {.run = backward}}},
 };

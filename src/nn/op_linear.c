@@ -98,6 +98,6 @@ const struct op_kind op_linear = {
               .describe = describe},
     .train =
         {.needs = NEEDS_IN,
-         .passes =
-             {[PASS_FORWARD] = {.run = forward}, [PASS_BACKWARD] = {backward, grad_bias_finish}}},
+         .phases =
+             {[PHASE_FORWARD] = {.run = forward}, [PHASE_BACKWARD] = {backward, grad_bias_finish}}},
 };

@@ -41,5 +41,5 @@ const struct op_kind op_max_pool = {
     .shape = shape,
     .infer = {.run = run, .describe = op_describe_map},
     .train = {.needs = NEEDS_IN | NEEDS_OUT,
-              .passes = {[PASS_FORWARD] = {.run = forward}, [PASS_BACKWARD] = {.run = backward}}},
+              .phases = {[PHASE_FORWARD] = {.run = forward}, [PHASE_BACKWARD] = {.run = backward}}},
 };

@@ -204,8 +204,8 @@ const struct op_kind op_norm = {
     .train = {.needs = NEEDS_IN,
               .in_place = true,
               .size = size,
-              .passes = {[PASS_STATISTICS] = {statistics, statistics_finish},
-                         [PASS_FORWARD] = {.run = forward},
-                         [PASS_BACK_SUMS] = {back_sums, back_sums_finish},
-                         [PASS_BACKWARD] = {.run = backward}}},
+              .phases = {[PHASE_STATISTICS] = {statistics, statistics_finish},
+                         [PHASE_FORWARD] = {.run = forward},
+                         [PHASE_BACK_SUMS] = {back_sums, back_sums_finish},
+                         [PHASE_BACKWARD] = {.run = backward}}},
 };

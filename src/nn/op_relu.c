@@ -35,5 +35,5 @@ const struct op_kind op_relu = {
     .fuse = {.is_elementwise = true},
     .infer = {.run = run, .describe = op_describe_in},
     .train = {.needs = NEEDS_OUT,
-              .passes = {[PASS_FORWARD] = {.run = forward}, [PASS_BACKWARD] = {.run = backward}}},
+              .phases = {[PHASE_FORWARD] = {.run = forward}, [PHASE_BACKWARD] = {.run = backward}}},
 };

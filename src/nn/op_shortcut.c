@@ -43,5 +43,5 @@ const struct op_kind op_shortcut = {
     .name = "shortcut",
     .shape = shape,
     .infer = {.run = run, .describe = op_describe_map},
-    .train = {.passes = {[PASS_FORWARD] = {.run = forward}, [PASS_BACKWARD] = {.run = backward}}},
+    .train = {.phases = {[PHASE_FORWARD] = {.run = forward}, [PHASE_BACKWARD] = {.run = backward}}},
 };

@@ -39,5 +39,5 @@ const struct op_kind op_upsample = {
     .name = "upsample",
     .shape = shape,
     .infer = {.run = run, .describe = op_describe_map},
-    .train = {.passes = {[PASS_FORWARD] = {.run = forward}, [PASS_BACKWARD] = {.run = backward}}},
+    .train = {.phases = {[PHASE_FORWARD] = {.run = forward}, [PHASE_BACKWARD] = {.run = backward}}},
 };

@@ -39,16 +39,16 @@ static void test_rows(void **state)
         assert_int_equal(k->infer.choose != NULL, k->infer.pack != NULL);
         if (k->infer.chooses) assert_true(k->infer.choose != NULL && k->infer.may_cut != NULL);
 
-        assert_non_null(k->train.passes[PASS_FORWARD].run);
-        assert_non_null(k->train.passes[PASS_BACKWARD].run);
-        assert_null(k->train.passes[PASS_FORWARD].finish); /* sums are of the other passes */
-        for (int p = 0; p < OP_PASSES; p++)
-            if (k->train.passes[p].finish != NULL) assert_non_null(k->train.passes[p].run);
-        bool sums = k->train.passes[PASS_STATISTICS].run != NULL;
-        assert_int_equal(sums, k->train.passes[PASS_BACK_SUMS].run != NULL);
+        assert_non_null(k->train.phases[PHASE_FORWARD].run);
+        assert_non_null(k->train.phases[PHASE_BACKWARD].run);
+        assert_null(k->train.phases[PHASE_FORWARD].finish); /* sums are of the other passes */
+        for (int p = 0; p < OP_PHASES; p++)
+            if (k->train.phases[p].finish != NULL) assert_non_null(k->train.phases[p].run);
+        bool sums = k->train.phases[PHASE_STATISTICS].run != NULL;
+        assert_int_equal(sums, k->train.phases[PHASE_BACK_SUMS].run != NULL);
         if (sums) {
-            assert_non_null(k->train.passes[PASS_STATISTICS].finish);
-            assert_non_null(k->train.passes[PASS_BACK_SUMS].finish);
+            assert_non_null(k->train.phases[PHASE_STATISTICS].finish);
+            assert_non_null(k->train.phases[PHASE_BACK_SUMS].finish);
             assert_non_null(k->train.size);
         }
         assert_int_equal(k->train.pack_forward != NULL, k->train.pack_backward != NULL);
@@ -73,7 +73,7 @@ static void check_op(const struct net *net, const struct op *op, bool *used)
     /* What multiplies has a weight, what is packed or summed has one, too. */
     if (op->kind->macs != NULL) assert_true(op->weight >= 0 && op->kind->macs(net, op) > 0);
     if (op->kind->infer.pack != NULL) assert_true(op->weight >= 0);
-    if (op_has_pass(op, PASS_STATISTICS)) assert_true(op->bias >= 0);
+    if (op_has_phase(op, PHASE_STATISTICS)) assert_true(op->bias >= 0);
     if (op->kind->train.needs & NEEDS_RESIDUAL) assert_true(op->residual >= 0);
 }
 
