@@ -184,7 +184,7 @@ static void add_progress(struct jobs *jobs, struct call *call)
     json_writer_init(&w, &text);
     w.comma = true; /* behind the last member */
     if (run->progress.steps > 0) progress_write(&run->progress, &w, "progress");
-    if (run->cancelled) json_write_bool(&w, "cancelling", true);
+    if (run->cancel == RUN_CANCELLED) json_write_bool(&w, "cancelling", true);
     fail(call, w.status < 0 ? w.status : fill_hole(call, &text));
     buf_release(&text);
 }

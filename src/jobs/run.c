@@ -1,18 +1,21 @@
 /* The run of a job, on the loop thread.
  *
- *   RUN_PREPARING  --(queue empty)--> gone
- *        | start_training()            \--(cannot be started)--> conclude()
- *   RUN_TRAINING   --(cancelled, failed, killed)--> conclude()
- *        | to_store(RUN_NOTING)
- *   RUN_NOTING     --(nothing to judge by)--> conclude()
- *        | start_evaluation()
- *   RUN_EVAL_RESULT, RUN_EVAL_SERVING
- *        | conclude()
+ *   RUN_PREPARING --(the queue is empty)--> gone
+ *        | --(the result is there)--> RUN_NOTING
+ *   RUN_TRAINING
+ *        |
+ *   RUN_NOTING --(no images to judge by)--> RUN_CONCLUDING
+ *        |
+ *   RUN_EVAL_RESULT --(nothing serves)--> RUN_CONCLUDING
+ *        |
+ *   RUN_EVAL_SERVING
+ *        |
  *   RUN_CONCLUDING --> gone, and the next job of the queue
  *
- * A phase is either a child or a task of the store; between two of them all decisions are made
- * here, in one place for each. What is asked meanwhile (cancel, stop) is a flag that the next
- * decision reads. */
+ * A phase is either a task of the store or a child; the table below says which, and what looks at
+ * its end. That sets run->next, or the outcome; then go_on() takes the step: to the next phase, or
+ * to RUN_CONCLUDING from anywhere once there is an outcome. What is asked meanwhile (cancel, stop)
+ * becomes an outcome there. */
 #include "config.h"
 
 #include <errno.h>
@@ -25,38 +28,70 @@
 #include "base/mem.h"
 #include "state.h"
 
-static void store_done(struct loop_call *call);
+static void training_ended(struct run *run, int exit_code);
+static void result_evaluated(struct run *run, int exit_code);
+static void serving_evaluated(struct run *run, int exit_code);
+static void prepared(struct run *run);
+static void noted(struct run *run);
+static void concluded(struct run *run);
 
-/* ---- phases on the store thread ---- */
+static const struct phase {
+    void (*work)(struct run *run, struct db *db);  /* on the store thread; NULL: a child is run */
+    void (*worked)(struct run *run);               /* on the loop, after work() */
+    const char *child;                             /* what it is called */
+    void (*ended)(struct run *run, int exit_code); /* after the child, unless a signal killed it */
+} phases[RUN_PHASES] = {
+    [RUN_PREPARING] = {.work = run_prepare, .worked = prepared},
+    [RUN_TRAINING] = {.child = "training", .ended = training_ended},
+    [RUN_NOTING] = {.work = run_note, .worked = noted},
+    [RUN_EVAL_RESULT] = {.child = "evaluation", .ended = result_evaluated},
+    [RUN_EVAL_SERVING] = {.child = "evaluation", .ended = serving_evaluated},
+    [RUN_CONCLUDING] = {.work = run_conclude, .worked = concluded},
+};
+
+static void start_child(struct run *run);
+
+/* ---- from one phase to the next ---- */
 
 static void store_run(struct store_task *task, struct db *db)
 {
     struct run *run = (struct run *)(void *)((char *)task - offsetof(struct run, task));
-    switch (run->phase) {
-    case RUN_PREPARING:
-        run_prepare(run, db);
-        break;
-    case RUN_NOTING:
-        run_note(run, db);
-        break;
-    default:
-        run_conclude(run, db);
-        break;
-    }
+    phases[run->phase].work(run, db);
     loop_post(run->jobs->loop, &run->call);
 }
 
-static void to_store(struct run *run, enum run_phase phase)
+static void store_done(struct loop_call *call)
+{
+    struct run *run = (struct run *)(void *)((char *)call - offsetof(struct run, call));
+    phases[run->phase].worked(run);
+}
+
+static void enter(struct run *run, enum run_phase phase)
 {
     run->phase = phase;
+    run->next = phase + 1;
+    if (phases[phase].work == NULL) {
+        start_child(run);
+        return;
+    }
     run->task.run = store_run;
     run->call.fn = store_done;
     store_post(run->jobs->store, &run->task);
 }
 
-static void conclude(struct run *run)
+/* What somebody asked for becomes the outcome, unless there is one. true: there is one now. */
+static bool is_decided(struct run *run)
 {
-    to_store(run, RUN_CONCLUDING);
+    if (run->cancel == RUN_CANCELLED)
+        outcome_set(&run->outcome, OUTCOME_CANCELLED, "cancelled on request");
+    else if (run->jobs->stopping)
+        outcome_set(&run->outcome, OUTCOME_INTERRUPTED, "%s", "");
+    return run->outcome.kind != OUTCOME_OPEN;
+}
+
+static void go_on(struct run *run)
+{
+    enter(run, is_decided(run) ? RUN_CONCLUDING : run->next);
 }
 
 static void free_run(struct run *run)
@@ -130,31 +165,48 @@ static void line_of_child(void *arg, const char *text, size_t size)
     jobs_tell(run->jobs, run->row.id, event == PROGRESS_EPOCH ? NULL : &run->progress);
 }
 
-static void training_ended(struct run *run, int exit_code, int signal);
-static void evaluation_ended(struct run *run, int exit_code, int signal);
+/* A process that a signal killed (out of memory, most likely) has another try from its checkpoint.
+ */
+static void killed(struct run *run, const char *what, int signal)
+{
+    const long long attempts = run->row.attempts, attempts_max = run->jobs->options.attempts_max;
+    if (attempts < attempts_max) {
+        log_warning("job %lld: its %s was killed by signal %d; trying again (attempt %lld of %lld)",
+                    (long long)run->row.id, what, signal, attempts + 1, attempts_max);
+        outcome_set(&run->outcome, OUTCOME_KILLED, "%s", "");
+    } else {
+        outcome_set(&run->outcome, OUTCOME_FAILED_SIGNAL,
+                    "its %s was killed by signal %d, at attempt %lld of %lld", what, signal,
+                    attempts, attempts_max);
+    }
+}
 
 static void child_ended(void *arg, int exit_code, int signal)
 {
     struct run *run = arg;
+    const struct phase *phase = &phases[run->phase];
     run->child = NULL;
     loop_timer_stop(run->jobs->grace);
-    if (run->phase == RUN_TRAINING)
-        training_ended(run, exit_code, signal);
-    else
-        evaluation_ended(run, exit_code, signal);
+    if (!is_decided(run)) {
+        if (signal != 0)
+            killed(run, phase->child, signal);
+        else
+            phase->ended(run, exit_code);
+    }
+    go_on(run);
 }
 
-static void start_child(struct run *run, enum run_phase phase, struct command *command)
+static void start_child(struct run *run)
 {
     static const struct child_calls calls = {line_of_child, child_ended};
+    struct command *command = run->phase == RUN_EVAL_SERVING ? &run->eval_serving : &run->command;
     struct err e = {0};
     const struct child_options options = {(const char *const *)command->words, run->directory,
                                           run->log, run->jobs->options.niceness};
-    run->phase = phase;
     buf_clear(&run->out);
     if (child_start(run->jobs->loop, &options, &calls, run, &run->child, &e) < 0) {
-        snprintf(run->failure, sizeof(run->failure), "%s", e.text);
-        conclude(run);
+        outcome_set(&run->outcome, OUTCOME_FAILED_START, "%s", e.text);
+        go_on(run);
         return;
     }
     log_debug("job %lld: started process %ld", (long long)run->row.id, child_pid(run->child));
@@ -179,10 +231,9 @@ static void end_child(struct run *run)
 
 void run_cancel(struct run *run)
 {
-    if (run->phase == RUN_CONCLUDING) run->cancelled_late = true;
-    if (run->cancelled || run->phase == RUN_CONCLUDING) return;
-    run->cancelled = true;
-    end_child(run);
+    if (run->cancel != RUN_NOT_CANCELLED) return;
+    run->cancel = run->phase == RUN_CONCLUDING ? RUN_CANCELLED_LATE : RUN_CANCELLED;
+    if (run->cancel == RUN_CANCELLED) end_child(run);
 }
 
 void run_stop(struct run *run)
@@ -190,97 +241,47 @@ void run_stop(struct run *run)
     end_child(run);
 }
 
-/* Decides what the flags say. true: the run is on its way to its end. */
-static bool interrupted(struct run *run)
+/* ---- the ends of phases ---- */
+
+static void training_ended(struct run *run, int exit_code)
 {
-    if (!run->cancelled && !run->jobs->stopping) return false;
-    if (!run->cancelled) run->again = run->orderly = true;
-    conclude(run);
-    return true;
+    if (exit_code == 0) return;
+    outcome_set(&run->outcome, OUTCOME_FAILED_EXIT, "the training ended with exit code %d",
+                exit_code);
 }
 
-/* A process that a signal killed (out of memory, most likely) has another try from its checkpoint.
- */
-static void killed(struct run *run, const char *what, int signal)
+/* What an evaluation printed; NULL when it is none. */
+static struct json *figures_of(const struct run *run, int exit_code)
 {
-    if (run->row.attempts < run->jobs->options.attempts_max) {
-        log_warning("job %lld: its %s was killed by signal %d; trying again (attempt %lld of %lld)",
-                    (long long)run->row.id, what, signal, (long long)run->row.attempts + 1,
-                    (long long)run->jobs->options.attempts_max);
-        run->again = true;
-    } else {
-        snprintf(run->failure, sizeof(run->failure),
-                 "its %s was killed by signal %d, at attempt %lld of %lld", what, signal,
-                 (long long)run->row.attempts, (long long)run->jobs->options.attempts_max);
-    }
-    conclude(run);
-}
-
-static void training_ended(struct run *run, int exit_code, int signal)
-{
-    if (exit_code == 0 && !run->cancelled) {
-        if (run->jobs->stopping)
-            interrupted(run);
-        else
-            to_store(run, RUN_NOTING);
-        return;
-    }
-    if (interrupted(run)) return;
-    if (signal != 0) {
-        killed(run, "training", signal);
-        return;
-    }
-    snprintf(run->failure, sizeof(run->failure), "the training ended with exit code %d", exit_code);
-    conclude(run);
-}
-
-static void start_evaluation(struct run *run)
-{
-    if (run->evaluates)
-        start_child(run, RUN_EVAL_RESULT, &run->command);
-    else
-        conclude(run);
-}
-
-static void evaluation_ended(struct run *run, int exit_code, int signal)
-{
-    bool serving = run->phase == RUN_EVAL_SERVING;
-    if (interrupted(run)) return;
-    if (signal != 0) {
-        killed(run, "evaluation", signal);
-        return;
-    }
     static const struct json_limits limits = {EVALUATION_MAX, 1 << 12};
-    struct json *figures = exit_code == 0
-                               ? json_parse("evaluation", buf_text(&run->out), run->out.size,
-                                            &limits, JSON_KIND_OBJECT, NULL)
-                               : NULL;
-    if (serving) {
-        run->serving_figures = figures;
-        if (figures == NULL)
-            snprintf(run->hindrance, sizeof(run->hindrance),
-                     "the serving version %lld cannot be evaluated on "
-                     "the same images",
-                     (long long)run->serving_version);
-    } else {
-        run->result_figures = figures;
-        if (figures == NULL) {
-            snprintf(run->failure, sizeof(run->failure),
-                     "the evaluation of the result ended with exit code %d", exit_code);
-        } else if (run->eval_serving.n > 0) {
-            start_child(run, RUN_EVAL_SERVING, &run->eval_serving);
-            return;
-        }
-    }
-    conclude(run);
+    if (exit_code != 0) return NULL;
+    return json_parse("evaluation", buf_text(&run->out), run->out.size, &limits, JSON_KIND_OBJECT,
+                      NULL);
 }
 
-/* ---- from one phase to the next ---- */
+static void result_evaluated(struct run *run, int exit_code)
+{
+    run->result_figures = figures_of(run, exit_code);
+    if (run->result_figures == NULL) {
+        outcome_set(&run->outcome, OUTCOME_FAILED_EXIT,
+                    "the evaluation of the result ended with exit code %d", exit_code);
+    }
+    if (run->eval_serving.n == 0) run->next = RUN_CONCLUDING;
+}
+
+static void serving_evaluated(struct run *run, int exit_code)
+{
+    run->serving_figures = figures_of(run, exit_code);
+    if (run->serving_figures != NULL) return;
+    snprintf(run->hindrance, sizeof(run->hindrance),
+             "the serving version %lld cannot be evaluated on the same images",
+             (long long)run->serving_version);
+}
 
 static void prepared(struct run *run)
 {
     struct jobs *jobs = run->jobs;
-    if (run->idle) {
+    if (run->outcome.kind == OUTCOME_EMPTY) {
         jobs->run = NULL;
         free_run(run);
         jobs_check_stopped(jobs);
@@ -288,27 +289,17 @@ static void prepared(struct run *run)
     }
     metric_set(jobs->metrics.running, 1);
     jobs_tell(jobs, run->row.id, NULL);
-    if (run->failure[0] != '\0') {
-        conclude(run);
-        return;
+    if (!is_decided(run) && run->next == RUN_TRAINING) {
+        log_info("job %lld: training model %s, attempt %lld", (long long)run->row.id,
+                 run->row.model, (long long)run->row.attempts);
     }
-    if (interrupted(run)) return;
-    if (run->trained) {
-        to_store(run, RUN_NOTING);
-        return;
-    }
-    log_info("job %lld: training model %s, attempt %lld", (long long)run->row.id, run->row.model,
-             (long long)run->row.attempts);
-    start_child(run, RUN_TRAINING, &run->command);
+    go_on(run);
 }
 
 static void noted(struct run *run)
 {
     jobs_tell(run->jobs, run->row.id, NULL);
-    if (run->failure[0] != '\0')
-        conclude(run);
-    else if (!interrupted(run))
-        start_evaluation(run);
+    go_on(run);
 }
 
 static void concluded(struct run *run)
@@ -322,29 +313,14 @@ static void concluded(struct run *run)
                  row->reason != NULL ? ": " : "", row->reason != NULL ? row->reason : "");
     }
     /* Promised to somebody before the run went back into the queue; the store takes this first. */
-    if (run->cancelled_late && row->state == JOB_QUEUED) jobs_cancel(jobs, row->id, NULL, NULL);
+    if (run->cancel == RUN_CANCELLED_LATE && row->state == JOB_QUEUED)
+        jobs_cancel(jobs, row->id, NULL, NULL);
     int64_t id = row->id;
     jobs->run = NULL;
     free_run(run);
     jobs_tell(jobs, id, NULL);
     run_next(jobs);
     jobs_check_stopped(jobs);
-}
-
-static void store_done(struct loop_call *call)
-{
-    struct run *run = (struct run *)(void *)((char *)call - offsetof(struct run, call));
-    switch (run->phase) {
-    case RUN_PREPARING:
-        prepared(run);
-        break;
-    case RUN_NOTING:
-        noted(run);
-        break;
-    default:
-        concluded(run);
-        break;
-    }
 }
 
 void run_next(struct jobs *jobs)
@@ -358,5 +334,5 @@ void run_next(struct jobs *jobs)
     run->jobs = jobs;
     buf_init(&run->out, EVALUATION_MAX);
     jobs->run = run;
-    to_store(run, RUN_PREPARING);
+    enter(run, RUN_PREPARING);
 }

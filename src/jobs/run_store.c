@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,14 +19,6 @@
 #include "state.h"
 
 enum { SPEC_FILE_MAX = 1 << 20 };
-
-static void __attribute__((format(printf, 2, 3))) fail(struct run *run, const char *format, ...)
-{
-    va_list values;
-    va_start(values, format);
-    vsnprintf(run->failure, sizeof(run->failure), format, values);
-    va_end(values);
-}
 
 /* ---- preparing ---- */
 
@@ -45,7 +36,7 @@ static int make_places(struct run *run, struct err *e)
     /* Whatever is there belongs to the job of a database that was lost. */
     int rc = run->row.started_ns == 0 ? file_remove_tree(run->directory, e) : 0;
     if (rc == 0) rc = file_make_dirs(run->directory, e);
-    run->trained = file_exists(run->result);
+    if (file_exists(run->result)) run->next = RUN_NOTING; /* trained already */
     return rc;
 }
 
@@ -135,18 +126,18 @@ void run_prepare(struct run *run, struct db *db)
     int rc = job_table_next(db, &run->row, &e);
     if (rc < 0) {
         if (rc != ERR_NOT_FOUND) log_error("jobs: %s", e.text);
-        run->idle = true;
+        outcome_set(&run->outcome, OUTCOME_EMPTY, "%s", "");
         return;
     }
     rc = prepare(run, &e);
     if (rc == 0) {
         struct job_row *row = &run->row;
-        row->state = run->trained ? JOB_EVALUATING : JOB_RUNNING;
+        row->state = run->next == RUN_NOTING ? JOB_EVALUATING : JOB_RUNNING;
         if (row->started_ns == 0) row->started_ns = clock_real();
         row->attempts++;
         rc = job_table_update(db, row, &e);
     }
-    if (rc < 0) fail(run, "%s", e.text);
+    if (rc < 0) outcome_set(&run->outcome, OUTCOME_FAILED_STORE, "%s", e.text);
 }
 
 /* ---- what is the result to be compared with? ---- */
@@ -200,7 +191,7 @@ static int compare_with(struct run *run, const struct model *result, const struc
     if (!labels_equal(result, serving)) {
         snprintf(run->hindrance, sizeof(run->hindrance),
                  "it has other labels than the serving version %lld", (long long)row->number);
-    } else if (run->evaluates) {
+    } else if (run->holdout > 0) {
         const struct training *t = &serving->training;
         build_evaluation(run, &run->eval_serving, path);
         if (strcmp(t->data, result->training.data) != 0 || t->recipe.holdout != run->holdout ||
@@ -226,11 +217,13 @@ static int note(struct run *run, struct db *db, struct err *e)
     if (rc < 0) return rc;
     run->holdout = result->training.recipe.holdout;
     run->holdout_seed = result->training.recipe.holdout_seed;
-    run->evaluates = run->holdout > 0;
-    if (!run->evaluates)
-        snprintf(run->hindrance, sizeof(run->hindrance), "no images were held out to judge it by");
     command_release(&run->command);
-    if (run->evaluates) build_evaluation(run, &run->command, run->result);
+    if (run->holdout > 0) {
+        build_evaluation(run, &run->command, run->result);
+    } else {
+        snprintf(run->hindrance, sizeof(run->hindrance), "no images were held out to judge it by");
+        run->next = RUN_CONCLUDING;
+    }
     rc = version_table_active(db, run->row.model, &row, e);
     if (rc == 0)
         rc = compare_with(run, result, &row, e);
@@ -245,7 +238,7 @@ static int note(struct run *run, struct db *db, struct err *e)
 void run_note(struct run *run, struct db *db)
 {
     struct err e = {0};
-    if (note(run, db, &e) < 0) fail(run, "%s", e.text);
+    if (note(run, db, &e) < 0) outcome_set(&run->outcome, OUTCOME_FAILED_STORE, "%s", e.text);
 }
 
 /* ---- the end ---- */
@@ -264,13 +257,7 @@ static void add_last_words(struct run *run)
     if (n <= 0) return;
     text[n] = '\0';
     const char *line = strrchr(text, '\n');
-    line = line != NULL ? line + 1 : text;
-    size_t used = strlen(run->failure);
-    snprintf(run->failure + used, sizeof(run->failure) - used, ": %s", line);
-    /* It becomes JSON, which is UTF-8; the log may hold anything. */
-    for (char *p = run->failure; *p != '\0'; p++) {
-        if ((unsigned char)*p >= 0x80 || (unsigned char)*p < ' ') *p = '?';
-    }
+    outcome_add_words(&run->outcome, line != NULL ? line + 1 : text);
 }
 
 static int set_text(char **text, const char *value)
@@ -368,7 +355,7 @@ static int check_serving(struct run *run, struct db *db, struct err *e)
     return 0;
 }
 
-/* Judged and, where the verdict says so, put into service. Sets state and reason. */
+/* Judged and, where the verdict says so, put into service. Sets the outcome on success. */
 static int decide(struct run *run, struct db *db, struct err *e)
 {
     int rc = check_serving(run, db, e);
@@ -387,8 +374,9 @@ static int decide(struct run *run, struct db *db, struct err *e)
     if (rc == 0 && verdict == VERDICT_PROMOTE)
         rc = registry_activate(run->jobs->registry, db, run->row.model, run->row.version, e);
     if (rc < 0) return rc;
-    run->row.state = verdict == VERDICT_REJECT ? JOB_REJECTED : JOB_SUCCEEDED;
-    return set_text(&run->row.reason, reason);
+    outcome_set(&run->outcome, verdict == VERDICT_REJECT ? OUTCOME_REJECTED : OUTCOME_SUCCEEDED,
+                "%s", reason);
+    return 0;
 }
 
 /* What only a run needs; the log stays. After a failure the checkpoint stays too, to be looked at.
@@ -405,20 +393,15 @@ void run_conclude(struct run *run, struct db *db)
 {
     struct err e = {0};
     struct job_row *row = &run->row;
-    if (run->again) {
-        row->state = JOB_QUEUED;
-        if (run->orderly && row->attempts > 0) row->attempts--;
-    } else if (run->cancelled) {
-        row->state = JOB_CANCELLED;
-        set_text(&row->reason, "cancelled on request");
-    } else {
-        if (run->failure[0] == '\0' && decide(run, db, &e) < 0) fail(run, "%s", e.text);
-        if (run->failure[0] != '\0') {
-            if (strstr(run->failure, "exit code") != NULL) add_last_words(run);
-            row->state = JOB_FAILED;
-            set_text(&row->reason, run->failure);
-        }
-    }
+    struct outcome *outcome = &run->outcome;
+    if (outcome->kind == OUTCOME_OPEN && decide(run, db, &e) < 0)
+        outcome_set(outcome, OUTCOME_FAILED_STORE, "%s", e.text);
+    if (outcome->kind == OUTCOME_FAILED_EXIT) add_last_words(run);
+    row->state = outcome_state(outcome->kind);
+    if (outcome->kind == OUTCOME_INTERRUPTED && row->attempts > 0) row->attempts--;
+    if (outcome->reason[0] != '\0' && set_text(&row->reason, outcome->reason) < 0)
+        log_error("job %lld: out of memory for its reason: %s", (long long)row->id,
+                  outcome->reason);
     if (job_state_is_final(row->state)) row->finished_ns = clock_real();
     if (job_table_update(db, row, &e) < 0)
         log_error("job %lld: cannot note that it is %s: %s", (long long)row->id,

@@ -10,11 +10,12 @@
 #include "loop/child.h"
 #include "loop/timer.h"
 #include "judge.h"
+#include "outcome.h"
 #include "progress.h"
 #include "request.h"
 #include "store/job_table.h"
 
-/* The steps of a run; run.c has the function that makes each. */
+/* The phases of a run; run.c has the table of what each does and what follows. */
 enum run_phase {
     RUN_PREPARING,    /* store: next job of the queue, directory, command; marked running */
     RUN_TRAINING,     /* child: autodidact train */
@@ -22,22 +23,30 @@ enum run_phase {
     RUN_EVAL_RESULT,  /* child: autodidact eval of the result */
     RUN_EVAL_SERVING, /* child: autodidact eval of the serving version */
     RUN_CONCLUDING,   /* store: judged, registered, put into service, marked */
+    RUN_PHASES
 };
 
-enum { EVALUATION_MAX = 256 << 10, REASON_MAX = 512 };
+/* Whether somebody asked for the job's end, and when. Loop thread. */
+enum run_cancel {
+    RUN_NOT_CANCELLED,
+    RUN_CANCELLED,      /* the next border between two phases sees it */
+    RUN_CANCELLED_LATE, /* while it was concluded: counts only if the job is queued again */
+};
+
+enum { EVALUATION_MAX = 256 << 10 };
 
 struct run {
     struct jobs *jobs;
     struct store_task task; /* of the phases on the store thread, which own all below meanwhile */
     struct loop_call call;
-    enum run_phase phase;
+    enum run_phase phase, next; /* next: what follows unless the outcome is set */
+    struct outcome outcome;
+    enum run_cancel cancel;
     struct job_row row;
     struct json *request;
     char directory[PATH_MAX], log[PATH_MAX], result[PATH_MAX], spec[PATH_MAX], data[PATH_MAX];
     struct command command; /* of the next child */
     struct command eval_serving;
-    bool trained;            /* the result was there already when the run began */
-    bool evaluates;          /* there are held-out images to judge by */
     int64_t serving_version; /* compared with; 0: none serves */
     int64_t holdout;         /* of the result */
     uint64_t holdout_seed;
@@ -47,12 +56,6 @@ struct run {
     struct buf out; /* stdout of an evaluation */
     struct child *child;
     struct progress progress;
-    bool cancelled;           /* never set while the store concludes, which reads it.. */
-    bool cancelled_late;      /* ..but this, which the loop reads after that */
-    char failure[REASON_MAX]; /* "" or why the run ends without a judgement */
-    bool idle;                /* the queue was empty */
-    bool again;               /* back into the queue: the run goes on with the next one */
-    bool orderly;             /* .. because the daemon stops: no attempt is used up */
 };
 
 struct jobs_metrics {

@@ -453,6 +453,55 @@ def forms():
     write("form", "padded", form(image.replace("x y\r\n", "x y \t\r\n"), end="--x y-- \r\n"))
 
 
+def job_requests():
+    base = {"kind": "train", "spec": "resnet18", "data": "cifar100:tiny"}
+
+    def job(name, **members):
+        write("job_request", name, json.dumps(base | members))
+    job("plain")
+    job("usual", method="byot", epochs=30, width=16, batch=128, lr=0.1, momentum=0.9, weight_decay=5e-4, seed=3, holdout=5000,
+        schedule="steps:75,130,180", warmup=2, augment="crop,flip,resizedcrop:0.25", promote="manual", model="mine")
+    job("preset", preset="sdf", hint="norm", hint_exits="1,2", kd_scale=False, heads="sepconv+attention", mixup=0.2,
+        label_smoothing=0.1, temperature=3, alpha=0.3)
+    job("teacher", method="at", teacher="big/3", beta=1000)
+    job("init", init="resnet18/12", threads=2, precision="fp32", store="bf16")
+    job("seed", seed="18446744073709551615", holdout_seed=1 << 53)
+    job("unread", method="baseline", alpha=0.5)
+    job("no_teacher", method="kd")
+    job("method", method="nonesuch")
+    job("mixup", mixup=1e-300)
+    job("range", epochs=-1)
+    job("real", epochs=1.5, lr=1e308)
+    job("types", epochs="3", kd_scale="on", method=["byot"])
+    job("option", method="--help")
+    job("unicode", schedule="\u00e9\x1b[31m")
+    job("unknown", out="/etc/passwd")
+    job("peer", peer="resnet18")
+    job("path", model="../x", init="..", teacher="/etc/passwd")
+    job("long", augment="crop," * 500)
+    write("job_request", "no_object", "[]")
+    write("job_request", "twice", '{"kind":"train","kind":"train"}')
+
+
+def job_lines():
+    start = {"event": "start", "epoch": 1, "epochs": 2, "step": 0, "steps": 100}
+    epoch = start | {"event": "epoch", "step": 50, "loss": 4.5, "lr": 0.1, "img_per_s": 812.5, "eta_s": 3.25,
+                     "exits": [{"name": "1", "top1": 0.25}, {"name": "2", "top1": 0.5}], "ensemble": {"top1": 0.5}}
+
+    def lines(name, *rows, end="\n"):
+        write("job_lines", name, "\n".join(r if isinstance(r, str) else json.dumps(r) for r in rows) + end)
+    lines("training", start, epoch | {"event": "step"}, epoch, epoch | {"event": "done", "model": "x.safetensors"})
+    lines("windows", json.dumps(start) + "\r", "", json.dumps(epoch) + "\r")
+    lines("open", start, epoch, end="")
+    lines("chatter", "libfoo: hello", start, "{", "[1]", '{"event": 5}', '{"event": "later"}', "null")
+    lines("numbers", epoch | {"loss": None, "lr": "x", "step": -5, "steps": 1.5, "img_per_s": 1e308, "eta_s": -1},
+          '{"event":"epoch","loss":1e999}', '{"event":"epoch","epoch":9223372036854775807,"epochs":92233720368547758080}')
+    lines("exits", epoch | {"exits": [{}] * 300}, epoch | {"exits": [1, None]}, epoch | {"exits": {}, "ensemble": []})
+    lines("twice", '{"event":"step","event":"done"}')
+    lines("long", "x" * 70000, start)
+    write("job_lines", "bytes", bytes(range(256)) * 3)
+
+
 safetensors()
 specs()
 models()
@@ -471,3 +520,5 @@ configs()
 documents()
 bodies()
 forms()
+job_requests()
+job_lines()
