@@ -35,7 +35,7 @@ struct sched_item {
     struct sched_queue *place; /* NULL: nowhere */
     int64_t since_ns;          /* when it came to this place */
     struct tree_node queued;   /* in its place, unless that is `running` */
-    struct tree_node known;    /* among those of its urgency, until it is nowhere */
+    struct tree_node known;    /* until it is nowhere */
 };
 
 struct sched_queue {
@@ -49,8 +49,9 @@ struct sched_queue {
 struct sched {
     struct sched_queue *queues; /* those that hold items, but for decode and running */
     struct sched_queue decode, running;
-    struct tree known[SCHED_URGENCIES]; /* everybody who is somewhere */
-    size_t waiting;                     /* items in queues of sections */
+    struct tree known;                 /* everybody who is somewhere */
+    size_t waiting;                    /* items in queues of sections */
+    size_t sheddable[SCHED_URGENCIES]; /* items in any queue, by urgency */
     uint64_t order;
 };
 

@@ -1,31 +1,35 @@
-/* A tree of things in the order of their targets, with sums over any beginning of that order. The
- * nodes are the caller's, linked in place: nothing is allocated, nothing fails. A treap (Seidel and
- * Aragon, "Randomized search trees", Algorithmica 1996) whose priorities are a hash of the order
- * number, so that the same calls always make the same tree. Insertion, removal, a sum and a change
- * of a weight take O(log n) expected. No locks. */
+/* A tree of things in the order of their targets, with sums over any beginning of that order, and
+ * the one that goes first when somebody must. The nodes are the caller's, linked in place: nothing
+ * is allocated, nothing fails. A treap (Seidel and Aragon, "Randomized search trees", Algorithmica
+ * 1996) whose priorities are a hash of the order number, so that the same calls always make the
+ * same tree. Each operation takes O(log n) expected. No locks. */
 #ifndef POLICY_TREE_H
 #define POLICY_TREE_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 /* What is summed. Integers, so that a sum does not depend on how it came about. */
 struct tree_weight {
     int64_t work_ns;   /* of everything */
     int64_t queued_ns; /* of that, what waits for a section */
-    int64_t waiting;   /* how many wait, for whatever */
 };
 
+enum { TREE_STAYS = -1 };
+
 struct tree_node {
+    /* the tree's */
+    struct tree_node *up, *left, *right;
+
     /* set by the caller before tree_insert(), then left alone */
     int64_t target_ns;
     uint64_t order; /* among equal targets; no two nodes have the same */
-    struct tree_weight own;
 
-    /* the tree's */
-    struct tree_weight all; /* own and of everything below */
-    struct tree_node *up, *left, *right;
-    uint64_t priority;
+    struct tree_weight before; /* the tree's: own, and of everything below that is earlier */
+    struct tree_weight own;    /* set by the caller, changed by tree_weigh() */
+    uint64_t priority;         /* the tree's */
+    int urgency; /* set by the caller, changed by tree_weigh(): who has the largest goes first;
+                    TREE_STAYS: never */
+    int largest; /* the tree's: urgency of this one and of everything below */
 };
 
 struct tree {
@@ -35,8 +39,8 @@ struct tree {
 void tree_insert(struct tree *tree, struct tree_node *node);
 void tree_remove(struct tree *tree, struct tree_node *node); /* node is in it */
 
-/* Changes the weight of a node that is in a tree. */
-void tree_weigh(struct tree_node *node, struct tree_weight own);
+/* Changes what a node that is in a tree weighs, and its urgency. */
+void tree_weigh(struct tree_node *node, struct tree_weight own, int urgency);
 
 /* The sum over all nodes whose target is not later. */
 struct tree_weight tree_sum(const struct tree *tree, int64_t target_ns);
@@ -44,7 +48,7 @@ struct tree_weight tree_sum(const struct tree *tree, int64_t target_ns);
 /* The next one in order; NULL: it was the last. */
 struct tree_node *tree_next(const struct tree_node *node);
 
-/* The latest one that waits; NULL: none does. */
-struct tree_node *tree_last_waiting(const struct tree *tree);
+/* The latest of those with the largest urgency; NULL: all stay. */
+struct tree_node *tree_victim(const struct tree *tree);
 
 #endif

@@ -1,9 +1,8 @@
 /* The scheduler. A queue is a tree in the order of targets, for picking. Everybody who is somewhere
- * is in one more tree, of those of the same urgency, which has the sums of work and knows who may
- * be shed. There are as many queues as model versions with work times sections, a handful, so that
- * the earliest is found by looking at the first of each. Left out: waiting for a batch to fill. A
- * worker that is free takes what there is, since a batch that waits costs latency and a CPU gains
- * little from it. */
+ * is in one more tree, which has the sums of work and knows who is shed. There are as many queues
+ * as model versions with work times sections, a handful, so that the earliest is found by looking
+ * at the first of each. Left out: waiting for a batch to fill. A worker that is free takes what
+ * there is, since a batch that waits costs latency and a CPU gains little from it. */
 #include "config.h"
 
 #include "policy/sched.h"
@@ -52,11 +51,19 @@ struct sched_item *sched_after(const struct sched_item *item)
     return queued_item(tree_next(&item->queued));
 }
 
-/* What an item weighs in the sums while it is in this place. */
+static bool waits_in(const struct sched_queue *place)
+{
+    return place->section != SCHED_RUNNING;
+}
+
 static struct tree_weight weight_in(const struct sched_item *item, const struct sched_queue *place)
 {
-    bool waits = place->section != SCHED_RUNNING, queued = place->section >= 0;
-    return (struct tree_weight){item->work_ns, queued ? item->work_ns : 0, waits ? 1 : 0};
+    return (struct tree_weight){item->work_ns, place->section >= 0 ? item->work_ns : 0};
+}
+
+static int urgency_in(const struct sched_item *item, const struct sched_queue *place)
+{
+    return waits_in(place) ? item->urgency : TREE_STAYS;
 }
 
 static void link_queue(struct sched *sched, struct sched_queue *queue)
@@ -80,9 +87,10 @@ static void leave(struct sched *sched, struct sched_item *item)
     struct sched_queue *queue = item->place;
     item->place = NULL;
     queue->count--;
-    if (queue == &sched->running) return;
+    if (!waits_in(queue)) return;
+    sched->sheddable[item->urgency]--;
     tree_remove(&queue->items, &item->queued);
-    if (queue == &sched->decode) return;
+    if (queue->section < 0) return;
     sched->waiting--;
     if (queue->count == 0) unlink_queue(sched, queue);
 }
@@ -91,44 +99,46 @@ static void enter(struct sched *sched, struct sched_queue *queue, struct sched_i
 {
     item->place = queue;
     queue->count++;
-    if (queue == &sched->running) return;
+    if (!waits_in(queue)) return;
+    sched->sheddable[item->urgency]++;
     item->queued.target_ns = item->target_ns;
     item->queued.order = item->known.order;
+    item->queued.urgency = TREE_STAYS;
     tree_insert(&queue->items, &item->queued);
-    if (queue == &sched->decode) return;
+    if (queue->section < 0) return;
     sched->waiting++;
     if (queue->count == 1) link_queue(sched, queue);
+}
+
+static void move(struct sched *sched, struct sched_queue *queue, struct sched_item *item)
+{
+    leave(sched, item);
+    tree_weigh(&item->known, weight_in(item, queue), urgency_in(item, queue));
+    enter(sched, queue, item);
 }
 
 void sched_remove(struct sched *sched, struct sched_item *item)
 {
     if (item->place == NULL) return;
     leave(sched, item);
-    tree_remove(&sched->known[item->urgency], &item->known);
+    tree_remove(&sched->known, &item->known);
 }
 
 void sched_push(struct sched *sched, struct sched_queue *queue, struct sched_item *item,
                 int64_t now_ns)
 {
     item->since_ns = now_ns;
-    if (item->place == NULL) {
-        /* The number stays: who came first is first at each border. */
-        if (item->known.order == 0) item->known.order = ++sched->order;
-        item->known.target_ns = item->target_ns;
-        item->known.own = weight_in(item, queue);
-        tree_insert(&sched->known[item->urgency], &item->known);
-    } else {
-        leave(sched, item);
-        tree_weigh(&item->known, weight_in(item, queue));
+    if (item->place != NULL) {
+        move(sched, queue, item);
+        return;
     }
+    /* The number stays: who came first is first at each border. */
+    if (item->known.order == 0) item->known.order = ++sched->order;
+    item->known.target_ns = item->target_ns;
+    item->known.own = weight_in(item, queue);
+    item->known.urgency = urgency_in(item, queue);
+    tree_insert(&sched->known, &item->known);
     enter(sched, queue, item);
-}
-
-static void run(struct sched *sched, struct sched_item *item)
-{
-    leave(sched, item);
-    tree_weigh(&item->known, weight_in(item, &sched->running));
-    enter(sched, &sched->running, item);
 }
 
 /* The queue to serve: earliest first item; among equal targets the deeper section, which frees
@@ -202,7 +212,7 @@ size_t sched_next(struct sched *sched, int64_t now_ns, const int64_t *others, si
         if (n > 0 && end > bound) break;
         int64_t own = must_end(item, end);
         if (own < bound) bound = own;
-        run(sched, item);
+        move(sched, &sched->running, item);
         ret_items[n++] = item;
     }
     *ret_queue = q;
@@ -212,38 +222,29 @@ size_t sched_next(struct sched *sched, int64_t now_ns, const int64_t *others, si
 struct sched_item *sched_take_decode(struct sched *sched)
 {
     struct sched_item *item = sched_first(&sched->decode);
-    if (item != NULL) run(sched, item);
+    if (item != NULL) move(sched, &sched->running, item);
     return item;
 }
 
 int64_t sched_queued_before(const struct sched *sched, int64_t target_ns)
 {
-    int64_t sum = 0;
-    for (int u = 0; u < SCHED_URGENCIES; u++)
-        sum += tree_sum(&sched->known[u], target_ns).queued_ns;
-    return sum;
+    return tree_sum(&sched->known, target_ns).queued_ns;
 }
 
 int64_t sched_work_before(const struct sched *sched, int64_t target_ns)
 {
-    int64_t sum = 0;
-    for (int u = 0; u < SCHED_URGENCIES; u++) sum += tree_sum(&sched->known[u], target_ns).work_ns;
-    return sum;
+    return tree_sum(&sched->known, target_ns).work_ns;
 }
 
 struct sched_item *sched_victim(const struct sched *sched, int urgency)
 {
-    for (int u = SCHED_URGENCIES - 1; u > urgency; u--) {
-        struct sched_item *item = known_item(tree_last_waiting(&sched->known[u]));
-        if (item != NULL) return item;
-    }
-    return NULL;
+    struct sched_item *item = known_item(tree_victim(&sched->known));
+    return item != NULL && item->urgency > urgency ? item : NULL;
 }
 
 size_t sched_less_urgent(const struct sched *sched, int urgency)
 {
-    int64_t n = 0;
-    for (int u = SCHED_URGENCIES - 1; u > urgency; u--)
-        if (sched->known[u].root != NULL) n += sched->known[u].root->all.waiting;
-    return (size_t)n;
+    size_t n = 0;
+    for (int u = urgency + 1; u < SCHED_URGENCIES; u++) n += sched->sheddable[u];
+    return n;
 }

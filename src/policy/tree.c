@@ -1,10 +1,12 @@
 /* The treap: a node's priority is above those below it. A node comes in as a leaf and is rotated
- * up, and is rotated down to a leaf before it goes. Sums of subtrees are carried along. */
+ * up, and is rotated down before it goes. A node knows the sum of what is below on the left only,
+ * so that a sum, an insertion and a change touch the nodes of one path and none beside it. */
 #include "config.h"
 
 #include "policy/tree.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* splitmix64's finalizer (Steele, Lea and Flood, OOPSLA 2014). */
 static uint64_t mix(uint64_t x)
@@ -19,43 +21,48 @@ static bool earlier(const struct tree_node *a, const struct tree_node *b)
     return a->target_ns != b->target_ns ? a->target_ns < b->target_ns : a->order < b->order;
 }
 
-static void add(struct tree_weight *sum, const struct tree_weight *w)
+static void add(struct tree_weight *sum, struct tree_weight w)
 {
-    sum->work_ns += w->work_ns;
-    sum->queued_ns += w->queued_ns;
-    sum->waiting += w->waiting;
+    sum->work_ns += w.work_ns;
+    sum->queued_ns += w.queued_ns;
 }
 
-static struct tree_weight difference(const struct tree_weight *a, const struct tree_weight *b)
+static struct tree_weight less(struct tree_weight a, struct tree_weight b)
 {
-    return (struct tree_weight){a->work_ns - b->work_ns, a->queued_ns - b->queued_ns,
-                                a->waiting - b->waiting};
+    return (struct tree_weight){a.work_ns - b.work_ns, a.queued_ns - b.queued_ns};
 }
 
-/* The weight of everything from here to the root grows. */
-static void add_up(struct tree_node *from, const struct tree_weight *w)
+/* What a node weighs has changed: those above that are later learn of it. */
+static void add_up(const struct tree_node *node, struct tree_weight change)
 {
-    for (struct tree_node *n = from; n != NULL; n = n->up) add(&n->all, w);
+    if (change.work_ns == 0 && change.queued_ns == 0) return;
+    for (; node->up != NULL; node = node->up)
+        if (node->up->left == node) add(&node->up->before, change);
 }
 
-static void sum_up(struct tree_node *node)
+static int largest_of(const struct tree_node *node)
 {
-    node->all = node->own;
-    if (node->left != NULL) add(&node->all, &node->left->all);
-    if (node->right != NULL) add(&node->all, &node->right->all);
+    int largest = node->urgency;
+    if (node->left != NULL && node->left->largest > largest) largest = node->left->largest;
+    if (node->right != NULL && node->right->largest > largest) largest = node->right->largest;
+    return largest;
+}
+
+/* An urgency here or below has changed. */
+static void largest_up(struct tree_node *node)
+{
+    for (; node != NULL; node = node->up) {
+        int largest = largest_of(node);
+        if (largest == node->largest) return;
+        node->largest = largest;
+    }
 }
 
 /* Puts `to` (or nothing) where `from` hangs. */
 static void hang(struct tree *tree, const struct tree_node *from, struct tree_node *to)
 {
     struct tree_node *up = from->up;
-    if (up == NULL) {
-        tree->root = to;
-    } else if (up->left == from) {
-        up->left = to;
-    } else {
-        up->right = to;
-    }
+    *(up == NULL ? &tree->root : up->left == from ? &up->left : &up->right) = to;
     if (to != NULL) to->up = up;
 }
 
@@ -67,28 +74,36 @@ static void rotate_up(struct tree *tree, struct tree_node *node)
     if (above->left == node) {
         inner = above->left = node->right;
         node->right = above;
+        above->before = less(above->before, node->before);
     } else {
         inner = above->right = node->left;
         node->left = above;
+        add(&node->before, above->before);
     }
     if (inner != NULL) inner->up = above;
     above->up = node;
-    node->all = above->all;
-    sum_up(above);
+    node->largest = above->largest;
+    above->largest = largest_of(above);
 }
 
 void tree_insert(struct tree *tree, struct tree_node *node)
 {
     node->priority = mix(node->order);
     node->left = node->right = node->up = NULL;
-    node->all = node->own;
+    node->before = node->own;
+    node->largest = node->urgency;
     struct tree_node **link = &tree->root;
     while (*link != NULL) {
-        node->up = *link;
-        link = earlier(node, *link) ? &(*link)->left : &(*link)->right;
+        struct tree_node *up = node->up = *link;
+        if (up->largest < node->urgency) up->largest = node->urgency;
+        if (earlier(node, up)) {
+            add(&up->before, node->own);
+            link = &up->left;
+        } else {
+            link = &up->right;
+        }
     }
     *link = node;
-    add_up(node->up, &node->own);
     while (node->up != NULL && node->priority > node->up->priority) rotate_up(tree, node);
     if (tree->first == NULL || earlier(node, tree->first)) tree->first = node;
 }
@@ -98,29 +113,31 @@ void tree_remove(struct tree *tree, struct tree_node *node)
     if (tree->first == node) tree->first = tree_next(node);
     while (node->left != NULL && node->right != NULL)
         rotate_up(tree, node->left->priority > node->right->priority ? node->left : node->right);
+    add_up(node, less((struct tree_weight){0, 0}, node->own));
     hang(tree, node, node->left != NULL ? node->left : node->right);
-    struct tree_weight nothing = {0}, less = difference(&nothing, &node->own);
-    add_up(node->up, &less);
+    largest_up(node->up);
 }
 
-void tree_weigh(struct tree_node *node, struct tree_weight own)
+void tree_weigh(struct tree_node *node, struct tree_weight own, int urgency)
 {
-    struct tree_weight change = difference(&own, &node->own);
+    struct tree_weight change = less(own, node->own);
     node->own = own;
-    add_up(node, &change);
+    add(&node->before, change);
+    add_up(node, change);
+    node->urgency = urgency;
+    largest_up(node);
 }
 
 struct tree_weight tree_sum(const struct tree *tree, int64_t target_ns)
 {
-    struct tree_weight sum = {0};
+    struct tree_weight sum = {0, 0};
     for (const struct tree_node *n = tree->root; n != NULL;) {
-        if (n->target_ns > target_ns) {
+        if (n->target_ns <= target_ns) {
+            add(&sum, n->before);
+            n = n->right;
+        } else {
             n = n->left;
-            continue;
         }
-        add(&sum, &n->own);
-        if (n->left != NULL) add(&sum, &n->left->all);
-        n = n->right;
     }
     return sum;
 }
@@ -136,14 +153,15 @@ struct tree_node *tree_next(const struct tree_node *node)
     return node->up;
 }
 
-struct tree_node *tree_last_waiting(const struct tree *tree)
+struct tree_node *tree_victim(const struct tree *tree)
 {
     struct tree_node *n = tree->root;
-    if (n == NULL || n->all.waiting == 0) return NULL;
+    if (n == NULL || n->largest == TREE_STAYS) return NULL;
+    int largest = n->largest;
     for (;;) {
-        if (n->right != NULL && n->right->all.waiting > 0) {
+        if (n->right != NULL && n->right->largest == largest) {
             n = n->right;
-        } else if (n->own.waiting > 0) {
+        } else if (n->urgency == largest) {
             return n;
         } else {
             n = n->left;

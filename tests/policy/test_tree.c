@@ -32,60 +32,71 @@ static int compare(const void *a, const void *b)
 
 static bool same(struct tree_weight a, struct tree_weight b)
 {
-    return a.work_ns == b.work_ns && a.queued_ns == b.queued_ns && a.waiting == b.waiting;
+    return a.work_ns == b.work_ns && a.queued_ns == b.queued_ns;
+}
+
+static struct tree_weight plus(struct tree_weight a, struct tree_weight b)
+{
+    return (struct tree_weight){a.work_ns + b.work_ns, a.queued_ns + b.queued_ns};
 }
 
 static struct tree_weight sum_of(const struct array *array, int64_t target_ns)
 {
-    struct tree_weight sum = {0};
-    for (size_t i = 0; i < array->n && array->nodes[i]->target_ns <= target_ns; i++) {
-        sum.work_ns += array->nodes[i]->own.work_ns;
-        sum.queued_ns += array->nodes[i]->own.queued_ns;
-        sum.waiting += array->nodes[i]->own.waiting;
-    }
+    struct tree_weight sum = {0, 0};
+    for (size_t i = 0; i < array->n && array->nodes[i]->target_ns <= target_ns; i++)
+        sum = plus(sum, array->nodes[i]->own);
     return sum;
 }
 
 /* Returns the height. */
-static int check_below(const struct tree_node *node, const struct tree_node *up)
+static int check_below(const struct tree_node *node, const struct tree_node *up,
+                       struct tree_weight *ret_sum)
 {
+    *ret_sum = (struct tree_weight){0, 0};
     if (node == NULL) return 0;
     assert_ptr_equal(node->up, up);
     if (up != NULL) assert_true(node->priority <= up->priority);
-    struct tree_weight sum = node->own;
-    const struct tree_node *below[] = {node->left, node->right};
-    for (int i = 0; i < 2; i++) {
-        if (below[i] == NULL) continue;
-        sum.work_ns += below[i]->all.work_ns;
-        sum.queued_ns += below[i]->all.queued_ns;
-        sum.waiting += below[i]->all.waiting;
-    }
-    assert_true(same(sum, node->all));
-    int left = check_below(node->left, node), right = check_below(node->right, node);
+    struct tree_weight left_sum, right_sum;
+    int left = check_below(node->left, node, &left_sum);
+    int right = check_below(node->right, node, &right_sum);
+    assert_true(same(node->before, plus(left_sum, node->own)));
+    *ret_sum = plus(node->before, right_sum);
+    int largest = node->urgency;
+    if (node->left != NULL && node->left->largest > largest) largest = node->left->largest;
+    if (node->right != NULL && node->right->largest > largest) largest = node->right->largest;
+    assert_int_equal(node->largest, largest);
     return 1 + (left > right ? left : right);
 }
 
-static int check(const struct tree *tree, const struct array *array)
+static void check(const struct tree *tree, const struct array *array)
 {
     size_t i = 0;
-    struct tree_node *last = NULL;
+    const struct tree_node *victim = NULL;
     for (struct tree_node *n = tree->first; n != NULL; n = tree_next(n), i++) {
         assert_true(i < array->n);
         assert_ptr_equal(n, array->nodes[i]);
-        if (n->own.waiting > 0) last = n;
+        if (n->urgency != TREE_STAYS && (victim == NULL || n->urgency >= victim->urgency))
+            victim = n;
     }
     assert_int_equal(i, array->n);
-    assert_ptr_equal(tree_last_waiting(tree), last);
+    assert_ptr_equal(tree_victim(tree), victim);
     for (int64_t target = -1; target <= 50; target += 3)
         assert_true(same(tree_sum(tree, target), sum_of(array, target)));
-    assert_true(same(tree_sum(tree, INT64_MAX), sum_of(array, INT64_MAX)));
-    return check_below(tree->root, NULL);
+    struct tree_weight all;
+    check_below(tree->root, NULL, &all);
+    assert_true(same(all, sum_of(array, INT64_MAX)));
+    assert_true(same(all, tree_sum(tree, INT64_MAX)));
 }
 
 static struct tree_weight random_weight(struct rng *rng)
 {
-    int64_t work = (int64_t)rng_below(rng, 1000), waiting = (int64_t)rng_below(rng, 2);
-    return (struct tree_weight){work, waiting != 0 ? work : 0, waiting};
+    int64_t work = (int64_t)rng_below(rng, 1000);
+    return (struct tree_weight){work, rng_below(rng, 2) != 0 ? work : 0};
+}
+
+static int random_urgency(struct rng *rng)
+{
+    return (int)rng_below(rng, 9) + TREE_STAYS;
 }
 
 static void as_a_sorted_array(void **state)
@@ -105,7 +116,7 @@ static void as_a_sorted_array(void **state)
             struct tree_node *node = &nodes[rng_below(&rng, NODES)];
             bool *is_in = &in[node - nodes];
             if (*is_in && rng_below(&rng, 4) == 0) {
-                tree_weigh(node, random_weight(&rng));
+                tree_weigh(node, random_weight(&rng), random_urgency(&rng));
             } else if (*is_in && rng_below(&rng, 10) >= insert) {
                 tree_remove(&tree, node);
                 *is_in = false;
@@ -115,6 +126,7 @@ static void as_a_sorted_array(void **state)
                 node->target_ns = (int64_t)rng_below(&rng, 50); /* many are equal */
                 node->order = ++order;
                 node->own = random_weight(&rng);
+                node->urgency = random_urgency(&rng);
                 tree_insert(&tree, node);
                 *is_in = true;
                 array.nodes[array.n++] = node;
@@ -144,7 +156,8 @@ static void it_stays_flat(void **state)
             nodes[i].order = (uint64_t)i + 1;
             tree_insert(&tree, &nodes[i]);
         }
-        int height = check_below(tree.root, NULL);
+        struct tree_weight all;
+        int height = check_below(tree.root, NULL, &all);
         if (height > 60) fail_msg("height %d", height); /* 17 at least; about 40 is usual */
     }
     free(nodes);

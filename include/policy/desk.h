@@ -1,0 +1,189 @@
+/* The desk: who is let in, what is decoded and computed next, who answers with what. It is told
+ * what happens, with the time as an argument, and says what to do; who does it, and on which
+ * threads, is not its matter, nor is the clock. So the daemon and a simulation drive the same rules
+ * (doc/sla.md).
+ *
+ *   desk_arrived -> desk_decode, desk_decoded -> desk_next -> the section is computed
+ *      | refused                                    ^            | desk_section_done
+ *      v                                            |            v
+ *   desk_explain                        goes on ----+------ the heads that somebody needs
+ *                                                   |            | desk_heads_done
+ *                            desk_ended <--- ends --+------------+ desk_stays | desk_part
+ *
+ * A request carries items, one an image; each is in one place at a time. Requests, items, versions
+ * and batches are structs of the caller's, linked in place: after desk_new() nothing is allocated.
+ * Whatever ends, an item's time, its request's or its room, is found in desk_ended(); the caller
+ * empties that after each call. No function may run while another one does, but those that name
+ * a batch or a request only. */
+#ifndef POLICY_DESK_H
+#define POLICY_DESK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "policy/classifiers.h"
+#include "policy/sched.h"
+#include "policy/sla.h"
+#include "policy/way.h"
+
+struct desk;
+
+struct desk_options {
+    unsigned workers;          /* at least 1 */
+    int batch_max;             /* items in one batch */
+    int queue_max;             /* items that are in and have not ended */
+    int64_t default_target_ns; /* of urgency 3, where there is no deadline (rule 8) */
+};
+
+/* A version of a network. What is in flight keeps its version: it goes when nobody is left. */
+struct desk_version {
+    struct classifiers classifiers;
+    struct sched_queue queues[POLICY_EXITS_MAX];
+};
+
+/* Why a request was not let in. */
+enum desk_refusal {
+    DESK_ADMITTED,
+    DESK_FULL,       /* and nobody less urgent makes room: 503 */
+    DESK_OVERLOADED, /* no classifier can be in time behind the others: 503, or 504 with `fail` */
+    DESK_IMPOSSIBLE  /* not in time on an idle machine either: 504 */
+};
+
+struct desk_request {
+    /* set by the caller before desk_arrived(); what they point to stays until the last item has
+     * ended */
+    const struct sla *sla;
+    int64_t arrival_ns;
+    struct desk_version *version;
+    struct desk_item *items; /* linked by `sibling` */
+    int n_items;             /* 1..queue_max */
+
+    /* the desk's */
+    struct way way; /* of all items */
+    int pending;    /* items that have not ended */
+    int given_up;   /* the code with which all of it ends: cancelled, shed, a bad image; or 0 */
+    enum desk_refusal refusal;
+    int retry_after_s; /* with ERR_BUSY, whether it was refused or shed */
+};
+
+struct desk_item {
+    /* set by the caller before desk_arrived(), the rest 0 */
+    struct sched_item sched; /* first; the scheduler's */
+    struct desk_request *request;
+    struct desk_item *sibling; /* NULL: the last of its request */
+
+    /* set by who computed heads, before desk_heads_done() */
+    unsigned computed; /* bit s: head s has run */
+    double confidence; /* of the head that ran last, calibrated */
+    int fault;         /* negative: what came out cannot be an answer; it ends with this code */
+
+    /* in a batch, the desk's */
+    bool needs_head;          /* of the section that was computed */
+    enum way_step step;       /* WAY_CONTINUE: its features are needed in the next section */
+    int ahead;                /* of its batch, by target */
+    enum way_time time;       /* at the present border */
+    struct way_answer answer; /* with WAY_STOP, and at the end with status 0 */
+
+    /* the desk's */
+    int64_t wait_ns;   /* before it was taken the last time */
+    int64_t waited_ns; /* in all */
+    int status;        /* at the end: 0, or ERR_DEADLINE.. */
+    bool dropped;      /* it ended when it was taken, and not for what a section gave */
+    bool last;         /* with it the request has ended */
+    struct desk_item *next_ended;
+};
+
+/* Items of one version that go through a section together, on one worker. */
+struct desk_batch {
+    /* set by the caller */
+    struct desk_item **items; /* room for batch_max */
+    unsigned worker;          /* from 0 */
+
+    struct desk_version *version;
+    int n, section;
+    double section_s; /* what the section is predicted to take, without heads */
+    bool could_stay;  /* at the border: if all go on, they are expected to stay together */
+};
+
+/* NULL with -ENOMEM. */
+struct desk *desk_new(const struct desk_options *options, struct err *e);
+void desk_free(struct desk *desk);
+
+/* Before the first request of a version. */
+void desk_version_init(struct desk_version *version, const struct classifiers *classifiers);
+
+/* Lets a request in (0): its items wait for decoding; or refuses it: ERR_BUSY or ERR_DEADLINE
+ * (rules 5 and 6). The classifiers have been asked (sla_check_model()). Others that are less urgent
+ * may have to go for it (rule 8). */
+int desk_arrived(struct desk *desk, struct desk_request *request, int64_t now_ns);
+
+/* The next item to be decoded; NULL: none waits. */
+struct desk_item *desk_decode(struct desk *desk, int64_t now_ns);
+
+/* An item has been decoded in so many seconds; status: 0, or the code with which its request ends.
+ */
+void desk_decoded(struct desk *desk, struct desk_item *item, int status, double took_s,
+                  int64_t now_ns);
+
+/* Its client has gone, or the like: items that wait end now, with this code, those in work when
+ * they come back. A request that has ended is left alone. */
+void desk_give_up(struct desk *desk, struct desk_request *request, int code);
+
+/* Until then a worker does something else. */
+void desk_occupied(struct desk *desk, unsigned worker, int64_t until_ns);
+
+enum desk_task {
+    DESK_WAIT,    /* until something happens: who is free never waits for a batch to fill */
+    DESK_DECODE,  /* batch->items[0] */
+    DESK_SECTION, /* batch->section of batch->version with its items, n of them at least 1 */
+};
+
+/* A worker is free: what it does next. Those who are known to need the head of the section come
+ * first in the batch. */
+enum desk_task desk_next(struct desk *desk, struct desk_batch *batch, int64_t now_ns);
+
+enum desk_border {
+    DESK_HEADS, /* the heads of those with `needs_head`, then desk_heads_done() */
+    DESK_STAYS, /* all go on to the next section, which batch->section is now, and nobody is there
+                   to join them or goes before: as they are, without a copy */
+    DESK_PARTS, /* desk_part(), when the features of those that go on are where others find them */
+};
+
+/* A section has been computed. helped: by other workers, too, so that its time says nothing of when
+ * all are busy. may_stay: the caller has nothing else to do first. */
+enum desk_border desk_section_done(struct desk *desk, struct desk_batch *batch, double took_s,
+                                   bool helped, bool may_stay, int64_t now_ns);
+
+/* The heads have run. Decides for each item; returns how many go on. Touches the batch alone: other
+ * functions may run meanwhile. */
+int desk_heads_done(struct desk_batch *batch, int64_t now_ns);
+
+/* A batch of which all go on: whether it stays together as with DESK_STAYS, or parts. */
+bool desk_stays(struct desk *desk, struct desk_batch *batch, int64_t now_ns);
+
+/* Everybody leaves the batch: ends, or waits for the next section. */
+void desk_part(struct desk *desk, struct desk_batch *batch, int64_t now_ns);
+
+/* The next item that has ended, in that order; NULL: no more. The desk is through with it, and
+ * after the last one with its request. */
+struct desk_item *desk_ended(struct desk *desk);
+
+/* What a request whose last item has ended comes to: 0 when there is something to answer with, or a
+ * negative code. Touches the request alone. */
+int desk_conclude(const struct desk_request *request);
+
+/* The sentence for the human that goes with a refusal, or with what desk_conclude() said. Touches
+ * the request alone. Returns status. */
+int desk_explain(const struct desk_request *request, int status, struct err *e);
+
+size_t desk_in_flight(const struct desk *desk); /* items that have not ended */
+size_t desk_waiting(const struct desk *desk);   /* of those, how many wait for a section */
+size_t desk_undecoded(const struct desk *desk); /* and for decoding */
+
+/* Whether so little is in flight that workers decode what they will compute. When there is more,
+ * they would begin with single images while others are decoded. */
+bool desk_is_quiet(const struct desk *desk);
+
+#endif
