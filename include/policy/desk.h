@@ -122,8 +122,8 @@ int desk_arrived(struct desk *desk, struct desk_request *request, int64_t now_ns
 /* The next item to be decoded; NULL: none waits. */
 struct desk_item *desk_decode(struct desk *desk, int64_t now_ns);
 
-/* An item has been decoded in so many seconds; status: 0, or the code with which its request ends.
- */
+/* An item has been decoded in so many seconds (0: it did not come to that); status: 0, or the code
+ * with which its request ends. */
 void desk_decoded(struct desk *desk, struct desk_item *item, int status, double took_s,
                   int64_t now_ns);
 
@@ -131,7 +131,7 @@ void desk_decoded(struct desk *desk, struct desk_item *item, int status, double 
  * they come back. A request that has ended is left alone. */
 void desk_give_up(struct desk *desk, struct desk_request *request, int code);
 
-/* Until then a worker does something else. */
+/* Until then a worker does something else; 0: no more. */
 void desk_occupied(struct desk *desk, unsigned worker, int64_t until_ns);
 
 enum desk_task {

@@ -49,8 +49,6 @@ struct request {
     struct err error;       /* message for status; with a bad image it names which one */
     int retry_after_s;      /* with ERR_BUSY */
     struct result *results; /* [n_images] */
-    bool deadline_met;      /* as judged when the last item finished */
-    int64_t finished_ns;
     struct request_timing timing;
 
     void *engine_private;

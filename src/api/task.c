@@ -119,7 +119,7 @@ static void finish(struct task *task)
 {
     struct request *r = &task->request;
     int64_t now_ns = clock_now();
-    bool met = r->sla.deadline_ns == 0 || now_ns - r->arrival_ns <= r->sla.deadline_ns;
+    bool met = sla_met(&r->sla, r->arrival_ns, now_ns);
     int status = r->status;
     if (status == 0 && r->n_images == 1 && r->results[0].status < 0) status = r->results[0].status;
     if (!task->gone) count_outcome(task, status, met);

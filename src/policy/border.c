@@ -103,7 +103,7 @@ static bool take(struct desk *desk, struct desk_batch *b, int64_t now_ns)
 
 enum desk_task desk_next(struct desk *desk, struct desk_batch *batch, int64_t now_ns)
 {
-    desk->workers[batch->worker] = (struct desk_worker){0, 0};
+    desk_occupied(desk, batch->worker, 0);
     while (take(desk, batch, now_ns)) {
         if (batch->n == 0) continue;
         begin(desk, batch, now_ns);
@@ -177,6 +177,7 @@ enum desk_border desk_section_done(struct desk *desk, struct desk_batch *batch, 
 
 void desk_part(struct desk *desk, struct desk_batch *batch, int64_t now_ns)
 {
+    desk_occupied(desk, batch->worker, 0);
     for (int i = 0; i < batch->n; i++) {
         struct desk_item *item = batch->items[i];
         int over = item->request->given_up != 0 ? item->request->given_up : item->fault;

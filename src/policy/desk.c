@@ -68,7 +68,7 @@ void desk_decoded(struct desk *desk, struct desk_item *item, int status, double 
 {
     struct desk_request *request = item->request;
     double rate = desk->decode_s > 0 ? decode_learn_rate : 1;
-    desk->decode_s += rate * (took_s - desk->decode_s);
+    if (took_s > 0) desk->decode_s += rate * (took_s - desk->decode_s);
     if (status < 0) desk_give_up(desk, request, status);
     if (request->given_up != 0) {
         desk_end(desk, item, request->given_up);

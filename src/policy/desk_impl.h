@@ -34,7 +34,7 @@ static inline int64_t ns_of(double s)
     return (int64_t)(s * (double)CLOCK_SECOND);
 }
 
-/* The item behind the scheduler's part of it; NULL stays NULL. */
+/* The item that the scheduler's struct stands in; NULL stays NULL. */
 static inline struct desk_item *item_of(struct sched_item *sched)
 {
     return (struct desk_item *)sched;

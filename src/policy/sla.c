@@ -65,26 +65,26 @@ static bool span_is(struct span s, const char *text)
     return s.size == strlen(text) && memcmp(s.at, text, s.size) == 0;
 }
 
-/* The part before the next separator that does not stand in quotes; rest moves behind it. */
+/* What stands before the next separator that does not stand in quotes; rest moves behind it. */
 static struct span cut(struct span *rest, char separator)
 {
-    struct span part = {rest->at, 0};
+    struct span piece = {rest->at, 0};
     bool quoted = false;
-    while (part.size < rest->size) {
-        char c = rest->at[part.size];
-        if (quoted && c == '\\' && part.size + 1 < rest->size) {
-            part.size++;
+    while (piece.size < rest->size) {
+        char c = rest->at[piece.size];
+        if (quoted && c == '\\' && piece.size + 1 < rest->size) {
+            piece.size++;
         } else if (c == '"') {
             quoted = !quoted;
         } else if (c == separator && !quoted) {
             break;
         }
-        part.size++;
+        piece.size++;
     }
-    size_t used = part.size < rest->size ? part.size + 1 : part.size;
+    size_t used = piece.size < rest->size ? piece.size + 1 : piece.size;
     rest->at += used;
     rest->size -= used;
-    return trim(part);
+    return trim(piece);
 }
 
 /* Digits only, at most max_digits of them. */

@@ -1,5 +1,5 @@
 /* Inputs of requests -> the network's input, in the item's feature map; by the decoder, which gets
- * one image after the other in the scheduler's order, or, while little is in flight, by a compute
+ * one image after the other in the desk's order, or, while little is in flight, by a compute
  * worker that has nothing else to do, which saves a lone request from waiting until a second thread
  * is awake. An image that cannot be decoded fails its whole request and says which one it was. */
 #include "config.h"
@@ -9,8 +9,6 @@
 #include <errno.h>
 
 #include "base/clock.h"
-
-static const double learn_rate = 0.05;
 
 static void on_decoded(struct decode_job *job);
 
@@ -32,71 +30,51 @@ static void prepare(struct engine *engine, struct item *item)
 }
 
 /* Lock held: what becomes of an image that was decoded, or could not be. */
-static void finish(struct engine *engine, struct item *item, int rc, struct err *e)
+static void finish(struct engine *engine, struct item *item)
 {
-    struct ticket *ticket = item->ticket;
-    if (rc < 0 && ticket->failed == 0) {
-        if (ticket->request->n_images > 1) err_prefix(e, "images[%d]", item->index);
-        ticket->request->error = *e;
-        ticket_fail(engine, ticket, rc);
+    struct decode_job *job = &item->decode;
+    struct request *request = item->ticket->request;
+    item->timing.decode_ns = job->took_ns;
+    if (job->status < 0 && item->ticket->desk.given_up == 0) {
+        if (request->n_images > 1) err_prefix(&job->error, "images[%d]", item->index);
+        request->error = job->error;
     }
-    if (ticket->failed != 0) {
-        item_fail(engine, item, ticket->failed);
-        return;
-    }
-    item_predict(item, 0);
-    sched_push(&engine->sched, &ticket->version->queues[0], &item->sched, clock_now());
+    desk_decoded(engine->desk, &item->desk, job->status, seconds_of(job->took_ns), clock_now());
+    engine_collect(engine);
 }
 
-static void finish_job(struct engine *engine, struct item *item)
+/* Lock held, let go for an allocation. false: memory is short, and the item has left. */
+static bool make_ready(struct engine *engine, struct item *item)
 {
-    double took = seconds_of(item->decode.took_ns);
-    item->timing.decode_ns = item->decode.took_ns;
-    engine->decode_s =
-        engine->decode_s > 0 ? engine->decode_s + learn_rate * (took - engine->decode_s) : took;
-    finish(engine, item, item->decode.status, &item->decode.error);
-}
-
-/* Lock held, may be let go: the earliest image that waits, ready to be decoded. NULL when it is too
- * late for it, or memory is short: then it has left. */
-static struct item *take(struct engine *engine)
-{
-    struct item *item = item_of(sched_take_decode(&engine->sched));
-    int64_t now = clock_now();
-    if (item->sched.deadline_ns > 0 && now > item->sched.deadline_ns) {
-        item_fail(engine, item, ERR_DEADLINE);
-        return NULL;
-    }
-    item->timing.queue_ns += now - item->sched.since_ns;
     item->features = features_take(engine, item->ticket->version);
-    if (item->features == NULL) {
-        struct err e;
-        err_set(&e, -ENOMEM, "out of memory for an image");
-        finish(engine, item, -ENOMEM, &e);
-        return NULL;
+    if (item->features != NULL) {
+        prepare(engine, item);
+        return true;
     }
-    prepare(engine, item);
-    return item;
+    item->decode.status = err_set(&item->decode.error, -ENOMEM, "out of memory for an image");
+    finish(engine, item);
+    return false;
 }
 
-bool decode_next(struct engine *engine, struct arena **scratch)
+void decode_here(struct worker *worker, struct item *item)
 {
-    if (engine->sched.decode.count == 0) return false;
-    struct item *item = take(engine);
-    if (item == NULL) return true;
+    struct engine *engine = worker->engine;
+    if (!make_ready(engine, item)) return;
     pthread_mutex_unlock(&engine->lock);
-    decode_job_run(&item->decode, scratch);
+    decode_job_run(&item->decode, &worker->scratch);
     pthread_mutex_lock(&engine->lock);
-    finish_job(engine, item);
-    return true;
+    finish(engine, item);
 }
 
 void engine_feed_decoder(struct engine *engine)
 {
-    while (engine->decoding < ENGINE_DECODERS && engine->sched.decode.count > 0) {
+    while (engine->decoding < ENGINE_DECODERS) {
+        struct desk_item *next = desk_decode(engine->desk, clock_now());
+        engine_collect(engine);
+        if (next == NULL) return;
+        struct item *item = item_of(next);
         engine->decoding++;
-        struct item *item = take(engine);
-        if (item == NULL) {
+        if (!make_ready(engine, item)) {
             engine->decoding--;
             continue;
         }
@@ -113,8 +91,8 @@ static void on_decoded(struct decode_job *job)
     struct engine *engine = item->ticket->version->engine;
     pthread_mutex_lock(&engine->lock);
     engine->decoding--;
-    finish_job(engine, item);
-    if (engine->sched.waiting > 0) engine_call_worker(engine);
+    finish(engine, item);
+    if (desk_waiting(engine->desk) > 0) engine_call_worker(engine);
     engine_feed_decoder(engine);
     engine_flush(engine);
     pthread_mutex_unlock(&engine->lock);

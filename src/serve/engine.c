@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/mem.h"
+#include "policy/cost.h"
 
 /* Both families are of work that takes from a tenth of a millisecond to seconds. */
 static const double seconds_buckets[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
@@ -100,14 +101,21 @@ static int make_workers(struct engine *engine, struct err *e)
         struct worker *worker = &engine->workers[w];
         worker->engine = engine;
         worker->number = w;
-        worker->batch = mem_new((size_t)engine->options.batch_max, sizeof(struct item *));
-        worker->taken = mem_new((size_t)engine->options.batch_max, sizeof(struct sched_item *));
-        worker->others = mem_new(engine->options.workers, sizeof(*worker->others));
-        if (worker->batch == NULL || worker->taken == NULL || worker->others == NULL) {
-            return err_set(e, -ENOMEM, "out of memory for the engine");
-        }
+        worker->batch.worker = w;
+        worker->batch.items =
+            mem_new((size_t)engine->options.batch_max, sizeof(*worker->batch.items));
+        if (worker->batch.items == NULL) return err_set(e, -ENOMEM, "out of memory for the engine");
     }
     return 0;
+}
+
+static struct desk *desk_of(const struct engine_options *o, struct err *e)
+{
+    const struct desk_options options = {.workers = o->workers,
+                                         .batch_max = o->batch_max,
+                                         .queue_max = o->queue_max,
+                                         .default_target_ns = o->default_target_ns};
+    return desk_new(&options, e);
 }
 
 struct engine *engine_new(const struct engine_options *options, struct metrics *metrics,
@@ -124,13 +132,13 @@ struct engine *engine_new(const struct engine_options *options, struct metrics *
     pthread_mutex_init(&engine->lock, NULL);
     pthread_cond_init(&engine->work, NULL);
     pthread_cond_init(&engine->returns, NULL);
-    sched_init(&engine->sched);
     versions_init(&engine->versions);
     engine->done_last = &engine->done_first;
     engine->publish_last = &engine->publish_first;
     add_metrics(engine, metrics);
-    if (make_workers(engine, e) < 0 || decoder_new(ENGINE_DECODERS, &engine->decoder, e) < 0 ||
-        start_threads(engine, e) < 0) {
+    engine->desk = desk_of(&engine->options, e);
+    if (engine->desk == NULL || make_workers(engine, e) < 0 ||
+        decoder_new(ENGINE_DECODERS, &engine->decoder, e) < 0 || start_threads(engine, e) < 0) {
         engine_free(engine);
         return NULL;
     }
@@ -150,12 +158,11 @@ void engine_free(struct engine *engine)
     if (engine->returner_started) pthread_join(engine->returner, NULL);
     versions_release(&engine->versions);
     for (unsigned w = 0; engine->workers != NULL && w < engine->options.workers; w++) {
-        mem_free(engine->workers[w].batch);
-        mem_free(engine->workers[w].taken);
-        mem_free(engine->workers[w].others);
+        mem_free(engine->workers[w].batch.items);
         arena_free(engine->workers[w].scratch);
     }
     mem_free(engine->workers);
+    desk_free(engine->desk);
     pthread_cond_destroy(&engine->returns);
     pthread_cond_destroy(&engine->work);
     pthread_mutex_destroy(&engine->lock);
@@ -183,13 +190,13 @@ double engine_cost(struct engine *engine, const struct version *version, int cla
 size_t engine_in_flight(struct engine *engine)
 {
     pthread_mutex_lock(&engine->lock);
-    size_t n = engine->in_flight;
+    size_t n = desk_in_flight(engine->desk);
     pthread_mutex_unlock(&engine->lock);
     return n;
 }
 
 /* Everything from the arena: items, results, probabilities. */
-static struct ticket *ticket_new(const struct engine *engine, struct request *request)
+static struct ticket *ticket_new(struct request *request)
 {
     struct version *version = request->version;
     size_t n = (size_t)request->n_images, classes = (size_t)version->classes;
@@ -202,41 +209,24 @@ static struct ticket *ticket_new(const struct engine *engine, struct request *re
     memset(items, 0, n * sizeof(*items));
     memset(request->results, 0, n * sizeof(*request->results));
     memset(floats, 0, n * vectors * classes * sizeof(float));
-    *ticket = (struct ticket){
-        .request = request, .version = version, .items = items, .pending = request->n_images};
-    const struct sla *sla = &request->sla;
+    *ticket = (struct ticket){.desk = {.sla = &request->sla,
+                                       .arrival_ns = request->arrival_ns,
+                                       .version = &version->desk,
+                                       .items = &items[0].desk,
+                                       .n_items = request->n_images},
+                              .request = request,
+                              .version = version,
+                              .items = items};
     for (size_t i = 0; i < n; i++) {
         items[i].ticket = ticket;
         items[i].index = (int)i;
-        items[i].sched.urgency = sla->urgency;
-        items[i].sched.deadline_ns =
-            sla->deadline_ns > 0 ? request->arrival_ns + sla->deadline_ns : 0;
-        items[i].sched.target_ns = sched_target(request->arrival_ns, sla->deadline_ns,
-                                                engine->options.default_target_ns, sla->urgency);
+        items[i].desk.request = &ticket->desk;
+        items[i].desk.sibling = i + 1 < n ? &items[i + 1].desk : NULL;
         for (size_t v = 0; v < vectors; v++, floats += classes) {
             *(v + 1 < vectors ? &items[i].probabilities[v] : &items[i].logit_sum) = floats;
         }
     }
     return ticket;
-}
-
-/* Lock held: decides, and lets the items in. */
-static int admit(struct engine *engine, struct ticket *ticket)
-{
-    struct request *request = ticket->request;
-    if (engine->stopping) {
-        request->retry_after_s = 1;
-        return err_set(&request->error, ERR_BUSY, "the server is stopping");
-    }
-    int64_t now = clock_now();
-    int rc = admission_decide(engine, ticket, now);
-    if (rc < 0) return rc;
-    for (int i = 0; i < request->n_images; i++) {
-        item_predict(&ticket->items[i], 0);
-        sched_push(&engine->sched, &engine->sched.decode, &ticket->items[i].sched, now);
-    }
-    engine->in_flight += (size_t)request->n_images;
-    return 0;
 }
 
 static int submit(struct engine *engine, struct request *request)
@@ -252,26 +242,34 @@ static int submit(struct engine *engine, struct request *request)
                              request->model_name)
                    : err_set(&request->error, ERR_NOT_FOUND, "no model is loaded");
     }
-    int rc = sla_check_model(&request->sla, &request->version->classifiers, &request->error);
+    int rc = sla_check_model(&request->sla, &request->version->desk.classifiers, &request->error);
     if (rc < 0) return rc;
-    struct ticket *ticket = ticket_new(engine, request);
+    struct ticket *ticket = ticket_new(request);
     if (ticket == NULL) {
         return err_set(&request->error, -ENOMEM,
                        "out of memory for the request: send fewer images");
     }
     request->engine_private = ticket;
     pthread_mutex_lock(&engine->lock);
-    rc = admit(engine, ticket);
+    bool stopping = engine->stopping, returning = engine->done_first != NULL;
+    if (!stopping) rc = desk_arrived(engine->desk, &ticket->desk, clock_now());
+    engine_collect(engine); /* who had to go for it */
     /* If the worker has got something else to do until it is awake, it feeds the decoder. */
-    bool to_worker = rc == 0 && engine->idle > 0 && engine_is_quiet(engine);
-    if (rc == 0 && !to_worker) {
-        engine_feed_decoder(engine);
-        engine_call_returner(engine); /* for those that were too late */
-    }
+    bool admitted = rc == 0 && !stopping;
+    bool to_worker = admitted && engine->idle > 0 && desk_is_quiet(engine->desk);
+    if (admitted && !to_worker) engine_feed_decoder(engine);
+    /* For those that had to go, or were too late, unless somebody hands back others just now. */
+    if (!returning) engine_call_returner(engine);
     pthread_mutex_unlock(&engine->lock);
     /* Woken with the lock held, it would sleep again at once. */
     if (to_worker) pthread_cond_signal(&engine->work);
-    return rc;
+    if (stopping) {
+        request->retry_after_s = 1;
+        return err_set(&request->error, ERR_BUSY, "the server is stopping");
+    }
+    if (rc == 0) return 0;
+    request->retry_after_s = ticket->desk.retry_after_s;
+    return desk_explain(&ticket->desk, rc, &request->error);
 }
 
 int engine_submit(struct engine *engine, struct request *request)
@@ -281,7 +279,6 @@ int engine_submit(struct engine *engine, struct request *request)
     request->error = (struct err){.code = 0};
     request->retry_after_s = 0;
     request->results = NULL;
-    request->deadline_met = false;
     request->timing = (struct request_timing){.decode_ns = 0};
     int rc = submit(engine, request);
     /* From here on an admitted request may be gone already. */
@@ -298,7 +295,8 @@ void engine_cancel(struct engine *engine, struct request *request)
 {
     pthread_mutex_lock(&engine->lock);
     struct ticket *ticket = request->engine_private;
-    if (ticket->pending > 0) ticket_fail(engine, ticket, ERR_CANCELLED);
+    desk_give_up(engine->desk, &ticket->desk, ERR_CANCELLED);
+    engine_collect(engine);
     engine_call_returner(engine); /* hands it back */
     pthread_mutex_unlock(&engine->lock);
 }

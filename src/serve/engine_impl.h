@@ -1,6 +1,6 @@
-/* The engine's inside, shared by its sources: engine.c (life, names, requests in), admission.c
- * (rules 5 and 6 of doc/sla.md), decode.c (the decoder's work), worker.c,
- * version.c, item.c (requests out), publish.c.
+/* The engine's inside, shared by its sources: engine.c (life, names, requests in), decode.c,
+ * worker.c, version.c, item.c (requests out), publish.c. It is the mechanism: what is done, and
+ * when, says the desk (policy/desk.h).
  *
  * One lock, engine->lock, guards everything here that is not said to be otherwise. It is never held
  * while computing, decoding, allocating much or calling back, and no other lock is taken under it.
@@ -13,63 +13,49 @@
 
 #include "base/arena.h"
 #include "decode/decoder.h"
-#include "policy/way.h"
+#include "policy/desk.h"
 #include "serve/engine.h"
 #include "version_impl.h"
 #include "versions.h"
 
 enum { ENGINE_DECODERS = 1 /* images that the decoder works on at a time */ };
 
-/* One image. Lives in the request's arena. Between sched_next() and the next border it is the
- * worker's that runs it, but for `sched`. */
+/* One image. Lives in the request's arena. While it is in a batch it is the worker's, but for what
+ * the desk's header says. */
 struct item {
-    struct sched_item sched; /* first member, see item_of() */
+    struct desk_item desk; /* first, see item_of() */
     struct ticket *ticket;
     int index; /* in the request */
-    struct way way;
     struct features *features;
     struct decode_job decode;
-    unsigned computed; /* bit s: head s has run */
-    double confidence; /* of the head that ran last */
-    bool not_finite;   /* what a classifier computed; no answer is made of it */
-    int not_finite_classifier;
+    int faulty; /* with desk.fault: the first classifier that computed what is not finite */
     float *probabilities[SPEC_SECTIONS_MAX]; /* [classes] each */
     float *logit_sum; /* [classes]; at the end the ensemble's probabilities */
     struct request_timing timing;
-    int rank; /* in its batch, by target: 0 is the most urgent */
-    /* at the present border */
-    enum way_time time;
-    bool needs_head;
-    enum way_step step;
-    struct way_answer answer;
 };
 
-/* The scheduler hands out pointers to its part; NULL stays NULL. */
-static inline struct item *item_of(struct sched_item *sched)
+/* The item that the desk's struct stands in. */
+static inline struct item *item_of(struct desk_item *desk)
 {
-    return (struct item *)sched;
+    return (struct item *)desk;
 }
 
 /* A request inside the engine; request->engine_private. */
 struct ticket {
+    struct desk_request desk;
     struct request *request;
     struct version *version;
     struct item *items;
-    int pending;         /* items that are not finished */
-    int failed;          /* code for the whole request: cancelled, shed, a bad image; 0 */
-    struct ticket *next; /* in the list of those that are done */
+    const struct item *slowest; /* the one that ended last */
+    struct ticket *next;        /* in the list of those that are done */
 };
 
 struct worker {
     struct engine *engine;
     unsigned number;
     pthread_t thread;
-    struct sched_item **taken; /* [batch_max] */
-    struct item **batch;       /* the same */
-    int64_t busy_until_ns;     /* predicted end of what it does; 0: idle */
-    int64_t free_ns;           /* predicted end of its batch's whole way; 0: idle */
-    int64_t *others;           /* [workers - 1] room for their free_ns */
-    struct arena *scratch;     /* for decoding; NULL: not needed yet */
+    struct desk_batch batch;
+    struct arena *scratch; /* for decoding; NULL: not needed yet */
 };
 
 struct engine {
@@ -77,10 +63,8 @@ struct engine {
     pthread_mutex_t lock;
     pthread_cond_t work;    /* for workers */
     pthread_cond_t returns; /* for the returner */
-    struct sched sched;
-    size_t in_flight;
-    double decode_s;   /* of one image, learned */
-    unsigned decoding; /* jobs that the decoder has */
+    struct desk *desk;      /* who is let in, what is computed next, who answers with what */
+    unsigned decoding;      /* jobs that the decoder has */
     bool stopping;
     unsigned idle; /* workers that wait */
     /* A worker with nothing else to do helps with the batch of another one, the leader's, until it
@@ -110,35 +94,18 @@ static inline double seconds_of(int64_t ns)
     return (double)ns / 1e9;
 }
 
-/* admission.c. Lock held. Sets the ways of all items; 0, ERR_BUSY or ERR_DEADLINE, with
- * request->error and retry_after_s. May shed others. */
-int admission_decide(struct engine *engine, struct ticket *ticket, int64_t now_ns);
-/* Predicted seconds until the answer, and the share of the machine's time, from a section on. */
-void item_predict(struct item *item, int section);
-
 /* worker.c. Lock held: somebody takes what has come. */
 void engine_call_worker(struct engine *engine);
-
-/* Lock held: whether so little is in flight that idle workers decode what they will compute. When
- * there is more, they would begin with single images while others are decoded. */
-static inline bool engine_is_quiet(const struct engine *engine)
-{
-    return engine->in_flight <= engine->options.workers;
-}
 
 /* decode.c. Lock held, let go now and then: the decoder gets images that wait, if it has room.
  * Those that are too late leave: somebody flushes. */
 void engine_feed_decoder(struct engine *engine);
-/* Lock held, let go while decoding: decodes the next image that waits; false: none does. *scratch
- * is the calling thread's, NULL at first, its to free. */
-bool decode_next(struct engine *engine, struct arena **scratch);
+/* Lock held, let go while decoding: a worker decodes an image that the desk gave it. */
+void decode_here(struct worker *worker, struct item *item);
 
-/* item.c. Lock held: the item gets its answer, or the status, and leaves. */
-void item_answer(struct engine *engine, struct item *item, struct way_answer answer);
-void item_fail(struct engine *engine, struct item *item, int status);
-/* Lock held: the whole request fails; items that wait leave now, those in work when they come back.
- */
-void ticket_fail(struct engine *engine, struct ticket *ticket, int code);
+/* item.c. Lock held: takes what has ended from the desk. After each call of the desk that can end
+ * something, before the lock is let go. */
+void engine_collect(struct engine *engine);
 /* Lock held: gives back the done ones; the lock is let go for each callback. Returns how many. */
 size_t engine_flush(struct engine *engine);
 /* Lock held: there are done ones, and this thread may not call back (it is not the engine's). */

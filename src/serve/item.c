@@ -1,114 +1,78 @@
-/* Requests out: an item gets its answer or fails, and the request is done with its last item. Done
- * requests wait in a list, because callbacks run without the lock and on the engine's threads only.
- */
+/* Requests out: a request is done when the last of its items has ended. Done requests wait in a
+ * list, because callbacks run without the lock and on the engine's threads only; what they come to
+ * is put together without the lock, too. */
 #include "config.h"
 
 #include "engine_impl.h"
 
-#include "base/clock.h"
-
-/* What the client sees when the whole request was given up. */
-static const char *failed_text(int code)
+void engine_collect(struct engine *engine)
 {
-    switch (code) {
-    case ERR_CANCELLED:
-        return "the client has gone";
-    case ERR_BUSY:
-        return "the queue is full and more urgent requests came; try again later";
-    default:
-        return err_text(code);
+    for (struct desk_item *ended; (ended = desk_ended(engine->desk)) != NULL;) {
+        struct item *item = item_of(ended);
+        struct ticket *ticket = item->ticket;
+        struct version *version = ticket->version;
+        features_give(version, item->features);
+        item->features = NULL;
+        if (ended->dropped) {
+            int section = ticket->request->results[item->index].exits_run;
+            metric_observe(version->queue_wait[section], seconds_of(ended->wait_ns));
+        }
+        if (!ended->last) continue;
+        ticket->slowest = item;
+        ticket->next = NULL;
+        *engine->done_last = ticket;
+        engine->done_last = &ticket->next;
     }
-}
-
-static void ticket_done(struct engine *engine, struct ticket *ticket)
-{
-    ticket->next = NULL;
-    *engine->done_last = ticket;
-    engine->done_last = &ticket->next;
-}
-
-/* The item is finished, whichever way. */
-static void item_leave(struct engine *engine, struct item *item)
-{
-    struct ticket *ticket = item->ticket;
-    sched_remove(&engine->sched, &item->sched);
-    features_give(ticket->version, item->features);
-    item->features = NULL;
-    if (--ticket->pending == 0) ticket_done(engine, ticket);
-    if (--engine->in_flight == 0 && engine->stopping) {
+    if (engine->stopping && desk_in_flight(engine->desk) == 0) {
         pthread_cond_broadcast(&engine->work);
         pthread_cond_signal(&engine->returns);
     }
 }
 
-static void keep_slowest_timing(struct item *item)
+static void fill_result(const struct item *item, struct result *result)
 {
-    /* Items finish one after the other, so the last one to write is the slowest. */
-    item->ticket->request->timing = item->timing;
-}
-
-void item_answer(struct engine *engine, struct item *item, struct way_answer answer)
-{
-    struct result *result = &item->ticket->request->results[item->index];
-    result->status = 0;
-    result->classifier = answer.classifier;
-    result->reason = answer.reason;
-    result->probabilities = answer.classifier == MODEL_ENSEMBLE
+    const struct desk_item *desk = &item->desk;
+    result->status = desk->status;
+    if (desk->status != 0) return;
+    result->classifier = desk->answer.classifier;
+    result->reason = desk->answer.reason;
+    result->probabilities = desk->answer.classifier == MODEL_ENSEMBLE
                                 ? item->logit_sum
-                                : item->probabilities[answer.classifier];
+                                : item->probabilities[desk->answer.classifier];
     for (int s = 0; s < SPEC_SECTIONS_MAX; s++) {
         result->exit_probabilities[s] =
-            (item->computed & 1u << s) != 0 ? item->probabilities[s] : NULL;
-    }
-    keep_slowest_timing(item);
-    item_leave(engine, item);
-}
-
-void item_fail(struct engine *engine, struct item *item, int status)
-{
-    item->ticket->request->results[item->index].status = status;
-    keep_slowest_timing(item);
-    item_leave(engine, item);
-}
-
-void ticket_fail(struct engine *engine, struct ticket *ticket, int code)
-{
-    if (ticket->failed == 0) ticket->failed = code;
-    /* With the last item the ticket is done, and may be gone as soon as the lock is. */
-    for (int i = 0, n = ticket->request->n_images; i < n; i++) {
-        struct item *item = &ticket->items[i];
-        if (item->sched.place != NULL && item->sched.place != &engine->sched.running) {
-            item_fail(engine, item, ticket->failed);
-        }
+            (desk->computed & 1u << s) != 0 ? item->probabilities[s] : NULL;
     }
 }
 
-/* What is known of the request when all of its items are. */
-static void request_conclude(struct ticket *ticket)
+/* Names the first image and its classifier. */
+static void explain_not_finite(const struct ticket *ticket, struct err *e)
+{
+    const struct item *item = ticket->items;
+    const struct version *version = ticket->version;
+    while (item->desk.status != ERR_DIVERGED) item++;
+    err_set(e, ERR_DIVERGED,
+            "classifier %s of model %s, version %lld, computed a number that is not finite: "
+            "activate another version",
+            model_classifier_name(item->faulty), version->model->name, (long long)version->number);
+    if (ticket->request->n_images > 1) err_prefix(e, "images[%d]", item->index);
+}
+
+/* What is known of the request when all of its items have ended. */
+static void conclude(const struct ticket *ticket)
 {
     struct request *request = ticket->request;
-    int answered = 0, status = 0;
-    for (int i = 0; i < request->n_images; i++) {
-        if (request->results[i].status == 0) {
-            answered++;
-        } else if (status == 0) {
-            status = request->results[i].status;
-        }
-    }
-    /* With on-miss=fail one image that is late is a miss of the request. */
-    if (answered > 0 && !(request->sla.fail_on_miss && status == ERR_DEADLINE)) status = 0;
-    if (ticket->failed != 0) status = ticket->failed;
-    request->status = status;
-    if (status != 0 && request->error.code != status) {
-        err_set(&request->error, status, "%s",
-                status == ERR_DEADLINE && ticket->failed == 0
-                    ? "the deadline passed before a classifier could answer"
-                    : failed_text(status));
-    }
-    request->finished_ns = clock_now();
-    request->deadline_met =
-        status == 0 && (request->sla.deadline_ns == 0 ||
-                        request->finished_ns <= request->arrival_ns + request->sla.deadline_ns);
+    for (int i = 0; i < request->n_images; i++)
+        fill_result(&ticket->items[i], &request->results[i]);
+    request->timing = ticket->slowest->timing;
+    request->timing.queue_ns = ticket->slowest->desk.waited_ns;
+    request->retry_after_s = ticket->desk.retry_after_s;
+    request->status = desk_conclude(&ticket->desk);
+    if (request->status == 0 || request->error.code == request->status) return;
+    if (request->status == ERR_DIVERGED)
+        explain_not_finite(ticket, &request->error);
+    else
+        desk_explain(&ticket->desk, request->status, &request->error);
 }
 
 size_t engine_flush(struct engine *engine)
@@ -119,7 +83,7 @@ size_t engine_flush(struct engine *engine)
         engine->done_first = ticket->next;
         if (engine->done_first == NULL) engine->done_last = &engine->done_first;
         pthread_mutex_unlock(&engine->lock);
-        request_conclude(ticket);
+        conclude(ticket);
         ticket->request->done(ticket->request);
         n++;
         pthread_mutex_lock(&engine->lock);
@@ -138,7 +102,7 @@ void *returner_main(void *arg)
     pthread_mutex_lock(&engine->lock);
     for (;;) {
         if (engine_flush(engine) > 0) continue;
-        if (engine->stopping && engine->in_flight == 0) break;
+        if (engine->stopping && desk_in_flight(engine->desk) == 0) break;
         pthread_cond_wait(&engine->returns, &engine->lock);
     }
     pthread_mutex_unlock(&engine->lock);

@@ -7,6 +7,7 @@
 #include "engine_impl.h"
 
 #include "base/clock.h"
+#include "policy/cost.h"
 
 /* What a publication takes of its worker, as far as admission shall expect. */
 static const int64_t expected_ns = 300 * CLOCK_MS;
@@ -32,7 +33,7 @@ void publish_run(struct worker *worker)
     if (engine->publish_first == NULL) engine->publish_last = &engine->publish_first;
     engine->publishing = true;
     bool stopping = engine->stopping;
-    worker->busy_until_ns = worker->free_ns = clock_now() + expected_ns;
+    desk_occupied(engine->desk, worker->number, clock_now() + expected_ns);
     pthread_mutex_unlock(&engine->lock);
 
     if (stopping) {
@@ -46,6 +47,7 @@ void publish_run(struct worker *worker)
 
     pthread_mutex_lock(&engine->lock);
     engine->publishing = false;
+    desk_occupied(engine->desk, worker->number, 0);
     if (engine->publish_first != NULL) engine_call_worker(engine);
 }
 

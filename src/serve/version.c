@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "measure.h"
+#include "policy/cost.h"
 
 static const double measure_budget_s = 0.25;
 
@@ -155,10 +156,8 @@ static int prepare(struct engine *engine, struct version *version, struct err *e
                           measure_budget_s, &version->cost, e);
     }
     if (rc < 0) return rc;
-    version->classifiers = classifiers_of(version->model, version->cost);
-    for (int s = 0; s < version->sections; s++) {
-        sched_queue_init(&version->queues[s], s, version->cost);
-    }
+    struct classifiers classifiers = classifiers_of(version->model, version->cost);
+    desk_version_init(&version->desk, &classifiers);
     find_metrics(engine, version);
     return 0;
 }

@@ -5,9 +5,7 @@
 #include <stdatomic.h>
 
 #include "nn/plan.h"
-#include "policy/classifiers.h"
-#include "policy/cost.h"
-#include "policy/sched.h"
+#include "policy/desk.h"
 #include "serve/version.h"
 
 struct engine;
@@ -31,11 +29,10 @@ struct version {
     int64_t number;
     struct plan *plan;
     int sections, classes;
-    struct classifiers classifiers;
-    size_t features_size;                         /* floats: the largest input of a section */
-    struct cost *cost;                            /* learns */
-    struct sched_queue queues[SPEC_SECTIONS_MAX]; /* guarded */
-    struct features *free_features;               /* guarded */
+    size_t features_size;           /* floats: the largest input of a section */
+    struct cost *cost;              /* guarded: it learns */
+    struct desk_version desk;       /* guarded, but for its classifiers */
+    struct features *free_features; /* guarded */
     unsigned n_workers;
     struct version_worker {
         struct exec *exec; /* that worker's alone, no lock */

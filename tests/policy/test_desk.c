@@ -1,6 +1,6 @@
-/* The desk's rules as tables: what is let in, what is refused and with which words, who goes for
- * whom, and what a border makes of the time. Sections take 10 s, heads 1 s, whatever the clock
- * says. */
+/* The rules of doc/sla.md at the desk as tables: what is let in, what is refused and with which
+ * words, who goes for whom, and what a border makes of the time. Sections take 10 s, heads 1 s,
+ * whatever the clock says. */
 #include "config.h"
 
 #include <setjmp.h>
@@ -313,6 +313,34 @@ static void who_stays(void **state)
     }
 }
 
+/* Who has had an answer and asks again finds the worker free, whether that has asked for work or
+ * not. */
+static void who_is_through_holds_up_nobody(void **state)
+{
+    (void)state;
+    static const char *const tight[] = {"SLA-Classifier: 1", "SLA-Deadline-Ms: 11000", NULL};
+    struct fixture f;
+    struct asked a;
+    start(&f, 1, 10);
+    for (int i = 0; i < 2; i++) {
+        ask(&f, &a, tight, 1);
+        assert_int_equal(desk_arrived(f.desk, &a.request, 0), 0);
+        decode_all(&f, 0);
+        assert_int_equal(desk_next(f.desk, &f.batch, 0), DESK_SECTION);
+        assert_int_equal(desk_section_done(f.desk, &f.batch, 10, false, true, 0), DESK_HEADS);
+        a.items[0].computed = 1;
+        assert_int_equal(desk_heads_done(&f.batch, 0), 0);
+        desk_part(f.desk, &f.batch, 0);
+        assert_ptr_equal(desk_ended(f.desk), &a.items[0]);
+    }
+    desk_occupied(f.desk, 0, CLOCK_SECOND);
+    ask(&f, &a, tight, 1);
+    assert_int_equal(desk_arrived(f.desk, &a.request, 0), ERR_BUSY);
+    desk_occupied(f.desk, 0, 0);
+    assert_int_equal(desk_arrived(f.desk, &a.request, 0), 0);
+    stop(&f);
+}
+
 static void images_of_one_request(void **state)
 {
     (void)state;
@@ -370,6 +398,7 @@ int main(void)
         cmocka_unit_test(who_goes_for_whom),
         cmocka_unit_test(the_border_looks_at_the_time),
         cmocka_unit_test(who_stays),
+        cmocka_unit_test(who_is_through_holds_up_nobody),
         cmocka_unit_test(images_of_one_request),
         cmocka_unit_test(allocations_may_fail),
     };

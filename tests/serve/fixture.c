@@ -212,6 +212,7 @@ static void call_done(struct request *request)
 {
     struct call *call = request->owner;
     pthread_mutex_lock(&call->lock);
+    call->met = sla_met(&request->sla, request->arrival_ns, clock_now());
     call->done++;
     pthread_cond_signal(&call->cond);
     pthread_mutex_unlock(&call->lock);

@@ -39,6 +39,7 @@ struct call {
     pthread_mutex_t lock;
     pthread_cond_t cond;
     int done; /* how often done was called */
+    bool met; /* then */
 };
 struct sla sla_of(const char *const *headers); /* "Name: value" strings, NULL at the end */
 void call_init(struct call *call, struct sla sla, const struct png *pngs, int n);
