@@ -6,15 +6,17 @@
 #include "measure.h"
 
 #include <errno.h>
+#include <stdbool.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 
 enum { RUNS = 3 };
 
-/* A size is run again, up to RUNS times, until it took so long: what takes longer than a short
- * disturbance is measured well enough at once. */
-static const double enough_s = 0.004;
+/* The smallest size is run RUNS times; others again until they took so long, which is measured well
+ * enough at once, unless it was so much longer than the size before lets expect: then somebody else
+ * had the processor for a while. */
+static const double enough_s = 0.004, disturbed_ratio = 1.5;
 
 static double seconds_since(int64_t start_ns)
 {
@@ -71,11 +73,13 @@ int measure_cost(struct exec *exec, const struct net *net, int batch_max, double
             continue;
         }
         int64_t size_start = clock_now();
-        for (int run = 0; run < RUNS; run++) {
-            if (run > 0 &&
-                (seconds_since(size_start) > enough_s || seconds_since(start) + run_s > budget_s))
-                break;
+        bool enough = false;
+        for (int run = 0; run < RUNS && !enough; run++) {
+            if (run > 0 && seconds_since(start) + run_s > budget_s) break;
+            int64_t run_start = clock_now();
             run_once(cost, exec, net, i, cost_size(cost, i), logits);
+            bool disturbed = seconds_since(run_start) > disturbed_ratio * run_s;
+            enough = i > 0 && !disturbed && seconds_since(size_start) > enough_s;
         }
     }
     mem_free(logits);
