@@ -240,6 +240,8 @@ static void decode(struct reader *r)
             r, err_set(r->e, -ENOMEM, "no memory for the %dx%d pixels of an image", width, height));
     }
     read_rows(r, &turn, pixels);
+    /* An arithmetic decoder goes on with zeros behind the end of its data and warns of nothing. */
+    if (r->info->arithmetic && r->past_end) refuse_truncated(r);
 
     struct image image = image_of_pixels(turn.out_width, turn.out_height, pixels);
     const double shown_width = (double)r->info->width / shrink;
