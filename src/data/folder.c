@@ -183,13 +183,14 @@ struct check {
 
 static int check_file(struct dataset_file *f, struct err *e)
 {
-    /* Whether it can be decoded does not depend on the size it is decoded at. */
+    /* Whether it can be decoded does not depend on the size it is decoded at, but for the memory
+     * that this takes, and a crop may ask for all pixels. */
     static const struct image_decoding decoding = {.limits = &image_limits_default, .want = {1, 1}};
     struct image image;
     struct image_info info;
     struct arena *arena = NULL;
     int rc = image_probe(f->bytes, f->size, &info, e);
-    if (rc == 0) rc = image_check_limits(&info, decoding.limits, decoding.want, e);
+    if (rc == 0) rc = image_check_limits(&info, decoding.limits, (struct image_want){0, 0}, e);
     if (rc == 0) {
         arena = arena_new(image_arena_bytes(info.width, info.height) + ARENA_SLACK);
         rc = arena == NULL ? err_set(e, -ENOMEM, "no memory to decode it")

@@ -194,6 +194,27 @@ static void test_limits(void **state)
     assert_refused(DATA_TRAIN, ERR_LIMIT, "make them smaller, or fewer");
 }
 
+/* A crop may ask for all pixels of an image at any step of a training, so the memory that these
+ * take is asked about when the folder is opened: 400 MB of coefficients alone would do. */
+static void test_limits_of_all_pixels(void **state)
+{
+    (void)state;
+    enum { HIGH = 7000, WIDE = 7142, COMPONENTS = 4 };
+    uint8_t bytes[64] = {0xff, 0xd8, /* a progressive CMYK image */
+                         0xff, 0xc2, 0, 20, 8, HIGH >> 8, HIGH & 255, WIDE >> 8, WIDE & 255};
+    size_t size = 11;
+    bytes[size++] = COMPONENTS;
+    for (uint8_t i = 0; i < COMPONENTS; i++) {
+        const uint8_t component[3] = {i, 0x11, 0};
+        memcpy(bytes + size, component, sizeof(component));
+        size += sizeof(component);
+    }
+    const uint8_t scan[10] = {0xff, 0xda, 0, 8, 1, 0, 0, 0, 0, 0};
+    memcpy(bytes + size, scan, sizeof(scan));
+    folder_write("train/cat/large.jpg", bytes, size + sizeof(scan));
+    assert_refused(DATA_TRAIN, ERR_LIMIT, "MiB of memory");
+}
+
 /* Held-out images follow the content, whatever the file is called and wherever it stands. */
 static void test_split_and_digest(void **state)
 {
@@ -270,6 +291,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_entries, folder_begin, folder_end),
         cmocka_unit_test_setup_teardown(test_links_and_pipes, folder_begin, folder_end),
         cmocka_unit_test_setup_teardown(test_limits, folder_begin, folder_end),
+        cmocka_unit_test_setup_teardown(test_limits_of_all_pixels, folder_begin, folder_end),
         cmocka_unit_test_setup_teardown(test_split_and_digest, folder_begin, folder_end),
         cmocka_unit_test_setup_teardown(test_no_memory, folder_begin, folder_end),
     };
