@@ -6,6 +6,7 @@
 * Rules of requests are cited by number: the first citation in a file says that they are those of doc/sla.md, and every
   number is one that stands there.
 * Nothing cites papers of the workshop that are not in the tree.
+* CONTRIBUTING.md's table of fuzz targets has each of tests/fuzz, and no other.
 """
 import os
 import re
@@ -66,8 +67,17 @@ def outside_citations():
             yield f"{path} cites what is not in the tree"
 
 
+def fuzz_targets():
+    table = read("CONTRIBUTING.md").partition("| target | reads |")[2].partition("\n\n")[0]
+    listed = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split(" | ")[0])}
+    there = {os.path.basename(path)[len("fuzz_"):-len(".c")] for path in sources if path.startswith("tests/fuzz/fuzz_") and path.endswith(".c")}
+    for name in sorted(listed ^ there):
+        yield f"the fuzz target {name} " + ("is not there" if name in listed else "is not in CONTRIBUTING.md")
+
+
 CHECKS = [("documents cite files that exist", missing_paths), ("rules are those of doc/sla.md", unknown_rules),
-          ("nothing cites what is outside of the tree", outside_citations)]
+          ("nothing cites what is outside of the tree", outside_citations),
+          ("CONTRIBUTING.md lists the fuzz targets", fuzz_targets)]
 print(f"1..{len(CHECKS)}")
 good = True
 for i, (what, find) in enumerate(CHECKS):

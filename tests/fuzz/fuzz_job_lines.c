@@ -20,7 +20,7 @@ static void read_line(void *arg, const char *text, size_t size)
     struct reader *r = arg;
     struct buf document;
     struct json_writer w;
-    FUZZ_CHECK(size <= LINES_MAX && text[size] == '\0');
+    FUZZ_CHECK(size <= LINES_MAX && text[size] == '\0' && memchr(text, '\n', size) == NULL);
     for (size_t i = 0; i < size; i++) r->sum = r->sum * 31 + (uint8_t)text[i];
     r->lines++;
     r->bytes += size;
@@ -30,10 +30,11 @@ static void read_line(void *arg, const char *text, size_t size)
     FUZZ_CHECK(isfinite(p->loss) && isfinite(p->lr) && isfinite(p->img_per_s) &&
                isfinite(p->eta_s));
     FUZZ_CHECK(p->n_exits >= 0 && p->n_exits <= SPEC_SECTIONS_MAX);
+    for (int i = 0; i < p->n_exits; i++) FUZZ_CHECK(p->top1[i] >= 0 && p->top1[i] <= 1);
     buf_init(&document, 64 << 10);
     json_writer_init(&w, &document);
     progress_write_epoch(p, &w);
-    FUZZ_CHECK(w.status == 0 && !w.replaced);
+    FUZZ_CHECK(w.status == 0 && !w.replaced && document.size > 0);
     buf_release(&document);
 }
 

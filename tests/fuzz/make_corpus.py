@@ -316,23 +316,6 @@ def inputs():
     put("f32_long", f32, 4, 4, bytes(193))
 
 
-def progresses():
-    """The first byte: how many bytes come at a time."""
-    def put(name, *lines, piece=b"\x10", end="\n"):
-        write("progress", name, piece + end.join(l if isinstance(l, str) else json.dumps(l) for l in lines).encode())
-    figures = {"exits": [{"name": "1", "top1": 0.5}, {"name": "2", "top1": 0.75}], "ensemble": {"top1": 0.875}}
-    put("usual", {"event": "start", "epoch": 0, "epochs": 2, "step": 0, "steps": 700}, "a library speaks",
-        {"event": "step", "step": 5, "loss": 4.5, "lr": 0.1, "img_per_s": 1234.5, "eta_s": 17},
-        {"event": "epoch", "epoch": 1} | figures, {"event": "done"} | figures, "")
-    put("crlf", {"event": "step", "step": 5}, "", end="\r\n", piece=b"\x00")
-    put("no_end", {"event": "done"} | figures)
-    put("types", {"event": "epoch", "epoch": "1", "loss": None, "exits": {}, "ensemble": []}, "")
-    put("ranges", {"event": "epoch", "epoch": -1, "loss": 1e308, "exits": [{"top1": 1.5}, {"top1": -1}], "ensemble": {"top1": 1e9}}, "")
-    put("many_exits", {"event": "epoch", "exits": [{"top1": 0.5}] * 9}, "")
-    put("large_number", '{"event":"step","step":99999999999999999999,"loss":1e999}', "")
-    put("long_line", '{"event":"step","step":' + " " * 70000 + "5}", '{"event":"step","step":6}', "", piece=b"\xff")
-
-
 def listeners():
     for name, text in (("usual", "127.0.0.1:8080"), ("name", "localhost:0"), ("all", "*:80"), ("v6", "[::1]:65535"),
                        ("v6_bare", "::1:80"), ("v6_open", "[::1:80"), ("v6_empty", "[]:80"), ("v6_behind", "[::1]x:80"),
@@ -497,6 +480,7 @@ def job_lines():
     lines("numbers", epoch | {"loss": None, "lr": "x", "step": -5, "steps": 1.5, "img_per_s": 1e308, "eta_s": -1},
           '{"event":"epoch","loss":1e999}', '{"event":"epoch","epoch":9223372036854775807,"epochs":92233720368547758080}')
     lines("exits", epoch | {"exits": [{}] * 300}, epoch | {"exits": [1, None]}, epoch | {"exits": {}, "ensemble": []})
+    lines("ranges", epoch | {"epoch": -1, "loss": 1e308, "exits": [{"top1": 1.5}, {"top1": -1}], "ensemble": {"top1": 1e9}})
     lines("twice", '{"event":"step","event":"done"}')
     lines("long", "x" * 70000, start)
     write("job_lines", "bytes", bytes(range(256)) * 3)
@@ -512,7 +496,6 @@ metadata()
 cifars()
 checkpoints()
 inputs()
-progresses()
 listeners()
 guards()
 targets()
