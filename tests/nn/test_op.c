@@ -41,7 +41,7 @@ static void test_rows(void **state)
 
         assert_non_null(k->train.phases[PHASE_FORWARD].run);
         assert_non_null(k->train.phases[PHASE_BACKWARD].run);
-        assert_null(k->train.phases[PHASE_FORWARD].finish); /* sums are of the other passes */
+        assert_null(k->train.phases[PHASE_FORWARD].finish); /* sums are of other phases */
         for (int p = 0; p < OP_PHASES; p++)
             if (k->train.phases[p].finish != NULL) assert_non_null(k->train.phases[p].run);
         bool sums = k->train.phases[PHASE_STATISTICS].run != NULL;
