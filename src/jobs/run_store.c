@@ -323,7 +323,7 @@ static int keep_judgement(struct run *run, enum verdict verdict)
     json_write_string(&w, "verdict", names[verdict]);
     json_write_string(&w, "split", "holdout");
     json_write_int(&w, "holdout", run->holdout);
-    json_write_int(&w, "holdout_seed", (int64_t)run->holdout_seed);
+    json_write_seed(&w, "holdout_seed", run->holdout_seed);
     json_write_number(&w, "margin", run->jobs->options.margin);
     if (run->result_figures != NULL)
         json_write_value(&w, "result", run->result_figures);

@@ -74,7 +74,7 @@ static void write_model(const char *path, uint64_t seed, const char *label, int6
     const struct preprocess preprocess = {
         .width = 8, .height = 8, .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}};
     const struct calibration calibration = {0};
-    struct training training = {.recipe.holdout = holdout};
+    struct training training = {.recipe.holdout = holdout, .recipe.holdout_seed = UINT64_MAX};
     snprintf(training.data, sizeof(training.data), "cifar100");
     if (model_write(path, TENSOR_F32, net, params, labels, &preprocess, &calibration, &training,
                     &e) < 0)
@@ -258,6 +258,8 @@ static void test_verdicts(void **state)
     ends(f, create(f, ""), "succeeded", "promoted");
     assert_int_equal(number_of(f, "version"), 2);
     assert_int_equal(serving(f, "tiny"), 2);
+    const struct json *judgement = json_get(f->document, "judgement");
+    assert_string_equal(json_text(json_get(judgement, "holdout_seed")), "18446744073709551615");
     write_text(f, "eval_result", FIGURES("0.4899"));
     ends(f, create(f, ""), "rejected", "0.4899");
     assert_int_equal(number_of(f, "version"), 0);
