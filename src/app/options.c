@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define AT(member) offsetof(struct config, member)
 /* clang-format off */
 #define TEXT(section, key, standard, help) \
@@ -164,8 +166,9 @@ int option_set(const struct option *o, struct config *config, const char *text, 
 void option_text(const struct option *o, const struct config *config, char *text, size_t size)
 {
     const void *value = const_place(o, config);
+    char number[TEXT_NUMBER_MAX];
     if (o->type == OPTION_REAL)
-        snprintf(text, size, "%.17g", *(const double *)value);
+        snprintf(text, size, "%s", text_double(*(const double *)value, number));
     else if (o->type == OPTION_INTEGER || o->type == OPTION_BYTES)
         snprintf(text, size, "%lld", (long long)*(const int64_t *)value);
     else

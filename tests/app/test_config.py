@@ -70,6 +70,7 @@ def round_trip():
     """what --print-config prints is a file that gives the same"""
     first = values("--set", "http.body_max_bytes=3M", "--set", "train.margin=0.123456789", "--set", "model.file=/a b=c;#d")
     assert first["http.body_max_bytes"] == str(3 << 20) and first["model.file"] == "/a b=c;#d"
+    assert values("--set", "train.margin=0.0375")["train.margin"] == "0.0375"
     _, text, _ = call("--print-config", "--set", "http.body_max_bytes=3M", "--set", "train.margin=0.123456789",
                       "--set", "model.file=/a b=c;#d")
     assert values("--config", file(text)) == first

@@ -15,6 +15,7 @@
 #include "../../src/app/settings.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/text.h"
 
 /* ---- the reader ---- */
 
@@ -149,7 +150,7 @@ static void values_keep_their_text(void **state)
         struct err e = {0};
         config_init(&config);
         if (o->type == OPTION_REAL) {
-            snprintf(text, sizeof(text), "%.17g", o->min + rng_uniform(&rng) * (o->max - o->min));
+            text_double(o->min + rng_uniform(&rng) * (o->max - o->min), text);
         } else if (o->type == OPTION_CHOICE) {
             snprintf(text, sizeof(text), "%s", o->standard);
         } else if (o->type == OPTION_TEXT) {
