@@ -13,7 +13,6 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "loop/loop.h"
 #include "json/value.h"
 
 struct exchange;
@@ -69,8 +68,6 @@ void exchange_peer(const struct exchange *x, char *ret_text, size_t size);
 
 /* The status answered; 408 or 499 when the request ended before it could be answered. */
 int exchange_status(const struct exchange *x);
-
-struct loop *exchange_loop(const struct exchange *x);
 
 /* ---- the answer ---- */
 

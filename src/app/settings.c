@@ -109,7 +109,6 @@ static int set_named(const char *section, const char *key, const char *value, st
 /* ---- the sources ---- */
 
 struct file_entry {
-    const char *name;
     struct config *config;
     int lines[OPTIONS_MAX]; /* where an option was set, to find duplicates */
 };
@@ -134,7 +133,7 @@ static int set_entry(void *arg, const char *section, const char *key, const char
 int settings_read(const char *name, const char *text, size_t size, struct config *config,
                   struct err *e)
 {
-    struct file_entry f = {.name = name, .config = config};
+    struct file_entry f = {.config = config};
     int rc = ini_parse(text, size, set_entry, &f, e);
     if (rc < 0 && e != NULL && strncmp(e->text, "line ", 5) == 0) {
         /* "FILE:12: ..", as compilers write it and editors read it. */

@@ -47,11 +47,6 @@ const char *exchange_content_type(const struct exchange *x)
     return x->content_type;
 }
 
-struct loop *exchange_loop(const struct exchange *x)
-{
-    return server_loop(connection_of(x)->server);
-}
-
 const char *exchange_parameter(const struct exchange *x, const char *name)
 {
     size_t size = strlen(name);

@@ -85,10 +85,6 @@ static int set_value(const struct option_row *row, const char *text, struct err 
     case OPTION_FLAG:
         *(bool *)row->value = true;
         break;
-    case OPTION_SWITCH:
-        ok = strcmp(text, "on") == 0 || strcmp(text, "off") == 0;
-        if (ok) *(bool *)row->value = strcmp(text, "on") == 0;
-        break;
     case OPTION_STRING:
         ok = *text != '\0';
         if (ok) *(const char **)row->value = text;
@@ -118,7 +114,6 @@ static int set_value(const struct option_row *row, const char *text, struct err 
     }
     if (ok) return 0;
     static const char *const kinds[] = {[OPTION_FLAG] = "nothing",
-                                        [OPTION_SWITCH] = "on or off",
                                         [OPTION_STRING] = "a text that is not empty",
                                         [OPTION_INT] = "a whole number",
                                         [OPTION_SEED] = "a whole number from 0",

@@ -12,7 +12,6 @@
 
 enum option_kind {
     OPTION_FLAG,   /* bool *, set to true */
-    OPTION_SWITCH, /* bool *, "on" or "off" */
     OPTION_STRING, /* const char **, points into argv */
     OPTION_INT,    /* int64_t * */
     OPTION_SEED,   /* uint64_t * */
