@@ -1,10 +1,11 @@
-/* Text: what is valid UTF-8 and fit to be printed, and numbers in as few digits as they need, with
- * a point in every locale. Any thread. */
+/* Text: what is valid UTF-8 and fit to be printed, numbers in as few digits as they need, with a
+ * point in every locale, and read back, and words that are near to each other. Any thread. */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Bytes of the UTF-8 sequence that begins the `size` > 0 bytes at s (RFC 3629 section 4: no
  * overlong forms, no surrogates, nothing past U+10FFFF); 0 when none does. */
@@ -26,5 +27,17 @@ const char *text_float(float value, char ret_text[TEXT_NUMBER_MAX]);
 
 /* The same with at most so many significant digits, which need not read back. */
 const char *text_rounded(double value, int digits, char ret_text[TEXT_NUMBER_MAX]);
+
+/* The number that all of a text is: a whole one, one from 0, a finite one. false, with nothing set,
+ * for every other text, with blanks around it, say, or out of the type's range. */
+bool text_to_int(const char *text, int64_t *ret_value);
+bool text_to_unsigned(const char *text, uint64_t *ret_value);
+bool text_to_real(const char *text, double *ret_value);
+
+enum { TEXT_DISTANCE_MAX = 64 };
+
+/* How many letters must be put in, left out or changed to make one text the other (Levenshtein
+ * 1966); TEXT_DISTANCE_MAX where one is longer than that. For "did you mean". */
+size_t text_distance(const char *a, const char *b);
 
 #endif

@@ -135,9 +135,8 @@ static int set_integer(const struct option *o, struct config *config, const char
 
 static int set_real(const struct option *o, struct config *config, const char *text, struct err *e)
 {
-    char *end;
-    double value = strtod(text, &end);
-    if (end == text || *end != '\0' || !isfinite(value) || value < o->min || value > o->max)
+    double value;
+    if (!text_to_real(text, &value) || value < o->min || value > o->max)
         return err_set(e, ERR_RANGE, "%s.%s takes a number from %g to %g, not \"%.64s\"",
                        o->section, o->key, o->min, o->max, text);
     *(double *)place(o, config) = value;

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "ini.h"
 
 enum { CONFIG_FILE_MAX = 1 << 20, ENTRY_MAX = 4096 };
@@ -55,27 +56,6 @@ int settings_parse(struct settings *s, int argc, char **argv, struct err *e)
 
 /* ---- names ---- */
 
-/* How many letters must be put in, left out or changed to make one name the other (Levenshtein
- * 1966), row by row; names here are short. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[66], n = strlen(b);
-    if (n > 64 || strlen(a) > 64) return 64;
-    for (size_t j = 0; j <= n; j++) row[j] = j;
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < n; j++) {
-            size_t best = diagonal + (a[i] != b[j]);
-            diagonal = row[j + 1];
-            if (row[j + 1] + 1 < best) best = row[j + 1] + 1;
-            if (row[j] + 1 < best) best = row[j] + 1;
-            row[j + 1] = best;
-        }
-    }
-    return row[n];
-}
-
 /* The option that a misspelt one is nearest to, if one is near. */
 static const char *suggest(const char *section, const char *key, char *text, size_t size)
 {
@@ -83,7 +63,7 @@ static const char *suggest(const char *section, const char *key, char *text, siz
     size_t least = 4;
     for (size_t i = 0; i < option_count; i++) {
         const struct option *o = &option_table[i];
-        size_t d = distance(o->section, section) + distance(o->key, key);
+        size_t d = text_distance(o->section, section) + text_distance(o->key, key);
         if (strcmp(o->key, key) == 0 && d > 3) d = 3; /* the right key in a wrong section */
         if (d < least) {
             least = d;

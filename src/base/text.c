@@ -1,8 +1,10 @@
-/* UTF-8 and numbers, whatever the locale. */
+/* UTF-8, numbers, whatever the locale, and distances between words. */
 #include "config.h"
 
 #include "base/text.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -82,4 +84,54 @@ const char *text_rounded(double value, int digits, char ret_text[TEXT_NUMBER_MAX
     snprintf(ret_text, TEXT_NUMBER_MAX, "%.*g", digits < DBL_DECIMAL_DIG ? digits : DBL_DECIMAL_DIG,
              value);
     return with_point(ret_text);
+}
+
+bool text_to_int(const char *text, int64_t *ret_value)
+{
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0 || isspace((unsigned char)*text)) return false;
+    *ret_value = value;
+    return true;
+}
+
+bool text_to_unsigned(const char *text, uint64_t *ret_value)
+{
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10); /* takes a minus, too */
+    if (!isdigit((unsigned char)*text) || *end != '\0' || errno != 0) return false;
+    *ret_value = value;
+    return true;
+}
+
+bool text_to_real(const char *text, double *ret_value)
+{
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end != '\0' || !isfinite(value) || isspace((unsigned char)*text))
+        return false;
+    *ret_value = value;
+    return true;
+}
+
+/* Row by row; row[j]: from the first letters of a to the first j of b. */
+size_t text_distance(const char *a, const char *b)
+{
+    size_t row[TEXT_DISTANCE_MAX + 1], n = strlen(b);
+    if (n > TEXT_DISTANCE_MAX || strlen(a) > TEXT_DISTANCE_MAX) return TEXT_DISTANCE_MAX;
+    for (size_t j = 0; j <= n; j++) row[j] = j;
+    for (size_t i = 0; a[i] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < n; j++) {
+            size_t best = diagonal + (a[i] != b[j]);
+            diagonal = row[j + 1];
+            if (row[j + 1] + 1 < best) best = row[j + 1] + 1;
+            if (row[j] + 1 < best) best = row[j] + 1;
+            row[j + 1] = best;
+        }
+    }
+    return row[n];
 }

@@ -1,8 +1,6 @@
 /* Texts <-> values, by kind, and their ranges. */
 #include "config.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -42,35 +40,6 @@ enum recipe_json recipe_option_json(const struct recipe_option *option)
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
-
-static bool parse_whole(const char *text, int64_t *ret_value)
-{
-    char *end;
-    errno = 0;
-    long long v = strtoll(text, &end, 10);
-    if (end == text || *end != '\0' || errno != 0 || isspace((unsigned char)*text)) return false;
-    *ret_value = v;
-    return true;
-}
-
-static bool parse_seed(const char *text, uint64_t *ret_value)
-{
-    char *end;
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 10);
-    if (!isdigit((unsigned char)*text) || *end != '\0' || errno != 0) return false;
-    *ret_value = v;
-    return true;
-}
-
-static bool parse_real(const char *text, double *ret_value)
-{
-    char *end;
-    double v = strtod(text, &end);
-    if (end == text || *end != '\0' || !isfinite(v) || isspace((unsigned char)*text)) return false;
-    *ret_value = v;
-    return true;
-}
 
 static bool parse_switch(const char *text, bool *ret_value)
 {
@@ -125,13 +94,13 @@ int recipe_option_parse(const struct recipe_option *option, const char *text,
     bool good = false;
     switch (option->kind) {
     case RECIPE_WHOLE:
-        good = parse_whole(text, value);
+        good = text_to_int(text, value);
         break;
     case RECIPE_SEED:
-        good = parse_seed(text, value);
+        good = text_to_unsigned(text, value);
         break;
     case RECIPE_REAL:
-        good = parse_real(text, value);
+        good = text_to_real(text, value);
         break;
     case RECIPE_SWITCH:
         good = parse_switch(text, value);

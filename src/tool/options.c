@@ -7,41 +7,20 @@
 
 #include "options.h"
 
-#include <ctype.h>
-#include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAMES_MAX = 64, WORD_MAX = 40, HELP_COLUMN = 30, HELP_WIDTH = 100 };
+#include "base/text.h"
 
-/* Levenshtein distance, or WORD_MAX for long words. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t n = strlen(a), m = strlen(b), row[WORD_MAX + 1];
-    if (n > WORD_MAX || m > WORD_MAX) return WORD_MAX;
-    for (size_t j = 0; j <= m; j++) row[j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= m; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            if (row[j] + 1 < best) best = row[j] + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = best;
-        }
-    }
-    return row[m];
-}
+enum { NAMES_MAX = 64, WORD_MAX = 40, HELP_COLUMN = 30, HELP_WIDTH = 100 };
 
 const char *options_nearest(const char *word, const char *const *names, size_t n_names)
 {
     const char *nearest = NULL;
     size_t least = 3;
     for (size_t i = 0; i < n_names; i++) {
-        size_t d = distance(word, names[i]);
+        size_t d = text_distance(word, names[i]);
         if (d < least && d < strlen(names[i])) {
             least = d;
             nearest = names[i];
@@ -78,9 +57,7 @@ static int unknown_option(const struct command_line *line, const char *name, siz
 
 static int set_value(const struct option_row *row, const char *text, struct err *e)
 {
-    char *end;
     bool ok = true;
-    errno = 0;
     switch (row->kind) {
     case OPTION_FLAG:
         *(bool *)row->value = true;
@@ -89,27 +66,18 @@ static int set_value(const struct option_row *row, const char *text, struct err 
         ok = *text != '\0';
         if (ok) *(const char **)row->value = text;
         break;
-    case OPTION_INT: {
-        long long v = strtoll(text, &end, 10);
-        ok = end != text && *end == '\0' && errno == 0 && !isspace((unsigned char)*text);
-        if (ok) *(int64_t *)row->value = v;
+    case OPTION_INT:
+        ok = text_to_int(text, row->value);
         break;
-    }
-    case OPTION_SEED: {
-        unsigned long long v = strtoull(text, &end, 10);
-        ok = isdigit((unsigned char)*text) && *end == '\0' && errno == 0;
-        if (ok) *(uint64_t *)row->value = v;
+    case OPTION_SEED:
+        ok = text_to_unsigned(text, row->value);
         break;
-    }
+    case OPTION_REAL:
+        ok = text_to_real(text, row->value);
+        break;
     case OPTION_OTHER: {
         const struct option_reader *reader = row->value;
         return reader->read(reader->arg, row->name, text, e);
-    }
-    case OPTION_REAL: {
-        double v = strtod(text, &end);
-        ok = end != text && *end == '\0' && isfinite(v) && !isspace((unsigned char)*text);
-        if (ok) *(double *)row->value = v;
-        break;
     }
     }
     if (ok) return 0;

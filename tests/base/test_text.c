@@ -105,8 +105,60 @@ static void test_numbers(void **state)
     }
 }
 
+static void test_read_back(void **state)
+{
+    (void)state;
+    int64_t whole = 7;
+    uint64_t seed = 7;
+    double real = 7;
+    static const char *const none[] = {"",  " 1", "1 ", "\t1", "x",  "1x",
+                                       "-", "+",  ".",  "1,5", "0x", "\xc2\xb9"};
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+        assert_false(text_to_int(none[i], &whole));
+        assert_false(text_to_unsigned(none[i], &seed));
+        assert_false(text_to_real(none[i], &real));
+    }
+    assert_false(text_to_int("9223372036854775808", &whole));
+    assert_false(text_to_int("1.0", &whole));
+    assert_false(text_to_unsigned("18446744073709551616", &seed));
+    assert_false(text_to_unsigned("-1", &seed));
+    assert_false(text_to_real("nan", &real));
+    assert_false(text_to_real("1e999", &real));
+    assert_true(whole == 7 && seed == 7 && real == 7);
+    assert_true(text_to_int("-9223372036854775808", &whole) && whole == INT64_MIN);
+    assert_true(text_to_unsigned("18446744073709551615", &seed) && seed == UINT64_MAX);
+    assert_true(text_to_real("-5e-4", &real) && real == -5e-4);
+}
+
+static void test_distance(void **state)
+{
+    (void)state;
+    char longest[TEXT_DISTANCE_MAX + 1], longer[TEXT_DISTANCE_MAX + 2];
+    memset(longest, 'a', sizeof(longest));
+    memset(longer, 'a', sizeof(longer));
+    longest[TEXT_DISTANCE_MAX] = longer[TEXT_DISTANCE_MAX + 1] = '\0';
+    static const struct {
+        const char *a, *b;
+        size_t distance;
+    } cases[] = {
+        {"", "", 0},     {"a", "", 1},           {"batch", "batch", 0},    {"bacth", "batch", 2},
+        {"lr", "rl", 2}, {"epoch", "epochs", 1}, {"kitten", "sitting", 3}, {"mixup", "warmup", 4}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(text_distance(cases[i].a, cases[i].b), cases[i].distance);
+        assert_int_equal(text_distance(cases[i].b, cases[i].a), cases[i].distance);
+    }
+    assert_int_equal(text_distance(longest, longest), 0);
+    assert_int_equal(text_distance(longest, longer), TEXT_DISTANCE_MAX);
+    assert_int_equal(text_distance(longer, longest), TEXT_DISTANCE_MAX);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_utf8), cmocka_unit_test(test_numbers)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_read_back),
+        cmocka_unit_test(test_distance),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
