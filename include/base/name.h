@@ -7,7 +7,7 @@
 
 enum {
     NAME_BYTES_MAX = 64, /* without the NUL */
-    NAMES_MAX = 256      /* so many models are served at a time */
+    MODELS_MAX = 256     /* so many models are served at a time */
 };
 
 /* The rule, for messages. */

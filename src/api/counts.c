@@ -73,9 +73,9 @@ void counts_answered(struct counts *c, const struct version *version, const stru
 
 void counts_models(struct counts *c, struct engine *engine)
 {
-    const char *names[NAMES_MAX];
-    size_t n = engine_model_names(engine, names, NAMES_MAX);
-    for (size_t i = 0; i < n && i < NAMES_MAX; i++) {
+    const char *names[MODELS_MAX];
+    size_t n = engine_model_names(engine, names, MODELS_MAX);
+    for (size_t i = 0; i < n && i < MODELS_MAX; i++) {
         struct version *version = engine_version(engine, names[i]);
         if (version == NULL) continue;
         const struct model *model = version_model(version);

@@ -71,8 +71,8 @@ void models_get(struct exchange *x, void *arg)
 {
     struct api *api = arg;
     struct engine *engine = api->below.engine;
-    const char *names[NAMES_MAX];
-    size_t n = engine_model_names(engine, names, NAMES_MAX);
+    const char *names[MODELS_MAX];
+    size_t n = engine_model_names(engine, names, MODELS_MAX);
     struct buf body;
     struct json_writer w;
     buf_init(&body, (size_t)64 << 20);

@@ -53,7 +53,7 @@ int versions_exchange(struct versions *versions, struct version *version, struct
     struct version *before = NULL;
     pthread_mutex_lock(&versions->lock);
     struct version **place = find(versions, name);
-    bool full = place == NULL && versions->count == NAMES_MAX;
+    bool full = place == NULL && versions->count == MODELS_MAX;
     if (place == NULL && !full) {
         snprintf(versions->current[versions->count].name, MODEL_NAME_MAX + 1, "%s", name);
         place = &versions->current[versions->count++].version;
@@ -66,7 +66,7 @@ int versions_exchange(struct versions *versions, struct version *version, struct
     if (full)
         return err_set(e, ERR_LIMIT,
                        "model %s: %d models are served already, as many as there may be", name,
-                       NAMES_MAX);
+                       MODELS_MAX);
     version_unref(before);
     return 0;
 }

@@ -18,7 +18,7 @@ struct versions {
     struct {
         char name[MODEL_NAME_MAX + 1];
         struct version *version; /* a reference */
-    } current[NAMES_MAX];
+    } current[MODELS_MAX];
 };
 
 void versions_init(struct versions *versions);
@@ -31,7 +31,7 @@ struct version *versions_acquire(struct versions *versions, const char *name);
 size_t versions_names(struct versions *versions, const char **ret_names, size_t max);
 
 /* Makes a version the current one of its model's name and drops the one before it. Takes over the
- * reference, unless it fails: ERR_LIMIT, NAMES_MAX are there. */
+ * reference, unless it fails: ERR_LIMIT, MODELS_MAX are there. */
 int versions_exchange(struct versions *versions, struct version *version, struct err *e);
 
 #endif
