@@ -233,6 +233,10 @@ def odd_jpegs():
         script.write("0; 1; 2;")
         script.flush()
         odd("one_by_one", run("jpegtran", "-scans", script.name, input=big))
+    with tempfile.NamedTemporaryFile("w") as script, open(os.path.join(here, "bands.jpg"), "wb") as f:
+        script.write("0: 0-0, 0, 0; 0: 1-5, 0, 0; 0: 6-63, 0, 0;")  # progressive by bands alone; is cut in tests
+        script.flush()
+        f.write(run("jpegtran", "-scans", script.name, os.path.join(here, "grey.jpg")))
     app = lambda n, content: bytes([0xff, 0xe0 + n]) + struct.pack(">H", 2 + len(content)) + content
     odd("odd_parts", big[:2] + app(2, b"ICC_PROFILE\0\7\3not a profile") + app(1, b"Exif\0\0II*\0\xff\xff\xff\xff") +
         app(13, b"") + app(14, b"Adob") + b"\xff\xfe\0\2" + b"\xff\xff\xff" + big[3:])

@@ -560,6 +560,69 @@ static void test_limits(void **state)
     arena_free(arena);
 }
 
+/* Where the chunk of a name begins. */
+static size_t find_chunk(const uint8_t *bytes, size_t size, const char *name)
+{
+    for (size_t at = 8; at + 12 <= size;) {
+        if (memcmp(bytes + at + 4, name, 4) == 0) return at;
+        at += 12 +
+              ((size_t)bytes[at] << 24 | bytes[at + 1] << 16 | bytes[at + 2] << 8 | bytes[at + 3]);
+    }
+    fail_msg("no chunk %s", name);
+    return 0;
+}
+
+/* Chunks of pixel data follow each other; something between them was lost or put there. */
+static void test_png_data_apart(void **state)
+{
+    (void)state;
+    struct image image;
+    struct arena *arena;
+    struct err e;
+    size_t size;
+    uint8_t *bytes = vector_read("rgba8.png", &size), *png = mem_new(size + 64, 1);
+    const size_t at = find_chunk(bytes, size, "IDAT");
+    const size_t length = find_chunk(bytes, size, "IEND") - at - 12;
+    for (int apart = 0; apart < 2; apart++) {
+        memcpy(png, bytes, at);
+        uint8_t *end = append_chunk(png + at, "IDAT", bytes + at + 8, 9);
+        if (apart) end = append_chunk(end, "tEXt", "a", 1);
+        end = append_chunk(end, "IDAT", bytes + at + 17, length - 9);
+        end = append_chunk(end, "IEND", "", 0);
+        if (apart) {
+            assert_refused(png, (size_t)(end - png), ERR_FORMAT, "out of place");
+        } else {
+            assert_int_equal(decode(png, (size_t)(end - png), &image, &arena, &e), 0);
+            arena_free(arena);
+        }
+    }
+    mem_free(png);
+    mem_free(bytes);
+}
+
+/* An orientation with a wrong checksum is none. */
+static void test_png_damaged_exif(void **state)
+{
+    (void)state;
+    struct image image;
+    struct arena *arena;
+    struct err e;
+    size_t size;
+    uint8_t *bytes = vector_read("turned_6_mmpng.png", &size);
+    assert_int_equal(decode(bytes, size, &image, &arena, &e), 0);
+    const int width = image.width, height = image.height;
+    assert_int_not_equal(width, height);
+    arena_free(arena);
+    const size_t at = find_chunk(bytes, size, "eXIf");
+    const size_t length = bytes[at + 3]; /* it is a short one */
+    bytes[at + 8 + length] ^= 1;
+    assert_int_equal(decode(bytes, size, &image, &arena, &e), 0);
+    assert_int_equal(image.width, height);
+    assert_int_equal(image.height, width);
+    arena_free(arena);
+    mem_free(bytes);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -609,6 +672,8 @@ int main(void)
         cmocka_unit_test(test_png_unknown_chunk),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_png_memory),
+        cmocka_unit_test(test_png_data_apart),
+        cmocka_unit_test(test_png_damaged_exif),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

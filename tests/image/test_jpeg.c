@@ -196,6 +196,59 @@ static void test_cut(void **state)
     }
 }
 
+/* Where the data of the scan end whose header begins behind `at`. */
+static size_t end_of_scan(const uint8_t *bytes, size_t size, size_t at)
+{
+    while (at + 1 < size && (bytes[at] != 0xff || bytes[at + 1] != SOS)) at++;
+    for (at += 2; at + 1 < size; at++) {
+        if (bytes[at] == 0xff && bytes[at + 1] != 0) return at;
+    }
+    fail_msg("no further scan");
+    return 0;
+}
+
+/* A progressive grey image with a band of frequencies in each of three scans, all bits of it. */
+static void test_bands(void **state)
+{
+    (void)state;
+    size_t size, ends[4];
+    uint8_t *bytes = vector_read("bands.jpg", &size), *other = mem_new(size, 1);
+    ends[0] = find_segment(bytes, size, SOF2) + 13; /* one component */
+    for (int i = 0; i < 3; i++) ends[i + 1] = end_of_scan(bytes, size, ends[i]);
+    assert_int_equal(ends[3], size - 2);
+
+    /* It may end behind any scan when it says so; when it just stops, the rest is missing. */
+    for (int i = 1; i < 3; i++) {
+        memcpy(other, bytes, ends[i]);
+        assert_refused(other, ends[i], ERR_FORMAT, "cut short");
+        memcpy(other + ends[i], "\xff\xd9", 2);
+        assert_taken(other, ends[i] + 2);
+    }
+    assert_taken(bytes, ends[3]);
+
+    /* Of the first scan alone each block has one colour: nothing is made up. */
+    struct image image;
+    struct arena *arena;
+    struct err e;
+    memcpy(other, bytes, ends[1]);
+    memcpy(other + ends[1], "\xff\xd9", 2);
+    assert_int_equal(decode(other, ends[1] + 2, &whole, &image, &arena, &e), 0);
+    for (int y = 0; y < image.height; y++) {
+        for (int x = 0; x < image.width; x++) {
+            const uint8_t *row = image.pixels + (size_t)(y / 8 * 8 * image.width) * 3;
+            assert_int_equal(image.pixels[(y * image.width + x) * 3], row[x / 8 * 8 * 3]);
+        }
+    }
+    arena_free(arena);
+
+    /* Without it, the others are details of nothing. */
+    memcpy(other, bytes, ends[0]);
+    memcpy(other + ends[0], bytes + ends[1], size - ends[1]);
+    assert_refused(other, size - (ends[1] - ends[0]), ERR_FORMAT, "cut short");
+    mem_free(other);
+    mem_free(bytes);
+}
+
 /* A hole in the middle: a restart interval is missing. */
 static void test_hole(void **state)
 {
@@ -457,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_tables),
         cmocka_unit_test(test_missing_component),
         cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_bands),
         cmocka_unit_test(test_hole),
         cmocka_unit_test(test_behind_the_end),
         cmocka_unit_test(test_too_many_scans),
