@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -86,6 +87,31 @@ static void check(const struct test_job *jobs, int n)
         assert_memory_equal(&jobs[i].output[BYTES - 1], &want, sizeof(want));
         assert_true(jobs[i].job.took_ns >= 0);
     }
+}
+
+static void on_done_look_at_signals(struct decode_job *job)
+{
+    pthread_sigmask(SIG_SETMASK, NULL, job->owner);
+}
+
+/* Signals are for the program's own threads, whose masks stay as they are. */
+static void signals_are_for_others(void **state)
+{
+    (void)state;
+    struct order order = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct test_job *job = jobs_new(&order, 1);
+    sigset_t theirs, ours;
+    sigemptyset(&theirs);
+    job->job.done = on_done_look_at_signals;
+    job->job.owner = &theirs;
+    assert_int_equal(decoder_new(1, &order.decoder, NULL), 0);
+    pthread_sigmask(SIG_SETMASK, NULL, &ours);
+    assert_int_equal(sigismember(&ours, SIGTERM), 0);
+    decoder_submit(order.decoder, &job->job);
+    decoder_free(order.decoder);
+    assert_int_equal(sigismember(&theirs, SIGTERM), 1);
+    assert_int_equal(sigismember(&theirs, SIGINT), 1);
+    free(job);
 }
 
 static void jobs_come_back_in_order(void **state)
@@ -180,11 +206,9 @@ static void memory_may_be_short(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(jobs_come_back_in_order),
-        cmocka_unit_test(done_may_submit_the_next),
-        cmocka_unit_test(many_threads),
-        cmocka_unit_test(on_the_callers_thread),
-        cmocka_unit_test(memory_may_be_short),
+        cmocka_unit_test(signals_are_for_others),   cmocka_unit_test(jobs_come_back_in_order),
+        cmocka_unit_test(done_may_submit_the_next), cmocka_unit_test(many_threads),
+        cmocka_unit_test(on_the_callers_thread),    cmocka_unit_test(memory_may_be_short),
     };
     return cmocka_run_group_tests_name("decoder", tests, NULL, NULL);
 }

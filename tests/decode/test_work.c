@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "../image/vectors.h"
 #include "base/mem.h"
 
 enum { WIDTH = 5, HEIGHT = 4, PIXELS = WIDTH * HEIGHT };
@@ -84,6 +85,39 @@ static void pixels_of_another_size_are_resized(void **state)
 }
 
 /* [3][height][width] at an odd address -> [height][width][3]. */
+/* A JPEG is decoded no larger than training and evaluation decode it, so that all see the same. */
+static void images_are_decoded_as_in_training(void **state)
+{
+    (void)state;
+    enum { W = 4, H = 2, ARENA_MAX = 1 << 20 };
+    struct preprocess small = preprocess;
+    small.width = W;
+    small.height = H;
+    const struct image_decoding decoding = {.limits = &image_limits_default,
+                                            .want = preprocess_want(&small)};
+    float got[W * H * 3], want[W * H * 3], full[W * H * 3];
+    struct image image;
+    struct err e;
+    size_t size;
+    uint8_t *bytes = vector_read("rgb420.jpg", &size);
+    struct arena *arena = arena_new(ARENA_MAX);
+    assert_non_null(arena);
+    assert_int_equal(image_decode(bytes, size, &decoding, arena, &image, &e), 0);
+    assert_int_equal(image.shrink, 2);
+    assert_int_equal(preprocess_apply(&small, &image, arena, want, &e), 0);
+    const struct image_decoding whole = {.limits = &image_limits_default};
+    assert_int_equal(image_decode(bytes, size, &whole, arena, &image, &e), 0);
+    assert_int_equal(preprocess_apply(&small, &image, arena, full, &e), 0);
+    assert_memory_not_equal(full, want, sizeof(want)); /* or nothing would be seen here */
+
+    struct decode_work work = work_of(INPUT_ENCODED, 0, 0, size);
+    work.preprocess = small;
+    assert_int_equal(run(&work, bytes, got, &e), 0);
+    assert_memory_equal(got, want, sizeof(want));
+    arena_free(arena);
+    mem_free(bytes);
+}
+
 static void numbers_are_taken_over(void **state)
 {
     (void)state;
@@ -179,6 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pixels_of_the_networks_size_are_normalised),
         cmocka_unit_test(pixels_of_another_size_are_resized),
+        cmocka_unit_test(images_are_decoded_as_in_training),
         cmocka_unit_test(numbers_are_taken_over),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(what_is_not_finite_is_refused),
