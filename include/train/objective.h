@@ -41,9 +41,9 @@ struct objective_batch {
  *   fitnet    the same + lambda * mean of (r(M_C) - M_t)^2               (arXiv 1412.6550)
  *   at        the same + beta/2 * sum over sections of attention's       (arXiv 1612.03928)
  *   dml       CE(z_C) + alpha T^2 KL_T(z_t || z_C)                       (arXiv 1706.00384)
- * z_C and F_C in byot's last two terms, and everything of the source, are constants; T^2 only with
- * kd_scale. Nothing is averaged over exits. The terms of maps M are not added here (guide.h). Adds
- * the gradients to the batch's arrays. */
+ * z_C and F_C in byot's last two terms, and everything of the source, are constants; T^2 only where
+ * the recipe asks for it. Nothing is averaged over exits. The terms of maps M are not added here
+ * (guide.h). Adds the gradients to the batch's arrays. */
 double objective_loss(const struct recipe *recipe, const struct objective_batch *batch);
 
 #endif

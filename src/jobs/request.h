@@ -38,8 +38,8 @@ int request_spec(const struct json *body, const char *spec_directory, char *ret_
 void request_version(const struct json *body, const char *member, char *ret_name,
                      int64_t *ret_version);
 
-/* Adds the method and the options of `autodidact train` that the body gives ("weight_decay" ->
- * --weight-decay X), apart from places. */
+/* Adds the method and the options of `autodidact train` that the body gives ("a_b": X -> --a-b X),
+ * apart from places. */
 void request_add_options(const struct json *body, struct command *command);
 
 #endif
