@@ -28,8 +28,9 @@ const char *text_float(float value, char ret_text[TEXT_NUMBER_MAX]);
 /* The same with at most so many significant digits, which need not read back. */
 const char *text_rounded(double value, int digits, char ret_text[TEXT_NUMBER_MAX]);
 
-/* The number that all of a text is: a whole one, one from 0, a finite one. false, with nothing set,
- * for every other text, with blanks around it, say, or out of the type's range. */
+/* The number that all of a text is: a whole one, one from 0, a finite one with the locale's point.
+ * false, with nothing set, for every other text, with blanks around it, say, or out of the type's
+ * range. */
 bool text_to_int(const char *text, int64_t *ret_value);
 bool text_to_unsigned(const char *text, uint64_t *ret_value);
 bool text_to_real(const char *text, double *ret_value);

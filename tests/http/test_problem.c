@@ -31,10 +31,16 @@ static void documents(void **state)
 static void statuses(void **state)
 {
     (void)state;
-    assert_int_equal(problem_status(ERR_DEADLINE), 504);
-    assert_int_equal(problem_status(-ENOMEM), 503);
-    assert_int_equal(problem_status(-EIO), 500);
-    assert_int_equal(problem_status(ERR_LIMIT), 413);
+    static const struct {
+        int code, status;
+    } rows[] = {
+        {ERR_FORMAT, 400},   {ERR_RANGE, 400},     {ERR_USAGE, 400}, {ERR_NOT_FOUND, 404},
+        {ERR_CONFLICT, 409}, {ERR_LIMIT, 413},     {ERR_BUSY, 503},  {ERR_UNSUPPORTED, 422},
+        {-ENOMEM, 503},      {ERR_CANCELLED, 499}, {-ENOSPC, 507},   {ERR_DEADLINE, 504},
+        {-EIO, 500},         {ERR_DIVERGED, 500},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(problem_status(rows[i].code), rows[i].status);
 }
 
 int main(void)

@@ -57,6 +57,7 @@ static void finds(void **state)
         {"GET", "/jobs/17", 4, "17", NULL, ""},
         {"DELETE", "/jobs/17", 6, "17", NULL, NULL},
         {"GET", "/jobs/", 2, NULL, NULL, ""},
+        {"GET", "/jobs/17/", ERR_NOT_FOUND, NULL, NULL, ""},
         {"GET", "/jobs/1/2", ERR_NOT_FOUND, NULL, NULL, ""},
         {"GET", "/jobs//cancel", ERR_NOT_FOUND, NULL, NULL, ""},
         {"POST", "/jobs/a.b_c-d/cancel", 5, "a.b_c-d", NULL, ""},

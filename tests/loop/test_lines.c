@@ -53,6 +53,7 @@ static void test_lines_property(void **state)
     for (int i = 0; i < 60; i++) {
         size_t length = rng_below(&rng, 50);
         if (rng_below(&rng, 10) == 0) length = LINES_MAX - 2 + rng_below(&rng, 5);
+        if (i < 3) length = LINES_MAX - 1 + (size_t)i;
         if (size + length + 1 >= sizeof(input)) break;
         for (size_t j = 0; j < length; j++) input[size + j] = (char)('a' + rng_below(&rng, 26));
         if (length <= LINES_MAX) {
