@@ -33,7 +33,8 @@ enum limit {
 
 /* What follows when the client has closed its end, and nothing lies before that any more. */
 enum at_end {
-    AT_END_NOTHING, /* libmicrohttpd sees it by itself, or the answer goes out all the same */
+    AT_END_NOTHING, /* libmicrohttpd sees it by itself (or the deadline of headers does, when the
+                       last bytes came with the end), or the answer goes out all the same */
     AT_END_CUT,     /* no more will come */
     AT_END_ABANDON  /* who works on the request is told */
 };

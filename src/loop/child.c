@@ -199,9 +199,8 @@ int child_start(struct loop *loop, const struct child_options *options,
     int out[2] = {-1, -1};
     struct child *child = mem_new(1, sizeof(*child));
     int rc = child == NULL ? -ENOMEM : pipe2(out, O_CLOEXEC) < 0 ? -errno : 0;
-    if (rc == 0)
-        rc = uv_poll_init(loop_uv(loop), &child->out,
-                          out[0]); /* makes it non-blocking; our end alone */
+    /* Makes it non-blocking; our end alone. */
+    if (rc == 0) rc = uv_poll_init(loop_uv(loop), &child->out, out[0]);
     if (rc < 0) {
         if (out[0] >= 0) close(out[0]);
         mem_free(child);
@@ -219,8 +218,8 @@ int child_start(struct loop *loop, const struct child_options *options,
         goto out;
     }
     child->open_handles = 2;
-    rc = uv_signal_start(&child->sigchld, on_sigchld,
-                         SIGCHLD); /* before there is anything to miss */
+    /* Before there is anything to miss. */
+    rc = uv_signal_start(&child->sigchld, on_sigchld, SIGCHLD);
     if (rc == 0) rc = uv_poll_start(&child->out, UV_READABLE, on_readable);
     if (rc == 0) rc = spawn(options, out[1], &child->pid);
     if (rc < 0) close_handles(child);
