@@ -33,7 +33,7 @@ enum run_cancel {
     RUN_CANCELLED_LATE, /* while it was concluded: counts only if the job is queued again */
 };
 
-enum { EVALUATION_MAX = 256 << 10 };
+enum { EVALUATION_MAX = 256 << 10, PROGRESS_MAX = 4096 };
 
 struct run {
     struct jobs *jobs;
@@ -71,7 +71,7 @@ struct jobs {
     struct jobs_metrics metrics;
     struct loop_timer *grace; /* between a child's SIGTERM and SIGKILL */
     struct run *run;          /* the present one, or NULL */
-    size_t calls;             /* on their way to the store and back */
+    size_t errands;           /* on their way to the store and back */
     struct jobs_watch *watches;
     bool started;
     bool stopping;
@@ -79,10 +79,15 @@ struct jobs {
     void *stopped_arg;
 };
 
+/* A copy with every path filled in and `directory` absolute and made; to be released whatever is
+ * returned (options.c). */
+int jobs_options_copy(const struct jobs_options *options, struct jobs_options *ret, struct err *e);
+void jobs_options_release(struct jobs_options *options);
+
 /* Calls `stopped` when it is wanted and nothing is on its way any more (jobs.c). */
 void jobs_check_stopped(struct jobs *jobs);
 
-/* Tells those who watch a job (jobs.c); progress NULL: its state or its epochs have changed. */
+/* Tells those who watch a job (watch.c); progress NULL: its state or its epochs have changed. */
 void jobs_tell(struct jobs *jobs, int64_t id, const struct progress *progress);
 
 /* Looks for a queued job, unless one runs. */

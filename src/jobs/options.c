@@ -1,0 +1,90 @@
+/* The options of the jobs: defaults, and a copy whose paths are found and absolute. */
+#include "config.h"
+
+#include "jobs/jobs.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "state.h"
+
+void jobs_options_default(struct jobs_options *options)
+{
+    *options = (struct jobs_options){.margin = 0.01,
+                                     .niceness = 10,
+                                     .queue_max = 100,
+                                     .attempts_max = 3,
+                                     .grace_ns = 10 * CLOCK_SECOND};
+}
+
+/* NAME beside this program's own file. */
+static char *beside_program(const char *name)
+{
+    char path[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    if (n <= 0) return mem_strdup(name);
+    path[n] = '\0';
+    *(strrchr(path, '/') + 1) = '\0';
+    if (strlen(path) + strlen(name) >= sizeof(path)) return NULL;
+    strcat(path, name);
+    return mem_strdup(path);
+}
+
+static char *copy_or_default(const char *given, char *(*otherwise)(void))
+{
+    return given != NULL && given[0] != '\0' ? mem_strdup(given) : otherwise();
+}
+
+static char *default_program(void)
+{
+    return beside_program("autodidact");
+}
+
+/* In an installed tree, or in a build directory inside of the source tree. */
+static char *default_specs(void)
+{
+    static const char *const places[] = {"../share/autodidact/models", "models", "../models"};
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        char *path = beside_program(places[i]);
+        if (path == NULL || file_exists(path)) return path;
+        mem_free(path);
+    }
+    return beside_program(places[0]);
+}
+
+static char *no_default(void)
+{
+    return mem_strdup("");
+}
+
+void jobs_options_release(struct jobs_options *options)
+{
+    mem_free((char *)(uintptr_t)options->directory);
+    mem_free((char *)(uintptr_t)options->program);
+    mem_free((char *)(uintptr_t)options->data_root);
+    mem_free((char *)(uintptr_t)options->spec_directory);
+}
+
+int jobs_options_copy(const struct jobs_options *options, struct jobs_options *ret, struct err *e)
+{
+    *ret = *options;
+    ret->directory = options->directory[0] == '/' ? mem_strdup(options->directory) : NULL;
+    if (ret->directory == NULL) { /* children work elsewhere */
+        char here[PATH_MAX], path[PATH_MAX];
+        if (getcwd(here, sizeof(here)) != NULL &&
+            file_join(path, sizeof(path), here, options->directory) == 0)
+            ret->directory = mem_strdup(path);
+    }
+    ret->program = copy_or_default(options->program, default_program);
+    ret->data_root = copy_or_default(options->data_root, no_default);
+    ret->spec_directory = copy_or_default(options->spec_directory, default_specs);
+    if (ret->directory != NULL && ret->program != NULL && ret->data_root != NULL &&
+        ret->spec_directory != NULL)
+        return file_make_dirs(ret->directory, e);
+    return err_set(e, -ENOMEM, "jobs: out of memory");
+}
