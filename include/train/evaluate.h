@@ -22,7 +22,7 @@ struct logits {
     int32_t *labels; /* [n] */
 };
 
-/* Runs the plan on images indices[0..n) of the set (NULL: 0..n-1). Free with logits_release(). */
+/* The plan's logits of images indices[0..n) of the set (NULL: 0..n-1). logits_release() frees. */
 int evaluate_logits(const struct plan *plan, const struct dataset *set, const uint32_t *indices,
                     size_t n, const struct preprocess *preprocess, struct pool *pool,
                     struct logits *ret_logits, struct err *e);

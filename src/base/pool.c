@@ -10,7 +10,7 @@
  * counter again; whoever changes the counter then looks whether somebody sleeps. All four accesses
  * are sequentially consistent, so one of the two sees the other.
  *
- * No queue, no work stealing, no futures: parts are fixed by lane so that sums have a fixed order.
+ * No queue, no work stealing, no futures: ranges are fixed by lane so that sums have a fixed order.
  */
 #include "config.h"
 
@@ -198,7 +198,7 @@ void pool_run(struct pool *pool, pool_fn *fn, void *arg)
     atomic_store(&pool->busy, false);
 }
 
-void pool_part(size_t count, unsigned lane, unsigned n_lanes, size_t *ret_first, size_t *ret_end)
+void pool_range(size_t count, unsigned lane, unsigned n_lanes, size_t *ret_first, size_t *ret_end)
 {
     size_t base = count / n_lanes, longer = count % n_lanes;
     size_t first = lane * base + (lane < longer ? lane : longer);

@@ -211,7 +211,7 @@ static void check_part(void *arg, unsigned lane, unsigned n_lanes)
     const struct check *check = arg;
     size_t first, end;
     int rc = 0;
-    pool_part(check->set->count, lane, n_lanes, &first, &end);
+    pool_range(check->set->count, lane, n_lanes, &first, &end);
     for (size_t i = first; rc == 0 && i < end; i++) {
         rc = check_file(&check->set->files[i], &check->errors[lane]);
     }

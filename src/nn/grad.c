@@ -271,7 +271,7 @@ static void round_lane(void *arg, unsigned lane, unsigned n_lanes)
     for (int i = 0; i < round->n; i++) grad_clear_sums(grad, &tasks[i], lane);
 
     size_t first, end;
-    pool_part((size_t)grad->batch, lane, n_lanes, &first, &end);
+    pool_range((size_t)grad->batch, lane, n_lanes, &first, &end);
     for (int at = (int)first; at < (int)end; at += round->block) {
         int left = (int)end - at, n = left < round->block ? left : round->block;
         for (int i = 0; i < round->n; i++) run_task(grad, &tasks[i], lane, at, n);
@@ -348,7 +348,7 @@ static void reduce_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
     struct grad *grad = arg;
     size_t size = grad->net->trained_size, first, end;
-    pool_part(size, lane, n_lanes, &first, &end);
+    pool_range(size, lane, n_lanes, &first, &end);
     for (unsigned l = 1; l < grad->n_lanes; l++)
         grad->kernels->add(end - first, grad->lane_dparams + (l - 1) * size + first,
                            grad->dparams + first);

@@ -1,7 +1,7 @@
 /* Temperatures and first thresholds from held-out logits.
  *
  * The negative log likelihood is convex in the inverse temperature, so bisecting its derivative
- * finds the minimum without a starting point, a step size or a failure. Thresholds are chosen
+ * finds the minimum without a starting point, a rate or a failure. Thresholds are chosen
  * greedily from the first exit on; the search over all of them together is the subcommand `tune`.
  */
 #include "config.h"

@@ -1,6 +1,6 @@
 /* Evaluation of a plan on a list of images.
  *
- * Batches of 64 are cut from the start of the list and dealt to the lanes in contiguous runs, so
+ * Batches of 64 are cut from the start of the list and dealt to the lanes in contiguous ranges, so
  * the composition of a batch, and with it every bit of the logits, does not depend on the number of
  * threads. All logits are kept (80 MB for 50,000 images of 100 classes and 5 classifiers), because
  * calibration and thresholds read them many times. */
@@ -67,7 +67,7 @@ static void evaluate_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
     const struct evaluation *v = arg;
     size_t n = v->logits->n, n_batches = (n + EVALUATE_BATCH - 1) / EVALUATE_BATCH, first, end;
-    pool_part(n_batches, lane, n_lanes, &first, &end);
+    pool_range(n_batches, lane, n_lanes, &first, &end);
     int rc = 0;
     for (size_t b = first; rc == 0 && b < end; b++) {
         size_t start = b * EVALUATE_BATCH, left = n - start;

@@ -7,7 +7,7 @@
  *
  * Maps of different size meet at the smaller height and width by means over cells (our choice, as
  * most codes do: a hint then compares what both have). The regressor is a 1x1 convolution with
- * bias: a matrix product by image. It is no part of the student, learns with the student's
+ * bias: a matrix product by image. It is none of the student's, learns with the student's
  * optimizer settings, and is dropped at the end. */
 #include "config.h"
 
@@ -48,7 +48,7 @@ struct guide {
     size_t maps_stride, sums_stride, bytes;
     size_t n_regressor;
     float *regressor, *momentum, *dregressor; /* the last one [n_lanes][n_regressor] */
-    struct grad *grad;                        /* the student's, while running */
+    struct grad *grad;                        /* the student's, during a pass */
 };
 
 static int middle(const struct net *net)
@@ -295,8 +295,8 @@ static double compare(struct guide *g, const struct pair *p, unsigned lane, size
     return value;
 }
 
-/* The section's part of the teacher's pass over images [first, first + n). */
-static void run_section(struct guide *g, unsigned lane, int section, size_t first, int n)
+/* One section of the teacher's pass over images [first, first + n). */
+static void pass_section(struct guide *g, unsigned lane, int section, size_t first, int n)
 {
     const float *map = exec_section(g->execs[lane], section, n, section > 0);
     size_t size = shape_size(net_section_output(g->teacher, section));
@@ -307,7 +307,7 @@ static void run_section(struct guide *g, unsigned lane, int section, size_t firs
     }
 }
 
-static void run_lane(void *arg, unsigned lane, unsigned n_lanes)
+static void pass_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
     struct guide *g = arg;
     size_t first, end, image = shape_size(net_input(g->teacher));
@@ -315,22 +315,22 @@ static void run_lane(void *arg, unsigned lane, unsigned n_lanes)
     if (g->n_regressor > 0) {
         memset(g->dregressor + lane * g->n_regressor, 0, g->n_regressor * sizeof(*g->dregressor));
     }
-    pool_part((size_t)g->recipe->batch, lane, n_lanes, &first, &end);
+    pool_range((size_t)g->recipe->batch, lane, n_lanes, &first, &end);
     for (size_t at = first; at < end; at += TEACHER_BATCH) {
         int n = end - at < TEACHER_BATCH ? (int)(end - at) : TEACHER_BATCH;
         memcpy(exec_input(g->execs[lane], 0), grad_input(g->grad) + at * image,
                (size_t)n * image * sizeof(float));
         for (int i = 0; i < n; i++) g->values[at + (size_t)i] = 0.0;
-        for (int s = 0; s <= last; s++) run_section(g, lane, s, at, n);
+        for (int s = 0; s <= last; s++) pass_section(g, lane, s, at, n);
         exec_head(g->execs[lane], last, 0, n, g->logits + at * (size_t)net_classes(g->teacher));
     }
 }
 
-double guide_run(struct guide *g, struct grad *student)
+double guide_pass(struct guide *g, struct grad *student)
 {
     double sum = 0.0;
     g->grad = student;
-    pool_run(g->pool, run_lane, g);
+    pool_run(g->pool, pass_lane, g);
     g->grad = NULL;
     for (unsigned i = 1; i < g->n_lanes && g->n_regressor > 0; i++)
         g->kernels->add(g->n_regressor, g->dregressor + i * g->n_regressor, g->dregressor);

@@ -31,17 +31,18 @@ struct guide *guide_new(const struct recipe *recipe, const struct net *student,
 void guide_free(struct guide *guide);
 size_t guide_bytes(const struct guide *guide);
 
-/* After the student's grad_forward() on recipe->batch images: runs the teacher on the same input,
- * adds the gradients of what is compared to the student's borders, keeps that of the regressor.
- * Returns the value of these terms; guide_logits() [batch][classes] are then the teacher's. */
-double guide_run(struct guide *guide, struct grad *student);
+/* After the student's grad_forward() on recipe->batch images: takes the same input through the
+ * teacher, adds the gradients of what is compared to the student's borders, keeps that of the
+ * regressor. Returns the value of these terms; guide_logits() [batch][classes] are then the
+ * teacher's. */
+double guide_pass(struct guide *guide, struct grad *student);
 const float *guide_logits(const struct guide *guide);
 
 /* One step of the optimizer on the regressor, if there is one. */
 void guide_step(struct guide *guide, double rate);
 
 /* The regressor and what belongs to it, [rows = teacher's channels][student's channels] and then
- * [rows] biases; NULL and 0 without one. The gradient is guide_run()'s. */
+ * [rows] biases; NULL and 0 without one. The gradient is guide_pass()'s. */
 float *guide_regressor(struct guide *guide, size_t *ret_size);
 const float *guide_dregressor(const struct guide *guide);
 

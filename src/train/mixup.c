@@ -50,7 +50,7 @@ static void mix_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
     const struct mix *m = arg;
     size_t first, end;
-    pool_part(m->n / 2, lane, n_lanes, &first, &end);
+    pool_range(m->n / 2, lane, n_lanes, &first, &end);
     for (size_t i = first; i < end; i++) {
         float *a = m->images + i * m->size, *b = m->images + (m->n - 1 - i) * m->size;
         for (size_t k = 0; k < m->size; k++) {

@@ -1,4 +1,4 @@
-/* SGD over the trained part of the parameter block.
+/* SGD over what is trained of the parameter block.
  *
  * The block is a list of ranges that learn (tensors beside each other are one range); the ranges
  * are laid end to end and cut by lane. Every element is independent of the others, so the cut
@@ -87,7 +87,7 @@ static void step_lane(void *arg, unsigned lane, unsigned n_lanes)
     const struct step *s = arg;
     const struct optimizer *o = s->optimizer;
     size_t first, end, start = 0; /* start: where the range begins in the list laid end to end */
-    pool_part(o->total, lane, n_lanes, &first, &end);
+    pool_range(o->total, lane, n_lanes, &first, &end);
     for (size_t i = 0; i < o->n_ranges; i++) {
         size_t size = o->ranges[i].end - o->ranges[i].first;
         size_t a = first > start ? first - start : 0;

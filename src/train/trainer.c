@@ -4,7 +4,7 @@
  * forward, loss, backward, SGD. A teacher and a peer see the same input; two peers each learn from
  * what the other said before either moved (our choice; the paper moves one and asks it again, a
  * pass more). Everything is in a fixed order; what is random comes from (seed,
- * epoch, sample), so nothing random is part of the state. The order of an epoch is made anew when
+ * epoch, sample), so nothing random belongs to the state. The order of an epoch is made anew when
  * the epoch changes. Left out: clocks, evaluation and files other than checkpoints; the caller
  * decides when. */
 #include "config.h"
@@ -209,7 +209,7 @@ static void prepare_lane(void *arg, unsigned lane, unsigned n_lanes)
     const struct preparation *p = arg;
     const struct trainer *t = p->trainer;
     size_t first, end, size = shape_size(net_input(t->setup.net));
-    pool_part((size_t)t->recipe.batch, lane, n_lanes, &first, &end);
+    pool_range((size_t)t->recipe.batch, lane, n_lanes, &first, &end);
     int rc = 0;
     for (size_t i = first; rc == 0 && i < end; i++) {
         rc = batch_sample(t->setup.set, p->indices[i], t->setup.preprocess, t->recipe.augment,
@@ -244,7 +244,7 @@ static int prepare(struct trainer *t, int64_t epoch, int64_t step_of_epoch, stru
     return 0;
 }
 
-/* The forward passes of all who take part, and the losses with their gradients. Not finite when the
+/* The forward passes of all who learn, and the losses with their gradients. Not finite when the
  * peer's is not. Returns the student's. */
 static double forward(struct trainer *t)
 {
@@ -253,7 +253,7 @@ static double forward(struct trainer *t)
     int batch = (int)r->batch, deepest = net_sections(t->student.net) - 1;
     grad_forward(t->student.grad, t->student.params, batch);
     if (t->guide != NULL) {
-        double value = guide_run(t->guide, t->student.grad);
+        double value = guide_pass(t->guide, t->student.grad);
         return value + learner_loss(&t->student, r, &targets, guide_logits(t->guide));
     }
     if (t->peer.net == NULL) return learner_loss(&t->student, r, &targets, NULL);

@@ -1,4 +1,4 @@
-/* Thread pools: every lane once, results visible, equal parts, waking up after sleep, no signals.
+/* Thread pools: every lane once, results visible, equal ranges, waking up after sleep, no signals.
  */
 #include "config.h"
 
@@ -85,7 +85,7 @@ static void mix(void *arg, unsigned lane, unsigned n_lanes)
 {
     const struct chain *chain = arg;
     size_t first, end;
-    pool_part(chain->count, lane, n_lanes, &first, &end);
+    pool_range(chain->count, lane, n_lanes, &first, &end);
     for (size_t i = first; i < end; i++) {
         uint32_t left = chain->in[(i + chain->count - 1) % chain->count];
         chain->out[i] = (left ^ chain->in[i]) * UINT32_C(2654435761) + 1;
@@ -164,15 +164,15 @@ static void test_workers_block_signals(void **state)
     pool_free(pool);
 }
 
-static void test_parts(void **state)
+static void test_ranges(void **state)
 {
     (void)state;
     for (unsigned n = 1; n < 20; n++) {
         for (size_t count = 0; count < 70; count++) {
             size_t next = 0, least = SIZE_MAX, most = 0;
-            for (unsigned r = 0; r < n; r++) {
+            for (unsigned lane = 0; lane < n; lane++) {
                 size_t first, end;
-                pool_part(count, r, n, &first, &end);
+                pool_range(count, lane, n, &first, &end);
                 assert_int_equal(first, next);
                 assert_true(end >= first);
                 if (end - first < least) least = end - first;
@@ -184,7 +184,7 @@ static void test_parts(void **state)
         }
     }
     size_t first, end;
-    pool_part(SIZE_MAX, 2, 3, &first, &end); /* no overflow in between */
+    pool_range(SIZE_MAX, 2, 3, &first, &end); /* no overflow in between */
     assert_true(end == SIZE_MAX && first == SIZE_MAX / 3 * 2);
 }
 
@@ -216,7 +216,7 @@ int main(void)
         cmocka_unit_test(test_writes_are_seen_by_the_next_loop),
         cmocka_unit_test(test_sleepers_wake_up),
         cmocka_unit_test(test_workers_block_signals),
-        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

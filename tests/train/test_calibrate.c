@@ -100,12 +100,12 @@ static void test_low_bins(void **state)
     logits_release(&l);
 }
 
-static void test_ranks(void **state)
+static void test_places(void **state)
 {
     (void)state;
     struct logits l = make(3, 1, 7);
     const float z[7] = {5, 4, 4, 3, 2, 2, 1};
-    const int32_t labels[3] = {2, 4, 5}; /* ranks 2, 4 and (a tie, the later class) 5 */
+    const int32_t labels[3] = {2, 4, 5}; /* places 2, 4 and (a tie, the later class) 5 */
     for (size_t i = 0; i < 3; i++) {
         set(&l, 0, i, z);
         l.labels[i] = labels[i];
@@ -256,7 +256,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_figures_by_hand),
         cmocka_unit_test(test_low_bins),
-        cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_places),
         cmocka_unit_test(test_temperature),
         cmocka_unit_test(test_temperature_limits),
         cmocka_unit_test(test_thresholds),

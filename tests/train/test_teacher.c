@@ -198,7 +198,7 @@ static struct losses forward(struct scene *s)
     const float *source;
     grad_forward(s->student.grad, s->student.params, BATCH);
     if (s->guide != NULL) {
-        l.maps = guide_run(s->guide, s->student.grad);
+        l.maps = guide_pass(s->guide, s->student.grad);
         source = guide_logits(s->guide);
     } else {
         grad_forward(s->peer.grad, s->peer.params, BATCH);
