@@ -13,8 +13,8 @@
  *   RUN_CONCLUDING --> gone, and the next job of the queue
  *
  * A phase is either a task of the store or a child; the table below says which, and what looks at
- * its end. That sets run->next, or the outcome; then go_on() takes the step: to the next phase, or
- * to RUN_CONCLUDING from anywhere once there is an outcome. What is asked meanwhile (cancel, stop)
+ * its end. That sets run->next, or the outcome; then go_on() enters the next phase, or
+ * RUN_CONCLUDING from anywhere once there is an outcome. What is asked meanwhile (cancel, stop)
  * becomes an outcome there. */
 #include "config.h"
 
@@ -36,9 +36,9 @@ static void noted(struct run *run);
 static void concluded(struct run *run);
 
 static const struct phase {
-    void (*work)(struct run *run, struct db *db);  /* on the store thread; NULL: a child is run */
+    void (*work)(struct run *run, struct db *db);  /* on the store thread; NULL: a child works */
     void (*worked)(struct run *run);               /* on the loop, after work() */
-    const char *child;                             /* what it is called */
+    const char *child;                             /* its name in messages */
     void (*ended)(struct run *run, int exit_code); /* after the child, unless a signal killed it */
 } phases[RUN_PHASES] = {
     [RUN_PREPARING] = {.work = run_prepare, .worked = prepared},
@@ -53,16 +53,16 @@ static void start_child(struct run *run);
 
 /* ---- from one phase to the next ---- */
 
-static void store_run(struct store_task *task, struct db *db)
+static void on_store(struct store_task *task, struct db *db)
 {
     struct run *run = (struct run *)(void *)((char *)task - offsetof(struct run, task));
     phases[run->phase].work(run, db);
-    loop_post(run->jobs->loop, &run->call);
+    loop_post(run->jobs->loop, &run->back);
 }
 
-static void store_done(struct loop_call *call)
+static void back_on_loop(struct loop_call *back)
 {
-    struct run *run = (struct run *)(void *)((char *)call - offsetof(struct run, call));
+    struct run *run = (struct run *)(void *)((char *)back - offsetof(struct run, back));
     phases[run->phase].worked(run);
 }
 
@@ -74,8 +74,8 @@ static void enter(struct run *run, enum run_phase phase)
         start_child(run);
         return;
     }
-    run->task.run = store_run;
-    run->call.fn = store_done;
+    run->task.run = on_store;
+    run->back.fn = back_on_loop;
     store_post(run->jobs->store, &run->task);
 }
 

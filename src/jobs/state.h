@@ -1,5 +1,5 @@
-/* Inside the jobs layer: what a struct jobs holds, and the run of the present job. Loop thread, but
- * for what says "store thread". */
+/* Inside the jobs layer: what a struct jobs holds, and the run of the present job: one attempt at
+ * it, from the queue to an outcome. Loop thread, but for what says "store thread". */
 #ifndef JOBS_STATE_H
 #define JOBS_STATE_H
 
@@ -38,7 +38,7 @@ enum { EVALUATION_MAX = 256 << 10, PROGRESS_MAX = 4096 };
 struct run {
     struct jobs *jobs;
     struct store_task task; /* of the phases on the store thread, which own all below meanwhile */
-    struct loop_call call;
+    struct loop_call back;
     enum run_phase phase, next; /* next: what follows unless the outcome is set */
     struct outcome outcome;
     enum run_cancel cancel;
