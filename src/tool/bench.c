@@ -39,8 +39,8 @@ struct bench {
     const struct command *command;
     struct tool_net n;
     struct pool *pool;
-    unsigned threads, heads; /* heads: bit i set when the head of exit i runs */
-    int sections;            /* how many of them run */
+    unsigned threads, heads; /* heads: bit i set when the head of exit i is computed */
+    int sections;            /* how many of them are computed */
     float *params;
 };
 
@@ -197,7 +197,7 @@ struct inference {
     int batch, repeats;
 };
 
-static void run_inference(void *arg, unsigned lane, unsigned n_lanes)
+static void infer_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
     const struct inference *r = arg;
     const struct bench *b = r->bench;
@@ -223,20 +223,20 @@ static void infer(void *arg)
 {
     const struct inference *r = arg;
     exec_invite(r->execs[0]); /* before any helper looks */
-    pool_run(r->bench->pool, run_inference, arg);
+    pool_run(r->bench->pool, infer_lane, arg);
 }
 
 /* The number of repeats grows until a round lasts round_ns; then the best of three rounds with that
  * number, in seconds a batch. The rounds before are too short to count, but warm the caches.
  */
-static double best_round(const struct command *c, void (*run)(void *arg), void *arg, int *repeats)
+static double best_round(const struct command *c, void (*work)(void *arg), void *arg, int *repeats)
 {
     int64_t round_ns = (int64_t)(c->seconds * (double)CLOCK_SECOND);
     double best = 0;
     *repeats = 1;
     for (int round = 0; round < ROUNDS;) {
         int64_t start = clock_now();
-        run(arg);
+        work(arg);
         int64_t ns = clock_now() - start;
         if (round == 0 && ns < round_ns && *repeats < 1 << 20) {
             double factor = ns > 0 ? 1.2 * (double)round_ns / (double)ns : 16;
@@ -291,7 +291,7 @@ struct training_bench {
 };
 
 /* Called on one thread; grad and optimizer use the pool themselves. */
-static void run_training(void *arg)
+static void train(void *arg)
 {
     struct training_bench *t = arg;
     struct bench *b = t->bench;
@@ -335,7 +335,7 @@ static int bench_training(struct bench *b, int batch, struct err *e)
         fill_noise(grad_input(t.grad), shape_size(net_input(net)) * (size_t)batch, 0);
         for (int i = 0; i < batch; i++) t.labels[i] = i % net_classes(net);
         size_t weights = net_block_size(net) + 2 * net_trained_size(net);
-        double seconds = best_round(b->command, run_training, &t, &t.repeats);
+        double seconds = best_round(b->command, train, &t, &t.repeats);
         rc = print_result(b, batch, seconds, weights * sizeof(float), grad_bytes(t.grad), e);
     }
     grad_free(t.grad);
@@ -345,7 +345,7 @@ static int bench_training(struct bench *b, int batch, struct err *e)
     return rc;
 }
 
-static int run(struct bench *b, struct err *e)
+static int measure(struct bench *b, struct err *e)
 {
     int batches[BATCHES_MAX], n = 0;
     const struct net *net = b->n.net;
@@ -389,7 +389,7 @@ int tool_bench(int argc, char **argv, struct err *e)
     rc = tool_threads(c.threads, &b.threads, e);
     if (rc == 0) rc = tool_net_open(c.path, c.width, c.classes, &b.n, e);
     if (rc < 0) return rc;
-    rc = run(&b, e);
+    rc = measure(&b, e);
     pool_free(b.pool);
     mem_free(b.params);
     tool_net_free(&b.n);

@@ -294,7 +294,7 @@ static int print_report(const struct import *im, struct err *e)
     return 0;
 }
 
-static int run(struct import *im, struct err *e)
+static int import(struct import *im, struct err *e)
 {
     const struct command *c = &im->command;
     size_t size;
@@ -319,7 +319,7 @@ int tool_import(int argc, char **argv, struct err *e)
 {
     struct import im = {.bytes = NULL};
     int rc = parse(argc, argv, &im, e);
-    if (rc == 0) rc = run(&im, e);
+    if (rc == 0) rc = import(&im, e);
     mem_free(im.params);
     mem_free(im.own_labels);
     mem_free(im.label_lines);

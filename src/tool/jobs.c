@@ -33,10 +33,10 @@ static int read_token(const char *path, char **ret_token, struct err *e)
     return 0;
 }
 
-/* A call whose answer is JSON, for json_free(); a problem document becomes an error. body is text
- * or NULL. */
-static int call(struct jobs *jobs, const char *method, const char *path, const char *body,
-                struct json **ret_answer, struct err *e)
+/* Asks the daemon for an answer in JSON, for json_free(); a problem document becomes an error. body
+ * is text or NULL. */
+static int ask(struct jobs *jobs, const char *method, const char *path, const char *body,
+               struct json **ret_answer, struct err *e)
 {
     static const char *const headers[] = {"Content-Type: application/json", NULL};
     struct client_answer answer;
@@ -142,7 +142,7 @@ static int start(struct jobs *jobs, const char *const *words, struct err *e)
     for (; status == 0 && *words != NULL; words++) status = write_member(&w, *words, e);
     json_write_close(&w, '}');
     if (status == 0 && w.status < 0) status = err_set(e, w.status, "%s", err_text(w.status));
-    if (status == 0) status = call(jobs, "POST", "/admin/v1/jobs", buf_text(&body), &answer, e);
+    if (status == 0) status = ask(jobs, "POST", "/admin/v1/jobs", buf_text(&body), &answer, e);
     buf_release(&body);
     return status < 0 ? status : show(jobs, answer, e);
 }
@@ -175,7 +175,7 @@ static int watch(struct jobs *jobs, const char *path, struct err *e)
     int misses = 0;
     for (;;) {
         struct json *job;
-        int status = call(jobs, "GET", path, NULL, &job, e);
+        int status = ask(jobs, "GET", path, NULL, &job, e);
         if (status == -EIO && ++misses <= WATCH_ERRORS_MAX) {
             sleep(1);
             continue;
@@ -243,10 +243,10 @@ int tool_jobs(int argc, char **argv, struct err *e)
         status = watch(&jobs, buf_text(&path), e);
     } else if (takes_id) {
         status =
-            call(&jobs, strcmp(verb, "cancel") ? "GET" : "POST", buf_text(&path), NULL, &answer, e);
+            ask(&jobs, strcmp(verb, "cancel") ? "GET" : "POST", buf_text(&path), NULL, &answer, e);
         if (status == 0) status = show(&jobs, answer, e);
     } else if (!strcmp(verb, "list") && words[1] == NULL) {
-        status = call(&jobs, "GET", "/admin/v1/jobs", NULL, &answer, e);
+        status = ask(&jobs, "GET", "/admin/v1/jobs", NULL, &answer, e);
         if (status == 0) status = show(&jobs, answer, e);
     } else if (!strcmp(verb, "start")) {
         status = start(&jobs, words + 1, e);

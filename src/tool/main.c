@@ -14,7 +14,7 @@
 
 struct subcommand {
     const char *name;
-    int (*run)(int argc, char **argv, struct err *e);
+    int (*execute)(int argc, char **argv, struct err *e);
     const char *summary;
 };
 
@@ -61,12 +61,12 @@ static int unknown_subcommand(const char *name)
     return EXIT_USAGE;
 }
 
-/* Runs a subcommand and says what went wrong, a full disk behind stdout included. */
-static int run(const struct subcommand *s, int argc, char **argv)
+/* Executes a subcommand and says what went wrong, a full disk behind stdout included. */
+static int execute(const struct subcommand *s, int argc, char **argv)
 {
     struct err e = {0};
     int rc = cpu_check_isa(&e);
-    if (rc == 0) rc = s->run(argc, argv, &e);
+    if (rc == 0) rc = s->execute(argc, argv, &e);
     int failed = fflush(stdout) != 0 || ferror(stdout);
     if (rc >= 0 && failed) {
         fprintf(stderr, "autodidact %s: cannot write the output\n", s->name);
@@ -98,7 +98,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < N_SUBCOMMANDS; i++) {
         if (strcmp(argv[1], subcommands[i].name) == 0)
-            return run(&subcommands[i], argc - 1, argv + 1);
+            return execute(&subcommands[i], argc - 1, argv + 1);
     }
     return unknown_subcommand(argv[1]);
 }

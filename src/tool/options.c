@@ -1,7 +1,7 @@
 /* Parsing and help from one table.
  *
  * Not getopt: its messages name neither what a value takes nor what an unknown option was near to,
- * and the help would be a second list to keep in step. Short options do not exist. "--" ends the
+ * and the help would be a second list that must agree. Short options do not exist. "--" ends the
  * options. */
 #include "config.h"
 

@@ -84,7 +84,7 @@ static int end_epoch(struct train_session *s, const struct train_report *report,
     return 0;
 }
 
-static int run(struct train_session *s, struct err *e)
+static int train(struct train_session *s, struct err *e)
 {
     int64_t saved_ns = clock_now(), every = s->command.checkpoint_steps;
     progress_start(&s->progress, trainer_position(s->trainer));
@@ -274,7 +274,7 @@ int tool_train(int argc, char **argv, struct err *e)
         progress_note(&s->progress, "reading the images"); /* of a large folder: minutes */
         rc = train_session_open(s, e);
         progress_clear(&s->progress);
-        if (rc == 0) rc = run(s, e);
+        if (rc == 0) rc = train(s, e);
         if (rc == 0) rc = finish(s, e);
         train_session_close(s);
     }

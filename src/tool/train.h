@@ -1,5 +1,5 @@
 /* `autodidact train` in three files: the command line (train_command.c), opening everything
- * (train_open.c), and the run with the model that it ends in (train.c). */
+ * (train_open.c), and the training with the model that it ends in (train.c). */
 #ifndef TOOL_TRAIN_H
 #define TOOL_TRAIN_H
 

@@ -52,7 +52,7 @@ static void make_rows(struct rows *r, struct train_command *c)
          "classes; must be those of the data (they are the default)"},
         {"out", OPTION_STRING, "FILE", &c->out, NULL, "the model file, .safetensors (required)"},
     };
-    const struct option_row run[] = {
+    const struct option_row session[] = {
         {"checkpoint-steps", OPTION_INT, "N", &c->checkpoint_steps, NULL,
          "a checkpoint every N steps, beside those at epochs' ends (0: every 45 s)"},
         {"resume", OPTION_FLAG, NULL, &c->resume, NULL,
@@ -70,7 +70,7 @@ static void make_rows(struct rows *r, struct train_command *c)
     add_section(r, "Held-out images (never trained on; they calibrate and judge the model):",
                 RECIPE_HOLDOUT);
     add_section(r, "The run:", RECIPE_RUN);
-    add_rows(r, run, sizeof(run) / sizeof(run[0]));
+    add_rows(r, session, sizeof(session) / sizeof(session[0]));
     r->rows[r->n] = (struct option_row){.name = NULL};
 }
 

@@ -176,8 +176,8 @@ static int inherit_holdout(struct train_session *s, const struct model *model, c
     return 0;
 }
 
-/* What of the way from an image to a network's input differs, or NULL. The size of the input is no
- * part: the networks say that, and a spec may bring another one. */
+/* What of the way from an image to a network's input differs, or NULL. The size of the input does
+ * not count: the networks say that, and a spec may bring another one. */
 static const char *other_view(const struct preprocess *a, const struct preprocess *b)
 {
     if (memcmp(a->mean, b->mean, sizeof(a->mean)) != 0) return "normalises images by another mean";
