@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The rules of doc/sla.md, each a row or more over HTTP. The model under test (make_model.c) has the
 accuracies 0.4 0.5 0.6 0.7 and 0.75 for the ensemble; its first exit is sure of nothing, its deepest of everything."""
-import base64, contextlib, json, math, os, signal, threading, time
+import base64, contextlib, functools, json, math, os, signal, threading, time
 from daemon import Daemon, Wire, make_model, once, png, problem, run, until
 
 d = plain = slow = None
@@ -143,10 +143,15 @@ def rule_10_calibrated():
         assert max(calibrated[0]) < 0.2 and max(calibrated[3]) > 0.9
 
 
+@functools.cache
+def images(n):
+    return json.dumps({"images": [base64.b64encode(png(seed=i)).decode() for i in range(n)]}).encode()
+
+
 def load(server, n, headers=(), clients=8):
     """Posts n images from some clients at a time until told to stop; returns (stop, statuses)."""
     statuses, end = [], threading.Event()
-    body = json.dumps({"images": [base64.b64encode(png(seed=i)).decode() for i in range(n)]}).encode()
+    body = images(n)
 
     def client():
         with Wire(server.address) as w:
@@ -168,33 +173,42 @@ def costs(server):
 
 
 def hurried(headers):
-    """Answers to deadlines from too short to ample, each a little longer than the one before: [(classifier, reason)], None for a 504.
-    Steps are small beside what lies between two classifiers, and the last is ample on a machine that is slow at the moment, too."""
-    c, got = costs(slow), []
-    ms = c[0] / 2
-    while ms < 40 * c[4]:
-        answer = slow.classify(headers=[*headers, (D, "%.4f" % ms)])
-        assert answer.status in (200, 504), answer
-        got.append((answer.json["classifier"], answer.json["reason"]) if answer.status == 200 else None)
-        ms *= 1.12
-    return got
+    """Several times: answers to deadlines from too short to ample, each a little longer than the one before: [(classifier, reason)],
+    None for a 504. Steps are small beside what lies between two classifiers. What costs() says follows how slow the machine is
+    at the moment, between half and 20 times of what was measured (policy/cost.c): the first deadline is shorter than all of that."""
+    for attempt in range(5):
+        c, deadlines = costs(slow), []
+        ms = c[0] / 50
+        while ms < 40 * c[4]:
+            deadlines.append(ms)
+            ms *= 1.12
+        got = []
+        for ms in [*deadlines, LONG]:
+            answer = slow.classify(headers=[*headers, (D, "%.4f" % ms)])
+            assert answer.status in (200, 504), answer
+            got.append((answer.json["classifier"], answer.json["reason"]) if answer.status == 200 else None)
+        yield got
 
 
 def rule_2_fits():
     """rule 2: a deadline alone: the most accurate classifier that fits the time"""
-    got = hurried([])
-    assert {g[1] for g in got if g} == {"deadline"}, got
-    answered = {g[0] for g in got if g}
-    assert answered <= {"1", "2", "3", "4"} and "4" in answered and answered & {"1", "2", "3"}, got  # the ensemble is less accurate
-    assert None in got and got[-1] == ("4", "deadline"), got
+    for got in hurried([]):
+        assert {g[1] for g in got if g} == {"deadline"}, got
+        answered = {g[0] for g in got if g}
+        assert answered <= {"1", "2", "3", "4"}, got  # the ensemble is less accurate
+        assert got[0] is None and got[-1] == ("4", "deadline"), got
+        if answered & {"1", "2", "3"}: return
+    raise AssertionError(f"no deadline was one for a shallower exit, at last in {got}")
 
 
 def rule_4_degrades():
     """rule 4: an ensemble in a hurry degrades to a single exit, never to a part"""
-    got = hurried([(C, "ensemble")])
-    for g in got:
-        assert g is None or g == ("ensemble", "requested") or (g[0] in ("1", "2", "3", "4") and g[1] == "deadline"), got
-    assert got[-1] == ("ensemble", "requested") and {g[0] for g in got if g} & {"1", "2", "3", "4"}, got
+    for got in hurried([(C, "ensemble")]):
+        for g in got:
+            assert g is None or g == ("ensemble", "requested") or (g[0] in ("1", "2", "3", "4") and g[1] == "deadline"), got
+        assert got[0] is None and got[-1] == ("ensemble", "requested"), got
+        if {g[0] for g in got if g} & {"1", "2", "3", "4"}: return
+    raise AssertionError(f"no deadline was one for a single exit, at last in {got}")
 
 
 def rule_5_no_substitute():
@@ -228,7 +242,7 @@ def frozen(server):
 
 def post(n, headers, held=0):
     """A connection with a request of n images on its way, but for the last bytes."""
-    body = json.dumps({"images": [base64.b64encode(png(seed=i)).decode() for i in range(n)]}).encode()
+    body = images(n)
     w = Wire(slow.address)
     w.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" +
            "".join(f"{n}: {v}\r\n" for n, v in headers) + f"Content-Length: {len(body)}\r\n\r\n")
@@ -250,33 +264,37 @@ def in_flight(n):
 
 def rule_6_behind_queue():
     """rule 6: behind a queue: a shallower exit with degrade, 503 with Retry-After where none can, 504 with fail"""
-    seen = {"degrade": set(), "fail": set()}
-    for attempt in range(10):
+    # Five images at the first exit take so much less than at the last that several deadlines, 6 % apart, lie between. They go from
+    # a tenth of the time that the queue takes to ten times as much: while they arrive, a busy machine may become a quick one.
+    seen, end = {"degrade": set(), "fail": set()}, time.monotonic() + 60
+    while time.monotonic() < end:
         c = costs(slow)
         in_flight(0)
-        ahead = post(10, [(C, "ensemble"), ("Priority", "u=0")], held=1)  # its target is before the deadlines of the others
+        ahead = post(20, [(C, "ensemble"), ("Priority", "u=0")], held=1)  # its target is before the deadlines of the others
         in_flight(1)
         with frozen(slow):
             ahead.send("}")
-            asked = [(miss, post(1, [(C, "4"), (D, "%.3f" % (c[3] * (1.5 + 0.6 * k))), (MISS, miss)]))
-                     for k in range(60) for miss in seen]
+            asked = [(miss, post(5, [(C, "4"), (D, "%.3f" % (2 * c[3] * 1.06 ** k)), (MISS, miss)]))
+                     for k in range(80) for miss in (["degrade"] if k % 4 else seen)]
         for (miss, _), answer in zip(asked, answers([w for _, w in asked])):
             if answer.status == 200:
-                got = answer.json["results"][0]
-                what = got["reason"]
-                assert (what == "requested") == (got["classifier"] == "4"), answer
-                assert miss == "degrade" or what == "requested", answer
-            else:
-                what = answer.status
-                problem(answer, what)
-                assert what != 503 or int(answer.header("Retry-After")) >= 1
-                if what == 504 and "behind the present queue" in answer.json["detail"]:
-                    what = "behind"
-            seen[miss].add(what)
+                for got in answer.json["results"]:
+                    if "error" in got:
+                        assert got["status"] == 504, answer
+                        seen[miss].add(504)
+                        continue
+                    assert (got["reason"] == "requested") == (got["classifier"] == "4"), answer
+                    assert miss == "degrade" or got["reason"] == "requested", answer
+                    seen[miss].add(got["reason"])
+                continue
+            what, behind = answer.status, {503: "no classifier can be in time", 504: "behind the present queue"}
+            problem(answer, what)
+            assert what != 503 or int(answer.header("Retry-After")) >= 1
+            seen[miss].add((what, "behind") if behind.get(what, "?") in answer.json["detail"] else what)
         assert answers([ahead])[0].status == 200
-        if {"overload", 503} <= seen["degrade"] and "behind" in seen["fail"]: break
-    assert {"overload", 503} <= seen["degrade"] <= {"requested", "overload", "deadline", 503, 504}, seen
-    assert {"behind"} <= seen["fail"] <= {"requested", "behind", 503, 504}, seen  # 503: the queue is full
+        if {"overload", (503, "behind")} <= seen["degrade"] and (504, "behind") in seen["fail"]: break
+    assert {"overload", (503, "behind")} <= seen["degrade"] <= {"requested", "overload", "deadline", (503, "behind"), 503, 504}, seen
+    assert {(504, "behind")} <= seen["fail"] <= {"requested", (504, "behind"), 503, 504}, seen  # 503: the queue is full
 
 
 def upload_slowly(server, ms, headers, wait):
@@ -285,6 +303,7 @@ def upload_slowly(server, ms, headers, wait):
         w.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n" + f"{D}: {ms}\r\n" +
                "".join(f"{n}: {v}\r\n" for n, v in headers) + f"Content-Length: {len(image)}\r\n\r\n")
         w.send(image[:100])
+        until(lambda: server.metrics()["autodidact_requests_in_flight"] == 1, "the daemon has read the request line")
         time.sleep(wait)
         w.send(image[100:])
         return w.answer()
@@ -296,33 +315,46 @@ def rule_7_nothing_computed():
         problem(upload_slowly(d, 60, [(MISS, miss)], 0.2), 504)
 
 
-def moments():
-    """When to stop the server so that a deadline passes in the middle of the work: pairs of a deadline in ms and a pause
-    after the sending in s, for a minute. The pauses spread evenly over all magnitudes from 0.3 to 30 ms: an idle machine is
-    done in a few, a busy one may not have begun, and needs a longer deadline to begin at all. Where the whole network takes
-    more than 15 ms, both are so much longer."""
-    longer = max(1, costs(slow)[-1] / 15)
+def cpu(server):
+    """Seconds of a processor that the server has used (the clock of another process: man 2 clock_getres)."""
+    return time.clock_gettime(~server.process.pid << 3 | 2)
+
+
+def caught(classifier, misses):
+    """For a minute of tries: (on-miss, answer, whether the first section ran) of requests during whose work, if all went well, the
+    server stood still until the deadline was over. Where in its work it is says the time of a processor that it has used since:
+    no clock does on a busy machine. Such a machine may not have begun within a short deadline, so the next ones are longer."""
+    def work():
+        before = cpu(slow)
+        assert slow.classify(headers=[(C, classifier)]).status == 200
+        return cpu(slow) - before
+
+    def sections():
+        return slow.metrics()['autodidact_section_duration_seconds_count{model="resnet18",section="1"}']
+    whole, image = min(work() for _ in range(3)), png()
     end, k = time.monotonic() + 60, 0
-    while k < 60 or time.monotonic() < end:
-        yield 150 * longer * 2 ** (k // 20 % 3), longer * 0.0003 * 100 ** (k * 0.618034 % 1)
+    while time.monotonic() < end:
+        miss, part = misses[k % len(misses)], 0.3 + 0.5 * (k * 0.618034 % 1)
+        ms = max(100, 20 * costs(slow)[-1]) * 2 ** (k // 6 % 3)
         k += 1
+        in_flight(0)
+        ran = sections()
+        with Wire(slow.address) as w:
+            before, late = cpu(slow), time.monotonic() + ms / 1000
+            w.send(f"POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n{C}: {classifier}\r\n{MISS}: {miss}\r\n"
+                   f"{D}: {ms}\r\nContent-Length: {len(image)}\r\n\r\n".encode() + image)
+            while cpu(slow) - before < part * whole and time.monotonic() < late:
+                time.sleep(0.0002)
+            with frozen(slow):
+                time.sleep(ms / 1000 + 0.05)
+            answer = w.answer()
+        yield miss, answer, sections() > ran
 
 
 def rule_7_no_head():
     """rule 7: sections that end past the deadline before a head has run are a 504 with degrade, too"""
-    def sections():
-        return slow.metrics()['autodidact_section_duration_seconds_count{model="resnet18",section="1"}']
-    for ms, pause in moments():
-        before = sections()
-        with Wire(slow.address) as w:
-            image = png()
-            w.send(f"POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n{C}: 4\r\n{MISS}: degrade\r\n"
-                   f"{D}: {ms}\r\nContent-Length: {len(image)}\r\n\r\n".encode() + image)
-            time.sleep(pause)
-            with frozen(slow):
-                time.sleep(ms / 1000 + 0.05)
-            answer = w.answer()
-        if answer.status == 504 and sections() > before:
+    for _, answer, ran in caught("4", ["degrade"]):
+        if answer.status == 504 and ran:
             problem(answer, 504)
             assert answer.header("SLA-Deadline") == "missed", answer
             return
@@ -332,16 +364,7 @@ def rule_7_no_head():
 def rule_7_late():
     """rule 7: an answer that is late is 200 missed with degrade and 504 with fail"""
     late = failed = 0
-    for k, (ms, pause) in enumerate(moments()):
-        miss = "fail" if k % 3 == 2 else "degrade"
-        with Wire(slow.address) as w:
-            image = png()
-            w.send(f"POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n{C}: ensemble\r\n{MISS}: {miss}\r\n"
-                   f"{D}: {ms}\r\nContent-Length: {len(image)}\r\n\r\n".encode() + image)
-            time.sleep(pause)
-            with frozen(slow):
-                time.sleep(ms / 1000 + 0.05)
-            answer = w.answer()
+    for miss, answer, _ in caught("ensemble", ["degrade", "degrade", "fail"]):
         if answer.status == 504:
             problem(answer, 504)
             assert answer.header("SLA-Deadline") == "missed", answer
@@ -387,13 +410,12 @@ def rule_8_shed():
 def rule_9_upload_counts():
     """rule 9: the upload counts: a deadline that it uses up is missed, one beyond it is met"""
     problem(upload_slowly(d, 100, [(C, "1")], 0.3), 504)
-    # The daemon reads the request line a little after it was sent, so that its total is less than the pause.
     answer = upload_slowly(d, 20000, [(C, "1")], 1)
-    assert answer.status == 200 and answer.json["deadline"]["met"] and answer.json["timing_ms"]["total"] >= 500, answer
+    assert answer.status == 200 and answer.json["deadline"]["met"] and answer.json["timing_ms"]["total"] >= 1000, answer
 
 
 with Daemon() as d, Daemon(["sla.default_classifier=ensemble"], make_model(kind="plain")) as plain, \
         Daemon(["engine.workers=1", "engine.batch_max=2", "engine.queue_max=48", "http.idle_timeout_ms=120000",
-                "sla.default_target_ms=40"], make_model(width=32, kind="flat")) as slow:
+                "sla.default_target_ms=40"], make_model(width=64, kind="flat")) as slow:
     run(list(rows()) + [rule_2_fits, rule_3_exhausted, rule_4_mean, rule_4_degrades, rule_5_no_substitute, rule_6_behind_queue,
                         rule_7_nothing_computed, rule_7_no_head, rule_7_late, rule_8_order, rule_8_shed, rule_9_upload_counts, rule_10_calibrated])
