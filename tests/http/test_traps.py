@@ -104,7 +104,7 @@ def slow_headers():
 
 def slow_headers_answer():
     """F2.3 the answer to slow headers is a problem document"""
-    with Server(header_ms=300) as s, Wire(s.address) as w:
+    with Server(header_ms=1000) as s, Wire(s.address) as w:
         w.send("GET /fast HTTP/1.1\r\nHost: a\r\n")
         answer = w.answer()
         problem(answer, 408, "headers")
