@@ -74,7 +74,7 @@ def resolve(path, header):
 
 class Law:
     def __init__(self):
-        self.allowed, self.library = read_layers(os.path.join(ROOT, "src", "LAYERS"))
+        self.allowed, self.bound = read_layers(os.path.join(ROOT, "src", "LAYERS"))
         self.below = {layer: closure(self.allowed, layer) for layer in self.allowed}
         self.problems = []
         self.users = {}  # public header -> files that include it
@@ -100,7 +100,7 @@ class Law:
 
     def judge_library(self, where, path, header):
         top, layer = place(path)
-        layers = self.library.get(os.path.basename(header))
+        layers = self.bound.get(os.path.basename(header))
         if layers is not None and top != "tests" and layer not in layers:
             self.problems.append(f"{where}: <{header}> is for {' '.join(sorted(layers))} only")
 
