@@ -63,7 +63,7 @@ struct desk_request {
     /* the desk's */
     struct way way; /* of all items */
     int pending;    /* items that have not ended */
-    int given_up;   /* the code with which all of it ends: cancelled, shed, a bad image; or 0 */
+    int given_up;   /* the code with which all of it ends: cancelled, shed; or 0 */
     enum desk_refusal refusal;
     int retry_after_s; /* with ERR_BUSY, whether it was refused or shed */
 };
@@ -123,7 +123,7 @@ int desk_arrived(struct desk *desk, struct desk_request *request, int64_t now_ns
 struct desk_item *desk_decode(struct desk *desk, int64_t now_ns);
 
 /* An item has been decoded in so many seconds (0: it did not come to that); status: 0, or the code
- * with which its request ends. */
+ * with which it ends, alone of its request. */
 void desk_decoded(struct desk *desk, struct desk_item *item, int status, double took_s,
                   int64_t now_ns);
 
@@ -171,7 +171,8 @@ void desk_part(struct desk *desk, struct desk_batch *batch, int64_t now_ns);
 struct desk_item *desk_ended(struct desk *desk);
 
 /* What a request whose last item has ended comes to: 0 when there is something to answer with, or a
- * negative code. Touches the request alone. */
+ * negative code, that of its first item unless all of it was given up or has missed its deadline.
+ * Touches the request alone. */
 int desk_conclude(const struct desk_request *request);
 
 /* The sentence for the human that goes with a refusal, or with what desk_conclude() said. Touches

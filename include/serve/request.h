@@ -16,8 +16,10 @@
 
 /* The answer for one image. */
 struct result {
-    int status;     /* 0, or ERR_DEADLINE.. for an item that could not be answered */
-    int classifier; /* exit (0-based) or MODEL_ENSEMBLE */
+    int status; /* 0, or negative for an image that could not be answered, alone of its request:
+                   ERR_FORMAT.. what decode_run() said, ERR_DEADLINE, ERR_DIVERGED.. */
+    struct err error; /* message for status */
+    int classifier;   /* exit (0-based) or MODEL_ENSEMBLE */
     enum sla_reason reason;
     const float *probabilities; /* [classes], calibrated */
     int exits_run;              /* sections that were run */
@@ -44,9 +46,10 @@ struct request {
 
     /* set by the engine */
     struct version *version; /* a reference; version_unref() by the submitter, after done */
-    int status; /* 0, or ERR_DEADLINE (504), ERR_BUSY (503), ERR_FORMAT.. (422), ERR_CANCELLED,
-                   ERR_DIVERGED: the model computed what is not finite (500) */
-    struct err error;       /* message for status; with a bad image it names which one */
+    int status; /* 0: at least one image has an answer. Else ERR_DEADLINE (504), ERR_BUSY (503),
+                   ERR_CANCELLED, or why its first image has none: ERR_FORMAT.. (422), ERR_DIVERGED:
+                   the model computed what is not finite (500) */
+    struct err error;       /* message for status; of several images it names which one */
     int retry_after_s;      /* with ERR_BUSY */
     struct result *results; /* [n_images] */
     struct request_timing timing;

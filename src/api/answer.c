@@ -76,8 +76,10 @@ static void put_result(struct json_writer *w, const struct task *task, const str
     const struct model *model = version_model(task->request.version);
     int classes = net_classes(model->net);
     if (result->status < 0) {
-        json_write_int(w, "status", problem_status(result->status));
-        json_write_string(w, "error", err_text(result->status));
+        /* The content of an image, not the form of the request. */
+        bool malformed = result->status == ERR_FORMAT;
+        json_write_int(w, "status", malformed ? 422 : problem_status(result->status));
+        json_write_string(w, "error", result->error.text);
         return;
     }
     const float *p = result->probabilities;

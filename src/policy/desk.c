@@ -69,9 +69,9 @@ void desk_decoded(struct desk *desk, struct desk_item *item, int status, double 
     struct desk_request *request = item->request;
     double rate = desk->decode_s > 0 ? decode_learn_rate : 1;
     if (took_s > 0) desk->decode_s += rate * (took_s - desk->decode_s);
-    if (status < 0) desk_give_up(desk, request, status);
-    if (request->given_up != 0) {
-        desk_end(desk, item, request->given_up);
+    int over = request->given_up != 0 ? request->given_up : status;
+    if (over < 0) {
+        desk_end(desk, item, over);
         return;
     }
     desk_predict(desk, item, 0);
@@ -114,14 +114,16 @@ void desk_give_up(struct desk *desk, struct desk_request *request, int code)
 int desk_conclude(const struct desk_request *request)
 {
     if (request->given_up != 0) return request->given_up;
-    bool answered = false;
+    bool answered = false, missed = false;
     int status = 0;
     for (const struct desk_item *item = request->items; item != NULL; item = item->sibling) {
         answered |= item->status == 0;
+        missed |= item->status == ERR_DEADLINE;
         if (status == 0) status = item->status;
     }
     /* With on-miss=fail one image that is late is a miss of the request. */
-    return answered && !(request->sla->fail_on_miss && status == ERR_DEADLINE) ? 0 : status;
+    if (missed && request->sla->fail_on_miss) return ERR_DEADLINE;
+    return answered ? 0 : status;
 }
 
 int desk_explain(const struct desk_request *request, int status, struct err *e)

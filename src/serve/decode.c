@@ -1,7 +1,7 @@
 /* Inputs of requests -> the network's input, in the item's feature map; by the decoder, which gets
  * one image after the other in the desk's order, or, while little is in flight, by a compute
  * worker that has nothing else to do, which saves a lone request from waiting until a second thread
- * is awake. An image that cannot be decoded fails its whole request and says which one it was. */
+ * is awake. An image that cannot be decoded ends alone. */
 #include "config.h"
 
 #include "engine_impl.h"
@@ -32,13 +32,8 @@ static void prepare(struct engine *engine, struct item *item)
 /* Lock held: what becomes of an image that was decoded, or could not be. */
 static void finish(struct engine *engine, struct item *item)
 {
-    struct decode_job *job = &item->decode;
-    struct request *request = item->ticket->request;
+    const struct decode_job *job = &item->decode;
     item->timing.decode_ns = job->took_ns;
-    if (job->status < 0 && item->ticket->desk.given_up == 0) {
-        if (request->n_images > 1) err_prefix(&job->error, "images[%d]", item->index);
-        request->error = job->error;
-    }
     desk_decoded(engine->desk, &item->desk, job->status, seconds_of(job->took_ns), clock_now());
     engine_collect(engine);
 }

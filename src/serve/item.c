@@ -29,11 +29,36 @@ void engine_collect(struct engine *engine)
     }
 }
 
+/* Which classifier it was. */
+static int explain_not_finite(const struct item *item, struct err *e)
+{
+    const struct version *version = item->ticket->version;
+    return err_set(e, ERR_DIVERGED,
+                   "classifier %s of model %s, version %lld, computed a number that is not finite: "
+                   "activate another version",
+                   model_classifier_name(item->faulty), version->model->name,
+                   (long long)version->number);
+}
+
+static void explain(const struct item *item, struct err *e)
+{
+    int status = item->desk.status;
+    if (item->decode.status == status)
+        *e = item->decode.error;
+    else if (item->desk.fault == status)
+        explain_not_finite(item, e);
+    else
+        desk_explain(&item->ticket->desk, status, e);
+}
+
 static void fill_result(const struct item *item, struct result *result)
 {
     const struct desk_item *desk = &item->desk;
     result->status = desk->status;
-    if (desk->status != 0) return;
+    if (desk->status != 0) {
+        explain(item, &result->error);
+        return;
+    }
     result->classifier = desk->answer.classifier;
     result->reason = desk->answer.reason;
     result->probabilities = desk->answer.classifier == MODEL_ENSEMBLE
@@ -45,17 +70,15 @@ static void fill_result(const struct item *item, struct result *result)
     }
 }
 
-/* Names the first image and its classifier. */
-static void explain_not_finite(const struct ticket *ticket, struct err *e)
+/* Of a request without any answer: the message of the first image that ended so. */
+static void explain_all(struct request *request)
 {
-    const struct item *item = ticket->items;
-    const struct version *version = ticket->version;
-    while (item->desk.status != ERR_DIVERGED) item++;
-    err_set(e, ERR_DIVERGED,
-            "classifier %s of model %s, version %lld, computed a number that is not finite: "
-            "activate another version",
-            model_classifier_name(item->faulty), version->model->name, (long long)version->number);
-    if (ticket->request->n_images > 1) err_prefix(e, "images[%d]", item->index);
+    int i = 0;
+    while (request->results[i].status != request->status) i++;
+    request->error = request->results[i].error;
+    bool of_the_image = request->status != ERR_DEADLINE && request->status != ERR_BUSY &&
+                        request->status != ERR_CANCELLED;
+    if (request->n_images > 1 && of_the_image) err_prefix(&request->error, "images[%d]", i);
 }
 
 /* What is known of the request when all of its items have ended. */
@@ -68,11 +91,7 @@ static void conclude(const struct ticket *ticket)
     request->timing.queue_ns = ticket->slowest->desk.waited_ns;
     request->retry_after_s = ticket->desk.retry_after_s;
     request->status = desk_conclude(&ticket->desk);
-    if (request->status == 0 || request->error.code == request->status) return;
-    if (request->status == ERR_DIVERGED)
-        explain_not_finite(ticket, &request->error);
-    else
-        desk_explain(&ticket->desk, request->status, &request->error);
+    if (request->status != 0) explain_all(request);
 }
 
 size_t engine_flush(struct engine *engine)

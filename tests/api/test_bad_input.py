@@ -7,6 +7,7 @@ LIMITS = ["http.body_max_bytes=1M", "image.bytes_max=512K", "image.pixels_max=20
           "http.images_max=4"]
 IMAGE = ("Content-Type", "image/png")
 JSON = ("Content-Type", "application/json")
+FORM = ("Content-Type", "multipart/form-data; boundary=x")
 d = None
 
 
@@ -132,12 +133,25 @@ def huge_png():
 
 
 def images_named():
-    """a bad image among several is named, whatever is wrong with it"""
+    """what is no image among several is named, whatever is wrong with it"""
     good = b64(png())
-    for bad, status in ((b64(b"junk"), 422), ("!!!!", 400), ("abc", 400), (7, 400), (None, 400), ("", 400), (b64(png()[:40]), 422)):
-        problem(d.classify_json({"images": [good, good, bad]}), status, "images[2]")
-        if status == 400:
-            problem(d.classify_json({"image": bad}), status, "image")
+    for bad in ("!!!!", "abc", 7, None, ""):
+        problem(d.classify_json({"images": [good, good, bad]}), 400, "images[2]")
+        problem(d.classify_json({"image": bad}), 400, "image")
+
+
+def alone():
+    """a bad image among several fails alone; a request without a good one is 422 and names the first"""
+    good, junk, cut = png(), b"junk", png()[:40]
+    for answer in (d.classify_json({"images": [b64(good), b64(junk), b64(good), b64(cut)]}),
+                   once(d.address, "POST", "/v1/classify", form(*[("image", i) for i in (good, junk, good, cut)]), (FORM,))):
+        results = answer.json["results"]
+        assert answer.status == 200 and len(results) == 4, answer
+        assert results[0]["label"] == results[2]["label"] and "status" not in results[0]
+        assert [r["status"] for r in results[1::2]] == [422, 422] and "neither a JPEG nor a PNG" in results[1]["error"], results
+        assert "label" not in results[1]
+    problem(d.classify_json({"images": [b64(junk), b64(cut)]}), 422, "images[0]: the content is neither")
+    problem(d.classify_json({"images": [b64(cut)]}), 422)
 
 
 def deep_json():
@@ -182,7 +196,6 @@ def broken_json_cases():
 
 
 def form_cases():
-    FORM = ("Content-Type", "multipart/form-data; boundary=x")
     good = ("image", png())
     whole = form(good)
     for name, status, words, body in (
@@ -205,7 +218,7 @@ def form_cases():
             ("sla that is no object", 400, ["sla", "object"], form(("sla", "[]"), good)),
             ("duplicate sla", 400, ["sla", "duplicate"], form(("sla", "{}"), ("sla", "{}"), good)),
             ("an unknown name in sla", 400, ["speed"], form(("sla", '{"speed": 5}'), good)),
-            ("a bad image among several", 422, ["images[1]"], form(good, ("image", b"junk"), good)),
+            ("only bad images", 422, ["images[0]"], form(("image", b"junk"), ("image", b"junk"))),
             ("too many images", 413, ["4"], form(*[good] * 5)),
             ("headers without end", 400, ["too long"], form(("image", png(), "\r\nX: " + "y" * 9000)))):
         yield case(f"form: {name}: {status}", status, words, body, (FORM,))
@@ -336,5 +349,5 @@ CASES = [
 
 with Daemon(LIMITS) as d:
     run(CASES + list(broken_json_cases()) + list(form_cases()) + [form_too_large, uploads_bounded, uploads_announced, truncated, flipped, late_too_large, announced_too_large, no_length, bad_chunks,
-                                             garbage, method_not_allowed, huge_png, images_named, deep_json, conflict,
+                                             garbage, method_not_allowed, huge_png, images_named, alone, deep_json, conflict,
                                              truncated_accepted])

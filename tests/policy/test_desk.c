@@ -347,29 +347,48 @@ static void images_of_one_request(void **state)
     struct fixture f;
     struct asked a;
     struct err e;
-    /* A bad one ends all, the one in work when it comes back. */
+    /* A bad one ends alone; when all are bad the first one's code is the request's. */
     start(&f, 1, 10);
     ask(&f, &a, nothing, 3);
     assert_int_equal(desk_arrived(f.desk, &a.request, 0), 0);
     struct desk_item *one = desk_decode(f.desk, 0), *two = desk_decode(f.desk, 0);
     desk_decoded(f.desk, two, ERR_FORMAT, 0, 0);
-    assert_ptr_equal(desk_ended(f.desk), &a.items[2]); /* had waited */
     assert_ptr_equal(desk_ended(f.desk), two);
     assert_null(desk_ended(f.desk));
-    desk_decoded(f.desk, one, 0, 0, 0);
+    desk_decoded(f.desk, one, ERR_LIMIT, 0, 0);
     assert_ptr_equal(desk_ended(f.desk), one);
-    assert_true(one->last && !two->last);
-    assert_int_equal(desk_conclude(&a.request), ERR_FORMAT);
+    assert_ptr_equal(desk_decode(f.desk, 0), &a.items[2]);
+    desk_decoded(f.desk, &a.items[2], ERR_RANGE, 0, 0);
+    assert_ptr_equal(desk_ended(f.desk), &a.items[2]);
+    assert_true(!one->last && !two->last && a.items[2].last);
+    assert_int_equal(desk_conclude(&a.request), one == &a.items[0] ? ERR_LIMIT : ERR_FORMAT);
+    a.items[2].status = 0;
+    assert_int_equal(desk_conclude(&a.request), 0);
     stop(&f);
 
-    /* Some late: with `fail` the request is, with `degrade` it is not. */
+    /* Given up: those that wait end at once, the one in work when it comes back. */
+    start(&f, 1, 10);
+    ask(&f, &a, nothing, 2);
+    assert_int_equal(desk_arrived(f.desk, &a.request, 0), 0);
+    one = desk_decode(f.desk, 0);
+    desk_give_up(f.desk, &a.request, ERR_CANCELLED);
+    assert_ptr_equal(desk_ended(f.desk), one->sibling);
+    assert_null(desk_ended(f.desk));
+    desk_decoded(f.desk, one, ERR_FORMAT, 0, 0);
+    assert_ptr_equal(desk_ended(f.desk), one);
+    assert_int_equal(desk_conclude(&a.request), ERR_CANCELLED);
+    stop(&f);
+
+    /* Some late: with `fail` the request is, whatever else was wrong; with `degrade` it is not. */
     for (int fail = 0; fail < 2; fail++) {
         const char *const headers[] = {"SLA-Deadline-Ms: 50000",
                                        fail ? "SLA-On-Miss: fail" : "SLA-On-Miss: degrade", NULL};
-        ask(&f, &a, headers, 2);
-        a.items[1].status = ERR_DEADLINE;
+        ask(&f, &a, headers, 3);
+        a.items[2].status = ERR_DEADLINE;
         assert_int_equal(desk_conclude(&a.request), fail ? ERR_DEADLINE : 0);
-        a.items[0].status = ERR_DEADLINE;
+        a.items[0].status = ERR_FORMAT;
+        assert_int_equal(desk_conclude(&a.request), fail ? ERR_DEADLINE : 0);
+        a.items[0].status = a.items[1].status = ERR_DEADLINE;
         assert_int_equal(desk_conclude(&a.request), ERR_DEADLINE);
         desk_explain(&a.request, ERR_DEADLINE, &e);
         assert_non_null(strstr(e.text, "passed"));

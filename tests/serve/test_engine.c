@@ -198,7 +198,9 @@ static void several_images_have_results_of_their_own(void **state)
     engine_free(engine);
 }
 
-static void a_bad_image_fails_its_request_and_is_named(void **state)
+/* The others of its request are answered; what was wrong stands in its result. Without any answer
+ * the request has the code of its first image, and says which one it was. */
+static void a_bad_image_fails_alone(void **state)
 {
     (void)state;
     struct engine *engine = start(1, NULL);
@@ -207,16 +209,27 @@ static void a_bad_image_fails_its_request_and_is_named(void **state)
     struct call call;
     call_init(&call, sla_of(nothing), pngs, 3);
     call.images[1].size /= 2;
-    int rc = call_run(engine, &call);
-    assert_int_equal(rc, ERR_FORMAT);
+    assert_int_equal(call_run(engine, &call), 0);
+    const struct result *bad = &call.request.results[1];
+    assert_int_equal(bad->status, ERR_FORMAT);
+    assert_int_equal(bad->error.code, ERR_FORMAT);
+    assert_null(strstr(bad->error.text, "images["));
+    assert_answer(&call, 0, &pngs[0], 3, SLA_REQUESTED);
+    assert_answer(&call, 2, &pngs[2], 3, SLA_REQUESTED);
+    call_reset(&call);
+
+    call_init(&call, sla_of(nothing), pngs, 3);
+    for (int i = 0; i < 3; i++) call.images[i].size = (size_t)(40 + i);
+    assert_int_equal(call_run(engine, &call), ERR_FORMAT);
     assert_int_equal(call.request.error.code, ERR_FORMAT);
-    assert_non_null(strstr(call.request.error.text, "images[1]: "));
+    assert_int_equal(strncmp(call.request.error.text, "images[0]: ", 11), 0);
     call_reset(&call);
 
     call_init(&call, sla_of(nothing), pngs, 1);
     call.images[0] = (struct input){.data = "hello", .size = 5};
-    rc = call_run(engine, &call);
+    int rc = call_run(engine, &call);
     assert_true(rc == ERR_UNSUPPORTED || rc == ERR_FORMAT);
+    assert_int_equal(call.request.error.code, rc);
     assert_null(strstr(call.request.error.text, "images["));
     call_reset(&call);
 
@@ -271,8 +284,9 @@ static void inputs_of_each_kind_are_answered(void **state)
 
     call_init(&call, sla_of(nothing), pngs, 2);
     call.images[1] = (struct input){INPUT_F32, 8, 8, planes, 8 * 8 * 3 * sizeof(float)};
-    assert_int_equal(call_run(engine, &call), ERR_RANGE);
-    assert_non_null(strstr(call.request.error.text, "images[1]: [3,8,8] given, the model takes"));
+    assert_int_equal(call_run(engine, &call), 0);
+    assert_int_equal(call.request.results[1].status, ERR_RANGE);
+    assert_non_null(strstr(call.request.results[1].error.text, "[3,8,8] given, the model takes"));
     call_reset(&call);
     version_unref(version);
     arena_free(arena);
@@ -567,7 +581,7 @@ int main(void)
         cmocka_unit_test(a_model_without_calibration_answers),
         cmocka_unit_test(mixed_batches_answer_as_the_plan),
         cmocka_unit_test(several_images_have_results_of_their_own),
-        cmocka_unit_test(a_bad_image_fails_its_request_and_is_named),
+        cmocka_unit_test(a_bad_image_fails_alone),
         cmocka_unit_test(inputs_of_each_kind_are_answered),
         cmocka_unit_test(what_cannot_be_admitted_stays_the_callers),
         cmocka_unit_test(thresholds_decide_for_auto),
