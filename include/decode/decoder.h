@@ -1,15 +1,26 @@
-/* The decoder: makes inputs of networks on threads of its own, in the order in which jobs are
- * submitted. Whoever wants another order submits no more at a time than there are threads, and the
- * next one from `done`: the thread goes on with it at once. */
+/* The decoder: makes inputs of networks, in places (*seats*) of two kinds. In the foreground, work
+ * that others wait behind; in the background, what takes long, at low priority, so that the system
+ * gives it what the foreground leaves. A foreground seat never does background work, nor the other
+ * way round. Jobs of a kind begin in the order in which they are submitted; whoever wants another
+ * order submits no more at a time than there are seats, and the next one from `done`. */
 #ifndef DECODE_DECODER_H
 #define DECODE_DECODER_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/metric.h"
 #include "decode/work.h"
 
 struct decoder;
+
+struct decoder_options {
+    unsigned foreground, background; /* seats, each at least 1 */
+    int64_t time_max_ns;             /* that one job may take */
+};
 
 /* The submitter's, with its buffers, until done. */
 struct decode_job {
@@ -17,26 +28,39 @@ struct decode_job {
     struct decode_work work;
     const void *input;                    /* [work.input_bytes] */
     float *output;                        /* [height][width][3] of work.preprocess */
+    bool background;                      /* it will take long */
+    int64_t deadline_ns;                  /* ends it, wherever it is; 0: none */
+    uint64_t pixels;                      /* of the input, for metrics; 0: not known */
     void (*done)(struct decode_job *job); /* once, on a thread of the decoder; it does not touch the
                                              job afterwards */
     void *owner;                          /* the submitter's */
 
     /* set by the decoder before done */
-    int status;       /* of decode_run() */
+    int status;       /* of decode_run(); ERR_DEADLINE, ERR_CANCELLED; ERR_BUSY: it took longer than
+                         time_max_ns */
     struct err error; /* message for status */
-    int64_t took_ns;
+    int64_t took_ns;  /* without waiting for a seat */
 
-    struct decode_job *next; /* the decoder's */
+    /* the decoder's */
+    struct decode_job *next;
+    atomic_bool cancelled;
+    int64_t stop_ns; /* when time_max_ns is over */
 };
 
-/* threads: at least 1. Errors: -ENOMEM, what pthread_create() says. */
-int decoder_new(unsigned threads, struct decoder **ret_decoder, struct err *e);
+/* metrics: NULL for none. Errors: -ENOMEM, what pthread_create() says. */
+int decoder_new(const struct decoder_options *options, struct metrics *metrics,
+                struct decoder **ret_decoder, struct err *e);
 
 /* Any thread, that which runs done included; never waits. */
 void decoder_submit(struct decoder *decoder, struct decode_job *job);
 
-/* The same work on the calling thread, done is not called; scratch as for decode_run(). */
-void decode_job_run(struct decode_job *job, struct arena **scratch);
+/* The same on the calling thread, which waits for a seat; done is not called. */
+void decode_job_run(struct decoder *decoder, struct decode_job *job);
+
+/* Nobody wants the job any more: it ends soon, with ERR_CANCELLED unless it was through. Any
+ * thread; the job must not have been handed back yet. Takes the decoder's lock for a moment, so
+ * that a caller may hold one of its own that keeps `done` away. */
+void decoder_cancel(struct decoder *decoder, struct decode_job *job);
 
 /* Finishes what was submitted, joins the threads. Not on one of them. NULL is fine. */
 void decoder_free(struct decoder *decoder);

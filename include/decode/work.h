@@ -4,6 +4,7 @@
 #ifndef DECODE_WORK_H
 #define DECODE_WORK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,11 +36,17 @@ struct decode_work {
     struct preprocess preprocess; /* the output is [height][width][3] floats of its size */
 };
 
+/* Whether to give up, asked now and then: between rows and scans of a JPEG. */
+struct decode_stop {
+    bool (*asked)(void *arg);
+    void *arg;
+};
+
 /* Does it: decodes, resizes, normalises, or takes over. *scratch is the calling thread's, NULL at
- * first, arena_free()'s at its end; it holds one image at a time and does not stay large. Errors:
- * what image_decode() says; ERR_RANGE sizes that do not agree, or a number that is not finite;
- * ERR_LIMIT; -ENOMEM. Any thread. */
+ * first, arena_free()'s at its end; it holds one image at a time and does not stay large. stop:
+ * NULL for never. Errors: what image_decode() says; ERR_CANCELLED: stop said so; ERR_RANGE sizes
+ * that do not agree, or a number that is not finite; ERR_LIMIT; -ENOMEM. Any thread. */
 int decode_run(const struct decode_work *work, const void *input, float *ret_output,
-               struct arena **scratch, struct err *e);
+               struct arena **scratch, const struct decode_stop *stop, struct err *e);
 
 #endif

@@ -1,4 +1,4 @@
-/* The engine: decoder, scheduler queues per (model version, section), one compute worker a
+/* The engine: scheduler queues per (model version, section), one compute worker a
  * core. Requests go in by engine_submit() and come back by their done callback. */
 #ifndef SERVE_ENGINE_H
 #define SERVE_ENGINE_H
@@ -14,10 +14,13 @@
 #include "serve/request.h"
 #include "serve/version.h"
 
+struct decoder;
 struct engine;
 
 struct engine_options {
     unsigned workers;          /* compute threads; 0: one a processor */
+    struct decoder *decoder;   /* makes inputs; outlives the engine. NULL: for an engine that only
+                                  publishes */
     int batch_max;             /* items in one section batch, default 32 */
     int queue_max;             /* items admitted and not answered, default 1024 */
     int64_t default_target_ns; /* sla.default_target_ms, default 1 s */

@@ -23,12 +23,14 @@
 #include <uv.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "api/api.h"
+#include "decode/decoder.h"
 #include "http/server.h"
 #include "jobs/jobs.h"
 #include "json/write.h"
@@ -57,6 +59,7 @@ struct daemon {
     struct metrics *metrics;
     struct store *store;
     struct reaper *reaper;
+    struct decoder *decoder;
     struct engine *engine;
     struct registry *registry;
     struct jobs *jobs;
@@ -355,11 +358,21 @@ static int engine_algorithms(const struct config *c, struct engine_options *opti
     return 0;
 }
 
+static int make_decoder(struct daemon *d, struct err *e)
+{
+    unsigned workers =
+        d->config->engine_workers > 0 ? (unsigned)d->config->engine_workers : cpu_count();
+    const struct decoder_options options = {
+        .foreground = workers, .background = workers, .time_max_ns = 10 * CLOCK_SECOND};
+    return decoder_new(&options, d->metrics, &d->decoder, e);
+}
+
 static int make_engine(struct daemon *d, struct err *e)
 {
     const struct config *c = d->config;
     struct engine_options options;
     engine_options_default(&options);
+    options.decoder = d->decoder;
     options.workers = (unsigned)c->engine_workers;
     options.batch_max = (int)c->engine_batch_max;
     options.queue_max = (int)c->engine_queue_max;
@@ -478,7 +491,11 @@ static void remove_addresses(const struct config *config)
 
 static int start(struct daemon *d, struct err *e)
 {
-    int rc = file_make_dirs(d->config->state_directory, e);
+    d->metrics = metrics_new();
+    if (d->metrics == NULL) return err_set(e, -ENOMEM, "out of memory at start");
+    int rc = make_decoder(d, e); /* before there are threads */
+    if (rc < 0) return rc;
+    rc = file_make_dirs(d->config->state_directory, e);
     if (rc == 0) rc = store_open(d->config->state_directory, &d->store, e);
     if (rc < 0) {
         err_prefix(e, "state.directory");
@@ -487,8 +504,6 @@ static int start(struct daemon *d, struct err *e)
     remove_addresses(d->config); /* of a daemon that was killed */
     d->loop = loop_new(e);
     if (d->loop == NULL) return e->code;
-    d->metrics = metrics_new();
-    if (d->metrics == NULL) return err_set(e, -ENOMEM, "out of memory at start");
     rc = make_handles(d, e);
     if (rc == 0) rc = open_servers(d, e);
     if (rc == 0) rc = make_engine(d, e);
@@ -516,6 +531,7 @@ static void release(struct daemon *d)
     if (d->reaper != NULL) reaper_close(d->reaper);
     store_close(d->store);
     engine_free(d->engine);
+    decoder_free(d->decoder);
     reaper_free(d->reaper);
     jobs_free(d->jobs);
     registry_free(d->registry);

@@ -24,10 +24,12 @@ static struct arena *scratch_new(const struct image_limits *limits)
 }
 
 static int run_encoded(const struct decode_work *work, const void *input, float *ret_output,
-                       struct arena *scratch, struct err *e)
+                       struct arena *scratch, const struct decode_stop *stop, struct err *e)
 {
     const struct image_decoding decoding = {.limits = &work->limits,
-                                            .want = preprocess_want(&work->preprocess)};
+                                            .want = preprocess_want(&work->preprocess),
+                                            .stop = stop != NULL ? stop->asked : NULL,
+                                            .stop_arg = stop != NULL ? stop->arg : NULL};
     struct image image;
     int rc = image_decode(input, work->input_bytes, &decoding, scratch, &image, e);
     return rc < 0 ? rc : preprocess_apply(&work->preprocess, &image, scratch, ret_output, e);
@@ -77,7 +79,7 @@ static int run_f32(const struct decode_work *work, const void *input, float *ret
 }
 
 int decode_run(const struct decode_work *work, const void *input, float *ret_output,
-               struct arena **scratch, struct err *e)
+               struct arena **scratch, const struct decode_stop *stop, struct err *e)
 {
     int rc;
     if (work->kind == INPUT_F32) return run_f32(work, input, ret_output, e);
@@ -86,7 +88,7 @@ int decode_run(const struct decode_work *work, const void *input, float *ret_out
     if (work->kind == INPUT_U8)
         rc = run_u8(work, input, ret_output, *scratch, e);
     else
-        rc = run_encoded(work, input, ret_output, *scratch, e);
+        rc = run_encoded(work, input, ret_output, *scratch, stop, e);
     if (arena_used(*scratch) > SCRATCH_KEEP_MAX) {
         arena_free(*scratch);
         *scratch = NULL;

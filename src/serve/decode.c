@@ -56,7 +56,7 @@ void decode_here(struct worker *worker, struct item *item)
     struct engine *engine = worker->engine;
     if (!make_ready(engine, item)) return;
     pthread_mutex_unlock(&engine->lock);
-    decode_job_run(&item->decode, &worker->scratch);
+    decode_job_run(engine->options.decoder, &item->decode);
     pthread_mutex_lock(&engine->lock);
     finish(engine, item);
 }
@@ -74,7 +74,7 @@ void engine_feed_decoder(struct engine *engine)
             continue;
         }
         pthread_mutex_unlock(&engine->lock);
-        decoder_submit(engine->decoder, &item->decode);
+        decoder_submit(engine->options.decoder, &item->decode);
         pthread_mutex_lock(&engine->lock);
     }
 }
@@ -86,9 +86,12 @@ static void on_decoded(struct decode_job *job)
     struct engine *engine = item->ticket->version->engine;
     pthread_mutex_lock(&engine->lock);
     engine->decoding--;
+    engine->returning++;
     finish(engine, item);
     if (desk_waiting(engine->desk) > 0) engine_call_worker(engine);
     engine_feed_decoder(engine);
     engine_flush(engine);
+    engine->returning--;
+    if (engine->stopping) pthread_cond_broadcast(&engine->returned);
     pthread_mutex_unlock(&engine->lock);
 }

@@ -132,13 +132,13 @@ struct engine *engine_new(const struct engine_options *options, struct metrics *
     pthread_mutex_init(&engine->lock, NULL);
     pthread_cond_init(&engine->work, NULL);
     pthread_cond_init(&engine->returns, NULL);
+    pthread_cond_init(&engine->returned, NULL);
     versions_init(&engine->versions);
     engine->done_last = &engine->done_first;
     engine->publish_last = &engine->publish_first;
     add_metrics(engine, metrics);
     engine->desk = desk_of(&engine->options, e);
-    if (engine->desk == NULL || make_workers(engine, e) < 0 ||
-        decoder_new(ENGINE_DECODERS, &engine->decoder, e) < 0 || start_threads(engine, e) < 0) {
+    if (engine->desk == NULL || make_workers(engine, e) < 0 || start_threads(engine, e) < 0) {
         engine_free(engine);
         return NULL;
     }
@@ -154,15 +154,18 @@ void engine_free(struct engine *engine)
     pthread_cond_broadcast(&engine->returns);
     pthread_mutex_unlock(&engine->lock);
     for (unsigned w = 0; w < engine->n_workers; w++) pthread_join(engine->workers[w].thread, NULL);
-    decoder_free(engine->decoder);
+    pthread_mutex_lock(&engine->lock);
+    while (engine->decoding + engine->returning > 0)
+        pthread_cond_wait(&engine->returned, &engine->lock);
+    pthread_mutex_unlock(&engine->lock);
     if (engine->returner_started) pthread_join(engine->returner, NULL);
     versions_release(&engine->versions);
     for (unsigned w = 0; engine->workers != NULL && w < engine->options.workers; w++) {
         mem_free(engine->workers[w].batch.items);
-        arena_free(engine->workers[w].scratch);
     }
     mem_free(engine->workers);
     desk_free(engine->desk);
+    pthread_cond_destroy(&engine->returned);
     pthread_cond_destroy(&engine->returns);
     pthread_cond_destroy(&engine->work);
     pthread_mutex_destroy(&engine->lock);

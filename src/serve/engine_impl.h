@@ -55,16 +55,17 @@ struct worker {
     unsigned number;
     pthread_t thread;
     struct desk_batch batch;
-    struct arena *scratch; /* for decoding; NULL: not needed yet */
 };
 
 struct engine {
     struct engine_options options;
     pthread_mutex_t lock;
-    pthread_cond_t work;    /* for workers */
-    pthread_cond_t returns; /* for the returner */
-    struct desk *desk;      /* who is let in, what is computed next, who answers with what */
-    unsigned decoding;      /* jobs that the decoder has */
+    pthread_cond_t work;     /* for workers */
+    pthread_cond_t returns;  /* for the returner */
+    pthread_cond_t returned; /* the decoder has, for who stops the engine */
+    struct desk *desk;       /* who is let in, what is computed next, who answers with what */
+    unsigned decoding;       /* jobs that the decoder has */
+    unsigned returning;      /* threads of the decoder that hand back one */
     bool stopping;
     unsigned idle; /* workers that wait */
     /* A worker with nothing else to do helps with the batch of another one, the leader's, until it
@@ -81,7 +82,6 @@ struct engine {
 
     struct worker *workers;
     unsigned n_workers; /* started */
-    struct decoder *decoder;
     pthread_t returner; /* hands back what was given up while everybody else is busy */
     bool returner_started;
 

@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 enum { SIDE = 4, BYTES = SIDE * SIDE * 3 };
@@ -50,6 +51,13 @@ static void on_done(struct decode_job *job)
     order->last = t;
     pthread_mutex_unlock(&order->lock);
     if (t->then != NULL) decoder_submit(order->decoder, &t->then->job);
+}
+
+static int start(unsigned seats, struct decoder **ret_decoder, struct err *e)
+{
+    const struct decoder_options options = {
+        .foreground = seats, .background = 1, .time_max_ns = 60 * CLOCK_SECOND};
+    return decoder_new(&options, NULL, ret_decoder, e);
 }
 
 static struct test_job *jobs_new(struct order *order, int n)
@@ -104,7 +112,7 @@ static void signals_are_for_others(void **state)
     sigemptyset(&theirs);
     job->job.done = on_done_look_at_signals;
     job->job.owner = &theirs;
-    assert_int_equal(decoder_new(1, &order.decoder, NULL), 0);
+    assert_int_equal(start(1, &order.decoder, NULL), 0);
     pthread_sigmask(SIG_SETMASK, NULL, &ours);
     assert_int_equal(sigismember(&ours, SIGTERM), 0);
     decoder_submit(order.decoder, &job->job);
@@ -120,7 +128,7 @@ static void jobs_come_back_in_order(void **state)
     enum { N = 200 };
     struct order order = {.lock = PTHREAD_MUTEX_INITIALIZER};
     struct test_job *jobs = jobs_new(&order, N);
-    assert_int_equal(decoder_new(1, &order.decoder, NULL), 0);
+    assert_int_equal(start(1, &order.decoder, NULL), 0);
     for (int i = 0; i < N; i++) decoder_submit(order.decoder, &jobs[i].job);
     decoder_free(order.decoder); /* finishes them */
     assert_int_equal(order.done, N);
@@ -136,7 +144,7 @@ static void done_may_submit_the_next(void **state)
     struct order order = {.lock = PTHREAD_MUTEX_INITIALIZER};
     struct test_job *jobs = jobs_new(&order, N);
     for (int i = 0; i + 1 < N; i++) jobs[i].then = &jobs[i + 1];
-    assert_int_equal(decoder_new(1, &order.decoder, NULL), 0);
+    assert_int_equal(start(1, &order.decoder, NULL), 0);
     decoder_submit(order.decoder, &jobs[0].job);
     decoder_free(order.decoder);
     assert_int_equal(order.done, N);
@@ -165,7 +173,7 @@ static void many_threads(void **state)
     struct test_job *jobs = jobs_new(&order, N);
     struct submitter submitters[SUBMITTERS];
     pthread_t threads[SUBMITTERS];
-    assert_int_equal(decoder_new(2, &order.decoder, NULL), 0);
+    assert_int_equal(start(2, &order.decoder, NULL), 0);
     for (int i = 0; i < SUBMITTERS; i++) {
         submitters[i] =
             (struct submitter){&order, jobs, i * N / SUBMITTERS, (i + 1) * N / SUBMITTERS};
@@ -183,11 +191,11 @@ static void on_the_callers_thread(void **state)
     (void)state;
     struct order order = {.lock = PTHREAD_MUTEX_INITIALIZER};
     struct test_job *jobs = jobs_new(&order, 1);
-    struct arena *scratch = NULL;
-    decode_job_run(&jobs[0].job, &scratch);
+    assert_int_equal(start(1, &order.decoder, NULL), 0);
+    decode_job_run(order.decoder, &jobs[0].job);
     assert_int_equal(jobs[0].job.status, 0);
     assert_int_equal(jobs[0].done, 0);
-    arena_free(scratch);
+    decoder_free(order.decoder);
     free(jobs);
 }
 
@@ -197,7 +205,7 @@ static void memory_may_be_short(void **state)
     struct decoder *decoder = NULL;
     struct err e = {.code = 0};
     mem_fail_at(1);
-    assert_int_equal(decoder_new(1, &decoder, &e), -ENOMEM);
+    assert_int_equal(start(1, &decoder, &e), -ENOMEM);
     mem_fail_at(0);
     assert_null(decoder);
     decoder_free(NULL);

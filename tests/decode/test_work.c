@@ -42,7 +42,7 @@ static int run(const struct decode_work *work, const void *input, float *ret_out
     assert_non_null(copy);
     if (work->input_bytes > 0) memcpy(copy, input, work->input_bytes);
     *e = (struct err){.code = 0};
-    int rc = decode_run(work, copy, ret_output, &scratch, e);
+    int rc = decode_run(work, copy, ret_output, &scratch, NULL, e);
     assert_int_equal(e->code, rc);
     arena_free(scratch);
     free(copy);
@@ -128,7 +128,7 @@ static void numbers_are_taken_over(void **state)
     for (int i = 0; i < 3 * PIXELS; i++) planes[i] = (float)i / 7 - 3;
     memcpy(odd + 1, planes, sizeof(planes));
     struct decode_work work = work_of(INPUT_F32, WIDTH, HEIGHT, sizeof(planes));
-    assert_int_equal(decode_run(&work, odd + 1, got, &scratch, &e), 0);
+    assert_int_equal(decode_run(&work, odd + 1, got, &scratch, NULL, &e), 0);
     assert_null(scratch);
     for (int c = 0; c < 3; c++) {
         for (int i = 0; i < PIXELS; i++)

@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arena *scratch = NULL;
     struct err e = {0};
     for (int i = 0; i < OUTPUT; i++) output[i] = NAN;
-    int rc = decode_run(&work, copy + 1, output, &scratch, &e);
+    int rc = decode_run(&work, copy + 1, output, &scratch, NULL, &e);
     FUZZ_CHECK(rc == 0 || (rc != -ENOMEM && e.code == rc && e.text[0] != '\0'));
     for (int i = 0; rc == 0 && i < OUTPUT; i++) FUZZ_CHECK(isfinite(output[i]));
     arena_free(scratch);

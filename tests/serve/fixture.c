@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "decode/decoder.h"
 #include "image/preprocess.h"
 #include "nn/loss.h"
 
@@ -22,6 +23,16 @@
             abort();                                                                               \
         }                                                                                          \
     } while (0)
+
+void default_options(struct engine_options *options)
+{
+    static struct decoder *decoder;
+    const struct decoder_options one = {
+        .foreground = 1, .background = 1, .time_max_ns = 60 * CLOCK_SECOND};
+    if (decoder == NULL) CHECK(decoder_new(&one, NULL, &decoder, NULL) == 0);
+    engine_options_default(options);
+    options->decoder = decoder;
+}
 
 struct calibration tiny_calibration(void)
 {

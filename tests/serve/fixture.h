@@ -20,6 +20,10 @@ struct model *tiny_model_changed(const char *name, uint64_t seed,
                                  const struct calibration *calibration,
                                  void (*change)(const struct net *net, float *params));
 
+/* The engine's defaults, and a decoder of one foreground and one background seat that all engines
+ * of a test program share; it is there until the program ends. */
+void default_options(struct engine_options *options);
+
 struct png {
     unsigned char bytes[PNG_MAX];
     size_t size;

@@ -26,7 +26,7 @@ static struct engine *start(unsigned workers, const struct calibration *calibrat
 {
     struct engine_options options;
     struct err e = {.code = 0};
-    engine_options_default(&options);
+    default_options(&options);
     options.workers = workers;
     struct engine *engine = engine_new(&options, NULL, &e);
     assert_non_null(engine);
@@ -298,7 +298,7 @@ static void what_cannot_be_admitted_stays_the_callers(void **state)
     (void)state;
     struct engine_options options;
     struct err e;
-    engine_options_default(&options);
+    default_options(&options);
     options.workers = 1;
     options.queue_max = 4;
     struct engine *engine = engine_new(&options, NULL, &e);
@@ -400,7 +400,7 @@ static void allocations_may_fail(void **state)
         struct model *model = tiny_model("tiny", 7, &calibration);
         struct engine_options options;
         struct err e = {.code = 0};
-        engine_options_default(&options);
+        default_options(&options);
         options.workers = 2;
         struct call call;
         call_init(&call, sla_of(nothing), &png, 1);
@@ -441,7 +441,7 @@ static void idle_workers_help(void **state)
     struct engine_options options;
     struct err e = {.code = 0};
     struct metrics *metrics = metrics_new();
-    engine_options_default(&options);
+    default_options(&options);
     options.workers = WORKERS;
     struct engine *engine = engine_new(&options, metrics, &e);
     assert_non_null(engine);
@@ -532,7 +532,7 @@ static void what_is_not_finite_is_an_error(void **state)
         struct engine_options options;
         struct err e = {.code = 0};
         struct metrics *metrics = metrics_new();
-        engine_options_default(&options);
+        default_options(&options);
         options.workers = 1;
         struct engine *engine = engine_new(&options, metrics, &e);
         struct model *model = tiny_model_changed("tiny", 7, NULL, rows[i].change);

@@ -28,7 +28,7 @@ static struct engine *start(unsigned workers, int queue_max, const struct calibr
 {
     struct engine_options options;
     struct err e = {.code = 0};
-    engine_options_default(&options);
+    default_options(&options);
     options.workers = workers;
     options.queue_max = queue_max;
     struct engine *engine = engine_new(&options, NULL, &e);
@@ -200,7 +200,7 @@ static void the_border_answers_when_the_next_section_would_be_late(void **state)
     static const double late_s[TINY_SECTIONS] = {0, 10, 10, 10};
     struct engine_options options;
     struct err e;
-    engine_options_default(&options);
+    default_options(&options);
     options.workers = 1;
     for (int fail = 0; fail < 2; fail++) {
         struct engine *engine = engine_new(&options, NULL, &e);
@@ -237,7 +237,7 @@ static void a_deadline_that_passes_in_the_queue_expires(void **state)
     static const double free_s[TINY_SECTIONS] = {0};
     struct engine_options options;
     struct err e;
-    engine_options_default(&options);
+    default_options(&options);
     options.workers = 1;
     struct engine *engine = engine_new(&options, NULL, &e);
     struct cost *cost = cost_new_linear(TINY_SECTIONS, 32, free_s, free_s);
@@ -508,7 +508,7 @@ static void metrics_are_kept(void **state)
     struct metrics *metrics = metrics_new();
     struct engine_options options;
     struct err e;
-    engine_options_default(&options);
+    default_options(&options);
     options.workers = 1;
     struct engine *engine = engine_new(&options, metrics, &e);
     assert_int_equal(publish_now(engine, tiny_model("tiny", 7, NULL), NULL), 0);
@@ -543,7 +543,7 @@ static void options_are_checked(void **state)
     (void)state;
     struct engine_options good, bad;
     struct err e;
-    engine_options_default(&good);
+    default_options(&good);
     bad = good;
     bad.batch_max = 0;
     assert_null(engine_new(&bad, NULL, &e));

@@ -39,7 +39,7 @@ static struct engine *start(struct retired *retired)
 {
     struct engine_options options;
     struct err e = {.code = 0};
-    engine_options_default(&options);
+    default_options(&options);
     options.workers = 1;
     options.batch_max = 1;
     if (retired != NULL) {
