@@ -10,6 +10,7 @@
 
 int64_t clock_now(void);  /* CLOCK_MONOTONIC */
 int64_t clock_real(void); /* since 1970 */
+int64_t clock_cpu(void);  /* that the calling thread has had of processors */
 
 /* RFC 3339 in UTC with milliseconds, "2026-01-31T12:00:00.000Z", into text (at least 32 bytes). */
 void clock_format(int64_t real_ns, char *text, size_t size);

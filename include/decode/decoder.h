@@ -40,6 +40,8 @@ struct decode_job {
                          time_max_ns */
     struct err error; /* message for status */
     int64_t took_ns;  /* without waiting for a seat */
+    int64_t cpu_ns;   /* of that, on a processor: what the work takes whatever runs beside it; 0:
+                         not known */
 
     /* the decoder's */
     struct decode_job *next;

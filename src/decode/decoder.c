@@ -75,8 +75,10 @@ static bool wants_to_stop(void *arg)
 static void run_in(struct seat *seat, struct decode_job *job)
 {
     const struct decode_stop stop = {wants_to_stop, job};
+    int64_t cpu_start = clock_cpu();
     job->status =
         decode_run(&job->work, job->input, job->output, &seat->scratch, &stop, &job->error);
+    job->cpu_ns = clock_cpu() - cpu_start;
     if (job->status != ERR_CANCELLED) return;
     int code = interrupted(job, clock_now());
     if (code != 0) job->status = set_interrupted(code, &job->error);
@@ -106,7 +108,7 @@ static void run(struct room *room, struct decode_job *job)
 {
     struct decoder *decoder = room->decoder;
     job->error.code = 0;
-    job->took_ns = 0;
+    job->took_ns = job->cpu_ns = 0;
     job->stop_ns = INT64_MAX;
     struct seat *seat = take_seat(room, job);
     pthread_mutex_unlock(&decoder->lock);

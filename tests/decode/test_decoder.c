@@ -93,7 +93,7 @@ static void check(const struct test_job *jobs, int n)
         if (i % 7 == 3) continue;
         float want = (float)(uint8_t)i / 255.0f;
         assert_memory_equal(&jobs[i].output[BYTES - 1], &want, sizeof(want));
-        assert_true(jobs[i].job.took_ns >= 0);
+        assert_true(jobs[i].job.took_ns >= 0 && jobs[i].job.cpu_ns >= 0);
     }
 }
 
