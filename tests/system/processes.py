@@ -1,0 +1,55 @@
+"""What Linux says of a process and of all that it started: who they are, and how much memory they take."""
+import os
+
+
+def status(pid):
+    """-> {name: value} of /proc/PID/status. OSError: there is no such process."""
+    with open(f"/proc/{pid}/status") as f:
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in f)}
+
+
+def family(pid):
+    """-> process ids of a process and of its descendants, itself first, parents before children"""
+    parents = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            parents[int(name)] = int(status(name)["PPid"])
+        except (OSError, KeyError):
+            pass  # it has ended
+    found = [pid]
+    for one in found:
+        found += sorted(child for child, parent in parents.items() if parent == one)
+    return found
+
+
+def proportional_kb(pid):
+    """Resident memory of a family, where a page that several have counts once (PSS)."""
+    total = 0
+    for one in family(pid):
+        try:
+            with open(f"/proc/{one}/smaps_rollup") as f:
+                total += sum(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+        except OSError:
+            pass
+    return total
+
+
+def peaks(pid):
+    """-> of each of a family its name, number and the most memory that was resident since forget_peaks()"""
+    found = []
+    for one in family(pid):
+        try:
+            s = status(one)
+            found.append({"name": s["Name"], "pid": one, "peak_kb": int(s["VmHWM"].split()[0])})
+        except (OSError, KeyError):
+            pass
+    return found
+
+
+def forget_peaks(pid):
+    for one in family(pid):
+        try:
+            with open(f"/proc/{one}/clear_refs", "w") as f:
+                f.write("5")
+        except OSError:
+            pass
