@@ -1,4 +1,4 @@
-/* Files: reading whole ones within a limit, mapping, writing so that a crash leaves the old or the
+/* Files: reading whole ones within a limit, writing so that a crash leaves the old or the
  * new content and never a part. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
@@ -9,18 +9,19 @@
 
 #include "base/err.h"
 
-/* Reads a whole file of at most max_bytes into *ret_data (mem_free(); NUL appended, not counted).
- * Errors name the path: -ENOENT.., ERR_LIMIT. */
+/* A descriptor to read a regular file from its start, and the size that it has now; never waits for
+ * a FIFO's writer. Errors name the path: -ENOENT.., -EISDIR, ERR_UNSUPPORTED for what is no regular
+ * file. */
+int file_open(const char *path, int64_t *ret_size, struct err *e);
+
+/* Reads a whole regular file of at most max_bytes into *ret_data (mem_free(); NUL appended, not
+ * counted). Errors as of file_open(), ERR_LIMIT. */
 int file_read(const char *path, size_t max_bytes, char **ret_data, size_t *ret_size, struct err *e);
 
-struct file_map {
-    const unsigned char *data; /* NULL for an empty file */
-    size_t size;
-};
-
-/* Maps a regular file read-only. */
-int file_map(const char *path, struct file_map *ret_map, struct err *e);
-void file_unmap(struct file_map *map);
+/* The first bytes of a regular file, at most max_bytes of them, into the caller's array, and the
+ * length of the whole. */
+int file_read_start(const char *path, size_t max_bytes, void *ret_data, size_t *ret_size,
+                    int64_t *ret_length, struct err *e);
 
 struct file_piece {
     const void *data;

@@ -12,7 +12,7 @@ enum { SHA256_SIZE = 32, SHA256_HEX_SIZE = 65 /* with the NUL */ };
 void sha256(const void *data, size_t size, uint8_t ret_digest[SHA256_SIZE]);
 void sha256_hex(const uint8_t digest[SHA256_SIZE], char ret_text[SHA256_HEX_SIZE]);
 
-/* The digest of a file's content. Errors name the path. */
-int sha256_file(const char *path, char ret_text[SHA256_HEX_SIZE], struct err *e);
+/* The digest of a regular file of at most max_bytes. Errors as of file_read() (base/file.h). */
+int sha256_file(const char *path, size_t max_bytes, char ret_text[SHA256_HEX_SIZE], struct err *e);
 
 #endif

@@ -19,10 +19,10 @@
 
 struct registry;
 
-/* directory: STATE/models, made when missing. The engine must outlive the registry's last call.
- * Before the store thread's first task, or on it. */
-int registry_new(const char *directory, struct engine *engine, struct registry **ret_registry,
-                 struct err *e);
+/* directory: STATE/models, made when missing. bytes_max: of a model file that is added. The engine
+ * must outlive the registry's last call. Before the store thread's first task, or on it. */
+int registry_new(const char *directory, size_t bytes_max, struct engine *engine,
+                 struct registry **ret_registry, struct err *e);
 void registry_free(struct registry *registry);
 
 /* Removes what a crash left half made. First call after registry_new(). */

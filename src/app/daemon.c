@@ -6,7 +6,8 @@
  *   DRAINING   listeners closed; what is in flight is answered
  *   CUTTING    drain.timeout_ms is over, or a second signal: what still computes gets 503, what
  *              still uploads is hung up on
- *   then the threads are joined and everything is freed in the reverse order of its making
+ *   then the threads are joined and everything is freed in the reverse order of its making; what
+ *   hangs there, or in the loop, ends with the process (hard_stop.h)
  *
  * The loop never waits for a disk: after the start everything slow runs on the store thread. */
 #include "config.h"
@@ -31,6 +32,7 @@
 #include "base/metric.h"
 #include "api/api.h"
 #include "decode/decoder.h"
+#include "hard_stop.h"
 #include "http/server.h"
 #include "jobs/jobs.h"
 #include "json/write.h"
@@ -163,6 +165,7 @@ static void cut_short(struct daemon *d)
 static void stop(struct daemon *d, int64_t delay_ms)
 {
     if (d->state <= SERVING) {
+        hard_stop_after(delay_ms + d->config->drain_timeout_ms + 2 * HARD_STOP_MS, "the loop");
         begin_delay(d);
         if (delay_ms > 0)
             uv_timer_start(&d->timer, on_timer, (uint64_t)delay_ms, 0);
@@ -402,7 +405,7 @@ static int make_jobs(struct daemon *d, struct err *e)
     if (file_join(models, sizeof(models), c->state_directory, "models") < 0 ||
         file_join(jobs, sizeof(jobs), c->state_directory, "jobs") < 0)
         return err_set(e, ERR_LIMIT, "state.directory is too long");
-    int rc = registry_new(models, d->engine, &d->registry, e);
+    int rc = registry_new(models, (size_t)c->model_bytes_max, d->engine, &d->registry, e);
     if (rc < 0) return rc;
     jobs_options_default(&options);
     options.directory = jobs;
@@ -569,12 +572,13 @@ int daemon_run(const struct config *config)
     int rc = start(&d, &e);
     if (rc == 0) {
         run_to_the_end(&d);
-        log_info("stopped");
     } else {
         log_error("%s", e.text);
         d.exit_code = 1;
     }
     if (rc == 0) remove_addresses(config);
+    hard_stop_after(HARD_STOP_MS, "a thread that reads a file, writes one or computes");
     release(&d);
+    if (rc == 0) log_info("stopped");
     return d.exit_code;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "model/model.h"
 
 #define AT(member) offsetof(struct config, member)
 /* clang-format off */
@@ -45,6 +46,7 @@ const struct option option_table[] = {
          "SIGHUP"),
     TEXT(state, directory, "/var/lib/autodidact", "versions, jobs and database; one daemon's own"),
     TEXT(model, file, "", "model to import at start when it is not the one imported last"),
+    BYTES(model, bytes_max, "1G", 1024, MODEL_FILE_MAX, "of a model file"),
     TEXT(model, specs, "",
          "directory of NAME.json for jobs; empty: where the models were installed"),
     INTEGER(engine, workers, "0", 0, 1024, "compute threads; 0: one a processor"),

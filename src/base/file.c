@@ -1,4 +1,8 @@
-/* Files: whole ones read within a limit, mapped, or written so that a crash leaves old or new.
+/* Files: whole ones read within a limit, or written so that a crash leaves old or new.
+ *
+ * Reading takes regular files only: a FIFO without a writer, a terminal or /dev/zero would keep its
+ * reader for ever. Nothing is mapped, since a file that somebody else cuts short while it is mapped
+ * kills the process that looks at it.
  *
  * Writing goes through the descriptor of the directory: the temporary file, the rename and the
  * final fsync all mean the same directory even when a path component is exchanged meanwhile.
@@ -14,21 +18,43 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 
-/* A descriptor of path and its stat; an error that names the path otherwise. */
-static int open_for_reading(const char *path, struct stat *ret_st, struct err *e)
+/* What a path is that is no regular file. */
+static const char *kind_of(mode_t mode)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return err_set(e, -errno, "cannot open %s: %s", path, err_text(-errno));
-    int rc = fstat(fd, ret_st) < 0 ? -errno : S_ISDIR(ret_st->st_mode) ? -EISDIR : 0;
-    if (rc == 0) return fd;
-    close(fd);
-    return err_set(e, rc, "cannot read %s: %s", path, err_text(rc));
+    return S_ISFIFO(mode)   ? "a FIFO"
+           : S_ISSOCK(mode) ? "a socket"
+           : S_ISCHR(mode)  ? "a device"
+           : S_ISBLK(mode)  ? "a block device"
+                            : "no regular file";
+}
+
+int file_open(const char *path, int64_t *ret_size, struct err *e)
+{
+    /* Without O_NONBLOCK the open of a FIFO waits for its writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int rc = fd < 0 ? -errno : 0;
+    if (fd < 0 && rc != -ENXIO) return err_set(e, rc, "cannot open %s: %s", path, err_text(rc));
+    struct stat st;
+    if ((fd < 0 ? stat(path, &st) : fstat(fd, &st)) < 0) {
+        rc = err_set(e, -errno, "cannot read %s: %s", path, err_text(-errno));
+    } else if (S_ISDIR(st.st_mode)) {
+        rc = err_set(e, -EISDIR, "cannot read %s: %s", path, err_text(-EISDIR));
+    } else if (!S_ISREG(st.st_mode)) { /* ENXIO: a socket, or a device that is not there */
+        rc = err_set(e, ERR_UNSUPPORTED, "%s is %s; only regular files are read", path,
+                     kind_of(st.st_mode));
+    } else if (fd < 0) {
+        rc = err_set(e, rc, "cannot open %s: %s", path, err_text(rc));
+    } else {
+        *ret_size = st.st_size;
+        return fd;
+    }
+    if (fd >= 0) close(fd);
+    return rc;
 }
 
 /* Reads until the end of the file. The size that stat names is only a hint: files in /proc say 0,
@@ -62,17 +88,16 @@ static int read_all(int fd, size_t hint, size_t max_bytes, char **data, size_t *
 
 int file_read(const char *path, size_t max_bytes, char **ret_data, size_t *ret_size, struct err *e)
 {
-    struct stat st;
-    int fd = open_for_reading(path, &st, e);
+    int64_t hint;
+    int fd = file_open(path, &hint, e);
     if (fd < 0) return fd;
 
     char *data = NULL;
     size_t size = 0;
     if (max_bytes > SIZE_MAX / 4) max_bytes = SIZE_MAX / 4; /* so that sums with it cannot wrap */
     int rc = ERR_LIMIT;
-    if (st.st_size >= 0 && (uintmax_t)st.st_size <= max_bytes) {
-        rc = read_all(fd, (size_t)st.st_size, max_bytes, &data, &size);
-    }
+    if (hint >= 0 && (uint64_t)hint <= max_bytes)
+        rc = read_all(fd, (size_t)hint, max_bytes, &data, &size);
     close(fd);
     if (rc == 0) {
         *ret_data = data;
@@ -86,35 +111,23 @@ int file_read(const char *path, size_t max_bytes, char **ret_data, size_t *ret_s
     return err_set(e, rc, "cannot read %s: %s", path, err_text(rc));
 }
 
-int file_map(const char *path, struct file_map *ret_map, struct err *e)
+int file_read_start(const char *path, size_t max_bytes, void *ret_data, size_t *ret_size,
+                    int64_t *ret_length, struct err *e)
 {
-    struct stat st;
-    int fd = open_for_reading(path, &st, e);
+    int fd = file_open(path, ret_length, e);
     if (fd < 0) return fd;
-
+    size_t size = 0;
     int rc = 0;
-    struct file_map map = {NULL, 0};
-    if (!S_ISREG(st.st_mode)) {
-        rc = err_set(e, ERR_UNSUPPORTED, "%s is not a regular file, which is needed here", path);
-    } else if ((uintmax_t)st.st_size > SIZE_MAX) {
-        rc = err_set(e, -EFBIG, "cannot map %s: %s", path, err_text(-EFBIG));
-    } else if (st.st_size > 0) {
-        void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (data == MAP_FAILED) {
-            rc = err_set(e, -errno, "cannot map %s: %s", path, err_text(-errno));
-        } else {
-            map = (struct file_map){data, (size_t)st.st_size};
-        }
+    while (size < max_bytes) {
+        ssize_t n = read(fd, (char *)ret_data + size, max_bytes - size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) rc = err_set(e, -errno, "cannot read %s: %s", path, err_text(-errno));
+        if (n <= 0) break;
+        size += (size_t)n;
     }
     close(fd);
-    if (rc == 0) *ret_map = map;
+    if (rc == 0) *ret_size = size;
     return rc;
-}
-
-void file_unmap(struct file_map *map)
-{
-    if (map->data != NULL) munmap((void *)(uintptr_t)map->data, map->size);
-    *map = (struct file_map){NULL, 0};
 }
 
 /* The directory of path, and ret_name pointing at the last component. */

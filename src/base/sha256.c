@@ -5,9 +5,10 @@
 #include "base/sha256.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <nettle/sha2.h>
 #include <unistd.h>
+
+#include "base/file.h"
 
 _Static_assert(SHA256_SIZE == SHA256_DIGEST_SIZE, "one digest, two names");
 
@@ -29,20 +30,28 @@ void sha256_hex(const uint8_t digest[SHA256_SIZE], char ret_text[SHA256_HEX_SIZE
     ret_text[SHA256_HEX_SIZE - 1] = '\0';
 }
 
-int sha256_file(const char *path, char ret_text[SHA256_HEX_SIZE], struct err *e)
+int sha256_file(const char *path, size_t max_bytes, char ret_text[SHA256_HEX_SIZE], struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return err_set(e, -errno, "cannot open %s: %s", path, err_text(-errno));
+    int64_t length;
+    int fd = file_open(path, &length, e);
+    if (fd < 0) return fd;
 
     struct sha256_ctx state;
     sha256_init(&state);
     unsigned char piece[16 * 1024];
+    size_t left = max_bytes < SIZE_MAX ? max_bytes + 1 : max_bytes;
     int rc = 0;
     for (;;) {
         ssize_t n = read(fd, piece, sizeof(piece));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) rc = err_set(e, -errno, "cannot read %s: %s", path, err_text(-errno));
         if (n <= 0) break;
+        left = (size_t)n <= left ? left - (size_t)n : 0;
+        if (left == 0) {
+            rc = err_set(e, ERR_LIMIT, "%s is larger than the %zu bytes allowed here", path,
+                         max_bytes);
+            break;
+        }
         sha256_update(&state, (size_t)n, piece);
     }
     close(fd);

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 
 enum { SIDE = 32, PLANE = SIDE * SIDE, NAMES_MAX_BYTES = 64 * 1024, FILES_MAX = 5 };
+enum { FILE_MAX_BYTES = 1 << 30 }; /* the official ones have at most 154 MB */
 
 struct layout {
     const char *kind, *title;
@@ -119,13 +120,19 @@ static int read_names(const struct layout *l, const char *path, struct dataset *
     return 0;
 }
 
+/* A file that has been read: mem_free() the data. */
+struct content {
+    char *data;
+    size_t size;
+};
+
 /* The records of one file behind the `at` images that are there already. */
-static int read_records(const struct layout *l, const char *path, const struct file_map *map,
+static int read_records(const struct layout *l, const char *path, const struct content *content,
                         size_t at, struct dataset *set, struct err *e)
 {
-    const size_t n = map->size / record_size(l);
+    const size_t n = content->size / record_size(l);
     for (size_t i = 0; i < n; i++) {
-        const unsigned char *record = map->data + i * record_size(l);
+        const unsigned char *record = (unsigned char *)content->data + i * record_size(l);
         const unsigned char *plane = record + l->label_bytes;
         uint8_t *pixels = set->pixels + (at + i) * 3 * PLANE;
         const int label = plane[-1], coarse = l->coarse_classes > 0 ? record[0] : -1;
@@ -147,25 +154,25 @@ static int read_records(const struct layout *l, const char *path, const struct f
     return 0;
 }
 
-/* Maps all files of the part, and counts their records. */
-static int map_files(const struct layout *l, const char *dir, enum data_part part,
-                     struct file_map maps[FILES_MAX], size_t *ret_count, struct err *e)
+/* Reads all files of the part, and counts their records. */
+static int read_files(const struct layout *l, const char *dir, enum data_part part,
+                      struct content contents[FILES_MAX], size_t *ret_count, struct err *e)
 {
     char path[PATH_MAX];
     size_t count = 0;
     for (int i = 0; i < FILES_MAX && l->files[part][i] != NULL; i++) {
         if (file_join(path, sizeof(path), dir, l->files[part][i]) < 0)
             return path_too_long(l, dir, e);
-        int rc = file_map(path, &maps[i], e);
+        int rc = file_read(path, FILE_MAX_BYTES, &contents[i].data, &contents[i].size, e);
         if (rc < 0) return rc;
-        if (maps[i].size == 0 || maps[i].size % record_size(l) != 0) {
+        if (contents[i].size == 0 || contents[i].size % record_size(l) != 0) {
             return err_set(
                 e, ERR_FORMAT,
                 "%s is %zu bytes long, which is not a positive multiple of the %zu bytes of a "
                 "record of %s; it is damaged or something else, fetch it again",
-                path, maps[i].size, record_size(l), l->title);
+                path, contents[i].size, record_size(l), l->title);
         }
-        count += maps[i].size / record_size(l);
+        count += contents[i].size / record_size(l);
     }
     if (count > UINT32_MAX) {
         return err_set(e, ERR_LIMIT, "%s holds more than %" PRIu32 " images", dir, UINT32_MAX);
@@ -177,10 +184,10 @@ static int map_files(const struct layout *l, const char *dir, enum data_part par
 static int read_part(const struct layout *l, const char *dir, enum data_part part,
                      struct dataset *set, struct err *e)
 {
-    struct file_map maps[FILES_MAX] = {{0}};
+    struct content contents[FILES_MAX] = {{0}};
     char path[PATH_MAX];
     size_t at = 0, count = 0;
-    int rc = map_files(l, dir, part, maps, &count, e);
+    int rc = read_files(l, dir, part, contents, &count, e);
     if (rc < 0) goto out;
     set->count = count;
     set->pixels = mem_new_aligned(count, 3 * PLANE);
@@ -191,12 +198,12 @@ static int read_part(const struct layout *l, const char *dir, enum data_part par
     }
     for (int i = 0; rc == 0 && i < FILES_MAX && l->files[part][i] != NULL; i++) {
         (void)file_join(path, sizeof(path), dir, l->files[part][i]); /* it fitted before */
-        rc = read_records(l, path, &maps[i], at, set, e);
-        at += maps[i].size / record_size(l);
+        rc = read_records(l, path, &contents[i], at, set, e);
+        at += contents[i].size / record_size(l);
     }
 out:
     for (int i = 0; i < FILES_MAX; i++) {
-        if (maps[i].data != NULL) file_unmap(&maps[i]);
+        mem_free(contents[i].data);
     }
     return rc;
 }

@@ -287,7 +287,7 @@ static int register_result(struct run *run, struct db *db, struct err *e)
     char id[32], sha[SHA256_HEX_SIZE];
     snprintf(id, sizeof(id), "%lld", (long long)run->row.id);
     struct own_version own = {id, sha, 0};
-    int rc = sha256_file(run->result, sha, e);
+    int rc = sha256_file(run->result, MODEL_FILE_MAX, sha, e);
     if (rc == 0) rc = version_table_each(db, run->row.model, find_own, &own, e);
     if (rc < 0) return rc;
     run->row.version = own.number;

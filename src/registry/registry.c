@@ -21,8 +21,8 @@
 #include "base/sha256.h"
 #include "versions.h"
 
-int registry_new(const char *directory, struct engine *engine, struct registry **ret_registry,
-                 struct err *e)
+int registry_new(const char *directory, size_t bytes_max, struct engine *engine,
+                 struct registry **ret_registry, struct err *e)
 {
     int rc = file_make_dirs(directory, e);
     if (rc < 0) return rc;
@@ -32,6 +32,7 @@ int registry_new(const char *directory, struct engine *engine, struct registry *
         mem_free(registry);
         return err_set(e, -ENOMEM, "%s: out of memory", directory);
     }
+    registry->bytes_max = bytes_max;
     registry->engine = engine;
     *ret_registry = registry;
     return 0;
@@ -134,16 +135,24 @@ static int complete(struct db *db, void *arg, struct err *e)
     return rc;
 }
 
-/* bytes: the whole file, which has loaded. */
-static int add_bytes(struct registry *registry, struct db *db, const char *name,
-                     const struct file_map *bytes, const char *sha, const char *source,
-                     const char *detail, bool activate, int64_t *ret_version, struct err *e)
+/* A file as it was read, whatever becomes of it then: what is checked, hashed and written are the
+ * same bytes. */
+struct content {
+    char *bytes;
+    size_t size;
+    char name[MODEL_NAME_MAX + 1]; /* that it carries */
+    char sha256[SHA256_HEX_SIZE];
+};
+
+static int add_content(struct registry *registry, struct db *db, const char *name,
+                       const struct content *content, const char *source, const char *detail,
+                       bool activate, int64_t *ret_version, struct err *e)
 {
     int64_t version;
-    int rc = version_table_add(db, name, sha, source, detail, versions_on_disk(registry, name) + 1,
-                               clock_real(), &version, e);
+    int rc = version_table_add(db, name, content->sha256, source, detail,
+                               versions_on_disk(registry, name) + 1, clock_real(), &version, e);
     if (rc < 0) return rc;
-    rc = versions_write(registry, name, version, bytes->data, bytes->size, e);
+    rc = versions_write(registry, name, version, content->bytes, content->size, e);
     if (rc == 0) {
         struct completion c = {name, version, activate};
         rc = db_transaction(db, complete, &c, e);
@@ -158,18 +167,21 @@ static int add_bytes(struct registry *registry, struct db *db, const char *name,
     return 0;
 }
 
-/* Loads the bytes to see that they are a model; its name goes to ret_name. */
-static int inspect(const char *path, const struct file_map *bytes,
-                   char ret_name[MODEL_NAME_MAX + 1], char ret_sha[SHA256_HEX_SIZE], struct err *e)
+/* Reads a model file and sees that it is one. mem_free() the bytes, whatever is returned. */
+static int read_content(const struct registry *registry, const char *path,
+                        struct content *ret_content, struct err *e)
 {
     struct model *model;
-    int rc = model_load_bytes(bytes->data, bytes->size, &model, e);
+    *ret_content = (struct content){.bytes = NULL};
+    int rc = file_read(path, registry->bytes_max, &ret_content->bytes, &ret_content->size, e);
+    if (rc < 0) return rc;
+    rc = model_load_bytes(ret_content->bytes, ret_content->size, &model, e);
     if (rc < 0) {
         err_prefix(e, "%s", path);
         return rc;
     }
-    snprintf(ret_name, MODEL_NAME_MAX + 1, "%s", model->name);
-    memcpy(ret_sha, model->sha256, SHA256_HEX_SIZE);
+    memcpy(ret_content->name, model->name, sizeof(ret_content->name));
+    memcpy(ret_content->sha256, model->sha256, sizeof(ret_content->sha256));
     model_free(model);
     return 0;
 }
@@ -179,19 +191,16 @@ static int add_file(struct registry *registry, struct db *db, const char *name, 
                     const char *source, const char *detail, bool activate, int64_t *ret_version,
                     struct err *e)
 {
-    struct file_map bytes;
-    char own[MODEL_NAME_MAX + 1], sha[SHA256_HEX_SIZE];
-    int rc = file_map(path, &bytes, e);
-    if (rc < 0) return rc;
-    rc = inspect(path, &bytes, own, sha, e);
-    if (name == NULL) name = own;
+    struct content content;
+    int rc = read_content(registry, path, &content, e);
+    if (name == NULL) name = content.name;
     if (rc == 0 && !name_is_valid(name)) {
         rc = err_set(e, ERR_RANGE, "%s: a model may not be called \"%s\" (" NAME_RULE ")", path,
                      name);
     }
     if (rc == 0)
-        rc = add_bytes(registry, db, name, &bytes, sha, source, detail, activate, ret_version, e);
-    file_unmap(&bytes);
+        rc = add_content(registry, db, name, &content, source, detail, activate, ret_version, e);
+    mem_free(content.bytes);
     return rc;
 }
 
@@ -206,7 +215,7 @@ int registry_import(struct registry *registry, struct db *db, const char *path, 
     char sha[SHA256_HEX_SIZE];
     struct version_row last;
     int64_t version;
-    int rc = sha256_file(path, sha, e);
+    int rc = sha256_file(path, registry->bytes_max, sha, e);
     if (rc < 0) return rc;
     struct err none;
     rc = version_table_last_import(db, &last, &none);

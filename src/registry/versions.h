@@ -6,6 +6,7 @@
 
 struct registry {
     char *directory;
+    size_t bytes_max; /* of a model file from elsewhere */
     struct engine *engine;
 };
 

@@ -17,16 +17,18 @@ enum { THREADS_MAX = 1024, OUTPUT_MAX = 64 << 20 };
  * text of a spec would be far longer than the file. */
 static int is_model(const char *path, bool *ret_is_model, struct err *e)
 {
-    struct file_map map;
-    int rc = file_map(path, &map, e);
+    unsigned char start[9];
+    size_t n;
+    int64_t size;
+    int rc = file_read_start(path, sizeof(start), start, &n, &size, e);
     if (rc < 0) return rc;
     uint64_t length = 0;
-    for (size_t i = 0; i < 8 && i < map.size; i++) length |= (uint64_t)map.data[i] << 8 * i;
+    for (size_t i = 0; i < 8 && i < n; i++) length |= (uint64_t)start[i] << 8 * i;
     const char *dot = strrchr(path, '.');
     bool named =
         dot != NULL && strcmp(dot, ".safetensors") == 0; /* a broken one gets its own error */
-    *ret_is_model = named || (map.size > 8 && length <= map.size - 8 && map.data[8] == '{');
-    file_unmap(&map);
+    *ret_is_model =
+        named || (n == sizeof(start) && length <= (uint64_t)size - 8 && start[8] == '{');
     return 0;
 }
 

@@ -17,9 +17,13 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "model/model.h"
 #include "model/safetensors.h"
 
 enum { NAME_MAX_BYTES = 128, FORMAT_VERSION = 1 };
+
+/* Parameters, momentum and running means of the largest model. */
+static const size_t CHECKPOINT_BYTES_MAX = (size_t)8 * MODEL_FILE_MAX;
 
 static const char *const prefix_model = "model.", *const prefix_momentum = "momentum.",
                          *const prefix_state = "state.";
@@ -203,16 +207,17 @@ static int read_tensors(const struct safetensors *file, const struct checkpoint_
 
 /* A checkpoint's bytes and header; to be closed in either case. */
 struct opened {
-    struct file_map map;
+    char *bytes;
     struct safetensors *file;
 };
 
 static int open_file(const char *path, struct opened *ret, struct err *e)
 {
-    *ret = (struct opened){{NULL, 0}, NULL};
-    int rc = file_map(path, &ret->map, e);
+    *ret = (struct opened){NULL, NULL};
+    size_t size;
+    int rc = file_read(path, CHECKPOINT_BYTES_MAX, &ret->bytes, &size, e);
     if (rc < 0) return rc;
-    rc = safetensors_parse(ret->map.data, ret->map.size, &ret->file, e);
+    rc = safetensors_parse(ret->bytes, size, &ret->file, e);
     if (rc < 0) err_prefix(e, "the checkpoint %s", path);
     return rc;
 }
@@ -220,7 +225,7 @@ static int open_file(const char *path, struct opened *ret, struct err *e)
 static void close_file(struct opened *opened)
 {
     safetensors_free(opened->file);
-    file_unmap(&opened->map);
+    mem_free(opened->bytes);
 }
 
 int checkpoint_read(const char *path, const struct recipe_text *texts, size_t n_texts,

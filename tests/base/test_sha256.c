@@ -49,7 +49,7 @@ static void test_examples(void **state)
         FILE *f = fopen(path, "w");
         assert_int_equal(fwrite(data, 1, size, f), size);
         fclose(f);
-        assert_int_equal(sha256_file(path, of_file, NULL), 0);
+        assert_int_equal(sha256_file(path, 1 << 24, of_file, NULL), 0);
         assert_string_equal(of_file, rows[i].hex);
         mem_free(data);
     }
@@ -64,9 +64,9 @@ static void test_errors_name_the_path(void **state)
     (void)state;
     char hex[SHA256_HEX_SIZE];
     struct err e = {0};
-    assert_int_equal(sha256_file("/nonexistent/x", hex, &e), -ENOENT);
+    assert_int_equal(sha256_file("/nonexistent/x", 1 << 24, hex, &e), -ENOENT);
     assert_non_null(strstr(e.text, "/nonexistent/x"));
-    assert_int_equal(sha256_file("/tmp", hex, &e), -EISDIR);
+    assert_int_equal(sha256_file("/tmp", 1 << 24, hex, &e), -EISDIR);
     assert_non_null(strstr(e.text, "/tmp"));
 }
 

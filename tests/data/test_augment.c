@@ -15,6 +15,7 @@
 
 #include "../../src/data/augment.h"
 #include "base/file.h"
+#include "base/mem.h"
 #include "base/rng.h"
 #include "data/batch.h"
 #include "fake_cifar.h"
@@ -71,12 +72,13 @@ static void test_ops(void **state)
     char path[4096];
     const char *top = getenv("top_srcdir");
     struct picture pictures[IMAGES_MAX];
-    struct file_map map;
+    char *file;
+    size_t size;
     struct err e = {0};
     int counts[AUGMENT_OPS] = {0};
     snprintf(path, sizeof(path), "%s/tests/data/vectors/augment.bin", top != NULL ? top : ".");
-    if (file_map(path, &map, &e) < 0) fail_msg("%s", e.text);
-    const uint8_t *at = map.data, *end = at + map.size;
+    if (file_read(path, 1 << 24, &file, &size, &e) < 0) fail_msg("%s", e.text);
+    const uint8_t *at = (const uint8_t *)file, *end = at + size;
     int n = *at++;
     assert_in_range(n, 1, IMAGES_MAX);
     for (int i = 0; i < n; i++) {
@@ -92,7 +94,7 @@ static void test_ops(void **state)
     }
     assert_ptr_equal(at, end);
     for (int i = 0; i < AUGMENT_OPS; i++) assert_true(counts[i] >= n);
-    file_unmap(&map);
+    mem_free(file);
 }
 
 /* Where the hole is, by the definition written out again; each border clips it at times. */

@@ -132,7 +132,7 @@ static int set_up(void **state)
     options.batch_max = 1;
     f->engine = engine_new(&options, NULL, NULL);
     if (f->engine == NULL) return -1;
-    if (registry_new(f->models, f->engine, &f->registry, NULL) < 0) return -1;
+    if (registry_new(f->models, MODEL_FILE_MAX, f->engine, &f->registry, NULL) < 0) return -1;
     jobs_options_default(&f->options);
     f->options.directory = f->children;
     f->options.program = f->tool;

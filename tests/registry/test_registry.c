@@ -62,7 +62,7 @@ static void open_registry(struct fixture *f)
     options.batch_max = 1;
     f->engine = engine_new(&options, NULL, NULL);
     assert_non_null(f->engine);
-    assert_int_equal(registry_new(f->models, f->engine, &f->registry, NULL), 0);
+    assert_int_equal(registry_new(f->models, MODEL_FILE_MAX, f->engine, &f->registry, NULL), 0);
 }
 
 static void close_registry(struct fixture *f)
