@@ -79,7 +79,7 @@ def stuck_read():
 
 def changing_model():
     """model.file that is cut short and written again while it is imported: an error or a model, never a crash"""
-    good = open(make_model(width=32), "rb").read()
+    good = open(make_model(width=64), "rb").read()
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model.safetensors")
         over = threading.Event()
@@ -90,6 +90,7 @@ def changing_model():
                     f.write(good)
                 time.sleep(0.002)
                 os.truncate(path, len(good) // 2)
+                time.sleep(0.002)
         writer = threading.Thread(target=change)
         writer.start()
         try:
