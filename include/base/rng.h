@@ -11,7 +11,7 @@ enum rng_purpose {
     RNG_INIT = 1,    /* weights: a = parameter index */
     RNG_ORDER = 2,   /* order of samples: a = epoch */
     RNG_AUGMENT = 3, /* a = epoch, b = sample */
-    RNG_MIX = 4,     /* mixup: a = epoch, b = step */
+    RNG_MIX = 4,     /* images of a batch mixed: a = epoch, b = step */
     RNG_TEST = 5,
     RNG_AUTOAUGMENT = 6,  /* a = epoch, b = sample */
     RNG_CUTOUT = 7,       /* a = epoch, b = sample */

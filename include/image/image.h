@@ -2,9 +2,10 @@
  * limits that are checked before anything is decoded.
  *
  * The pixels come from an arena; what decoding takes besides is bounded by what image_price() says
- * and freed. Greyscale, palettes, CMYK and 16 bits become 8-bit RGB, alpha is dropped; an image is
- * turned upright by its Exif orientation (JPEG's APP1, PNG's eXIf), as people see it. A JPEG is
- * decoded no larger than it is wanted: at 1/2, 1/4 or 1/8 of its sides, without computing the rest.
+ * and freed. Greyscale, palettes, CMYK and 16 bits become 8-bit RGB, transparency is dropped; an
+ * image is turned upright by its Exif orientation (JPEG's APP1, PNG's eXIf), as people see it. A
+ * JPEG is decoded no larger than it is wanted: at 1/2, 1/4 or 1/8 of its sides, without computing
+ * the rest.
  *
  * Complete image data is an image, whatever is odd beside it: colour profiles, text, checksums of
  * what is not used, a missing end marker. Incomplete image data is not one. Any thread. */

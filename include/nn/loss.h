@@ -11,8 +11,8 @@
 double loss_cross_entropy(int n, int classes, const float *logits, const int32_t *labels,
                           double weight, float *dlogits);
 
-/* What the label cross entropy aims at: a label, mixed with another one (mixup, Zhang et al., ICLR
- * 2018), then with all classes alike (label smoothing, Szegedy et al., CVPR 2016):
+/* What the label cross entropy aims at: a label, mixed with another one (Zhang et al., ICLR 2018),
+ * then with all classes alike (label smoothing, Szegedy et al., CVPR 2016):
  * q = (1 - smoothing) (share onehot(labels) + (1 - share) onehot(others)) + smoothing / classes. */
 struct loss_targets {
     const int32_t *labels; /* [n] */

@@ -92,7 +92,8 @@ const char *recipe_option_name(const struct recipe_option *option, enum recipe_v
 /* The line of the help, with what it takes and its default. */
 void recipe_option_help(const struct recipe_option *option, char ret_text[RECIPE_HELP_MAX]);
 
-/* Sets ERR_RANGE: "--lr x: it takes a number from 0 to 1e+09". text: what was given, or NULL. */
+/* Sets ERR_RANGE: "--epochs x: it takes a whole number from 1 to 1000000". text: what was given, or
+ * NULL. */
 int recipe_option_refuse(const struct recipe_option *option, enum recipe_voice voice,
                          const char *text, struct err *e);
 

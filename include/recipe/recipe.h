@@ -20,7 +20,7 @@ enum hint_form { HINT_MEAN, HINT_SUM, HINT_NORM };
 struct recipe {
     const struct method *method; /* NULL: nothing was trained */
     int64_t epochs, batch;
-    double lr, momentum, weight_decay;
+    double rate, momentum, weight_decay; /* of learning; of SGD */
     struct schedule schedule;
     int64_t warmup;
     unsigned augment;              /* bits of recipe/augment.h */
@@ -37,7 +37,7 @@ struct recipe {
 };
 
 /* The defaults of a method. byot's are the recipe of SCAN with a cosine instead of steps: 200
- * epochs of batches of 128, lr 0.1, crop and flip, 5,000 held-out images. */
+ * epochs of batches of 128, a rate of 0.1, crop and flip, 5,000 held-out images. */
 void recipe_default(struct recipe *ret_recipe, const struct method *method);
 
 enum { RECIPE_TEXTS_MAX = 48, RECIPE_TEXT_MAX = 160 };

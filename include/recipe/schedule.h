@@ -26,11 +26,12 @@ int schedule_parse(const char *text, struct schedule *ret_schedule, struct err *
 /* The text that schedule_parse() reads back. */
 void schedule_format(const struct schedule *schedule, char ret_text[SCHEDULE_TEXT_MAX]);
 
-/* The factor on the learning rate at step t (from 0) of S = epochs * epoch_steps, with W = warmup *
- * epoch_steps: t/W while t < W (so the very first step has rate 0), then for cosine
+struct recipe;
+
+/* The learning rate of step t (from 0) of S = epochs * epoch_steps, with W = warmup * epoch_steps:
+ * the recipe's rate times t/W while t < W (so the very first step has rate 0), then for cosine
  * (1 + cos(pi (t-W) / (S-W))) / 2, for steps 0.1^(milestones reached). With warmup >= epochs the
  * whole training is warm-up. */
-double schedule_factor(const struct schedule *schedule, int64_t t, int64_t epoch_steps,
-                       int64_t epochs, int64_t warmup);
+double schedule_rate(const struct recipe *recipe, int64_t t, int64_t epoch_steps);
 
 #endif

@@ -1,5 +1,6 @@
-/* Checkpoints: parameters, momentum, position and the options of a training in one safetensors file
- * ("model.NAME", "momentum.NAME" and what else the training keeps as "state.NAME", all F32;
+/* Checkpoints: parameters, velocities of SGD, position and the options of a training in one
+ * safetensors file
+ * ("model.NAME", "momentum.NAME", and what else the training keeps as "state.NAME", all F32;
  * "autodidact.checkpoint" in the metadata). Written beside and renamed, so that a crash or a full
  * disk leaves the previous one. */
 #ifndef TRAIN_CHECKPOINT_H
@@ -30,7 +31,7 @@ enum { CHECKPOINT_ARRAYS_MAX = 8 };
 /* What is written, or read into. */
 struct checkpoint_state {
     const struct net *net;
-    float *params, *momentum;
+    float *params, *velocity;
     size_t n_arrays;
     struct checkpoint_array arrays[CHECKPOINT_ARRAYS_MAX];
 };

@@ -23,7 +23,7 @@ double objective_guide_weight(const struct recipe *recipe);
 struct objective_batch {
     int n, n_exits, classes, features;
     const int32_t *labels;                   /* [n] */
-    const int32_t *others;                   /* [n], mixed in by mixup; NULL: none */
+    const int32_t *others;                   /* [n], mixed into these; NULL: none */
     double share, smoothing;                 /* of the labels, as struct loss_targets has it */
     const float *logits[SPEC_SECTIONS_MAX];  /* [n][classes] */
     const float *feature[SPEC_SECTIONS_MAX]; /* [n][features], what the linear layer saw */
@@ -32,17 +32,8 @@ struct objective_batch {
     const float *source; /* [n][classes], the logits of teacher or peer; NULL when there is none */
 };
 
-/* The loss of a batch, C the deepest exit, t the source:
- *   baseline  CE(z_C)
- *   dsn       sum_i CE(z_i)                                              (arXiv 1409.5185)
- *   byot      CE(z_C) + sum_{i<C} (1-alpha) CE(z_i) + alpha T^2 KL_T(z_C || z_i) + lambda H(F_i,
- *             F_C)
- *   kd        (1-alpha) CE(z_C) + alpha T^2 KL_T(z_t || z_C)             (arXiv 1503.02531)
- *   fitnet    the same + lambda * mean of (r(M_C) - M_t)^2               (arXiv 1412.6550)
- *   at        the same + beta/2 * sum over sections of attention's       (arXiv 1612.03928)
- *   dml       CE(z_C) + alpha T^2 KL_T(z_t || z_C)                       (arXiv 1706.00384)
- * z_C and F_C in byot's last two terms, and everything of the source, are constants; T^2 only where
- * the recipe asks for it. Nothing is averaged over exits. The terms of maps M are not added here
+/* The loss of a batch as the method has it (src/train/objective.c has the terms of each, with their
+ * papers), summed over exits that learn, not averaged. What compares maps is not added here
  * (guide.h). Adds the gradients to the batch's arrays. */
 double objective_loss(const struct recipe *recipe, const struct objective_batch *batch);
 

@@ -61,7 +61,7 @@ enum progress_event progress_read(struct progress *p, const char *line, size_t s
         read_count(object, "step", &p->step);
         read_count(object, "steps", &p->steps);
         read_real(object, "loss", &p->loss);
-        read_real(object, "lr", &p->lr);
+        read_real(object, "lr", &p->rate);
         read_real(object, "img_per_s", &p->img_per_s);
         p->eta_s = 0;
         read_real(object, "eta_s", &p->eta_s);
@@ -79,7 +79,7 @@ void progress_write(const struct progress *p, struct json_writer *w, const char 
     json_write_int(w, "step", p->step);
     json_write_int(w, "steps", p->steps);
     json_write_number(w, "loss", p->loss);
-    json_write_number(w, "lr", p->lr);
+    json_write_number(w, "lr", p->rate);
     json_write_number(w, "img_per_s", p->img_per_s);
     json_write_number(w, "eta_s", p->eta_s);
     json_write_close(w, '}');
@@ -91,7 +91,7 @@ void progress_write_epoch(const struct progress *p, struct json_writer *w)
     json_write_int(w, "epoch", p->epoch);
     json_write_int(w, "step", p->step);
     json_write_number(w, "loss", p->loss);
-    json_write_number(w, "lr", p->lr);
+    json_write_number(w, "lr", p->rate);
     json_write_number(w, "img_per_s", p->img_per_s);
     if (p->n_exits > 0) {
         json_write_open(w, "exits", '[');

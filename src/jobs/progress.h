@@ -20,8 +20,8 @@ enum progress_event {
 
 struct progress {
     int64_t epoch, epochs, step, steps;
-    double loss, lr, img_per_s, eta_s; /* 0: not known */
-    int n_exits;                       /* of the last epoch's figures; 0: none yet */
+    double loss, rate, img_per_s, eta_s; /* 0: not known */
+    int n_exits;                         /* of the last epoch's figures; 0: none yet */
     double top1[SPEC_SECTIONS_MAX], ensemble_top1;
 };
 

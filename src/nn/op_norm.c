@@ -31,14 +31,14 @@ int build_norm(struct builder *b, int in, const char *name, bool relu, int resid
 static void factors(const struct net *net, const struct op *op, const float *params, double *scale,
                     double *shift)
 {
-    const float *gamma = params + net->params[op->weight].offset;
-    const float *beta = params + net->params[op->bias].offset;
+    const float *weight = params + net->params[op->weight].offset;
+    const float *bias = params + net->params[op->bias].offset;
     const float *mean = params + net->params[op->mean].offset;
     const float *variance = params + net->params[op->variance].offset;
     int channels = net->values[op->in].shape.channels;
     for (int c = 0; c < channels; c++) {
-        scale[c] = (double)gamma[c] / sqrt((double)variance[c] + (double)NET_NORM_EPSILON);
-        shift[c] = (double)beta[c] - (double)mean[c] * scale[c];
+        scale[c] = (double)weight[c] / sqrt((double)variance[c] + (double)NET_NORM_EPSILON);
+        shift[c] = (double)bias[c] - (double)mean[c] * scale[c];
     }
 }
 
@@ -122,7 +122,7 @@ static void statistics_finish(struct grad *grad, const struct task *task)
     double rows = (double)grad_rows(grad, op->in, grad->batch);
     double unbias = rows > 1 ? rows / (rows - 1) : 1.0;
     const double *sums = grad_reduce_sums(grad, task->op, channels);
-    const float *gamma = grad_param(grad, op->weight), *beta = grad_param(grad, op->bias);
+    const float *weight = grad_param(grad, op->weight), *bias = grad_param(grad, op->bias);
     float *moving_mean = grad->moving + grad->net->params[op->mean].offset;
     float *moving_variance = grad->moving + grad->net->params[op->variance].offset;
 
@@ -132,8 +132,8 @@ static void statistics_finish(struct grad *grad, const struct task *task)
         double inverse = 1.0 / sqrt(variance + (double)NET_NORM_EPSILON);
         state.mean[c] = mean;
         state.inverse[c] = inverse;
-        state.scale[c] = (float)(gamma[c] * inverse);
-        state.shift[c] = (float)(beta[c] - mean * gamma[c] * inverse);
+        state.scale[c] = (float)(weight[c] * inverse);
+        state.shift[c] = (float)(bias[c] - mean * weight[c] * inverse);
         double m = (double)NET_NORM_MOMENTUM;
         moving_mean[c] = (float)((1 - m) * moving_mean[c] + m * mean);
         moving_variance[c] = (float)((1 - m) * moving_variance[c] + m * variance * unbias);
@@ -158,8 +158,8 @@ static void back_sums(const struct task_args *a)
 }
 
 /* With n rows, h = (x - mean) * inverse and the sums over the batch (Ioffe and Szegedy 2015,
- * section 3): dgamma = sum(dz h), dbeta = sum(dz), dx = gamma * inverse * (dz - dbeta / n - h *
- * dgamma / n). */
+ * section 3): dweight = sum(dz h), dbias = sum(dz), dx = weight * inverse * (dz - dbias / n - h *
+ * dweight / n); its gamma and beta are the weight and the bias here. */
 static void back_sums_finish(struct grad *grad, const struct task *task)
 {
     const struct op *op = &grad->net->ops[task->op];
@@ -167,16 +167,16 @@ static void back_sums_finish(struct grad *grad, const struct task *task)
     size_t channels = grad_channels(grad, op->in);
     double rows = (double)grad_rows(grad, op->in, grad->batch);
     const double *sums = grad_reduce_sums(grad, task->op, channels);
-    const float *gamma = grad_param(grad, op->weight);
-    float *dgamma = grad_dparam(grad, op->weight, 0), *dbeta = grad_dparam(grad, op->bias, 0);
+    const float *weight = grad_param(grad, op->weight);
+    float *dweight = grad_dparam(grad, op->weight, 0), *dbias = grad_dparam(grad, op->bias, 0);
 
     for (size_t c = 0; c < channels; c++) {
         double sum_dz = sums[c];
         double sum_dzh = (sums[channels + c] - state.mean[c] * sum_dz) * state.inverse[c];
-        double a = gamma[c] * state.inverse[c];
+        double a = weight[c] * state.inverse[c];
         double b = -a * state.inverse[c] * sum_dzh / rows;
-        dgamma[c] = (float)sum_dzh;
-        dbeta[c] = (float)sum_dz;
+        dweight[c] = (float)sum_dzh;
+        dbias[c] = (float)sum_dz;
         state.a[c] = (float)a;
         state.b[c] = (float)b;
         state.k[c] = (float)(-a * sum_dz / rows - b * state.mean[c]);

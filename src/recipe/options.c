@@ -44,7 +44,7 @@ static const struct recipe_option options[] = {
     {"batch", RECIPE_WHOLE, RECIPE_HOW, IN_RECIPE(batch), .low = 2, .high = 65536,
      .standard = "128", .takes = "N",
      .help = "images a step; an epoch's last, partial batch is dropped"},
-    {"lr", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(lr), .high = 1e9, .standard = "0.1", .takes = "X",
+    {"lr", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(rate), .high = 1e9, .standard = "0.1", .takes = "X",
      .help = "learning rate"},
     {"momentum", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(momentum), .high = 0.999999, .standard = "0.9",
      .takes = "X", .help = "of SGD"},

@@ -1,6 +1,6 @@
-/* Schedules: parsing, and the factor at a step.
+/* Schedules: parsing, and the learning rate at a step.
  *
- * The factor is computed from the step alone, never from the last factor, so that a resumed
+ * The rate is computed from the step alone, never from the last one, so that a resumed
  * training sees the same rates to the last bit. */
 #include "config.h"
 
@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "recipe/recipe.h"
 
 #define STEP_FACTOR 0.1
 
@@ -75,10 +77,10 @@ void schedule_format(const struct schedule *schedule, char ret_text[SCHEDULE_TEX
     }
 }
 
-double schedule_factor(const struct schedule *schedule, int64_t t, int64_t epoch_steps,
-                       int64_t epochs, int64_t warmup)
+static double factor_at(const struct recipe *recipe, int64_t t, int64_t epoch_steps)
 {
-    int64_t all = epochs * epoch_steps, warm = warmup * epoch_steps;
+    const struct schedule *schedule = &recipe->schedule;
+    int64_t all = recipe->epochs * epoch_steps, warm = recipe->warmup * epoch_steps;
     if (t < warm) return (double)t / (double)warm;
     if (schedule->kind == SCHEDULE_COSINE) {
         if (t >= all) return 0.0;
@@ -89,4 +91,9 @@ double schedule_factor(const struct schedule *schedule, int64_t t, int64_t epoch
         if (t >= schedule->milestones[i] * epoch_steps) factor *= STEP_FACTOR;
     }
     return factor;
+}
+
+double schedule_rate(const struct recipe *recipe, int64_t t, int64_t epoch_steps)
+{
+    return recipe->rate * factor_at(recipe, t, epoch_steps);
 }

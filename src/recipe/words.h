@@ -4,7 +4,7 @@
 
 #include "recipe/option.h"
 
-/* Sets ERR_RANGE: "--alpha: --method dsn does not read it: it is of byot and kd". */
+/* Sets ERR_RANGE: "--temperature: --method dsn does not read it: it is of byot and kd". */
 int refuse_unread(const struct recipe_option *option, enum recipe_voice voice,
                   const struct method *method, struct err *e);
 

@@ -295,8 +295,8 @@ static void train(void *arg)
 {
     struct training_bench *t = arg;
     struct bench *b = t->bench;
-    const struct recipe recipe = {.method =
-                                      method_find(b->heads & (b->heads - 1) ? "dsn" : "baseline")};
+    struct recipe recipe;
+    recipe_default(&recipe, method_find(b->heads & (b->heads - 1) ? "dsn" : "baseline"));
     for (int k = 0; k < t->repeats; k++) {
         struct objective_batch m = {.n = t->batch,
                                     .n_exits = b->sections,
@@ -313,7 +313,7 @@ static void train(void *arg)
         }
         objective_loss(&recipe, &m);
         grad_backward(t->grad, b->params, t->dparams);
-        optimizer_step(t->optimizer, 1e-6, 0.9, 5e-4, t->dparams, b->params);
+        optimizer_step(t->optimizer, &recipe, 1e-6, t->dparams, b->params);
     }
 }
 

@@ -22,10 +22,11 @@
 
 enum { NAME_MAX_BYTES = 128, FORMAT_VERSION = 1 };
 
-/* Parameters, momentum and running means of the largest model. */
+/* Parameters, velocities and running means of the largest model. */
 static const size_t CHECKPOINT_BYTES_MAX = (size_t)8 * MODEL_FILE_MAX;
 
-static const char *const prefix_model = "model.", *const prefix_momentum = "momentum.",
+/* A velocity is called as PyTorch calls its buffer. */
+static const char *const prefix_model = "model.", *const prefix_velocity = "momentum.",
                          *const prefix_state = "state.";
 
 /* All that safetensors_write() needs, in one allocation's life. */
@@ -89,7 +90,7 @@ static int check_finite(const struct checkpoint_state *state, int64_t step, stru
         finite = are_finite(state->arrays[i].values, state->arrays[i].count);
     if (finite) return 0;
     return err_set(e, ERR_DIVERGED,
-                   "parameters are not finite after step %lld: a smaller --lr helps",
+                   "parameters are not finite after step %lld: a smaller learning rate helps",
                    (long long)step);
 }
 
@@ -110,7 +111,7 @@ int checkpoint_write(const char *path, const struct checkpoint_state *state,
     if (d->tensors == NULL || d->names == NULL) goto out;
     for (size_t i = 0; i < n_params; i++) add_tensor(d, prefix_model, &list[i], state->params);
     for (size_t i = 0; i < n_params; i++) {
-        if (list[i].trained) add_tensor(d, prefix_momentum, &list[i], state->momentum);
+        if (list[i].trained) add_tensor(d, prefix_velocity, &list[i], state->velocity);
     }
     for (size_t i = 0; i < state->n_arrays; i++) add_array(d, &state->arrays[i], &d->counts[i]);
     fill_meta(d, position, texts, n_texts);
@@ -195,7 +196,7 @@ static int read_tensors(const struct safetensors *file, const struct checkpoint_
         const struct param *p = &list[i];
         rc = read_tensor(file, prefix_model, p->name, p->size, state->params + p->offset, e);
         if (rc == 0 && p->trained)
-            rc = read_tensor(file, prefix_momentum, p->name, p->size, state->momentum + p->offset,
+            rc = read_tensor(file, prefix_velocity, p->name, p->size, state->velocity + p->offset,
                              e);
     }
     for (size_t i = 0; i < state->n_arrays && rc == 0; i++) {

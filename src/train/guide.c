@@ -22,6 +22,7 @@
 #include "nn/loss.h"
 #include "nn/loss_map.h"
 #include "train/objective.h"
+#include "train/optimizer.h"
 
 enum { TEACHER_BATCH = 16 };
 
@@ -47,7 +48,7 @@ struct guide {
     double *sums; /* likewise */
     size_t maps_stride, sums_stride, bytes;
     size_t n_regressor;
-    float *regressor, *momentum, *dregressor; /* the last one [n_lanes][n_regressor] */
+    float *regressor, *velocity, *dregressor; /* the last one [n_lanes][n_regressor] */
     struct grad *grad;                        /* the student's, during a pass */
 };
 
@@ -119,7 +120,7 @@ static void init_regressor(struct guide *g)
     double limit = 1.0 / sqrt((double)g->pairs[0].own.channels);
     for (size_t i = 0; i < g->n_regressor; i++) {
         g->regressor[i] = (float)(limit * (2.0 * rng_uniform(&rng) - 1.0));
-        g->momentum[i] = 0.0f;
+        g->velocity[i] = 0.0f;
     }
 }
 
@@ -144,9 +145,9 @@ static int allocate(struct guide *g, struct err *e)
     }
     if (made && g->n_regressor > 0) {
         g->regressor = take(g, g->n_regressor, sizeof(*g->regressor));
-        g->momentum = take(g, g->n_regressor, sizeof(*g->momentum));
+        g->velocity = take(g, g->n_regressor, sizeof(*g->velocity));
         g->dregressor = take(g, n, g->n_regressor * sizeof(*g->dregressor));
-        made = g->regressor != NULL && g->momentum != NULL && g->dregressor != NULL;
+        made = g->regressor != NULL && g->velocity != NULL && g->dregressor != NULL;
     }
     if (!made) return err_set(e, -ENOMEM, "out of memory for the teacher of a batch of %zu", batch);
     for (size_t i = 0; i < n; i++) {
@@ -195,7 +196,7 @@ void guide_free(struct guide *g)
     mem_free(g->maps);
     mem_free(g->sums);
     mem_free(g->regressor);
-    mem_free(g->momentum);
+    mem_free(g->velocity);
     mem_free(g->dregressor);
     mem_free(g);
 }
@@ -225,7 +226,7 @@ size_t guide_state(struct guide *g, struct checkpoint_array ret_arrays[2])
 {
     if (g->n_regressor == 0) return 0;
     ret_arrays[0] = (struct checkpoint_array){"regressor", g->regressor, g->n_regressor};
-    ret_arrays[1] = (struct checkpoint_array){"regressor.momentum", g->momentum, g->n_regressor};
+    ret_arrays[1] = (struct checkpoint_array){"regressor.momentum", g->velocity, g->n_regressor};
     return 2;
 }
 
@@ -340,8 +341,7 @@ double guide_pass(struct guide *g, struct grad *student)
 
 void guide_step(struct guide *g, double rate)
 {
-    const struct recipe *r = g->recipe;
     if (g->n_regressor == 0) return;
-    g->kernels->sgd_step(g->n_regressor, (float)rate, (float)r->momentum, (float)r->weight_decay,
-                         g->dregressor, g->momentum, g->regressor);
+    optimizer_move(g->kernels, g->recipe, rate, g->n_regressor, g->dregressor, g->velocity,
+                   g->regressor);
 }

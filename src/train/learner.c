@@ -68,6 +68,5 @@ double learner_loss(const struct learner *l, const struct recipe *recipe,
 void learner_step(struct learner *l, const struct recipe *recipe, double rate)
 {
     grad_backward(l->grad, l->params, l->dparams);
-    optimizer_step(l->optimizer, rate, recipe->momentum, recipe->weight_decay, l->dparams,
-                   l->params);
+    optimizer_step(l->optimizer, recipe, rate, l->dparams, l->params);
 }

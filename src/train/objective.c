@@ -1,9 +1,19 @@
 /* The one loss that covers all methods.
  *
- * They are the same sum with different weights: the deepest exit learns from the labels and from
- * the source if there is one; a shallow one from the labels (1 - alpha), the deepest one's logits
- * (alpha) and its features (lambda); dsn is alpha = lambda = 0. What is compared at the ends of
- * sections is guide.c's. */
+ * They are the same sum with different weights: the deepest exit C learns from the labels and from
+ * the source t if there is one; a shallow one from the labels, the deepest one's logits z and its
+ * features F; dsn has the weights of byot with alpha = lambda = 0:
+ *   baseline  CE(z_C)
+ *   dsn       sum_i CE(z_i)                                              (arXiv 1409.5185)
+ *   byot      CE(z_C) + sum_{i<C} (1-alpha) CE(z_i) + alpha T^2 KL_T(z_C || z_i) + lambda H(F_i,
+ *             F_C)
+ *   kd        (1-alpha) CE(z_C) + alpha T^2 KL_T(z_t || z_C)             (arXiv 1503.02531)
+ *   fitnet    the same + lambda * mean of (r(M_C) - M_t)^2               (arXiv 1412.6550)
+ *   at        the same + beta/2 * sum over sections of attention's       (arXiv 1612.03928)
+ *   dml       CE(z_C) + alpha T^2 KL_T(z_t || z_C)                       (arXiv 1706.00384)
+ * z_C and F_C in byot's last two terms, and everything of the source, are constants; T^2 only where
+ * the recipe asks for it. The terms of maps M at the ends of sections are guide.c's, weighted by
+ * objective_guide_weight(). */
 #include "config.h"
 
 #include "train/objective.h"

@@ -19,7 +19,7 @@ struct range {
 struct optimizer {
     struct pool *pool;
     const struct kernels *kernels;
-    float *momentum;
+    float *velocity;
     struct range *ranges;
     size_t n_ranges, total;
 };
@@ -27,7 +27,8 @@ struct optimizer {
 /* What one parallel loop needs. */
 struct step {
     const struct optimizer *optimizer;
-    float rate, momentum, decay;
+    const struct recipe *recipe;
+    double rate;
     const float *dparams;
     float *params;
 };
@@ -51,16 +52,16 @@ struct optimizer *optimizer_new(const struct net *net, unsigned exits, struct po
     if (o != NULL) {
         o->pool = pool;
         o->kernels = kernels;
-        o->momentum = mem_new_aligned(net_trained_size(net), sizeof(*o->momentum));
+        o->velocity = mem_new_aligned(net_trained_size(net), sizeof(*o->velocity));
         o->ranges = mem_new(n_params, sizeof(*o->ranges));
     }
-    if (o == NULL || o->momentum == NULL || o->ranges == NULL) {
+    if (o == NULL || o->velocity == NULL || o->ranges == NULL) {
         optimizer_free(o);
-        err_set(e, -ENOMEM, "out of memory for the momentum of %zu parameters",
+        err_set(e, -ENOMEM, "out of memory for the velocity of %zu parameters",
                 net_trained_size(net));
         return NULL;
     }
-    memset(o->momentum, 0, net_trained_size(net) * sizeof(*o->momentum));
+    memset(o->velocity, 0, net_trained_size(net) * sizeof(*o->velocity));
     for (size_t i = 0; i < n_params; i++) {
         const struct param *p = &params[i];
         if (p->trained && (p->exit < 0 || (exits >> p->exit & 1) != 0))
@@ -72,14 +73,21 @@ struct optimizer *optimizer_new(const struct net *net, unsigned exits, struct po
 void optimizer_free(struct optimizer *optimizer)
 {
     if (optimizer == NULL) return;
-    mem_free(optimizer->momentum);
+    mem_free(optimizer->velocity);
     mem_free(optimizer->ranges);
     mem_free(optimizer);
 }
 
-float *optimizer_momentum(struct optimizer *optimizer)
+float *optimizer_velocity(struct optimizer *optimizer)
 {
-    return optimizer->momentum;
+    return optimizer->velocity;
+}
+
+void optimizer_move(const struct kernels *kernels, const struct recipe *recipe, double rate,
+                    size_t n, const float *dw, float *velocity, float *w)
+{
+    kernels->sgd_step(n, (float)rate, (float)recipe->momentum, (float)recipe->weight_decay, dw,
+                      velocity, w);
 }
 
 static void step_lane(void *arg, unsigned lane, unsigned n_lanes)
@@ -95,16 +103,16 @@ static void step_lane(void *arg, unsigned lane, unsigned n_lanes)
         if (b > size) b = size;
         if (a < b) {
             size_t at = o->ranges[i].first + a;
-            o->kernels->sgd_step(b - a, s->rate, s->momentum, s->decay, s->dparams + at,
-                                 o->momentum + at, s->params + at);
+            optimizer_move(o->kernels, s->recipe, s->rate, b - a, s->dparams + at, o->velocity + at,
+                           s->params + at);
         }
         start += size;
     }
 }
 
-void optimizer_step(struct optimizer *optimizer, double rate, double momentum, double decay,
+void optimizer_step(struct optimizer *optimizer, const struct recipe *recipe, double rate,
                     const float *dparams, float *params)
 {
-    struct step s = {optimizer, (float)rate, (float)momentum, (float)decay, dparams, params};
+    struct step s = {optimizer, recipe, rate, dparams, params};
     pool_run(optimizer->pool, step_lane, &s);
 }

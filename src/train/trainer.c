@@ -22,7 +22,7 @@
 #include "model/spec_file.h"
 #include "guide.h"
 #include "learner.h"
-#include "mixup.h"
+#include "mix.h"
 #include "nn/grad.h"
 #include "train/checkpoint.h"
 #include "train/objective.h"
@@ -33,7 +33,7 @@ struct trainer {
     struct learner student, peer; /* peer.net NULL: there is none */
     struct guide *guide;          /* NULL: there is no teacher */
     int32_t *labels;              /* [batch] */
-    int32_t *others;              /* [batch], what is mixed into labels; NULL without mixup */
+    int32_t *others;              /* [batch], what is mixed into labels; NULL: nothing is */
     double share;                 /* of the labels, against the others; of this step */
     struct err *errors;           /* one a lane */
     uint32_t *order;              /* [split->n_train], of the epoch ordered_epoch */
@@ -102,9 +102,9 @@ static int allocate(struct trainer *t, struct err *e)
     t->errors = mem_new(pool_threads(s->pool), sizeof(*t->errors));
     if (t->labels == NULL || t->order == NULL || t->errors == NULL)
         return err_set(e, -ENOMEM, "out of memory for the order of %zu images", s->split->n_train);
-    if (r->mixup > 0) {
+    if (mix_is_on(r)) {
         t->others = mem_new((size_t)r->batch, sizeof(*t->others));
-        if (t->others == NULL) return err_set(e, -ENOMEM, "out of memory for mixup's labels");
+        if (t->others == NULL) return err_set(e, -ENOMEM, "out of memory for labels to mix in");
     }
     unsigned borders = guide_borders(r->method, s->net);
     int rc = learner_init(&t->student, s->net, r, borders, r->seed, s->pool, s->kernels, e);
@@ -237,10 +237,9 @@ static int prepare(struct trainer *t, int64_t epoch, int64_t step_of_epoch, stru
     }
     if (t->others == NULL) return 0;
     size_t batch = (size_t)t->recipe.batch;
-    t->share =
-        mixup_share(t->recipe.mixup, t->recipe.seed, (uint32_t)epoch, (uint32_t)step_of_epoch);
-    mixup_images(p.input, batch, shape_size(net_input(t->setup.net)), t->share, t->setup.pool);
-    mixup_labels(t->labels, batch, t->others);
+    t->share = mix_share(&t->recipe, (uint32_t)epoch, (uint32_t)step_of_epoch);
+    mix_images(p.input, batch, shape_size(net_input(t->setup.net)), t->share, t->setup.pool);
+    mix_labels(t->labels, batch, t->others);
     return 0;
 }
 
@@ -286,13 +285,12 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
     int rc = prepare(t, epoch, step_of_epoch, e);
     if (rc < 0) return rc;
     double value = forward(t);
-    double rate =
-        r->lr * schedule_factor(&r->schedule, at->step, t->epoch_steps, r->epochs, r->warmup);
+    double rate = schedule_rate(r, at->step, t->epoch_steps);
     if (!isfinite(value)) {
         return err_set(
             e, ERR_DIVERGED,
             "the loss is not finite at step %lld (epoch %lld, learning rate %g): a smaller "
-            "--lr or a longer --warmup helps",
+            "one or a longer warm-up helps",
             (long long)at->step + 1, (long long)epoch + 1, rate);
     }
     step(t, rate);
@@ -316,12 +314,12 @@ static struct checkpoint_state state_of(struct trainer *t)
     const struct learner *peer = &t->peer;
     struct checkpoint_state s = {.net = t->student.net,
                                  .params = t->student.params,
-                                 .momentum = optimizer_momentum(t->student.optimizer)};
+                                 .velocity = optimizer_velocity(t->student.optimizer)};
     if (peer->net != NULL) {
         s.arrays[s.n_arrays++] =
             (struct checkpoint_array){"peer", peer->params, net_block_size(peer->net)};
         s.arrays[s.n_arrays++] = (struct checkpoint_array){
-            "peer.momentum", optimizer_momentum(peer->optimizer), net_trained_size(peer->net)};
+            "peer.momentum", optimizer_velocity(peer->optimizer), net_trained_size(peer->net)};
     }
     if (t->guide != NULL) s.n_arrays += guide_state(t->guide, s.arrays + s.n_arrays);
     return s;

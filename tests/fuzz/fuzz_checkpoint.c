@@ -46,10 +46,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t n = net_block_size(net);
     struct checkpoint_state state = {.net = net,
                                      .params = mem_new(n, sizeof(float)),
-                                     .momentum = mem_new(n, sizeof(float)),
+                                     .velocity = mem_new(n, sizeof(float)),
                                      .n_arrays = 1,
                                      .arrays = {{"regressor", array, ARRAY}}};
-    FUZZ_CHECK(state.params != NULL && state.momentum != NULL);
+    FUZZ_CHECK(state.params != NULL && state.velocity != NULL);
     static const struct recipe_text texts[] = {{.name = "lr", .value = "0.1"},
                                                {.name = "holdout", .value = "5000"}};
     struct checkpoint_position position = {-1, NAN, -1};
@@ -63,6 +63,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rc = checkpoint_text(path, "lr", value, &e);
     FUZZ_CHECK(rc == 0 ? strlen(value) < sizeof(value) : e.code == rc);
     mem_free(state.params);
-    mem_free(state.momentum);
+    mem_free(state.velocity);
     return 0;
 }

@@ -27,7 +27,7 @@ static void read_line(void *arg, const char *text, size_t size)
     if (progress_read(&r->progress, text, size) == PROGRESS_NOTHING) return;
     const struct progress *p = &r->progress;
     FUZZ_CHECK(p->epoch >= 0 && p->epochs >= 0 && p->step >= 0 && p->steps >= 0);
-    FUZZ_CHECK(isfinite(p->loss) && isfinite(p->lr) && isfinite(p->img_per_s) &&
+    FUZZ_CHECK(isfinite(p->loss) && isfinite(p->rate) && isfinite(p->img_per_s) &&
                isfinite(p->eta_s));
     FUZZ_CHECK(p->n_exits >= 0 && p->n_exits <= SPEC_SECTIONS_MAX);
     for (int i = 0; i < p->n_exits; i++) FUZZ_CHECK(p->top1[i] >= 0 && p->top1[i] <= 1);

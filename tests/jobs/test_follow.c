@@ -35,7 +35,7 @@ static void test_progress(void **state)
         PROGRESS_STEP);
     assert_int_equal(p.epoch, 3);
     assert_int_equal(p.step, 21);
-    assert_true(p.loss == 2.5 && p.lr == 0.1 && p.img_per_s == 100 && p.eta_s == 7);
+    assert_true(p.loss == 2.5 && p.rate == 0.1 && p.img_per_s == 100 && p.eta_s == 7);
     assert_int_equal(
         read_text(&p,
                   "{\"event\":\"epoch\",\"epoch\":3,\"loss\":1,\"exits\":[{\"name\":\"1\","

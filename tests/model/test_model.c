@@ -197,10 +197,10 @@ static void test_bad_values(void **state)
         }
         *value = kept;
     }
-    t->training.recipe.lr = NAN;
+    t->training.recipe.rate = NAN;
     assert_int_equal(tiny_write(t, TENSOR_F32, &e), ERR_RANGE);
     assert_non_null(strstr(e.text, "autodidact.training"));
-    t->training.recipe.lr = 0.1;
+    t->training.recipe.rate = 0.1;
     strcpy(t->training.command, "caf\xe9");
     assert_int_equal(tiny_write(t, TENSOR_F32, &e), ERR_FORMAT);
     assert_non_null(strstr(e.text, "UTF-8"));

@@ -73,7 +73,7 @@ static inline void tiny_make(struct tiny *t)
                                                .warmup = 2,
                                                .threads = 2,
                                                .seed = UINT64_MAX,
-                                               .lr = 0.1,
+                                               .rate = 0.1,
                                                .momentum = 0.9,
                                                .weight_decay = 5e-4,
                                                .label_smoothing = 0.1,

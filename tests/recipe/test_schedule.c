@@ -11,7 +11,7 @@
 
 #include "../near.h"
 
-#include "recipe/schedule.h"
+#include "recipe/recipe.h"
 
 #define EPS 1e-12
 
@@ -23,20 +23,29 @@ static struct schedule parsed(const char *text)
     return s;
 }
 
+/* The rate of a recipe whose own is 1. */
+static double factor(const struct schedule *schedule, int64_t t, int64_t epoch_steps,
+                     int64_t epochs, int64_t warmup)
+{
+    const struct recipe recipe = {
+        .rate = 1, .schedule = *schedule, .epochs = epochs, .warmup = warmup};
+    return schedule_rate(&recipe, t, epoch_steps);
+}
+
 /* 10 epochs of 5 steps, 2 epochs of warm-up: W = 10, S = 50. */
 static void test_cosine(void **state)
 {
     (void)state;
     struct schedule s = parsed("cosine");
-    assert_near(schedule_factor(&s, 0, 5, 10, 2), 0.0, 0);
-    assert_near(schedule_factor(&s, 1, 5, 10, 2), 0.1, EPS);
-    assert_near(schedule_factor(&s, 9, 5, 10, 2), 0.9, EPS);
-    assert_near(schedule_factor(&s, 10, 5, 10, 2), 1.0, EPS);
-    assert_near(schedule_factor(&s, 20, 5, 10, 2), 0.5 * (1 + sqrt(0.5)), EPS);
-    assert_near(schedule_factor(&s, 30, 5, 10, 2), 0.5, EPS);
-    assert_near(schedule_factor(&s, 49, 5, 10, 2), 0.5 * (1 - cos(M_PI / 40)), EPS);
-    assert_near(schedule_factor(&s, 50, 5, 10, 2), 0.0, 0);
-    assert_near(schedule_factor(&s, 0, 5, 10, 0), 1.0, EPS);
+    assert_near(factor(&s, 0, 5, 10, 2), 0.0, 0);
+    assert_near(factor(&s, 1, 5, 10, 2), 0.1, EPS);
+    assert_near(factor(&s, 9, 5, 10, 2), 0.9, EPS);
+    assert_near(factor(&s, 10, 5, 10, 2), 1.0, EPS);
+    assert_near(factor(&s, 20, 5, 10, 2), 0.5 * (1 + sqrt(0.5)), EPS);
+    assert_near(factor(&s, 30, 5, 10, 2), 0.5, EPS);
+    assert_near(factor(&s, 49, 5, 10, 2), 0.5 * (1 - cos(M_PI / 40)), EPS);
+    assert_near(factor(&s, 50, 5, 10, 2), 0.0, 0);
+    assert_near(factor(&s, 0, 5, 10, 0), 1.0, EPS);
 }
 
 /* A training that is shorter than its warm-up never leaves it. */
@@ -45,7 +54,7 @@ static void test_warmup_only(void **state)
     (void)state;
     struct schedule s = parsed("cosine");
     for (int64_t t = 0; t < 5; t++) {
-        assert_near(schedule_factor(&s, t, 5, 1, 2), (double)t / 10, EPS);
+        assert_near(factor(&s, t, 5, 1, 2), (double)t / 10, EPS);
     }
 }
 
@@ -53,12 +62,12 @@ static void test_steps(void **state)
 {
     (void)state;
     struct schedule s = parsed("steps:2,4,7");
-    assert_near(schedule_factor(&s, 4, 10, 9, 1), 0.4, EPS);
-    assert_near(schedule_factor(&s, 19, 10, 9, 1), 1.0, EPS);
-    assert_near(schedule_factor(&s, 20, 10, 9, 1), 0.1, EPS);
-    assert_near(schedule_factor(&s, 39, 10, 9, 1), 0.1, EPS);
-    assert_near(schedule_factor(&s, 40, 10, 9, 1), 0.01, EPS);
-    assert_near(schedule_factor(&s, 89, 10, 9, 1), 0.001, EPS);
+    assert_near(factor(&s, 4, 10, 9, 1), 0.4, EPS);
+    assert_near(factor(&s, 19, 10, 9, 1), 1.0, EPS);
+    assert_near(factor(&s, 20, 10, 9, 1), 0.1, EPS);
+    assert_near(factor(&s, 39, 10, 9, 1), 0.1, EPS);
+    assert_near(factor(&s, 40, 10, 9, 1), 0.01, EPS);
+    assert_near(factor(&s, 89, 10, 9, 1), 0.001, EPS);
 }
 
 static void test_text(void **state)

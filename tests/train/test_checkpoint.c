@@ -65,7 +65,7 @@ static int write_it(struct fixture *f, int64_t step, struct err *e)
     const struct checkpoint_position at = {step, 1.0 / 3 * (double)step, 7};
     const struct checkpoint_state s = {.net = f->net,
                                        .params = f->params,
-                                       .momentum = f->momentum,
+                                       .velocity = f->momentum,
                                        .n_arrays = 2,
                                        .arrays = {{"a", f->extra, 3}, {"b", f->extra + 3, 4}}};
     return checkpoint_write(f->path, &s, &at, f->texts, f->n_texts, e);
@@ -80,7 +80,7 @@ static int64_t read_it(struct fixture *f, const struct net *net, struct err *e)
     float extra[7] = {0};
     const struct checkpoint_state s = {.net = net,
                                        .params = params,
-                                       .momentum = momentum,
+                                       .velocity = momentum,
                                        .n_arrays = 2,
                                        .arrays = {{"b", extra + 3, 4}, {"a", extra, 3}}};
     int rc = checkpoint_read(f->path, f->texts, f->n_texts, &at, &s, e);
@@ -132,7 +132,7 @@ static void test_arrays(void **state)
     struct checkpoint_position at;
     float values[7];
     struct checkpoint_state s = {
-        .net = f->net, .params = f->params, .momentum = f->momentum, .n_arrays = 1};
+        .net = f->net, .params = f->params, .velocity = f->momentum, .n_arrays = 1};
     assert_int_equal(write_it(f, 1, &e), 0);
     s.arrays[0] = (struct checkpoint_array){"a", values, 4};
     assert_int_equal(checkpoint_read(f->path, f->texts, f->n_texts, &at, &s, &e), ERR_FORMAT);

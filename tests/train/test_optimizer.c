@@ -45,6 +45,7 @@ static void check(unsigned threads, unsigned exits)
     struct net *net = tiny_net(8, 10);
     assert_non_null(net);
     struct err e = {0};
+    const struct recipe recipe = {.momentum = MOMENTUM, .weight_decay = DECAY};
     size_t all = net_block_size(net), trained = net_trained_size(net);
     struct pool *pool = pool_new(threads);
     struct optimizer *o = optimizer_new(net, exits, pool, kernels_best(), &e);
@@ -54,8 +55,8 @@ static void check(unsigned threads, unsigned exits)
     fill(w, all, 0);
     memcpy(first, w, all * sizeof(*w));
     fill(g, trained, 1);
-    optimizer_step(o, RATE, MOMENTUM, DECAY, g, w);
-    optimizer_step(o, RATE, MOMENTUM, DECAY, g, w);
+    optimizer_step(o, &recipe, RATE, g, w);
+    optimizer_step(o, &recipe, RATE, g, w);
     for (size_t i = 0; i < all; i++) {
         double x = (double)first[i], v = 0;
         for (int k = 0; k < 2 && learns(net, i, exits); k++) {
@@ -64,7 +65,7 @@ static void check(unsigned threads, unsigned exits)
         }
         assert_near((double)w[i], x, 1e-6);
         if (!learns(net, i, exits)) assert_memory_equal(&w[i], &first[i], sizeof(*w));
-        if (i < trained) assert_near((double)optimizer_momentum(o)[i], v, 1e-6);
+        if (i < trained) assert_near((double)optimizer_velocity(o)[i], v, 1e-6);
     }
     mem_free(w);
     mem_free(first);

@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "../../src/train/learner.h"
-#include "../../src/train/mixup.h"
+#include "../../src/train/mix.h"
 #include "../model/numbers.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -128,8 +128,8 @@ static void check_case(const struct preset_case *c, struct pool *pool)
     for (size_t i = 0; i < n_params; i++) fill_param(&params[i], seed, l.params + params[i].offset);
     fill_input(&l, seed, labels);
     if (c->share > 0) {
-        mixup_images(grad_input(l.grad), BATCH, shape_size(net_input(net)), c->share, pool);
-        mixup_labels(labels, BATCH, others);
+        mix_images(grad_input(l.grad), BATCH, shape_size(net_input(net)), c->share, pool);
+        mix_labels(labels, BATCH, others);
     }
     const struct loss_targets targets = {labels, c->share > 0 ? others : NULL, c->share,
                                          c->smoothing};
@@ -158,8 +158,15 @@ static void test_gradients(void **state)
     pool_free(pool);
 }
 
+static double share_of(double a, uint64_t seed, uint32_t epoch, uint32_t step)
+{
+    const struct recipe recipe = {.mixup = a, .seed = seed};
+    assert_true(mix_is_on(&recipe));
+    return mix_share(&recipe, epoch, step);
+}
+
 /* Moments of Beta(a, a): mean 1/2, variance 1 / (4 (2a + 1)). Small ones are near 0 or 1. */
-static void test_mixup_share(void **state)
+static void test_mix_share(void **state)
 {
     (void)state;
     enum { N = 40000 };
@@ -167,9 +174,9 @@ static void test_mixup_share(void **state)
     for (size_t i = 0; i < sizeof(alphas) / sizeof(alphas[0]); i++) {
         double sum = 0, squares = 0, fourth = 0, a = alphas[i], variance = 1 / (4 * (2 * a + 1));
         for (uint32_t step = 0; step < N; step++) {
-            double x = mixup_share(a, 8, 3, step);
+            double x = share_of(a, 8, 3, step);
             assert_true(x >= 0 && x <= 1); /* and is a number */
-            assert_true(x == mixup_share(a, 8, 3, step));
+            assert_true(x == share_of(a, 8, 3, step));
             x -= 0.5;
             sum += x;
             squares += x * x;
@@ -180,14 +187,14 @@ static void test_mixup_share(void **state)
         assert_true(fabs(squares / N - variance) < 5 * error + 1e-9);
     }
     for (uint32_t step = 0; step < 1000; step++) { /* the least that is taken */
-        double x = mixup_share(1e-6, 8, 3, step);
+        double x = share_of(1e-6, 8, 3, step);
         assert_true(x >= 0 && x <= 1);
     }
-    assert_true(mixup_share(1, 8, 3, 0) != mixup_share(1, 8, 4, 0));
-    assert_true(mixup_share(1, 8, 3, 0) != mixup_share(1, 9, 3, 0));
+    assert_true(share_of(1, 8, 3, 0) != share_of(1, 8, 4, 0));
+    assert_true(share_of(1, 8, 3, 0) != share_of(1, 9, 3, 0));
 }
 
-static void test_mixup_pairs(void **state)
+static void test_mix_pairs(void **state)
 {
     (void)state;
     enum { N = 7, SIZE = 3 };
@@ -195,8 +202,8 @@ static void test_mixup_pairs(void **state)
     int32_t labels[N], others[N];
     for (int i = 0; i < N * SIZE; i++) images[i] = again[i] = (float)i;
     for (int i = 0; i < N; i++) labels[i] = 10 + i;
-    mixup_images(images, N, SIZE, 0.75, NULL);
-    mixup_labels(labels, N, others);
+    mix_images(images, N, SIZE, 0.75, NULL);
+    mix_labels(labels, N, others);
     for (int i = 0; i < N; i++) {
         assert_int_equal(others[i], 10 + N - 1 - i);
         for (int k = 0; k < SIZE; k++) {
@@ -205,7 +212,7 @@ static void test_mixup_pairs(void **state)
         }
     }
     struct pool *pool = pool_new(3);
-    mixup_images(again, N, SIZE, 0.75, pool);
+    mix_images(again, N, SIZE, 0.75, pool);
     assert_memory_equal(images, again, sizeof(images));
     pool_free(pool);
 }
@@ -214,8 +221,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients),
-        cmocka_unit_test(test_mixup_share),
-        cmocka_unit_test(test_mixup_pairs),
+        cmocka_unit_test(test_mix_share),
+        cmocka_unit_test(test_mix_pairs),
     };
     return cmocka_run_group_tests_name("preset", tests, NULL, NULL);
 }

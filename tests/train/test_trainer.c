@@ -334,7 +334,7 @@ static void test_baseline_leaves_heads(void **state)
 static void test_diverges(void **state)
 {
     struct fixture *f = *state;
-    f->recipe.lr = 1e9;
+    f->recipe.rate = 1e9;
     f->recipe.warmup = 0;
     struct trainer *t = make(f, NULL), *u = make(f, NULL);
     struct train_report report;
@@ -346,7 +346,7 @@ static void test_diverges(void **state)
         rc = trainer_step(t, &report, &e);
     }
     assert_int_equal(rc, ERR_DIVERGED);
-    assert_non_null(strstr(e.text, "--lr"));
+    assert_non_null(strstr(e.text, "a smaller one"));
     assert_int_equal(trainer_restore(u, f->checkpoint, &e), 0);
     trainer_free(t);
     trainer_free(u);
@@ -459,9 +459,9 @@ static void step_by_hand(struct fixture *f, struct learner *student, struct lear
         source = guide_logits(guide);
     }
     learner_loss(student, o, &targets, source);
-    learner_step(student, o, o->lr);
-    if (peer != NULL) learner_step(peer, o, o->lr);
-    if (guide != NULL) guide_step(guide, o->lr);
+    learner_step(student, o, o->rate);
+    if (peer != NULL) learner_step(peer, o, o->rate);
+    if (guide != NULL) guide_step(guide, o->rate);
 }
 
 /* The trainer takes the same steps: the same bits, the peer's, too; the second step shows what the

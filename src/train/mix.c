@@ -1,4 +1,4 @@
-/* Mixup.
+/* Mixing of a batch in pairs.
  *
  * One share a step, as in the authors' code. Their partners come from a permutation of the batch;
  * here image i is mixed with image n - 1 - i, so that two images are exchanged in place and no copy
@@ -6,7 +6,7 @@
  * too; the middle image of an odd number is all that stays by itself. */
 #include "config.h"
 
-#include "mixup.h"
+#include "mix.h"
 
 #include <math.h>
 
@@ -32,11 +32,17 @@ static double log_gamma_number(struct rng *rng, double shape)
     }
 }
 
-double mixup_share(double alpha, uint64_t seed, uint32_t epoch, uint32_t step)
+bool mix_is_on(const struct recipe *recipe)
+{
+    return recipe->mixup > 0;
+}
+
+double mix_share(const struct recipe *recipe, uint32_t epoch, uint32_t step)
 {
     struct rng rng;
-    rng_init(&rng, seed, RNG_MIX, epoch, step);
-    double own = log_gamma_number(&rng, alpha), other = log_gamma_number(&rng, alpha);
+    rng_init(&rng, recipe->seed, RNG_MIX, epoch, step);
+    double own = log_gamma_number(&rng, recipe->mixup),
+           other = log_gamma_number(&rng, recipe->mixup);
     return 1.0 / (1.0 + exp(other - own));
 }
 
@@ -61,13 +67,13 @@ static void mix_lane(void *arg, unsigned lane, unsigned n_lanes)
     }
 }
 
-void mixup_images(float *images, size_t n, size_t size, double share, struct pool *pool)
+void mix_images(float *images, size_t n, size_t size, double share, struct pool *pool)
 {
     struct mix m = {images, n, size, (float)share, (float)(1.0 - share)};
     pool_run(pool, mix_lane, &m);
 }
 
-void mixup_labels(const int32_t *labels, size_t n, int32_t *others)
+void mix_labels(const int32_t *labels, size_t n, int32_t *others)
 {
     for (size_t i = 0; i < n; i++) others[i] = labels[n - 1 - i];
 }
