@@ -32,6 +32,13 @@ static void test_vectors(void **state)
         {"Zm9vYmE=", "fooba"},
         {"Zm9vYmFy", "foobar"},
         {" Zm9v\r\nYm\tFy \n", "foobar"}, /* white space */
+        {"Zg", "f"},                      /* without padding */
+        {"Zm8\n", "fo"},
+        {"Zm9vYg", "foob"},
+        {"+/+/", "\xfb\xff\xbf"},
+        {"-_-_", "\xfb\xff\xbf"}, /* the alphabet of URLs */
+        {"-_-_-w==", "\xfb\xff\xbf\xfb"},
+        {"-_-_-w", "\xfb\xff\xbf\xfb"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         unsigned char out[64];
@@ -48,16 +55,18 @@ static void test_refused(void **state)
     (void)state;
     static const char *const rows[] = {
         "Z",
-        "Zg",
         "Zg=",
-        "Zm8",
+        "Zg =",
         "Zm9vY",
+        "Zm9vY=",
+        "Zh" /* bits after the end */,
+        "-_+/" /* both alphabets */,
         "====",
         "=",
         "Z===",
         "Zg==Zg==",
         "Zm9v!",
-        "Zm-_",
+        "Zm-/",
         "Zm9v====",
         "Zh==" /* bits after the end */,
         "Zm9=",
