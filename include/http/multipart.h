@@ -1,9 +1,11 @@
 /* multipart/form-data (RFC 7578, RFC 2046 section 5.1) that is in memory as a whole: parts are
- * places in it, nothing is copied or allocated. Strict: what two readers may understand in two ways
- * is refused. Pure; any thread. */
+ * places in it, nothing is copied or allocated. Text before the first boundary and behind the last
+ * one is passed over, blanks behind a boundary too, and headers may be folded; what two readers may
+ * understand in two ways is refused. Pure; any thread. */
 #ifndef HTTP_MULTIPART_H
 #define HTTP_MULTIPART_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -25,6 +27,7 @@ struct multipart {
 struct multipart_part {
     char name[MULTIPART_NAME_MAX + 1];         /* of Content-Disposition */
     char content_type[MULTIPART_TYPE_MAX + 1]; /* lower case, without parameters; "": not given */
+    bool no_file;                              /* filename="" and no data: none was chosen */
     const void *data;                          /* in the body */
     size_t size;
 };
@@ -34,7 +37,7 @@ struct multipart_part {
 int multipart_boundary(const char *content_type, char ret_boundary[MULTIPART_BOUNDARY_MAX + 1],
                        struct err *e);
 
-/* ERR_FORMAT: the body does not begin with the boundary. The body must stay. */
+/* ERR_FORMAT: there is no line with the boundary. The body must stay. */
 int multipart_init(struct multipart *m, const char *boundary, const void *body, size_t size,
                    struct err *e);
 

@@ -1,11 +1,13 @@
 /* Reading multipart/form-data.
  *
- *   --BOUNDARY [blanks] CRLF  headers  CRLF  data  CRLF --BOUNDARY .. CRLF --BOUNDARY-- [CRLF]
+ *   [preamble CRLF] --BOUNDARY [blanks] CRLF  headers  CRLF  data  CRLF --BOUNDARY ..
+ *   CRLF --BOUNDARY-- [blanks] [CRLF epilogue]
  *
  * libmicrohttpd has a reader of its own, which works while the body arrives and has had holes
  * (CVE-2021-3466, CVE-2023-27371); here the body is bounded and there as a whole, so that one
- * search for the next delimiter finds a part's end. Left out, and refused: text before the first
- * part and after the last one, bare line feeds, folded headers, a delimiter inside of a part. */
+ * search for the next delimiter finds a part's end. Left out, and refused: bare line feeds, and
+ * lines that begin with the boundary and hold more, which are a delimiter to some readers (RFC
+ * 2046, 5.1.1) and data to others. */
 #define _GNU_SOURCE /* memmem() */
 #include "config.h"
 
@@ -27,11 +29,23 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
+/* In a header that may be folded CR LF and a blank are blanks. */
+static bool is_space(char c)
+{
+    return is_blank(c) || c == '\r' || c == '\n';
+}
+
 static struct span trim(struct span s)
 {
-    while (s.size > 0 && is_blank(s.data[0])) s.data++, s.size--;
-    while (s.size > 0 && is_blank(s.data[s.size - 1])) s.size--;
+    while (s.size > 0 && is_space(s.data[0])) s.data++, s.size--;
+    while (s.size > 0 && is_space(s.data[s.size - 1])) s.size--;
     return s;
+}
+
+static bool is_all_blank(const char *s, const char *end)
+{
+    while (s < end && is_blank(*s)) s++;
+    return s == end;
 }
 
 static bool same_word(struct span s, const char *word)
@@ -126,10 +140,16 @@ int multipart_init(struct multipart *m, const char *boundary, const void *body, 
     m->delimiter_size = strlen(boundary) + 4;
     memcpy(m->delimiter, "\r\n--", 4);
     memcpy(m->delimiter + 4, boundary, m->delimiter_size - 4 + 1);
-    size_t first = m->delimiter_size - 2; /* no line is before the first one */
-    if (size < first || memcmp(body, m->delimiter + 2, first) != 0)
-        return err_set(e, ERR_FORMAT, "multipart: the body does not begin with the boundary");
-    m->at += first;
+    const size_t first = m->delimiter_size - 2; /* no line need be before the first one */
+    if (size >= first && memcmp(body, m->delimiter + 2, first) == 0) {
+        m->at += first;
+        return 0;
+    }
+    const char *found = memmem(body, size, m->delimiter, m->delimiter_size);
+    if (found == NULL)
+        return err_set(e, ERR_FORMAT,
+                       "multipart: no line of the body is the boundary; lines end with CR LF");
+    m->at = found + m->delimiter_size;
     return 0;
 }
 
@@ -148,20 +168,30 @@ static int take_line(struct multipart *m, const char *end, struct span *ret_line
     return 0;
 }
 
+/* The same for a header, which goes on in the lines behind it that begin with a blank. */
+static int take_header(struct multipart *m, const char *end, struct span *ret_header)
+{
+    int rc = take_line(m, end, ret_header);
+    while (rc == 0 && ret_header->size > 0 && m->at < end && is_blank(*m->at)) {
+        struct span more;
+        rc = take_line(m, end, &more);
+        if (rc == 0) ret_header->size = (size_t)(more.data + more.size - ret_header->data);
+    }
+    return rc;
+}
+
 /* Behind a delimiter: 1 a part follows, 0 that was the last one. */
 static int after_delimiter(struct multipart *m, struct err *e)
 {
     struct span line;
     bool last = m->end - m->at >= 2 && memcmp(m->at, "--", 2) == 0;
     if (last) m->at += 2;
-    if (last && m->at == m->end) return 0;
+    if (last && is_all_blank(m->at, m->end)) return 0;
     if (take_line(m, m->end, &line) < 0)
         return err_set(e, ERR_FORMAT, "multipart: the body is cut short behind a boundary");
-    if (trim(line).size > 0)
+    if (!is_all_blank(line.data, line.data + line.size))
         return err_set(e, ERR_FORMAT, "multipart: a boundary's line holds more than the boundary");
-    if (last && m->at != m->end)
-        return err_set(e, ERR_FORMAT, "multipart: more follows the last boundary");
-    return last ? 0 : 1;
+    return last ? 0 : 1; /* what follows the last one is nobody's */
 }
 
 struct seen {
@@ -173,7 +203,9 @@ static int read_disposition(const struct multipart *m, struct span value,
 {
     if (!same_word(take_token(&value), "form-data"))
         return broken(m, "Content-Disposition is not form-data", e);
+    char none[1] = "x";
     int rc = find_parameter(value, "name", part->name, MULTIPART_NAME_MAX);
+    part->no_file = find_parameter(value, "filename", none, 0) == 1;
     if (rc == 1 && part->name[0] != '\0') return 0;
     return broken(
         m, rc == ERR_LIMIT ? "its name is too long" : "name= is missing, empty, or broken", e);
@@ -183,7 +215,7 @@ static int read_type(const struct multipart *m, struct span value, struct multip
                      struct err *e)
 {
     size_t n = 0;
-    while (n < value.size && value.data[n] != ';' && !is_blank(value.data[n])) n++;
+    while (n < value.size && value.data[n] != ';' && !is_space(value.data[n])) n++;
     if (n > MULTIPART_TYPE_MAX) return broken(m, "its Content-Type is too long", e);
     for (size_t i = 0; i < n; i++)
         part->content_type[i] = (char)tolower((unsigned char)value.data[i]);
@@ -203,12 +235,22 @@ static int read_encoding(const struct multipart *m, struct span value, struct er
         m->parts + 1);
 }
 
+/* Whether CR LF and a blank stand there. */
+static bool is_fold(struct span line, size_t i)
+{
+    return i + 2 < line.size && memcmp(line.data + i, "\r\n", 2) == 0 && is_blank(line.data[i + 2]);
+}
+
 static int read_header(const struct multipart *m, struct span line, struct seen *seen,
                        struct multipart_part *part, struct err *e)
 {
-    for (size_t i = 0; i < line.size; i++)
-        if (((unsigned char)line.data[i] < ' ' && line.data[i] != '\t') || line.data[i] == 0x7f)
+    for (size_t i = 0; i < line.size; i++) {
+        if (is_fold(line, i))
+            i += 2;
+        else if (((unsigned char)line.data[i] < ' ' && line.data[i] != '\t') ||
+                 line.data[i] == 0x7f)
             return broken(m, "a header holds a control character", e);
+    }
     struct span value = line, name = take_token(&value);
     if (name.size == 0 || value.size == 0 || *value.data != ':')
         return broken(m, "a header has no name with a colon", e);
@@ -233,7 +275,7 @@ static int read_headers(struct multipart *m, struct multipart_part *part, struct
     if (end - m->at > MULTIPART_HEADERS_MAX) end = m->at + MULTIPART_HEADERS_MAX;
     for (;;) {
         struct span line;
-        if (take_line(m, end, &line) < 0)
+        if (take_header(m, end, &line) < 0)
             return broken(
                 m, end < m->end ? "its headers are too long" : "its headers are cut short", e);
         if (line.size == 0) break;
@@ -260,6 +302,7 @@ int multipart_next(struct multipart *m, struct multipart_part *ret_part, struct 
     if (delimiter == NULL) return broken(m, "no boundary follows: the body is cut short", e);
     part.data = data;
     part.size = delimiter < data ? 0 : (size_t)(delimiter - data);
+    part.no_file = part.no_file && part.size == 0;
     m->at = delimiter + m->delimiter_size;
     m->parts++;
     *ret_part = part;

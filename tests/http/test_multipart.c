@@ -79,8 +79,9 @@ static void read_all(const char *boundary, const char *body, size_t size, char *
     out[0] = '\0';
     int rc = multipart_init(&m, boundary, copy, size, &e);
     while (rc >= 0 && (rc = multipart_next(&m, &part, &e)) > 0) {
-        n += (size_t)snprintf(out + n, out_size - n, "%s|%s|%.*s;", part.name, part.content_type,
-                              (int)part.size, (const char *)part.data);
+        n += (size_t)snprintf(out + n, out_size - n, "%s|%s|%.*s%s;", part.name, part.content_type,
+                              (int)part.size, (const char *)part.data,
+                              part.no_file ? "(no file)" : "");
     }
     if (rc < 0) {
         assert_true(e.code == rc && e.text[0] != '\0');
@@ -107,10 +108,33 @@ static void parts(void **state)
          "X-Other: 1\r\nContent-Transfer-Encoding: BINARY\r\n\r\n--y\r\n-x\r\n--x--",
          "sla||--y\r\n-x;"},
         {"--x\r\n" D "\r\n\r\r\n--\r\n\n--x\r\r\n--x--", "image||\r\r\n--\r\n\n--x\r;"},
-        {"", "! not begin"},
-        {"--", "! not begin"},
-        {"\r\n--x\r\n" D "\r\nabc\r\n--x--", "! not begin"},
-        {"hello\r\n--x\r\n" D "\r\nabc\r\n--x--", "! not begin"},
+        /* Around the parts, and folded headers. */
+        {"\r\n--x\r\n" D "\r\nabc\r\n--x--", "image||abc;"},
+        {"hello\r\nyou --x\r\n\r\n--x\r\n" D "\r\nabc\r\n--x--", "image||abc;"},
+        {"--x\r\n" D "\r\nabc\r\n--x--\r\nbye", "image||abc;"},
+        {"--x\r\n" D "\r\nabc\r\n--x-- \t\r\n--x\r\n" D "\r\nd\r\n--x--", "image||abc;"},
+        {"--x\r\n" D "\r\nabc\r\n--x-- \t", "image||abc;"},
+        {"--x\r\nContent-Type:\r\n image/png\r\nContent-Disposition: "
+         "form-data;\r\n\tname=\"image\"; "
+         "\r\n filename=a\r\n\r\nabc\r\n--x--",
+         "image|image/png|abc;"},
+        /* RFC 5987 and RFC 2231 in the name of a file. */
+        {"--x\r\nContent-Disposition: form-data; filename*=UTF-8''%e2%82%ac.png; name=image; "
+         "filename=e.png\r\n\r\nabc\r\n--x--",
+         "image||abc;"},
+        {"--x\r\nContent-Disposition: form-data; name=image; filename*0=\"a\"; "
+         "filename*1*=%20b\r\n\r\nabc\r\n--x--",
+         "image||abc;"},
+        {"--x\r\nContent-Disposition: form-data; name=image; filename=\"\"\r\n\r\n\r\n--x--",
+         "image||(no file);"},
+        {"--x\r\nContent-Disposition: form-data; name=image; filename=\"\"\r\n\r\na\r\n--x--",
+         "image||a;"},
+        {"", "! no line"},
+        {"--", "! no line"},
+        {"hello--x\r\n" D "\r\nabc", "! no line"},
+        {"hello\r\n--xy\r\n--x\r\n" D "\r\nabc\r\n--x--", "! more than the boundary"},
+        {"--x\r\r\n" D "\r\nabc\r\n--x--", "! more than the boundary"},
+        {"hello\n--x\r\n" D "\r\nabc\n--x--", "! no line"},
         {"--x", "! cut short"},
         {"--x\r", "! cut short"},
         {"--x-", "! cut short"},
@@ -118,7 +142,6 @@ static void parts(void **state)
         {"--x--\r\n", "! no part"},
         {"--xy\r\n" D "\r\nabc\r\n--x--", "! more than the boundary"},
         {"--x\r\n" D "\r\nabc\r\n--xy\r\n--x--", "! more than the boundary"},
-        {"--x\r\n" D "\r\nabc\r\n--x--\r\nbye", "! more follows"},
         {"--x\r\n" D "\r\nabc\r\n--x--bye\r\n", "! more than the boundary"},
         {"--x\r\n" D "\r\nabc", "! part 1: no boundary follows"},
         {"--x\r\n" D "\r\nabc\r\n--", "! part 1: no boundary follows"},
@@ -131,7 +154,10 @@ static void parts(void **state)
         {"--x\r\n\r\nabc\r\n--x--", "! part 1: Content-Disposition is missing"},
         {"--x\r\n" D D "\r\nabc\r\n--x--", "! duplicate"},
         {"--x\r\n" D "Content-Type: a/b\r\nContent-Type: a/b\r\n\r\nabc\r\n--x--", "! duplicate"},
-        {"--x\r\n" D " folded: 1\r\n\r\nabc\r\n--x--", "! no name with a colon"},
+        {"--x\r\n folded: 1\r\n" D "\r\nabc\r\n--x--", "! no name with a colon"},
+        {"--x\r\n" D "A: 1\r\n\rb\r\n\r\nabc\r\n--x--", "! control character"},
+        {"--x\r\nContent-Disposition: form-data; name=\"a\";\r\n \r\n\r\nabc\r\n--x--", "a||abc;"},
+        {"--x\r\n" D " ", "! part 1: its headers are cut short"},
         {"--x\r\n" D "A : 1\r\n\r\nabc\r\n--x--", "! no name with a colon"},
         {"--x\r\n" D "nocolon\r\n\r\nabc\r\n--x--", "! no name with a colon"},
         {"--x\r\n" D "A: \x01\r\n\r\nabc\r\n--x--", "! control character"},
