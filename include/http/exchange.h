@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "json/value.h"
+#include "json/write.h"
 
 struct exchange;
 typedef void exchange_fn(struct exchange *x, void *arg);
@@ -84,6 +85,9 @@ void exchange_problem(struct exchange *x, int status, const char *format, ...)
 
 /* The same for an error, with the status that problem_status() gives its code. */
 void exchange_problem_err(struct exchange *x, const struct err *e);
+
+/* The members of such a document, into an object that is open. */
+void problem_members(struct json_writer *w, int status, const char *detail);
 
 /* 400 ERR_FORMAT ERR_RANGE ERR_USAGE, 404 ERR_NOT_FOUND, 409 ERR_CONFLICT, 413 ERR_LIMIT,
  * 422 ERR_UNSUPPORTED, 503 ERR_BUSY -ENOMEM, 504 ERR_DEADLINE, 499 ERR_CANCELLED, 507 -ENOSPC, else

@@ -28,13 +28,20 @@ struct query_member {
 
 enum { ROUTE_QUERY_MAX = 16 }; /* members */
 
+/* Whether a value is one that the member takes, wherever it stands: `place` names it in the message
+ * ("?top=", "top"). 0 or ERR_RANGE. */
+int query_member_check(const struct query_member *member, const char *place, const char *value,
+                       struct err *e);
+
 struct route {
     const char *method;  /* HEAD is answered by GET's handler */
     const char *pattern; /* "/jobs/{id}/cancel"; a {name} takes one segment, which is never empty */
     unsigned scope;      /* one bit: what a request must be granted (struct server_options) */
     const struct query_member *query; /* ends with a NULL name; NULL: nothing is looked at */
     bool strict_query;        /* other arguments, and one given twice, are refused; else ignored */
-    const char *const *media; /* types of the body, NULL-terminated, "" for none given; NULL: any */
+    const char *const *media; /* types of the body, NULL-terminated; NULL: any */
+    const char *const *also;  /* taken as well, though not what clients are told to send: "" for no
+                                 type at all, "image/" and a star for all images; NULL: none */
     size_t body_max;          /* bytes; 0: takes no body */
     bool body_optional;
     exchange_fn *head;    /* when the headers are there; may be NULL, may answer already (the body

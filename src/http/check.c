@@ -11,7 +11,7 @@
 #include "base/buf.h"
 #include "base/name.h"
 
-enum { LIST_MAX = 512 };
+enum { LIST_MAX = 512, MEMBER_SHOWN_MAX = 40 };
 
 static bool announces_body(const struct framing *framing)
 {
@@ -33,40 +33,50 @@ int check_size(const struct exchange *x, const struct route *route, const struct
     return 0;
 }
 
-/* "a", "a and b", "a, b and c"; "" is left out. */
+/* "a", "a and b", "a, b and c"; "a, b, c" where all glue is a comma. */
 struct list {
     char text[LIST_MAX];
     size_t used;
 };
 
-static void list_add(struct list *list, const char *name, bool last)
+static void list_add(struct list *list, const char *name, const char *glue)
 {
-    if (name[0] == '\0') return;
-    const char *glue = list->used == 0 ? "" : last ? " and " : ", ";
+    if (list->used == 0) glue = "";
     int n = snprintf(list->text + list->used, sizeof(list->text) - list->used, "%s%s", glue, name);
     if (n > 0 && (size_t)n < sizeof(list->text) - list->used) list->used += (size_t)n;
 }
 
-static bool takes_media(const struct route *route, const char *type)
+/* "image/png" is such a type, and "image/" followed by a star stands for it. */
+static bool is_among(const char *const *media, const char *type)
 {
-    if (route->media == NULL) return true;
-    const char *const *m = route->media;
-    while (*m != NULL && strcmp(*m, type) != 0) m++;
-    return *m != NULL;
+    for (; media != NULL && *media != NULL; media++) {
+        size_t n = strlen(*media);
+        bool all = n > 2 && strcmp(*media + n - 2, "/*") == 0;
+        if (all ? strncmp(*media, type, n - 1) == 0 : strcmp(*media, type) == 0) return true;
+    }
+    return false;
 }
 
-int check_body(const struct exchange *x, const struct route *route, const struct framing *framing,
+static int refuse_media(struct exchange *x, const struct route *route, const char *type,
+                        struct err *e)
+{
+    struct list list = {.text = ""}, accept = {.text = ""};
+    for (const char *const *m = route->media; *m != NULL; m++) {
+        list_add(&list, *m, m[1] == NULL ? " and " : ", ");
+        list_add(&accept, *m, ", ");
+    }
+    exchange_add_header(x, "Accept", "%s", accept.text);
+    err_set(e, ERR_UNSUPPORTED, "Content-Type is \"%s\"; taken: %s", type, list.text);
+    return 415;
+}
+
+int check_body(struct exchange *x, const struct route *route, const struct framing *framing,
                struct err *e)
 {
     if (route->body_max == 0 || (route->body_optional && !announces_body(framing))) return 0;
     const char *type = exchange_content_type(x);
-    if (!takes_media(route, type)) {
-        struct list list = {.text = ""};
-        for (const char *const *m = route->media; *m != NULL; m++)
-            list_add(&list, *m, m[1] == NULL);
-        err_set(e, ERR_UNSUPPORTED, "Content-Type is \"%s\"; taken: %s", type, list.text);
-        return 415;
-    }
+    if (route->media != NULL && !is_among(route->media, type) && !is_among(route->also, type))
+        return refuse_media(x, route, type, e);
     if (!announces_body(framing) && framing->content_length < 0) {
         err_set(e, ERR_FORMAT,
                 "the body's length is missing: send Content-Length or a chunked body");
@@ -87,11 +97,12 @@ static int unknown(const struct route *route, const char *name, struct err *e)
 {
     struct list list = {.text = ""};
     for (const struct query_member *m = route->query; m->name != NULL; m++)
-        list_add(&list, m->name, m[1].name == NULL);
+        list_add(&list, m->name, m[1].name == NULL ? " and " : ", ");
     return err_set(e, ERR_RANGE, "?%.40s= is unknown here; taken: %s", name, list.text);
 }
 
-static int check_number(const struct query_member *m, const char *value, struct err *e)
+static int check_number(const struct query_member *m, const char *place, const char *value,
+                        struct err *e)
 {
     char *end;
     errno = 0;
@@ -100,35 +111,38 @@ static int check_number(const struct query_member *m, const char *value, struct 
         number <= m->max)
         return 0;
     if (m->max == INT64_MAX)
-        return err_set(e, ERR_RANGE, "?%s= takes a whole number from %lld", m->name,
-                       (long long)m->min);
-    return err_set(e, ERR_RANGE, "?%s= takes a whole number from %lld to %lld", m->name,
+        return err_set(e, ERR_RANGE, "%s takes a whole number from %lld", place, (long long)m->min);
+    return err_set(e, ERR_RANGE, "%s takes a whole number from %lld to %lld", place,
                    (long long)m->min, (long long)m->max);
 }
 
-static int check_value(const struct query_member *m, const char *value, struct err *e)
+int query_member_check(const struct query_member *m, const char *place, const char *value,
+                       struct err *e)
 {
     switch (m->kind) {
     case QUERY_NUMBER:
-        return check_number(m, value, e);
+        return check_number(m, place, value, e);
     case QUERY_SWITCH:
         if (strcmp(value, "0") == 0 || strcmp(value, "1") == 0) return 0;
-        return err_set(e, ERR_RANGE, "?%s= takes 1 or 0", m->name);
+        return err_set(e, ERR_RANGE, "%s takes 1 or 0", place);
     case QUERY_NAME:
         break;
     }
-    return name_is_valid(value) ? 0 : err_set(e, ERR_RANGE, "?%s= takes " NAME_RULE, m->name);
+    return name_is_valid(value) ? 0 : err_set(e, ERR_RANGE, "%s takes " NAME_RULE, place);
 }
 
 static int check_argument(void *arg, const char *name, const char *value)
 {
     struct query *query = arg;
     const struct query_member *list = query->route->query;
+    char place[MEMBER_SHOWN_MAX];
     size_t i = 0;
+    if (name[0] == '\0' && value[0] == '\0') return 0; /* "?&top=3": there is no member */
     while (list[i].name != NULL && strcmp(list[i].name, name) != 0) i++;
     if (list[i].name == NULL)
         return query->route->strict_query ? unknown(query->route, name, query->e) : 0;
-    int rc = check_value(&list[i], value, query->e);
+    snprintf(place, sizeof(place), "?%s=", list[i].name);
+    int rc = query_member_check(&list[i], place, value, query->e);
     if (rc < 0 || !query->route->strict_query) return rc;
     if (query->seen[i]) return err_set(query->e, ERR_RANGE, "duplicate query argument ?%s=", name);
     query->seen[i] = true;

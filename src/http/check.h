@@ -10,8 +10,9 @@
 int check_size(const struct exchange *x, const struct route *route, const struct framing *framing,
                struct err *e);
 
-/* The body's media type, and a length where a body is needed: 415, 411. */
-int check_body(const struct exchange *x, const struct route *route, const struct framing *framing,
+/* The body's media type, and a length where a body is needed: 415 with Accept (RFC 9110, 15.5.16),
+ * 411. */
+int check_body(struct exchange *x, const struct route *route, const struct framing *framing,
                struct err *e);
 
 /* The arguments of the query: 400. */

@@ -9,7 +9,6 @@
 
 #include "base/err.h"
 #include "http/exchange.h"
-#include "json/write.h"
 
 int problem_status(int code)
 {
@@ -32,16 +31,21 @@ const char *problem_title(int status)
     return title == NULL ? "" : title;
 }
 
+void problem_members(struct json_writer *w, int status, const char *detail)
+{
+    json_write_string(w, "type", "about:blank");
+    json_write_string(w, "title", problem_title(status));
+    json_write_int(w, "status", status);
+    json_write_string(w, "detail", detail);
+    json_write_string(w, "error", detail);
+}
+
 int problem_write(struct buf *out, int status, const char *detail)
 {
     struct json_writer w;
     json_writer_init(&w, out);
     json_write_open(&w, NULL, '{');
-    json_write_string(&w, "type", "about:blank");
-    json_write_string(&w, "title", problem_title(status));
-    json_write_int(&w, "status", status);
-    json_write_string(&w, "detail", detail);
-    json_write_string(&w, "error", detail);
+    problem_members(&w, status, detail);
     json_write_close(&w, '}');
     return w.status != 0 ? w.status : buf_puts(out, "\n");
 }
