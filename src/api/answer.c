@@ -71,15 +71,22 @@ static void put_exits(struct json_writer *w, const struct model *model, const st
     json_write_close(w, ']');
 }
 
-static void put_result(struct json_writer *w, const struct task *task, const struct result *result)
+/* An image without an answer has a problem document in its place. */
+static void put_problem(struct json_writer *w, const struct task *task, int image)
 {
+    struct err e;
+    int status = task_image_problem(task, image, &e);
+    problem_members(w, status, e.text);
+    json_write_int(w, "image", image);
+}
+
+static void put_result(struct json_writer *w, const struct task *task, int image)
+{
+    const struct result *result = &task->request.results[image];
     const struct model *model = version_model(task->request.version);
     int classes = net_classes(model->net);
     if (result->status < 0) {
-        /* The content of an image, not the form of the request. */
-        bool malformed = result->status == ERR_FORMAT;
-        json_write_int(w, "status", malformed ? 422 : problem_status(result->status));
-        json_write_string(w, "error", result->error.text);
+        put_problem(w, task, image);
         return;
     }
     const float *p = result->probabilities;
@@ -88,8 +95,8 @@ static void put_result(struct json_writer *w, const struct task *task, const str
     json_write_string(w, "reason", sla_reason_name(result->reason));
     put_label(w, model, best);
     json_write_float(w, "confidence", p[best]);
-    put_top(w, model, p, classes, (int)exchange_query_number(task->x, "top", TOP_DEFAULT));
-    if (exchange_query_number(task->x, "explain", 0) != 0) put_exits(w, model, result, classes);
+    put_top(w, model, p, classes, (int)asked_number(&task->asked, "top", TOP_DEFAULT));
+    if (asked_number(&task->asked, "explain", 0) != 0) put_exits(w, model, result, classes);
 }
 
 static double ms(int64_t ns)
@@ -162,12 +169,12 @@ int answer_write(const struct task *task, int64_t now_ns, bool met, struct buf *
         json_write_open(&w, "results", '[');
         for (int i = 0; i < r->n_images; i++) {
             json_write_open(&w, NULL, '{');
-            put_result(&w, task, &r->results[i]);
+            put_result(&w, task, i);
             json_write_close(&w, '}');
         }
         json_write_close(&w, ']');
     } else {
-        put_result(&w, task, &r->results[0]);
+        put_result(&w, task, 0);
     }
     if (r->sla.deadline_ns > 0) {
         json_write_open(&w, "deadline", '{');

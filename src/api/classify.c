@@ -1,25 +1,32 @@
-/* POST /v1/classify: headers and body become a task, which answers by itself. */
+/* POST and PUT /v1/classify: headers and body become a task, which answers by itself. */
 #include "config.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "api_private.h"
 #include "handlers.h"
+#include "image/format.h"
 #include "input.h"
+#include "routes.h"
 #include "task.h"
 
 /* JSON beyond this is parsed off the loop: jansson and base64 take about 5 ms a megabyte. */
 enum { READ_INLINE_MAX = 64 << 10 };
 
-static bool is_json(const struct exchange *x)
-{
-    return strcmp(exchange_content_type(x), "application/json") == 0;
-}
-
 static bool is_form(const struct exchange *x)
 {
     return strcmp(exchange_content_type(x), "multipart/form-data") == 0;
+}
+
+/* By its type, or, where that says nothing, by its first byte. */
+static bool is_json(const struct exchange *x)
+{
+    size_t size;
+    const void *body = exchange_body(x, &size);
+    const char *type = exchange_content_type(x);
+    if (strcmp(type, "application/json") == 0) return true;
+    return !is_form(x) && strncmp(type, "image/", strlen("image/")) != 0 &&
+           image_format_of(body, size) == IMAGE_JSON;
 }
 
 void classify_head(struct exchange *x, void *arg)
@@ -51,6 +58,8 @@ static void go_on(struct task *task, int rc)
         task_refuse(task, 499, "the client hung up");
     else if (task->cancelled)
         task_refuse(task, 503, "the server is shutting down");
+    else if (rc == ERR_UNSUPPORTED)
+        task_refuse(task, 415, task->error.text); /* of a part of a form */
     else if (rc < 0)
         task_refuse_err(task, rc, &task->error);
     else
@@ -62,8 +71,8 @@ static int read_body(struct task *task)
 {
     size_t size;
     const void *body = exchange_body(task->x, &size);
-    return is_json(task->x) ? input_json(task, body, size, &task->error)
-                            : input_form(task, body, size, &task->error);
+    return is_form(task->x) ? input_form(task, body, size, &task->error)
+                            : input_json(task, body, size, &task->error);
 }
 
 static void read_work(uv_work_t *work)
@@ -102,9 +111,7 @@ void classify_body(struct exchange *x, void *arg)
     struct task *task = exchange_data(x);
     size_t size;
     const void *body = exchange_body(x, &size);
-    const char *model = exchange_query(x, "model");
-    if (model != NULL)
-        snprintf(task->request.model_name, sizeof(task->request.model_name), "%s", model);
+    asked_init(&task->asked, classify_query, x);
     exchange_on_gone(x, on_gone, task);
     if (size == 0)
         task_refuse(task, 400, "the body is empty: send an image's bytes, JSON or a form");

@@ -13,9 +13,13 @@
 
 static const char *const json_body[] = {JSON, NULL};
 static const char *const images_body[] = {
-    "", "image/jpeg", "image/png", "application/octet-stream", JSON, "multipart/form-data", NULL};
+    "image/jpeg", "image/png", "application/octet-stream", JSON, "multipart/form-data", NULL};
 
-static const struct query_member classify_query[] = {
+/* What clients say who do not look: other names of the two types, none at all, and what curl
+ * --data-binary and urllib send. The bytes say what it is. */
+static const char *const images_also[] = {"image/*", "", "application/x-www-form-urlencoded", NULL};
+
+const struct query_member classify_query[] = {
     {"top", QUERY_NUMBER, 1, 1000, "how many classes the answer lists, 5 if not given"},
     {"explain", QUERY_SWITCH, 0, 1, "whether the answer holds every exit that ran"},
     {"model", QUERY_NAME, 0, 0, "which model, if not the default one"},
@@ -47,7 +51,10 @@ static const struct answer_row classify_answers[] = {
     {200, JSON, "the label, or one result an image; SLA-* headers and Server-Timing"},
     {404, PROBLEM, "there is no such model"},
     {413, PROBLEM, "an image is too large, or there are too many"},
-    {422, PROBLEM, "an image cannot be decoded, or the model cannot do what is asked for"},
+    {415, PROBLEM,
+     "the body's media type or coding is not taken, or none of its images is a JPEG or PNG: "
+     "Accept, Accept-Encoding"},
+    {422, PROBLEM, "no image can be decoded, or the model cannot do what is asked for"},
     {499, PROBLEM, "the client hung up; nobody reads it"},
     {503, PROBLEM, "not ready, or the load is too high: Retry-After"},
     {504, PROBLEM, "not possible, or not done, within the deadline"},
@@ -125,9 +132,16 @@ enum { JOB_BODY_MAX = 64 << 10, SMALL_BODY_MAX = 1 << 10 };
 const struct route_row route_table[] = {
     {
         .route = {"POST", "/v1/classify", SCOPE_CLASSIFY, classify_query, true, images_body,
-                  BODY_MAX_OPTION, .head = classify_head, .handler = classify_body},
+                  images_also, BODY_MAX_OPTION, .head = classify_head, .handler = classify_body},
         .listeners = LISTENER_PUBLIC,
         .summary = "Classifies an image or several, as the SLA-* headers ask for.",
+        .answers = classify_answers,
+    },
+    {
+        .route = {"PUT", "/v1/classify", SCOPE_CLASSIFY, classify_query, true, images_body,
+                  images_also, BODY_MAX_OPTION, .head = classify_head, .handler = classify_body},
+        .listeners = LISTENER_PUBLIC,
+        .summary = "The same, for `curl -T`.",
         .answers = classify_answers,
     },
     {

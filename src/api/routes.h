@@ -28,6 +28,9 @@ struct route_row {
     const struct answer_row *answers; /* those of its handler; common_answers come on top */
 };
 
+/* What a request to classify may ask of its answer, in its query or its body. */
+extern const struct query_member classify_query[];
+
 extern const struct route_row route_table[];
 extern const size_t route_count;
 

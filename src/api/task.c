@@ -9,6 +9,7 @@
 #include "task.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "answer.h"
 #include "base/clock.h"
@@ -79,6 +80,7 @@ void task_refuse(struct task *task, int status, const char *text)
         int after_s = task->request.retry_after_s > 0 ? task->request.retry_after_s : 1;
         exchange_add_header(task->x, "Retry-After", "%d", after_s);
     }
+    if (status == 415) exchange_add_header(task->x, "Accept", "image/jpeg, image/png");
     exchange_problem(task->x, status, "%s", text);
 }
 
@@ -87,6 +89,32 @@ void task_refuse_err(struct task *task, int code, const struct err *e)
     int status = problem_status(code);
     if (status == 500) log_error("%s: %s", exchange_id(task->x), e->text);
     task_refuse(task, status, e->text[0] != '\0' ? e->text : err_text(code));
+}
+
+/* Of the content of an image, not of the form of the request. */
+static int image_status(int code)
+{
+    return code == ERR_FORMAT ? 422 : code == ERR_UNSUPPORTED ? 415 : problem_status(code);
+}
+
+int task_image_problem(const struct task *task, int image, struct err *ret_e)
+{
+    const bool unread = task->faults != NULL && task->faults[image].code < 0;
+    *ret_e = unread ? task->faults[image] : task->request.results[image].error;
+    if (ret_e->text[0] == '\0') err_set(ret_e, ret_e->code, "%s", err_text(ret_e->code));
+    return image_status(ret_e->code);
+}
+
+/* None of the images has an answer: the first says why. */
+static void refuse_images(struct task *task)
+{
+    const struct request *r = &task->request;
+    int i = 0;
+    while (r->results[i].status != r->status) i++;
+    struct err e;
+    int status = task_image_problem(task, i, &e);
+    if (r->n_images > 1) err_prefix(&e, "images[%d]", i);
+    task_refuse(task, status, e.text);
 }
 
 static void answer(struct task *task, int64_t now_ns, bool met)
@@ -121,7 +149,6 @@ static void finish(struct task *task)
     int64_t now_ns = clock_now();
     bool met = sla_met(&r->sla, r->arrival_ns, now_ns);
     int status = r->status;
-    if (status == 0 && r->n_images == 1 && r->results[0].status < 0) status = r->results[0].status;
     if (!task->gone) count_outcome(task, status, met);
     if (task->gone) {
         task_refuse(task, 499, "the client hung up");
@@ -129,7 +156,7 @@ static void finish(struct task *task)
         counts_refused(&task->service->counts, "shutdown");
         task_refuse(task, 503, "the server is shutting down");
     } else if (status == ERR_FORMAT || status == ERR_UNSUPPORTED) {
-        task_refuse(task, 422, r->error.text[0] != '\0' ? r->error.text : err_text(status));
+        refuse_images(task);
     } else if (status < 0) {
         task_refuse_err(task, status, &r->error);
     } else if (!met && r->sla.fail_on_miss) {
@@ -173,6 +200,8 @@ void task_submit(struct task *task)
 {
     struct request *r = &task->request;
     struct service *s = task->service;
+    const char *model = asked_text(&task->asked, "model");
+    if (model != NULL) snprintf(r->model_name, sizeof(r->model_name), "%s", model);
     int rc = sla_draft_finish(&task->draft, s->options.fallback, &r->sla, &task->error);
     if (rc < 0) {
         task_refuse_err(task, rc, &task->error);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "asked.h"
 #include "base/arena.h"
 #include "http/exchange.h"
 #include "http/multipart.h"
@@ -27,10 +28,13 @@ struct task {
     struct arena *arena;
     struct request request;
     struct sla_draft draft;
-    bool many;      /* several images were asked for: answers come as a list */
-    bool gone;      /* the client hung up */
-    bool cancelled; /* by service_cancel() */
-    bool returned;  /* the engine has handed it back; under the service's lock */
+    struct asked asked;
+    struct err *faults; /* [n_images] why an image could not be read, code 0: it could; NULL: all
+                           could */
+    bool many;          /* several images were asked for: answers come as a list */
+    bool gone;          /* the client hung up */
+    bool cancelled;     /* by service_cancel() */
+    bool returned;      /* the engine has handed it back; under the service's lock */
     char boundary[MULTIPART_BOUNDARY_MAX + 1]; /* of a form */
     struct loop_call call;
     uv_work_t work;
@@ -44,6 +48,9 @@ struct task *task_new(struct service *service, struct exchange *x);
 /* Answers with a problem. */
 void task_refuse(struct task *task, int status, const char *text);
 void task_refuse_err(struct task *task, int code, const struct err *e);
+
+/* The HTTP status for an image that has no answer, with the message. The request is back. */
+int task_image_problem(const struct task *task, int image, struct err *ret_e);
 
 /* Hands the request to the engine, or refuses it. It is answered when it comes back. */
 void task_submit(struct task *task);

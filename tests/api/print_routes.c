@@ -27,8 +27,13 @@ static void print_body(const struct route *route)
 {
     if (route->body_max == 0) return;
     printf("Body%s: ", route->body_optional ? " (may be left out)" : "");
-    for (size_t i = 0, n = 0; route->media[i] != NULL; i++)
-        if (route->media[i][0] != '\0') printf("%s`%s`", n++ > 0 ? ", " : "", route->media[i]);
+    for (size_t i = 0; route->media[i] != NULL; i++)
+        printf("%s`%s`", i > 0 ? ", " : "", route->media[i]);
+    for (size_t i = 0; route->also != NULL && route->also[i] != NULL; i++)
+        printf("%s%s%s%s", i > 0 ? ", " : "; by its first bytes also ",
+               route->also[i][0] != '\0' ? "`" : "",
+               route->also[i][0] != '\0' ? route->also[i] : "no type",
+               route->also[i][0] != '\0' ? "`" : "");
     if (route->body_max == BODY_MAX_OPTION)
         printf("; at most `http.body_max_bytes`.\n\n");
     else

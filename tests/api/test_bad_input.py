@@ -30,11 +30,11 @@ def case(name, *args, **named):
 
 
 def truncated():
-    """an image cut short anywhere is 422, never 5xx"""
+    """an image cut short anywhere is 4xx, never 5xx"""
     image = png(20, 20)
     for size in list(range(1, 60)) + list(range(60, len(image) - 1, 37)):
         answer = d.classify(image[:size])
-        assert answer.status == 422, (size, answer)
+        assert answer.status == (415 if size < 4 else 422), (size, answer)
 
 
 def flipped():
@@ -44,7 +44,7 @@ def flipped():
         image[at] ^= 0x55
         answer = d.classify(bytes(image))
         image[at] ^= 0x55
-        assert answer.status in (200, 413, 422), (at, answer)
+        assert answer.status in (200, 413, 415, 422), (at, answer)
 
 
 def late_too_large():
@@ -114,7 +114,7 @@ def garbage():
 
 def method_not_allowed():
     """a wrong method is 405 and says which are right"""
-    for method, path, allow in (("GET", "/v1/classify", "POST"), ("DELETE", "/v1/classify", "POST"),
+    for method, path, allow in (("GET", "/v1/classify", "POST, PUT"), ("DELETE", "/v1/classify", "POST, PUT"),
                                 ("PUT", "/v1/models", "GET, HEAD"), ("POST", "/metrics", "GET, HEAD"),
                                 ("OPTIONS", "/v2/health/ready", "GET, HEAD")):
         assert check(405, [method], None, (), path, method).header("Allow") == allow
@@ -133,24 +133,24 @@ def huge_png():
 
 
 def images_named():
-    """what is no image among several is named, whatever is wrong with it"""
+    """what is no text among several is named, whatever it is"""
     good = b64(png())
-    for bad in ("!!!!", "abc", 7, None, ""):
+    for bad in (7, None, [good], {}):
         problem(d.classify_json({"images": [good, good, bad]}), 400, "images[2]")
         problem(d.classify_json({"image": bad}), 400, "image")
 
 
 def alone():
-    """a bad image among several fails alone; a request without a good one is 422 and names the first"""
+    """a bad image among several fails alone; a request without a good one is refused and names the first"""
     good, junk, cut = png(), b"junk", png()[:40]
     for answer in (d.classify_json({"images": [b64(good), b64(junk), b64(good), b64(cut)]}),
                    once(d.address, "POST", "/v1/classify", form(*[("image", i) for i in (good, junk, good, cut)]), (FORM,))):
         results = answer.json["results"]
         assert answer.status == 200 and len(results) == 4, answer
         assert results[0]["label"] == results[2]["label"] and "status" not in results[0]
-        assert [r["status"] for r in results[1::2]] == [422, 422] and "neither a JPEG nor a PNG" in results[1]["error"], results
+        assert [r["status"] for r in results[1::2]] == [415, 422] and "neither a JPEG nor a PNG" in results[1]["error"], results
         assert "label" not in results[1]
-    problem(d.classify_json({"images": [b64(junk), b64(cut)]}), 422, "images[0]: the content is neither")
+    problem(d.classify_json({"images": [b64(junk), b64(cut)]}), 415, "images[0]: the content is neither")
     problem(d.classify_json({"images": [b64(cut)]}), 422)
 
 
@@ -199,26 +199,25 @@ def form_cases():
     good = ("image", png())
     whole = form(good)
     for name, status, words, body in (
-            ("no boundary in it", 400, ["begin", "boundary"], png()),
-            ("cut short within the boundary", 400, ["begin"], b"--"),
+            ("no boundary in it", 400, ["no line", "boundary"], png()),
+            ("cut short within the boundary", 400, ["no line"], b"--"),
             ("cut short within the headers", 400, ["part 1", "headers"], whole[:30]),
             ("cut short within the image", 400, ["part 1", "cut short"], whole[:200]),
             ("without its last boundary", 400, ["part 1", "cut short"], whole[:-9]),
             ("no part", 400, ["no part"], b"--x--"),
-            ("more behind its end", 400, ["last boundary"], whole + b"x"),
-            ("text before its begin", 400, ["begin"], b"hello\r\n" + whole),
+            ("lines that end in LF alone", 400, ["boundary"], whole.replace(b"\r\n", b"\n")),
             ("a part without a name", 400, ["name="], whole.replace(b'name="image"', b"a=b")),
-            ("another name", 400, ["picture", "image and sla"], form(("picture", png()))),
+            ("another name", 400, ["picture", "image", "sla"], form(("picture", png()))),
             ("no image", 400, ["image", "missing"], form(("sla", "{}"))),
             ("an empty image", 400, ["image", "empty"], form(("image", b""))),
-            ("a type that is no image", 422, ["text/html", "image/png"], form(("image", png(), "\r\nContent-Type: text/html"))),
-            ("base64", 422, ["Content-Transfer-Encoding"], form(("image", b64(png()), "\r\nContent-Transfer-Encoding: base64"))),
+            ("a type that is no image", 415, ["text/html", "image/png"], form(("image", png(), "\r\nContent-Type: text/html"))),
+            ("base64", 415, ["Content-Transfer-Encoding"], form(("image", b64(png()), "\r\nContent-Transfer-Encoding: base64"))),
             ("an empty sla", 400, ["sla", "the part is empty"], form(("sla", ""), good)),
             ("sla that is no JSON", 400, ["sla", "line 1"], form(("sla", "{"), good)),
             ("sla that is no object", 400, ["sla", "object"], form(("sla", "[]"), good)),
             ("duplicate sla", 400, ["sla", "duplicate"], form(("sla", "{}"), ("sla", "{}"), good)),
             ("an unknown name in sla", 400, ["speed"], form(("sla", '{"speed": 5}'), good)),
-            ("only bad images", 422, ["images[0]"], form(("image", b"junk"), ("image", b"junk"))),
+            ("only bad images", 415, ["images[0]"], form(("image", b"junk"), ("image", b"junk"))),
             ("too many images", 413, ["4"], form(*[good] * 5)),
             ("headers without end", 400, ["too long"], form(("image", png(), "\r\nX: " + "y" * 9000)))):
         yield case(f"form: {name}: {status}", status, words, body, (FORM,))
@@ -242,7 +241,7 @@ def form_too_large():
         problem(w.answer(), 413, "1048576")
     problem(d.classify(form(("image", png()[:-12] + b"\0" * 600000)), type="multipart/form-data; boundary=x"), 413, "524288")
     body = form(*[("image", b"")] * 9000)
-    problem(d.classify(body, type="multipart/form-data; boundary=x"), 400, "empty")
+    problem(d.classify(body, type="multipart/form-data; boundary=x"), 413, "http.images_max")
 
 
 UPLOAD = ["http.body_max_bytes=1M", "image.bytes_max=512K", "http.upload_max_bytes=2200K"]
@@ -289,8 +288,8 @@ def uploads_bounded():
         image = png()
         idle = [Wire(server.address) for _ in range(30)]  # what they keep for their next request makes way
         for w in idle:
-            assert w.ask("POST", "/v1/classify", b"z" * 400 * K, (IMAGE,)).status == 422
-        assert server.classify(b"z" * 512 * K).status == 422
+            assert w.ask("POST", "/v1/classify", b"z" * 400 * K, (IMAGE,)).status == 415
+        assert server.classify(b"z" * 512 * K).status == 415
         for w in idle:
             assert w.ask("POST", "/v1/classify", image, (IMAGE,)).status == 200
             w.close()
@@ -301,7 +300,7 @@ def uploads_announced():
     with Daemon(UPLOAD) as server:
         held = [begun(server, 1000 * K, 10) for _ in range(20)]
         for _ in range(3):
-            assert server.classify(b"z" * 500 * K).status == 422
+            assert server.classify(b"z" * 500 * K).status == 415
         [w.close() for w in held]
 
 
@@ -321,13 +320,11 @@ def truncated_accepted():
 
 CASES = [
     case("an empty body: 400", 400, ["empty"], b""),
-    case("not an image: 422", 422, ["JPEG", "PNG"], b"hello, world" * 10),
-    case("a GIF: 422", 422, ["GIF image (image/gif)", "JPEG and PNG"], b"GIF89a" + b"\0" * 50),
-    case("a WebP: 422", 422, ["WebP image (image/webp)", "JPEG and PNG"], b"RIFF\x24\0\0\0WEBPVP8 " + b"\0" * 50),
+    case("not an image: 415", 415, ["JPEG", "PNG"], b"hello, world" * 10),
+    case("a GIF: 415", 415, ["GIF image (image/gif)", "JPEG and PNG"], b"GIF89a" + b"\0" * 50),
     case("a JPEG cut in its scan, an end marker behind: 422", 422, ["cut short"], vector("cut.jpg")),
     case("an image over image.bytes_max: 413", 413, ["524288"], png()[:-12] + b"\0" * 600000),
     case("text/plain: 415 with what is taken", 415, ["text/plain", "image/jpeg", "application/json"], b"x", [("Content-Type", "text/plain")]),
-    case("what curl sends by itself: 415", 415, ["x-www-form-urlencoded"], png(), [("Content-Type", "application/x-www-form-urlencoded")]),
     case("multipart/mixed: 415", 415, ["multipart/mixed", "multipart/form-data"], b"x", [("Content-Type", "multipart/mixed; boundary=x")]),
     case("?top=0: 400", 400, ["top", "1000"], png(), path="/v1/classify?top=0"),
     case("?top=x: 400", 400, ["top"], png(), path="/v1/classify?top=x"),

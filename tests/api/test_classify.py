@@ -235,7 +235,7 @@ def keep_alive():
             answer = w.ask("POST", "/v1/classify", png(seed=i % 3), [("Content-Type", "image/png")])
             assert answer.status == 200 and answer.header("Connection") != "close"
             for path, body, headers, status in (("/v1/classify", b"x", [("Content-Type", "text/plain")], 415),
-                                                ("/v1/classify", b"junk", [("Content-Type", "image/png")], 422),
+                                                ("/v1/classify", b"junk", [("Content-Type", "image/png")], 415),
                                                 ("/nowhere", b"x" * 1000, [], 404), ("/v1/models", b"x", [], 405),
                                                 ("/v1/classify?top=0", png(), [("Content-Type", "image/png")], 400)):
                 if i % 10 == 0:

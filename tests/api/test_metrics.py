@@ -119,7 +119,7 @@ def requests_counted():
     assert more(model="resnet18", classifier="2", reason="requested", code="200") == 3
     assert more(model="resnet18", classifier="3", reason="accuracy", code="200") == 1
     none = {"classifier": "none", "reason": "none"}
-    assert more(model="resnet18", code="422", **none) == more(model="resnet18", code="504", **none) == 1
+    assert more(model="resnet18", code="415", **none) == more(model="resnet18", code="504", **none) == 1
     assert more(model="none", code="415", **none) == more(model="none", code="404", **none) == 1
     assert more(model="none", code="400", **none) == 1
     assert not any("unknown-name" in str(f) for f in after.values()), "a client's word became a label"
@@ -149,7 +149,7 @@ def deadlines_counted():
     assert d.classify(headers=[("SLA-Deadline-Ms", "20000")]).status == 200
     assert d.classify(headers=[("SLA-Deadline-Ms", "0.000001")]).status == 504
     for bad in ({"body": b"junk"}, {"query": "?model=unknown-name"}):  # neither met nor missed
-        assert d.classify(headers=[("SLA-Deadline-Ms", "20000")], **bad).status in (404, 422)
+        assert d.classify(headers=[("SLA-Deadline-Ms", "20000")], **bad).status in (404, 415)
     after = scrape()
     for result in ("met", "missed"):
         assert value(after, "autodidact_deadlines_total", result=result) - value(before, "autodidact_deadlines_total", result=result) == 1

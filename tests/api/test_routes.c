@@ -30,6 +30,7 @@ static void rows_are_whole(void **state)
             assert_true((route->scope & SCOPES_PUBLIC) != 0);
         /* What takes a body says which. */
         assert_int_equal(route->body_max > 0, route->media != NULL);
+        assert_true(route->media != NULL || route->also == NULL);
         assert_true(route->body_max > 0 || !route->body_optional);
         assert_true(strcmp(route->method, "GET") != 0 || route->body_max == 0);
         assert_true(route->query != NULL || !route->strict_query);

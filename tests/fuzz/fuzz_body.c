@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../../src/api/input.h"
+#include "../../src/api/routes.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -15,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err e = {0};
     FUZZ_CHECK(arena != NULL);
     sla_draft_init(&task.draft);
+    asked_init(&task.asked, classify_query, NULL);
     int rc = input_json(&task, data, size, &e);
     if (rc < 0) {
         FUZZ_CHECK(e.code == rc && e.text[0] != '\0');
@@ -24,7 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         unsigned sum = 0;
         for (int i = 0; i < task.request.n_images; i++) {
             const unsigned char *bytes = task.request.images[i].data;
-            FUZZ_CHECK(task.request.images[i].size > 0);
+            FUZZ_CHECK((task.request.images[i].size > 0) !=
+                       (task.faults != NULL && task.faults[i].code < 0));
             for (size_t k = 0; k < task.request.images[i].size; k++) sum += bytes[k];
         }
         struct sla sla;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../../src/api/input.h"
+#include "../../src/api/routes.h"
 #include "fuzz.h"
 
 static void check_refusal(int rc, const struct err *e)
@@ -29,6 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err e = {0};
     FUZZ_CHECK(arena != NULL);
     sla_draft_init(&task.draft);
+    asked_init(&task.asked, classify_query, NULL);
     int rc = multipart_boundary(type, task.boundary, &e);
     if (rc < 0) {
         check_refusal(rc, &e);
@@ -39,7 +41,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const uint8_t *at = data + skip;
         for (int i = 0; i < task.request.n_images; i++) {
             const uint8_t *bytes = task.request.images[i].data;
-            FUZZ_CHECK(task.request.images[i].size > 0 && bytes >= at);
+            FUZZ_CHECK((task.request.images[i].size > 0) !=
+                       (task.faults != NULL && task.faults[i].code < 0));
+            FUZZ_CHECK(bytes >= at);
             at = bytes + task.request.images[i].size;
             FUZZ_CHECK(at <= data + size);
         }

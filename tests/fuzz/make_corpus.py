@@ -406,6 +406,23 @@ def bodies():
     write("body", "twice", '{"image":"AA==","image":"AA=="}')
     write("body", "numbers", '{"image":"AA==","sla":{"deadline_ms":1e308,"min_confidence":123456789012345678901234567890}}')
     write("body", "unicode", '{"image":"\\ud800\\u0000\\u00e9"}')
+    write("body", "one_of_many", json.dumps({"images": [good, "data:,", "!", good.rstrip("=")]}))
+    write("body", "asked", json.dumps({"top": 3, "explain": True, "model": "a.b_c-1", "image": "data:image/png;base64," + good}))
+    write("body", "asked_wrongly", json.dumps({"image": good, "top": "1001"}))
+
+
+def image_texts():
+    write("image_text", "plain", "iVBORw0KGgoAAAANSUhEUgAA")
+    write("image_text", "lines", " iVBO\r\nRw0K\nGgo=\n")
+    write("image_text", "of_urls", "-_-_-w")
+    write("image_text", "both_alphabets", "-_+/")
+    write("image_text", "padding", "Zg=")
+    write("image_text", "url", "data:image/png;base64,iVBORw0KGgo=")
+    write("image_text", "url_encoded", "DATA:;charset=utf-8 ; BASE64 ,iVBORw0%4bGgo%3D%0a")
+    write("image_text", "url_bytes", "data:,%89PNG%0d%0a%1a%0a%00")
+    write("image_text", "url_broken", "data:,%8")
+    write("image_text", "url_open", "data:image/png;base64")
+    write("image_text", "url_empty", "data:;base64,")
 
 
 def forms():
@@ -433,6 +450,13 @@ def forms():
     write("form", "other_name", form(part("picture", "abc")))
     write("form", "base64", form(part("image", "YWJj", "Content-Transfer-Encoding: base64")))
     write("form", "open", form(image, end=""))
+    write("form", "around", form("hello\r\n" + image, end="--x y-- \t\r\nbye\r\n--x y\r\n"))
+    write("form", "folded", form(image.replace("form-data; ", "form-data;\r\n\t").replace("Type: ", "Type:\r\n ")))
+    write("form", "no_file", form(part("image", "").replace('"image"', '"image"; filename=""'), image))
+    write("form", "names", form(*[part(name, "a") for name in ("file", "files[]", "images", "image[]", "_charset_")]))
+    write("form", "asked", form(part("top", "3"), part("explain", "1"), part("model", "a"), part("file", "a")
+                                .replace("name", "filename*=utf-8''%20; name")))
+    write("form", "html", form(part("image", "a", "Content-Type: text/html"), part("image", "")))
     write("form", "padded", form(image.replace("x y\r\n", "x y \t\r\n"), end="--x y-- \r\n"))
 
 
@@ -502,6 +526,7 @@ targets()
 configs()
 documents()
 bodies()
+image_texts()
 forms()
 job_requests()
 job_lines()
