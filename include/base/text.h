@@ -14,6 +14,17 @@ size_t text_utf8_length(const char *s, size_t size);
 /* Whether there are control characters in a UTF-8 text, those of U+0080..U+009F included. */
 bool text_has_control(const char *s);
 
+/* Bytes of the byte order mark (U+FEFF) that some editors put before a text in UTF-8: 3, or 0 where
+ * there is none. Who reads a text from elsewhere begins behind it. */
+size_t text_mark_length(const char *s, size_t size);
+
+/* Takes a text file's content apart in its place, whoever wrote it: behind a byte order mark, lines
+ * that end in \n, \r\n or with the text, less the blanks at their ends; empty ones at the very end
+ * are none. text[size] is NUL. The first max lines stand in ret_lines, *ret_count says how many
+ * there are. 0, or the number of the first line, from 1, that holds a NUL byte, which no text
+ * does. */
+size_t text_split_lines(char *text, size_t size, char **ret_lines, size_t max, size_t *ret_count);
+
 /* At most size - 1 bytes of s into ret_text, which is returned, those that are no printable ASCII
  * as '?': what strangers wrote, fit for a message. */
 const char *text_printable(char *ret_text, size_t size, const char *s);

@@ -33,7 +33,8 @@ struct json_limits {
     size_t values; /* small texts must not become large memory: "[[],[],.." takes fifty times it */
 };
 
-/* The document, for json_free(), whose outermost value is of the kind. NULL with *e beginning with
+/* The document, for json_free(), whose outermost value is of the kind; a byte order mark before it
+ * is ignored. NULL with *e beginning with
  * `what`: ERR_FORMAT (broken, with line and column; the same member twice; a NUL or bytes that are
  * not UTF-8 in a string; deeper than JSON_DEPTH_MAX; more values; of another kind), ERR_LIMIT (more
  * bytes) or -ENOMEM. */

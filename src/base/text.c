@@ -37,6 +37,31 @@ bool text_has_control(const char *s)
     return false;
 }
 
+size_t text_mark_length(const char *s, size_t size)
+{
+    return size >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
+size_t text_split_lines(char *text, size_t size, char **ret_lines, size_t max, size_t *ret_count)
+{
+    size_t n = 0, used = 0;
+    char *line = text + text_mark_length(text, size), *end = text + size;
+    while (line < end) {
+        char *stop = memchr(line, '\n', (size_t)(end - line));
+        char *next = stop != NULL ? stop + 1 : end;
+        if (stop == NULL) stop = end;
+        while (stop > line && strchr(" \t\r", stop[-1]) != NULL && stop[-1] != '\0') stop--;
+        *stop = '\0';
+        if (strlen(line) != (size_t)(stop - line)) return n + 1;
+        if (n < max) ret_lines[n] = line;
+        n++;
+        if (stop > line) used = n;
+        line = next;
+    }
+    *ret_count = used;
+    return 0;
+}
+
 const char *text_printable(char *ret_text, size_t size, const char *s)
 {
     size_t n = 0;

@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 enum { SIDE = 32, PLANE = SIDE * SIDE, NAMES_MAX_BYTES = 64 * 1024, FILES_MAX = 5 };
 enum { FILE_MAX_BYTES = 1 << 30 }; /* the official ones have at most 154 MB */
@@ -92,29 +93,23 @@ static int find_directory(const struct layout *l, const char *dir, const char *f
 /* One name a line, exactly as many as there are classes. */
 static int read_names(const struct layout *l, const char *path, struct dataset *set, struct err *e)
 {
-    size_t size;
+    size_t size, n = 0;
     int rc = file_read(path, NAMES_MAX_BYTES, &set->label_text, &size, e);
     if (rc < 0) return rc;
     set->labels = mem_new((size_t)l->classes, sizeof(*set->labels));
     if (set->labels == NULL) return err_set(e, -ENOMEM, "no memory for the names of %s", path);
-
-    int n = 0;
-    char *end = set->label_text + size;
-    for (char *line = set->label_text; line < end;) {
-        char *stop = memchr(line, '\n', (size_t)(end - line));
-        if (stop == NULL) stop = end; /* there is a NUL */
-        char *next = stop < end ? stop + 1 : end;
-        *stop = '\0';
-        if (stop > line && stop[-1] == '\r') stop[-1] = '\0';
-        if (*line != '\0') { /* the official file ends in an empty line */
-            if (n < l->classes) set->labels[n] = line;
-            n++;
-        }
-        line = next;
+    size_t bad = text_split_lines(set->label_text, size, set->labels, (size_t)l->classes, &n);
+    for (size_t i = 0; bad == 0 && i < n && i < (size_t)l->classes; i++)
+        if (set->labels[i][0] == '\0') bad = i + 1;
+    if (bad > 0) {
+        return err_set(e, ERR_FORMAT,
+                       "%s: line %zu is empty or holds a byte of zero; it holds one "
+                       "name a line",
+                       path, bad);
     }
-    if (n != l->classes) {
-        return err_set(e, ERR_FORMAT, "%s holds %d names, but %s has %d classes", path, n, l->title,
-                       l->classes);
+    if (n != (size_t)l->classes) {
+        return err_set(e, ERR_FORMAT, "%s holds %zu names, but %s has %d classes", path, n,
+                       l->title, l->classes);
     }
     set->n_classes = l->classes;
     return 0;

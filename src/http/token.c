@@ -7,10 +7,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/text.h"
+
 enum { TOKEN_MAX = 4096 };
 
 int token_set(struct token *token, const char *text, struct err *e)
 {
+    text += text_mark_length(text, strlen(text));
     text += strspn(text, " \t\r\n");
     size_t n = strlen(text);
     while (n > 0 && strchr(" \t\r\n", text[n - 1]) != NULL) n--;

@@ -150,6 +150,9 @@ static int check_shape(const char *what, const char *text, size_t size,
 struct json *json_parse(const char *what, const char *text, size_t size,
                         const struct json_limits *limits, enum json_kind kind, struct err *e)
 {
+    /* RFC 8259 section 8.1 lets who reads it ignore a byte order mark. */
+    size_t mark = text_mark_length(text, size);
+    text += mark, size -= mark;
     if (check_shape(what, text, size, limits, e) < 0) return NULL;
     json_error_t error;
     json_t *tree = NULL;

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "model/import.h"
 #include "options.h"
 #include "tool.h"
@@ -139,7 +140,7 @@ static int parse(int argc, char **argv, struct import *im, struct err *e)
 
 /* --- what the command and the file say -------------------------------------------------------- */
 
-/* The lines of --labels; an empty one at the end does not count. */
+/* The lines of --labels. */
 static int read_labels(struct import *im, struct err *e)
 {
     const char *path = im->command.labels;
@@ -149,18 +150,14 @@ static int read_labels(struct import *im, struct err *e)
     for (size_t i = 0; i < size; i++) n += im->label_text[i] == '\n';
     im->label_lines = mem_new(n, sizeof(*im->label_lines));
     if (im->label_lines == NULL) return err_set(e, -ENOMEM, "%s: out of memory", path);
-    for (char *line = im->label_text, *end = line + size; line < end;) {
-        char *stop = memchr(line, '\n', (size_t)(end - line));
-        char *next = stop != NULL ? stop + 1 : end;
-        if (stop == NULL) stop = end;
-        if (stop > line && stop[-1] == '\r') stop--;
-        *stop = '\0';
-        rc = strlen(line) == (size_t)(stop - line)
-                 ? model_check_label(line, e)
-                 : err_set(e, ERR_FORMAT, "it holds a byte of zero: is it a text file?");
-        if (rc < 0) return err_prefix(e, "--labels %s: line %zu", path, im->n_labels + 1), rc;
-        im->label_lines[im->n_labels++] = line;
-        line = next;
+    size_t bad = text_split_lines(im->label_text, size, im->label_lines, n, &im->n_labels);
+    if (bad > 0)
+        return err_set(e, ERR_FORMAT,
+                       "--labels %s: line %zu: it holds a byte of zero: is it a text file?", path,
+                       bad);
+    for (size_t i = 0; i < im->n_labels; i++) {
+        rc = model_check_label(im->label_lines[i], e);
+        if (rc < 0) return err_prefix(e, "--labels %s: line %zu", path, i + 1), rc;
     }
     im->labels = im->label_lines;
     return 0;

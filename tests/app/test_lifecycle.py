@@ -148,7 +148,7 @@ def admin_token():
                 w.send("POST /admin/v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
                 assert w.answer().status == 401
             with open(path, "w") as f:
-                f.write("second-token")
+                f.write("\ufeffsecond-token\r\n")
             assert ask("Bearer second-token").status == 401
             d.process.send_signal(signal.SIGHUP)
             until(lambda: ask("Bearer second-token").status == 200, "the new token is taken")

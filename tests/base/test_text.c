@@ -152,13 +152,48 @@ static void test_distance(void **state)
     assert_int_equal(text_distance(longer, longest), TEXT_DISTANCE_MAX);
 }
 
+/* Whatever editor wrote it. */
+static void test_lines(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *lines;
+        size_t count;
+    } cases[] = {
+        {"", "", 0},
+        {"\n\n", "", 0},
+        {"a\nb", "a|b|", 2},
+        {"a\nb\n", "a|b|", 2},
+        {"\xef\xbb\xbf"
+         "a\r\nb c \t\r\n\r\n\n",
+         "a|b c|", 2},
+        {"\xef\xbb\xbf", "", 0},
+        {"\n a\n\nb\n", "| a||b|", 4},
+        {"a\xef\xbb\xbf\n", "a\xef\xbb\xbf|", 1},
+        {"1\n2\n3\n4\n5\n", "1|2|3|4|", 5}, /* no more than there is room for */
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[64], joined[64] = "", *lines[4];
+        size_t count = 99;
+        strcpy(text, cases[i].text);
+        assert_int_equal(text_split_lines(text, strlen(text), lines, 4, &count), 0);
+        assert_int_equal(count, cases[i].count);
+        for (size_t k = 0; k < count && k < 4; k++) strcat(strcat(joined, lines[k]), "|");
+        assert_string_equal(joined, cases[i].lines);
+    }
+    char zero[] = "a\nb\0c\nd", *lines[4];
+    size_t count;
+    assert_int_equal(text_split_lines(zero, sizeof(zero) - 1, lines, 4, &count), 2);
+    char end[] = "a\nb\0"; /* behind the last letter, where it looks like the end */
+    assert_int_equal(text_split_lines(end, sizeof(end) - 1, lines, 4, &count), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_read_back),
-        cmocka_unit_test(test_distance),
+        cmocka_unit_test(test_utf8),      cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_read_back), cmocka_unit_test(test_distance),
+        cmocka_unit_test(test_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,11 +28,11 @@ static inline void fake_write(const char *name, const void *data, size_t size)
     }
 }
 
-/* n names, a line each. */
-static inline void fake_write_names(int n, const char *line_end)
+/* n names, a line each, behind `begin`. */
+static inline void fake_write_names(int n, const char *line_end, const char *begin)
 {
     char text[4096];
-    size_t used = 0;
+    size_t used = (size_t)snprintf(text, sizeof(text), "%s", begin);
     for (int i = 0; i < n; i++) {
         used += (size_t)snprintf(text + used, sizeof(text) - used, "class_%d%s", i, line_end);
     }
@@ -65,7 +65,7 @@ static inline int fake_begin(void **state)
     strcpy(fake_directory, "/tmp/ad-cifar-XXXXXX");
     if (mkdtemp(fake_directory) == NULL) return -1;
     snprintf(fake_source, sizeof(fake_source), "cifar100:%s", fake_directory);
-    fake_write_names(100, "\n");
+    fake_write_names(100, "\n", "");
     return 0;
 }
 

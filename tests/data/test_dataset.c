@@ -60,7 +60,8 @@ static void test_records(void **state)
     dataset_free(NULL);
 }
 
-/* The directory above the one of the archive will do; so will a slash at the end and DOS lines. */
+/* The directory above the one of the archive will do; so will a slash at the end, and names
+ * that Windows' editors saved. */
 static void test_places(void **state)
 {
     (void)state;
@@ -71,12 +72,13 @@ static void test_places(void **state)
     strcpy(kept, fake_directory);
     snprintf(fake_directory, sizeof(fake_directory), "%s/cifar-100-binary", kept);
     assert_int_equal(mkdir(fake_directory, 0700), 0);
-    fake_write_names(100, "\r\n");
+    fake_write_names(100, " \r\n", "\xef\xbb\xbf");
     fake_write_records("test.bin", which, 1);
     strcpy(fake_directory, kept);
 
     snprintf(source, sizeof(source), "cifar100:%s/", kept);
     assert_int_equal(dataset_open(source, DATA_TEST, &set, &e), 0);
+    assert_string_equal(dataset_label(set, 0), "class_0");
     assert_string_equal(dataset_label(set, 42), "class_42");
     dataset_free(set);
     snprintf(source, sizeof(source), "cifar100:%s/cifar-100-binary", kept);
@@ -127,9 +129,11 @@ static void test_bad_files(void **state)
     assert_refused(fake_source, DATA_TRAIN, ERR_FORMAT, "record 0 has the coarse label 20");
 
     fake_write_records("train.bin", which, 2);
-    fake_write_names(99, "\n");
+    fake_write_names(99, "\n", "");
     assert_refused(fake_source, DATA_TRAIN, ERR_FORMAT, "fine_label_names.txt holds 99 names");
-    fake_write_names(101, "\n");
+    fake_write("fine_label_names.txt", "a\n\nb", 4);
+    assert_refused(fake_source, DATA_TRAIN, ERR_FORMAT, "line 2 is empty");
+    fake_write_names(101, "\n", "");
     assert_refused(fake_source, DATA_TRAIN, ERR_FORMAT, "holds 101 names");
     fake_write("fine_label_names.txt", "", 0);
     assert_refused(fake_source, DATA_TRAIN, ERR_FORMAT, "holds 0 names");

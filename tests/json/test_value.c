@@ -54,6 +54,13 @@ static void refuses(void **state)
     struct json *cut = parse_small("{\"a\":1}xyz", 7, &e);
     assert_non_null(cut);
     json_free(cut);
+    /* A byte order mark at the beginning, one of them, and only there. */
+    struct json *marked = parse_small("\xef\xbb\xbf{\"a\":1}", 10, &e);
+    assert_non_null(marked);
+    json_free(marked);
+    assert_null(parse_small("\xef\xbb\xbf\xef\xbb\xbf{\"a\":1}", 13, &e));
+    assert_null(parse_small("{\xef\xbb\xbf\"a\":1}", 10, &e));
+    assert_null(parse_small("\xef\xbb\xbf", 3, &e));
 }
 
 /* Brackets in strings are no nesting, escaped quotes do not end them. */

@@ -116,7 +116,7 @@ def test_own(p):
     labels = json.loads(meta["autodidact.labels"])
     names = p.path("labels")
     with open(names, "w") as f:
-        f.write("\r\n".join(labels))
+        f.write("\ufeff" + " \r\n".join(labels) + "\r\n\r\n")  # as Windows' editors save it
     write_safetensors(checkpoint, [t for t in tensors if not t[0].startswith("exits.2.")])
     answer = json.loads(run(*base, "--json", "--labels", names, "--mean", "0.1,0.2,0.3", "--std", "1,2,3")[0])
     assert answer["untrained"] == ["2"], answer
