@@ -1,12 +1,14 @@
 /* INI text. Strict, since a setting that is silently not read is worse than a start that fails:
- * there are no continued lines, no quotes, no entries outside of a section, and no comments behind
- * a value (so that every value can hold any character). */
+ * there are no continued lines and no entries outside of a section. A comment may stand behind a
+ * value, after a blank, as people write them; a value in double quotes may hold anything. */
 #include "config.h"
 
 #include "ini.h"
 
 #include <stdbool.h>
 #include <string.h>
+
+#include "base/text.h"
 
 static bool is_blank(char ch)
 {
@@ -27,6 +29,34 @@ static bool is_name(const char *s)
     return n > 0 && n <= 64 && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == n;
 }
 
+/* Cuts off a comment: # or ; at the beginning or after a blank. */
+static char *cut_comment(char *text)
+{
+    for (char *s = text; *s != '\0'; s++) {
+        if ((*s == '#' || *s == ';') && (s == text || is_blank(s[-1]))) {
+            *s = '\0';
+            break;
+        }
+    }
+    return text;
+}
+
+/* Takes the quotes off a text that begins with one, in its place: \" and \\ stand for " and \.
+ * false: the second quote is missing, or there is more behind it than a comment. */
+static bool unquote(char *text)
+{
+    char *to = text, *from = text + 1;
+    for (; *from != '"'; from++) {
+        if (*from == '\\' && (from[1] == '"' || from[1] == '\\')) from++;
+        if (*from == '\0') return false;
+        *to++ = *from;
+    }
+    from++;
+    if (*from != '\0' && !is_blank(*from)) return false;
+    *to = '\0';
+    return *trim(cut_comment(from)) == '\0';
+}
+
 struct reader {
     char section[65];
     int line;
@@ -39,6 +69,7 @@ static int read_line(struct reader *r, char *text, struct err *e)
     char *s = trim(text);
     if (*s == '\0' || *s == '#' || *s == ';') return 0;
     if (*s == '[') {
+        s = trim(cut_comment(s));
         size_t n = strlen(s);
         if (s[n - 1] != ']')
             return err_set(e, ERR_FORMAT, "line %d: the ] of the section is missing", r->line);
@@ -55,6 +86,13 @@ static int read_line(struct reader *r, char *text, struct err *e)
                        s);
     *equals = '\0';
     char *key = trim(s), *value = trim(equals + 1);
+    if (*value == '"') {
+        if (!unquote(value))
+            return err_set(e, ERR_FORMAT, "line %d: the \" that ends the value is missing",
+                           r->line);
+    } else {
+        value = trim(cut_comment(value));
+    }
     if (!is_name(key)) return err_set(e, ERR_FORMAT, "line %d: \"%.64s\" is no key", r->line, key);
     if (r->section[0] == '\0')
         return err_set(e, ERR_FORMAT, "line %d: %s stands before the first [section]", r->line,
@@ -67,8 +105,7 @@ int ini_parse(const char *text, size_t size, ini_entry_fn *entry, void *arg, str
     struct reader r = {.entry = entry, .arg = arg};
     char line[INI_LINE_MAX + 1];
     size_t at = 0;
-    /* The byte order mark that some editors write. */
-    if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) at = 3;
+    at = text_mark_length(text, size);
     while (at < size) {
         const char *end = memchr(text + at, '\n', size - at);
         size_t n = end == NULL ? size - at : (size_t)(end - (text + at));
@@ -83,4 +120,24 @@ int ini_parse(const char *text, size_t size, ini_entry_fn *entry, void *arg, str
         at += n + (end != NULL);
     }
     return 0;
+}
+
+static bool needs_quotes(const char *value)
+{
+    size_t n = strlen(value);
+    if (n == 0) return false;
+    if (*value == '"' || *value == '#' || *value == ';' || is_blank(*value)) return true;
+    if (is_blank(value[n - 1])) return true;
+    for (const char *s = value + 1; *s != '\0'; s++)
+        if ((*s == '#' || *s == ';') && is_blank(s[-1])) return true;
+    return false;
+}
+
+int ini_print_value(const char *value, struct buf *out)
+{
+    if (!needs_quotes(value)) return buf_puts(out, value);
+    int rc = buf_puts(out, "\"");
+    for (; rc == 0 && *value != '\0'; value++)
+        rc = buf_printf(out, *value == '"' || *value == '\\' ? "\\%c" : "%c", *value);
+    return rc == 0 ? buf_puts(out, "\"") : rc;
 }

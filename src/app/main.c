@@ -40,6 +40,18 @@ static void complain(const struct err *e)
     fprintf(stderr, "autodidactd: %.*s\n", (int)n, text);
 }
 
+static void warn_on_stderr(void *arg, const char *message)
+{
+    (void)arg;
+    fprintf(stderr, "autodidactd: warning: %s\n", message);
+}
+
+static void warn_in_log(void *arg, const char *message)
+{
+    (void)arg;
+    log_warning("%s", message);
+}
+
 int main(int argc, char **argv)
 {
     cpu_prepare_blas(argv);
@@ -65,10 +77,12 @@ int main(int argc, char **argv)
         return rc == ERR_USAGE ? 2 : 1;
     }
     if (settings.check) {
+        settings_unknown_variables(environ, warn_on_stderr, NULL);
         printf("the configuration is good\n");
         return 0;
     }
     log_setup((enum log_level)log_level_parse(config.log_level),
               (enum log_format)log_format_parse(config.log_format));
+    settings_unknown_variables(environ, warn_in_log, NULL);
     return daemon_run(&config);
 }

@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "model/model.h"
+#include "units.h"
 
 #define AT(member) offsetof(struct config, member)
 /* clang-format off */
@@ -23,19 +24,21 @@
     {#section, #key, OPTION_INTEGER, AT(section##_##key), standard, min, max, NULL, help}
 #define BYTES(section, key, standard, min, max, help) \
     {#section, #key, OPTION_BYTES, AT(section##_##key), standard, min, max, NULL, help}
+#define MS(section, key, standard, min, max, help) \
+    {#section, #key, OPTION_MS, AT(section##_##key), standard, min, max, NULL, help}
 #define REAL(section, key, standard, min, max, help) \
     {#section, #key, OPTION_REAL, AT(section##_##key), standard, min, max, NULL, help}
 /* clang-format on */
 
 const struct option option_table[] = {
     TEXT(http, listen, "127.0.0.1:8080",
-         "public listener: HOST:PORT, [IPV6]:PORT or unix:PATH; port 0 takes a free one"),
+         "public listener: HOST:PORT, [IPV6]:PORT, PORT (on all addresses) or unix:PATH; port 0 "
+         "takes a free one"),
     INTEGER(http, connection_limit, "1000", 1, 100000, "connections of a listener at a time"),
-    INTEGER(http, header_timeout_ms, "10000", 10, 3600000,
-            "for request line and headers to arrive"),
-    INTEGER(http, body_timeout_ms, "30000", 10, 3600000, "for a whole body to arrive"),
-    INTEGER(http, idle_timeout_ms, "60000", 10, 3600000,
-            "between two requests of a connection, and to take an answer"),
+    MS(http, header_timeout_ms, "10000", 10, 3600000, "for request line and headers to arrive"),
+    MS(http, body_timeout_ms, "30000", 10, 3600000, "for a whole body to arrive"),
+    MS(http, idle_timeout_ms, "60000", 10, 3600000,
+       "between two requests of a connection, and to take an answer"),
     BYTES(http, body_max_bytes, "32M", 1024, 1 << 30, "of a request to classify"),
     BYTES(http, upload_max_bytes, "512M", 1024, 1LL << 40,
           "of all bodies of the public listener that are received or worked on; above, 503"),
@@ -59,8 +62,8 @@ const struct option option_table[] = {
            "how each convolution's is chosen; measurements are kept in STATE/cache"),
     CHOICE(sla, default_classifier, "deepest", "deepest|ensemble|auto",
            "for requests that ask for nothing"),
-    INTEGER(sla, default_target_ms, "1000", 1, 3600000,
-            "where a request without a deadline stands in the queue"),
+    MS(sla, default_target_ms, "1000", 1, 3600000,
+       "where a request without a deadline stands in the queue"),
     BYTES(image, bytes_max, "24M", 64, 1 << 30, "of one encoded image"),
     INTEGER(image, pixels_max, "50000000", 1, 1000000000, "width x height of one image"),
     INTEGER(image, side_max, "16384", 1, 65500, "width or height of one image"),
@@ -69,10 +72,9 @@ const struct option option_table[] = {
            "JPEGs whose pixel data end early; what is missing is grey"),
     CHOICE(log, level, "info", "error|warning|info|debug", "least important level that is written"),
     CHOICE(log, format, "text", "text|json|journal", "journal: <N> prefixes, no time, for systemd"),
-    INTEGER(
-        drain, delay_ms, "2000", 0, 600000,
-        "after SIGTERM: ready says 503 while requests are still taken, so that balancers notice"),
-    INTEGER(drain, timeout_ms, "30000", 0, 3600000, "then: for requests in flight to be answered"),
+    MS(drain, delay_ms, "2000", 0, 600000,
+       "after SIGTERM: ready says 503 while requests are still taken, so that balancers notice"),
+    MS(drain, timeout_ms, "30000", 0, 3600000, "then: for requests in flight to be answered"),
     TEXT(train, data_root, "", "data sets of jobs lie below it; empty: no training over HTTP"),
     TEXT(train, program, "", "the tool; empty: autodidact beside this program"),
     REAL(train, margin, "0.01", 0, 1, "a result may be this much worse (top-1) than what serves"),
@@ -80,8 +82,8 @@ const struct option option_table[] = {
     INTEGER(train, niceness, "10", 0, 19, "of a training"),
     INTEGER(train, queue_max, "100", 1, 100000, "jobs waiting"),
     INTEGER(train, attempts_max, "3", 1, 100, "starts of one job's training"),
-    INTEGER(train, grace_ms, "10000", 0, 600000,
-            "for a training to write its checkpoint when it is stopped"),
+    MS(train, grace_ms, "10000", 0, 600000,
+       "for a training to write its checkpoint when it is stopped"),
 };
 const size_t option_count = sizeof(option_table) / sizeof(option_table[0]);
 _Static_assert(sizeof(option_table) / sizeof(option_table[0]) <= OPTIONS_MAX, "room for all");
@@ -92,6 +94,21 @@ const struct option *option_find(const char *section, const char *key)
         if (strcmp(option_table[i].section, section) == 0 && strcmp(option_table[i].key, key) == 0)
             return &option_table[i];
     return NULL;
+}
+
+static enum unit_kind unit_of(const struct option *o)
+{
+    return o->type == OPTION_BYTES ? UNIT_BYTES : o->type == OPTION_MS ? UNIT_MS : UNIT_NONE;
+}
+
+bool option_is_integer(const struct option *o)
+{
+    return o->type == OPTION_INTEGER || o->type == OPTION_BYTES || o->type == OPTION_MS;
+}
+
+const char *option_unit(const struct option *o)
+{
+    return unit_name(unit_of(o));
 }
 
 static void *place(const struct option *o, struct config *config)
@@ -118,20 +135,13 @@ static bool is_choice(const char *choices, const char *text)
 static int set_integer(const struct option *o, struct config *config, const char *text,
                        struct err *e)
 {
-    char *end;
-    errno = 0;
-    long long value = strtoll(text, &end, 10), scale = 1;
-    bool digits = end != text && text[0] != ' ' && text[0] != '+';
-    if (o->type == OPTION_BYTES && *end != '\0' && end[1] == '\0') {
-        scale = *end == 'K' ? 1LL << 10 : *end == 'M' ? 1LL << 20 : *end == 'G' ? 1LL << 30 : 0;
-        end++;
-    }
-    if (!digits || *end != '\0' || errno != 0 || scale == 0 ||
-        (double)value * (double)scale < o->min || (double)value * (double)scale > o->max)
-        return err_set(e, ERR_RANGE, "%s.%s takes a number from %.0f to %.0f%s, not \"%.64s\"",
-                       o->section, o->key, o->min, o->max,
-                       o->type == OPTION_BYTES ? ", also with K, M or G" : "", text);
-    *(int64_t *)place(o, config) = value * scale;
+    int64_t value;
+    int rc = unit_parse(text, unit_of(o), &value);
+    if (rc < 0 || (double)value < o->min || (double)value > o->max)
+        return err_set(e, ERR_RANGE, "%s.%s takes a number from %.0f to %.0f%s%s, not \"%.64s\"",
+                       o->section, o->key, o->min, o->max, unit_name(unit_of(o)),
+                       unit_help(unit_of(o)), text);
+    *(int64_t *)place(o, config) = value;
     return 0;
 }
 
@@ -148,8 +158,7 @@ static int set_real(const struct option *o, struct config *config, const char *t
 int option_set(const struct option *o, struct config *config, const char *text, struct err *e)
 {
     if (o->type == OPTION_REAL) return set_real(o, config, text, e);
-    if (o->type == OPTION_INTEGER || o->type == OPTION_BYTES)
-        return set_integer(o, config, text, e);
+    if (option_is_integer(o)) return set_integer(o, config, text, e);
     if (o->type == OPTION_CHOICE && !is_choice(o->choices, text))
         return err_set(e, ERR_RANGE, "%s.%s takes %s, not \"%.64s\"", o->section, o->key,
                        o->choices, text);
@@ -170,7 +179,7 @@ void option_text(const struct option *o, const struct config *config, char *text
     char number[TEXT_NUMBER_MAX];
     if (o->type == OPTION_REAL)
         snprintf(text, size, "%s", text_double(*(const double *)value, number));
-    else if (o->type == OPTION_INTEGER || o->type == OPTION_BYTES)
+    else if (option_is_integer(o))
         snprintf(text, size, "%lld", (long long)*(const int64_t *)value);
     else
         snprintf(text, size, "%s", (const char *)value);

@@ -38,7 +38,8 @@ enum option_type {
     OPTION_TEXT,    /* any */
     OPTION_CHOICE,  /* one of `choices` */
     OPTION_INTEGER, /* min..max */
-    OPTION_BYTES,   /* the same, with K, M or G (powers of 1024) behind it */
+    OPTION_BYTES,   /* the same, with a unit of bytes behind it, see units.h */
+    OPTION_MS,      /* the same, with a unit of time; without one: milliseconds */
     OPTION_REAL,    /* min..max */
 };
 
@@ -56,6 +57,10 @@ extern const struct option option_table[];
 extern const size_t option_count;
 
 const struct option *option_find(const char *section, const char *key);
+
+/* Whether the value is an int64_t, and what it counts: "", " bytes" or " ms". */
+bool option_is_integer(const struct option *option);
+const char *option_unit(const struct option *option);
 
 /* All defaults. */
 void config_init(struct config *config);

@@ -1,5 +1,7 @@
 /* Reading the options' values. Whatever is not understood is an error that says where it stands: an
- * option that is misspelt must not leave its default in force. */
+ * option that is misspelt must not leave its default in force. Only the environment is not ours
+ * alone: Kubernetes sets AUTODIDACT_PORT and others of the kind for a Service of that name, so what
+ * is no option there is told and ignored. */
 #include "config.h"
 
 #include "settings.h"
@@ -56,9 +58,10 @@ int settings_parse(struct settings *s, int argc, char **argv, struct err *e)
 
 /* ---- names ---- */
 
-/* The option that a misspelt one is nearest to, if one is near. */
+/* "; did you mean ..?" with the option that a misspelt one is nearest to; "" if none is near. */
 static const char *suggest(const char *section, const char *key, char *text, size_t size)
 {
+    text[0] = '\0';
     const struct option *nearest = NULL;
     size_t least = 4;
     for (size_t i = 0; i < option_count; i++) {
@@ -70,8 +73,8 @@ static const char *suggest(const char *section, const char *key, char *text, siz
             nearest = o;
         }
     }
-    if (nearest == NULL) return " (autodidactd --help lists them)";
-    snprintf(text, size, "; did you mean %s.%s?", nearest->section, nearest->key);
+    if (nearest != NULL)
+        snprintf(text, size, "; did you mean %s.%s?", nearest->section, nearest->key);
     return text;
 }
 
@@ -82,7 +85,9 @@ static int set_named(const char *section, const char *key, const char *value, st
     const struct option *option = option_find(section, key);
     if (option == NULL)
         return err_set(e, ERR_NOT_FOUND, "unknown option %.64s.%.64s%s", section, key,
-                       suggest(section, key, hint, sizeof(hint)));
+                       suggest(section, key, hint, sizeof(hint))[0] != '\0'
+                           ? hint
+                           : " (autodidactd --help lists them)");
     return option_set(option, config, value, e);
 }
 
@@ -144,29 +149,56 @@ static bool is_other_variable(const char *name, size_t size)
     return false;
 }
 
-static int read_variable(const char *variable, struct config *config, struct err *e)
+/* The option that a variable of the environment, "NAME=VALUE", sets. *ret_option is NULL where none
+ * has this name. false: the name is none of the program's. The section and the key that it would
+ * have are in text, for a suggestion. */
+static bool find_variable(const char *variable, const struct option **ret_option,
+                          char text[ENTRY_MAX], const char **ret_key)
 {
     static const char prefix[] = "AUTODIDACT_";
-    char name[ENTRY_MAX];
     const char *equals = strchr(variable, '=');
-    if (equals == NULL || strncmp(variable, prefix, sizeof(prefix) - 1) != 0) return 0;
+    *ret_option = NULL;
+    if (equals == NULL || strncmp(variable, prefix, sizeof(prefix) - 1) != 0) return false;
     size_t size = (size_t)(equals - variable);
-    if (is_other_variable(variable, size)) return 0;
-    if (size >= sizeof(name))
-        return err_set(e, ERR_NOT_FOUND, "unknown variable %.64s..", variable);
-    for (size_t i = 0; i < size; i++) name[i] = (char)tolower((unsigned char)variable[i]);
-    name[size] = '\0';
-    char *section = name + sizeof(prefix) - 1, *key = strchr(section, '_');
-    int rc = ERR_NOT_FOUND;
-    if (key != NULL) {
-        *key++ = '\0';
-        rc = set_named(section, key, equals + 1, config, e);
-    } else {
-        err_set(e, ERR_NOT_FOUND, "no option has this name");
-    }
-    if (rc < 0)
-        err_prefix(e, "environment variable %.*s", (int)(size < 100 ? size : 100), variable);
+    if (is_other_variable(variable, size)) return false;
+    const char *name = variable + sizeof(prefix) - 1;
+    size_t n = (size_t)(equals - name);
+    if (n >= ENTRY_MAX) n = ENTRY_MAX - 1; /* no option's name is as long */
+    for (size_t i = 0; i < n; i++) text[i] = (char)tolower((unsigned char)name[i]);
+    text[n] = '\0';
+    char *key = strchr(text, '_');
+    if (key != NULL) *key++ = '\0';
+    *ret_key = key != NULL ? key : "";
+    *ret_option = option_find(text, *ret_key);
+    return true;
+}
+
+static int read_variable(const char *variable, struct config *config, struct err *e)
+{
+    const struct option *option;
+    char text[ENTRY_MAX];
+    const char *key;
+    if (!find_variable(variable, &option, text, &key) || option == NULL) return 0;
+    const char *equals = strchr(variable, '=');
+    int rc = option_set(option, config, equals + 1, e);
+    if (rc < 0) err_prefix(e, "environment variable %.*s", (int)(equals - variable), variable);
     return rc;
+}
+
+void settings_unknown_variables(char *const *environment,
+                                void (*tell)(void *arg, const char *message), void *arg)
+{
+    for (size_t i = 0; environment[i] != NULL; i++) {
+        const struct option *option;
+        char text[ENTRY_MAX], message[400], hint[200];
+        const char *key;
+        if (!find_variable(environment[i], &option, text, &key) || option != NULL) continue;
+        int n = (int)(strchr(environment[i], '=') - environment[i]);
+        snprintf(message, sizeof(message),
+                 "environment variable %.*s: no option has this name; it is ignored%s",
+                 n < 100 ? n : 100, environment[i], suggest(text, key, hint, sizeof(hint)));
+        tell(arg, message);
+    }
 }
 
 static int read_flag(const char *flag, struct config *config, struct err *e)
@@ -203,11 +235,12 @@ static int print_option(const struct option *o, const char *value, struct buf *o
 {
     int rc = buf_printf(out, "# %s", o->help);
     if (rc == 0 && o->type == OPTION_CHOICE) rc = buf_printf(out, " (%s)", o->choices);
-    if (rc == 0 && (o->type == OPTION_INTEGER || o->type == OPTION_BYTES))
-        rc = buf_printf(out, " (%.0f..%.0f)", o->min, o->max);
+    if (rc == 0 && option_is_integer(o))
+        rc = buf_printf(out, " (%.0f..%.0f%s)", o->min, o->max, option_unit(o));
     if (rc == 0 && o->type == OPTION_REAL) rc = buf_printf(out, " (%g..%g)", o->min, o->max);
-    if (rc == 0) rc = buf_printf(out, "\n%s = %s\n", o->key, value);
-    return rc;
+    if (rc == 0) rc = buf_printf(out, "\n%s = ", o->key);
+    if (rc == 0) rc = ini_print_value(value, out);
+    return rc == 0 ? buf_puts(out, "\n") : rc;
 }
 
 int settings_print(const struct config *config, struct buf *out)

@@ -24,6 +24,11 @@ int settings_parse(struct settings *settings, int argc, char **argv, struct err 
 int settings_apply(const struct settings *settings, char *const *environment, struct config *config,
                    struct err *e);
 
+/* tell(arg, message) for each variable of the environment that begins as options do and is none;
+ * a message names it and what it may have meant. Kubernetes makes such ones (AUTODIDACT_PORT). */
+void settings_unknown_variables(char *const *environment,
+                                void (*tell)(void *arg, const char *message), void *arg);
+
 /* One file's text over what *config holds; `name` is for messages. */
 int settings_read(const char *name, const char *text, size_t size, struct config *config,
                   struct err *e);

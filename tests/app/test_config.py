@@ -82,13 +82,21 @@ def unknown():
     refused([path + ":5:", "http.lisen", "did you mean"], "--config", path)
     path = file("[htpp]\nlisten = 1\n")
     refused([path + ":2:", "htpp.listen", "http.listen"], "--config", path)
-    refused(["AUTODIDACT_HTTP_LISEN"], environment=[("AUTODIDACT_HTTP_LISEN", "1")], *["--check-config"])
-    refused(["AUTODIDACT_X"], environment=[("AUTODIDACT_X", "1")], *["--check-config"])
     refused(["--set http.lisen=1"], "--check-config", "--set", "http.lisen=1")
     assert values(environment=[("AUTODIDACT_ISA", "reference"), ("AUTODIDACT_DATA", "/x")])
     assert values(environment=[("AUTODIDACT_ISA", "")])
     for more in ([], ["--check-config"], ["--print-config"]):
         refused(["AUTODIDACT_ISA", "avx2", "avx512bf16", '"AVX2"'], environment=[("AUTODIDACT_ISA", "AVX2")], *more)
+
+
+def kubernetes():
+    """a variable of the environment that is no option is told and ignored: Kubernetes sets such for a Service of the name"""
+    given = {"AUTODIDACT_SERVICE_HOST": "10.0.0.7", "AUTODIDACT_PORT": "tcp://10.0.0.7:8080", "AUTODIDACT_HTTP_LISEN": "1"}
+    code, _, err = call("--check-config", *SPARE, environment=given.items())
+    assert code == 0 and [name for name in given if f"warning: environment variable {name}: " in err] == list(given), err
+    assert "did you mean http.listen?" in err
+    assert values(environment=given.items()) == values()
+    refused(["AUTODIDACT_ENGINE_WORKERS"], "--check-config", environment=[("AUTODIDACT_ENGINE_WORKERS", "many")])
 
 
 def syntax():
@@ -102,10 +110,18 @@ def syntax():
         assert call("--print-config", "--config", file(good))[0] == 0, good
 
 
+def units():
+    """bytes and times take units, in a file, the environment and a flag alike; comments and quotes"""
+    path = file('[http] # public\nbody_max_bytes = 3MiB ; enough\nidle_timeout_ms = 75s\n[model]\nfile = "/a ; b"   # odd\nspecs = /a;b\n')
+    got = values("--config", path, "--set", "drain.delay_ms=2 s", environment=[("AUTODIDACT_DRAIN_TIMEOUT_MS", "1min")])
+    assert [got[name] for name in ("http.body_max_bytes", "http.idle_timeout_ms", "model.file", "model.specs", "drain.delay_ms",
+            "drain.timeout_ms")] == [str(3 << 20), "75000", '"/a ; b"', "/a;b", "2000", "60000"], got
+
+
 def ranges():
     """values out of range say what is taken"""
     for name, bad in (("http.connection_limit", ("0", "x", "", "1.5", "1e3", "+5", " 5", "99999999999999999999", "-1")),
-                      ("http.body_max_bytes", ("1", "5T", "5MM", "M", "9999G")), ("train.margin", ("2", "-0.1", "nan", "inf", "x", "")),
+                      ("http.body_max_bytes", ("1", "5T", "5MM", "M", "9999G", "5s")), ("drain.delay_ms", ("11min", "5M", "1.5s")), ("train.margin", ("2", "-0.1", "nan", "inf", "x", "")),
                       ("sla.default_classifier", ("5", "Deepest", "", "deep")), ("log.level", ("verbose", "")),
                       ("http.listen", ("x" * 2000, "a\nb"))):
         for value in bad:
@@ -127,4 +143,6 @@ def check():
     refused(["image.bytes_max"], "--check-config", "--set", "image.bytes_max=64M")
 
 
-run([help_and_version, usage, precedence, round_trip, unknown, syntax, ranges, files, check])
+SPARE = []
+
+run([help_and_version, usage, precedence, round_trip, unknown, kubernetes, syntax, units, ranges, files, check])

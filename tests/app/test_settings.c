@@ -43,7 +43,11 @@ static void ini_takes(void **state)
         {"[a]\n b \t=  c d\t \n", "2:a.b=[c d] "},
         {"[a]\r\nb=c\r\n", "2:a.b=[c] "},
         {"\xef\xbb\xbf[a]\nb=c\n", "2:a.b=[c] "},
-        {"# x\n; y\n\n  # z\n[a]\nb=c # d\ne=;f\n", "6:a.b=[c # d] 7:a.e=[;f] "},
+        {"# x\n; y\n\n  # z\n[a]\nb=c#d\n", "6:a.b=[c#d] "},
+        {"[a] ; why\nb = c # d\ne=f\t;g\nh= # none\n", "2:a.b=[c] 3:a.e=[f] 4:a.h=[] "},
+        {"[a]\nb=\"c # d\" # e\nf = \" ; \"\n", "2:a.b=[c # d] 3:a.f=[ ; ] "},
+        {"[a]\nb=\"c\\\"\\\\d\\e\"\nf=g\"h\"\ni=\"\"\r\n",
+         "2:a.b=[c\"\\d\\e] 3:a.f=[g\"h\"] 4:a.i=[] "},
         {"[a]\nb=c=d==\n[e]\nb=\n", "2:a.b=[c=d==] 4:e.b=[] "},
         {"[a]\nb=1\n[a]\nc=2\n", "2:a.b=[1] 4:a.c=[2] "},
     };
@@ -65,10 +69,20 @@ static void ini_refuses(void **state)
         const char *text;
         int line;
     } cases[] = {
-        {"b=c", 1},     {"[a", 1},       {"[]", 1},
-        {"[A]", 1},     {"[a b]", 1},    {"[a]\nb", 2},
-        {"[a]\n=c", 2}, {"[a]\nB=c", 2}, {"[a]\n\n\nb c=d", 4},
+        {"b=c", 1},
+        {"[a", 1},
+        {"[]", 1},
+        {"[A]", 1},
+        {"[a b]", 1},
+        {"[a]\nb", 2},
+        {"[a]\n=c", 2},
+        {"[a]\nB=c", 2},
+        {"[a]\n\n\nb c=d", 4},
         {"[a]x", 1},
+        {"[a]\nb=\"c", 2},
+        {"[a]\nb=\"c\" d", 2},
+        {"[a]\nb=\"c\\\"", 2},
+        {"[a]\nb=\"c\"#d", 2},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct seen seen = {.stop_at = 0};
@@ -190,19 +204,78 @@ static void values_out_of_range(void **state)
     }
 }
 
-static void byte_units(void **state)
+/* The same in every source, since all come to option_set(). */
+static void units(void **state)
 {
     (void)state;
     static struct config config;
-    struct err e;
-    const struct option *o = option_find("http", "body_max_bytes");
-    assert_int_equal(option_set(o, &config, "64K", &e), 0);
-    assert_int_equal(config.http_body_max_bytes, 65536);
-    assert_int_equal(option_set(o, &config, "1G", &e), 0);
-    assert_int_equal(config.http_body_max_bytes, 1 << 30);
-    assert_int_equal(option_set(o, &config, "2G", &e), ERR_RANGE);
-    assert_int_equal(option_set(o, &config, "9223372036854775807G", &e), ERR_RANGE);
-    assert_int_equal(option_set(option_find("engine", "workers"), &config, "1K", &e), ERR_RANGE);
+    static const struct {
+        const char *section, *key, *text;
+        int64_t value; /* -1: refused */
+    } cases[] = {
+        {"http", "body_max_bytes", "64K", 65536},
+        {"http", "body_max_bytes", "64k", 65536},
+        {"http", "body_max_bytes", "64KiB", 65536},
+        {"http", "body_max_bytes", "64 kib", 65536},
+        {"http", "body_max_bytes", "64kB", 64000},
+        {"http", "body_max_bytes", "64M", 64 << 20},
+        {"http", "body_max_bytes", "64MiB", 64 << 20},
+        {"http", "body_max_bytes", "65536B", 65536},
+        {"http", "body_max_bytes", "1G", 1 << 30},
+        {"http", "body_max_bytes", "2G", -1},
+        {"http", "body_max_bytes", "64Mi", -1},
+        {"http", "body_max_bytes", "64s", -1},
+        {"http", "body_max_bytes", "64 ", -1},
+        {"http", "body_max_bytes", "1.5M", -1},
+        {"http", "body_max_bytes", "9223372036854775807G", -1},
+        {"http", "body_max_bytes", "99999999999999999999", -1},
+        {"http", "upload_max_bytes", "1T", INT64_C(1) << 40},
+        {"http", "idle_timeout_ms", "75s", 75000},
+        {"http", "idle_timeout_ms", "75 s", 75000},
+        {"http", "idle_timeout_ms", "500ms", 500},
+        {"http", "idle_timeout_ms", "500", 500},
+        {"http", "idle_timeout_ms", "2m", 120000},
+        {"http", "idle_timeout_ms", "2min", 120000},
+        {"http", "idle_timeout_ms", "1h", 3600000},
+        {"http", "idle_timeout_ms", "1d", -1},
+        {"http", "idle_timeout_ms", "64K", -1},
+        {"http", "idle_timeout_ms", "s", -1},
+        {"http", "idle_timeout_ms", "1h30m", -1},
+        {"engine", "workers", "1K", -1},
+        {"engine", "workers", "1s", -1},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct option *o = option_find(cases[i].section, cases[i].key);
+        struct err e = {0};
+        int rc = option_set(o, &config, cases[i].text, &e);
+        char value[CONFIG_TEXT_MAX], wanted[32];
+        assert_int_equal(rc, cases[i].value < 0 ? ERR_RANGE : 0);
+        if (rc < 0) continue;
+        option_text(o, &config, value, sizeof(value));
+        snprintf(wanted, sizeof(wanted), "%lld", (long long)cases[i].value);
+        assert_string_equal(value, wanted);
+    }
+}
+
+/* Kubernetes tells each container where the Services of its name space are: of one that is called
+ * "autodidact" by AUTODIDACT_PORT, of one called "autodidact-http" by AUTODIDACT_HTTP_PORT and so
+ * on. An option of such a name would be set by that. */
+static void no_name_is_kubernetes(void **state)
+{
+    (void)state;
+    static const char *const ends[] = {"port",     "service_host", "service_port", "tcp",
+                                       "udp",      "sctp",         "tcp_addr",     "tcp_proto",
+                                       "udp_addr", "udp_proto"};
+    for (size_t i = 0; i < option_count; i++) {
+        const char *key = option_table[i].key;
+        assert_null(strstr(key, "service_port_"));
+        assert_string_not_equal(option_table[i].section, "service");
+        assert_string_not_equal(option_table[i].section, "port");
+        for (size_t k = 0; k < sizeof(ends) / sizeof(ends[0]); k++) {
+            size_t n = strlen(key), m = strlen(ends[k]);
+            if (n >= m) assert_string_not_equal(key + n - m, ends[k]);
+        }
+    }
 }
 
 /* ---- the sources ---- */
@@ -220,6 +293,60 @@ static void flag_over_environment(void **state)
     assert_int_equal(config.engine_workers, 5);
     assert_int_equal(config.engine_batch_max, 4);
     assert_int_equal(config.engine_queue_max, 1024);
+}
+
+static void note_message(void *arg, const char *message)
+{
+    struct buf *text = arg;
+    buf_printf(text, "%s\n", message);
+}
+
+/* What is set for a Service called "autodidact", and for one called "autodidact-http". */
+static void environment_is_not_ours_alone(void **state)
+{
+    (void)state;
+    static struct config config, standard;
+    char *environment[] = {(char[]){"AUTODIDACT_SERVICE_HOST=10.0.0.7"},
+                           (char[]){"AUTODIDACT_SERVICE_PORT=8080"},
+                           (char[]){"AUTODIDACT_SERVICE_PORT_HTTP=8080"},
+                           (char[]){"AUTODIDACT_PORT=tcp://10.0.0.7:8080"},
+                           (char[]){"AUTODIDACT_PORT_8080_TCP=tcp://10.0.0.7:8080"},
+                           (char[]){"AUTODIDACT_PORT_8080_TCP_PROTO=tcp"},
+                           (char[]){"AUTODIDACT_PORT_8080_TCP_PORT=8080"},
+                           (char[]){"AUTODIDACT_PORT_8080_TCP_ADDR=10.0.0.7"},
+                           (char[]){"AUTODIDACT_HTTP_SERVICE_HOST=10.0.0.7"},
+                           (char[]){"AUTODIDACT_HTTP_PORT=tcp://10.0.0.7:8080"},
+                           (char[]){"AUTODIDACT_HTTP_LISEN=1"},
+                           (char[]){"AUTODIDACT_=1"},
+                           (char[]){"AUTODIDACT_ISA=avx2"},
+                           (char[]){"AUTODIDACT_DATA=/d"},
+                           (char[]){"AUTODIDACT_ENGINE_WORKERS=3"},
+                           (char[]){"AUTODIDACTX=1"},
+                           (char[]){"AUTODIDACT_X"},
+                           NULL};
+    struct settings settings = {.n_flags = 0};
+    struct err e = {0};
+    assert_int_equal(settings_apply(&settings, environment, &config, &e), 0);
+    config_init(&standard);
+    standard.engine_workers = 3;
+    assert_memory_equal(&config, &standard, sizeof(config));
+    struct buf text;
+    buf_init(&text, 10000);
+    settings_unknown_variables(environment, note_message, &text);
+    const char *at = buf_text(&text);
+    for (size_t i = 0; i < 12; i++) {
+        char expected[200];
+        snprintf(expected, sizeof(expected), "environment variable %.*s: no option",
+                 (int)strcspn(environment[i], "="), environment[i]);
+        assert_int_equal(strncmp(at, expected, strlen(expected)), 0);
+        at = strchr(at, '\n') + 1;
+    }
+    assert_string_equal(at, "");
+    assert_non_null(strstr(buf_text(&text), "did you mean http.listen?"));
+    buf_release(&text);
+    char bad[] = "AUTODIDACT_ENGINE_WORKERS=x", *wrong[] = {bad, NULL};
+    assert_int_equal(settings_apply(&settings, wrong, &config, &e), ERR_RANGE);
+    assert_non_null(strstr(e.text, "environment variable AUTODIDACT_ENGINE_WORKERS: "));
 }
 
 static void memory_fails(void **state)
@@ -254,8 +381,10 @@ int main(void)
         cmocka_unit_test(table_is_sound),
         cmocka_unit_test(values_keep_their_text),
         cmocka_unit_test(values_out_of_range),
-        cmocka_unit_test(byte_units),
+        cmocka_unit_test(units),
+        cmocka_unit_test(no_name_is_kubernetes),
         cmocka_unit_test(flag_over_environment),
+        cmocka_unit_test(environment_is_not_ours_alone),
         cmocka_unit_test(memory_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
