@@ -41,6 +41,10 @@ int file_make_dirs(const char *path, struct err *e);
 /* Removes a directory and all in it (no symlink is followed); missing is fine. */
 int file_remove_tree(const char *path, struct err *e);
 
+/* Opens /dev/null in the place of those of the descriptors 0, 1 and 2 that are closed, so that what
+ * is written to stderr never ends up in the file that got its number. First thing of a program. */
+int file_open_standard(void);
+
 bool file_exists(const char *path);
 int64_t file_size(const char *path); /* bytes, or a negated errno */
 

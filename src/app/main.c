@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/cpu.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "daemon.h"
 #include "settings.h"
@@ -54,6 +55,7 @@ static void warn_in_log(void *arg, const char *message)
 
 int main(int argc, char **argv)
 {
+    if (file_open_standard() < 0) return 1;
     cpu_prepare_blas(argv);
     static struct config config;
     struct settings settings;
@@ -73,6 +75,7 @@ int main(int argc, char **argv)
     if (rc == 0 && settings.print) return print_config(&config);
     if (rc == 0) rc = daemon_check(&config, &e);
     if (rc < 0) {
+        settings_explain(&settings, &e);
         complain(&e);
         return rc == ERR_USAGE ? 2 : 1;
     }
@@ -84,5 +87,5 @@ int main(int argc, char **argv)
     log_setup((enum log_level)log_level_parse(config.log_level),
               (enum log_format)log_format_parse(config.log_format));
     settings_unknown_variables(environ, warn_in_log, NULL);
-    return daemon_run(&config);
+    return daemon_run(&settings, &config);
 }

@@ -221,6 +221,18 @@ out:
     return err_set(e, rc, "cannot write %s: %s%s", path, err_text(rc), remedy);
 }
 
+/* The lowest free number is what open() takes. The descriptors stay open for children. */
+int file_open_standard(void)
+{
+    for (;;) {
+        int fd = open("/dev/null", O_RDWR);
+        if (fd < 0) return -errno;
+        if (fd <= STDERR_FILENO) continue;
+        close(fd);
+        return 0;
+    }
+}
+
 bool file_exists(const char *path)
 {
     struct stat st;

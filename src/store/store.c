@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -128,11 +129,23 @@ static int lock_directory(const char *directory, int *ret_fd, struct err *e)
     return 0;
 }
 
+/* What clients sent is in the database: it is its owner's alone, also when it was made under
+ * another umask. SQLite makes the files beside it in its mode. Where that cannot be done (a
+ * read-only disk), opening it says what is wrong. */
+static void keep_private(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) return;
+    fchmod(fd, 0600);
+    close(fd);
+}
+
 static int open_database(struct store *store, const char *directory, struct err *e)
 {
     char path[PATH_MAX];
     if (file_join(path, sizeof(path), directory, "autodidact.db") < 0)
         return err_set(e, ERR_LIMIT, "the path %s is too long", directory);
+    keep_private(path);
     int rc = db_open(path, &store->writing.db, e);
     if (rc == 0) rc = db_open_reading(path, &store->reading.db, e);
     if (rc == 0) rc = thread_start(&store->writing, "store", e);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/file.h"
 #include "options.h"
 #include "tool.h"
 
@@ -79,6 +80,7 @@ static int execute(const struct subcommand *s, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    if (file_open_standard() < 0) return EXIT_FAILED;
     cpu_prepare_blas(argv);
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is then an error of write(), not the end */
 

@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -457,6 +458,30 @@ static void test_join(void **state)
     assert_string_equal(path, "/abcdef");
 }
 
+/* In a child, which may lose what it stands on. */
+static void test_standard(void **state)
+{
+    (void)state;
+    for (int closed = 0; closed < 8; closed++) {
+        pid_t child = fork();
+        if (child == 0) {
+            struct stat null, st;
+            stat("/dev/null", &null);
+            for (int fd = 0; fd < 3; fd++)
+                if (closed & 1 << fd) close(fd);
+            if (file_open_standard() != 0) _exit(1);
+            for (int fd = 0; fd < 3; fd++)
+                if ((closed & 1 << fd) && (fstat(fd, &st) != 0 || st.st_rdev != null.st_rdev))
+                    _exit(2);
+            int next = open("/dev/null", O_RDONLY);
+            _exit(next > 2 ? 0 : 3);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -475,6 +500,7 @@ int main(void)
         cmocka_unit_test(test_make_dirs),
         cmocka_unit_test(test_remove_tree),
         cmocka_unit_test(test_join),
+        cmocka_unit_test(test_standard),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
