@@ -20,9 +20,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include "addresses.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/cpu.h"
@@ -35,7 +37,6 @@
 #include "hard_stop.h"
 #include "http/server.h"
 #include "jobs/jobs.h"
-#include "json/write.h"
 #include "loop/loop.h"
 #include "notify.h"
 #include "registry/reaper.h"
@@ -43,18 +44,13 @@
 #include "serve/engine.h"
 #include "store/store.h"
 
-enum {
-    TOKEN_FILE_MAX = 8192,
-    ADDRESSES_MAX = 8192,
-    PATH_SIZE = 4096,
-    SPARE_FDS = 128,
-    HARD_STOP_MS = 15000
-};
+enum { TOKEN_FILE_MAX = 8192, PATH_SIZE = 4096, SPARE_FDS = 128, HARD_STOP_MS = 15000 };
 
 enum state { STARTING, SERVING, DELAYING, DRAINING, CUTTING };
 
 struct daemon {
     const struct config *config;
+    const struct settings *settings;
     enum state state;
     int exit_code;
     struct loop *loop;
@@ -77,11 +73,6 @@ struct daemon {
     struct err start_error;
     int start_status; /* models that serve, or a negative code */
 };
-
-static bool admin_is_unix(const struct config *config)
-{
-    return config->admin_listen[0] == '\0' || strncmp(config->admin_listen, "unix:", 5) == 0;
-}
 
 /* ---- stop ---- */
 
@@ -300,7 +291,8 @@ static unsigned connection_limit(const struct config *config)
 static int open_servers(struct daemon *d, struct err *e)
 {
     const struct config *c = d->config;
-    char socket_path[PATH_SIZE];
+    char admin[ADDRESS_MAX];
+    bool derived;
     struct server_options options = {
         .name = "http",
         .listen = c->http_listen,
@@ -315,15 +307,12 @@ static int open_servers(struct daemon *d, struct err *e)
     if (rc < 0) return rc;
     options.name = "admin";
     options.upload_max = 0; /* small bodies, and only of who has the token */
-    options.listen = c->admin_listen;
+    options.listen = admin;
     options.open_scopes = admin_is_unix(c) ? SCOPES_ALL : 0;
-    if (c->admin_listen[0] == '\0') {
-        if ((size_t)snprintf(socket_path, sizeof(socket_path), "unix:%s/admin.sock",
-                             c->state_directory) >= sizeof(socket_path))
-            return err_set(e, ERR_LIMIT, "state.directory is too long");
-        options.listen = socket_path;
-    }
-    rc = server_new(d->loop, &options, &d->private, e);
+    rc = admin_address(c, admin, &derived, e);
+    if (rc == 0) rc = server_new(d->loop, &options, &d->private, e);
+    /* Where the path of the socket is not said, it follows from another option. */
+    if (rc < 0 && derived) return err_prefix(e, "state.directory");
     if (rc == 0 && !admin_is_unix(c)) rc = read_token(d, e);
     return rc;
 }
@@ -461,37 +450,6 @@ static int make_handles(struct daemon *d, struct err *e)
     return 0;
 }
 
-/* For scripts: where we listen, with the real ports. */
-static int write_addresses(struct daemon *d, struct err *e)
-{
-    char path[PATH_SIZE];
-    struct buf text;
-    struct json_writer w;
-    int rc = file_join(path, sizeof(path), d->config->state_directory, "listen.json");
-    if (rc < 0) return err_set(e, rc, "state.directory is too long");
-    buf_init(&text, ADDRESSES_MAX);
-    json_writer_init(&w, &text);
-    json_write_open(&w, NULL, '{');
-    json_write_string(&w, "http", server_address(d->public));
-    json_write_string(&w, "admin", server_address(d->private));
-    json_write_close(&w, '}');
-    rc = w.status < 0 ? w.status : buf_puts(&text, "\n");
-    if (rc == 0) {
-        struct file_piece piece = {.data = text.data, .size = text.size};
-        rc = file_write_atomic(path, &piece, 1, e);
-    } else {
-        err_set(e, rc, "listen.json: %s", err_text(rc));
-    }
-    buf_release(&text);
-    return rc;
-}
-
-static void remove_addresses(const struct config *config)
-{
-    char path[PATH_SIZE];
-    if (file_join(path, sizeof(path), config->state_directory, "listen.json") == 0) unlink(path);
-}
-
 static int start(struct daemon *d, struct err *e)
 {
     d->metrics = metrics_new();
@@ -504,7 +462,7 @@ static int start(struct daemon *d, struct err *e)
         err_prefix(e, "state.directory");
         return rc;
     }
-    remove_addresses(d->config); /* of a daemon that was killed */
+    addresses_remove(d->config); /* of a daemon that was killed */
     d->loop = loop_new(e);
     if (d->loop == NULL) return e->code;
     rc = make_handles(d, e);
@@ -514,7 +472,8 @@ static int start(struct daemon *d, struct err *e)
     if (rc == 0) rc = make_api(d, e);
     if (rc == 0) rc = server_start(d->public, e);
     if (rc == 0) rc = server_start(d->private, e);
-    if (rc == 0) rc = write_addresses(d, e);
+    if (rc == 0)
+        rc = addresses_write(d->config, server_address(d->public), server_address(d->private), e);
     if (rc < 0) return rc;
     log_info("listening: http %s, admin %s", server_address(d->public), server_address(d->private));
     d->start_call.fn = start_done;
@@ -550,8 +509,8 @@ int daemon_check(const struct config *c, struct err *e)
 {
     if (!admin_is_unix(c) && c->admin_token_file[0] == '\0')
         return err_set(e, ERR_CONFLICT,
-                       "admin.listen is %s: on TCP admin.token_file is needed (a file with "
-                       "the bearer token); a UNIX socket needs none",
+                       "admin.token_file: a file with the bearer token is needed where the admin "
+                       "listener is on TCP (%s); a UNIX socket needs none",
                        c->admin_listen);
     if (!admin_is_unix(c) && access(c->admin_token_file, R_OK) != 0)
         return err_set(e, -errno, "admin.token_file %s: %s", c->admin_token_file, strerror(errno));
@@ -564,19 +523,21 @@ int daemon_check(const struct config *c, struct err *e)
     return 0;
 }
 
-int daemon_run(const struct config *config)
+int daemon_run(const struct settings *settings, const struct config *config)
 {
-    struct daemon d = {.config = config};
+    struct daemon d = {.config = config, .settings = settings};
     struct err e = {0};
     signal(SIGPIPE, SIG_IGN);
+    umask(0077); /* what it writes, and its trainings, is its own */
     int rc = start(&d, &e);
     if (rc == 0) {
         run_to_the_end(&d);
     } else {
+        settings_explain(settings, &e);
         log_error("%s", e.text);
         d.exit_code = 1;
     }
-    if (rc == 0) remove_addresses(config);
+    if (rc == 0) addresses_remove(config);
     hard_stop_after(HARD_STOP_MS, "a thread that reads a file, writes one or computes");
     release(&d);
     if (rc == 0) log_info("stopped");

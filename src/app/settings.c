@@ -95,7 +95,7 @@ static int set_named(const char *section, const char *key, const char *value, st
 
 struct file_entry {
     struct config *config;
-    int lines[OPTIONS_MAX]; /* where an option was set, to find duplicates */
+    struct origin *origins;
 };
 
 static int set_entry(void *arg, const char *section, const char *key, const char *value, int line,
@@ -107,18 +107,18 @@ static int set_entry(void *arg, const char *section, const char *key, const char
         err_prefix(e, "line %d", line);
         return rc;
     }
-    int *first = &f->lines[option_find(section, key) - option_table];
-    if (*first != 0)
+    struct origin *origin = &f->origins[option_find(section, key) - option_table];
+    if (origin->source == ORIGIN_FILE)
         return err_set(e, ERR_CONFLICT, "line %d: duplicate %s.%s, first in line %d", line, section,
-                       key, *first);
-    *first = line;
+                       key, origin->line);
+    *origin = (struct origin){ORIGIN_FILE, line};
     return 0;
 }
 
-int settings_read(const char *name, const char *text, size_t size, struct config *config,
-                  struct err *e)
+static int read_text(const char *name, const char *text, size_t size, struct config *config,
+                     struct origin *origins, struct err *e)
 {
-    struct file_entry f = {.config = config};
+    struct file_entry f = {.config = config, .origins = origins};
     int rc = ini_parse(text, size, set_entry, &f, e);
     if (rc < 0 && e != NULL && strncmp(e->text, "line ", 5) == 0) {
         /* "FILE:12: ..", as compilers write it and editors read it. */
@@ -129,13 +129,20 @@ int settings_read(const char *name, const char *text, size_t size, struct config
     return rc;
 }
 
-static int read_file(const char *path, struct config *config, struct err *e)
+int settings_read(const char *name, const char *text, size_t size, struct config *config,
+                  struct err *e)
+{
+    struct origin origins[OPTIONS_MAX] = {{0}};
+    return read_text(name, text, size, config, origins, e);
+}
+
+static int read_file(const char *path, struct config *config, struct origin *origins, struct err *e)
 {
     char *text;
     size_t size;
     int rc = file_read(path, CONFIG_FILE_MAX, &text, &size, e);
     if (rc < 0) return rc;
-    rc = settings_read(path, text, size, config, e);
+    rc = read_text(path, text, size, config, origins, e);
     mem_free(text);
     return rc;
 }
@@ -173,7 +180,8 @@ static bool find_variable(const char *variable, const struct option **ret_option
     return true;
 }
 
-static int read_variable(const char *variable, struct config *config, struct err *e)
+static int read_variable(const char *variable, struct config *config, struct origin *origins,
+                         struct err *e)
 {
     const struct option *option;
     char text[ENTRY_MAX];
@@ -181,6 +189,7 @@ static int read_variable(const char *variable, struct config *config, struct err
     if (!find_variable(variable, &option, text, &key) || option == NULL) return 0;
     const char *equals = strchr(variable, '=');
     int rc = option_set(option, config, equals + 1, e);
+    origins[option - option_table].source = ORIGIN_ENVIRONMENT;
     if (rc < 0) err_prefix(e, "environment variable %.*s", (int)(equals - variable), variable);
     return rc;
 }
@@ -201,7 +210,7 @@ void settings_unknown_variables(char *const *environment,
     }
 }
 
-static int read_flag(const char *flag, struct config *config, struct err *e)
+static int read_flag(const char *flag, struct config *config, struct origin *origins, struct err *e)
 {
     char name[ENTRY_MAX];
     const char *equals = strchr(flag, '=');
@@ -211,22 +220,59 @@ static int read_flag(const char *flag, struct config *config, struct err *e)
     memcpy(name, flag, (size_t)(equals - flag));
     name[equals - flag] = '\0';
     name[dot - flag] = '\0';
-    int rc = set_named(name, name + (dot - flag) + 1, equals + 1, config, e);
-    if (rc < 0) err_prefix(e, "--set %.100s", flag);
-    return rc;
+    const char *key = name + (dot - flag) + 1;
+    int rc = set_named(name, key, equals + 1, config, e);
+    if (rc < 0) return err_prefix(e, "--set %.100s", flag);
+    origins[option_find(name, key) - option_table].source = ORIGIN_FLAG;
+    return 0;
 }
 
-int settings_apply(const struct settings *settings, char *const *environment, struct config *config,
+int settings_apply(struct settings *settings, char *const *environment, struct config *config,
                    struct err *e)
 {
     int rc = 0;
+    struct origin *origins = settings->origins;
     config_init(config);
-    if (settings->config_file != NULL) rc = read_file(settings->config_file, config, e);
+    memset(origins, 0, sizeof(settings->origins));
+    if (settings->config_file != NULL) rc = read_file(settings->config_file, config, origins, e);
     for (size_t i = 0; rc == 0 && environment[i] != NULL; i++)
-        rc = read_variable(environment[i], config, e);
+        rc = read_variable(environment[i], config, origins, e);
     for (size_t i = 0; rc == 0 && i < settings->n_flags; i++)
-        rc = read_flag(settings->flags[i], config, e);
+        rc = read_flag(settings->flags[i], config, origins, e);
     return rc;
+}
+
+/* ---- messages ---- */
+
+static void name_origin(const struct settings *settings, size_t i, char *text, size_t size)
+{
+    const struct origin *origin = &settings->origins[i];
+    const struct option *o = &option_table[i];
+    if (origin->source == ORIGIN_FILE) {
+        snprintf(text, size, "%s:%d", settings->config_file, origin->line);
+    } else if (origin->source == ORIGIN_FLAG) {
+        snprintf(text, size, "--set");
+    } else if (origin->source == ORIGIN_ENVIRONMENT) {
+        int n = snprintf(text, size, "AUTODIDACT_%s_%s", o->section, o->key);
+        for (int k = 0; k < n && text[k] != '\0'; k++)
+            text[k] = (char)toupper((unsigned char)text[k]);
+    } else {
+        snprintf(text, size, "default");
+    }
+}
+
+void settings_explain(const struct settings *settings, struct err *e)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        char name[80], origin[200], rest[ERR_TEXT_MAX];
+        size_t n = (size_t)snprintf(name, sizeof(name), "%s.%s", option_table[i].section,
+                                    option_table[i].key);
+        if (strncmp(e->text, name, n) != 0 || (e->text[n] != ':' && e->text[n] != ' ')) continue;
+        name_origin(settings, i, origin, sizeof(origin));
+        snprintf(rest, sizeof(rest), "%s", e->text + n);
+        err_set(e, e->code, "%s (%s)%s", name, origin, rest);
+        return;
+    }
 }
 
 /* ---- printing ---- */

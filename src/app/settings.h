@@ -8,11 +8,18 @@
 
 enum { SETTINGS_FLAGS_MAX = 256 };
 
-/* What the command line says. */
+/* What set an option's value. */
+struct origin {
+    enum { ORIGIN_DEFAULT, ORIGIN_FILE, ORIGIN_ENVIRONMENT, ORIGIN_FLAG } source;
+    int line; /* of the file */
+};
+
+/* What the command line says, and where the values came from at the last settings_apply(). */
 struct settings {
     const char *config_file;               /* --config, or NULL */
     const char *flags[SETTINGS_FLAGS_MAX]; /* the arguments of --set */
     size_t n_flags;
+    struct origin origins[OPTIONS_MAX]; /* as in option_table */
     bool check, print, version, help;
 };
 
@@ -21,8 +28,12 @@ int settings_parse(struct settings *settings, int argc, char **argv, struct err 
 
 /* Defaults, the file, the environment (AUTODIDACT_SECTION_KEY; NULL-terminated), the flags. Errors
  * name file and line, variable or flag. */
-int settings_apply(const struct settings *settings, char *const *environment, struct config *config,
+int settings_apply(struct settings *settings, char *const *environment, struct config *config,
                    struct err *e);
+
+/* Says in an error that begins with an option's name ("http.listen: ...") what has set it:
+ * "http.listen (FILE:12): ...". Of others nothing is changed. */
+void settings_explain(const struct settings *settings, struct err *e);
 
 /* tell(arg, message) for each variable of the environment that begins as options do and is none;
  * a message names it and what it may have meant. Kubernetes makes such ones (AUTODIDACT_PORT). */

@@ -47,10 +47,10 @@ class Daemon:
             os.unlink(os.path.join(self.state, "listen.json"))  # of one that was killed
         values = {"http.listen": "127.0.0.1:0", "state.directory": self.state, "drain.delay_ms": "0",
                   "model.file": make_model() if model == "" else model or ""}
-        values.update(dict(s.split("=", 1) for s in settings))
+        values.update(settings if isinstance(settings, dict) else dict(s.split("=", 1) for s in settings))
         command = [os.path.join(BUILD, "autodidactd"), *arguments]
         for name, value in values.items():
-            command += ["--set", f"{name}={value}"]
+            command += ["--set", f"{name}={value}"] if value is not None else []
         self.process = subprocess.Popen(command, stderr=self.log, env={**os.environ, **dict(environment)})
         atexit.register(lambda: self.process.poll() is None and self.process.kill())
         if wait:

@@ -8,6 +8,14 @@ from wire import has_reference_kernels
 SLOW = ["engine.workers=1", "engine.batch_max=2"]
 
 
+def has_v6():
+    try:
+        with open("/proc/net/if_inet6") as f:  # its size is 0, whatever it holds
+            return f.read(1) != ""
+    except OSError:
+        return False
+
+
 def slow_body(n, seed=0):
     import base64
     return json.dumps({"images": [base64.b64encode(png(seed=seed + i)).decode() for i in range(n)]}).encode()
@@ -84,10 +92,83 @@ def bad_addresses():
     """addresses that are none, that are taken, or that are a file"""
     with Daemon() as d:
         fails(["http.listen", d.address, "another program"], ["http.listen=" + d.address])
-    for bad in ("localhost", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:80x", "::1:80", ":80", "unix:", "[::1]"):
+    for bad in ("localhost", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:80x", "::1:80", ":", "", "80x", "unix:", "[::1]"):
         fails(["http.listen"], ["http.listen=" + bad])
     with tempfile.NamedTemporaryFile() as f:
         fails(["http.listen", "not a socket"], ["http.listen=unix:" + f.name])
+
+
+def living_socket():
+    """a UNIX socket that somebody listens on is not taken, and nobody removes another's"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "s")
+        setting = ["http.listen=unix:" + path]
+        with Daemon(setting) as d:
+            fails(["http.listen", path, "another program"], setting)
+            assert d.classify().status == 200
+            os.unlink(path)
+            with Daemon(setting) as e:
+                assert d.stop() == 0
+                assert e.classify().status == 200
+            assert not os.path.exists(path)
+
+
+def socket_paths():
+    """a path that is too long for a socket: what set it, and where"""
+    with tempfile.TemporaryDirectory() as folder:
+        path, long = os.path.join(folder, "test.conf"), os.path.join(folder, "x" * 120)
+        with open(path, "w") as f:
+            f.write(f"[http]\n\nlisten = 127.0.0.1:0\n[admin]\nlisten = unix:{long}\n")
+        fails([f"admin.listen ({path}:5): unix:{long}", "107"], arguments=["--config", path])
+        fails([f"http.listen (AUTODIDACT_HTTP_LISTEN): unix:{long}", "107"], {"http.listen": None},
+              environment=[("AUTODIDACT_HTTP_LISTEN", "unix:" + long)])
+        fails(["state.directory (--set): admin.listen: unix:", "107"], state=long)
+        here = os.path.relpath(folder)
+        with Daemon(["http.listen=unix:" + os.path.join(here, "s")], state=os.path.join(here, "state")) as d:
+            assert d.addresses() == {"http": f"unix:{folder}/s", "admin": f"unix:{folder}/state/admin.sock"}, d.addresses()
+
+
+def all_addresses():
+    """a port alone, and [::], take IPv6 and IPv4; a name its IPv4 address"""
+    with Daemon(["http.listen=localhost:0"]) as d:
+        assert d.address.startswith("127.0.0.1:")
+    for listen in (["0", ":0", "*:0"] + ["[::]:0"] * has_v6()):
+        with Daemon(["http.listen=" + listen], wait=False) as d:
+            host, port = until(lambda: d.addresses() or d.dead(), "listening")["http"].rsplit(":", 1)
+            assert host == ("[::]" if has_v6() else "0.0.0.0")
+            for to in ["127.0.0.1"] + ["::1"] * has_v6():
+                with socket.create_connection((to, int(port)), 20) as s:
+                    s.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                    assert s.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def private_files():
+    """what the state directory holds is its owner's alone, whatever the umask; so is a database of before"""
+    with tempfile.TemporaryDirectory() as folder:
+        state, before = os.path.join(folder, "state"), os.umask(0)
+        try:
+            for _ in range(2):
+                with Daemon(state=state) as d:
+                    for at, folders, files in os.walk(state):
+                        for name in folders + files:
+                            mode = stat.S_IMODE(os.lstat(os.path.join(at, name)).st_mode)
+                            assert mode & 0o077 == 0, (at, name, oct(mode))
+                os.chmod(os.path.join(state, "autodidact.db"), 0o644)
+        finally:
+            os.umask(before)
+
+
+def closed_stderr():
+    """with stdin, stdout and stderr closed nothing is written into a file that took their numbers"""
+    with tempfile.TemporaryDirectory() as folder:
+        command = (f'exec {BUILD}/autodidactd --set http.listen=127.0.0.1:0 --set state.directory={folder} --set drain.delay_ms=0 '
+                   f'--set model.file={make_model()} <&- >&- 2>&-')
+        process = subprocess.Popen(["sh", "-c", command])
+        until(lambda: os.path.exists(os.path.join(folder, "listen.json")) or process.poll() is not None, "listening")
+        for fd in range(3):
+            assert os.readlink(f"/proc/{process.pid}/fd/{fd}") == "/dev/null"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
 
 
 def other_listeners():
@@ -98,7 +179,7 @@ def other_listeners():
             stale.bind(path)
         with Daemon(["http.listen=unix:" + path]) as d:
             assert d.classify().status == 200
-        if os.path.exists("/proc/net/if_inet6") and os.path.getsize("/proc/net/if_inet6"):
+        if has_v6():
             with Daemon(["http.listen=[::1]:0"], wait=False) as d:
                 host, port = until(lambda: d.addresses() or d.dead(), "listening")["http"].rsplit(":", 1)
                 assert host == "[::1]"
@@ -336,5 +417,6 @@ def logs():
         assert d.text() == ""
 
 
-run([addresses, locked, not_ready_without_model, bad_models, bad_addresses, other_listeners, admin_socket, admin_needs_token, admin_token,
-     sigterm_delay, sigint, drain, drain_upload, drain_timeout, second_sigterm, sigterm_while_loading, restart, algorithms, notify, logs])
+run([addresses, locked, not_ready_without_model, bad_models, bad_addresses, living_socket, socket_paths, all_addresses, private_files,
+     closed_stderr, other_listeners, admin_socket, admin_needs_token, admin_token, sigterm_delay, sigint, drain, drain_upload,
+     drain_timeout, second_sigterm, sigterm_while_loading, restart, algorithms, notify, logs])
