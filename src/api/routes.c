@@ -39,7 +39,7 @@ const struct answer_row common_answers[] = {
     {408, PROBLEM, "headers or body did not arrive in time"},
     {411, PROBLEM, "the body has no length"},
     {413, PROBLEM, "the body is too large"},
-    {415, PROBLEM, "the body's media type is not taken"},
+    {415, PROBLEM, "the body's media type or its content coding is not taken"},
     {417, PROBLEM, "an expectation other than 100-continue"},
     {500, PROBLEM, "the server failed"},
     {501, PROBLEM, "a transfer encoding other than chunked"},

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/name.h"
@@ -83,6 +84,33 @@ int check_body(struct exchange *x, const struct route *route, const struct frami
         return 411;
     }
     return 0;
+}
+
+struct content {
+    enum coding coding;
+    struct err *e;
+};
+
+static int look_at_content(void *arg, const char *name, const char *value)
+{
+    struct content *content = arg;
+    if (strcasecmp(name, "Content-Encoding") == 0)
+        return coding_add(&content->coding, value, content->e);
+    if (strcasecmp(name, "Content-Range") == 0)
+        return err_set(content->e, ERR_FORMAT,
+                       "Content-Range: a part of a body is not taken, send all of it");
+    return 0;
+}
+
+int check_content(struct exchange *x, const struct route *route, const struct framing *framing,
+                  enum coding *ret_coding, struct err *e)
+{
+    struct content content = {.coding = CODING_IDENTITY, .e = e};
+    if (route->body_max == 0 || !announces_body(framing)) return 0;
+    int rc = exchange_each_header(x, look_at_content, &content);
+    *ret_coding = content.coding;
+    if (rc == ERR_UNSUPPORTED) exchange_add_header(x, "Accept-Encoding", CODING_TAKEN);
+    return rc == 0 ? 0 : rc == ERR_UNSUPPORTED ? 415 : 400;
 }
 
 /* ---- the query ---- */

@@ -3,6 +3,7 @@
 #ifndef HTTP_CHECK_H
 #define HTTP_CHECK_H
 
+#include "coding.h"
 #include "guard.h"
 #include "http/route.h"
 
@@ -14,6 +15,12 @@ int check_size(const struct exchange *x, const struct route *route, const struct
  * 411. */
 int check_body(struct exchange *x, const struct route *route, const struct framing *framing,
                struct err *e);
+
+/* What headers say that the body is, before anything of it is read as what its type says: its
+ * content coding, 415 with Accept-Encoding (RFC 9110, 12.5.3), and that it is a part of something,
+ * 400 (14.5). */
+int check_content(struct exchange *x, const struct route *route, const struct framing *framing,
+                  enum coding *ret_coding, struct err *e);
 
 /* The arguments of the query: 400. */
 int check_query(struct exchange *x, const struct route *route, struct err *e);

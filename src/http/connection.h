@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "base/buf.h"
+#include "coding.h"
 #include "http/exchange.h"
 #include "http/server.h"
 #include "routes.h"
@@ -37,6 +38,7 @@ struct exchange {
     struct route_match match;
     char id[EXCHANGE_ID_MAX + 1];
     char content_type[64];
+    enum coding coding; /* of the body as it comes */
     struct buf body;
     size_t body_max;    /* bytes kept at most */
     size_t body_seen;   /* bytes received, kept or not */
@@ -102,6 +104,7 @@ void exchange_line(struct connection *c, const char *target);
 enum MHD_Result exchange_access(struct connection *c, const char *url, const char *method,
                                 const char *version, const char *upload_data, size_t *upload_size);
 void exchange_end(struct connection *c);
+void exchange_refuse_upload(struct exchange *x); /* 503: there is no room for the body */
 
 /* exchange.c */
 /* Answers with a finished response, which is taken over (NULL: out of memory). */

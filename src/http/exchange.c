@@ -10,12 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "connection.h"
 #include "json/value.h"
+#include "pack.h"
 #include "problem.h"
 
 enum { BODY_VALUES_MAX = 1 << 16 }; /* of JSON: small texts must not become large memory */
@@ -170,19 +172,52 @@ static void free_body(void *body)
     mem_free(body);
 }
 
+static int add_wish(void *arg, const char *name, const char *value)
+{
+    if (strcasecmp(name, "Accept-Encoding") == 0) coding_wish_add(arg, value);
+    return 0;
+}
+
+static bool wants_gzip(struct exchange *x, size_t size)
+{
+    struct coding_wish wish;
+    coding_wish_init(&wish);
+    exchange_each_header(x, add_wish, &wish);
+    return coding_wish_gzip(&wish) && (size >= PACK_WORTH_MIN || !coding_wish_identity(&wish));
+}
+
+/* A copy at the client's may be given to others (RFC 9110, 12.5.5). */
+static bool may_be_stored(const struct exchange *x)
+{
+    return strcmp(x->method, "GET") == 0 || strcmp(x->method, "HEAD") == 0;
+}
+
+/* With a body that is not empty; NULL: out of memory. Takes the data over. */
+static struct MHD_Response *make_response(struct exchange *x, const char *content_type, char *data,
+                                          size_t size)
+{
+    const bool suits = content_type != NULL && pack_suits(content_type);
+    struct MHD_Response *response = suits && wants_gzip(x, size) ? pack_response(data, size) : NULL;
+    const bool varies = response != NULL || (suits && may_be_stored(x));
+    if (response == NULL)
+        response = MHD_create_response_from_buffer_with_free_callback(size, data, free_body);
+    if (response == NULL) mem_free(data);
+    if (response != NULL && content_type != NULL)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+    if (response != NULL && varies)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, "Accept-Encoding");
+    return response;
+}
+
 void exchange_reply(struct exchange *x, int status, const char *content_type, struct buf *body)
 {
     static char empty[1];
     size_t size = body == NULL ? 0 : body->size;
     char *data = size == 0 ? NULL : buf_take(body);
-    if (data == NULL)
-        x->response = MHD_create_response_from_buffer(0, empty, MHD_RESPMEM_PERSISTENT);
-    else
-        x->response = MHD_create_response_from_buffer_with_free_callback(size, data, free_body);
-    if (x->response == NULL) mem_free(data);
-    if (x->response != NULL && content_type != NULL && size > 0)
-        MHD_add_response_header(x->response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
-    exchange_reply_response(x, status, x->response);
+    struct MHD_Response *response =
+        data == NULL ? MHD_create_response_from_buffer(0, empty, MHD_RESPMEM_PERSISTENT)
+                     : make_response(x, content_type, data, size);
+    exchange_reply_response(x, status, response);
 }
 
 void exchange_reply_response(struct exchange *x, int status, struct MHD_Response *response)

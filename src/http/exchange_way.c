@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "check.h"
+#include "coded_body.h"
 #include "connection.h"
 #include "guard.h"
 
@@ -117,7 +118,7 @@ static void refuse(struct exchange *x, int status, const char *text)
     exchange_problem(x, status, "%s", text);
 }
 
-static void refuse_upload(struct exchange *x)
+void exchange_refuse_upload(struct exchange *x)
 {
     exchange_add_header(x, "Retry-After", "1");
     exchange_problem(x, 503, "the memory for bodies of requests is in use; try again in 1 s");
@@ -132,12 +133,13 @@ static void check_row(struct exchange *x, const struct framing *framing)
     if (status == 0 && route->head != NULL) route->head(x, route->arg);
     if (connection_of(x)->state == CONNECTION_REFUSED) return;
     if (status == 0) status = check_body(x, route, framing, &e);
+    if (status == 0) status = check_content(x, route, framing, &x->coding, &e);
     if (status == 0) status = check_query(x, route, &e);
     if (status != 0)
         exchange_problem(x, status, "%s", e.text);
     else if (framing->content_length > 0 &&
              !server_upload_fits(connection_of(x)->server, (size_t)framing->content_length))
-        refuse_upload(x);
+        exchange_refuse_upload(x);
     x->body_max = route->body_max;
 }
 
@@ -215,7 +217,7 @@ static void take_body(struct exchange *x, const char *data, size_t size)
         exchange_problem(x, 413, "the body has more than the %zu bytes that are taken here",
                          x->body_max);
     else if (rc == 0)
-        refuse_upload(x);
+        exchange_refuse_upload(x);
     else
         exchange_problem(x, 503, "out of memory for the body");
 }
@@ -224,7 +226,10 @@ static enum MHD_Result handle(struct connection *c)
 {
     struct exchange *x = &c->x;
     connection_enter(c, CONNECTION_HANDLING);
-    x->route->handler(x, x->route->arg);
+    if (x->coding != CODING_IDENTITY && x->body.size > 0)
+        coded_body_handle(x);
+    else
+        x->route->handler(x, x->route->arg);
     if (c->state == CONNECTION_ANSWERED) return send_answer(c);
     connection_enter(c, CONNECTION_WAITING);
     return MHD_YES;

@@ -1,6 +1,6 @@
 """Makes the seeds in tests/fuzz/corpus/TARGET: valid inputs and broken ones, all small.
 Run by hand; the files are committed. Images come from tests/image/vectors."""
-import json, os, random, struct
+import gzip, json, os, random, struct, zlib
 
 here = os.path.dirname(os.path.abspath(__file__))
 vectors = os.path.join(here, "..", "image", "vectors")
@@ -425,6 +425,27 @@ def image_texts():
     write("image_text", "url_empty", "data:;base64,")
 
 
+def unpacked():
+    def raw(data):
+        o = zlib.compressobj(9, zlib.DEFLATED, -15)
+        return o.compress(data) + o.flush()
+
+    def packed(data):  # without the time, for the same bytes each time
+        return gzip.compress(data, 9, mtime=0)
+    text = b"hello, hello, hello; " * 9
+    write("unpack", "gzip", b"gzip\n" + packed(text))
+    write("unpack", "zlib", b"deflate\n" + zlib.compress(text))
+    write("unpack", "raw", b"deflate, identity\n" + raw(text))
+    write("unpack", "members", b"x-gzip\n" + packed(b"") + packed(b"a") + packed(text))
+    write("unpack", "cut_short", b"gzip\n" + packed(text)[:-3])
+    write("unpack", "behind", b"gzip\n" + packed(text) + b"x")
+    write("unpack", "bomb", b"gzip\n" + packed(bytes(1 << 19)))
+    write("unpack", "stored", b"*;q=0\n" + zlib.compress(text, 0))
+    write("unpack", "dictionary", b"gzip;q=0.5, *;q=0\n\x78\xbb\1\2\3\4")
+    write("unpack", "extra", b"br;q=1.0, gzip ;\tq=0.001, identity;q=1.000\n\x1f\x8b\x08\x1f\0\0\0\0\0\3\3\0abcname\0comment\0\0\0")
+    write("unpack", "several", b"gzip, br;q=2,,;q=1, x-gzip;q\n")
+
+
 def forms():
     def part(name, data, *headers):
         lines = [f'Content-Disposition: form-data; name="{name}"', *headers]
@@ -527,6 +548,7 @@ configs()
 documents()
 bodies()
 image_texts()
+unpacked()
 forms()
 job_requests()
 job_lines()
