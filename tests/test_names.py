@@ -2,17 +2,17 @@
 """Names: to add an operator, an option or a route takes few files, so the name of one stands in at most 4 sources of src
 and include. Prints TAP.
 
-The names are read off the tables. How each is searched for:
+The names are read off the tables. A name counts where it stands in a spelling that is specific to it:
 
-* an operator (src/nn/ops.h, OPS): a word that means nothing else here ("upsample") anywhere, in comments and as part of
-  identifiers, too; one that many things are called ("mean") by the row op_mean, ROW(mean) and tables with "mean" in
-  first place. The functions that append one (build_mean) are what blocks and heads are written in, and are theirs.
+* an operator (src/nn/ops.h, OPS): its word anywhere, in comments and as part of identifiers (build_gate), too. Words of
+  the field (below) count as the row op_mean, ROW(mean) and tables with "mean" in first place: the functions that append
+  one are what blocks and heads are written in, and are theirs.
+* an option of training (src/recipe/options.c): its word anywhere, in comments, too, with "-" or "_" ("kd-scale",
+  kd_scale, r->kd_scale), and its member of a recipe or draft where that has another name. Words of the field count as
+  one gives them ("--hint", and "hint" in quotes) and as a member of a recipe or draft (recipe->hint, draft.hint, r->hint);
+  those that other documents and subcommands say under the same name (--threads) as such a member alone.
 * a daemon's option (src/app/options.c, section and key): "section.key" anywhere, and in src/app, where struct config is,
-  section_key, too; elsewhere such an identifier is something else.
-* an option of training (src/recipe/options.c): as one gives it ("--kd-scale", "kd-scale" and "kd_scale" in quotes) and as a
-  member of a recipe (recipe.kd_scale, also of one that is called r); lambda and beta of a formula are the formula's.
-  Some words are those of a training itself, which job, progress, model file and other subcommands speak of under the
-  same name (a batch is one everywhere); they are listed below, and are not counted.
+  section_key, too; elsewhere such an identifier is something else (src/model/model_file.c).
 * a route (src/api/routes.c): its pattern as text, not followed by more of a path; so "/v1/models" is not in
   "/v1/models/x", and routes that differ in the method alone count together.
 
@@ -23,6 +23,47 @@ import re
 
 ROOT = os.path.realpath(os.environ.get("top_srcdir", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")))
 FILES_MAX = 4
+
+# Operators whose names are words of the field.
+OPERATORS_OF_THE_FIELD = {
+    "conv": "the arithmetic of a convolution, which a dense layer and a transposed one are computed by, too",
+    "norm": "normalisation, a role of parameters and the norm of a vector",
+    "linear": "the last layer of a classifier, whatever computes it",
+    "mean": "a number",
+    "relu": "a flag of most other operators, which it is fused into",
+    "shortcut": "the way around a block, in all networks of residual blocks",
+}
+
+# Options whose names are words of the field: what else they are.
+OPTIONS_OF_THE_FIELD = {
+    "momentum": "the state of SGD in checkpoints, as PyTorch calls it",
+    "augment": "what the data layer does to an image, and its file",
+    "preset": "a table of its own, struct preset",
+    "hint": "a loss between features or maps (nn/loss.h, train/guide.h)",
+    "peer": "the second network of a training, and who is at the other end of a connection",
+}
+
+# The same, and members of other documents or options of other subcommands have the name.
+OPTIONS_ELSEWHERE = {
+    "data": "images: of eval, compared by metadata and jobs",
+    "width": "of an image, a map and a spec",
+    "heads": "the classifiers of a spec",
+    "init": "thing_init(), and the parent of a job",
+    "temperature": "of calibration, in metadata and eval",
+    "teacher": "of losses, jobs and metadata",
+    "holdout": "a split of the data, in eval and judgements",
+    "threads": "of eval, bench and the daemon",
+    "precision": "of arithmetic: eval, bench and the daemon",
+    "store": "the layer of SQLite",
+}
+
+# These are not counted at all.
+OPTIONS_OF_EVERYBODY = {
+    "method": "what says which of the other options are read: whoever walks them asks for it",
+    "epochs": "how long a training is: its rates, its end and its progress go by them",
+    "batch": "the size of whatever a training computes, and of whatever is served",
+    "seed": "where every random choice begins",
+}
 
 
 def sources():
@@ -52,28 +93,36 @@ def files_with(pattern, texts=TEXTS):
     return {path for path, text in texts.items() if re.search(pattern, text)}
 
 
-OPERATORS_WITH_COMMON_NAMES = {"conv", "norm", "linear", "mean", "relu", "shortcut", "gate"}
+def check_exempt(names, *exempt):
+    """Each exempt word is a name, once, so that none outlives what it is for."""
+    words = [word for table in exempt for word in table]
+    assert len(words) == len(set(words)) and set(words) <= set(names), set(words) - set(names) or words
 
 
 def operators():
-    for name in rows("src/nn/ops.h", r"^    ROW\((\w+)\)"):
-        if name in OPERATORS_WITH_COMMON_NAMES:
+    names = rows("src/nn/ops.h", r"^    ROW\((\w+)\)")
+    check_exempt(names, OPERATORS_OF_THE_FIELD)
+    for name in names:
+        if name in OPERATORS_OF_THE_FIELD:
             yield name, files_with(rf'\bop_{name}\b(?!\.[ch])|\bROW\({name}\)|\{{"{name}",')
         else:
-            yield name, files_with(rf"(?i){name}")
-
-
-WORDS_OF_TRAININGS = {"data", "method", "epochs", "width", "heads", "init", "batch", "lr", "temperature", "teacher", "peer",
-                      "holdout", "seed", "threads", "precision", "store"}
+            yield name, files_with(rf"(?i)(?<![a-z]){name}(?![a-z])")
 
 
 def training_options():
-    names = rows("src/recipe/options.c", r'^    \{"([a-z-]+)",\s+RECIPE_')
-    assert WORDS_OF_TRAININGS <= set(names), WORDS_OF_TRAININGS - set(names)
-    for name in names:
-        if name not in WORDS_OF_TRAININGS:
-            word, member = name.replace("-", "[-_]"), name.replace("-", "_")
-            yield name, files_with(rf'"(?:--)?{word}"|--{name}(?![\w-])|\b(?:recipe|r)(?:\.|->){member}\b')
+    found = rows("src/recipe/options.c", r'^    \{"([a-z-]+)", (?:RECIPE_\w+,\s+){2}IN_(?:RECIPE|DRAFT)\(([\w.]+)\)')
+    names = [name for name, _ in found]
+    assert names == rows("src/recipe/options.c", r'^    \{"([a-z-]+)",\s+RECIPE_'), "a row is not read"
+    check_exempt(names, OPTIONS_OF_THE_FIELD, OPTIONS_ELSEWHERE, OPTIONS_OF_EVERYBODY)
+    for name, path in found:
+        word, member = name.replace("-", "[-_]"), re.escape(path)
+        counted = rf"\b(?:recipe|draft|d|r)(?:\.|->){member}\b|\bIN_(?:RECIPE|DRAFT)\({member}\)"
+        if name in OPTIONS_OF_THE_FIELD:
+            counted += rf'|"(?:--)?{word}"|(?<![\w-])--{name}(?![\w-])'
+        elif name not in OPTIONS_ELSEWHERE:
+            counted += rf"|(?<![\w-]){word}(?![\w-])|--{name}(?![\w-])"
+        if name not in OPTIONS_OF_EVERYBODY:
+            yield name, files_with(counted)
 
 
 def daemon_options():
@@ -101,6 +150,8 @@ def check(number, what, names):
 
 
 KINDS = [("operators", operators), ("options of training", training_options), ("options of the daemon", daemon_options), ("routes", routes)]
-print(f"1..{len(KINDS)}")
-good = [check(i + 1, what, names()) for i, (what, names) in enumerate(KINDS)]
-raise SystemExit(0 if all(good) else 1)
+
+if __name__ == "__main__":
+    print(f"1..{len(KINDS)}")
+    good = [check(i + 1, what, names()) for i, (what, names) in enumerate(KINDS)]
+    raise SystemExit(0 if all(good) else 1)

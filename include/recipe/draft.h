@@ -32,6 +32,11 @@ int recipe_give(struct recipe_draft *draft, const struct recipe_option *option, 
 
 bool recipe_is_given(const struct recipe_draft *draft, const char *name);
 
+/* Who chose the value of an option: itself ("--heads") or a preset that has it ("--preset scan").
+ * false when nobody did, and nothing is written. */
+bool recipe_said_by(const struct recipe_draft *draft, const char *name,
+                    char ret_text[RECIPE_TEXT_MAX]);
+
 /* Fills in the preset's and the method's values where nothing was given. ERR_RANGE when something
  * was that the method does not read (who gives it expects something of it), or when the method
  * needs what was not. */

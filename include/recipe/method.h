@@ -43,8 +43,8 @@ struct method {
 const struct method *method_find(const char *name);
 const struct method *method_at(size_t i); /* NULL past the last */
 
-/* The constants of a published code, for methods that read "preset". What a preset does not touch
- * (augmentation, schedule, normalisation) differs between the codes, too: doc/training.md has a
+/* The constants of a published code, for methods that take one. What a preset does not touch
+ * (augmentation, rates, normalisation) differs between the codes, too: doc/training.md has a
  * command for each. */
 struct preset {
     const char *name, *summary;

@@ -21,7 +21,7 @@ enum recipe_kind {
     RECIPE_CHOICE,   /* int, an index into choices; -1: none was made */
     RECIPE_METHOD,   /* const struct method * */
     RECIPE_PRESET,   /* const struct preset *, NULL: none */
-    RECIPE_SCHEDULE, /* struct schedule */
+    RECIPE_SCHEDULE, /* the struct of that name */
     RECIPE_AUGMENT,  /* unsigned, bits of recipe/augment.h */
     RECIPE_EXITS,    /* unsigned, bit i: classifier i + 1; 0: all */
     RECIPE_PLACE, /* const char *: a file, a directory or a model, in the storage of who gives it */
@@ -107,7 +107,7 @@ int recipe_option_parse(const struct recipe_option *option, const char *text,
 int recipe_option_check(const struct recipe_option *option, const char *text,
                         enum recipe_voice voice, const void *base, struct err *e);
 
-/* The text that recipe_option_parse() reads back; "" for a preset or a choice that was not made,
+/* The text that recipe_option_parse() reads back; "" for what was not chosen,
  * cut off for places that are longer. base as above. Returns ret_text. */
 const char *recipe_option_format(const struct recipe_option *option, const void *base,
                                  char ret_text[RECIPE_TEXT_MAX]);

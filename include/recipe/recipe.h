@@ -17,6 +17,12 @@
 /* How the squares of a hint between features are put together. */
 enum hint_form { HINT_MEAN, HINT_SUM, HINT_NORM };
 
+/* Which images are held out; data/split.h says how the choice is made. */
+struct holdout {
+    int64_t images; /* the wish; 0: none */
+    uint64_t seed;
+};
+
 struct recipe {
     const struct method *method; /* NULL: nothing was trained */
     int64_t epochs, batch;
@@ -31,8 +37,8 @@ struct recipe {
     int hint;                      /* enum hint_form, of self distillation */
     unsigned hint_exits;           /* bit i: exit i has it; 0: every shallow one */
     double beta;                   /* twice the weight of attention transfer */
-    int64_t holdout;               /* the wish; 0: nothing is held out */
-    uint64_t holdout_seed, seed;
+    struct holdout holdout;
+    uint64_t seed;
     int64_t threads; /* 0: all processors, as a wish only */
 };
 

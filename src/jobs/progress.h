@@ -28,12 +28,10 @@ struct progress {
 /* Reads a line into *progress; what a line does not say stays as it was. */
 enum progress_event progress_read(struct progress *progress, const char *line, size_t size);
 
-/* {"epoch","epochs","step","steps","loss","lr","img_per_s","eta_s"} as the member `key`, or NULL.
- */
+/* What the line of a step says, as an object: the member `key`, or an element when that is NULL. */
 void progress_write(const struct progress *progress, struct json_writer *w, const char *key);
 
-/* What is kept of an epoch: {"epoch","step","loss","lr","img_per_s","exits":[{"name","top1"}],
- * "ensemble":{"top1"}}. */
+/* What is kept of an epoch: its line without what it says of the whole training. */
 void progress_write_epoch(const struct progress *progress, struct json_writer *w);
 
 #endif

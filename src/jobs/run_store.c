@@ -155,8 +155,8 @@ static bool labels_equal(const struct model *a, const struct model *b)
 static void build_evaluation(struct run *run, struct command *c, const char *model)
 {
     char holdout[32], seed[32];
-    snprintf(holdout, sizeof(holdout), "%lld", (long long)run->holdout);
-    snprintf(seed, sizeof(seed), "%llu", (unsigned long long)run->holdout_seed);
+    snprintf(holdout, sizeof(holdout), "%lld", (long long)run->holdout.images);
+    snprintf(seed, sizeof(seed), "%llu", (unsigned long long)run->holdout.seed);
     const char *const words[] = {run->jobs->options.program,
                                  "eval",
                                  model,
@@ -191,11 +191,12 @@ static int compare_with(struct run *run, const struct model *result, const struc
     if (!labels_equal(result, serving)) {
         snprintf(run->hindrance, sizeof(run->hindrance),
                  "it has other labels than the serving version %lld", (long long)row->number);
-    } else if (run->holdout > 0) {
+    } else if (run->holdout.images > 0) {
         const struct training *t = &serving->training;
         build_evaluation(run, &run->eval_serving, path);
-        if (strcmp(t->data, result->training.data) != 0 || t->recipe.holdout != run->holdout ||
-            t->recipe.holdout_seed != run->holdout_seed) {
+        if (strcmp(t->data, result->training.data) != 0 ||
+            t->recipe.holdout.images != run->holdout.images ||
+            t->recipe.holdout.seed != run->holdout.seed) {
             snprintf(run->note, sizeof(run->note),
                      "the serving version %lld was trained with another choice of held-out images "
                      "and may "
@@ -216,9 +217,8 @@ static int note(struct run *run, struct db *db, struct err *e)
     if (rc == 0) rc = model_load(run->result, &result, e);
     if (rc < 0) return rc;
     run->holdout = result->training.recipe.holdout;
-    run->holdout_seed = result->training.recipe.holdout_seed;
     command_release(&run->command);
-    if (run->holdout > 0) {
+    if (run->holdout.images > 0) {
         build_evaluation(run, &run->command, run->result);
     } else {
         snprintf(run->hindrance, sizeof(run->hindrance), "no images were held out to judge it by");
@@ -322,8 +322,8 @@ static int keep_judgement(struct run *run, enum verdict verdict)
     json_write_open(&w, NULL, '{');
     json_write_string(&w, "verdict", names[verdict]);
     json_write_string(&w, "split", "holdout");
-    json_write_int(&w, "holdout", run->holdout);
-    json_write_seed(&w, "holdout_seed", run->holdout_seed);
+    json_write_int(&w, "holdout", run->holdout.images);
+    json_write_seed(&w, "holdout_seed", run->holdout.seed);
     json_write_number(&w, "margin", run->jobs->options.margin);
     if (run->result_figures != NULL)
         json_write_value(&w, "result", run->result_figures);

@@ -13,6 +13,7 @@
 #include "outcome.h"
 #include "progress.h"
 #include "request.h"
+#include "recipe/recipe.h"
 #include "store/job_table.h"
 
 /* The phases of a run; run.c has the table of what each does and what follows. */
@@ -47,9 +48,8 @@ struct run {
     char directory[PATH_MAX], log[PATH_MAX], result[PATH_MAX], spec[PATH_MAX], data[PATH_MAX];
     struct command command; /* of the next child */
     struct command eval_serving;
-    int64_t serving_version; /* compared with; 0: none serves */
-    int64_t holdout;         /* of the result */
-    uint64_t holdout_seed;
+    int64_t serving_version;    /* compared with; 0: none serves */
+    struct holdout holdout;     /* of the result */
     char hindrance[REASON_MAX]; /* "" or why the two cannot be compared */
     char note[REASON_MAX];      /* "" or what a reader of the judgement must know */
     struct json *result_figures, *serving_figures;

@@ -1,4 +1,4 @@
-/* The schedule of the two passes, made once.
+/* What the two passes do in which order, made once.
  *
  * Every operation is put into the earliest round in which its inputs are complete; a round ends
  * only where an operation (a norm) needs the whole batch, so that a norm, the convolution after it
@@ -26,7 +26,7 @@
  */
 enum { BLOCK_BYTES = 512 * 1024, FLOATS_PER_LINE = MEM_ALIGN / sizeof(float) };
 
-struct schedule {
+struct passes {
     struct grad *grad;
     const struct net *net;
     int *value_round;         /* complete in this round */
@@ -43,12 +43,12 @@ static int larger(int a, int b)
     return a > b ? a : b;
 }
 
-static bool is_needed(const struct schedule *s, int op)
+static bool is_needed(const struct passes *s, int op)
 {
     return op_is_needed(&s->net->ops[op], s->grad->exits);
 }
 
-static void add_task(struct schedule *s, enum op_phase phase, int op, int round, int order)
+static void add_task(struct passes *s, enum op_phase phase, int op, int round, int order)
 {
     s->grad->tasks[s->grad->n_tasks++] =
         (struct task){.phase = phase, .op = op, .round = round, .order = order};
@@ -56,7 +56,7 @@ static void add_task(struct schedule *s, enum op_phase phase, int op, int round,
 
 /* --- forward ---------------------------------------------------------------------------------- */
 
-static void place_forward_ops(struct schedule *s)
+static void place_forward_ops(struct passes *s)
 {
     const struct net *net = s->net;
     for (int i = 0; i < net->n_ops; i++) {
@@ -72,7 +72,7 @@ static void place_forward_ops(struct schedule *s)
 }
 
 /* Moves operations that waited for statistics anyway to the first round that reads them. */
-static void delay_ops(struct schedule *s)
+static void delay_ops(struct passes *s)
 {
     const struct net *net = s->net;
     for (int i = net->n_ops - 1; i >= 0; i--) {
@@ -93,7 +93,7 @@ static void delay_ops(struct schedule *s)
     }
 }
 
-static void add_forward_tasks(struct schedule *s)
+static void add_forward_tasks(struct passes *s)
 {
     const struct net *net = s->net;
     for (int i = 0; i < net->n_ops; i++) {
@@ -109,12 +109,12 @@ static void add_forward_tasks(struct schedule *s)
 
 /* --- backward --------------------------------------------------------------------------------- */
 
-static void contribute(struct schedule *s, int value, int round)
+static void contribute(struct passes *s, int value, int round)
 {
     if (value > 0) s->grad_round[value] = larger(s->grad_round[value], round);
 }
 
-static void add_backward_tasks(struct schedule *s)
+static void add_backward_tasks(struct passes *s)
 {
     const struct net *net = s->net;
     for (int i = 0; i < net->n_values; i++)
@@ -143,7 +143,7 @@ static int compare_tasks(const void *a, const void *b)
 }
 
 /* Whether the caller sees this value: the end of a section that it asked for. */
-static bool is_border(const struct schedule *s, int value)
+static bool is_border(const struct passes *s, int value)
 {
     for (int i = 0; i < s->net->spec.n_sections; i++) {
         if ((s->grad->borders >> i & 1) != 0 && s->net->section_out[i] == value) return true;
@@ -153,7 +153,7 @@ static bool is_border(const struct schedule *s, int value)
 
 /* Who writes a gradient first sets it, the others add to it. The features' and a border's have the
  * caller's part. */
-static void mark_accumulation(struct schedule *s)
+static void mark_accumulation(struct passes *s)
 {
     const struct net *net = s->net;
     for (int i = 0; i < net->spec.n_sections; i++) s->touched[net->features[i]] = true;
@@ -199,7 +199,7 @@ static void cut_rounds(struct grad *grad)
 
 /* The value whose buffer holds the gradient of `value`: where an operation works in place and is
  * its input's only reader, the caller included, that of its output. */
-static int grad_home(const struct schedule *s, int value)
+static int grad_home(const struct passes *s, int value)
 {
     if (is_border(s, value)) return value;
     for (int i = 0; i < s->net->n_ops; i++) {
@@ -217,7 +217,7 @@ static void use(struct place_item *item, int round)
     item->last = larger(item->last, round);
 }
 
-static void find_lifetimes(struct schedule *s)
+static void find_lifetimes(struct passes *s)
 {
     const struct net *net = s->net;
     struct place_item *values = s->items, *grads = s->items + net->n_values;
@@ -261,7 +261,7 @@ static void find_lifetimes(struct schedule *s)
     }
 }
 
-static int place_buffers(struct schedule *s)
+static int place_buffers(struct passes *s)
 {
     struct grad *grad = s->grad;
     const struct net *net = s->net;
@@ -293,7 +293,7 @@ int grad_schedule(struct grad *grad, struct err *e)
 {
     const struct net *net = grad->net;
     size_t n_values = (size_t)net->n_values, n_ops = (size_t)net->n_ops;
-    struct schedule s = {.grad = grad, .net = net};
+    struct passes s = {.grad = grad, .net = net};
     s.value_round = mem_new(n_values, sizeof(*s.value_round));
     s.grad_round = mem_new(n_values, sizeof(*s.grad_round));
     s.op_round = mem_new(n_ops, sizeof(*s.op_round));

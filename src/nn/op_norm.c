@@ -159,7 +159,7 @@ static void back_sums(const struct task_args *a)
 
 /* With n rows, h = (x - mean) * inverse and the sums over the batch (Ioffe and Szegedy 2015,
  * section 3): dweight = sum(dz h), dbias = sum(dz), dx = weight * inverse * (dz - dbias / n - h *
- * dweight / n); its gamma and beta are the weight and the bias here. */
+ * dweight / n). */
 static void back_sums_finish(struct grad *grad, const struct task *task)
 {
     const struct op *op = &grad->net->ops[task->op];

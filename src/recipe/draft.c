@@ -4,11 +4,12 @@
 #include "recipe/draft.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "words.h"
 
-/* The tables' own texts: they are good (tests/recipe/test_tables.c). */
+/* The tables' own texts: they are good (tests/recipe/test_options.c). */
 static void apply(struct recipe_draft *draft, const struct recipe_option *option, const char *text)
 {
     int rc = recipe_option_parse(option, text, draft->voice, draft, NULL);
@@ -55,6 +56,23 @@ int recipe_give(struct recipe_draft *draft, const struct recipe_option *option, 
 bool recipe_is_given(const struct recipe_draft *draft, const char *name)
 {
     return was_given(draft, recipe_option_find(name));
+}
+
+bool recipe_said_by(const struct recipe_draft *draft, const char *name,
+                    char ret_text[RECIPE_TEXT_MAX])
+{
+    char own[RECIPE_NAME_MAX];
+    if (recipe_is_given(draft, name)) {
+        recipe_option_name(recipe_option_find(name), draft->voice, own);
+        snprintf(ret_text, RECIPE_TEXT_MAX, "%s", own);
+        return true;
+    }
+    const struct setting *s = draft->preset != NULL ? draft->preset->settings : NULL;
+    while (s != NULL && s->option != NULL && strcmp(s->option, name) != 0) s++;
+    if (s == NULL || s->option == NULL) return false;
+    recipe_option_name(recipe_option_find("preset"), draft->voice, own);
+    snprintf(ret_text, RECIPE_TEXT_MAX, "%s %s", own, draft->preset->name);
+    return true;
 }
 
 int recipe_finish(struct recipe_draft *draft, struct err *e)

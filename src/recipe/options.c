@@ -92,10 +92,10 @@ static const struct recipe_option options[] = {
     {"peer-out", RECIPE_PLACE, RECIPE_DISTILLATION, IN_DRAFT(peer_out), .takes = "FILE",
      .help = "keep the second network, too", .otherwise = "it is dropped at the end"},
 
-    {"holdout", RECIPE_WHOLE, RECIPE_HOLDOUT, IN_RECIPE(holdout), .high = INT32_MAX,
+    {"holdout", RECIPE_WHOLE, RECIPE_HOLDOUT, IN_RECIPE(holdout.images), .high = INT32_MAX,
      .standard = "5000", .takes = "N", .help = "how many; 0: none, then no calibration",
      .otherwise = "a tenth, at most 5000"},
-    {"holdout-seed", RECIPE_SEED, RECIPE_HOLDOUT, IN_RECIPE(holdout_seed), .standard = "0",
+    {"holdout-seed", RECIPE_SEED, RECIPE_HOLDOUT, IN_RECIPE(holdout.seed), .standard = "0",
      .takes = "N", .help = "another choice of them"},
 
     {"seed", RECIPE_SEED, RECIPE_HOW, IN_RECIPE(seed), .standard = "0", .takes = "N",

@@ -185,7 +185,7 @@ const char *recipe_option_format(const struct recipe_option *option, const void 
 {
     const void *value = value_of(option, base);
     _Static_assert((int)RECIPE_TEXT_MAX >= (int)TEXT_NUMBER_MAX, "a number fits");
-    _Static_assert((int)RECIPE_TEXT_MAX >= (int)SCHEDULE_TEXT_MAX, "a schedule fits");
+    _Static_assert((int)RECIPE_TEXT_MAX >= (int)SCHEDULE_TEXT_MAX, "so does a list of milestones");
     _Static_assert((int)RECIPE_TEXT_MAX >= (int)AUGMENT_TEXT_MAX, "a list fits");
     switch (option->kind) {
     case RECIPE_WHOLE:

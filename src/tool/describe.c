@@ -147,7 +147,7 @@ static void print_model(const struct model *m)
     } else if (t->method[0] != '\0') {
         printf("\ntrained with %s on %s, %lld epochs, seed %llu, %lld images held out\n", t->method,
                t->data, (long long)t->recipe.epochs, (unsigned long long)t->recipe.seed,
-               (long long)t->recipe.holdout);
+               (long long)t->recipe.holdout.images);
     }
     if (t->command[0] != '\0') printf("  %s\n", t->command);
     if (!m->calibration.present) {

@@ -17,10 +17,10 @@
 
 struct command {
     const char *model, *data, *split, *predictions;
-    int64_t threads, holdout;
-    uint64_t holdout_seed;
+    int64_t threads;
+    struct holdout holdout;
     struct tool_plan plan;
-    bool json, holdout_given, holdout_seed_given;
+    bool json, holdout_given, seed_given;
 };
 
 static int parse(int argc, char **argv, struct command *c, struct err *e)
@@ -30,9 +30,9 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         {"data", OPTION_STRING, "KIND:DIR", &c->data, NULL,
          "the images: cifar100:DIR, cifar10:DIR or folder:DIR (required)"},
         {"split", OPTION_STRING, "NAME", &c->split, NULL, "train, holdout or test (required)"},
-        {"holdout", OPTION_INT, "N", &c->holdout, &c->holdout_given,
+        {"holdout", OPTION_INT, "N", &c->holdout.images, &c->holdout_given,
          "so many held-out images instead of the model's own choice, to judge two models alike"},
-        {"holdout-seed", OPTION_SEED, "N", &c->holdout_seed, &c->holdout_seed_given,
+        {"holdout-seed", OPTION_SEED, "N", &c->holdout.seed, &c->seed_given,
          "of that choice; goes with --holdout (0)"},
         {"predictions", OPTION_STRING, "FILE", &c->predictions, NULL,
          "also write CSV: index,label, and of each classifier its class and its margin"},
@@ -66,14 +66,14 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         strcmp(c->split, "test") != 0) {
         return err_set(e, ERR_USAGE, "--split %s: it takes train, holdout or test", c->split);
     }
-    if (c->holdout_seed_given && !c->holdout_given) {
+    if (c->seed_given && !c->holdout_given) {
         return err_set(e, ERR_USAGE, "--holdout-seed goes with --holdout");
     }
-    if (c->holdout_given && (c->holdout < 1 || strcmp(c->split, "test") == 0)) {
+    if (c->holdout_given && (c->holdout.images < 1 || strcmp(c->split, "test") == 0)) {
         return err_set(
             e, ERR_USAGE,
             "--holdout %lld: it takes a whole number from 1, with --split holdout or train",
-            (long long)c->holdout);
+            (long long)c->holdout.images);
     }
     return tool_plan_parse(&c->plan, e);
 }
@@ -102,19 +102,18 @@ static int choose(const struct command *c, const struct model *model, const stru
 {
     const struct training *t = &model->training;
     bool same_data = c->holdout_given || tool_same_data(model, set);
-    int64_t wish = c->holdout_given ? c->holdout : t->recipe.holdout;
-    uint64_t seed = c->holdout_given ? c->holdout_seed : t->recipe.holdout_seed;
+    const struct holdout h = c->holdout_given ? c->holdout : t->recipe.holdout;
     *ret_indices = NULL;
     *ret_n = dataset_count(set);
     if (strcmp(c->split, "test") == 0) return 0;
     bool holdout = strcmp(c->split, "holdout") == 0;
-    if (holdout && (!same_data || wish == 0)) {
+    if (holdout && (!same_data || h.images == 0)) {
         return err_set(e, ERR_NOT_FOUND, "--split holdout: %s",
                        same_data ? "nothing was held out when the model was trained"
                                  : "the model was trained on other data");
     }
-    if (!same_data || wish == 0) return 0;
-    int rc = split_make(set, (size_t)wish, seed, ret_split, e);
+    if (!same_data || h.images == 0) return 0;
+    int rc = split_make(set, (size_t)h.images, h.seed, ret_split, e);
     if (rc < 0) return rc;
     *ret_indices = holdout ? ret_split->holdout : ret_split->train;
     *ret_n = holdout ? ret_split->n_holdout : ret_split->n_train;

@@ -137,13 +137,8 @@ static void format_command(const struct train_session *s, const struct result *r
                      s->teacher != NULL ? " --teacher TEACHER" : "");
     if (heads != NULL && k > 0 && (size_t)k < size)
         k += snprintf(ret_text + k, size - (size_t)k, " --heads %s", heads);
-    if (s->peer != NULL && k > 0 && (size_t)k < size) {
-        const struct spec *peer = net_spec(s->peer);
-        bool other = s->command.draft.peer != NULL;
-        k += snprintf(ret_text + k, size - (size_t)k, "%s%s%s --peer-width %d%s",
-                      other ? " --peer " : "", other ? peer->name : "", other ? ".json" : "",
-                      peer->stages[0].channels, r->net == s->peer ? " --peer-out THIS" : "");
-    }
+    if (s->peer != NULL && k > 0 && (size_t)k < size)
+        k += train_peer_format(s, r->net == s->peer, ret_text + k, size - (size_t)k);
     for (size_t i = 0; k >= 0 && used + (size_t)k < size; i++) {
         used += (size_t)k;
         if (i == n) {
@@ -249,8 +244,8 @@ static int write_result(struct train_session *s, const struct result *r, char **
 static int finish(struct train_session *s, struct err *e)
 {
     struct heldout h = {0}, peers = {0};
-    const struct result student = student_of(s), peer = {s->peer, trainer_peer_params(s->trainer),
-                                                         s->command.draft.peer_out};
+    const struct result student = student_of(s),
+                        peer = {s->peer, trainer_peer_params(s->trainer), train_peer_out(s)};
     char **labels = copy_labels(s->set, e);
     if (labels == NULL) return -ENOMEM;
     int rc = peer.out != NULL ? write_result(s, &peer, labels, &peers, e) : 0;

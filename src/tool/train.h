@@ -1,5 +1,6 @@
-/* `autodidact train` in three files: the command line (train_command.c), opening everything
- * (train_open.c), and the training with the model that it ends in (train.c). */
+/* `autodidact train`: the command line (train_command.c), opening everything (train_open.c; of that
+ * where it writes, train_out.c, which images it holds out, train_holdout.c, and a second network,
+ * train_peer.c), and the training with the model that it ends in (train.c). */
 #ifndef TOOL_TRAIN_H
 #define TOOL_TRAIN_H
 
@@ -48,5 +49,36 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
  * --resume. train_session_close() is due after a failure, too. */
 int train_session_open(struct train_session *s, struct err *e);
 void train_session_close(struct train_session *s);
+
+/* The network that the command asks for, at the width of its spec. */
+int train_choose_spec(const struct train_session *s, struct spec *ret_spec, struct err *e);
+
+/* Whether everything can be written; fills in s->checkpoint. ERR_CONFLICT when the checkpoint of
+ * another training is there. */
+int train_out_check(struct train_session *s, struct err *e);
+
+/* Whether the option's file can be written in its directory. */
+int train_out_check_writable(const char *option, const char *out, struct err *e);
+
+/* Of files that need not be there: the same name in the same directory. */
+bool train_out_is_same(const char *a, const char *b);
+
+/* Settles which images are held out, once data, parent and teacher are open: a tenth unless
+ * somebody says otherwise, and those of the models. ERR_CONFLICT when these do not go together. */
+int train_holdout_choose(struct train_session *s, struct err *e);
+
+/* Makes s->split of it. */
+int train_holdout_split(struct train_session *s, struct err *e);
+
+/* Opens s->peer after s->net, for a method that has one. */
+int train_peer_open(struct train_session *s, struct err *e);
+
+/* The file of the second network, or NULL, and whether it can be written beside the model. */
+const char *train_peer_out(const struct train_session *s);
+int train_peer_check_out(const struct train_session *s, struct err *e);
+
+/* Its options in a command that gives the model again, with a space before each; is_result: the
+ * model is the second network itself. Returns what snprintf() does. */
+int train_peer_format(const struct train_session *s, bool is_result, char *ret_text, size_t size);
 
 #endif

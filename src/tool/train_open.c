@@ -1,11 +1,11 @@
 /* Opening what a training needs: data, parent, network, held-out images, trainer.
  *
  * What can go wrong goes wrong here, before the first step: hours of training must not end in "no
- * such directory". Held-out images of a parent stay held out. */
+ * such directory". Where it writes, which images it holds out and the second network have files of
+ * their own. */
 #include "config.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,67 +18,6 @@
 #include "train.h"
 #include "train/checkpoint.h"
 
-static int check_writable(const char *option, const char *out, struct err *e)
-{
-    char dir[PATH_MAX];
-    struct stat st;
-    if (strlen(out) + sizeof(".ckpt") > sizeof(dir)) {
-        return err_set(e, -ENAMETOOLONG, "%s: %s", option, err_text(-ENAMETOOLONG));
-    }
-    snprintf(dir, sizeof(dir), "%s", out);
-    const char *parent = dirname(dir);
-    if (access(parent, W_OK | X_OK) < 0) {
-        return err_set(e, -errno, "%s %s: cannot write to %s: %s", option, out, parent,
-                       err_text(-errno));
-    }
-    if (stat(out, &st) == 0 && !S_ISREG(st.st_mode)) {
-        return err_set(e, -EEXIST, "%s %s: there is something that is not a file", option, out);
-    }
-    return 0;
-}
-
-/* Of files that need not be there: the same name in the same directory. */
-static bool is_same_place(const char *a, const char *b)
-{
-    char dir_a[PATH_MAX], dir_b[PATH_MAX];
-    struct stat of_a, of_b;
-    const char *name_a = strrchr(a, '/'), *name_b = strrchr(b, '/');
-    if (strcmp(name_a != NULL ? name_a + 1 : a, name_b != NULL ? name_b + 1 : b) != 0) return false;
-    snprintf(dir_a, sizeof(dir_a), "%s", a);
-    snprintf(dir_b, sizeof(dir_b), "%s", b);
-    return stat(dirname(dir_a), &of_a) == 0 && stat(dirname(dir_b), &of_b) == 0 &&
-           of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
-}
-
-/* The peer's file would be overwritten by the model, or removed with the checkpoint. */
-static int check_peer_out(const struct train_session *s, struct err *e)
-{
-    const char *peer_out = s->command.draft.peer_out;
-    int rc = check_writable("--peer-out", peer_out, e);
-    if (rc < 0) return rc;
-    bool is_out = is_same_place(peer_out, s->command.out);
-    if (!is_out && !is_same_place(peer_out, s->checkpoint)) return 0;
-    return err_set(e, ERR_USAGE, "--peer-out %s: that is %s: name another file", peer_out,
-                   is_out ? "--out" : "the checkpoint of --out");
-}
-
-static int check_out(struct train_session *s, struct err *e)
-{
-    const char *out = s->command.out;
-    int rc = check_writable("--out", out, e);
-    if (rc < 0) return rc;
-    snprintf(s->checkpoint, sizeof(s->checkpoint), "%s.ckpt", out);
-    if (s->command.draft.peer_out != NULL) rc = check_peer_out(s, e);
-    if (rc < 0) return rc;
-    if (!s->command.resume && file_exists(s->checkpoint)) {
-        return err_set(
-            e, ERR_CONFLICT,
-            "%s is the checkpoint of an unfinished training: go on with --resume, or remove it",
-            s->checkpoint);
-    }
-    return 0;
-}
-
 /* Labels that the model file could not hold. */
 static int check_labels(const struct train_session *s, struct err *e)
 {
@@ -90,7 +29,7 @@ static int check_labels(const struct train_session *s, struct err *e)
 }
 
 /* The network that is asked for, at its own width. */
-static int choose_spec(const struct train_session *s, struct spec *ret_spec, struct err *e)
+int train_choose_spec(const struct train_session *s, struct spec *ret_spec, struct err *e)
 {
     const struct train_command *c = &s->command;
     enum spec_head heads;
@@ -116,7 +55,7 @@ static int open_net(struct train_session *s, struct err *e)
         return err_set(e, ERR_CONFLICT, "--classes %lld: the data set has %d",
                        (long long)c->classes, classes);
     }
-    int rc = choose_spec(s, &spec, e);
+    int rc = train_choose_spec(s, &spec, e);
     if (rc == 0) rc = spec_scale(&spec, (int)c->draft.width, classes, e);
     if (rc < 0) return rc;
     if (spec.channels != 3) {
@@ -126,54 +65,6 @@ static int open_net(struct train_session *s, struct err *e)
     }
     s->net = net_new(&spec, e);
     return s->net != NULL ? 0 : e->code;
-}
-
-/* Unless somebody says otherwise: a tenth of the images, but not more than the recipe has. */
-static void choose_holdout(struct train_session *s)
-{
-    const int64_t tenth = (int64_t)(dataset_count(s->set) / 10);
-    struct train_command *c = &s->command;
-    if (!recipe_is_given(&c->draft, "holdout") && c->draft.recipe.holdout > tenth)
-        c->draft.recipe.holdout = tenth;
-}
-
-/* A number of the held-out images that `by` has said already; NULL is the option itself. */
-static int differs(const char *name, const char *by, uint64_t value, const char *from,
-                   uint64_t theirs, struct err *e)
-{
-    if (by != NULL) {
-        return err_set(e, ERR_CONFLICT,
-                       "%s: its model was made with --%s %llu, that of %s with %llu: they need the "
-                       "same held-out images, as those that one of them saw cannot judge its %s",
-                       from, name, (unsigned long long)theirs, by, (unsigned long long)value,
-                       strcmp(from, "--init") == 0 ? "child" : "student");
-    }
-    return err_set(e, ERR_CONFLICT,
-                   "--%s %llu: the model of %s was made with %llu, and images that it saw cannot "
-                   "judge its %s: leave the option out",
-                   name, (unsigned long long)value, from, (unsigned long long)theirs,
-                   strcmp(from, "--init") == 0 ? "child" : "student");
-}
-
-/* The held-out images of a model stay held out: a parent passes on what it has seen, and so does a
- * teacher, unless that is not what the option or *by, the model before, said. On other data
- * everything is new. */
-static int inherit_holdout(struct train_session *s, const struct model *model, const char *from,
-                           const char **by, struct err *e)
-{
-    struct train_command *c = &s->command;
-    struct recipe *r = &c->draft.recipe;
-    if (model == NULL || !tool_same_data(model, s->set)) return 0;
-    const uint64_t holdout = (uint64_t)model->training.recipe.holdout,
-                   seed = model->training.recipe.holdout_seed;
-    if ((*by != NULL || recipe_is_given(&c->draft, "holdout")) && (uint64_t)r->holdout != holdout)
-        return differs("holdout", *by, (uint64_t)r->holdout, from, holdout, e);
-    if ((*by != NULL || recipe_is_given(&c->draft, "holdout-seed")) && r->holdout_seed != seed)
-        return differs("holdout-seed", *by, r->holdout_seed, from, seed, e);
-    r->holdout = (int64_t)holdout;
-    r->holdout_seed = seed;
-    *by = from;
-    return 0;
 }
 
 /* What of the way from an image to a network's input differs, or NULL. The size of the input does
@@ -203,30 +94,6 @@ static int check_teacher(const struct train_session *s, struct err *e)
     return rc;
 }
 
-/* The second network: another spec, or the same one again, of the first one's width unless it has
- * one of its own. That is scaled from the spec, too, since scaling twice would round twice. */
-static int open_peer(struct train_session *s, struct err *e)
-{
-    const struct train_command *c = &s->command;
-    struct spec spec;
-    int64_t width =
-        c->draft.peer == NULL && c->draft.peer_width == 0 ? c->draft.width : c->draft.peer_width;
-    struct shape in = net_input(s->net);
-    if (c->draft.recipe.method->source != METHOD_PEER) return 0;
-    int rc = c->draft.peer != NULL ? spec_read(c->draft.peer, &spec, e) : choose_spec(s, &spec, e);
-    if (rc == 0) rc = spec_scale(&spec, (int)width, net_classes(s->net), e);
-    if (rc < 0) return rc;
-    if (spec.width != in.width || spec.height != in.height || spec.channels != in.channels) {
-        return err_set(e, ERR_CONFLICT,
-                       "--peer %s: it takes images of %dx%d with %d channels, the first network of "
-                       "%dx%d with %d",
-                       c->draft.peer, spec.width, spec.height, spec.channels, in.width, in.height,
-                       in.channels);
-    }
-    s->peer = net_new(&spec, e);
-    return s->peer != NULL ? 0 : e->code;
-}
-
 static void choose_preprocess(struct train_session *s)
 {
     const struct shape input = net_input(s->net);
@@ -253,15 +120,13 @@ static int refuse_parent(const struct train_session *s, const struct param *p, b
     const enum spec_head own = net_spec(s->net)->heads.kind,
                          parents = net_spec(s->parent->net)->heads.kind;
     if (own != parents && strncmp(p->name, "exits.", 6) == 0) {
-        const bool given = recipe_is_given(&c->draft, "heads");
-        const bool preset = !given && c->draft.heads >= 0;
+        char said_by[RECIPE_TEXT_MAX];
+        if (!recipe_said_by(&c->draft, "heads", said_by))
+            snprintf(said_by, sizeof(said_by), "the spec");
         return err_set(e, ERR_CONFLICT,
-                       "--init %s: its heads are %s, not %s as %s%s: --heads %s keeps them",
-                       c->draft.init, spec_head_name(parents), spec_head_name(own),
-                       given    ? "--heads asks for"
-                       : preset ? "of --preset "
-                                : "in the spec",
-                       preset ? c->draft.preset->name : "", spec_head_name(parents));
+                       "--init %s: its heads are %s, not %s as %s says: --heads %s keeps them",
+                       c->draft.init, spec_head_name(parents), spec_head_name(own), said_by,
+                       spec_head_name(parents));
     }
     return err_set(e, ERR_CONFLICT, "--init %s: its network is another one: it %s the tensor %s",
                    c->draft.init, is_there ? "has another shape of" : "lacks", p->name);
@@ -327,9 +192,8 @@ static int choose_threads(const struct train_session *s, unsigned *ret_threads, 
 int train_session_open(struct train_session *s, struct err *e)
 {
     struct train_command *c = &s->command;
-    const char *by = NULL;
     unsigned threads = 1;
-    int rc = check_out(s, e);
+    int rc = train_out_check(s, e);
     if (rc == 0) rc = choose_threads(s, &threads, e);
     if (rc == 0 && c->draft.init != NULL) rc = model_load(c->draft.init, &s->parent, e);
     if (rc == 0) rc = dataset_open(c->draft.data, DATA_TRAIN, &s->set, e);
@@ -340,16 +204,12 @@ int train_session_open(struct train_session *s, struct err *e)
         if (rc == 0) rc = model_plan(s->teacher, &by_rule, e);
         if (rc < 0) err_prefix(e, "--teacher");
     }
-    if (rc == 0) choose_holdout(s);
-    if (rc == 0) rc = inherit_holdout(s, s->parent, "--init", &by, e);
-    if (rc == 0) rc = inherit_holdout(s, s->teacher, "--teacher", &by, e);
+    if (rc == 0) rc = train_holdout_choose(s, e);
     if (rc == 0) rc = open_net(s, e);
     if (rc == 0) rc = check_teacher(s, e);
-    if (rc == 0) rc = open_peer(s, e);
+    if (rc == 0) rc = train_peer_open(s, e);
+    if (rc == 0) rc = train_holdout_split(s, e);
     if (rc < 0) return rc;
-    rc = split_make(s->set, (size_t)c->draft.recipe.holdout, c->draft.recipe.holdout_seed,
-                    &s->split, e);
-    if (rc < 0) return err_prefix(e, "--holdout %lld", (long long)c->draft.recipe.holdout);
     choose_preprocess(s);
     s->kernels = kernels_best();
     s->pool = pool_new(threads);

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "model/model.h"
 #include "model/safetensors.h"
+#include "recipe/option.h"
 
 enum { NAME_MAX_BYTES = 128, FORMAT_VERSION = 1 };
 
@@ -146,8 +147,9 @@ static int compare_texts(const struct safetensors *file, const struct recipe_tex
     int rc = 0;
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < n_texts && rc == 0; i++) {
-            if ((strncmp(texts[i].name, "holdout", 7) == 0) == (pass == 1))
-                rc = compare_text(file, &texts[i], e);
+            const struct recipe_option *option = recipe_option_find(texts[i].name);
+            bool of_holdout = option != NULL && option->section == RECIPE_HOLDOUT;
+            if (of_holdout == (pass == 1)) rc = compare_text(file, &texts[i], e);
         }
     }
     return rc;

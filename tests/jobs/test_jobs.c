@@ -74,7 +74,7 @@ static void write_model(const char *path, uint64_t seed, const char *label, int6
     const struct preprocess preprocess = {
         .width = 8, .height = 8, .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}};
     const struct calibration calibration = {0};
-    struct training training = {.recipe.holdout = holdout, .recipe.holdout_seed = UINT64_MAX};
+    struct training training = {.recipe.holdout = {holdout, UINT64_MAX}};
     snprintf(training.data, sizeof(training.data), "cifar100");
     if (model_write(path, TENSOR_F32, net, params, labels, &preprocess, &calibration, &training,
                     &e) < 0)

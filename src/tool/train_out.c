@@ -1,0 +1,60 @@
+/* Where a training writes: the model, and its checkpoint beside it. */
+#include "config.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "train.h"
+
+int train_out_check_writable(const char *option, const char *out, struct err *e)
+{
+    char dir[PATH_MAX];
+    struct stat st;
+    if (strlen(out) + sizeof(".ckpt") > sizeof(dir)) {
+        return err_set(e, -ENAMETOOLONG, "%s: %s", option, err_text(-ENAMETOOLONG));
+    }
+    snprintf(dir, sizeof(dir), "%s", out);
+    const char *parent = dirname(dir);
+    if (access(parent, W_OK | X_OK) < 0) {
+        return err_set(e, -errno, "%s %s: cannot write to %s: %s", option, out, parent,
+                       err_text(-errno));
+    }
+    if (stat(out, &st) == 0 && !S_ISREG(st.st_mode)) {
+        return err_set(e, -EEXIST, "%s %s: there is something that is not a file", option, out);
+    }
+    return 0;
+}
+
+bool train_out_is_same(const char *a, const char *b)
+{
+    char dir_a[PATH_MAX], dir_b[PATH_MAX];
+    struct stat of_a, of_b;
+    const char *name_a = strrchr(a, '/'), *name_b = strrchr(b, '/');
+    if (strcmp(name_a != NULL ? name_a + 1 : a, name_b != NULL ? name_b + 1 : b) != 0) return false;
+    snprintf(dir_a, sizeof(dir_a), "%s", a);
+    snprintf(dir_b, sizeof(dir_b), "%s", b);
+    return stat(dirname(dir_a), &of_a) == 0 && stat(dirname(dir_b), &of_b) == 0 &&
+           of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
+int train_out_check(struct train_session *s, struct err *e)
+{
+    const char *out = s->command.out;
+    int rc = train_out_check_writable("--out", out, e);
+    if (rc < 0) return rc;
+    snprintf(s->checkpoint, sizeof(s->checkpoint), "%s.ckpt", out);
+    rc = train_peer_check_out(s, e);
+    if (rc < 0) return rc;
+    if (!s->command.resume && file_exists(s->checkpoint)) {
+        return err_set(
+            e, ERR_CONFLICT,
+            "%s is the checkpoint of an unfinished training: go on with --resume, or remove it",
+            s->checkpoint);
+    }
+    return 0;
+}
