@@ -53,6 +53,9 @@ struct decode_job {
 int decoder_new(const struct decoder_options *options, struct metrics *metrics,
                 struct decoder **ret_decoder, struct err *e);
 
+/* Of the one kind or the other. Any thread. */
+unsigned decoder_seats(const struct decoder *decoder, bool background);
+
 /* Any thread, that which runs done included; never waits. */
 void decoder_submit(struct decoder *decoder, struct decode_job *job);
 

@@ -24,17 +24,25 @@
 
 #include "base/err.h"
 #include "policy/classifiers.h"
+#include "policy/decode_cost.h"
 #include "policy/sched.h"
 #include "policy/sla.h"
 #include "policy/way.h"
 
 struct desk;
 
+/* Where images are decoded: what takes long has seats of its own, so that nobody waits behind it
+ * who does not. */
+enum desk_seat { DESK_FOREGROUND, DESK_BACKGROUND, DESK_SEATS };
+
 struct desk_options {
-    unsigned workers;          /* at least 1 */
-    int batch_max;             /* items in one batch */
-    int queue_max;             /* items that are in and have not ended */
-    int64_t default_target_ns; /* of urgency 3, where there is no deadline (rule 8) */
+    unsigned workers;           /* at least 1 */
+    int batch_max;              /* items in one batch */
+    int queue_max;              /* items that are in and have not ended */
+    int64_t default_target_ns;  /* of urgency 3, where there is no deadline (rule 8) */
+    unsigned seats[DESK_SEATS]; /* images decoded at a time, of each kind at least 1 */
+    size_t decode_memory_max;   /* bytes that they may take together */
+    double decode_slowness;     /* of decode_cost_init() */
 };
 
 /* A version of a network. What is in flight keeps its version: it goes when nobody is left. */
@@ -59,6 +67,7 @@ struct desk_request {
     struct desk_version *version;
     struct desk_item *items; /* linked by `sibling` */
     int n_items;             /* 1..queue_max */
+    uint64_t client;         /* equal for those who share a share of the seats; 0: nobody else's */
 
     /* the desk's */
     struct way way; /* of all items */
@@ -66,6 +75,14 @@ struct desk_request {
     int given_up;   /* the code with which all of it ends: cancelled, shed; or 0 */
     enum desk_refusal refusal;
     int retry_after_s; /* with ERR_BUSY, whether it was refused or shed */
+    struct desk_burden {
+        int n;
+        double sum_s, longest_s; /* of a processor, to decode them */
+        struct desk_item *held;  /* from here on some are held back */
+        int64_t held_ns;
+    } burden[DESK_SEATS];     /* what its images are for the seats of each kind */
+    bool blames_decoding;     /* refused for what decoding takes, which is: */
+    double decode_s, queue_s; /* seconds, and those before it begins */
 };
 
 struct desk_item {
@@ -73,6 +90,8 @@ struct desk_item {
     struct sched_item sched; /* first; the scheduler's */
     struct desk_request *request;
     struct desk_item *sibling; /* NULL: the last of its request */
+    struct decode_size size;   /* memory_bytes at most desk_decode_memory_max() */
+    int refused;               /* negative: it cannot be decoded, and ends at once with this code */
 
     /* set by who computed heads, before desk_heads_done() */
     unsigned computed; /* bit s: head s has run */
@@ -87,6 +106,10 @@ struct desk_item {
     struct way_answer answer; /* with WAY_STOP, and at the end with status 0 */
 
     /* the desk's */
+    enum desk_seat seat; /* where it is decoded.. */
+    unsigned seat_no;    /* ..while it is */
+    int64_t price_ns;    /* of a processor, predicted when it came */
+    bool decoded;
     int64_t wait_ns;   /* before it was taken the last time */
     int64_t waited_ns; /* in all */
     int status;        /* at the end: 0, or ERR_DEADLINE.. */
@@ -119,13 +142,18 @@ void desk_version_init(struct desk_version *version, const struct classifiers *c
  * may have to go for it (rule 8). */
 int desk_arrived(struct desk *desk, struct desk_request *request, int64_t now_ns);
 
-/* The next item to be decoded; NULL: none waits. */
-struct desk_item *desk_decode(struct desk *desk, int64_t now_ns);
+/* The next item to be decoded in a seat of that kind, which it has until desk_decoded(); NULL: no
+ * seat is free, or nobody's turn (rule 14). */
+struct desk_item *desk_decode(struct desk *desk, enum desk_seat seat, int64_t now_ns);
 
-/* An item has been decoded in so many seconds (0: it did not come to that); status: 0, or the code
- * with which it ends, alone of its request. */
+/* An item has been decoded, in so many seconds by the clock (0: it did not come to that) with so
+ * many of a processor (0: not known). status: 0, or the code with which it ends, alone of its
+ * request. */
 void desk_decoded(struct desk *desk, struct desk_item *item, int status, double took_s,
-                  int64_t now_ns);
+                  double cpu_s, int64_t now_ns);
+
+/* Bytes that decoding one image may take. Never changes; may be called at any time. */
+size_t desk_decode_memory_max(const struct desk *desk);
 
 /* Its client has gone, or the like: items that wait end now, with this code, those in work when
  * they come back. A request that has ended is left alone. */
@@ -136,7 +164,7 @@ void desk_occupied(struct desk *desk, unsigned worker, int64_t until_ns);
 
 enum desk_task {
     DESK_WAIT,    /* until something happens: who is free never waits for a batch to fill */
-    DESK_DECODE,  /* batch->items[0] */
+    DESK_DECODE,  /* batch->items[0], in the foreground */
     DESK_SECTION, /* batch->section of batch->version with its items, n of them at least 1 */
 };
 
@@ -181,10 +209,15 @@ int desk_explain(const struct desk_request *request, int status, struct err *e);
 
 size_t desk_in_flight(const struct desk *desk); /* items that have not ended */
 size_t desk_waiting(const struct desk *desk);   /* of those, how many wait for a section */
-size_t desk_undecoded(const struct desk *desk); /* and for decoding */
 
-/* Whether so little is in flight that workers decode what they will compute. When there is more,
- * they would begin with single images while others are decoded. */
+struct desk_decoding {
+    size_t waiting, running; /* items */
+    size_t memory_bytes;     /* of those that run */
+};
+struct desk_decoding desk_decoding(const struct desk *desk, enum desk_seat seat);
+
+/* Whether so little is in flight, but for the background, that workers decode what they will
+ * compute. When there is more, they would begin with single images while others are decoded. */
 bool desk_is_quiet(const struct desk *desk);
 
 #endif

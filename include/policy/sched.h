@@ -2,12 +2,13 @@
  * is an argument and items and queues are the caller's structs, linked in place. An item is in one
  * place at a time, and that place is its state:
  *
- *   nowhere -- sched_push --> a queue -- sched_next, sched_take_decode --> running -- sched_push
- * --> ^                         |                                            |
- *      +------- sched_remove ----+--------------------------------------------+
+ *   nowhere -- sched_push --> a queue -- sched_next, sched_take --> running -- sched_push -->
+ *      ^                         |                                     |
+ *      +------- sched_remove ----+-------------------------------------+
  *
- * A queue belongs to one (model version, section); the queue for decoding is one of them. The
- * scheduler knows queues only while they hold items, so that a model version leaves no trace.
+ * A queue belongs to one (model version, section), or its items wait for decoding, or are held back
+ * before that. The scheduler knows queues only while they hold items, so that a model version
+ * leaves no trace.
  * What an operation takes grows with the logarithm of what is queued, and with how many queues hold
  * something. */
 #ifndef POLICY_SCHED_H
@@ -20,7 +21,7 @@
 #include "policy/cost.h"
 #include "policy/tree.h"
 
-enum { SCHED_DECODE = -1, SCHED_RUNNING = -2, SCHED_URGENCIES = 8 };
+enum { SCHED_DECODE = -1, SCHED_RUNNING = -2, SCHED_HELD = -3, SCHED_URGENCIES = 8 };
 
 struct sched_item {
     /* set by the caller before sched_push() */
@@ -30,6 +31,8 @@ struct sched_item {
     int64_t rest_ns;     /* predicted from the end of its section here to the answer */
     int64_t work_ns;     /* its share of the machine from here to the answer, in a usual batch */
     int urgency;         /* 0..7, 7 waits best; the same at each place */
+    int64_t turn_ns;     /* instead of its target where it waits for decoding, */
+    int64_t decode_ns;   /* and what it weighs there */
 
     /* the scheduler's */
     struct sched_queue *place; /* NULL: nowhere */
@@ -39,7 +42,7 @@ struct sched_item {
 };
 
 struct sched_queue {
-    struct tree items; /* of `running` it is not filled: those are counted only */
+    struct tree items; /* not of `running` and of held ones: those are counted only */
     size_t count;
     int section;             /* or SCHED_DECODE.. */
     const struct cost *cost; /* of the section */
@@ -47,8 +50,8 @@ struct sched_queue {
 };
 
 struct sched {
-    struct sched_queue *queues; /* those that hold items, but for decode and running */
-    struct sched_queue decode, running;
+    struct sched_queue *queues; /* of sections, those that hold items */
+    struct sched_queue running;
     struct tree known;                 /* everybody who is somewhere */
     size_t waiting;                    /* items in queues of sections */
     size_t sheddable[SCHED_URGENCIES]; /* items in any queue, by urgency */
@@ -83,16 +86,19 @@ size_t sched_next(struct sched *sched, int64_t now_ns, const int64_t *others, si
 bool sched_goes_on(const struct sched *sched, const struct sched_queue *queue,
                    const struct sched_item *item);
 
-/* The items of a queue in order; NULL at the end. Not of `running`. */
+/* The items of a queue in order; NULL at the end. Not of `running` and of held ones. */
 struct sched_item *sched_first(const struct sched_queue *queue);
 struct sched_item *sched_after(const struct sched_item *item);
 
-/* The earliest item that waits for decoding, moved to running; NULL: none. */
-struct sched_item *sched_take_decode(struct sched *sched);
+/* An item that is in a queue, moved to running. */
+void sched_take(struct sched *sched, struct sched_item *item);
 
 /* Work in ns that goes before an item with this target: everything queued, being decoded or running
  * whose target is not later. */
 int64_t sched_work_before(const struct sched *sched, int64_t target_ns);
+
+/* What the items of a queue for decoding weigh whose turn is not later. */
+int64_t sched_decode_before(const struct sched_queue *queue, int64_t turn_ns);
 
 /* The same, only what waits in queues of sections. */
 int64_t sched_queued_before(const struct sched *sched, int64_t target_ns);

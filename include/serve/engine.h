@@ -21,6 +21,7 @@ struct engine_options {
     unsigned workers;          /* compute threads; 0: one a processor */
     struct decoder *decoder;   /* makes inputs; outlives the engine. NULL: for an engine that only
                                   publishes */
+    size_t decode_memory_max;  /* bytes that decoding may take, all of it together; default 1 GiB */
     int batch_max;             /* items in one section batch, default 32 */
     int queue_max;             /* items admitted and not answered, default 1024 */
     int64_t default_target_ns; /* sla.default_target_ms, default 1 s */
@@ -37,7 +38,8 @@ struct engine_options {
 
 void engine_options_default(struct engine_options *options);
 
-/* metrics may be NULL. The engine fills section duration, batch size and queue wait. */
+/* metrics may be NULL. The engine fills section duration, batch size and queue wait, and who waits
+ * for being decoded. */
 struct engine *engine_new(const struct engine_options *options, struct metrics *metrics,
                           struct err *e);
 
@@ -58,13 +60,15 @@ double engine_cost(struct engine *engine, const struct version *version, int cla
  * Otherwise it stays the caller's, nothing is called, and request->error, status and retry_after_s
  * are set: ERR_NOT_FOUND no such model, ERR_RANGE / ERR_UNSUPPORTED what sla_check_model() said,
  * ERR_BUSY, ERR_DEADLINE, ERR_LIMIT more images than the queue holds, -ENOMEM the arena is too
- * small. Takes some kilobytes of the arena an image (a vector of classes for each classifier);
- * decoding takes nothing of it. */
+ * small. Images whose headers show that they cannot be decoded end with the others, by done. Takes
+ * some kilobytes of the arena an image (a vector of classes for each classifier); decoding takes
+ * nothing of it, and time that grows with the number of images, some microseconds each. */
 int engine_submit(struct engine *engine, struct request *request);
 
-/* The client has gone: the request leaves the queues as soon as no worker holds it. done is still
- * called, with status ERR_CANCELLED (or the answer, when it was ready). Any thread; the request
- * must not have been handed back by done yet. */
+/* The client has gone: the request leaves the queues as soon as no worker holds it, and what is
+ * being decoded of it ends. done is still called, with status ERR_CANCELLED (or the answer, when it
+ * was ready). Any thread; the request must not have been handed back by done before this returns.
+ */
 void engine_cancel(struct engine *engine, struct request *request);
 
 /* Items admitted and not yet answered. */

@@ -40,6 +40,8 @@ struct request {
     char model_name[MODEL_NAME_MAX + 1]; /* "": the default model */
     const struct input *images;          /* [n_images]; they and their bytes must stay until done */
     int n_images;
+    uint64_t client; /* the same for those of one connection, who share its share of the decoder; 0:
+                        not known */
     void (*done)(
         struct request *request); /* called once, on an engine thread; hands the request back */
     void *owner;                  /* the submitter's */

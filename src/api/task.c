@@ -60,6 +60,7 @@ struct task *task_new(struct service *s, struct exchange *x)
     task->request.arena = task->arena;
     task->request.arrival_ns = exchange_arrival_ns(x);
     task->request.owner = task;
+    task->request.client = (uintptr_t)x; /* of a connection, whose one exchange it is */
     sla_draft_init(&task->draft);
     task->next = s->tasks;
     if (task->next != NULL) task->next->previous = task;

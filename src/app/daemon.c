@@ -365,6 +365,7 @@ static int make_engine(struct daemon *d, struct err *e)
     struct engine_options options;
     engine_options_default(&options);
     options.decoder = d->decoder;
+    options.decode_memory_max = (size_t)c->decode_memory_max_bytes;
     options.workers = (unsigned)c->engine_workers;
     options.batch_max = (int)c->engine_batch_max;
     options.queue_max = (int)c->engine_queue_max;

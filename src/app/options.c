@@ -70,6 +70,9 @@ const struct option option_table[] = {
     BYTES(image, memory_max, "512M", 1 << 20, INT64_C(1) << 40, "that decoding one image may take"),
     CHOICE(image, truncated, "refuse", "refuse|accept",
            "JPEGs whose pixel data end early; what is missing is grey"),
+    BYTES(decode, memory_max_bytes, "1G", 16 << 20, INT64_C(1) << 40,
+          "that decoding may take, all images together; what does not fit waits, and an image that "
+          "takes more than seven eighths gets 413"),
     CHOICE(log, level, "info", "error|warning|info|debug", "least important level that is written"),
     CHOICE(log, format, "text", "text|json|journal", "journal: <N> prefixes, no time, for systemd"),
     MS(drain, delay_ms, "2000", 0, 600000,

@@ -212,6 +212,11 @@ int decoder_new(const struct decoder_options *options, struct metrics *metrics,
     return 0;
 }
 
+unsigned decoder_seats(const struct decoder *decoder, bool background)
+{
+    return background ? decoder->options.background : decoder->options.foreground;
+}
+
 static struct room *room_of(struct decoder *decoder, const struct decode_job *job)
 {
     return &decoder->rooms[job->background ? BACKGROUND : FOREGROUND];

@@ -1,8 +1,8 @@
 /* Admission: rules 5, 6 and 8 of doc/sla.md, before anything is spent on a request. Two questions:
  * is there room (if not, somebody less urgent makes some), and which choice of its SLA is predicted
  * to be in time, on an idle machine and behind what waits already. Predictions are sums of the cost
- * table; a queue's work is shared by the workers. Left out: what newcomers will take away later;
- * the borders see to that. */
+ * table and of the prices of decoding; a queue's work is shared by the workers, or by the seats.
+ * Left out: what newcomers will take away later; the borders see to that. */
 #include "config.h"
 
 #include "desk_impl.h"
@@ -12,17 +12,49 @@ static const double work_max_s = 1000;
 
 enum { USUAL_BATCH = 8, RETRY_MAX_S = 3600 };
 
-/* Seconds until all images of the request have gone the way, on a machine that does nothing else.
- */
-static double alone_s(const struct desk *desk, const struct desk_request *request,
-                      const struct way *way)
+/* What goes before a newcomer, by the clock. */
+struct ahead {
+    double compute_s;            /* until a worker is free for it */
+    double decode_s[DESK_SEATS]; /* until a seat is */
+    double pace[DESK_SEATS];     /* how much longer than alone decoding takes then */
+};
+
+static const struct ahead nothing = {.pace = {1, 1}};
+
+/* Seconds that the request's images are in seats of a kind, if all of these are theirs. */
+static double decode_s(const struct desk *desk, const struct desk_request *request,
+                       enum desk_seat seat)
+{
+    const struct desk_burden *b = &request->burden[seat];
+    double shared = b->sum_s / desk->options.seats[seat];
+    return shared > b->longest_s ? shared : b->longest_s;
+}
+
+/* Seconds until all of the images are decoded, and a worker has come to them. Workers do what is in
+ * the foreground beside the sections, or take turns with those who do; the background does its part
+ * meanwhile. */
+static double begin_s(const struct desk *desk, const struct desk_request *request,
+                      const struct ahead *ahead)
+{
+    double s[DESK_SEATS];
+    for (int k = 0; k < DESK_SEATS; k++)
+        s[k] = request->burden[k].n == 0
+                   ? 0
+                   : ahead->decode_s[k] + ahead->pace[k] * decode_s(desk, request, k);
+    double foreground = ahead->compute_s + s[DESK_FOREGROUND];
+    return foreground > s[DESK_BACKGROUND] ? foreground : s[DESK_BACKGROUND];
+}
+
+/* Seconds that the sections take for all of them. */
+static double compute_s(const struct desk *desk, const struct desk_request *request,
+                        const struct way *way)
 {
     const struct desk_options *o = &desk->options;
-    int n = request->n_items, batch = n < o->batch_max ? n : o->batch_max;
+    int n = request->burden[DESK_FOREGROUND].n + request->burden[DESK_BACKGROUND].n;
+    int batch = n < o->batch_max ? n : o->batch_max;
     int batches = (n + o->batch_max - 1) / o->batch_max;
     int rounds = (batches + (int)o->workers - 1) / (int)o->workers;
-    return desk->decode_s * n +
-           rounds * cost_way(request->version->classifiers.cost, way, 0, batch);
+    return rounds * cost_way(request->version->classifiers.cost, way, 0, batch);
 }
 
 /* Seconds of all workers together until everything with an earlier target is done. */
@@ -31,10 +63,11 @@ static double queue_s(const struct desk *desk, int64_t target_ns)
     return seconds_of(sched_work_before(&desk->sched, target_ns)) / desk->options.workers;
 }
 
-/* Seconds until a worker is free for a newcomer with this target. */
-static double wait_s(const struct desk *desk, int64_t target_ns, int64_t now_ns)
+/* What goes before a newcomer with this target. */
+static struct ahead ahead_of(const struct desk *desk, const struct desk_request *request,
+                             int64_t target_ns, int64_t now_ns)
 {
-    double wait = queue_s(desk, target_ns) + desk->decode_s * (double)desk->sched.decode.count;
+    struct ahead ahead = nothing;
     int64_t first_free = INT64_MAX;
     for (unsigned w = 0; w < desk->options.workers; w++) {
         int64_t until = desk->workers[w].busy_until_ns;
@@ -42,12 +75,23 @@ static double wait_s(const struct desk *desk, int64_t target_ns, int64_t now_ns)
     }
     /* What runs now is not interrupted, whoever is more urgent. */
     double residual = first_free > now_ns ? seconds_of(first_free - now_ns) : 0;
-    return wait > residual ? wait : residual;
+    double queue = queue_s(desk, target_ns);
+    ahead.compute_s = queue > residual ? queue : residual;
+    for (int k = 0; k < DESK_SEATS; k++) {
+        if (request->burden[k].n == 0) continue;
+        ahead.decode_s[k] = decoding_wait_s(desk, k, target_ns, now_ns);
+        ahead.pace[k] = decoding_pace(desk, k, now_ns);
+    }
+    return ahead;
 }
 
 static int retry_after(const struct desk *desk)
 {
     double s = queue_s(desk, INT64_MAX);
+    for (int k = 0; k < DESK_SEATS; k++) {
+        double decode = seconds_of(desk->stages[k].waiting_ns) / desk->options.seats[k];
+        if (decode > s) s = decode;
+    }
     return 1 + (int)(s < RETRY_MAX_S ? s : RETRY_MAX_S);
 }
 
@@ -59,16 +103,16 @@ static int refuse(const struct desk *desk, struct desk_request *request, enum de
     return code;
 }
 
-/* Rule 8: who is less urgent makes room, if all of them together can make enough. */
-static int make_room(struct desk *desk, struct desk_request *request)
+/* Rule 8: who is less urgent makes room for n items, if all of them together can make enough. */
+static int make_room(struct desk *desk, struct desk_request *request, size_t n)
 {
     size_t max = (size_t)desk->options.queue_max;
-    size_t wanted = desk->in_flight + (size_t)request->n_items;
+    size_t wanted = desk->in_flight + n;
     if (wanted <= max) return 0;
     int urgency = request->sla->urgency;
     if (sched_less_urgent(&desk->sched, urgency) < wanted - max)
         return refuse(desk, request, DESK_FULL, ERR_BUSY);
-    while (desk->in_flight + (size_t)request->n_items > max) {
+    while (desk->in_flight + n > max) {
         struct desk_request *victim = item_of(sched_victim(&desk->sched, urgency))->request;
         victim->retry_after_s = retry_after(desk);
         desk_give_up(desk, victim, ERR_BUSY);
@@ -76,14 +120,14 @@ static int make_room(struct desk *desk, struct desk_request *request)
     return 0;
 }
 
-/* The first choice that ends in time when work starts wait seconds from now; -1: none. */
+/* The first choice that ends in time when its sections begin so many seconds from now; -1: none. */
 static int first_in_time(const struct desk *desk, const struct desk_request *request,
-                         int64_t now_ns, double wait, int from, struct way *ret_way)
+                         int64_t now_ns, double begin, int from, struct way *ret_way)
 {
     int64_t deadline = request->arrival_ns + request->sla->deadline_ns;
     struct way way;
     for (int n = from; way_choose(request->sla, &request->version->classifiers, n, &way); n++) {
-        if (now_ns + ns_of(wait + alone_s(desk, request, &way)) <= deadline) {
+        if (now_ns + ns_of(begin + compute_s(desk, request, &way)) <= deadline) {
             *ret_way = way;
             return n;
         }
@@ -93,18 +137,39 @@ static int first_in_time(const struct desk *desk, const struct desk_request *req
     return -1;
 }
 
+/* No choice is in time. Whether one would be if images came decoded: then that is to blame. */
+static void look_for_blame(const struct desk *desk, struct desk_request *request, int64_t now_ns,
+                           const struct ahead *ahead)
+{
+    struct way way;
+    double longest = 0, begin = begin_s(desk, request, ahead);
+    if (first_in_time(desk, request, now_ns, ahead->compute_s, 0, &way) < 0) return;
+    for (int k = 0; k < DESK_SEATS; k++) {
+        double s = ahead->pace[k] * decode_s(desk, request, k);
+        if (s > longest) longest = s;
+    }
+    request->blames_decoding = true;
+    request->decode_s = longest;
+    request->queue_s = begin - longest;
+}
+
 /* Rule 6. */
 static int choose_in_time(const struct desk *desk, struct desk_request *request, int64_t now_ns)
 {
     struct way way;
     int64_t target = request->arrival_ns + request->sla->deadline_ns;
-    int idle = first_in_time(desk, request, now_ns, 0, 0, &way);
-    if (idle < 0) return refuse(desk, request, DESK_IMPOSSIBLE, ERR_DEADLINE);
-    double wait = wait_s(desk, target, now_ns);
-    int behind = first_in_time(desk, request, now_ns, wait, idle, &way);
-    if (behind < 0)
+    int idle = first_in_time(desk, request, now_ns, begin_s(desk, request, &nothing), 0, &way);
+    if (idle < 0) {
+        look_for_blame(desk, request, now_ns, &nothing);
+        return refuse(desk, request, DESK_IMPOSSIBLE, ERR_DEADLINE);
+    }
+    struct ahead ahead = ahead_of(desk, request, target, now_ns);
+    int behind = first_in_time(desk, request, now_ns, begin_s(desk, request, &ahead), idle, &way);
+    if (behind < 0) {
+        look_for_blame(desk, request, now_ns, &ahead);
         return refuse(desk, request, DESK_OVERLOADED,
                       request->sla->fail_on_miss ? ERR_DEADLINE : ERR_BUSY);
+    }
     if (behind > idle) way.reason = SLA_OVERLOAD;
     request->way = way;
     return 0;
@@ -135,10 +200,10 @@ static void let_in(struct desk *desk, struct desk_request *request, int64_t now_
         item->sched.deadline_ns = sla->deadline_ns > 0 ? target : 0;
         item->sched.rest_ns = first->sched.rest_ns;
         item->sched.work_ns = first->sched.work_ns;
-        sched_push(&desk->sched, &desk->sched.decode, &item->sched, now_ns);
     }
     request->pending = request->n_items;
     desk->in_flight += (size_t)request->n_items;
+    decoding_push(desk, request, now_ns);
 }
 
 int desk_arrived(struct desk *desk, struct desk_request *request, int64_t now_ns)
@@ -146,13 +211,15 @@ int desk_arrived(struct desk *desk, struct desk_request *request, int64_t now_ns
     request->refusal = DESK_ADMITTED;
     request->given_up = 0;
     request->pending = 0;
-    int rc = 0;
-    if (request->sla->deadline_ns > 0) {
+    request->blames_decoding = false;
+    decoding_weigh(desk, request, now_ns);
+    int rc = 0, n = request->burden[DESK_FOREGROUND].n + request->burden[DESK_BACKGROUND].n;
+    if (request->sla->deadline_ns > 0 && n > 0) {
         rc = choose_in_time(desk, request, now_ns);
     } else {
         way_choose(request->sla, &request->version->classifiers, 0, &request->way);
     }
-    if (rc == 0) rc = make_room(desk, request);
+    if (rc == 0) rc = make_room(desk, request, (size_t)n);
     if (rc == 0) let_in(desk, request, now_ns);
     return rc;
 }

@@ -111,7 +111,7 @@ enum desk_task desk_next(struct desk *desk, struct desk_batch *batch, int64_t no
         return DESK_SECTION;
     }
     if (!desk_is_quiet(desk)) return DESK_WAIT;
-    batch->items[0] = desk_decode(desk, now_ns);
+    batch->items[0] = desk_decode(desk, DESK_FOREGROUND, now_ns);
     return batch->items[0] != NULL ? DESK_DECODE : DESK_WAIT;
 }
 

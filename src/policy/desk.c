@@ -1,14 +1,13 @@
-/* The desk's life, decoding, and ends: an item's, and what a request comes to when all of its items
+/* The desk's life, and ends: an item's, and what a request comes to when all of its items
  * have ended. Those that have ended wait in a list for whoever called. */
 #include "config.h"
 
 #include "desk_impl.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/mem.h"
-
-static const double decode_learn_rate = 0.05;
 
 struct desk *desk_new(const struct desk_options *options, struct err *e)
 {
@@ -23,7 +22,8 @@ struct desk *desk_new(const struct desk_options *options, struct err *e)
     desk->workers = mem_new(options->workers, sizeof(*desk->workers));
     desk->others = mem_new(options->workers, sizeof(*desk->others));
     desk->taken = mem_new((size_t)options->batch_max, sizeof(struct sched_item *));
-    if (desk->workers == NULL || desk->others == NULL || desk->taken == NULL) {
+    if (desk->workers == NULL || desk->others == NULL || desk->taken == NULL ||
+        decoding_init(desk) < 0) {
         desk_free(desk);
         err_set(e, -ENOMEM, "out of memory for the desk");
         return NULL;
@@ -34,6 +34,7 @@ struct desk *desk_new(const struct desk_options *options, struct err *e)
 void desk_free(struct desk *desk)
 {
     if (desk == NULL) return;
+    decoding_release(desk);
     mem_free(desk->workers);
     mem_free(desk->others);
     mem_free(desk->taken);
@@ -47,41 +48,11 @@ void desk_version_init(struct desk_version *version, const struct classifiers *c
         sched_queue_init(&version->queues[s], s, classifiers->cost);
 }
 
-/* ---- decoding ---- */
-
-struct desk_item *desk_decode(struct desk *desk, int64_t now_ns)
-{
-    struct desk_item *item;
-    while ((item = item_of(sched_take_decode(&desk->sched))) != NULL) {
-        if (item->sched.deadline_ns == 0 || now_ns <= item->sched.deadline_ns) {
-            item->wait_ns = now_ns - item->sched.since_ns;
-            item->waited_ns += item->wait_ns;
-            return item;
-        }
-        desk_end(desk, item, ERR_DEADLINE);
-    }
-    return NULL;
-}
-
-void desk_decoded(struct desk *desk, struct desk_item *item, int status, double took_s,
-                  int64_t now_ns)
-{
-    struct desk_request *request = item->request;
-    double rate = desk->decode_s > 0 ? decode_learn_rate : 1;
-    if (took_s > 0) desk->decode_s += rate * (took_s - desk->decode_s);
-    int over = request->given_up != 0 ? request->given_up : status;
-    if (over < 0) {
-        desk_end(desk, item, over);
-        return;
-    }
-    desk_predict(desk, item, 0);
-    sched_push(&desk->sched, &request->version->queues[0], &item->sched, now_ns);
-}
-
 /* ---- ends ---- */
 
 void desk_end(struct desk *desk, struct desk_item *item, int status)
 {
+    decoding_forget(desk, item);
     sched_remove(&desk->sched, &item->sched);
     desk->in_flight--;
     item->status = status;
@@ -126,22 +97,59 @@ int desk_conclude(const struct desk_request *request)
     return answered ? 0 : status;
 }
 
+/* ": decoding this 4000x3000 JPEG takes about 71 ms", where that is what does not fit; else "". */
+static void blame_decoding(const struct desk_request *r, char *text, size_t size)
+{
+    const struct desk_item *item = r->items;
+    char what[64], behind[48] = "";
+    text[0] = '\0';
+    if (!r->blames_decoding) return;
+    while (item->refused != 0) item = item->sibling;
+    if (r->n_items == 1)
+        snprintf(what, sizeof(what), "this %dx%d %s", item->size.width, item->size.height,
+                 decode_format_name(item->size.format));
+    else
+        snprintf(what, sizeof(what), "these %d images", r->n_items);
+    if (r->queue_s > 0)
+        snprintf(behind, sizeof(behind), ", after waiting for %.3g ms", 1e3 * r->queue_s);
+    snprintf(text, size, ": decoding %s takes about %.3g ms%s", what, 1e3 * r->decode_s, behind);
+}
+
+static int explain_refusal(const struct desk_request *r, int status, struct err *e)
+{
+    double ms = (double)r->sla->deadline_ns / (double)CLOCK_MS;
+    char decoding[160];
+    blame_decoding(r, decoding, sizeof(decoding));
+    if (r->refusal == DESK_IMPOSSIBLE)
+        return err_set(e, status,
+                       "not possible within %.3f ms of arrival, even on an idle machine%s", ms,
+                       decoding);
+    if (r->refusal == DESK_OVERLOADED && status == ERR_DEADLINE)
+        return err_set(e, status,
+                       "not possible within %.3f ms of arrival behind the present queue%s", ms,
+                       decoding);
+    return err_set(e, status, "%s%s; try again in %d s",
+                   r->refusal == DESK_FULL ? "the queue is full" : "no classifier can be in time",
+                   decoding, r->retry_after_s);
+}
+
+/* Whether an item's time was over before it was decoded. */
+static bool ended_undecoded(const struct desk_request *r)
+{
+    const struct desk_item *item = r->items;
+    while (item != NULL && (item->status != ERR_DEADLINE || item->decoded)) item = item->sibling;
+    return item != NULL;
+}
+
 int desk_explain(const struct desk_request *request, int status, struct err *e)
 {
-    double ms = (double)request->sla->deadline_ns / (double)CLOCK_MS;
-    const char *why =
-        request->refusal == DESK_FULL ? "the queue is full" : "no classifier can be in time";
-    if (request->refusal == DESK_IMPOSSIBLE)
-        return err_set(e, status, "not possible within %.3f ms of arrival, even on an idle machine",
-                       ms);
-    if (request->refusal == DESK_OVERLOADED && status == ERR_DEADLINE)
-        return err_set(e, status, "not possible within %.3f ms of arrival behind the present queue",
-                       ms);
-    if (request->refusal != DESK_ADMITTED)
-        return err_set(e, status, "%s; try again in %d s", why, request->retry_after_s);
+    if (request->refusal != DESK_ADMITTED) return explain_refusal(request, status, e);
     switch (status) {
     case ERR_DEADLINE:
-        return err_set(e, status, "the deadline passed before a classifier could answer");
+        return err_set(e, status,
+                       ended_undecoded(request)
+                           ? "the deadline passed before the image was decoded"
+                           : "the deadline passed before a classifier could answer");
     case ERR_CANCELLED:
         return err_set(e, status, "the client has gone");
     case ERR_BUSY:
@@ -167,14 +175,4 @@ size_t desk_in_flight(const struct desk *desk)
 size_t desk_waiting(const struct desk *desk)
 {
     return desk->sched.waiting;
-}
-
-size_t desk_undecoded(const struct desk *desk)
-{
-    return desk->sched.decode.count;
-}
-
-bool desk_is_quiet(const struct desk *desk)
-{
-    return desk->in_flight <= desk->options.workers;
 }

@@ -17,7 +17,6 @@ void sched_queue_init(struct sched_queue *queue, int section, const struct cost 
 void sched_init(struct sched *sched)
 {
     *sched = (struct sched){.queues = NULL};
-    sched_queue_init(&sched->decode, SCHED_DECODE, NULL);
     sched_queue_init(&sched->running, SCHED_RUNNING, NULL);
 }
 
@@ -56,6 +55,11 @@ static bool waits_in(const struct sched_queue *place)
     return place->section != SCHED_RUNNING;
 }
 
+static bool has_order(const struct sched_queue *place)
+{
+    return place->section >= SCHED_DECODE;
+}
+
 static struct tree_weight weight_in(const struct sched_item *item, const struct sched_queue *place)
 {
     return (struct tree_weight){item->work_ns, place->section >= 0 ? item->work_ns : 0};
@@ -89,6 +93,7 @@ static void leave(struct sched *sched, struct sched_item *item)
     queue->count--;
     if (!waits_in(queue)) return;
     sched->sheddable[item->urgency]--;
+    if (!has_order(queue)) return;
     tree_remove(&queue->items, &item->queued);
     if (queue->section < 0) return;
     sched->waiting--;
@@ -101,7 +106,10 @@ static void enter(struct sched *sched, struct sched_queue *queue, struct sched_i
     queue->count++;
     if (!waits_in(queue)) return;
     sched->sheddable[item->urgency]++;
-    item->queued.target_ns = item->target_ns;
+    if (!has_order(queue)) return;
+    bool decode = queue->section == SCHED_DECODE;
+    item->queued.target_ns = decode ? item->turn_ns : item->target_ns;
+    item->queued.own = (struct tree_weight){decode ? item->decode_ns : 0, 0};
     item->queued.order = item->known.order;
     item->queued.urgency = TREE_STAYS;
     tree_insert(&queue->items, &item->queued);
@@ -219,11 +227,14 @@ size_t sched_next(struct sched *sched, int64_t now_ns, const int64_t *others, si
     return n;
 }
 
-struct sched_item *sched_take_decode(struct sched *sched)
+void sched_take(struct sched *sched, struct sched_item *item)
 {
-    struct sched_item *item = sched_first(&sched->decode);
-    if (item != NULL) move(sched, &sched->running, item);
-    return item;
+    move(sched, &sched->running, item);
+}
+
+int64_t sched_decode_before(const struct sched_queue *queue, int64_t turn_ns)
+{
+    return tree_sum(&queue->items, turn_ns).work_ns;
 }
 
 int64_t sched_queued_before(const struct sched *sched, int64_t target_ns)

@@ -1,7 +1,7 @@
 /* Inputs of requests -> the network's input, in the item's feature map; by the decoder, which gets
- * one image after the other in the desk's order, or, while little is in flight, by a compute
- * worker that has nothing else to do, which saves a lone request from waiting until a second thread
- * is awake. An image that cannot be decoded ends alone. */
+ * images in the desk's order, no more at a time than it has seats, or, while little is in flight,
+ * from a compute worker that has nothing else to do and waits for it, which saves a lone request
+ * from waiting until another thread is awake. An image that cannot be decoded ends alone. */
 #include "config.h"
 
 #include "engine_impl.h"
@@ -15,6 +15,7 @@ static void on_decoded(struct decode_job *job);
 static void prepare(struct engine *engine, struct item *item)
 {
     const struct input *input = &item->ticket->request->images[item->index];
+    const struct decode_size *size = &item->desk.size;
     item->decode = (struct decode_job){
         .work = {.kind = input->kind,
                  .width = input->width,
@@ -24,17 +25,39 @@ static void prepare(struct engine *engine, struct item *item)
                  .preprocess = item->ticket->version->model->preprocess},
         .input = input->data,
         .output = item->features->values,
+        .background = item->desk.seat == DESK_BACKGROUND,
+        /* Without anything computed there is nothing to answer with after it (rule 7 of
+           doc/sla.md). */
+        .deadline_ns = item->desk.sched.deadline_ns,
+        .pixels = (uint64_t)size->width * (uint64_t)size->height,
         .done = on_decoded,
         .owner = item,
     };
+}
+
+void engine_show_decoding(const struct engine *engine)
+{
+    for (int k = 0; k < DESK_SEATS; k++) {
+        struct desk_decoding d = desk_decoding(engine->desk, k);
+        metric_set(engine->decode_waiting[k], (double)d.waiting);
+        metric_set(engine->decode_running[k], (double)d.running);
+        metric_set(engine->decode_memory[k], (double)d.memory_bytes);
+    }
 }
 
 /* Lock held: what becomes of an image that was decoded, or could not be. */
 static void finish(struct engine *engine, struct item *item)
 {
     const struct decode_job *job = &item->decode;
+    struct desk_item *desk = &item->desk;
+    int64_t cpu_ns = job->cpu_ns > 0 ? job->cpu_ns : job->took_ns;
+    item->in_decoder = false;
     item->timing.decode_ns = job->took_ns;
-    desk_decoded(engine->desk, &item->desk, job->status, seconds_of(job->took_ns), clock_now());
+    if (job->status == 0 && desk->price_ns > 0)
+        metric_observe(engine->decode_ratio[desk->size.format],
+                       (double)cpu_ns / (double)desk->price_ns);
+    desk_decoded(engine->desk, desk, job->status, seconds_of(job->took_ns), seconds_of(job->cpu_ns),
+                 clock_now());
     engine_collect(engine);
 }
 
@@ -44,8 +67,10 @@ static bool make_ready(struct engine *engine, struct item *item)
     item->features = features_take(engine, item->ticket->version);
     if (item->features != NULL) {
         prepare(engine, item);
+        item->in_decoder = true;
         return true;
     }
+    item->decode.took_ns = 0;
     item->decode.status = err_set(&item->decode.error, -ENOMEM, "out of memory for an image");
     finish(engine, item);
     return false;
@@ -55,16 +80,18 @@ void decode_here(struct worker *worker, struct item *item)
 {
     struct engine *engine = worker->engine;
     if (!make_ready(engine, item)) return;
+    engine_show_decoding(engine);
     pthread_mutex_unlock(&engine->lock);
     decode_job_run(engine->options.decoder, &item->decode);
     pthread_mutex_lock(&engine->lock);
     finish(engine, item);
+    engine_show_decoding(engine);
 }
 
-void engine_feed_decoder(struct engine *engine)
+static void feed(struct engine *engine, enum desk_seat seat)
 {
-    while (engine->decoding < ENGINE_DECODERS) {
-        struct desk_item *next = desk_decode(engine->desk, clock_now());
+    for (;;) {
+        struct desk_item *next = desk_decode(engine->desk, seat, clock_now());
         engine_collect(engine);
         if (next == NULL) return;
         struct item *item = item_of(next);
@@ -79,6 +106,13 @@ void engine_feed_decoder(struct engine *engine)
     }
 }
 
+void engine_feed_decoder(struct engine *engine, bool background_only)
+{
+    if (!background_only) feed(engine, DESK_FOREGROUND);
+    feed(engine, DESK_BACKGROUND);
+    engine_show_decoding(engine);
+}
+
 /* On a thread of the decoder. */
 static void on_decoded(struct decode_job *job)
 {
@@ -89,7 +123,7 @@ static void on_decoded(struct decode_job *job)
     engine->returning++;
     finish(engine, item);
     if (desk_waiting(engine->desk) > 0) engine_call_worker(engine);
-    engine_feed_decoder(engine);
+    engine_feed_decoder(engine, false);
     engine_flush(engine);
     engine->returning--;
     if (engine->stopping) pthread_cond_broadcast(&engine->returned);

@@ -13,11 +13,16 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "policy/cost.h"
+#include "price.h"
 
 /* Both families are of work that takes from a tenth of a millisecond to seconds. */
 static const double seconds_buckets[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
                                          0.025,  0.05,    0.1,    0.25,  0.5,    1,     2.5};
 static const double batch_buckets[] = {1, 2, 4, 8, 16, 32, 64, 128};
+/* Of what was predicted: a machine that does something else beside makes more of it. */
+static const double ratio_buckets[] = {0.25, 0.5, 0.7, 0.85, 1, 1.2, 1.5, 2, 4, 8};
+static const char *const seat_labels[] = {"seat", NULL};
+static const char *const format_labels[] = {"format", NULL};
 static const char *const wait_labels[] = {"section", NULL};
 static const char *const section_labels[] = {"model", "section", NULL};
 static const char *const classifier_labels[] = {"model", "classifier", NULL};
@@ -30,7 +35,35 @@ void engine_options_default(struct engine_options *options)
                                        .batch_max = 32,
                                        .queue_max = 1024,
                                        .default_target_ns = CLOCK_SECOND,
+                                       .decode_memory_max = (size_t)1 << 30,
                                        .image_limits = image_limits_default};
+}
+
+static void add_decode_metrics(struct engine *engine, struct metrics *metrics)
+{
+    static const char *const seats[DESK_SEATS] = {"foreground", "background"};
+    static const char *const formats[DECODE_FORMATS] = {"jpeg", "jpeg_scans", "png", "raw"};
+    struct metric_family *waiting = NULL, *running = NULL, *memory = NULL, *ratio = NULL;
+    if (metrics != NULL) {
+        waiting = metrics_add(metrics, METRIC_GAUGE, "autodidact_decode_waiting",
+                              "Images that wait for being decoded.", seat_labels, NULL, 0);
+        running = metrics_add(metrics, METRIC_GAUGE, "autodidact_decode_in_progress",
+                              "Images that are being decoded.", seat_labels, NULL, 0);
+        memory = metrics_add(metrics, METRIC_GAUGE, "autodidact_decode_memory_bytes",
+                             "Memory set aside for images that are being decoded.", seat_labels,
+                             NULL, 0);
+        ratio = metrics_add(metrics, METRIC_HISTOGRAM, "autodidact_decode_prediction_ratio",
+                            "Processor time that decoding took, as a multiple of what was "
+                            "predicted.",
+                            format_labels, ratio_buckets, COUNT(ratio_buckets));
+    }
+    for (int k = 0; k < DESK_SEATS; k++) {
+        engine->decode_waiting[k] = metric_series(waiting, &seats[k]);
+        engine->decode_running[k] = metric_series(running, &seats[k]);
+        engine->decode_memory[k] = metric_series(memory, &seats[k]);
+    }
+    for (int f = 0; f < DECODE_FORMATS; f++)
+        engine->decode_ratio[f] = metric_series(ratio, &formats[f]);
 }
 
 static void add_metrics(struct engine *engine, struct metrics *metrics)
@@ -42,6 +75,7 @@ static void add_metrics(struct engine *engine, struct metrics *metrics)
                             NULL, 0);
     }
     engine->helps = metric_series(helps, NULL);
+    add_decode_metrics(engine, metrics);
     if (metrics == NULL) return;
     engine->queue_wait = metrics_add(metrics, METRIC_HISTOGRAM, "autodidact_queue_wait_seconds",
                                      "Time that images waited for a section to begin.", wait_labels,
@@ -111,10 +145,16 @@ static int make_workers(struct engine *engine, struct err *e)
 
 static struct desk *desk_of(const struct engine_options *o, struct err *e)
 {
-    const struct desk_options options = {.workers = o->workers,
-                                         .batch_max = o->batch_max,
-                                         .queue_max = o->queue_max,
-                                         .default_target_ns = o->default_target_ns};
+    const struct desk_options options = {
+        .workers = o->workers,
+        .batch_max = o->batch_max,
+        .queue_max = o->queue_max,
+        .default_target_ns = o->default_target_ns,
+        .seats = {o->decoder != NULL ? decoder_seats(o->decoder, false) : 1,
+                  o->decoder != NULL ? decoder_seats(o->decoder, true) : 1},
+        .decode_memory_max = o->decode_memory_max,
+        .decode_slowness = price_slowness(),
+    };
     return desk_new(&options, e);
 }
 
@@ -216,7 +256,8 @@ static struct ticket *ticket_new(struct request *request)
                                        .arrival_ns = request->arrival_ns,
                                        .version = &version->desk,
                                        .items = &items[0].desk,
-                                       .n_items = request->n_images},
+                                       .n_items = request->n_images,
+                                       .client = request->client},
                               .request = request,
                               .version = version,
                               .items = items};
@@ -230,6 +271,19 @@ static struct ticket *ticket_new(struct request *request)
         }
     }
     return ticket;
+}
+
+/* On the submitter's thread, so that no other one is held up by images that are not decoded. */
+static void price_items(const struct engine *engine, const struct ticket *ticket)
+{
+    const struct request *request = ticket->request;
+    size_t memory_max = desk_decode_memory_max(engine->desk);
+    for (int i = 0; i < request->n_images; i++) {
+        struct item *item = &ticket->items[i];
+        item->desk.refused = item->decode.status = price_input(
+            &request->images[i], &ticket->version->model->preprocess, &engine->options.image_limits,
+            memory_max, &item->desk.size, &item->decode.error);
+    }
 }
 
 static int submit(struct engine *engine, struct request *request)
@@ -253,14 +307,16 @@ static int submit(struct engine *engine, struct request *request)
                        "out of memory for the request: send fewer images");
     }
     request->engine_private = ticket;
+    price_items(engine, ticket);
     pthread_mutex_lock(&engine->lock);
     bool stopping = engine->stopping, returning = engine->done_first != NULL;
     if (!stopping) rc = desk_arrived(engine->desk, &ticket->desk, clock_now());
-    engine_collect(engine); /* who had to go for it */
+    engine_collect(engine); /* who had to go for it, and what cannot be decoded */
     /* If the worker has got something else to do until it is awake, it feeds the decoder. */
     bool admitted = rc == 0 && !stopping;
-    bool to_worker = admitted && engine->idle > 0 && desk_is_quiet(engine->desk);
-    if (admitted && !to_worker) engine_feed_decoder(engine);
+    bool to_worker = admitted && engine->idle > 0 && desk_is_quiet(engine->desk) &&
+                     desk_decoding(engine->desk, DESK_FOREGROUND).waiting > 0;
+    if (admitted) engine_feed_decoder(engine, to_worker);
     /* For those that had to go, or were too late, unless somebody hands back others just now. */
     if (!returning) engine_call_returner(engine);
     pthread_mutex_unlock(&engine->lock);
@@ -296,10 +352,21 @@ int engine_submit(struct engine *engine, struct request *request)
 
 void engine_cancel(struct engine *engine, struct request *request)
 {
+    struct item *given_up = NULL;
     pthread_mutex_lock(&engine->lock);
     struct ticket *ticket = request->engine_private;
     desk_give_up(engine->desk, &ticket->desk, ERR_CANCELLED);
     engine_collect(engine);
+    for (int i = 0; i < request->n_images; i++) {
+        struct item *item = &ticket->items[i];
+        if (!item->in_decoder) continue;
+        item->next_given = given_up;
+        given_up = item;
+    }
+    engine_show_decoding(engine);
     engine_call_returner(engine); /* hands it back */
     pthread_mutex_unlock(&engine->lock);
+    /* It may come back meanwhile, but stays what it is: the caller keeps `done` from returning. */
+    for (; given_up != NULL; given_up = given_up->next_given)
+        decoder_cancel(engine->options.decoder, &given_up->decode);
 }

@@ -28,6 +28,8 @@ struct item {
     int index; /* in the request */
     struct features *features;
     struct decode_job decode;
+    bool in_decoder;         /* it has `decode` */
+    struct item *next_given; /* up, for engine_cancel() */
     int faulty; /* with desk.fault: the first classifier that computed what is not finite */
     float *probabilities[SPEC_SECTIONS_MAX]; /* [classes] each */
     float *logit_sum; /* [classes]; at the end the ensemble's probabilities */
@@ -48,6 +50,7 @@ struct ticket {
     struct item *items;
     const struct item *slowest; /* the one that ended last */
     struct ticket *next;        /* in the list of those that are done */
+    bool shed;                  /* for others, with what the decoder has of it */
 };
 
 struct worker {
@@ -87,6 +90,8 @@ struct engine {
 
     struct metric_family *queue_wait, *section_seconds, *batch_size, *not_finite;
     struct metric *helps;
+    struct metric *decode_waiting[DESK_SEATS], *decode_running[DESK_SEATS],
+        *decode_memory[DESK_SEATS], *decode_ratio[DECODE_FORMATS];
 };
 
 static inline double seconds_of(int64_t ns)
@@ -97,9 +102,11 @@ static inline double seconds_of(int64_t ns)
 /* worker.c. Lock held: somebody takes what has come. */
 void engine_call_worker(struct engine *engine);
 
-/* decode.c. Lock held, let go now and then: the decoder gets images that wait, if it has room.
- * Those that are too late leave: somebody flushes. */
-void engine_feed_decoder(struct engine *engine);
+/* decode.c. Lock held, let go now and then: the decoder gets images that wait, if it has room, or
+ * those for the background only. Those that are too late leave: somebody flushes. */
+void engine_feed_decoder(struct engine *engine, bool background_only);
+/* Lock held: what waits, and is at work, is shown to metrics. */
+void engine_show_decoding(const struct engine *engine);
 /* Lock held, let go while decoding: a worker decodes an image that the desk gave it. */
 void decode_here(struct worker *worker, struct item *item);
 

@@ -5,6 +5,17 @@
 
 #include "engine_impl.h"
 
+/* Others are more urgent: the decoder has better things to do. */
+static void stop_decoding(const struct engine *engine, struct ticket *ticket)
+{
+    if (ticket->shed) return;
+    ticket->shed = true;
+    for (int i = 0; i < ticket->request->n_images; i++) {
+        struct item *item = &ticket->items[i];
+        if (item->in_decoder) decoder_cancel(engine->options.decoder, &item->decode);
+    }
+}
+
 void engine_collect(struct engine *engine)
 {
     for (struct desk_item *ended; (ended = desk_ended(engine->desk)) != NULL;) {
@@ -17,6 +28,7 @@ void engine_collect(struct engine *engine)
             int section = ticket->request->results[item->index].exits_run;
             metric_observe(version->queue_wait[section], seconds_of(ended->wait_ns));
         }
+        if (ticket->desk.given_up == ERR_BUSY) stop_decoding(engine, ticket);
         if (!ended->last) continue;
         ticket->slowest = item;
         ticket->next = NULL;

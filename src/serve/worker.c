@@ -154,7 +154,7 @@ void *worker_main(void *arg)
         /* Before anything that takes long, and before this worker has taken what it holds, since
          * the lock is let go. */
         if (desk_waiting(engine->desk) > 0 || engine->publish_first != NULL)
-            engine_feed_decoder(engine);
+            engine_feed_decoder(engine, false);
         if (engine->done_first != NULL) continue;
         if (engine->publish_first != NULL && !engine->publishing) {
             publish_run(worker);

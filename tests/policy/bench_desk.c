@@ -42,11 +42,13 @@ static uint64_t next_random(struct bench *b)
 static void arrive(struct bench *b, int urgency)
 {
     struct image *image = b->free;
+    static const struct decode_size small = {
+        DECODE_PNG, 32, 32, .bytes = 2500, .samples = 3072, .pixels = 1024, .memory_bytes = 50000};
     if (image == NULL) abort();
     b->free = image->next_free;
     uint64_t r = next_random(b);
     *image = (struct image){
-        .item = {.request = &image->request},
+        .item = {.request = &image->request, .size = small},
         .sla = {.classifier = r % 3 == 0 ? SLA_ENSEMBLE : SLA_DEEPEST,
                 .min_confidence = -1,
                 .min_accuracy = -1,
@@ -69,8 +71,9 @@ static void take_ended(struct bench *b)
 
 static void decode_all(struct bench *b)
 {
-    for (struct desk_item *item; (item = desk_decode(b->desk, 0)) != NULL; b->decisions++)
-        desk_decoded(b->desk, item, 0, 1e-6, 0);
+    for (struct desk_item *item; (item = desk_decode(b->desk, DESK_FOREGROUND, 0)) != NULL;
+         b->decisions++)
+        desk_decoded(b->desk, item, 0, 2e-5, 2e-5, 0);
 }
 
 static void compute(struct bench *b, struct desk_batch *batch)
@@ -98,7 +101,10 @@ static void measure(size_t queued)
     struct desk_options options = {.workers = 2,
                                    .batch_max = BATCH_MAX,
                                    .queue_max = (int)queued + BATCH_MAX,
-                                   .default_target_ns = CLOCK_SECOND};
+                                   .default_target_ns = CLOCK_SECOND,
+                                   .seats = {2, 2},
+                                   .decode_memory_max = 1 << 30,
+                                   .decode_slowness = 1};
     struct classifiers c = {.model = "bench",
                             .exits = EXITS,
                             .cost = cost_new_linear(EXITS, BATCH_MAX, section_s, head_s)};

@@ -63,6 +63,23 @@ static struct sla random_sla(struct rng *rng, const struct classifiers *c)
     return sla;
 }
 
+/* Most are small. */
+static struct decode_size random_size(struct rng *rng)
+{
+    double pixels = 1024 * pow(rng_below(rng, 4) == 0 ? 12000 : 50, rng_uniform(rng));
+    double bytes = pixels * (.05 + rng_uniform(rng));
+    struct decode_size size = {.format = (enum decode_format)rng_below(rng, DECODE_FORMATS),
+                               .width = 32,
+                               .height = (int)pixels / 32,
+                               .pixels = (uint64_t)pixels,
+                               .samples = (uint64_t)(3 * pixels),
+                               .estimated = rng_below(rng, 50) == 0};
+    if (size.format != DECODE_RAW) size.bytes = (uint64_t)bytes;
+    size.memory_bytes = 4096 + (size_t)(8 * pixels);
+    if (size.memory_bytes > LOAD_MEMORY_MAX) size.memory_bytes = LOAD_MEMORY_MAX;
+    return size;
+}
+
 void load_make(struct rng *rng, struct desk_version *version, int64_t now_ns,
                struct load_request *request)
 {
@@ -72,10 +89,13 @@ void load_make(struct rng *rng, struct desk_version *version, int64_t now_ns,
     for (int i = 0; i < n; i++) {
         request->items[i].request = &request->desk;
         request->items[i].sibling = i + 1 < n ? &request->items[i + 1] : NULL;
+        request->items[i].size = random_size(rng);
+        if (rng_below(rng, 100) == 0) request->items[i].refused = ERR_UNSUPPORTED;
     }
     request->desk = (struct desk_request){.sla = &request->sla,
                                           .arrival_ns = now_ns,
                                           .version = version,
                                           .items = request->items,
-                                          .n_items = n};
+                                          .n_items = n,
+                                          .client = rng_below(rng, 4)};
 }

@@ -20,8 +20,12 @@ struct load_request {
 void load_network(struct rng *rng, int exits, int batch_max, struct desk_version *ret_version);
 void load_network_release(struct desk_version *version);
 
+enum { LOAD_MEMORY_MAX = 100 << 20 };
+
 /* A request of everything that can be asked of this version: classifiers, Min-*, deadlines from the
- * hopeless to the generous or none, urgencies, one image or several. */
+ * hopeless to the generous or none, urgencies, one image or several, from thumbnails to photographs
+ * that take LOAD_MEMORY_MAX bytes and a quarter of a second, some of which cannot be decoded; of a
+ * client of its own or one of three. */
 void load_make(struct rng *rng, struct desk_version *version, int64_t now_ns,
                struct load_request *request);
 

@@ -33,7 +33,9 @@ static void start(struct fixture *f, unsigned workers, int queue_max)
     struct desk_options options = {.workers = workers,
                                    .batch_max = BATCH_MAX,
                                    .queue_max = queue_max,
-                                   .default_target_ns = CLOCK_SECOND};
+                                   .default_target_ns = CLOCK_SECOND,
+                                   .seats = {2, 2},
+                                   .decode_memory_max = 1 << 20};
     struct classifiers c = {.model = "m",
                             .exits = EXITS,
                             .calibrated = true,
@@ -83,8 +85,8 @@ static void ask(struct fixture *f, struct asked *a, const char *const *headers, 
 
 static void decode_all(struct fixture *f, int64_t now_ns)
 {
-    for (struct desk_item *item; (item = desk_decode(f->desk, now_ns)) != NULL;)
-        desk_decoded(f->desk, item, 0, 0, now_ns);
+    for (struct desk_item *item; (item = desk_decode(f->desk, DESK_FOREGROUND, now_ns)) != NULL;)
+        desk_decoded(f->desk, item, 0, 0, 0, now_ns);
 }
 
 static const char *const nothing[] = {NULL};
@@ -249,7 +251,7 @@ static void the_border_looks_at_the_time(void **state)
         ask(&f, &a, headers, 1);
         assert_int_equal(desk_arrived(f.desk, &a.request, 0), 0);
         assert_int_equal(desk_next(f.desk, &f.batch, 0), DESK_DECODE); /* it is quiet */
-        desk_decoded(f.desk, f.batch.items[0], 0, 0, 0);
+        desk_decoded(f.desk, f.batch.items[0], 0, 0, 0, 0);
         assert_int_equal(desk_next(f.desk, &f.batch, 0), DESK_SECTION);
         int64_t now = rows[i].now_s * CLOCK_SECOND;
         enum desk_border border = desk_section_done(f.desk, &f.batch, 10, false, true, now);
@@ -351,14 +353,15 @@ static void images_of_one_request(void **state)
     start(&f, 1, 10);
     ask(&f, &a, nothing, 3);
     assert_int_equal(desk_arrived(f.desk, &a.request, 0), 0);
-    struct desk_item *one = desk_decode(f.desk, 0), *two = desk_decode(f.desk, 0);
-    desk_decoded(f.desk, two, ERR_FORMAT, 0, 0);
+    struct desk_item *one = desk_decode(f.desk, DESK_FOREGROUND, 0),
+                     *two = desk_decode(f.desk, DESK_FOREGROUND, 0);
+    desk_decoded(f.desk, two, ERR_FORMAT, 0, 0, 0);
     assert_ptr_equal(desk_ended(f.desk), two);
     assert_null(desk_ended(f.desk));
-    desk_decoded(f.desk, one, ERR_LIMIT, 0, 0);
+    desk_decoded(f.desk, one, ERR_LIMIT, 0, 0, 0);
     assert_ptr_equal(desk_ended(f.desk), one);
-    assert_ptr_equal(desk_decode(f.desk, 0), &a.items[2]);
-    desk_decoded(f.desk, &a.items[2], ERR_RANGE, 0, 0);
+    assert_ptr_equal(desk_decode(f.desk, DESK_FOREGROUND, 0), &a.items[2]);
+    desk_decoded(f.desk, &a.items[2], ERR_RANGE, 0, 0, 0);
     assert_ptr_equal(desk_ended(f.desk), &a.items[2]);
     assert_true(!one->last && !two->last && a.items[2].last);
     assert_int_equal(desk_conclude(&a.request), one == &a.items[0] ? ERR_LIMIT : ERR_FORMAT);
@@ -370,11 +373,11 @@ static void images_of_one_request(void **state)
     start(&f, 1, 10);
     ask(&f, &a, nothing, 2);
     assert_int_equal(desk_arrived(f.desk, &a.request, 0), 0);
-    one = desk_decode(f.desk, 0);
+    one = desk_decode(f.desk, DESK_FOREGROUND, 0);
     desk_give_up(f.desk, &a.request, ERR_CANCELLED);
     assert_ptr_equal(desk_ended(f.desk), one->sibling);
     assert_null(desk_ended(f.desk));
-    desk_decoded(f.desk, one, ERR_FORMAT, 0, 0);
+    desk_decoded(f.desk, one, ERR_FORMAT, 0, 0, 0);
     assert_ptr_equal(desk_ended(f.desk), one);
     assert_int_equal(desk_conclude(&a.request), ERR_CANCELLED);
     stop(&f);
@@ -398,8 +401,8 @@ static void images_of_one_request(void **state)
 static void allocations_may_fail(void **state)
 {
     (void)state;
-    struct desk_options options = {.workers = 2, .batch_max = 4, .queue_max = 4};
-    for (unsigned n = 1; n <= 4; n++) {
+    struct desk_options options = {.workers = 2, .batch_max = 4, .queue_max = 4, .seats = {2, 2}};
+    for (unsigned n = 1; n <= 6; n++) {
         struct err e = {.code = 0};
         mem_fail_at(n);
         assert_null(desk_new(&options, &e));

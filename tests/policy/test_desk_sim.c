@@ -6,7 +6,11 @@
  *
  * Order: a batch is the beginning of its queue by (target, arrival), less those that ended because
  * their time was up; no queue of a section holds an earlier target than the earliest that was
- * taken. Images are decoded in that order, too.
+ * taken.
+ *
+ * Decoding: the earliest turn of those whose holder has not got its share, one turn for each
+ * request; never more seats or memory than there are; nothing long in the foreground, and nobody
+ * waits there while a seat is free, or in the background unless for memory.
  *
  * Late: no answer after the deadline with `fail`; with `degrade` none is withheld once a head has
  * run. Without a deadline nothing expires and no classifier is substituted.
@@ -20,122 +24,33 @@
  * Now and then everything is compared with a naive model: sums, firsts, victims, counts. */
 #include "config.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "../../src/policy/desk_impl.h"
 #include "base/mem.h"
-#include "load.h"
+#include "sim.h"
 
-enum { WORKERS_MAX = 4, BATCH_MAX = 32, QUEUE_MAX = 512, VERSIONS = 3, NAIVE_EVERY = 997 };
+struct slot *slots[QUEUE_MAX + 1];
+struct world world;
+uint64_t counts[COUNTS], decisions;
 
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            printf("# seed %" PRIu64 ", request %" PRIu64 ": %s:%d: %s\n", world.seed, world.made, \
-                   __FILE__, __LINE__, #condition);                                                \
-            printf("not ok 1 - the desk in virtual time\n");                                       \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
-
-enum place { NOWHERE, UNDECODED, DECODING, WAITING, RUNNING };
-
-/* What this program knows of an item, without asking the desk. */
-struct shadow {
-    enum place place;
-    int section;
-};
-
-struct slot {
-    struct load_request load; /* first */
-    struct shadow shadows[LOAD_IMAGES_MAX];
-    bool used, hung_up, bad_image;
-    int ended;
-};
-
-struct worker {
-    enum { IDLE, DECODES, IN_SECTION, IN_HEADS, OCCUPIED } state;
-    struct desk_batch batch;
-    struct desk_item *items[BATCH_MAX];
-    bool may_stay;
-    int64_t begun_ns, until_ns;
-};
-
-static struct slot *slots[QUEUE_MAX + 1];
-
-static struct world {
-    uint64_t seed, made, limit;
-    struct rng rng;
-    struct desk_options options;
-    struct desk *desk;
-    struct desk_version versions[VERSIONS]; /* 1 takes over from 0; 2 is another model's */
-    size_t in_version[VERSIONS];
-    bool retired;
-    int64_t now, arrival_ns;
-    int n_slots; /* in use of `slots` */
-    struct worker workers[WORKERS_MAX];
-    struct desk_item *decoding;
-    int64_t decoded_ns, decode_begun_ns;
-    int64_t dropped_target_ns; /* the earliest of those that ended while a batch was taken */
-} world;
-
-/* Over all seeds; each must have happened. */
-enum count {
-    ADMITTED,
-    REFUSED_FULL,
-    REFUSED_OVERLOAD,
-    REFUSED_IDLE,
-    ANSWERED,
-    DEGRADED,
-    EXPIRED,
-    LATE_ANSWERS,
-    SHED,
-    HUNG_UP,
-    BAD_IMAGES,
-    FAULTS,
-    STAYED,
-    MERGED,
-    COUNTS
-};
-
-static const char *const count_names[COUNTS] = {
-    "admitted", "refused: full", "refused: overload", "refused: impossible",
-    "answered", "degraded",      "expired",           "answered late",
-    "shed",     "hung up",       "bad image",         "faults",
-    "stayed",   "merged"};
-static uint64_t counts[COUNTS];
-static uint64_t decisions; /* calls of the desk */
-
-static bool chance(uint32_t one_in)
-{
-    return rng_below(&world.rng, one_in) == 0;
-}
-
-static struct slot *slot_of(const struct desk_item *item)
-{
-    return (struct slot *)item->request;
-}
-
-static struct shadow *shadow_of(const struct desk_item *item)
-{
-    struct slot *slot = slot_of(item);
-    return &slot->shadows[item - slot->load.items];
-}
-
-static int64_t seconds_to_ns(double s)
-{
-    return 1 + (int64_t)(s * (double)CLOCK_SECOND);
-}
-
-/* What was predicted, give or take; sometimes a multiple. */
-static int64_t real_ns(double predicted_s)
-{
-    double factor = chance(200) ? 10 : .6 + .7 * rng_uniform(&world.rng);
-    return world.now + seconds_to_ns(predicted_s * factor);
-}
+static const char *const count_names[COUNTS] = {"admitted",
+                                                "refused: full",
+                                                "refused: overload",
+                                                "refused: impossible",
+                                                "answered",
+                                                "degraded",
+                                                "expired",
+                                                "answered late",
+                                                "shed",
+                                                "hung up",
+                                                "bad image",
+                                                "not to be decoded",
+                                                "passed over for a share",
+                                                "over its share",
+                                                "short of memory",
+                                                "faults",
+                                                "stayed",
+                                                "merged"};
 
 /* ---- what ends ---- */
 
@@ -186,6 +101,10 @@ static void check_end(const struct desk_item *item)
         CHECK(slot->bad_image);
         counts[BAD_IMAGES]++;
         break;
+    case ERR_UNSUPPORTED:
+        CHECK(item->refused == ERR_UNSUPPORTED && item->waited_ns == 0);
+        counts[UNDECODABLE]++;
+        break;
     case ERR_BUSY:
         CHECK(r->retry_after_s > 0);
         counts[SHED]++;
@@ -217,15 +136,14 @@ static void check_conclusion(const struct desk_request *r)
     }
 }
 
-/* Takes what has ended. newcomer: whose arrival it was, or NULL. */
-static void take_ended(const struct desk_request *newcomer)
+void take_ended(const struct desk_request *newcomer)
 {
     for (struct desk_item *item; (item = desk_ended(world.desk)) != NULL;) {
         struct slot *slot = slot_of(item);
         struct shadow *shadow = shadow_of(item);
         CHECK(slot->used && shadow->place != NOWHERE);
         CHECK(item->sched.place == NULL);
-        if (newcomer != NULL) {
+        if (newcomer != NULL && item->request != newcomer) {
             CHECK(item->status == ERR_BUSY && shadow->place != RUNNING &&
                   shadow->place != DECODING);
             CHECK(item->sched.urgency > newcomer->sla->urgency);
@@ -253,9 +171,10 @@ static bool before(const struct desk_item *a, const struct desk_item *b)
 }
 
 struct naive {
-    size_t in_flight, waiting, undecoded, less_urgent;
+    size_t in_flight, waiting, less_urgent;
     int64_t work_ns, queued_ns;
-    const struct desk_item *victim, *to_decode;
+    const struct desk_item *victim;
+    struct naive_decoding decoding;
     const struct desk_item *first[VERSIONS][POLICY_EXITS_MAX];
     size_t count[VERSIONS][POLICY_EXITS_MAX];
 };
@@ -277,8 +196,8 @@ static void naive_add(struct naive *n, const struct desk_item *item, int64_t tar
             n->victim = item;
     }
     if (shadow->place == UNDECODED) {
-        n->undecoded++;
-        if (n->to_decode == NULL || before(item, n->to_decode)) n->to_decode = item;
+        n->decoding.waiting[item->seat]++;
+        n->decoding.waiting_ns[item->seat] += item->price_ns;
         return;
     }
     n->waiting++;
@@ -297,13 +216,12 @@ static void check_naive(void)
     for (int i = 0; i < world.n_slots; i++)
         for (int k = 0; slots[i]->used && k < slots[i]->load.desk.n_items; k++)
             naive_add(&n, &slots[i]->load.items[k], target, urgency);
-    CHECK(n.in_flight == desk_in_flight(desk) && n.waiting == desk_waiting(desk) &&
-          n.undecoded == desk_undecoded(desk));
+    CHECK(n.in_flight == desk_in_flight(desk) && n.waiting == desk_waiting(desk));
+    check_naive_decoding(&n.decoding, target);
     CHECK(n.work_ns == sched_work_before(&desk->sched, target));
     CHECK(n.queued_ns == sched_queued_before(&desk->sched, target));
     CHECK(n.less_urgent == sched_less_urgent(&desk->sched, urgency));
     CHECK(n.victim == item_of(sched_victim(&desk->sched, urgency)));
-    CHECK(n.to_decode == item_of(sched_first(&desk->sched.decode)));
     for (int v = world.retired ? 1 : 0; v < VERSIONS; v++) {
         for (int s = 0; s < world.versions[v].classifiers.exits; s++) {
             const struct sched_queue *queue = &world.versions[v].queues[s];
@@ -386,15 +304,17 @@ static void arrive(void)
         return;
     }
     counts[ADMITTED]++;
-    bool full = in_flight + (size_t)r->n_items > (size_t)world.options.queue_max;
-    CHECK(full || world.desk->ended_first == NULL);
+    size_t good = 0;
+    for (int i = 0; i < r->n_items; i++) good += r->items[i].refused == 0;
+    bool full = in_flight + good > (size_t)world.options.queue_max;
+    CHECK(full || good < (size_t)r->n_items || world.desk->ended_first == NULL);
     CHECK(desk_in_flight(world.desk) <= (size_t)world.options.queue_max);
-    take_ended(r);
     slot->used = true;
     slot->hung_up = slot->bad_image = false;
     slot->ended = 0;
     for (int i = 0; i < r->n_items; i++) slot->shadows[i].place = UNDECODED;
     world.in_version[r->version - world.versions]++;
+    take_ended(r);
 }
 
 static void hang_up(void)
@@ -407,32 +327,6 @@ static void hang_up(void)
     take_ended(NULL);
     desk_give_up(world.desk, &slot->load.desk, ERR_CANCELLED); /* once more: nothing happens */
     CHECK(world.desk->ended_first == NULL);
-}
-
-/* ---- decoding ---- */
-
-static void begin_decoding(const struct desk_item *item)
-{
-    CHECK(shadow_of(item)->place == UNDECODED);
-    CHECK(item->sched.deadline_ns == 0 || world.now <= item->sched.deadline_ns);
-    const struct desk_item *next = item_of(sched_first(&world.desk->sched.decode));
-    CHECK(next == NULL || before(item, next));
-    shadow_of(item)->place = DECODING;
-}
-
-static void end_decoding(struct desk_item *item, int64_t begun_ns)
-{
-    struct slot *slot = slot_of(item);
-    bool bad = chance(100);
-    if (bad && slot->load.desk.given_up == 0) slot->bad_image = true;
-    desk_decoded(world.desk, item, bad ? ERR_FORMAT : 0, seconds_of(world.now - begun_ns),
-                 world.now);
-    decisions++;
-    if (item->sched.place != NULL) {
-        shadow_of(item)->place = WAITING;
-        shadow_of(item)->section = 0;
-    }
-    take_ended(NULL);
 }
 
 /* ---- sections ---- */
@@ -561,16 +455,7 @@ static void end_heads(struct worker *w)
 /* Those who are free get work. */
 static void hand_out(void)
 {
-    if (world.decoding == NULL) {
-        world.decoding = desk_decode(world.desk, world.now);
-        decisions++;
-        take_ended(NULL);
-        if (world.decoding != NULL) {
-            begin_decoding(world.decoding);
-            world.decode_begun_ns = world.now;
-            world.decoded_ns = real_ns(2e-4);
-        }
-    }
+    fill_seats();
     for (unsigned i = 0; i < world.options.workers; i++) {
         struct worker *w = &world.workers[i];
         if (w->state != IDLE) continue;
@@ -582,13 +467,15 @@ static void hand_out(void)
             check_batch(&w->batch);
             begin_section(w);
         } else if (task == DESK_DECODE) {
-            begin_decoding(w->items[0]);
+            CHECK(w->items[0]->seat == DESK_FOREGROUND);
             w->state = DECODES;
-            w->begun_ns = world.now;
-            w->until_ns = real_ns(2e-4);
+            w->decodes = begin_decoding(w->items[0], true);
+            w->until_ns = w->decodes->until_ns;
         } else {
             CHECK(desk_waiting(world.desk) == 0);
-            CHECK(!desk_is_quiet(world.desk) || desk_undecoded(world.desk) == 0);
+            struct desk_decoding d = desk_decoding(world.desk, DESK_FOREGROUND);
+            CHECK(!desk_is_quiet(world.desk) || d.waiting == 0 ||
+                  d.running == world.options.seats[DESK_FOREGROUND]);
         }
     }
 }
@@ -601,7 +488,7 @@ static void end_work(struct worker *w)
         break;
     case DECODES:
         w->state = IDLE;
-        end_decoding(w->items[0], w->begun_ns);
+        end_decoding(w->decodes);
         break;
     case IN_SECTION:
         end_section(w);
@@ -617,23 +504,25 @@ static bool step(void)
 {
     int64_t event = world.made < world.limit ? world.arrival_ns : INT64_MAX;
     struct worker *who = NULL;
-    bool decoder = false;
+    struct seat *decoded = NULL;
     for (unsigned i = 0; i < world.options.workers; i++) {
         struct worker *w = &world.workers[i];
         if (w->state == IDLE || w->until_ns >= event) continue;
         event = w->until_ns;
         who = w;
     }
-    if (world.decoding != NULL && world.decoded_ns < event) {
-        event = world.decoded_ns;
-        decoder = true;
+    for (int k = 0; k < DESK_SEATS; k++) {
+        for (int i = 0; i < SEATS_MAX; i++) {
+            struct seat *seat = &world.seats[k][i];
+            if (seat->item == NULL || seat->with_worker || seat->until_ns >= event) continue;
+            event = seat->until_ns;
+            decoded = seat;
+        }
     }
     if (event == INT64_MAX) return false;
     world.now = event;
-    if (decoder) {
-        struct desk_item *item = world.decoding;
-        world.decoding = NULL;
-        end_decoding(item, world.decode_begun_ns);
+    if (decoded != NULL) {
+        end_decoding(decoded);
     } else if (who != NULL) {
         end_work(who);
     } else {
@@ -651,7 +540,12 @@ static bool step(void)
 static void check_empty(void)
 {
     const struct desk *desk = world.desk;
-    CHECK(desk_in_flight(desk) == 0 && desk_waiting(desk) == 0 && desk_undecoded(desk) == 0);
+    CHECK(desk_in_flight(desk) == 0 && desk_waiting(desk) == 0 && desk->held.count == 0);
+    for (int k = 0; k < DESK_SEATS; k++) {
+        const struct desk_stage *stage = &desk->stages[k];
+        CHECK(stage->waiting == 0 && stage->waiting_ns == 0 && stage->queue.count == 0);
+        CHECK(stage->taken == 0 && stage->memory_bytes == 0);
+    }
     CHECK(desk->sched.queues == NULL && desk->sched.running.count == 0);
     CHECK(desk->sched.known.root == NULL && desk->sched.known.first == NULL);
     for (int i = 0; i < world.n_slots; i++) CHECK(!slots[i]->used);
@@ -663,10 +557,15 @@ static void simulate(uint64_t seed, uint64_t requests)
     world = (struct world){.seed = seed, .limit = requests};
     rng_init(&world.rng, seed, RNG_TEST, 13, 0);
     static const int queues[] = {8, 64, 200, QUEUE_MAX}, batches[] = {1, 4, 8, BATCH_MAX};
-    world.options = (struct desk_options){.workers = 1 + rng_below(&world.rng, WORKERS_MAX),
-                                          .batch_max = batches[rng_below(&world.rng, 4)],
-                                          .queue_max = queues[rng_below(&world.rng, 4)],
-                                          .default_target_ns = 30 * CLOCK_MS};
+    static const size_t memories[] = {120 << 20, 200 << 20, 1 << 30};
+    world.options = (struct desk_options){
+        .workers = 1 + rng_below(&world.rng, WORKERS_MAX),
+        .batch_max = batches[rng_below(&world.rng, 4)],
+        .queue_max = queues[rng_below(&world.rng, 4)],
+        .default_target_ns = 30 * CLOCK_MS,
+        .seats = {1 + rng_below(&world.rng, SEATS_MAX), 1 + rng_below(&world.rng, SEATS_MAX)},
+        .decode_memory_max = memories[rng_below(&world.rng, 3)],
+        .decode_slowness = .25};
     world.n_slots = world.options.queue_max + 1;
     for (int i = 0; i < world.n_slots; i++) slots[i]->used = false;
     world.desk = desk_new(&world.options, NULL);

@@ -192,7 +192,10 @@ static void work_before_and_victims(void **state)
     sched_push(&w.sched, &w.queues[0][0], &items[0], 0);
     sched_push(&w.sched, &w.queues[0][1], &items[1], 0);
     sched_push(&w.sched, &w.queues[1][2], &items[2], 0);
-    sched_push(&w.sched, &w.sched.decode, &items[3], 0);
+    struct sched_queue decode, held;
+    sched_queue_init(&decode, SCHED_DECODE, NULL);
+    sched_queue_init(&held, SCHED_HELD, NULL);
+    sched_push(&w.sched, &held, &items[3], 0);
     sched_push(&w.sched, &w.queues[1][0], &items[4], 0);
     struct sched_item *got[BATCH_MAX];
     struct sched_queue *queue;
@@ -206,8 +209,17 @@ static void work_before_and_victims(void **state)
     assert_int_equal(sched_less_urgent(&w.sched, 3), 3);
     sched_remove(&w.sched, &items[1]);
     assert_ptr_equal(sched_victim(&w.sched, 3), &items[3]);
-    assert_ptr_equal(sched_take_decode(&w.sched), &items[3]);
-    assert_null(sched_take_decode(&w.sched));
+    /* Held, it has no turn yet, but may have to go. */
+    assert_true(held.count == 1 && sched_first(&held) == NULL);
+    items[3].turn_ns = 50;
+    items[3].decode_ns = 7;
+    sched_push(&w.sched, &decode, &items[3], 0);
+    assert_ptr_equal(sched_first(&decode), &items[3]);
+    assert_true(sched_decode_before(&decode, 49) == 0 && sched_decode_before(&decode, 50) == 7);
+    assert_true(sched_work_before(&w.sched, 15) == 1 + 8 + 16);
+    assert_ptr_equal(sched_victim(&w.sched, 3), &items[3]);
+    sched_take(&w.sched, &items[3]);
+    assert_true(decode.count == 0 && sched_first(&decode) == NULL);
     assert_ptr_equal(sched_victim(&w.sched, 3), &items[2]);
     assert_null(sched_victim(&w.sched, 5));
     assert_int_equal(sched_less_urgent(&w.sched, 5), 0);
