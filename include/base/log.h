@@ -1,12 +1,12 @@
-/* The program's log: one line an event on stderr, with time, level and text. Only `app`, `tool`,
- * `http` and `jobs` log; libraries below return errors. Any thread; a line is written at once. */
+/* The program's log: one line an event, with time, level and text, to where log_sink.h says. Only
+ * `app`, `tool`, `http` and `jobs` log; libraries below return errors. Any thread. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_TEXT, LOG_JSON, LOG_JOURNAL /* <N> prefixes, no time: for systemd */ };
 
-/* Before threads start. Colours only when stderr is a terminal. */
+/* From now on. Colours only when stderr is a terminal. */
 void log_setup(enum log_level level, enum log_format format);
 int log_level_parse(const char *text); /* the level, or ERR_RANGE */
 int log_format_parse(const char *text);

@@ -11,6 +11,7 @@
 
 #include "api_private.h"
 #include "base/clock.h"
+#include "base/log_sink.h"
 #include "handlers.h"
 
 static struct metric *single(struct metrics *metrics, enum metric_kind kind, const char *name,
@@ -23,6 +24,8 @@ void process_metrics_init(struct process_metrics *m, struct metrics *all)
 {
     m->upload_bytes = single(all, METRIC_GAUGE, "autodidact_upload_bytes",
                              "Memory of requests' bodies, of http.upload_max_bytes.");
+    m->log_lost = single(all, METRIC_COUNTER, "autodidact_log_lost_total",
+                         "Lines of the log that could not be written in time.");
     m->cpu_seconds =
         single(all, METRIC_COUNTER, "process_cpu_seconds_total", "User and system CPU time.");
     m->open_fds = single(all, METRIC_GAUGE, "process_open_fds", "Open file descriptors.");
@@ -33,6 +36,13 @@ void process_metrics_init(struct process_metrics *m, struct metrics *all)
     m->start_time = single(all, METRIC_GAUGE, "process_start_time_seconds",
                            "When the process started, in seconds since 1970.");
     metric_set(m->start_time, (double)clock_real() / 1e9);
+}
+
+/* A counter that is kept elsewhere. */
+static void raise_to(struct metric *counter, double value)
+{
+    double more = value - metric_value(counter);
+    if (more > 0) metric_add(counter, more);
 }
 
 static double open_fds(void)
@@ -52,8 +62,7 @@ static void read_process(struct process_metrics *m)
     if (getrusage(RUSAGE_SELF, &usage) == 0) {
         double cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                      (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-        double more = cpu - metric_value(m->cpu_seconds);
-        if (more > 0) metric_add(m->cpu_seconds, more);
+        raise_to(m->cpu_seconds, cpu);
     }
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) metric_set(m->max_fds, (double)limit.rlim_cur);
     metric_set(m->open_fds, open_fds());
@@ -73,6 +82,7 @@ void metrics_get(struct exchange *x, void *arg)
     struct api *api = arg;
     struct buf body;
     metric_set(api->process.upload_bytes, (double)server_upload_bytes(api->below.public_server));
+    raise_to(api->process.log_lost, (double)log_sink_lost());
     read_process(&api->process);
     counts_models(&api->service.counts, api->below.engine);
     buf_init(&body, (size_t)64 << 20);

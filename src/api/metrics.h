@@ -6,6 +6,7 @@
 
 struct process_metrics {
     struct metric *upload_bytes; /* of the public server's bodies */
+    struct metric *log_lost;
     struct metric *cpu_seconds, *open_fds, *max_fds, *resident, *virtual_memory, *start_time;
 };
 

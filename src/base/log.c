@@ -1,27 +1,27 @@
-/* The log: one event, one line, one write() to stderr.
+/* The log: one event, one line.
  *
- * A line is built in a buffer on the stack and written at once, so that lines of different threads
- * never mix and no lock is held while writing. Control characters, which may come from a request,
- * are escaped: an event cannot forge a second line or recolour a terminal. Left out: files and
- * rotation, which are the supervisor's. */
+ * A line is built in a buffer on the stack and handed over whole, so that lines of different
+ * threads never mix and no lock is held while it is made. Control characters, which may come from a
+ * request, are escaped: an event cannot forge a second line or recolour a terminal. Where lines go
+ * is log_sink.c's; rotation is left to others. */
 #include "config.h"
 
 #include "base/log.h"
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log_sink.h"
 #include "base/text.h"
-
-enum { TEXT_MAX = 2048, LINE_MAX_BYTES = 6 * TEXT_MAX + 256 /* every byte as \u0000 */ };
+#include "log_line.h"
 
 static const struct {
     const char *name, *colour;
@@ -36,16 +36,14 @@ static const struct {
 static const char *const format_names[] = {
     [LOG_TEXT] = "text", [LOG_JSON] = "json", [LOG_JOURNAL] = "journal"};
 
-/* Written by log_setup() before threads start, read-only after it. */
-static enum log_level least_level = LOG_INFO;
-static enum log_format line_format = LOG_TEXT;
-static bool coloured;
+static atomic_int least_level = LOG_INFO, line_format = LOG_TEXT;
+static atomic_bool coloured;
 
 void log_setup(enum log_level level, enum log_format format)
 {
-    least_level = level;
-    line_format = format;
-    coloured = format == LOG_TEXT && isatty(STDERR_FILENO) == 1;
+    atomic_store(&least_level, (int)level);
+    atomic_store(&line_format, (int)format);
+    atomic_store(&coloured, format == LOG_TEXT && log_sink_is_terminal());
 }
 
 int log_level_parse(const char *text)
@@ -91,43 +89,37 @@ static size_t escape(const char *text, bool json, char *ret)
     return used;
 }
 
-static void write_line(const char *line, size_t size)
+size_t log_line(char ret_line[LOG_LINE_MAX], enum log_level level, const char *text)
 {
-    while (size > 0) {
-        ssize_t n = write(STDERR_FILENO, line, size);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return; /* there is nobody left to tell */
-        line += n;
-        size -= (size_t)n;
+    char when[32];
+    size_t used = 0;
+    const int format = atomic_load(&line_format);
+    clock_format(clock_real(), when, sizeof(when));
+    if (format == LOG_JSON) {
+        used = (size_t)sprintf(ret_line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"", when,
+                               levels[level].name);
+    } else if (format == LOG_JOURNAL) {
+        used = (size_t)sprintf(ret_line, "<%d>", levels[level].priority);
+    } else {
+        bool colours = atomic_load(&coloured);
+        used = (size_t)sprintf(ret_line, "%s %s%s%s: ", when, colours ? levels[level].colour : "",
+                               levels[level].name, colours ? "\033[0m" : "");
     }
+    used += escape(text, format == LOG_JSON, ret_line + used);
+    const char *end = format == LOG_JSON ? "\"}\n" : "\n";
+    memcpy(ret_line + used, end, strlen(end));
+    return used + strlen(end);
 }
 
 void log_write(enum log_level level, const char *format, ...)
 {
-    if (level > least_level) return;
+    if ((int)level > atomic_load(&least_level)) return;
     int saved_errno = errno;
-    char text[TEXT_MAX], line[LINE_MAX_BYTES], when[32];
+    char text[LOG_TEXT_MAX], line[LOG_LINE_MAX];
     va_list args;
     va_start(args, format);
     if (vsnprintf(text, sizeof(text), format, args) < 0) text[0] = '\0';
     va_end(args);
-
-    size_t used = 0;
-    clock_format(clock_real(), when, sizeof(when));
-    if (line_format == LOG_JSON) {
-        used =
-            (size_t)snprintf(line, sizeof(line), "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"",
-                             when, levels[level].name);
-    } else if (line_format == LOG_JOURNAL) {
-        used = (size_t)snprintf(line, sizeof(line), "<%d>", levels[level].priority);
-    } else {
-        used = (size_t)snprintf(line, sizeof(line), "%s %s%s%s: ", when,
-                                coloured ? levels[level].colour : "", levels[level].name,
-                                coloured ? "\033[0m" : "");
-    }
-    used += escape(text, line_format == LOG_JSON, line + used);
-    const char *end = line_format == LOG_JSON ? "\"}\n" : "\n";
-    memcpy(line + used, end, strlen(end));
-    write_line(line, used + strlen(end));
+    log_sink_write(level, line, log_line(line, level, text));
     errno = saved_errno;
 }

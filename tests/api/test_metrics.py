@@ -92,7 +92,7 @@ def format_and_names():
             ("autodidact_batch_size", "histogram", {"model", "section"}), ("autodidact_requests_in_flight", "gauge", set()),
             ("autodidact_deadlines_total", "counter", {"result"}), ("autodidact_refused_total", "counter", {"reason"}),
             ("autodidact_model_info", "gauge", {"model", "version", "sha256"}),
-            ("process_cpu_seconds_total", "counter", set()), ("process_open_fds", "gauge", set()),
+            ("autodidact_log_lost_total", "counter", set()), ("process_cpu_seconds_total", "counter", set()), ("process_open_fds", "gauge", set()),
             ("process_max_fds", "gauge", set()), ("process_resident_memory_bytes", "gauge", set()),
             ("process_virtual_memory_bytes", "gauge", set()), ("process_start_time_seconds", "gauge", set())):
         assert name in families, f"{name} is missing"
