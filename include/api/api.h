@@ -56,6 +56,9 @@ int api_new(const struct api_below *below, const struct api_options *options, st
  * for the first time nothing is classified (503). */
 void api_set_ready(struct api *api, bool ready);
 
+/* What answers requests that ask for none, from now on. */
+void api_set_fallback(struct api *api, enum sla_classifier fallback);
+
 /* Ends what is still being computed: those requests get 503. */
 void api_cancel(struct api *api);
 

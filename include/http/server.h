@@ -40,6 +40,12 @@ int server_route(struct server *server, const struct route *route);
  * empty or holds anything but visible ASCII. */
 int server_set_token(struct server *server, const char *text, struct err *e);
 
+/* Whether server_set_token() would take it. */
+int server_check_token(const char *text, struct err *e);
+
+/* The timeouts and upload_max of *options from now on, for what begins now. */
+void server_set_limits(struct server *server, const struct server_options *options);
+
 /* Before server_start(): answered(arg, x, status, detail) is called for each answer, refusals that
  * no handler sees included, when it is decided; detail is a problem's text, else "". */
 void server_on_answer(struct server *server,

@@ -38,6 +38,10 @@ struct jobs_options {
 /* margin 0.01, niceness 10, queue 100, attempts 3, grace 10 s; the rest empty. */
 void jobs_options_default(struct jobs_options *options);
 
+/* The program that trains: `given`, or the tool beside this one where that is empty or NULL.
+ * mem_free(); NULL when out of memory. */
+char *jobs_program(const char *given);
+
 /* Options are copied. metrics may be NULL. Nothing runs before jobs_start(). */
 int jobs_new(struct loop *loop, struct store *store, struct registry *registry,
              struct metrics *metrics, const struct jobs_options *options, struct jobs **ret_jobs,

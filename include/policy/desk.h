@@ -132,6 +132,9 @@ struct desk_batch {
 
 /* NULL with -ENOMEM. */
 struct desk *desk_new(const struct desk_options *options, struct err *e);
+
+/* Those of desk_options from now on, for what arrives. */
+void desk_set_limits(struct desk *desk, int queue_max, int64_t default_target_ns);
 void desk_free(struct desk *desk);
 
 /* Before the first request of a version. */

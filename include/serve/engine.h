@@ -56,6 +56,9 @@ size_t engine_model_names(struct engine *engine, const char **ret_names, size_t 
  * MODEL_ENSEMBLE) on an idle machine, from the version's cost table. */
 double engine_cost(struct engine *engine, const struct version *version, int classifier);
 
+/* Those of engine_options from now on, for what arrives. On the thread that submits. */
+void engine_set_limits(struct engine *engine, int queue_max, int64_t default_target_ns);
+
 /* Admits the request (rules 5 and 6 of doc/sla.md) and takes it over; 0: done will be called.
  * Otherwise it stays the caller's, nothing is called, and request->error, status and retry_after_s
  * are set: ERR_NOT_FOUND no such model, ERR_RANGE / ERR_UNSUPPORTED what sla_check_model() said,

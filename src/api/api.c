@@ -31,6 +31,11 @@ int api_new(const struct api_below *below, const struct api_options *options, st
     return 0;
 }
 
+void api_set_fallback(struct api *api, enum sla_classifier fallback)
+{
+    api->service.options.fallback = fallback;
+}
+
 void api_set_ready(struct api *api, bool ready)
 {
     service_set_ready(&api->service, ready);

@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "http/address.h"
+
 enum { LISTENER_BACKLOG = 1024 };
 
 static bool is_unix(const char *address)
@@ -187,7 +189,7 @@ int listener_open(struct listener *l, const char *address, struct err *e)
 }
 
 /* Bound but not listening: whoever starts meanwhile is not kept from it. */
-int listener_check(const char *address, struct err *e)
+int address_check(const char *address, struct err *e)
 {
     if (is_unix(address)) return unix_socket_check(address + 5, e);
     int fd = bind_address(address, e);
@@ -201,7 +203,7 @@ static bool is_any(const char *address)
     return strncmp(address, "0.0.0.0:", 8) == 0 || strncmp(address, "[::]:", 5) == 0;
 }
 
-bool listener_is_in_the_way(const char *held, const char *address)
+bool address_is_in_the_way(const char *held, const char *address)
 {
     char host[LISTENER_HOST_MAX + 1], one[LISTENER_ADDRESS_MAX];
     struct addrinfo *list;

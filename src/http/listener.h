@@ -29,14 +29,6 @@ int listener_split(const char *address, char ret_host[LISTENER_HOST_MAX + 1],
  * where somebody listens. */
 int listener_open(struct listener *listener, const char *address, struct err *e);
 
-/* Whether listener_open() could: the same errors, but nothing is left behind, and a UNIX socket's
- * file is not touched. */
-int listener_check(const char *address, struct err *e);
-
-/* Whether one whose address is `held` (as it stands in struct listener) is in the way of one to be
- * opened on `address`. */
-bool listener_is_in_the_way(const char *held, const char *address);
-
 /* Removes a UNIX socket's file, if it is still ours, and closes the socket. */
 void listener_close(struct listener *listener);
 

@@ -289,6 +289,20 @@ int server_set_token(struct server *server, const char *text, struct err *e)
     return token_set(&server->token, text, e);
 }
 
+int server_check_token(const char *text, struct err *e)
+{
+    struct token token;
+    return token_set(&token, text, e);
+}
+
+void server_set_limits(struct server *server, const struct server_options *options)
+{
+    server->options.header_timeout_ns = options->header_timeout_ns;
+    server->options.body_timeout_ns = options->body_timeout_ns;
+    server->options.idle_timeout_ns = options->idle_timeout_ns;
+    server->options.upload_max = options->upload_max;
+}
+
 bool server_grants(const struct server *server, const struct route *route,
                    const char *authorization)
 {

@@ -45,6 +45,11 @@ static char *default_program(void)
     return beside_program("autodidact");
 }
 
+char *jobs_program(const char *given)
+{
+    return copy_or_default(given, default_program);
+}
+
 /* In an installed tree, or in a build directory inside of the source tree. */
 static char *default_specs(void)
 {
@@ -80,7 +85,7 @@ int jobs_options_copy(const struct jobs_options *options, struct jobs_options *r
             file_join(path, sizeof(path), here, options->directory) == 0)
             ret->directory = mem_strdup(path);
     }
-    ret->program = copy_or_default(options->program, default_program);
+    ret->program = jobs_program(options->program);
     ret->data_root = copy_or_default(options->data_root, no_default);
     ret->spec_directory = copy_or_default(options->spec_directory, default_specs);
     if (ret->directory != NULL && ret->program != NULL && ret->data_root != NULL &&

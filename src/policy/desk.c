@@ -9,6 +9,12 @@
 
 #include "base/mem.h"
 
+void desk_set_limits(struct desk *desk, int queue_max, int64_t default_target_ns)
+{
+    desk->options.queue_max = queue_max;
+    desk->options.default_target_ns = default_target_ns;
+}
+
 struct desk *desk_new(const struct desk_options *options, struct err *e)
 {
     struct desk *desk = mem_new(1, sizeof(*desk));

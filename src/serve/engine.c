@@ -331,6 +331,14 @@ static int submit(struct engine *engine, struct request *request)
     return desk_explain(&ticket->desk, rc, &request->error);
 }
 
+void engine_set_limits(struct engine *engine, int queue_max, int64_t default_target_ns)
+{
+    engine->options.queue_max = queue_max; /* looked at by who submits, where this is called */
+    pthread_mutex_lock(&engine->lock);
+    desk_set_limits(engine->desk, queue_max, default_target_ns);
+    pthread_mutex_unlock(&engine->lock);
+}
+
 int engine_submit(struct engine *engine, struct request *request)
 {
     request->version = NULL;
