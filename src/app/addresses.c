@@ -11,29 +11,20 @@
 #include "base/mem.h"
 #include "json/read.h"
 #include "json/write.h"
+#include "state_place.h"
 
 enum { FILE_MAX = 4 * ADDRESS_MAX };
-
-bool admin_is_unix(const struct config *config)
-{
-    return config->admin_listen[0] == '\0' || strncmp(config->admin_listen, "unix:", 5) == 0;
-}
 
 int admin_address(const struct config *config, char ret_address[ADDRESS_MAX], bool *ret_derived,
                   struct err *e)
 {
-    const char *given = config->admin_listen;
-    *ret_derived = given[0] == '\0';
-    int n = *ret_derived
-                ? snprintf(ret_address, ADDRESS_MAX, "unix:%s/admin.sock", config->state_directory)
-                : snprintf(ret_address, ADDRESS_MAX, "%s", given);
-    return n < ADDRESS_MAX ? 0 : err_set(e, ERR_LIMIT, "the path is too long");
-}
-
-static int name_file(const struct config *config, char path[PATH_MAX], struct err *e)
-{
-    if (file_join(path, PATH_MAX, config->state_directory, "listen.json") == 0) return 0;
-    return err_set(e, ERR_LIMIT, "state.directory: the path is too long");
+    char path[PATH_MAX];
+    *ret_derived = config->admin_listen[0] == '\0';
+    int rc = *ret_derived ? state_path(config, "admin.sock", path, e) : 0;
+    if (rc < 0) return rc;
+    snprintf(ret_address, ADDRESS_MAX, "%s%s", *ret_derived ? "unix:" : "",
+             *ret_derived ? path : config->admin_listen);
+    return 0;
 }
 
 int addresses_write(const struct config *config, const char *http, const char *admin, struct err *e)
@@ -41,7 +32,7 @@ int addresses_write(const struct config *config, const char *http, const char *a
     char path[PATH_MAX];
     struct buf text;
     struct json_writer w;
-    int rc = name_file(config, path, e);
+    int rc = state_path(config, "listen.json", path, e);
     if (rc < 0) return rc;
     buf_init(&text, FILE_MAX);
     json_writer_init(&w, &text);
@@ -63,7 +54,7 @@ int addresses_write(const struct config *config, const char *http, const char *a
 void addresses_remove(const struct config *config)
 {
     char path[PATH_MAX];
-    if (name_file(config, path, NULL) == 0) unlink(path);
+    if (state_path(config, "listen.json", path, NULL) == 0) unlink(path);
 }
 
 static int read_member(const struct json *json, const char *name, char ret_address[ADDRESS_MAX])
@@ -80,7 +71,7 @@ int addresses_read(const struct config *config, struct addresses *ret_addresses)
     static const struct json_limits limits = {FILE_MAX, 16};
     char path[PATH_MAX], *text;
     size_t size;
-    int rc = name_file(config, path, NULL);
+    int rc = state_path(config, "listen.json", path, NULL);
     if (rc == 0) rc = file_read(path, FILE_MAX, &text, &size, NULL);
     if (rc < 0) return rc;
     struct json *json = json_parse("listen.json", text, size, &limits, JSON_KIND_OBJECT, NULL);

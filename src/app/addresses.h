@@ -10,10 +10,8 @@
 
 enum { ADDRESS_MAX = PATH_MAX + 8 };
 
-/* Whether the admin listener is a UNIX socket, which file permissions guard instead of a token. */
-bool admin_is_unix(const struct config *config);
-
-/* What the admin listener listens on: what is said, or STATE/admin.sock. *ret_derived: that. */
+/* What the admin listener listens on: what is said, or STATE/admin.sock. *ret_derived: the
+ * latter. */
 int admin_address(const struct config *config, char ret_address[ADDRESS_MAX], bool *ret_derived,
                   struct err *e);
 

@@ -15,12 +15,10 @@
 #include "daemon.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -30,27 +28,37 @@
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/log_sink.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "api/api.h"
+#include "check.h"
 #include "decode/decoder.h"
 #include "hard_stop.h"
 #include "http/server.h"
 #include "jobs/jobs.h"
+#include "log_options.h"
 #include "loop/loop.h"
 #include "notify.h"
+#include "reload.h"
 #include "registry/reaper.h"
 #include "registry/registry.h"
 #include "serve/engine.h"
+#include "signals.h"
+#include "state_place.h"
 #include "store/store.h"
+#include "token_file.h"
 
-enum { TOKEN_FILE_MAX = 8192, PATH_SIZE = 4096, SPARE_FDS = 128, HARD_STOP_MS = 15000 };
+enum { SPARE_FDS = 128, HARD_STOP_MS = 15000, NOW_MS = 1000 };
+
+/* For the last lines of the log, where nobody may read them. */
+#define LOG_END_NS (2 * CLOCK_SECOND)
 
 enum state { STARTING, SERVING, DELAYING, DRAINING, CUTTING };
 
 struct daemon {
-    const struct config *config;
-    const struct settings *settings;
+    struct config *config;
+    struct settings *settings;
     enum state state;
     int exit_code;
     struct loop *loop;
@@ -63,9 +71,9 @@ struct daemon {
     struct jobs *jobs;
     struct server *public, *private;
     struct api *api;
-    uv_signal_t signals[3];
+    struct signals signals;
     uv_timer_t timer;
-    bool has_handles, jobs_started, jobs_stopped, public_idle, private_idle;
+    bool has_timer, jobs_started, jobs_stopped, public_idle, private_idle;
 
     /* the start on the store thread */
     struct store_task start_task;
@@ -106,6 +114,16 @@ static void jobs_are_stopped(void *arg)
     stop_when_done(d);
 }
 
+static void end_hard(struct daemon *d)
+{
+    log_error("stopping hard: %zu requests and %s hang",
+              server_exchanges(d->public) + server_exchanges(d->private),
+              d->jobs_stopped ? "no job" : "a job");
+    addresses_remove(d->config);
+    log_sink_flush(LOG_END_NS);
+    _exit(1);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
@@ -116,10 +134,7 @@ static void on_timer(uv_timer_t *timer)
                     server_exchanges(d->public) + server_exchanges(d->private));
         cut_short(d);
     } else if (d->state == CUTTING) {
-        log_error("stopping hard: %zu requests and %s hang",
-                  server_exchanges(d->public) + server_exchanges(d->private),
-                  d->jobs_stopped ? "no job" : "a job");
-        _exit(1);
+        end_hard(d);
     }
 }
 
@@ -170,6 +185,15 @@ static void stop(struct daemon *d, int64_t delay_ms)
     }
 }
 
+/* A second SIGINT: somebody sits there and waits. */
+static void stop_now(struct daemon *d)
+{
+    if (d->state == CUTTING) end_hard(d);
+    if (d->state == DELAYING) begin_draining(d);
+    cut_short(d);
+    uv_timer_start(&d->timer, on_timer, NOW_MS, 0);
+}
+
 /* Runs the loop until it is stopped and nothing is asked any more: a request that a client had half
  * sent when its listener was found idle may have been completed since. */
 static void run_to_the_end(struct daemon *d)
@@ -183,38 +207,96 @@ static void run_to_the_end(struct daemon *d)
     }
 }
 
+/* ---- options that are live ---- */
+
+static void set_limits(const struct config *c, struct server_options *options)
+{
+    options->header_timeout_ns = c->http_header_timeout_ms * CLOCK_MS;
+    options->body_timeout_ns = c->http_body_timeout_ms * CLOCK_MS;
+    options->idle_timeout_ns = c->http_idle_timeout_ms * CLOCK_MS;
+    options->upload_max = (size_t)c->http_upload_max_bytes;
+}
+
+static enum sla_classifier default_classifier(const struct config *c)
+{
+    if (strcmp(c->sla_default_classifier, "ensemble") == 0) return SLA_ENSEMBLE;
+    return strcmp(c->sla_default_classifier, "auto") == 0 ? SLA_AUTO : SLA_DEEPEST;
+}
+
 /* ---- signals ---- */
 
 static int read_token(struct daemon *d, struct err *e)
 {
-    char *text;
-    size_t size;
-    int rc = file_read(d->config->admin_token_file, TOKEN_FILE_MAX, &text, &size, e);
-    if (rc < 0) return rc;
-    if (strlen(text) != size)
-        rc = err_set(e, ERR_FORMAT, "the token holds a NUL byte");
-    else
-        rc = server_set_token(d->private, text, e);
-    mem_free(text);
-    if (rc < 0) err_prefix(e, "admin.token_file %s", d->config->admin_token_file);
-    return rc;
+    char token[TOKEN_FILE_MAX + 1];
+    int rc = token_file_read(d->config, token, e);
+    return rc == 0 ? server_set_token(d->private, token, e) : rc;
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+/* What other layers have of the options that are live. */
+static void spread(struct daemon *d)
 {
-    struct daemon *d = handle->data;
-    struct err e;
-    if (number == SIGHUP) {
-        if (admin_is_unix(d->config)) return;
-        if (read_token(d, &e) < 0)
-            log_error("%s; the token stays what it was", e.text);
-        else
-            log_info("admin.token_file has been read again");
-        return;
+    struct server_options options = {0};
+    set_limits(d->config, &options);
+    server_set_limits(d->public, &options);
+    options.upload_max = 0;
+    server_set_limits(d->private, &options);
+    engine_set_limits(d->engine, (int)d->config->engine_queue_max,
+                      d->config->sla_default_target_ms * CLOCK_MS);
+    api_set_fallback(d->api, default_classifier(d->config));
+}
+
+/* All or nothing: what can fail comes first. */
+static int reload(struct daemon *d, struct err *e)
+{
+    static struct config next;
+    char token[TOKEN_FILE_MAX + 1] = "";
+    int rc = reload_read(d->settings, &next, e);
+    if (rc < 0) return rc;
+    bool has_token = !admin_is_unix(d->config) && !admin_is_unix(&next);
+    if (has_token) rc = token_file_read(&next, token, e);
+    if (rc == 0) rc = log_options_change(d->config, &next, e);
+    if (rc < 0) {
+        settings_explain(d->settings, e);
+        return rc;
     }
-    log_info("%s: %s", number == SIGTERM ? "SIGTERM" : "SIGINT",
-             d->state <= SERVING ? "draining" : "stopping at once");
-    stop(d, number == SIGTERM ? d->config->drain_delay_ms : 0);
+    int changes = reload_take(d->config, &next);
+    log_options_use(d->config);
+    spread(d);
+    if (has_token) server_set_token(d->private, token, NULL);
+    log_info("SIGHUP: the options have been read again: %d changed%s", changes,
+             has_token ? "; so has the token" : "");
+    return 0;
+}
+
+static void reload_for_systemd(struct daemon *d)
+{
+    char message[64];
+    struct err e = {0};
+    snprintf(message, sizeof(message), "RELOADING=1\nMONOTONIC_USEC=%lld",
+             (long long)(clock_now() / 1000));
+    if (d->state == SERVING) notify_systemd(message);
+    if (reload(d, &e) < 0) log_error("SIGHUP: %s; nothing has changed", e.text);
+    if (d->state == SERVING) notify_systemd("READY=1");
+}
+
+static void on_wish(void *arg, enum wish wish, const char *signal)
+{
+    struct daemon *d = arg;
+    struct err e = {0};
+    if (wish == WISH_RELOAD) {
+        reload_for_systemd(d);
+    } else if (wish == WISH_REOPEN) {
+        if (log_sink_reopen(&e) < 0)
+            log_error("SIGUSR1: the log: %s; the file that is open stays", e.text);
+        else
+            log_info("SIGUSR1: the log has been opened again");
+    } else {
+        log_info("%s: %s", signal, d->state <= SERVING ? "draining" : "stopping at once");
+        if (wish == WISH_STOP && d->state > SERVING)
+            stop_now(d);
+        else
+            stop(d, wish == WISH_DRAIN ? d->config->drain_delay_ms : 0);
+    }
 }
 
 /* ---- the model ---- */
@@ -297,12 +379,9 @@ static int open_servers(struct daemon *d, struct err *e)
         .name = "http",
         .listen = c->http_listen,
         .connections_max = connection_limit(c),
-        .header_timeout_ns = c->http_header_timeout_ms * 1000000,
-        .body_timeout_ns = c->http_body_timeout_ms * 1000000,
-        .idle_timeout_ns = c->http_idle_timeout_ms * 1000000,
-        .upload_max = (size_t)c->http_upload_max_bytes,
         .open_scopes = SCOPES_PUBLIC,
     };
+    set_limits(c, &options);
     int rc = server_new(d->loop, &options, &d->public, e);
     if (rc < 0) return rc;
     options.name = "admin";
@@ -312,15 +391,9 @@ static int open_servers(struct daemon *d, struct err *e)
     rc = admin_address(c, admin, &derived, e);
     if (rc == 0) rc = server_new(d->loop, &options, &d->private, e);
     /* Where the path of the socket is not said, it follows from another option. */
-    if (rc < 0 && derived) return err_prefix(e, "state.directory");
+    if (rc < 0 && derived) return state_blame(e);
     if (rc == 0 && !admin_is_unix(c)) rc = read_token(d, e);
     return rc;
-}
-
-static enum sla_classifier default_classifier(const struct config *c)
-{
-    if (strcmp(c->sla_default_classifier, "ensemble") == 0) return SLA_ENSEMBLE;
-    return strcmp(c->sla_default_classifier, "auto") == 0 ? SLA_AUTO : SLA_DEEPEST;
 }
 
 /* What a request may take: its images decoded from base64, and the answers of all its
@@ -330,24 +403,17 @@ static size_t request_memory(const struct config *c)
     return 2 * (size_t)c->http_body_max_bytes + (size_t)c->http_images_max * ((size_t)4 << 20);
 }
 
-/* How nets are computed: the processor must have what is asked for. */
+/* How nets are computed. */
 static int engine_algorithms(const struct config *c, struct engine_options *options, struct err *e)
 {
-    bool has_bf16 = kernels_best()->conv[CONV_BF16].forward.takes != NULL;
-    bool wants = strcmp(c->engine_precision, "bf16") == 0;
-    if (wants && !has_bf16)
-        return err_set(
-            e, ERR_UNSUPPORTED,
-            "engine.precision = bf16: this processor does not have it; use auto or fp32");
+    int has_bf16 = check_precision(c, e);
+    if (has_bf16 < 0) return has_bf16;
     if (has_bf16 && strcmp(c->engine_precision, "fp32") != 0) options->precision = PRECISION_BF16;
     options->measure = strcmp(c->engine_algorithms, "measured") == 0;
     if (!options->measure) return 0;
     char name[64];
     snprintf(name, sizeof(name), "cache/choices-%s", cpu_isa_name(kernels_best()->isa));
-    if (file_join(options->choices_path, sizeof(options->choices_path), c->state_directory, name) <
-        0)
-        return err_set(e, ERR_LIMIT, "state.directory is too long");
-    return 0;
+    return state_path(c, name, options->choices_path, e);
 }
 
 static int make_decoder(struct daemon *d, struct err *e)
@@ -390,12 +456,12 @@ static int make_engine(struct daemon *d, struct err *e)
 static int make_jobs(struct daemon *d, struct err *e)
 {
     const struct config *c = d->config;
-    char models[PATH_SIZE], jobs[PATH_SIZE];
+    char models[PATH_MAX], jobs[PATH_MAX];
     struct jobs_options options;
-    if (file_join(models, sizeof(models), c->state_directory, "models") < 0 ||
-        file_join(jobs, sizeof(jobs), c->state_directory, "jobs") < 0)
-        return err_set(e, ERR_LIMIT, "state.directory is too long");
-    int rc = registry_new(models, (size_t)c->model_bytes_max, d->engine, &d->registry, e);
+    int rc = state_path(c, "models", models, e);
+    if (rc == 0) rc = state_path(c, "jobs", jobs, e);
+    if (rc < 0) return rc;
+    rc = registry_new(models, (size_t)c->model_bytes_max, d->engine, &d->registry, e);
     if (rc < 0) return rc;
     jobs_options_default(&options);
     options.directory = jobs;
@@ -435,34 +501,21 @@ static int make_api(struct daemon *d, struct err *e)
 
 static int make_handles(struct daemon *d, struct err *e)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
     uv_loop_t *uv = loop_uv(d->loop);
     uv_timer_init(uv, &d->timer);
     d->timer.data = d;
-    for (int i = 0; i < 3; i++) {
-        uv_signal_init(uv, &d->signals[i]);
-        d->signals[i].data = d;
-    }
-    d->has_handles = true;
-    for (int i = 0; i < 3; i++) {
-        int rc = uv_signal_start(&d->signals[i], on_signal, numbers[i]);
-        if (rc < 0) return err_set(e, rc, "cannot catch signals: %s", uv_strerror(rc));
-    }
-    return 0;
+    d->has_timer = true;
+    return signals_catch(&d->signals, uv, on_wish, d, e);
 }
 
 static int start(struct daemon *d, struct err *e)
 {
     d->metrics = metrics_new();
     if (d->metrics == NULL) return err_set(e, -ENOMEM, "out of memory at start");
-    int rc = make_decoder(d, e); /* before there are threads */
+    int rc = make_decoder(d, e); /* before there are threads, the log's included */
+    if (rc == 0) rc = log_sink_start(e);
+    if (rc == 0) rc = state_open(d->config, &d->store, e);
     if (rc < 0) return rc;
-    rc = file_make_dirs(d->config->state_directory, e);
-    if (rc == 0) rc = store_open(d->config->state_directory, &d->store, e);
-    if (rc < 0) {
-        err_prefix(e, "state.directory");
-        return rc;
-    }
     addresses_remove(d->config); /* of a daemon that was killed */
     d->loop = loop_new(e);
     if (d->loop == NULL) return e->code;
@@ -498,49 +551,28 @@ static void release(struct daemon *d)
     reaper_free(d->reaper);
     jobs_free(d->jobs);
     registry_free(d->registry);
-    if (d->has_handles) {
-        for (int i = 0; i < 3; i++) uv_close((uv_handle_t *)&d->signals[i], NULL);
-        uv_close((uv_handle_t *)&d->timer, NULL);
-    }
+    signals_close(&d->signals);
+    if (d->has_timer) uv_close((uv_handle_t *)&d->timer, NULL);
     loop_free(d->loop);
     metrics_free(d->metrics);
 }
 
-int daemon_check(const struct config *c, struct err *e)
-{
-    if (!admin_is_unix(c) && c->admin_token_file[0] == '\0')
-        return err_set(e, ERR_CONFLICT,
-                       "admin.token_file: a file with the bearer token is needed where the admin "
-                       "listener is on TCP (%s); a UNIX socket needs none",
-                       c->admin_listen);
-    if (!admin_is_unix(c) && access(c->admin_token_file, R_OK) != 0)
-        return err_set(e, -errno, "admin.token_file %s: %s", c->admin_token_file, strerror(errno));
-    if (c->model_file[0] != '\0' && access(c->model_file, R_OK) != 0)
-        return err_set(e, -errno, "model.file %s: %s", c->model_file, strerror(errno));
-    if (c->http_body_max_bytes > c->http_upload_max_bytes)
-        return err_set(e, ERR_CONFLICT, "http.body_max_bytes is larger than http.upload_max_bytes");
-    if (c->image_bytes_max > c->http_body_max_bytes)
-        return err_set(e, ERR_CONFLICT, "image.bytes_max is larger than http.body_max_bytes");
-    return 0;
-}
-
-int daemon_run(const struct settings *settings, const struct config *config)
+int daemon_run(struct settings *settings, struct config *config)
 {
     struct daemon d = {.config = config, .settings = settings};
     struct err e = {0};
-    signal(SIGPIPE, SIG_IGN);
-    umask(0077); /* what it writes, and its trainings, is its own */
     int rc = start(&d, &e);
     if (rc == 0) {
         run_to_the_end(&d);
+        addresses_remove(config);
     } else {
         settings_explain(settings, &e);
         log_error("%s", e.text);
         d.exit_code = 1;
     }
-    if (rc == 0) addresses_remove(config);
     hard_stop_after(HARD_STOP_MS, "a thread that reads a file, writes one or computes");
     release(&d);
     if (rc == 0) log_info("stopped");
+    log_sink_stop(LOG_END_NS);
     return d.exit_code;
 }

@@ -3,12 +3,17 @@
 #include "config.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/log_sink.h"
+#include "check.h"
 #include "daemon.h"
+#include "log_options.h"
 #include "settings.h"
+#include "signals.h"
 
 extern char **environ;
 
@@ -56,6 +61,8 @@ static void warn_in_log(void *arg, const char *message)
 int main(int argc, char **argv)
 {
     if (file_open_standard() < 0) return 1;
+    signals_ignore();
+    umask(0077); /* what it writes, and its trainings, is its own */
     cpu_prepare_blas(argv);
     static struct config config;
     struct settings settings;
@@ -73,19 +80,19 @@ int main(int argc, char **argv)
     rc = settings_apply(&settings, environ, &config, &e);
     if (rc == 0) rc = cpu_check_isa(&e);
     if (rc == 0 && settings.print) return print_config(&config);
-    if (rc == 0) rc = daemon_check(&config, &e);
+    if (rc == 0 && settings.check) {
+        settings_unknown_variables(environ, warn_on_stderr, NULL);
+        return check_everything(&settings, &config);
+    }
+    if (rc == 0) rc = config_check(&config, &e);
+    if (rc == 0) rc = log_options_open(&config, &e);
     if (rc < 0) {
         settings_explain(&settings, &e);
         complain(&e);
         return rc == ERR_USAGE ? 2 : 1;
     }
-    if (settings.check) {
-        settings_unknown_variables(environ, warn_on_stderr, NULL);
-        printf("the configuration is good\n");
-        return 0;
-    }
-    log_setup((enum log_level)log_level_parse(config.log_level),
-              (enum log_format)log_format_parse(config.log_format));
+    log_options_use(&config);
+    log_sink_outlive_crashes();
     settings_unknown_variables(environ, warn_in_log, NULL);
     return daemon_run(&settings, &config);
 }

@@ -14,20 +14,28 @@
 #include "model/model.h"
 #include "units.h"
 
+_Static_assert(sizeof(int64_t) == sizeof(double), "numbers are copied alike");
+
 #define AT(member) offsetof(struct config, member)
 /* clang-format off */
-#define TEXT(section, key, standard, help) \
-    {#section, #key, OPTION_TEXT, AT(section##_##key), standard, 0, 0, NULL, help}
-#define CHOICE(section, key, standard, choices, help) \
-    {#section, #key, OPTION_CHOICE, AT(section##_##key), standard, 0, 0, choices, help}
-#define INTEGER(section, key, standard, min, max, help) \
-    {#section, #key, OPTION_INTEGER, AT(section##_##key), standard, min, max, NULL, help}
-#define BYTES(section, key, standard, min, max, help) \
-    {#section, #key, OPTION_BYTES, AT(section##_##key), standard, min, max, NULL, help}
-#define MS(section, key, standard, min, max, help) \
-    {#section, #key, OPTION_MS, AT(section##_##key), standard, min, max, NULL, help}
-#define REAL(section, key, standard, min, max, help) \
-    {#section, #key, OPTION_REAL, AT(section##_##key), standard, min, max, NULL, help}
+#define LIVE true /* behind the help: taken from a configuration that is read again at SIGHUP */
+#define ROW(section_, key_, type_, standard_, min_, max_, choices_, ...) \
+    {.section = #section_, .key = #key_, .type = type_, .offset = AT(section_##_##key_), \
+     .standard = standard_, .min = min_, .max = max_, .choices = choices_, .help = __VA_ARGS__}
+#define TEXT(section, key, standard, ...) \
+    ROW(section, key, OPTION_TEXT, standard, 0, 0, NULL, __VA_ARGS__)
+#define DIRECTORY(section, key, standard, ...) \
+    ROW(section, key, OPTION_DIRECTORY, standard, 0, 0, NULL, __VA_ARGS__)
+#define CHOICE(section, key, standard, choices, ...) \
+    ROW(section, key, OPTION_CHOICE, standard, 0, 0, choices, __VA_ARGS__)
+#define INTEGER(section, key, standard, min, max, ...) \
+    ROW(section, key, OPTION_INTEGER, standard, min, max, NULL, __VA_ARGS__)
+#define BYTES(section, key, standard, min, max, ...) \
+    ROW(section, key, OPTION_BYTES, standard, min, max, NULL, __VA_ARGS__)
+#define MS(section, key, standard, min, max, ...) \
+    ROW(section, key, OPTION_MS, standard, min, max, NULL, __VA_ARGS__)
+#define REAL(section, key, standard, min, max, ...) \
+    ROW(section, key, OPTION_REAL, standard, min, max, NULL, __VA_ARGS__)
 /* clang-format on */
 
 const struct option option_table[] = {
@@ -35,35 +43,35 @@ const struct option option_table[] = {
          "public listener: HOST:PORT, [IPV6]:PORT, PORT (on all addresses) or unix:PATH; port 0 "
          "takes a free one"),
     INTEGER(http, connection_limit, "1000", 1, 100000, "connections of a listener at a time"),
-    MS(http, header_timeout_ms, "10000", 10, 3600000, "for request line and headers to arrive"),
-    MS(http, body_timeout_ms, "30000", 10, 3600000, "for a whole body to arrive"),
+    MS(http, header_timeout_ms, "10000", 10, 3600000, "for request line and headers to arrive",
+       LIVE),
+    MS(http, body_timeout_ms, "30000", 10, 3600000, "for a whole body to arrive", LIVE),
     MS(http, idle_timeout_ms, "60000", 10, 3600000,
-       "between two requests of a connection, and to take an answer"),
+       "between two requests of a connection, and to take an answer", LIVE),
     BYTES(http, body_max_bytes, "32M", 1024, 1 << 30, "of a request to classify"),
     BYTES(http, upload_max_bytes, "512M", 1024, 1LL << 40,
-          "of all bodies of the public listener that are received or worked on; above, 503"),
+          "of all bodies of the public listener that are received or worked on; above, 503", LIVE),
     INTEGER(http, images_max, "64", 1, 4096, "images in one request"),
     TEXT(admin, listen, "", "listener for administration; empty: unix:STATE/admin.sock, mode 0600"),
     TEXT(admin, token_file, "",
-         "file with the bearer token; needed when admin.listen is not a UNIX socket; read again at "
-         "SIGHUP"),
+         "file with the bearer token; needed when admin.listen is not a UNIX socket", LIVE),
     TEXT(state, directory, "/var/lib/autodidact", "versions, jobs and database; one daemon's own"),
     TEXT(model, file, "", "model to import at start when it is not the one imported last"),
     BYTES(model, bytes_max, "1G", 1024, MODEL_FILE_MAX, "of a model file"),
-    TEXT(model, specs, "",
-         "directory of NAME.json for jobs; empty: where the models were installed"),
+    DIRECTORY(model, specs, "",
+              "directory of NAME.json for jobs; empty: where the models were installed"),
     INTEGER(engine, workers, "0", 0, 1024, "compute threads; 0: one a processor"),
     INTEGER(engine, batch_max, "32", 1, 1024, "images in one batch of a section"),
     INTEGER(engine, queue_max, "1024", 1, 1000000,
-            "images admitted and not answered; above, requests get 503"),
+            "images admitted and not answered; above, requests get 503", LIVE),
     CHOICE(engine, precision, "fp32", "fp32|bf16|auto",
            "of products; sums are fp32; auto: bf16 where the processor has it"),
     CHOICE(engine, algorithms, "measured", "measured|rule",
            "how each convolution's is chosen; measurements are kept in STATE/cache"),
     CHOICE(sla, default_classifier, "deepest", "deepest|ensemble|auto",
-           "for requests that ask for nothing"),
+           "for requests that ask for nothing", LIVE),
     MS(sla, default_target_ms, "1000", 1, 3600000,
-       "where a request without a deadline stands in the queue"),
+       "where a request without a deadline stands in the queue", LIVE),
     BYTES(image, bytes_max, "24M", 64, 1 << 30, "of one encoded image"),
     INTEGER(image, pixels_max, "50000000", 1, 1000000000, "width x height of one image"),
     INTEGER(image, side_max, "16384", 1, 65500, "width or height of one image"),
@@ -73,12 +81,16 @@ const struct option option_table[] = {
     BYTES(decode, memory_max_bytes, "1G", 16 << 20, INT64_C(1) << 40,
           "that decoding may take, all images together; what does not fit waits, and an image that "
           "takes more than seven eighths gets 413"),
-    CHOICE(log, level, "info", "error|warning|info|debug", "least important level that is written"),
-    CHOICE(log, format, "text", "text|json|journal", "journal: <N> prefixes, no time, for systemd"),
+    CHOICE(log, level, "info", "error|warning|info|debug", "least important level that is written",
+           LIVE),
+    TEXT(log, file, "", "to append to, opened anew at SIGUSR1; empty: stderr", LIVE),
+    CHOICE(log, format, "text", "text|json|journal", "journal: <N> prefixes, no time, for systemd",
+           LIVE),
     MS(drain, delay_ms, "2000", 0, 600000,
-       "after SIGTERM: ready says 503 while requests are still taken, so that balancers notice"),
-    MS(drain, timeout_ms, "30000", 0, 3600000, "then: for requests in flight to be answered"),
-    TEXT(train, data_root, "", "data sets of jobs lie below it; empty: no training over HTTP"),
+       "after SIGTERM: ready says 503 while requests are still taken, so that balancers notice",
+       LIVE),
+    MS(drain, timeout_ms, "30000", 0, 3600000, "then: for requests in flight to be answered", LIVE),
+    DIRECTORY(train, data_root, "", "data sets of jobs lie below it; empty: no training over HTTP"),
     TEXT(train, program, "", "the tool; empty: autodidact beside this program"),
     REAL(train, margin, "0.01", 0, 1, "a result may be this much worse (top-1) than what serves"),
     INTEGER(train, threads, "0", 0, 1024, "of a training unless the job says; 0: one a processor"),
@@ -107,6 +119,11 @@ static enum unit_kind unit_of(const struct option *o)
 bool option_is_integer(const struct option *o)
 {
     return o->type == OPTION_INTEGER || o->type == OPTION_BYTES || o->type == OPTION_MS;
+}
+
+bool option_is_text(const struct option *o)
+{
+    return o->type == OPTION_TEXT || o->type == OPTION_DIRECTORY || o->type == OPTION_CHOICE;
 }
 
 const char *option_unit(const struct option *o)
@@ -188,9 +205,34 @@ void option_text(const struct option *o, const struct config *config, char *text
         snprintf(text, size, "%s", (const char *)value);
 }
 
+void option_copy(const struct option *o, struct config *to, const struct config *from)
+{
+    size_t size = option_is_text(o) ? CONFIG_TEXT_MAX : sizeof(int64_t);
+    memcpy(place(o, to), const_place(o, from), size);
+}
+
 void config_init(struct config *config)
 {
     memset(config, 0, sizeof(*config));
     for (size_t i = 0; i < option_count; i++)
         option_set(&option_table[i], config, option_table[i].standard, NULL);
+}
+
+bool admin_is_unix(const struct config *config)
+{
+    return config->admin_listen[0] == '\0' || strncmp(config->admin_listen, "unix:", 5) == 0;
+}
+
+int config_check(const struct config *c, struct err *e)
+{
+    if (!admin_is_unix(c) && c->admin_token_file[0] == '\0')
+        return err_set(e, ERR_CONFLICT,
+                       "admin.token_file: a file with the bearer token is needed where the admin "
+                       "listener is on TCP (%s); a UNIX socket needs none",
+                       c->admin_listen);
+    if (c->http_body_max_bytes > c->http_upload_max_bytes)
+        return err_set(e, ERR_CONFLICT, "http.body_max_bytes is larger than http.upload_max_bytes");
+    if (c->image_bytes_max > c->http_body_max_bytes)
+        return err_set(e, ERR_CONFLICT, "image.bytes_max is larger than http.body_max_bytes");
+    return 0;
 }

@@ -28,7 +28,7 @@ struct config {
     int64_t image_bytes_max, image_pixels_max, image_side_max, image_memory_max;
     char image_truncated[CONFIG_TEXT_MAX];
     int64_t decode_memory_max_bytes;
-    char log_level[CONFIG_TEXT_MAX], log_format[CONFIG_TEXT_MAX];
+    char log_level[CONFIG_TEXT_MAX], log_file[CONFIG_TEXT_MAX], log_format[CONFIG_TEXT_MAX];
     int64_t drain_delay_ms, drain_timeout_ms;
     char train_data_root[CONFIG_TEXT_MAX], train_program[CONFIG_TEXT_MAX];
     double train_margin;
@@ -36,12 +36,13 @@ struct config {
 };
 
 enum option_type {
-    OPTION_TEXT,    /* any */
-    OPTION_CHOICE,  /* one of `choices` */
-    OPTION_INTEGER, /* min..max */
-    OPTION_BYTES,   /* the same, with a unit of bytes behind it, see units.h */
-    OPTION_MS,      /* the same, with a unit of time; without one: milliseconds */
-    OPTION_REAL,    /* min..max */
+    OPTION_TEXT,      /* any */
+    OPTION_DIRECTORY, /* the path of one that is there, or nothing */
+    OPTION_CHOICE,    /* one of `choices` */
+    OPTION_INTEGER,   /* min..max */
+    OPTION_BYTES,     /* the same, with a unit of bytes behind it, see units.h */
+    OPTION_MS,        /* the same, with a unit of time; without one: milliseconds */
+    OPTION_REAL,      /* min..max */
 };
 
 struct option {
@@ -52,6 +53,7 @@ struct option {
     double min, max;
     const char *choices; /* "a|b|c" */
     const char *help;
+    bool live; /* SIGHUP takes it from the configuration that is read again */
 };
 
 extern const struct option option_table[];
@@ -59,15 +61,27 @@ extern const size_t option_count;
 
 const struct option *option_find(const char *section, const char *key);
 
+/* Whether the value is a text, of CONFIG_TEXT_MAX bytes. */
+bool option_is_text(const struct option *option);
+
 /* Whether the value is an int64_t, and what it counts: "", " bytes" or " ms". */
 bool option_is_integer(const struct option *option);
 const char *option_unit(const struct option *option);
+
+/* How the values fit together. Nothing is opened. */
+int config_check(const struct config *config, struct err *e);
+
+/* Whether the admin listener is a UNIX socket, which file permissions guard instead of a token. */
+bool admin_is_unix(const struct config *config);
 
 /* All defaults. */
 void config_init(struct config *config);
 
 /* Parses text as the option's value; ERR_RANGE with a message that says what it takes. */
 int option_set(const struct option *option, struct config *config, const char *text, struct err *e);
+
+/* *from's value into *to. */
+void option_copy(const struct option *option, struct config *to, const struct config *from);
 
 /* The value as text that option_set() reads back. */
 void option_text(const struct option *option, const struct config *config, char *text, size_t size);

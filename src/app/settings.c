@@ -313,13 +313,14 @@ int settings_help(struct buf *out)
         char name[80];
         const struct option *o = &option_table[i];
         snprintf(name, sizeof(name), "%s.%s", o->section, o->key);
-        rc = buf_printf(out, "  %-26s %s%s%s%s [%s]\n", name, o->help,
+        rc = buf_printf(out, "%c %-26s %s%s%s%s [%s]\n", o->live ? '*' : ' ', name, o->help,
                         o->choices != NULL ? " (" : "", o->choices != NULL ? o->choices : "",
                         o->choices != NULL ? ")" : "", o->standard);
     }
-    return rc == 0
-               ? buf_puts(out,
-                          "\nSignals: SIGTERM drains and stops, a second one cuts it short; SIGINT"
-                          " without the delay; SIGHUP reads the token again.\n")
-               : rc;
+    if (rc < 0) return rc;
+    return buf_puts(
+        out, "\nSignals: SIGTERM drains and stops, SIGINT and SIGQUIT without the delay; a second "
+             "one cuts"
+             " it short.\nSIGHUP reads the options again and takes those with a *; SIGUSR1 opens"
+             " the log's file again.\n");
 }

@@ -31,8 +31,8 @@ int settings_parse(struct settings *settings, int argc, char **argv, struct err 
 int settings_apply(struct settings *settings, char *const *environment, struct config *config,
                    struct err *e);
 
-/* Says in an error that begins with an option's name ("http.listen: ...") what has set it:
- * "http.listen (FILE:12): ...". Of others nothing is changed. */
+/* Says in an error that begins with an option's name, "SECTION.KEY: ...", what has set it:
+ * "SECTION.KEY (FILE:12): ...". Of others nothing is changed. */
 void settings_explain(const struct settings *settings, struct err *e);
 
 /* tell(arg, message) for each variable of the environment that begins as options do and is none;

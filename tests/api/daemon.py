@@ -39,7 +39,7 @@ def form(*parts, boundary="x"):
 
 
 class Daemon:
-    def __init__(self, settings=(), model="", state=None, arguments=(), environment=(), wait=True):
+    def __init__(self, settings=(), model="", state=None, arguments=(), environment=(), wait=True, stderr=None):
         self.folder = None if state else tempfile.TemporaryDirectory(prefix="autodidact-")
         self.state = state or os.path.join(self.folder.name, "state")
         self.log = tempfile.TemporaryFile()
@@ -51,7 +51,7 @@ class Daemon:
         command = [os.path.join(BUILD, "autodidactd"), *arguments]
         for name, value in values.items():
             command += ["--set", f"{name}={value}"] if value is not None else []
-        self.process = subprocess.Popen(command, stderr=self.log, env={**os.environ, **dict(environment)})
+        self.process = subprocess.Popen(command, stderr=stderr or self.log, env={**os.environ, **dict(environment)})
         atexit.register(lambda: self.process.poll() is None and self.process.kill())
         if wait:
             self.wait_listening()

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The daemon's command line: where values come from, and what is refused."""
-import configparser, os, subprocess, sys, tempfile
+import configparser, os, socket, subprocess, sys, tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../http"))
 from wire import BUILD, run
 
@@ -136,13 +136,56 @@ def files():
 
 
 def check():
-    """--check-config says good, or what does not fit together"""
-    assert call("--check-config") == (0, "the configuration is good\n", "")
-    refused(["admin.token_file"], "--check-config", "--set", "admin.listen=127.0.0.1:1")
-    refused(["model.file", "/no/such"], "--check-config", "--set", "model.file=/no/such")
-    refused(["image.bytes_max"], "--check-config", "--set", "image.bytes_max=64M")
+    """--check-config opens what a start would open, changes nothing, and names all that is wrong"""
+    state = os.path.join(FOLDER.name, "a", "b")
+    base = ["--check-config", "--set", "http.listen=127.0.0.1:0", "--set", f"state.directory={state}"]
+    code, out, err = call(*base)
+    assert code == 0 and err == "" and out.endswith("the configuration is good\n"), (code, out, err)
+    for words in ("http.listen: 127.0.0.1:0", f"admin.listen: unix:{state}/admin.sock", f"state: {state}/, which will be made",
+                  "model.file: none", "train.program: "):
+        assert words in out, (words, out)
+    assert not os.path.exists(os.path.dirname(state))
+
+    def wrong(*expected, warnings=(), settings=()):
+        code, out, err = call(*base, *(x for s in settings for x in ("--set", s)))
+        lines = err.splitlines()
+        found = [l for l in lines if l.startswith("autodidactd: warning: ")]
+        assert code == (1 if expected else 0) and len(found) == len(warnings), (code, out, err)
+        assert len(lines) == len(expected) + len(found) + bool(expected), err
+        for words in (*expected, *warnings):
+            assert any(all(w in l for w in words) for l in lines), (words, err)
+    text, token = file("hello"), file("secret\n", "token")
+    os.chmod(token, 0o600)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        wrong(["http.listen (--set)", address, "another program"], settings=[f"http.listen={address}"])
+    with socket.socket(socket.AF_UNIX) as s:
+        path = os.path.join(FOLDER.name, "s")
+        s.bind(path)
+        wrong(settings=[f"http.listen=unix:{path}"])  # nobody listens
+        s.listen()
+        wrong(["http.listen", path, "another program"], settings=[f"http.listen=unix:{path}"])
+        assert os.path.exists(path)
+    wrong(["http.listen", "not a socket"], settings=[f"http.listen=unix:{text}"])
+    wrong(["state.directory (--set)", text, "Not a directory"], ["state.directory", "admin"], settings=[f"state.directory={text}"])
+    wrong(["admin.token_file"], settings=["admin.listen=127.0.0.1:0"])
+    wrong(["admin.token_file", "/no/such"], settings=["admin.listen=127.0.0.1:0", "admin.token_file=/no/such"])
+    wrong(settings=["admin.listen=127.0.0.1:0", f"admin.token_file={token}"])
+    os.chmod(token, 0o644)
+    wrong(warnings=[[token, "644"]], settings=["admin.listen=127.0.0.1:0", f"admin.token_file={token}"])
+    open(token, "w").close()
+    wrong(["admin.token_file", "empty"], warnings=[], settings=["admin.listen=127.0.0.1:0", f"admin.token_file={token}"])
+    wrong(["model.file (--set)", "/no/such"], ["image.bytes_max"], settings=["model.file=/no/such", "image.bytes_max=64M"])
+    wrong(["model.file", text], settings=[f"model.file={text}"])
+    wrong(["train.program", text], ["model.specs"], ["train.data_root"], ["log.file"],
+          settings=[f"train.program={text}", "model.specs=/no/such", f"train.data_root={text}", "log.file=/no/such/log"])
+    wrong(warnings=[["engine.workers"]], settings=["engine.workers=1024"])
+    log = os.path.join(FOLDER.name, "log")
+    wrong(settings=[f"log.file={log}"])
+    assert not os.path.exists(log)
+    wrong(["log.file"], settings=[f"log.file={FOLDER.name}"])
 
 
-SPARE = []
+SPARE = ["--set", "http.listen=127.0.0.1:0", "--set", f"state.directory={FOLDER.name}/spare"]
 
 run([help_and_version, usage, precedence, round_trip, unknown, kubernetes, syntax, units, ranges, files, check])

@@ -237,7 +237,7 @@ def admin_token():
             with open(path, "w") as f:
                 f.write("")
             d.process.send_signal(signal.SIGHUP)
-            until(lambda: "stays" in d.text(), "the empty file is refused")
+            until(lambda: "nothing has changed" in d.text(), "the empty file is refused")
             assert ask("Bearer second-token").status == 200
 
 
@@ -393,14 +393,127 @@ def algorithms():
         fails(["engine.algorithms"], ["engine.algorithms=fast"])
 
 
+def check_beside():
+    """--check-config beside a running daemon: what that one holds is fine, and nothing of it is disturbed"""
+    with Daemon() as d:
+        command = [os.path.join(BUILD, "autodidactd"), "--check-config", "--set", f"http.listen={d.address}"]
+        before = os.stat(d.admin[5:]).st_ino
+        p = subprocess.run([*command, "--set", f"state.directory={d.state}"], capture_output=True, text=True, timeout=60)
+        assert p.returncode == 0 and p.stdout.count("held by the daemon") == 2, p
+        p = subprocess.run([*command, "--set", f"state.directory={d.state}/other"], capture_output=True, text=True, timeout=60)
+        assert p.returncode == 1 and "http.listen (--set): cannot bind " + d.address in p.stderr, p
+        assert os.stat(d.admin[5:]).st_ino == before and d.classify().status == 200
+        assert once(d.admin, "GET", "/admin/v1/jobs").status == 200
+
+
+def reload():
+    """SIGHUP takes what can be taken, says what changed and what waits for a start; a broken file changes nothing"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "test.conf")
+
+        def configure(text):
+            with open(path, "w") as f:
+                f.write(text)
+
+        def hang_up(d, words):
+            n = d.text().count("SIGHUP")
+            d.process.send_signal(signal.SIGHUP)
+            until(lambda: d.text().count("SIGHUP") > n, "SIGHUP is heard")
+            assert words in d.text().splitlines()[-1], d.text()
+        configure("[log]\nlevel = warning\n")
+        with Daemon(arguments=["--config", path]) as d:
+            configure("[log]\nlevel = info\n[sla]\ndefault_classifier = ensemble\n[http]\nidle_timeout_ms = 100ms\n[engine]\n"
+                      "queue_max = 10\nbatch_max = 4\n")
+            assert d.classify().header("SLA-Classifier") != "ensemble"
+            hang_up(d, "the options have been read again: 5 changed")
+            for words in ("log.level is info now; it was warning", "sla.default_classifier is ensemble now; it was deepest",
+                          "http.idle_timeout_ms is 100 now", "engine.batch_max = 4 is taken at the next start; until then it is 32"):
+                assert words in d.text(), (words, d.text())
+            assert d.classify().header("SLA-Classifier") == "ensemble"
+            with Wire(d.address) as w:
+                assert w.ask("GET", "/v2/health/live").status == 200
+                assert w.closed()  # after 100 ms, not a minute
+            for text, words in (("[log]\nlevel = loud\n", f"{path}:2: log.level"), ("[log\n", f"{path}:1:"), ("[log]\nfile = /no/such/file\n",
+                                f"log.file ({path}:2): cannot open /no/such/file"),
+                                ("[image]\nbytes_max = 1G\n", f"image.bytes_max ({path}:2) is larger")):
+                configure(text)
+                hang_up(d, words)
+                assert "nothing has changed" in d.text().splitlines()[-1]
+                assert d.classify().header("SLA-Classifier") == "ensemble"
+            os.unlink(path)
+            hang_up(d, path)
+
+
+def reopen():
+    """log.file, and SIGUSR1 after it has been moved away"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "log")
+
+        def read(name=path):
+            with open(name) as f:
+                return f.read()
+        with Daemon([f"log.file={path}"]) as d:
+            until(lambda: os.path.exists(path) and "ready" in read(), "ready")
+            assert d.text() == "" and stat.S_IMODE(os.stat(path).st_mode) & 0o077 == 0
+            os.rename(path, path + ".1")
+            d.process.send_signal(signal.SIGUSR1)
+            until(lambda: os.path.exists(path) and "SIGUSR1" in read(), "the file is made anew")
+            assert "ready" not in read() and "ready" in read(path + ".1")
+            assert d.stop() == 0
+            assert read().endswith("stopped\n")
+
+
+def habits():
+    """no signal that people send by habit kills"""
+    with Daemon() as d:
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGPIPE, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF,
+                       signal.SIGIO, signal.SIGPWR, signal.SIGXFSZ, signal.SIGWINCH, signal.SIGCHLD, signal.SIGURG, signal.SIGCONT):
+            d.process.send_signal(number)
+            assert d.classify().status == 200, number
+        assert d.stop(signal.SIGQUIT) == 0
+
+
+def second_sigint():
+    """a second SIGINT ends at once"""
+    with Daemon(["drain.timeout_ms=60000"]) as d, Wire(d.address) as w:
+        w.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n\r\nabc")
+        until(lambda: d.metrics()["autodidact_requests_in_flight"] == 1, "the upload has begun")
+        d.process.send_signal(signal.SIGINT)
+        until(lambda: "SIGINT: draining" in d.text(), "draining")
+        d.process.send_signal(signal.SIGINT)
+        assert d.process.wait(20) == 0
+        assert w.closed()
+
+
+def full_pipe():
+    """with a full pipe as stderr, which nobody reads, it starts, serves and stops"""
+    read, write = os.pipe()
+    with open(read, "rb"), open(write, "wb", buffering=0) as full:
+        os.set_blocking(write, False)
+        with contextlib.suppress(BlockingIOError):
+            while full.write(b"x" * 4096): pass
+        os.set_blocking(write, True)
+        with Daemon(["log.level=debug"], stderr=full) as d:
+            for _ in range(50):
+                assert once(d.admin, "POST", "/admin/v1/jobs", b"{", [("Content-Type", "application/json")]).status == 400
+                d.process.send_signal(signal.SIGHUP)
+            assert d.classify().status == 200
+            assert d.metrics()["autodidact_log_lost_total"] == 0
+            assert d.stop() == 0
+
+
 def notify():
-    """systemd hears READY=1 and STOPPING=1"""
+    """systemd hears READY=1, RELOADING=1 with the time, and STOPPING=1"""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "notify")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
             s.bind(path)
             s.settimeout(20)
             with Daemon(environment=[("NOTIFY_SOCKET", path)]) as d:
+                assert s.recv(100) == b"READY=1"
+                d.process.send_signal(signal.SIGHUP)
+                name, value = s.recv(100).removeprefix(b"RELOADING=1\n").split(b"=")
+                assert name == b"MONOTONIC_USEC" and 0 <= time.clock_gettime(time.CLOCK_MONOTONIC) * 1e6 - int(value) < 60e6
                 assert s.recv(100) == b"READY=1"
                 d.stop()
                 assert s.recv(100) == b"STOPPING=1"
@@ -419,4 +532,5 @@ def logs():
 
 run([addresses, locked, not_ready_without_model, bad_models, bad_addresses, living_socket, socket_paths, all_addresses, private_files,
      closed_stderr, other_listeners, admin_socket, admin_needs_token, admin_token, sigterm_delay, sigint, drain, drain_upload,
-     drain_timeout, second_sigterm, sigterm_while_loading, restart, algorithms, notify, logs])
+     drain_timeout, second_sigterm, second_sigint, sigterm_while_loading, restart, algorithms, check_beside, reload, reopen, habits,
+     full_pipe, notify, logs])

@@ -137,7 +137,7 @@ static void table_is_sound(void **state)
     for (size_t i = 0; i < option_count; i++) {
         const struct option *o = &option_table[i];
         struct err e = {0};
-        size_t size = o->type == OPTION_TEXT || o->type == OPTION_CHOICE ? CONFIG_TEXT_MAX : 8;
+        size_t size = option_is_text(o) ? CONFIG_TEXT_MAX : 8;
         for (size_t k = 0; k < size; k++)
             assert_int_equal(used[o->offset + k]++, 0);       /* its own place */
         assert_ptr_equal(option_find(o->section, o->key), o); /* its own name */
@@ -167,7 +167,7 @@ static void values_keep_their_text(void **state)
             text_double(o->min + rng_uniform(&rng) * (o->max - o->min), text);
         } else if (o->type == OPTION_CHOICE) {
             snprintf(text, sizeof(text), "%s", o->standard);
-        } else if (o->type == OPTION_TEXT) {
+        } else if (option_is_text(o)) {
             size_t n = rng_below(&rng, 40);
             for (size_t k = 0; k < n; k++) text[k] = (char)(' ' + rng_below(&rng, 95));
             text[n] = '\0';
@@ -188,7 +188,7 @@ static void values_out_of_range(void **state)
         const struct option *o = &option_table[i];
         char low[64], high[64];
         const char *bad[] = {low, high, "", "x", "1x", "0x10", " 1", "nan", "1e999", "--1"};
-        if (o->type == OPTION_TEXT) continue;
+        if (o->type == OPTION_TEXT || o->type == OPTION_DIRECTORY) continue;
         snprintf(low, sizeof(low), "%.0f", o->min - 1);
         snprintf(high, sizeof(high), "%.0f", o->max + 1);
         for (size_t k = 0; k < sizeof(bad) / sizeof(bad[0]); k++) {
