@@ -1,58 +1,15 @@
 """The program `autodidact` as its users see it: exit codes, messages, figures, training that is killed and resumed.
 Prints TAP. Standard library only."""
-import csv, hashlib, http.server, json, os, random, resource, signal, struct, subprocess, sys, tempfile, threading, time
+import csv, http.server, json, os, random, resource, signal, subprocess, sys, tempfile, threading, time
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
+from program import (PROGRAM, REFERENCE, SPEC, TOP, digest, fails, lines, many_minutes_on_reference, metadata,
+                     rewrite_metadata, run)
 from tiny_cifar import write_set
 
-TOP = os.environ.get("top_srcdir", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
-PROGRAM = os.path.join(os.environ.get("top_builddir", "."), "autodidact")
-SPEC = os.path.join(TOP, "models", "resnet18.json")
 SEED = int(os.environ.get("TEST_SEED", str(time.time_ns() % 1000000)))
-
-
-def run(*args, code=0, **more):
-    """Runs the program, checks its exit code, returns (stdout, stderr)."""
-    p = subprocess.run([PROGRAM, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300, **more)
-    assert p.returncode == code, f"{' '.join(args)}: exit code {p.returncode}, wanted {code}\n{p.stderr}"
-    return p.stdout, p.stderr
-
-
-def fails(*args, code=1, text="", **more):
-    """Fails with one line on stderr that has the text, and says nothing on stdout."""
-    out, err = run(*args, code=code, **more)
-    assert out == "", out
-    assert err.count("\n") == 1 and err.endswith("\n"), err
-    assert text in err, f"{text!r} is not in {err!r}"
-    return err
-
-
-def lines(text):
-    return [json.loads(l) for l in text.splitlines()]
-
-
-def digest(path):
-    with open(path, "rb") as f:
-        return hashlib.sha256(f.read()).hexdigest()
-
-
-def metadata(path):
-    with open(path, "rb") as f:
-        n, = struct.unpack("<Q", f.read(8))
-        return json.loads(f.read(n))["__metadata__"]
-
-
-def rewrite_metadata(source, out, change):
-    """A copy of a model whose metadata change() has changed."""
-    with open(source, "rb") as f:
-        n, = struct.unpack("<Q", f.read(8))
-        header, data = json.loads(f.read(n)), f.read()
-    change(header["__metadata__"])
-    text = json.dumps(header).encode()
-    with open(out, "wb") as f:
-        f.write(struct.pack("<Q", len(text)) + text + data)
 
 
 class Place:
@@ -245,6 +202,7 @@ def test_train_events(p):
     assert err.startswith("\nreading the images ...\x1b[K\n\x1b[K\nepoch 1/1"), err[:200]  # \r, read as text
 
 
+@many_minutes_on_reference
 def test_learning(p):
     """Ten classes that differ by brightness are learnt by every method, by the heads that it trains."""
     for method in ("baseline", "dsn", "byot"):
@@ -294,6 +252,7 @@ def teacher(p):
     return p.models["teacher"]
 
 
+@many_minutes_on_reference
 def test_taught(p):
     """Every method with a teacher or a peer: the loss falls; killed at a random step and resumed, the same bytes."""
     r = random.Random(SEED)
@@ -332,6 +291,7 @@ def test_taught(p):
 
 
 
+@many_minutes_on_reference
 def test_peer_width(p):
     """A peer of another width is what --width makes of the spec: rounded once, not by way of the first one's width."""
     path, out, peer = p.path("odd.json"), p.path("odd.safetensors"), p.path("odd-peer.safetensors")
@@ -346,6 +306,7 @@ def test_peer_width(p):
             run("describe", path, "--width", str(width), "--json")[0]), width
 
 
+@many_minutes_on_reference
 def test_bad_teacher(p):
     out, own = p.path("x.safetensors"), teacher(p)
     kd, byot, dml = (p.options(out, method=m) for m in ("kd", "byot", "dml"))
@@ -432,6 +393,7 @@ def position(path):
         return -1
 
 
+@many_minutes_on_reference
 def test_killed(p):
     """SIGKILL at five random steps; each time it goes on where the last checkpoint stands. The file is the same."""
     r = random.Random(SEED)
@@ -452,6 +414,7 @@ def test_killed(p):
     assert not os.path.exists(out + ".ckpt")
 
 
+@many_minutes_on_reference
 def test_result_not_written(p):
     """All steps are done, but the model cannot be written: nothing of the training is lost."""
     out = p.path("late.safetensors")
@@ -470,6 +433,7 @@ def test_result_not_written(p):
     assert not os.path.exists(out + ".ckpt")
 
 
+@many_minutes_on_reference
 def test_stopped(p):
     for number in (signal.SIGTERM, signal.SIGINT):
         out = p.path("stopped.safetensors")
@@ -496,6 +460,7 @@ def test_stopped(p):
         os.unlink(out)
 
 
+@many_minutes_on_reference
 def test_presets(p):
     """A preset is what its options are; the model remembers those, and they give the same bytes again."""
     out, again = p.path("preset.safetensors"), p.path("again.safetensors")
@@ -521,6 +486,7 @@ def test_presets(p):
     assert digest(plain) == digest(p.model("byot"))
 
 
+@many_minutes_on_reference
 def test_presets_resumed(p):
     """Killed and resumed in the same bits; with other options not resumed at all."""
     more = dict(preset="scan", augment="crop,flip,autoaugment,cutout", mixup=0.3, label_smoothing=0.1)
@@ -542,6 +508,7 @@ def test_presets_resumed(p):
     assert digest(out) == digest(whole)
 
 
+@many_minutes_on_reference
 def test_resumed_threads(p):
     """Without --threads it goes on with those that it began with; with other ones it does not."""
     out = p.path("threads.safetensors")
@@ -564,6 +531,7 @@ def test_diverged(p):
         assert out + ".ckpt" in err
 
 
+@many_minutes_on_reference
 def test_full_disk(p):
     out = p.path("full.safetensors")
     args = p.options(out, method="byot", checkpoint_steps=1)
@@ -585,6 +553,7 @@ def test_full_disk(p):
         assert q.returncode == 1 and b"cannot write" in q.stderr
 
 
+@many_minutes_on_reference
 def test_init(p):
     parent, out = p.model("byot"), p.path("child.safetensors")
     base = p.options(out, holdout=None, width=None)[1:]
@@ -602,6 +571,7 @@ def test_init(p):
     assert abs(a["exits"][3]["top1"] - b["exits"][3]["top1"]) < 0.2
 
 
+@many_minutes_on_reference
 def test_store(p):
     """A model stored in 16 bits is half as large, is calibrated as it is stored, and knows as much."""
     exact = os.path.getsize(p.model("byot"))
@@ -627,21 +597,27 @@ def test_precision(p):
             f = json.loads(run(*base, *wish)[0])
             for a, b in zip(exact["exits"] + [exact["ensemble"]], f["exits"] + [f["ensemble"]]):
                 assert abs(a["nll"] - b["nll"]) < 0.01 and abs(a["top1"] - b["top1"]) <= 0.02, (wish, a, b)
+        if REFERENCE:  # one algorithm: nothing is measured
+            assert not os.path.exists(cache)
+            return
         kept = [os.path.join(cache, "autodidact", name) for name in os.listdir(os.path.join(cache, "autodidact"))]
-        reference = run("--version")[0].endswith(" reference kernels\n")
-        assert reference or len(kept) == 1 and open(kept[0]).readline().startswith("autodidact choices 1, ")
-        if not reference:  # the plan follows the file
-            text = open(kept[0]).read().splitlines()
-            open(kept[0], "w").write("\n".join([text[0]] + [" ".join(l.split()[:-1] + ["direct"]) for l in text[1:]]) + "\n")
-            plan = json.loads(run("describe", model, "--plan", "--json", "--algorithm", "measured")[0])["plan"]
-            assert any(l.endswith("; direct") and "conv 3x3/1" in l for l in plan), plan
+        assert len(kept) == 1 and open(kept[0]).readline().startswith("autodidact choices 1, ")
+        text = open(kept[0]).read().splitlines()  # the plan follows the file
+        open(kept[0], "w").write("\n".join([text[0]] + [" ".join(l.split()[:-1] + ["direct"]) for l in text[1:]]) + "\n")
+        plan = json.loads(run("describe", model, "--plan", "--json", "--algorithm", "measured")[0])["plan"]
+        assert any(l.endswith("; direct") and "conv 3x3/1" in l for l in plan), plan
     finally:
         del os.environ["XDG_CACHE_HOME"]
+
+
+def test_bad_precision(p):
+    base = ["eval", p.model("byot"), "--data", p.data, "--split", "test", "--json"]
     fails(*base, "--precision", "int8", code=2, text="--precision int8: it takes fp32, bf16 or auto")
     fails(*base, "--algorithm", "quick", code=2, text="--algorithm quick: it takes rule, measured")
     fails("bench", SPEC, "--width", "4", "--train", "--precision", "bf16", code=2, text="--precision bf16: training takes fp32")
 
 
+@many_minutes_on_reference
 def test_same_images(p):
     """--holdout of eval: two models judged on the same images, whatever they remember."""
     all_, own = p.path("none.safetensors"), p.model("byot")
@@ -656,6 +632,7 @@ def test_same_images(p):
     fails("eval", own, *judge, "--holdout", "1200", text="1200")
 
 
+@many_minutes_on_reference
 def test_init_of_other_size(p):
     """Convolutions do not know the size of the images: a parent for larger ones can have a child."""
     def enlarge(m):
@@ -722,9 +699,9 @@ def test_bench(p):
         assert abs(x["img_per_s"] - x["batch"] * 1000 / x["ms"]) < 0.01 * x["img_per_s"]
     macs = json.loads(run("describe", SPEC, "--width", "4", "--json")[0])["ensemble"]["macs"]
     assert abs(out[0]["gflops"] - 2e-9 * macs * out[0]["img_per_s"]) < 0.01 * out[0]["gflops"]
-    # Every parameter is there; activations grow with the batch.
+    # Every parameter is there, those of norms folded into others; activations grow with the batch.
     described = json.loads(run("describe", SPEC, "--width", "4", "--json")[0])
-    assert out[0]["weight_bytes"] == out[1]["weight_bytes"] >= 4 * described["ensemble"]["params"]
+    assert out[0]["weight_bytes"] == out[1]["weight_bytes"] >= 3 * described["ensemble"]["params"]
     assert out[0]["activation_bytes"] < out[1]["activation_bytes"] <= 3 * out[0]["activation_bytes"]
     assert run("bench", SPEC, "--width", "4", "--batch", "1", "--threads", "1")[0].splitlines()[0].endswith("peak MB")
     x, = lines(run("bench", p.model("byot"), "--batch", "8", "--train", "--json")[0])
@@ -777,6 +754,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         place = Place(folder)
         for i, (name, f) in enumerate([t for t in tests if t[0] in chosen], 1):
+            if getattr(f, "skipped", False):
+                print(f"ok {i} - {name} # SKIP several trainings take many minutes with the reference kernels", flush=True)
+                continue
             start = time.monotonic()
             try:
                 f(place)
