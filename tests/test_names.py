@@ -127,7 +127,7 @@ def training_options():
 
 def daemon_options():
     app = {path: text for path, text in TEXTS.items() if path.startswith("src/app/")}
-    for section, key in rows("src/app/options.c", r"^    (?:TEXT|CHOICE|INTEGER|BYTES|REAL)\(\s*(\w+),\s*(\w+),\s"):
+    for section, key in rows("src/app/options.c", r'^    (?!ROW\()[A-Z]+\(\s*(\w+),\s*(\w+),\s*"'):
         row = r"\(\s*%s,\s*%s," % (section, key)
         yield f"{section}.{key}", files_with(rf"\b{section}\.{key}\b") | files_with(rf"\b{section}_{key}\b|{row}", app)
 
