@@ -32,7 +32,7 @@ need_packages() {
     return 1
 }
 
-BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config libmicrohttpd-dev libuv1-dev libjansson-dev \
+BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config libuv1-dev libjansson-dev \
 libopenblas-dev libstb-dev libjpeg62-turbo-dev libsqlite3-dev libcurl4-openssl-dev nettle-dev zlib1g-dev \
 libprotobuf-c-dev protobuf-c-compiler"
 # python3-onnx checks exported models, python3-pil and libjpeg-turbo-progs decoded images, clang-format (always this

@@ -1,5 +1,5 @@
-/* A server: one listener with its routes, a libmicrohttpd daemon that lives in a loop. The program
- * has two, the public one and the one for administration. All functions on the loop thread. */
+/* A server: one listener with its routes, HTTP/1.1 inside of a loop. The program has two, the
+ * public one and the one for administration. All functions on the loop thread. */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
@@ -18,10 +18,16 @@ struct server_options {
     const char *name;   /* "http", "admin": for messages */
     const char *listen; /* "127.0.0.1:8080", "[::1]:0", "localhost:80", "unix:/path" (mode 0600) */
     unsigned connections_max;
+    unsigned connections_peer_max; /* of one address; 0: no bound but that of all */
+    const char *trusted;       /* addresses for which the bounds of one do not hold: "10.0.0.0/8,
+                                  ::1"; copied; NULL: none */
     int64_t header_timeout_ns; /* request line and headers, from the first byte that may come */
     int64_t body_timeout_ns;   /* the whole body */
+    int64_t body_rate_min;     /* bytes a second that a body must come with, over some seconds; 0:
+                                  any */
     int64_t idle_timeout_ns;   /* between two requests of a connection, and to take an answer */
-    size_t upload_max;    /* bytes of all bodies in memory at a time; 0: no bound but each one's */
+    size_t upload_max; /* bytes of all bodies in memory at a time; 0: no bound but each one's */
+    size_t upload_peer_max; /* the same of one address's bodies */
     unsigned open_scopes; /* of the routes' scopes: what everybody may who can connect. For others a
                              request must carry `Authorization: Bearer TOKEN`; where nothing is
                              open, also to learn that there is no such route */
@@ -43,7 +49,8 @@ int server_set_token(struct server *server, const char *text, struct err *e);
 /* Whether server_set_token() would take it. */
 int server_check_token(const char *text, struct err *e);
 
-/* The timeouts and upload_max of *options from now on, for what begins now. */
+/* The timeouts, body_rate_min and bounds of uploads and of an address of *options from now on, for
+ * what begins now. */
 void server_set_limits(struct server *server, const struct server_options *options);
 
 /* Before server_start(): answered(arg, x, status, detail) is called for each answer, refusals that

@@ -39,11 +39,15 @@ const struct answer_row common_answers[] = {
     {408, PROBLEM, "headers or body did not arrive in time"},
     {411, PROBLEM, "the body has no length"},
     {413, PROBLEM, "the body is too large"},
+    {414, PROBLEM, "the request line is too long"},
     {415, PROBLEM, "the body's media type or its content coding is not taken"},
     {417, PROBLEM, "an expectation other than 100-continue"},
+    {429, PROBLEM, "one address has too many connections, or too much of the memory for bodies"},
+    {431, PROBLEM, "there are too many headers, or too long ones"},
     {500, PROBLEM, "the server failed"},
     {501, PROBLEM, "a transfer encoding other than chunked"},
     {503, PROBLEM, "no memory for another body, or the server shuts down"},
+    {505, PROBLEM, "another protocol than HTTP/1.1 and HTTP/1.0"},
     {.status = 0},
 };
 

@@ -215,6 +215,9 @@ static void set_limits(const struct config *c, struct server_options *options)
     options->body_timeout_ns = c->http_body_timeout_ms * CLOCK_MS;
     options->idle_timeout_ns = c->http_idle_timeout_ms * CLOCK_MS;
     options->upload_max = (size_t)c->http_upload_max_bytes;
+    options->connections_peer_max = (unsigned)c->http_address_connection_limit;
+    options->body_rate_min = c->http_body_rate_min_bytes;
+    options->upload_peer_max = (size_t)c->http_address_upload_max_bytes;
 }
 
 static enum sla_classifier default_classifier(const struct config *c)
@@ -238,7 +241,7 @@ static void spread(struct daemon *d)
     struct server_options options = {0};
     set_limits(d->config, &options);
     server_set_limits(d->public, &options);
-    options.upload_max = 0;
+    options.upload_max = options.upload_peer_max = 0;
     server_set_limits(d->private, &options);
     engine_set_limits(d->engine, (int)d->config->engine_queue_max,
                       d->config->sla_default_target_ms * CLOCK_MS);
@@ -379,13 +382,15 @@ static int open_servers(struct daemon *d, struct err *e)
         .name = "http",
         .listen = c->http_listen,
         .connections_max = connection_limit(c),
+        .trusted = c->http_trusted_addresses,
         .open_scopes = SCOPES_PUBLIC,
     };
     set_limits(c, &options);
     int rc = server_new(d->loop, &options, &d->public, e);
     if (rc < 0) return rc;
     options.name = "admin";
-    options.upload_max = 0; /* small bodies, and only of who has the token */
+    options.upload_max = options.upload_peer_max =
+        0; /* small bodies, and only of who has the token */
     options.listen = admin;
     options.open_scopes = admin_is_unix(c) ? SCOPES_ALL : 0;
     rc = admin_address(c, admin, &derived, e);

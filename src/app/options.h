@@ -14,9 +14,10 @@ enum { CONFIG_TEXT_MAX = 1024, OPTIONS_MAX = 128 };
 
 /* All values. Texts are empty when not given. */
 struct config {
-    char http_listen[CONFIG_TEXT_MAX];
-    int64_t http_connection_limit, http_header_timeout_ms, http_body_timeout_ms,
-        http_idle_timeout_ms, http_body_max_bytes, http_upload_max_bytes, http_images_max;
+    char http_listen[CONFIG_TEXT_MAX], http_trusted_addresses[CONFIG_TEXT_MAX];
+    int64_t http_connection_limit, http_address_connection_limit, http_header_timeout_ms,
+        http_body_timeout_ms, http_body_rate_min_bytes, http_idle_timeout_ms, http_body_max_bytes,
+        http_upload_max_bytes, http_address_upload_max_bytes, http_images_max;
     char admin_listen[CONFIG_TEXT_MAX], admin_token_file[CONFIG_TEXT_MAX];
     char state_directory[CONFIG_TEXT_MAX];
     char model_file[CONFIG_TEXT_MAX], model_specs[CONFIG_TEXT_MAX];

@@ -30,28 +30,32 @@ static void coded_body_free(struct coded_body *b)
     mem_free(b);
 }
 
-/* The body is what was in it from now on; false when there is no room for that. */
-static bool take_over(struct exchange *x, struct buf *unpacked)
+/* The body is what was in it from now on; whether there is room for that, as uploads_fit(). */
+static int take_over(struct exchange *x, struct buf *unpacked)
 {
-    struct server *server = connection_of(x)->server;
-    server_upload_change(server, x->body.capacity, 0);
+    struct connection *c = connection_of(x);
+    uploads_change(c, x->body.capacity, 0);
     buf_release(&x->body);
     x->body = *unpacked;
     buf_init(unpacked, 0);
-    return server_upload_change(server, 0, x->body.capacity);
+    return uploads_change(c, 0, x->body.capacity);
 }
 
 static void go_on(struct coded_body *b)
 {
     struct exchange *x = b->x;
-    if (connection_of(x)->state == CONNECTION_ABANDONED)
+    int room = UPLOADS_FIT;
+    if (connection_of(x)->state == CONNECTION_ABANDONED) {
         exchange_problem(x, 499, "the client hung up");
-    else if (b->rc < 0)
+    } else if (b->rc < 0) {
         exchange_problem_err(x, &b->error);
-    else if (!take_over(x, &b->unpacked))
-        exchange_refuse_upload(x);
-    else
-        x->route->handler(x, x->route->arg);
+    } else {
+        room = take_over(x, &b->unpacked);
+        if (room == UPLOADS_FIT)
+            x->route->handler(x, x->route->arg);
+        else
+            exchange_refuse_upload(x, room);
+    }
     coded_body_free(b);
 }
 

@@ -3,16 +3,20 @@
 #ifndef HTTP_CONNECTION_H
 #define HTTP_CONNECTION_H
 
-#include <microhttpd.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <uv.h>
 
 #include "base/buf.h"
+#include "chunks.h"
 #include "coding.h"
+#include "guard.h"
+#include "head.h"
 #include "http/exchange.h"
 #include "http/server.h"
+#include "peers.h"
 #include "routes.h"
 #include "transport.h"
 
@@ -30,21 +34,28 @@ struct stream {
 
 struct exchange {
     int64_t arrival_ns;
-    const char *method, *path; /* libmicrohttpd's, valid until the exchange ends */
-    size_t authority_size;     /* of "http://host" before the path in the request line */
-    bool bad_target, authorized;
+    const char *path; /* in the head, "" while there is none */
+    struct head head;
+    struct framing framing;
+    struct chunks chunks;
+    bool authorized;
     const char *problem;       /* while a problem is being answered: its text */
     const struct route *route; /* NULL: none matched */
     struct route_match match;
     char id[EXCHANGE_ID_MAX + 1];
     char content_type[64];
     enum coding coding; /* of the body as it comes */
+    struct buf query;   /* arguments: "name\0value\0".. */
     struct buf body;
     size_t body_max;    /* bytes kept at most */
-    size_t body_seen;   /* bytes received, kept or not */
+    uint64_t body_seen; /* bytes received, kept or not */
+    bool body_ended;    /* all of it has been received */
     bool close;         /* the connection ends with this exchange */
     struct buf headers; /* of the answer: "Name\0value\0".. */
-    struct MHD_Response *response;
+    char *answer;       /* the answer's body */
+    size_t answer_size;
+    struct packer *packer; /* it goes out as gzip; NULL: as it is */
+    bool last_piece;       /* of an answer in pieces: all have been framed */
     int status;
     exchange_fn *on_gone;
     void *on_gone_arg;
@@ -56,30 +67,55 @@ struct exchange {
 /* Where a connection is. What each state means for deadlines and hang-ups, and which may follow
  * which, stands in one table (connection.c). */
 enum connection_state {
-    CONNECTION_NEW,       /* accepted; no request line yet */
+    CONNECTION_NEW,       /* accepted; nothing of a request has come */
     CONNECTION_IDLE,      /* between two requests */
-    CONNECTION_HEADERS,   /* the request line has been read: there is an exchange */
+    CONNECTION_LINE,      /* a part of a request line has come */
+    CONNECTION_HEADERS,   /* the request line is there, and with it an exchange */
     CONNECTION_BODY,      /* headers are right, a route is found; the body comes */
     CONNECTION_REFUSED,   /* answered already; what still comes of the body is thrown away */
     CONNECTION_HANDLING,  /* the handler is being called */
     CONNECTION_WAITING,   /* it has kept the exchange */
     CONNECTION_ABANDONED, /* the same, and the client has gone; it must be answered all the same */
-    CONNECTION_ANSWERED,  /* the response is there */
-    CONNECTION_SENDING,   /* libmicrohttpd has it */
+    CONNECTION_UNWANTED,  /* it has been, and nobody is there to get it */
+    CONNECTION_ANSWERED,  /* the answer is there */
+    CONNECTION_SENDING,
     CONNECTION_PAUSED,    /* the same, and its stream has nothing to send */
-    CONNECTION_CUT,       /* nothing more is read or sent; the exchange ends with the connection */
-    CONNECTION_CLOSED,    /* the same without an exchange */
+    CONNECTION_LINGERING, /* the last answer is out; what still comes is thrown away for a moment,
+                             or the client's system would throw the answer away (RFC 9112, 9.6) */
+    CONNECTION_CLOSED,
 };
 
 struct connection {
     struct server *server;
-    struct MHD_Connection *mhd;
     struct transport transport;
+    struct sockaddr_storage address; /* the client's */
+    struct peer *peer;               /* NULL: it does not count */
     enum connection_state state;
-    int64_t deadline_ns; /* when the state must be left; 0: never */
-    int64_t timer_ns;    /* when the timer fires; 0: it does not run */
+    bool readable, writable; /* it may be, as far as is known */
+    bool end_seen;           /* the client has closed its half; what came before may be unread */
+    bool ended;              /* and that has been read */
+    int64_t deadline_ns;     /* when the state must be left; 0: never */
+    int64_t timer_ns;        /* when the timer fires; 0: it does not run */
     uv_timer_t timer;
-    struct connection *previous, *next;
+    int64_t pace_ns;                                /* a body: since when pace_seen counts */
+    uint64_t pace_seen;                             /* and how much had been received then */
+    struct connection *previous, *next;             /* all of the server's */
+    struct connection *idle_previous, *idle_next;   /* those without an exchange, longest first */
+    int64_t idle_since_ns;                          /* 0: it is not among these */
+    struct connection *ready_previous, *ready_next; /* those that can go on */
+    bool ready;
+    int discarded; /* reads since the last answer */
+    struct {
+        char *data;
+        size_t size, capacity;
+        size_t head;  /* bytes of the exchange's head, which its texts stand in */
+        size_t taken; /* the same with what of the body is done with */
+        struct head_scan scan;
+    } in;
+    struct {
+        struct buf text; /* the answer's head; pieces of a stream */
+        size_t text_sent, answer_sent;
+    } out;
     struct exchange x;
 };
 
@@ -88,49 +124,103 @@ static inline struct connection *connection_of(const struct exchange *x)
     return (struct connection *)((char *)x - offsetof(struct connection, x));
 }
 
-/* connection.c */
-struct connection *connection_new(struct server *server, struct MHD_Connection *mhd);
-void connection_lost(struct connection *c); /* it is being closed; frees once handles are shut */
+/* ---- connection.c ---- */
+
+/* Takes the socket over; NULL when out of memory (it is closed then). */
+struct connection *connection_new(struct server *server, int fd,
+                                  const struct sockaddr_storage *address);
 bool connection_has_exchange(const struct connection *c);
 void connection_enter(struct connection *c, enum connection_state next);
-void connection_ended(void *connection);          /* the client has closed its end */
-void connection_look_again(struct connection *c); /* for that, after something was read */
-void connection_idle(struct connection *c);       /* its exchange is over */
+void connection_news(void *connection, unsigned bits); /* of watch.h */
+void connection_run(struct connection *c);             /* makes the steps that can be made now */
+/* The client is lost, or is given up: nothing more is read or sent. */
+void connection_drop(struct connection *c);
 void connection_hang_up_if_idle(struct connection *c);
 void connection_hang_up(struct connection *c); /* unless its request is being worked on */
 
-/* exchange_way.c */
-void exchange_line(struct connection *c, const char *target);
-enum MHD_Result exchange_access(struct connection *c, const char *url, const char *method,
-                                const char *version, const char *upload_data, size_t *upload_size);
+/* ---- input.c ---- */
+
+enum input {
+    INPUT_MORE,  /* something has come, or been done */
+    INPUT_WAITS, /* nothing for now */
+    INPUT_END,   /* the client has closed its half */
+    INPUT_WHOLE, /* the head, or the body, is there as a whole */
+    INPUT_BAD,   /* *ret_status and *e say how */
+    INPUT_LOST,
+};
+enum input input_head(struct connection *c, size_t *ret_size, int *ret_status, struct err *e);
+enum input input_body(struct connection *c, void (*take)(struct exchange *, const char *, size_t),
+                      struct err *e);
+enum input input_discard(struct connection *c); /* INPUT_WAITS, INPUT_END, INPUT_LOST */
+void input_next(struct connection *c);          /* the exchange is over: what is left comes next */
+bool input_is_empty(const struct connection *c);
+void input_release(struct connection *c);
+
+/* ---- output.c ---- */
+
+enum output {
+    OUTPUT_DONE,
+    OUTPUT_WAITS,
+    OUTPUT_PAUSED, /* a stream has nothing to send */
+    OUTPUT_AGAIN,  /* a piece is out; others have their turn before the next one is made */
+    OUTPUT_LOST,
+};
+int output_begin(struct connection *c);        /* the answer's head; 0 or a buffer's code */
+enum output output_send(struct connection *c); /* what can be sent now */
+bool output_continue(struct connection *c);    /* 100; false: the client does not take it */
+
+/* ---- exchange_way.c ---- */
+
+void exchange_begin(struct connection *c);
+/* The head is there, or status and text say what is wrong with it. */
+void exchange_head(struct connection *c, size_t head_size);
+void exchange_refuse(struct exchange *x, int status, const char *text);
+void exchange_take_body(struct exchange *x, const char *data, size_t size);
+void exchange_handle(struct connection *c);
 void exchange_end(struct connection *c);
-void exchange_refuse_upload(struct exchange *x); /* 503: there is no room for the body */
+void exchange_refuse_upload(struct exchange *x,
+                            int why); /* as uploads_fit() says; not UPLOADS_FIT */
 
-/* exchange.c */
-/* Answers with a finished response, which is taken over (NULL: out of memory). */
-void exchange_reply_response(struct exchange *x, int status, struct MHD_Response *response);
+/* ---- stream.c ---- */
 
-/* stream.c: the exchange is over. */
-void stream_closed(struct exchange *x);
+/* What waits, at most so much: the number of bytes, -EAGAIN when there are none now, 0 at the end,
+ * -EPIPE when it is broken. */
+ssize_t stream_take(struct exchange *x, char *to, size_t size);
+void stream_closed(struct exchange *x); /* the exchange is over */
 
-/* server.c */
-struct connection **server_connections(struct server *server);
-void server_kick(struct server *server); /* has libmicrohttpd look soon */
+/* ---- server.c ---- */
+
+void server_enter(struct server *server, struct connection *c);
+void server_leave(struct server *server, struct connection *c); /* its memory stays until freed */
+void server_freed(struct server *server);
+void server_ready(struct connection *c);           /* has it run before the loop waits again */
+void server_idle(struct connection *c, bool idle); /* it has no exchange now, or has one again */
+struct watch *server_watch(struct server *server);
 const struct server_options *server_options_of(const struct server *server);
 const struct routes *server_routes(const struct server *server);
+/* Memory for what is received and handed on at once; its size is INPUT_BLOCK. */
+char *server_scratch(struct server *server);
 /* Whether a request with this header (or NULL) may use the route; NULL: may learn that there is
  * none. */
 bool server_grants(const struct server *server, const struct route *route,
                    const char *authorization);
-/* The memory of a body has changed: whether all of them are within the limit now. */
-bool server_upload_change(struct server *server, size_t from, size_t to);
-/* Whether so much more would be; whether what is not in use should be given back. */
-bool server_upload_fits(const struct server *server, size_t more);
-bool server_upload_is_tight(const struct server *server);
+/* Whether that header holds the token, whatever is open to all. */
+bool server_knows(const struct server *server, const char *authorization);
 void server_answered(struct server *server, const struct exchange *x);
+void server_upload_change(struct server *server, size_t from, size_t to);
 bool server_is_closing(const struct server *server);
 struct loop *server_loop(const struct server *server);
-struct hangups *server_hangups(struct server *server);
 void server_exchange_count(struct server *server, int change);
+
+/* ---- uploads.c: the memory of bodies ---- */
+
+enum { UPLOADS_FIT, UPLOADS_FULL, UPLOADS_PEER_FULL };
+/* The memory of a connection's body has changed: whether all of them are within the limits now. */
+int uploads_change(struct connection *c, size_t from, size_t to);
+/* Whether so much more would be; whether what is not in use should be given back. */
+int uploads_fit(const struct connection *c, size_t more);
+bool uploads_are_tight(const struct server *server);
+
+enum { INPUT_BLOCK = 64 << 10 };
 
 #endif

@@ -26,7 +26,7 @@ enum { BODY_VALUES_MAX = 1 << 16 }; /* of JSON: small texts must not become larg
 
 const char *exchange_method(const struct exchange *x)
 {
-    return x->method;
+    return x->head.method;
 }
 
 const char *exchange_path(const struct exchange *x)
@@ -59,49 +59,48 @@ const char *exchange_parameter(const struct exchange *x, const char *name)
     return "";
 }
 
+int exchange_each_query(struct exchange *x,
+                        int (*fn)(void *arg, const char *name, const char *value), void *arg)
+{
+    int rc = 0;
+    for (size_t at = 0; rc == 0 && at < x->query.size;) {
+        const char *name = x->query.data + at, *value = name + strlen(name) + 1;
+        rc = fn(arg, name, value);
+        at = (size_t)(value - x->query.data) + strlen(value) + 1;
+    }
+    return rc;
+}
+
+struct wanted {
+    const char *name, *value;
+};
+
+static int is_wanted(void *arg, const char *name, const char *value)
+{
+    struct wanted *wanted = arg;
+    if (strcmp(name, wanted->name) == 0) wanted->value = value;
+    return wanted->value != NULL;
+}
+
 const char *exchange_query(const struct exchange *x, const char *name)
 {
-    const char *value = NULL;
-    if (MHD_lookup_connection_value_n(connection_of(x)->mhd, MHD_GET_ARGUMENT_KIND, name,
-                                      strlen(name), &value, NULL) == MHD_NO)
-        return NULL;
-    return value == NULL ? "" : value;
+    struct wanted wanted = {.name = name};
+    exchange_each_query((struct exchange *)x, is_wanted, &wanted);
+    return wanted.value;
 }
 
 const char *exchange_header(const struct exchange *x, const char *name)
 {
-    return MHD_lookup_connection_value(connection_of(x)->mhd, MHD_HEADER_KIND, name);
-}
-
-struct each {
-    int (*fn)(void *arg, const char *name, const char *value);
-    void *arg;
-    int rc;
-};
-
-static enum MHD_Result each_value(void *arg, enum MHD_ValueKind kind, const char *name,
-                                  const char *value)
-{
-    (void)kind;
-    struct each *each = arg;
-    each->rc = each->fn(each->arg, name, value == NULL ? "" : value);
-    return each->rc == 0 ? MHD_YES : MHD_NO;
+    return head_value(&x->head, name);
 }
 
 int exchange_each_header(struct exchange *x,
                          int (*fn)(void *arg, const char *name, const char *value), void *arg)
 {
-    struct each each = {.fn = fn, .arg = arg};
-    MHD_get_connection_values(connection_of(x)->mhd, MHD_HEADER_KIND, each_value, &each);
-    return each.rc;
-}
-
-int exchange_each_query(struct exchange *x,
-                        int (*fn)(void *arg, const char *name, const char *value), void *arg)
-{
-    struct each each = {.fn = fn, .arg = arg};
-    MHD_get_connection_values(connection_of(x)->mhd, MHD_GET_ARGUMENT_KIND, each_value, &each);
-    return each.rc;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < x->head.n; i++)
+        rc = fn(arg, x->head.fields[i].name, x->head.fields[i].value);
+    return rc;
 }
 
 const void *exchange_body(const struct exchange *x, size_t *ret_size)
@@ -128,12 +127,9 @@ bool exchange_is_authorized(const struct exchange *x)
 
 void exchange_peer(const struct exchange *x, char *ret_text, size_t size)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection_of(x)->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
+    const struct sockaddr *address = (const struct sockaddr *)&connection_of(x)->address;
     ret_text[0] = '\0';
-    if (address == NULL || (address->sa_family != AF_INET && address->sa_family != AF_INET6))
-        return;
+    if (address->sa_family != AF_INET && address->sa_family != AF_INET6) return;
     socklen_t length =
         address->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
     if (getnameinfo(address, length, ret_text, (socklen_t)size, NULL, 0, NI_NUMERICHOST) != 0)
@@ -167,9 +163,17 @@ int exchange_add_header(struct exchange *x, const char *name, const char *format
     return rc < 0 ? rc : buf_append(&x->headers, value, (size_t)n + 1);
 }
 
-static void free_body(void *body)
+/* Where the answer takes the connection. */
+static enum connection_state answered(const struct connection *c)
 {
-    mem_free(body);
+    switch (c->state) {
+    case CONNECTION_BODY:
+        return CONNECTION_REFUSED;
+    case CONNECTION_ABANDONED:
+        return CONNECTION_UNWANTED;
+    default:
+        return CONNECTION_ANSWERED;
+    }
 }
 
 static int add_wish(void *arg, const char *name, const char *value)
@@ -189,46 +193,31 @@ static bool wants_gzip(struct exchange *x, size_t size)
 /* A copy at the client's may be given to others (RFC 9110, 12.5.5). */
 static bool may_be_stored(const struct exchange *x)
 {
-    return strcmp(x->method, "GET") == 0 || strcmp(x->method, "HEAD") == 0;
+    return strcmp(x->head.method, "GET") == 0 || strcmp(x->head.method, "HEAD") == 0;
 }
 
-/* With a body that is not empty; NULL: out of memory. Takes the data over. */
-static struct MHD_Response *make_response(struct exchange *x, const char *content_type, char *data,
-                                          size_t size)
+/* How a body that is not empty goes out. */
+static void describe_answer(struct exchange *x, const char *content_type)
 {
     const bool suits = content_type != NULL && pack_suits(content_type);
-    struct MHD_Response *response = suits && wants_gzip(x, size) ? pack_response(data, size) : NULL;
-    const bool varies = response != NULL || (suits && may_be_stored(x));
-    if (response == NULL)
-        response = MHD_create_response_from_buffer_with_free_callback(size, data, free_body);
-    if (response == NULL) mem_free(data);
-    if (response != NULL && content_type != NULL)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
-    if (response != NULL && varies)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, "Accept-Encoding");
-    return response;
+    if (suits && wants_gzip(x, x->answer_size)) x->packer = packer_new(x->answer, x->answer_size);
+    if (content_type != NULL) exchange_add_header(x, "Content-Type", "%s", content_type);
+    if (x->packer != NULL) exchange_add_header(x, "Content-Encoding", "gzip");
+    if (x->packer != NULL || (suits && may_be_stored(x)))
+        exchange_add_header(x, "Vary", "Accept-Encoding");
 }
 
 void exchange_reply(struct exchange *x, int status, const char *content_type, struct buf *body)
 {
-    static char empty[1];
-    size_t size = body == NULL ? 0 : body->size;
-    char *data = size == 0 ? NULL : buf_take(body);
-    struct MHD_Response *response =
-        data == NULL ? MHD_create_response_from_buffer(0, empty, MHD_RESPMEM_PERSISTENT)
-                     : make_response(x, content_type, data, size);
-    exchange_reply_response(x, status, response);
-}
-
-void exchange_reply_response(struct exchange *x, int status, struct MHD_Response *response)
-{
     struct connection *c = connection_of(x);
-    x->response = response;
     x->status = status;
+    x->answer_size = body == NULL ? 0 : body->size;
+    x->answer = x->answer_size == 0 ? NULL : buf_take(body);
+    if (x->answer_size > 0) describe_answer(x, content_type);
     server_answered(c->server, x);
-    connection_enter(c, c->state == CONNECTION_BODY        ? CONNECTION_REFUSED
-                        : c->state == CONNECTION_ABANDONED ? CONNECTION_CUT
-                                                           : CONNECTION_ANSWERED);
+    bool later = c->state == CONNECTION_WAITING || c->state == CONNECTION_ABANDONED;
+    connection_enter(c, answered(c));
+    if (later) server_ready(c); /* not from here: whoever answers is not through yet */
 }
 
 void exchange_problem(struct exchange *x, int status, const char *format, ...)
@@ -266,6 +255,6 @@ struct json *exchange_json(struct exchange *x)
 void exchange_problem_err(struct exchange *x, const struct err *e)
 {
     int status = problem_status(e->code);
-    if (status == 500) log_error("%s %s %s: %s", x->id, x->method, x->path, e->text);
+    if (status == 500) log_error("%s %s %s: %s", x->id, exchange_method(x), x->path, e->text);
     exchange_problem(x, status, "%s", e->text[0] != '\0' ? e->text : err_text(e->code));
 }

@@ -3,11 +3,9 @@
  *   [preamble CRLF] --BOUNDARY [blanks] CRLF  headers  CRLF  data  CRLF --BOUNDARY ..
  *   CRLF --BOUNDARY-- [blanks] [CRLF epilogue]
  *
- * libmicrohttpd has a reader of its own, which works while the body arrives and has had holes
- * (CVE-2021-3466, CVE-2023-27371); here the body is bounded and there as a whole, so that one
- * search for the next delimiter finds a part's end. Left out, and refused: bare line feeds, and
- * lines that begin with the boundary and hold more, which are a delimiter to some readers (RFC
- * 2046, 5.1.1) and data to others. */
+ * The body is bounded and there as a whole, so that one search for the next delimiter finds a
+ * part's end. Left out, and refused: bare line feeds, and lines that begin with the boundary and
+ * hold more, which are a delimiter to some readers (RFC 2046, 5.1.1) and data to others. */
 #define _GNU_SOURCE /* memmem() */
 #include "config.h"
 

@@ -4,6 +4,7 @@
 
 #include "pack.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <zlib.h>
@@ -11,7 +12,6 @@
 #include "base/mem.h"
 
 enum {
-    BLOCK = 16 << 10,
     LEVEL = 1,
     WINDOW_MIN = 10, /* bits */
     WINDOW_MAX = 15,
@@ -20,9 +20,8 @@ enum {
         7, /* than the window's bits: a hash table of half as many entries as the window */
 };
 
-struct packing {
+struct packer {
     z_stream z;
-    char *data;
     bool ended;
 };
 
@@ -48,27 +47,21 @@ bool pack_suits(const char *content_type)
     return false;
 }
 
-/* From libmicrohttpd, inside of MHD_run(). */
-static ssize_t read_packed(void *arg, uint64_t position, char *buffer, size_t size)
+ssize_t packer_run(struct packer *p, char *to)
 {
-    (void)position;
-    struct packing *p = arg;
-    if (p->ended) return MHD_CONTENT_READER_END_OF_STREAM;
-    const unsigned room = size < BLOCK ? (unsigned)size : BLOCK;
-    p->z.next_out = (unsigned char *)buffer;
-    p->z.avail_out = room;
+    if (p->ended) return 0;
+    p->z.next_out = (unsigned char *)to;
+    p->z.avail_out = PACK_BLOCK;
     const int rc = deflate(&p->z, Z_FINISH);
     p->ended = rc == Z_STREAM_END;
-    if (rc != Z_OK && rc != Z_STREAM_END) return MHD_CONTENT_READER_END_WITH_ERROR;
-    const unsigned n = room - p->z.avail_out;
-    return n > 0 ? (ssize_t)n : MHD_CONTENT_READER_END_OF_STREAM;
+    if (rc != Z_OK && rc != Z_STREAM_END) return -EIO;
+    return PACK_BLOCK - (ssize_t)p->z.avail_out;
 }
 
-static void packing_free(void *arg)
+void packer_free(struct packer *p)
 {
-    struct packing *p = arg;
+    if (p == NULL) return;
     deflateEnd(&p->z);
-    mem_free(p->data);
     mem_free(p);
 }
 
@@ -80,30 +73,18 @@ static int window_bits(size_t size)
     return bits;
 }
 
-struct MHD_Response *pack_response(char *data, size_t size)
+struct packer *packer_new(const char *data, size_t size)
 {
-    struct packing *p = size <= UINT_MAX ? mem_new(1, sizeof(*p)) : NULL;
+    struct packer *p = size <= UINT_MAX ? mem_new(1, sizeof(*p)) : NULL;
     if (p == NULL) return NULL;
     const int bits = window_bits(size);
     p->z = (z_stream){.zalloc = allocate,
                       .zfree = give_back,
                       .next_in = (unsigned char *)data,
                       .avail_in = (unsigned)size};
-    p->data = NULL;
-    p->ended = false;
-    struct MHD_Response *response = NULL;
     if (deflateInit2(&p->z, LEVEL, Z_DEFLATED, FORMAT_GZIP + bits, bits - MEMORY_LESS,
-                     Z_DEFAULT_STRATEGY) != Z_OK) {
-        mem_free(p);
-        return NULL;
-    }
-    response =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_packed, p, packing_free);
-    if (response == NULL) {
-        packing_free(p);
-        return NULL;
-    }
-    p->data = data;
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-    return response;
+                     Z_DEFAULT_STRATEGY) == Z_OK)
+        return p;
+    mem_free(p);
+    return NULL;
 }

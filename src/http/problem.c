@@ -5,7 +5,6 @@
 #include "problem.h"
 
 #include <errno.h>
-#include <microhttpd.h>
 
 #include "base/err.h"
 #include "http/exchange.h"
@@ -26,9 +25,43 @@ int problem_status(int code)
 
 const char *problem_title(int status)
 {
-    if (status == 499) return "Client Closed Request";
-    const char *title = MHD_get_reason_phrase_for((unsigned)status);
-    return title == NULL ? "" : title;
+    static const struct {
+        int status;
+        const char *title; /* RFC 9110, 15; RFC 6585; RFC 4918 */
+    } table[] = {
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {304, "Not Modified"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {411, "Length Required"},
+        {412, "Precondition Failed"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {417, "Expectation Failed"},
+        {422, "Unprocessable Content"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {499, "Client Closed Request"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+        {507, "Insufficient Storage"},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (table[i].status == status) return table[i].title;
+    return "";
 }
 
 void problem_members(struct json_writer *w, int status, const char *detail)

@@ -1,53 +1,69 @@
-/* A server: a libmicrohttpd daemon in external epoll mode inside a libuv loop.
+/* A server: a listener and its connections inside of a libuv loop.
  *
- * The rules that keep it from losing requests (each has a regression test in tests/http):
- *  - its epoll descriptor is watched by uv_poll; each event means one MHD_run();
- *  - after every MHD_run() MHD_get_timeout() is asked: 0 means that data waits in its buffers while
- *    no descriptor is readable, so an idle handle makes the loop come back at once;
- *  - connections are suspended and resumed on the loop thread only, and a resume kicks the loop;
- *  - at the limit of connections it stops watching the listener and takes it up again only in an
- *    MHD_run() after one has ended, which no event announces: so the end of one kicks, too;
- *  - the daemon is stopped only when no connection is suspended;
- *  - backlog and idle connections are handled before the listener is closed.
+ * What changes on a socket comes by watch.h; a connection that can go on for another reason (it was
+ * answered, or others had their turn in between) stands in a list that is walked once in a turn of
+ * the loop, after what has come.
  *
- * What HTTP means stands in exchange_way.c, check.c and guard.c; here is only the machinery. */
+ * Room for connections is bounded, for all and for each address. Who has no request there and has
+ * had none for a second gives way to who comes new; when nobody can, the rest waits in the
+ * listener's backlog.
+ *
+ * What HTTP means stands in the other files; here is only the machinery. */
 #include "config.h"
 
 #include "http/server.h"
 
-#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "connection.h"
-#include "hangups.h"
 #include "http/stream.h"
 #include "listener.h"
+#include "problem.h"
 #include "token.h"
+#include "watch.h"
 
-enum { CONNECTION_POOL = 64 << 10, CONNECTION_POOL_STEP = 16 << 10 };
+enum {
+    ACCEPT_MAX = 64,       /* in a turn */
+    ACCEPT_AGAIN_MS = 200, /* when there was no room, or no descriptor */
+    BACKLOG_MAX = 10000,   /* connections taken in when the server stops */
+};
+static const int64_t idle_grace_ns = CLOCK_SECOND;
+
+struct list {
+    struct connection *first, *last;
+};
 
 struct server {
     struct loop *loop;
     struct server_options options;
+    unsigned scopes; /* of all its routes */
     struct routes routes;
     struct listener listener;
-    struct MHD_Daemon *daemon;
-    uv_poll_t poll;
-    struct hangups hangups;
-    uv_timer_t timer;
-    uv_idle_t idle;
+    uv_poll_t accepting;
+    uv_timer_t accept_again;
+    struct watch watch;
+    uv_check_t check; /* walks the list of those that are ready */
+    uv_idle_t idle;   /* runs while there are any, so that the loop does not wait */
     int closing_handles;
-    bool running, kicked, closing, quiesced, stopping;
+    bool started, closing, quiesced, accept_stopped;
     struct token token;
+    struct peers peers;
     struct connection *connections;
+    struct list without_exchange, ready; /* the first: longest first */
+    size_t n_ready, n_connections, n_not_freed;
     size_t exchanges;
     size_t upload_bytes; /* of bodies in memory */
+    char *scratch;
     void (*answered)(void *arg, const struct exchange *x, int status, const char *detail);
     void *answered_arg;
     void (*when_idle)(void *arg);
@@ -57,11 +73,6 @@ struct server {
 };
 
 /* ---- what the other files ask ---- */
-
-struct connection **server_connections(struct server *server)
-{
-    return &server->connections;
-}
 
 const struct server_options *server_options_of(const struct server *server)
 {
@@ -92,21 +103,14 @@ size_t server_upload_bytes(const struct server *server)
     return server->upload_bytes;
 }
 
-bool server_upload_fits(const struct server *server, size_t more)
-{
-    size_t max = server->options.upload_max;
-    return max == 0 || (server->upload_bytes <= max && more <= max - server->upload_bytes);
-}
-
-bool server_upload_is_tight(const struct server *server)
-{
-    return !server_upload_fits(server, server->options.upload_max / 2);
-}
-
-bool server_upload_change(struct server *server, size_t from, size_t to)
+void server_upload_change(struct server *server, size_t from, size_t to)
 {
     server->upload_bytes = server->upload_bytes - from + to;
-    return server_upload_fits(server, 0);
+}
+
+char *server_scratch(struct server *server)
+{
+    return server->scratch;
 }
 
 void server_answered(struct server *server, const struct exchange *x)
@@ -120,9 +124,9 @@ struct loop *server_loop(const struct server *server)
     return server->loop;
 }
 
-struct hangups *server_hangups(struct server *server)
+struct watch *server_watch(struct server *server)
 {
-    return &server->hangups;
+    return &server->watch;
 }
 
 const char *server_address(const struct server *server)
@@ -135,128 +139,221 @@ size_t server_exchanges(const struct server *server)
     return server->exchanges;
 }
 
-/* ---- the loop ---- */
-
-static void on_idle(uv_idle_t *handle);
-static void on_timer(uv_timer_t *handle);
-
-/* One turn of libmicrohttpd. */
-static void turn(struct server *server)
-{
-    assert(!server->running); /* libmicrohttpd is not re-entrant */
-    server->running = true;
-    server->kicked = false; /* a kick from inside of MHD_run() asks for one more */
-    MHD_run(server->daemon);
-    server->running = false;
-    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
-    bool waits = MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES;
-    if (server->kicked || (waits && wait_ms == 0))
-        uv_idle_start(&server->idle, on_idle);
-    else
-        uv_idle_stop(&server->idle);
-    if (waits && wait_ms > 0)
-        uv_timer_start(&server->timer, on_timer, wait_ms, 0);
-    else
-        uv_timer_stop(&server->timer);
-}
+/* ---- those that can go on ---- */
 
 static void on_idle(uv_idle_t *handle)
 {
-    turn(handle->data);
+    (void)handle; /* that it runs is enough */
 }
 
-static void on_timer(uv_timer_t *handle)
+void server_ready(struct connection *c)
 {
-    turn(handle->data);
-}
-
-static void on_poll(uv_poll_t *handle, int status, int events)
-{
-    (void)events;
-    struct server *server = handle->data;
-    if (status < 0) log_error("%s: polling failed: %s", server->options.name, uv_strerror(status));
-    turn(server);
-}
-
-static void on_hangups(uv_poll_t *handle, int status, int events)
-{
-    (void)status, (void)events;
-    struct server *server = handle->data;
-    hangups_each(&server->hangups, connection_ended);
-}
-
-void server_kick(struct server *server)
-{
-    if (server->stopping) return;
-    server->kicked = true;
+    struct server *server = c->server;
+    if (c->ready) return;
+    c->ready = true;
+    c->ready_next = NULL;
+    c->ready_previous = server->ready.last;
+    *(server->ready.last == NULL ? &server->ready.first : &server->ready.last->ready_next) = c;
+    server->ready.last = c;
+    server->n_ready++;
     uv_idle_start(&server->idle, on_idle);
 }
 
-/* ---- libmicrohttpd's callbacks ---- */
-
-static void on_log(void *arg, const char *format, va_list args)
+static void not_ready(struct connection *c)
 {
-    const struct server *server = arg;
-    char text[300];
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    vsnprintf(text, sizeof(text), format, args);
-#pragma GCC diagnostic pop
-    size_t n = strlen(text);
-    while (n > 0 && text[n - 1] == '\n') text[--n] = '\0';
-    log_debug("%s: libmicrohttpd: %s", server->options.name, text);
+    struct list *list = &c->server->ready;
+    if (!c->ready) return;
+    c->ready = false;
+    c->server->n_ready--;
+    *(c->ready_previous == NULL ? &list->first : &c->ready_previous->ready_next) = c->ready_next;
+    *(c->ready_next == NULL ? &list->last : &c->ready_next->ready_previous) = c->ready_previous;
 }
 
-static void on_connection(void *arg, struct MHD_Connection *mhd, void **context,
-                          enum MHD_ConnectionNotificationCode code)
+/* Each once: who is ready again has its next turn in that of the loop. */
+static void run_ready(struct server *server)
 {
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        *context = connection_new(arg, mhd);
-    } else if (*context != NULL) {
-        connection_lost(*context);
-        *context = NULL;
+    for (size_t n = server->n_ready; n > 0 && server->ready.first != NULL; n--) {
+        struct connection *c = server->ready.first;
+        not_ready(c);
+        connection_run(c);
+    }
+    if (server->ready.first == NULL) uv_idle_stop(&server->idle);
+}
+
+static void on_check(uv_check_t *handle)
+{
+    run_ready(handle->data);
+}
+
+static void on_watch(uv_poll_t *handle, int status, int events)
+{
+    (void)status, (void)events;
+    struct server *server = handle->data;
+    watch_each(&server->watch, connection_news);
+}
+
+/* ---- room ---- */
+
+static void accept_again(struct server *server);
+
+void server_idle(struct connection *c, bool idle)
+{
+    struct server *server = c->server;
+    struct list *list = &server->without_exchange;
+    if (idle) {
+        c->idle_since_ns = clock_now();
+        c->idle_next = NULL;
+        c->idle_previous = list->last;
+        *(list->last == NULL ? &list->first : &list->last->idle_next) = c;
+        list->last = c;
+    } else if (c->idle_since_ns != 0) {
+        c->idle_since_ns = 0;
+        *(c->idle_previous == NULL ? &list->first : &c->idle_previous->idle_next) = c->idle_next;
+        *(c->idle_next == NULL ? &list->last : &c->idle_next->idle_previous) = c->idle_previous;
     }
 }
 
-/* Percent-decoding in place. A NUL would cut the text short; what asks for one stays as it stands
- * and is then no path or value that anybody knows. */
-static size_t unescape(void *arg, struct MHD_Connection *mhd, char *text)
+void server_enter(struct server *server, struct connection *c)
 {
-    (void)arg, (void)mhd;
-    return strstr(text, "%00") != NULL ? strlen(text) : MHD_http_unescape(text);
+    c->next = server->connections;
+    if (c->next != NULL) c->next->previous = c;
+    server->connections = c;
+    server->n_connections++;
+    server->n_not_freed++;
+    c->peer = peers_enter(&server->peers, (const struct sockaddr *)&c->address);
 }
 
-static struct connection *of(struct MHD_Connection *mhd)
+void server_leave(struct server *server, struct connection *c)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info == NULL ? NULL : info->socket_context;
+    *(c->previous == NULL ? &server->connections : &c->previous->next) = c->next;
+    if (c->next != NULL) c->next->previous = c->previous;
+    server_idle(c, false);
+    not_ready(c);
+    peers_leave(&server->peers, c->peer);
+    server->n_connections--;
+    if (server->accept_stopped) accept_again(server);
 }
 
-static void *on_request_line(void *arg, const char *uri, struct MHD_Connection *mhd)
+void server_freed(struct server *server)
 {
-    (void)arg;
-    struct connection *c = of(mhd);
-    if (c != NULL) exchange_line(c, uri == NULL ? "" : uri);
-    return c;
+    server->n_not_freed--;
 }
 
-static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const char *url,
-                                  const char *method, const char *version, const char *upload_data,
-                                  size_t *upload_size, void **context)
+/* Gives up the connection that has had no request for longest, of this client's or (NULL) of all,
+ * if that has been some time; whether there was one. */
+static bool make_room(struct server *server, const struct peer *of)
 {
-    (void)arg, (void)context;
-    struct connection *c = of(mhd);
-    if (c == NULL) return MHD_NO; /* out of memory when it was accepted */
-    return exchange_access(c, url, method, version, upload_data, upload_size);
+    int64_t now_ns = clock_now();
+    struct connection *c = server->without_exchange.first;
+    for (; c != NULL && now_ns - c->idle_since_ns >= idle_grace_ns; c = c->idle_next) {
+        if (of != NULL && c->peer != of) continue;
+        connection_drop(c);
+        return true;
+    }
+    return false;
 }
 
-static void on_completed(void *arg, struct MHD_Connection *mhd, void **context,
-                         enum MHD_RequestTerminationCode code)
+/* ---- accepting ---- */
+
+static void on_accept(uv_poll_t *handle, int status, int events);
+
+static void accept_again(struct server *server)
 {
-    (void)arg, (void)code, (void)context;
-    struct connection *c = of(mhd);
-    if (c != NULL) exchange_end(c);
+    server->accept_stopped = false;
+    uv_timer_stop(&server->accept_again);
+    if (!server->quiesced) uv_poll_start(&server->accepting, UV_READABLE, on_accept);
+}
+static void on_accept_again(uv_timer_t *timer)
+{
+    accept_again(timer->data);
+}
+
+static void stop_accepting(struct server *server)
+{
+    server->accept_stopped = true;
+    uv_poll_stop(&server->accepting);
+    uv_timer_start(&server->accept_again, on_accept_again, ACCEPT_AGAIN_MS, 0);
+}
+
+/* Says why, as far as it arrives: nothing more is read of this client. */
+static void turn_away(struct connection *c)
+{
+    struct buf body, text;
+    buf_init(&body, 4096);
+    buf_init(&text, 4096);
+    int rc = problem_write(&body, 429, "there are too many connections from this address");
+    if (rc == 0)
+        rc = buf_printf(&text,
+                        "HTTP/1.1 429 %s\r\nConnection: close\r\nRetry-After: 1\r\n"
+                        "Content-Type: " PROBLEM_CONTENT_TYPE "\r\nContent-Length: %zu\r\n\r\n%s",
+                        problem_title(429), body.size, buf_text(&body));
+    const struct iovec piece = {text.data, text.size};
+    input_discard(c); /* what is unread when it is closed takes the answer with it */
+    if (rc == 0) (void)c->transport.kind->send(&c->transport, &piece, 1);
+    buf_release(&body);
+    buf_release(&text);
+    connection_drop(c);
+}
+
+/* Out of descriptors, or of memory. */
+static void cannot_accept(struct server *server, int error)
+{
+    if (make_room(server, NULL)) return;
+    log_warning("%s: cannot take connections: %s", server->options.name, strerror(error));
+    stop_accepting(server);
+}
+
+static void take_one(struct server *server, int fd, const struct sockaddr_storage *address)
+{
+    size_t max = server->options.connections_peer_max;
+    int on = 1;
+    if (address->ss_family != AF_UNIX) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    struct connection *c = connection_new(server, fd, address);
+    if (c == NULL) return;
+    bool too_many = c->peer != NULL && max > 0 && c->peer->connections > max;
+    if (too_many && !make_room(server, c->peer))
+        turn_away(c);
+    else
+        connection_run(c);
+}
+
+static bool somebody_waits(const struct server *server)
+{
+    struct pollfd pfd = {.fd = server->listener.fd, .events = POLLIN};
+    return poll(&pfd, 1, 0) > 0;
+}
+
+/* Takes what stands in the backlog. */
+static void take_in(struct server *server, int count)
+{
+    for (int i = 0; i < count && !server->accept_stopped; i++) {
+        bool full = server->n_connections >= server->options.connections_max && !server->closing;
+        if (full && !somebody_waits(server)) return;
+        if (full && !make_room(server, NULL)) {
+            stop_accepting(server);
+            return;
+        }
+        struct sockaddr_storage address = {0};
+        socklen_t size = sizeof(address);
+        int fd = accept4(server->listener.fd, (struct sockaddr *)&address, &size,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0)
+            take_one(server, fd, &address);
+        else if (errno == EAGAIN)
+            return;
+        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            cannot_accept(server, errno);
+    }
+}
+
+static void on_accept(uv_poll_t *handle, int status, int events)
+{
+    (void)events;
+    struct server *server = handle->data;
+    if (status < 0)
+        log_error("%s: cannot listen: %s", server->options.name, uv_strerror(status));
+    else
+        take_in(server, ACCEPT_MAX);
 }
 
 /* ---- life ---- */
@@ -265,22 +362,38 @@ int server_new(struct loop *loop, const struct server_options *options, struct s
                struct err *e)
 {
     struct server *server = mem_new(1, sizeof(*server));
-    if (server == NULL) return err_set(e, -ENOMEM, "out of memory for a listener");
+    char *scratch = mem_new(INPUT_BLOCK, 1);
+    int rc = -ENOMEM;
+    if (server == NULL || scratch == NULL) {
+        err_set(e, rc, "out of memory for a listener");
+        goto failed;
+    }
     server->loop = loop;
     server->options = *options;
-    int rc = listener_open(&server->listener, options->listen, e);
+    server->scratch = scratch;
+    rc = peers_trust(&server->peers, options->trusted == NULL ? "" : options->trusted, e);
     if (rc < 0) {
-        mem_free(server);
-        return err_prefix(e, "%s.listen", options->name);
+        err_prefix(e, "%s.trusted_addresses", options->name);
+        goto failed;
+    }
+    rc = listener_open(&server->listener, options->listen, e);
+    if (rc < 0) {
+        err_prefix(e, "%s.listen", options->name);
+        goto failed;
     }
     *ret_server = server;
     return 0;
+failed:
+    mem_free(scratch);
+    mem_free(server);
+    return rc;
 }
 
 int server_route(struct server *server, const struct route *route)
 {
     if (server->routes.n == ROUTES_MAX) return ERR_LIMIT;
     server->routes.list[server->routes.n++] = *route;
+    server->scopes |= route->scope;
     return 0;
 }
 
@@ -301,46 +414,40 @@ void server_set_limits(struct server *server, const struct server_options *optio
     server->options.body_timeout_ns = options->body_timeout_ns;
     server->options.idle_timeout_ns = options->idle_timeout_ns;
     server->options.upload_max = options->upload_max;
+    server->options.connections_peer_max = options->connections_peer_max;
+    server->options.body_rate_min = options->body_rate_min;
+    server->options.upload_peer_max = options->upload_peer_max;
+}
+
+bool server_knows(const struct server *server, const char *authorization)
+{
+    return token_is_right(&server->token, authorization);
 }
 
 bool server_grants(const struct server *server, const struct route *route,
                    const char *authorization)
 {
-    unsigned open = server->options.open_scopes;
-    bool is_open = route != NULL ? (route->scope & ~open) == 0 : open != 0;
-    return is_open || token_is_right(&server->token, authorization);
+    unsigned asked = route != NULL ? route->scope : server->scopes;
+    return (asked & ~server->options.open_scopes) == 0 || server_knows(server, authorization);
 }
 
 int server_start(struct server *server, struct err *e)
 {
-    server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
-        server, MHD_OPTION_EXTERNAL_LOGGER, on_log,
-        server, /* first, so that it sees the others' problems */
-        MHD_OPTION_LISTEN_SOCKET, server->listener.fd, MHD_OPTION_CONNECTION_LIMIT,
-        server->options.connections_max, MHD_OPTION_CONNECTION_TIMEOUT,
-        0u, /* connection.c has the deadlines */
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL,
-        MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)CONNECTION_POOL_STEP,
-        MHD_OPTION_UNESCAPE_CALLBACK, unescape, server, MHD_OPTION_URI_LOG_CALLBACK,
-        on_request_line, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_END);
-    const union MHD_DaemonInfo *info =
-        server->daemon == NULL ? NULL
-                               : MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     uv_loop_t *uv = loop_uv(server->loop);
-    if (info == NULL || uv_poll_init(uv, &server->poll, info->epoll_fd) < 0)
+    int rc = watch_open(&server->watch, uv, e);
+    if (rc < 0) return err_prefix(e, "%s.listen", server->options.name);
+    if (uv_poll_init(uv, &server->accepting, server->listener.fd) < 0)
         return err_set(e, -EIO, "%s.listen: cannot start serving on %s", server->options.name,
                        server->listener.address);
-    int rc = hangups_open(&server->hangups, uv, e);
-    if (rc < 0) return err_prefix(e, "%s.listen", server->options.name);
-    uv_timer_init(uv, &server->timer);
+    uv_timer_init(uv, &server->accept_again);
+    uv_check_init(uv, &server->check);
     uv_idle_init(uv, &server->idle);
-    server->timer.data = server->idle.data = server;
-    server->poll.data = server->hangups.poll.data = server;
-    uv_poll_start(&server->poll, UV_READABLE, on_poll);
-    uv_poll_start(&server->hangups.poll, UV_READABLE, on_hangups);
-    turn(server);
+    server->accepting.data = server->accept_again.data = server->watch.poll.data =
+        server->check.data = server->idle.data = server;
+    server->started = true;
+    uv_poll_start(&server->watch.poll, UV_READABLE, on_watch);
+    uv_check_start(&server->check, on_check);
+    uv_poll_start(&server->accepting, UV_READABLE, on_accept);
     return 0;
 }
 
@@ -353,28 +460,35 @@ void server_close_connections(struct server *server)
         exchange_stream_end(&c->x);
 }
 
+/* Connections that end meanwhile do not disturb. */
+static void each_connection(struct server *server, void (*fn)(struct connection *c))
+{
+    for (struct connection *c = server->connections, *next; c != NULL; c = next) {
+        next = c->next;
+        fn(c);
+    }
+}
+
 void server_quiesce(struct server *server)
 {
     server->closing = true;
-    if (server->quiesced || server->daemon == NULL) return;
+    if (server->quiesced || !server->started) return;
     /* A client whose connection stands in the backlog has been told that it is connected: take it
-     * in. libmicrohttpd accepts ten at a time; the count ends the game with a client that never
-     * stops. */
-    struct pollfd pfd = {.fd = server->listener.fd, .events = POLLIN};
-    for (int i = 0; i < 200 && poll(&pfd, 1, 0) > 0; i++) turn(server);
-    MHD_quiesce_daemon(server->daemon);
+     * in. The count ends the game with a client that never stops. */
+    server->accept_stopped = false;
+    take_in(server, BACKLOG_MAX);
     server->quiesced = true;
+    uv_poll_stop(&server->accepting);
+    uv_timer_stop(&server->accept_again);
     listener_close(&server->listener);
-    for (int i = 0; i < 3; i++) turn(server); /* what has arrived is read now */
-    for (struct connection *c = server->connections; c != NULL; c = c->next)
-        connection_hang_up_if_idle(c);
-    server_kick(server);
+    for (int i = 0; i < 1000 && watch_each(&server->watch, connection_news) > 0; i++)
+        run_ready(server);
+    each_connection(server, connection_hang_up_if_idle);
 }
 
 void server_hang_up(struct server *server)
 {
-    for (struct connection *c = server->connections; c != NULL; c = c->next) connection_hang_up(c);
-    server_kick(server);
+    each_connection(server, connection_hang_up);
 }
 
 static void call_when_idle(struct loop_call *call)
@@ -427,18 +541,16 @@ static void close_handle(struct server *server, uv_handle_t *handle)
 void server_free(struct server *server)
 {
     if (server == NULL) return;
-    if (server->daemon != NULL) {
-        close_handle(server, (uv_handle_t *)&server->poll);
-        close_handle(server, (uv_handle_t *)&server->hangups.poll);
-        close_handle(server, (uv_handle_t *)&server->timer);
-        close_handle(server, (uv_handle_t *)&server->idle);
-        server->stopping = true;
-        if (!server->quiesced) MHD_quiesce_daemon(server->daemon);
-        MHD_stop_daemon(server->daemon); /* closes what is left; connection_lost() for each */
-        while (server->closing_handles > 0 || server->idle_posted)
-            uv_run(loop_uv(server->loop), UV_RUN_NOWAIT);
-        hangups_close(&server->hangups);
-    }
+    close_handle(server, (uv_handle_t *)&server->accepting);
+    close_handle(server, (uv_handle_t *)&server->watch.poll);
+    close_handle(server, (uv_handle_t *)&server->accept_again);
+    close_handle(server, (uv_handle_t *)&server->check);
+    each_connection(server, connection_drop);
+    close_handle(server, (uv_handle_t *)&server->idle);
+    while (server->closing_handles > 0 || server->n_not_freed > 0 || server->idle_posted)
+        uv_run(loop_uv(server->loop), UV_RUN_NOWAIT);
+    watch_close(&server->watch);
     listener_close(&server->listener);
+    mem_free(server->scratch);
     mem_free(server);
 }

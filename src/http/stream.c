@@ -1,8 +1,5 @@
-/* Streams, over libmicrohttpd's content reader.
- *
- * A reader that has nothing to give suspends its connection, or libmicrohttpd would ask it again at
- * every turn of the loop; writing resumes it. While it is suspended connection.c watches for the
- * client's hanging up; while it sends, the deadline for taking an answer runs. */
+/* Streams. What is written waits in a buffer until the connection takes it; while
+ * there is nothing to take the connection pauses, and writing wakes it. */
 #include "config.h"
 
 #include "http/stream.h"
@@ -12,47 +9,38 @@
 
 #include "connection.h"
 
-enum { BLOCK_SIZE = 4096 };
-
-/* From libmicrohttpd, inside of MHD_run(). */
-static ssize_t read_stream(void *arg, uint64_t position, char *buffer, size_t size)
+ssize_t stream_take(struct exchange *x, char *to, size_t size)
 {
-    (void)position;
-    struct connection *c = arg;
-    struct stream *s = &c->x.stream;
-    if (s->broken || c->state == CONNECTION_CUT) return MHD_CONTENT_READER_END_WITH_ERROR;
+    struct stream *s = &x->stream;
     size_t left = s->waiting.size - s->taken, n = left < size ? left : size;
-    if (n > 0) {
-        memcpy(buffer, s->waiting.data + s->taken, n);
-        s->taken += n;
-        if (s->taken == s->waiting.size) {
-            buf_clear(&s->waiting);
-            s->taken = 0;
-        }
-        return (ssize_t)n;
+    if (s->broken) return -EPIPE;
+    if (n == 0) return s->ended ? 0 : -EAGAIN;
+    memcpy(to, s->waiting.data + s->taken, n);
+    s->taken += n;
+    if (s->taken == s->waiting.size) {
+        buf_clear(&s->waiting);
+        s->taken = 0;
     }
-    if (s->ended) return MHD_CONTENT_READER_END_OF_STREAM;
-    connection_enter(c, CONNECTION_PAUSED);
-    return 0;
+    return (ssize_t)n;
 }
 
-/* Lets libmicrohttpd ask the reader again. */
+/* Has the connection send on. */
 static void wake(struct connection *c)
 {
-    if (c->state == CONNECTION_PAUSED) connection_enter(c, CONNECTION_SENDING);
+    if (c->state != CONNECTION_PAUSED) return;
+    connection_enter(c, CONNECTION_SENDING);
+    server_ready(c);
 }
 
 int exchange_stream(struct exchange *x, const char *content_type, exchange_fn *closed, void *arg)
 {
     struct connection *c = connection_of(x);
-    struct MHD_Response *response =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_SIZE, read_stream, c, NULL);
-    if (response == NULL) return -ENOMEM;
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    int rc = exchange_add_header(x, "Content-Type", "%s", content_type);
+    if (rc == 0) rc = exchange_add_header(x, "Cache-Control", "no-store");
+    if (rc < 0) return -ENOMEM;
     x->stream = (struct stream){.open = true, .closed = closed, .arg = arg};
     buf_init(&x->stream.waiting, STREAM_WAITING_MAX);
-    exchange_reply_response(x, 200, response);
+    exchange_reply(x, 200, NULL, NULL);
     if (server_is_closing(c->server)) exchange_stream_end(x);
     return 0;
 }
@@ -67,7 +55,7 @@ int exchange_stream_write(struct exchange *x, const void *data, size_t size)
         s->taken = 0;
     }
     int rc = buf_append(&s->waiting, data, size);
-    if (rc < 0) s->broken = true;
+    if (rc < 0) s->broken = true; /* with what waits, it has no more use */
     wake(connection_of(x));
     return rc;
 }

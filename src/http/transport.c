@@ -5,30 +5,39 @@
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-static enum transport_view plain_peek(const struct transport *t)
+static ssize_t plain_receive(struct transport *t, void *data, size_t size)
 {
-    char byte;
-    ssize_t n = recv(t->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n > 0) return TRANSPORT_BYTES;
-    bool waits = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
-    return waits ? TRANSPORT_EMPTY : TRANSPORT_END;
+    ssize_t n;
+    do n = recv(t->fd, data, size, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
 }
 
-static int plain_send_all(const struct transport *t, const void *data, size_t size)
+static ssize_t plain_send(struct transport *t, const struct iovec *pieces, int count)
 {
-    ssize_t n = send(t->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n < 0) return -errno;
-    return (size_t)n == size ? 0 : -EAGAIN;
+    struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = (size_t)count};
+    ssize_t n;
+    do n = sendmsg(t->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
 }
 
-static void plain_shut(const struct transport *t)
+static void plain_finish(struct transport *t)
 {
-    shutdown(t->fd, SHUT_RDWR);
+    shutdown(t->fd, SHUT_WR);
+}
+
+static void plain_close(struct transport *t)
+{
+    close(t->fd);
+    t->fd = -1;
 }
 
 void transport_init_plain(struct transport *t, int fd)
 {
-    static const struct transport_kind plain = {plain_peek, plain_send_all, plain_shut};
+    static const struct transport_kind plain = {plain_receive, plain_send, plain_finish,
+                                                plain_close};
     *t = (struct transport){.kind = &plain, .fd = fd};
 }

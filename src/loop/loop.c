@@ -1,10 +1,8 @@
 /* The loop thread and the list of calls for it.
  *
  * Other threads post calls into one list under one lock and wake the loop by uv_async_send(). libuv
- * merges wake-ups, so the loop takes the whole list each time. Resuming a connection of
- * libmicrohttpd from another thread loses wake-ups (its epoll loop clears the event of a resume
- * that it has not seen); this list is the reason why nothing of HTTP has to be touched off the
- * loop. */
+ * merges wake-ups, so the loop takes the whole list each time. This list is the reason why nothing
+ * of HTTP has to be touched off the loop. */
 #include "config.h"
 
 #include "loop/loop.h"

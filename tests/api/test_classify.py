@@ -333,7 +333,7 @@ def cancelled():
         until(lambda: slow.metrics()["autodidact_requests_in_flight"] == 6, "the requests are there")
         time.sleep(0.2)  # most of the bodies have been read by then
         for w in wires:
-            w.close()
+            w.reset()
         until(lambda: slow.metrics()["autodidact_requests_in_flight"] == 0, "all have ended")
         m = slow.metrics()
         cancelled = m.get('autodidact_requests_total{model="resnet18",classifier="none",reason="none",code="499"}', 0)

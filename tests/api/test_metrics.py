@@ -172,15 +172,16 @@ def not_finite():
 
 
 def in_flight():
-    """requests in flight rise while a body is on its way and fall when it is lost"""
-    w = Wire(d.address)
-    w.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nabc")
-    until(lambda: value(scrape(), "autodidact_requests_in_flight") == 1, "one is in flight")
-    before = scrape()
-    w.close()
-    until(lambda: value(scrape(), "autodidact_requests_in_flight") == 0, "none is in flight")
-    labels = {"model": "none", "classifier": "none", "reason": "none", "code": "499"}
-    assert value(scrape(), "autodidact_requests_total", **labels) == value(before, "autodidact_requests_total", **labels) + 1
+    """requests in flight rise while a body is on its way and fall when it is lost, or ends too soon"""
+    for end, code in ((Wire.reset, "499"), (Wire.close, "400")):
+        w = Wire(d.address)
+        w.send("POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nabc")
+        until(lambda: value(scrape(), "autodidact_requests_in_flight") == 1, "one is in flight")
+        before = scrape()
+        end(w)
+        until(lambda: value(scrape(), "autodidact_requests_in_flight") == 0, "none is in flight")
+        labels = {"model": "none", "classifier": "none", "reason": "none", "code": code}
+        assert value(scrape(), "autodidact_requests_total", **labels) == value(before, "autodidact_requests_total", **labels) + 1
 
 
 def process():

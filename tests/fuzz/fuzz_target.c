@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../../src/http/guard.h"
+#include "../../src/http/query.h"
 #include "../../src/http/routes.h"
 #include "fuzz.h"
 
@@ -43,6 +44,23 @@ static void check_match(const char *pattern, const char *path, const struct rout
     FUZZ_CHECK(n == match->n && (*path == '\0' || strcmp(path, "/") == 0));
 }
 
+/* As many names as values, and nothing longer than it was. */
+static void check_query(const char *query)
+{
+    struct buf out;
+    size_t ends = 0, members = 0;
+    buf_init(&out, 2 * TEXT_MAX + 2);
+    FUZZ_CHECK(query_decode(query, &out) == 0);
+    for (size_t i = 0; i < out.size; i++) ends += out.data[i] == '\0';
+    for (const char *at = query; *at != '\0'; at += *at == '&') {
+        size_t size = strcspn(at, "&");
+        members += size > 0;
+        at += size;
+    }
+    FUZZ_CHECK(ends == 2 * members && out.size <= strlen(query) + members + 1);
+    buf_release(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char text[TEXT_MAX + 1], allow[ROUTE_ALLOW_MAX];
@@ -59,7 +77,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (rc < 0) return 0;
     char *path = target + prefix;
     FUZZ_CHECK(prefix == 0 || *path == '\0' || *path == '/' || *path == '?');
-    path[strcspn(path, "?")] = '\0';
+    char *query = strchr(path, '?');
+    if (query != NULL) {
+        *query++ = '\0';
+        check_query(query);
+    }
+    size_t length = strlen(path);
+    query_unescape(path);
+    FUZZ_CHECK(strlen(path) <= length);
 
     const struct route *route = NULL;
     struct route_match match;

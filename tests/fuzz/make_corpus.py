@@ -325,13 +325,23 @@ def listeners():
         write("listener", name, text)
 
 
-def guards():
-    def put(name, *lines, version="1"):
-        write("guard", name, version + "\n".join(lines))
-    put("usual", "Host: a:80", "Content-Length: 17", "Content-Type: image/png")
+def heads():
+    """Behind a byte that says in what pieces the head comes."""
+    def put(name, *lines, first="POST /v1/classify?top=1 HTTP/1.1", end="\r\n", behind=""):
+        write("head", name, "\x04" + end.join((first, *lines, "", "")) + behind)
+    put("usual", "Host: a:80", "Content-Length: 17", "Content-Type: image/png", behind="0123456789abcdefg")
     put("chunked", "Host: [::1]", "transfer-encoding: Chunked", "Expect: 100-continue")
-    put("old", "Accept: */*", version="0")
-    put("old_chunked", "Transfer-Encoding: chunked", version="0")
+    put("old", "Accept: */*", first="GET / HTTP/1.0")
+    put("old_chunked", "Transfer-Encoding: chunked", first="POST / HTTP/1.0")
+    put("newer", "Host: a", first="GET / HTTP/1.2")
+    put("much_newer", first="PRI * HTTP/2.0", behind="SM\r\n\r\n")
+    put("ancient", first="GET /")
+    put("blanks", "Host: a", first="GET  / HTTP/1.1")
+    put("tabs", "Host: a", first="GET\t/\tHTTP/1.1")
+    put("blank_behind", "Host: a", first="GET / HTTP/1.1 ")
+    put("empty_line", "GET / HTTP/1.1", "Host: a", first="")
+    put("bare_lf", "Host: a", end="\n")
+    put("bare_cr", "Host: a\rX: b")
     put("no_host", "Content-Length: 0")
     put("two_hosts", "Host: a", "host: a")
     put("bad_host", "Host: a/b")
@@ -340,12 +350,29 @@ def guards():
     put("length_sign", "Host: a", "Content-Length: +5")
     put("length_huge", "Host: a", "Content-Length: 99999999999999999999")
     put("encoding_list", "Host: a", "Transfer-Encoding: gzip, chunked")
+    put("encoding_nul", "Host: a", "Transfer-Encoding: chunked\0, gzip")
     put("blank", "Host: a", "Content-Length : 5")
-    put("folded", "Host: a", "Content-Length\r x: 5")
+    put("folded", "Host: a", "Content-Length:", " 5")
     put("control", "Host: a", "X: a\1b")
     put("expectation", "Host: a", "Expect: 200")
     put("two_types", "Host: a", "Content-Type: a/b", "Content-Type: c/d")
     put("no_name", "Host: a", ": x")
+    put("no_colon", "Host: a", "x")
+    put("no_value", "Host: a", "X:", "Y:\t ")
+    put("many", "Host: a", *["X: y"] * 140)
+    put("cut", "Host: a", end="\r")
+
+
+def chunks():
+    """Behind a byte that says in what pieces the body comes."""
+    for name, text in (("usual", "5\r\nabcde\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"), ("empty", "0\r\n\r\nGET /"),
+                       ("capitals", "0A\r\n0123456789\r\n000\r\n\r\n"), ("extension", "3;a=b;c=\"d\"\r\nabc\r\n0;x\r\n\r\n"),
+                       ("trailer", "1\r\na\r\n0\r\nX-A: b\r\nX-C:\r\n\r\n"), ("lf", "1\na\n0\n\n"), ("lf_end", "1\r\na\r\n0\r\n\n"),
+                       ("sign", "+1\r\na\r\n0\r\n\r\n"), ("prefix", "0x1\r\na\r\n0\r\n\r\n"), ("blank", "1 \r\na\r\n0\r\n\r\n"),
+                       ("no_size", "\r\na\r\n0\r\n\r\n"), ("huge", "fffffffffffffffff\r\na"), ("large", "fffffffffffffff\r\na"),
+                       ("short", "2\r\na\r\n0\r\n\r\n"), ("long", "1\r\nab\r\n0\r\n\r\n"), ("bad_trailer", "0\r\n: x\r\n\r\n"),
+                       ("folded_trailer", "0\r\nX: a\r\n b\r\n\r\n"), ("control", "1;\0\r\na\r\n0\r\n\r\n")):
+        write("chunks", name, "\x02" + text)
 
 
 def targets():
@@ -353,7 +380,8 @@ def targets():
                        ("absolute", "GET http://a:80/jobs"), ("absolute_bare", "GET HTTPS://a"), ("no_authority", "GET http:///jobs"),
                        ("bad_authority", "GET http://a%20b/jobs"), ("other_method", "PUT /jobs/1"), ("slash", "GET /jobs/"),
                        ("slashes", "GET //jobs//"), ("many_values", "GET /1/2/3/4/5"), ("long_value", "GET /jobs/" + "x" * 200),
-                       ("none", "GET /nothing"), ("star", "OPTIONS *"), ("no_target", "GET")):
+                       ("none", "GET /nothing"), ("star", "OPTIONS *"), ("no_target", "GET"),
+                       ("query", "GET /jobs?a=1&&b&=c&d=e+f%20%41%zz%4&x=%00y"), ("path_escape", "GET /jobs/%31%2f2%")):
         write("target", name, text)
 
 
@@ -542,7 +570,8 @@ cifars()
 checkpoints()
 inputs()
 listeners()
-guards()
+heads()
+chunks()
 targets()
 configs()
 documents()

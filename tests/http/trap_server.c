@@ -2,7 +2,10 @@
  * handlers that are slow, quick, or answered by another thread. Prints its address, stops at
  * SIGTERM.
  *
- *   trap_server HEADER_MS BODY_MS IDLE_MS CONNECTIONS [LISTEN [TOKEN]] */
+ *   trap_server HEADER_MS BODY_MS IDLE_MS CONNECTIONS LISTEN TOKEN PEER_CONNECTIONS TRUSTED UPLOAD
+ *               UPLOAD_PEER RATE
+ *
+ * An empty TOKEN: everything is open. */
 #include "config.h"
 
 #include <pthread.h>
@@ -15,6 +18,7 @@
 #include "base/mem.h"
 #include "json/write.h"
 #include "http/server.h"
+#include "http/stream.h"
 
 static struct loop *loop;
 static struct server *server;
@@ -124,6 +128,48 @@ static void far(struct exchange *x, void *arg)
     pthread_mutex_unlock(&far_lock);
 }
 
+/* ---- written bit by bit ---- */
+
+struct ticks {
+    uv_timer_t timer;
+    struct exchange *x; /* NULL: the stream is closed */
+    int left;
+};
+
+static void free_ticks(uv_handle_t *handle)
+{
+    mem_free(handle->data);
+}
+
+static void ticks_closed(struct exchange *x, void *arg)
+{
+    (void)x;
+    struct ticks *ticks = arg;
+    uv_close((uv_handle_t *)&ticks->timer, free_ticks);
+}
+
+static void tick(uv_timer_t *timer)
+{
+    struct ticks *ticks = timer->data;
+    if (ticks->left-- > 0)
+        exchange_stream_write(ticks->x, "tick\n", 5);
+    else
+        exchange_stream_end(ticks->x);
+}
+
+static void stream(struct exchange *x, void *arg)
+{
+    (void)arg;
+    const char *n = exchange_query(x, "n");
+    struct ticks *ticks = mem_new(1, sizeof(*ticks));
+    ticks->x = x;
+    ticks->left = n == NULL ? 3 : atoi(n);
+    ticks->timer.data = ticks;
+    uv_timer_init(loop_uv(loop), &ticks->timer);
+    if (exchange_stream(x, "text/plain", ticks_closed, ticks) == 0)
+        uv_timer_start(&ticks->timer, tick, 10, 10);
+}
+
 /* ---- bodies ---- */
 
 static void echo(struct exchange *x, void *arg)
@@ -192,6 +238,7 @@ static void stats(struct exchange *x, void *arg)
     json_write_int(&w, "gone", (int64_t)gone_count);
     json_write_int(&w, "slow", (int64_t)slow_count);
     json_write_int(&w, "exchanges", (int64_t)server_exchanges(server));
+    json_write_int(&w, "upload_bytes", (int64_t)server_upload_bytes(server));
     json_write_close(&w, '}');
     exchange_reply(x, 200, "application/json", &body);
     buf_release(&body);
@@ -227,20 +274,27 @@ static const struct route routes[] = {
     {"GET", "/items/{name}/parts/{part}", 1, .handler = item},
     {"POST", "/picky", 1, .body_max = 8 << 20, .head = picky, .handler = echo},
     {"GET", "/stats", 1, .handler = stats},
+    {"GET", "/stream", 1, .handler = stream},
 };
 
 int main(int argc, char **argv)
 {
-    if (argc < 5) return 2;
+    if (argc != 12) return 2;
+    const char *token = argv[6];
     struct err e;
     struct server_options options = {
         .name = "http",
-        .listen = argc > 5 ? argv[5] : "127.0.0.1:0",
         .header_timeout_ns = atoll(argv[1]) * 1000000,
         .body_timeout_ns = atoll(argv[2]) * 1000000,
         .idle_timeout_ns = atoll(argv[3]) * 1000000,
         .connections_max = (unsigned)atoi(argv[4]),
-        .open_scopes = argc > 6 ? 0 : 1,
+        .listen = argv[5],
+        .connections_peer_max = (unsigned)atoi(argv[7]),
+        .trusted = argv[8],
+        .upload_max = (size_t)atoll(argv[9]),
+        .upload_peer_max = (size_t)atoll(argv[10]),
+        .body_rate_min = atoll(argv[11]),
+        .open_scopes = token[0] != '\0' ? 0 : 1,
     };
     signal(SIGPIPE, SIG_IGN);
     loop = loop_new(&e);
@@ -248,7 +302,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", e.text);
         return 1;
     }
-    if (argc > 6 && server_set_token(server, argv[6], &e) < 0) return 1;
+    if (token[0] != '\0' && server_set_token(server, token, &e) < 0) return 1;
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
         server_route(server, &routes[i]);
     uv_signal_t term;
