@@ -51,6 +51,15 @@ void classify_head(struct exchange *x, void *arg)
     if (rc < 0) task_refuse_err(task, rc, &e);
 }
 
+/* A form of names and values, or an image that curl -d has taken the line ends out of. */
+static bool is_urlencoded(const struct exchange *x)
+{
+    size_t size;
+    const void *body = exchange_body(x, &size);
+    return strcmp(exchange_content_type(x), "application/x-www-form-urlencoded") == 0 &&
+           image_format_of(body, size) == IMAGE_UNKNOWN;
+}
+
 /* The body has been read (or not). */
 static void go_on(struct task *task, int rc)
 {
@@ -115,6 +124,10 @@ void classify_body(struct exchange *x, void *arg)
     exchange_on_gone(x, on_gone, task);
     if (size == 0)
         task_refuse(task, 400, "the body is empty: send an image's bytes, JSON or a form");
+    else if (is_urlencoded(x))
+        task_refuse(task, 415,
+                    "the body is neither an image nor JSON; a form is taken as multipart/form-data "
+                    "(curl -F), an image's bytes as they are (curl --data-binary)");
     else if (!is_json(x) && !is_form(x))
         go_on(task, input_raw(task, body, size, &task->error));
     else if (size <= READ_INLINE_MAX)

@@ -1,5 +1,6 @@
 /* Small bodies are unpacked at once as far as they stay small; the loop has better to do than to
- * follow a large one, or a small one that unfolds. */
+ * follow a large one, or a small one that unfolds. What is being unpacked counts among the bodies
+ * in memory only when it is; until then there is one at most for each thread of the pool. */
 #include "config.h"
 
 #include "coded_body.h"

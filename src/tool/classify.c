@@ -145,7 +145,7 @@ static void print_cell(const struct json *answer, bool chosen, int width)
     printf("  %-*s", width, text);
 }
 
-/* The daemon's answer and which image it is of, as one line. */
+/* The daemon's answer, a problem document too, and which image it is of, as one line. */
 static int print_answer(const struct json *answer, const char *path, struct err *e)
 {
     struct tool_json json;
@@ -170,11 +170,10 @@ static int classify_image(struct classify *c, const char *path, int name_width, 
         long code = 0;
         status = ask(c, c->columns[i], bytes, size, &answer, &code, e);
         if (status < 0) break;
-        if (code != 200)
+        if (c->json) status = print_answer(answer, path, e);
+        if (status == 0 && code != 200)
             status = err_set(e, ERR_FORMAT, "%s: %ld %s", path, code, text_of(answer, "detail"));
-        else if (c->json)
-            status = print_answer(answer, path, e);
-        else
+        else if (status == 0 && !c->json)
             print_cell(answer,
                        !c->columns[i][0] || strcmp(c->columns[i], "auto") == 0 ||
                            c->deadline != NULL,

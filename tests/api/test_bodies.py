@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """POST and PUT /v1/classify: the forms in which a body is taken, and how what is not taken is named."""
 import base64, glob, json, os, shutil, subprocess, tempfile, urllib.parse, urllib.request
-from daemon import Daemon, SAMPLES, Skip, form, once, png, problem, run
+from daemon import BUILD, Daemon, SAMPLES, Skip, form, once, png, problem, run
 
 LIMITS = ["http.images_max=4"]
 FORM = "multipart/form-data; boundary=x"
@@ -78,6 +78,24 @@ def urllib_sends():
     for body in (IMAGE, document()):
         with opener.open(urllib.request.Request(f"http://{d.address}/v1/classify", data=body)) as answer:
             assert json.load(answer)["index"] == expected["index"]
+
+
+def tool():
+    """autodidact classify: the bad one of several files is said, also as JSON, the others are printed, exit 1"""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [os.path.join(folder, name) for name in ("a.png", "b.webp", "c.png")]
+        for path, data in zip(files, (IMAGE, WEBP, IMAGE)):
+            with open(path, "wb") as f:
+                f.write(data)
+        command = [os.path.join(BUILD, "autodidact"), "classify", "--url", f"http://{d.address}"]
+        for more in ([], ["--json"]):
+            done = subprocess.run(command + more + files, capture_output=True, text=True)
+            assert done.returncode == 1 and "b.webp: 415 this is a WebP image" in done.stderr, done
+            rows = done.stdout.splitlines()
+            assert len(rows) == 3 and expected["label"] in rows[0] and expected["label"] in rows[2], rows
+        rows = [json.loads(row) for row in rows]
+        assert [r["image"] for r in rows] == files and [r.get("status") for r in rows] == [None, 415, None], rows
+        assert subprocess.run(command + files[:1], capture_output=True).returncode == 0
 
 
 def top_everywhere():
@@ -186,9 +204,11 @@ CASES = [
     refused("what is no image is named", 415, ["JPEG and PNG"], (b"GIF89a" + b"\0" * 50, "image/gif"), (b"%PDF-1.7" + b"\0" * 50, None),
             (TEXT.encode(), None), (document(), "image/png"), (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml")),
     refused("what nobody knows is so called", 415, ["neither a JPEG nor a PNG"], (b"hello, world" * 10, None),
+            (b"\xff\xd9", "image/jpeg")),
+    refused("a form of names and values is told what to be", 415, ["multipart/form-data", "--data-binary"],
             (b"image=abc&top=3", "application/x-www-form-urlencoded")),
     refused("another type is refused before its body", 415, ["text/html", "image/jpeg", "multipart/form-data"], (IMAGE, "text/html")),
-    put, curl, urllib_sends, top_everywhere, form_names, form_liberties, one_of_many, too_many, texts,
+    put, curl, urllib_sends, tool, top_everywhere, form_names, form_liberties, one_of_many, too_many, texts,
 ]
 
 with Daemon(LIMITS) as d:
