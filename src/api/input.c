@@ -212,6 +212,13 @@ int input_json(struct task *task, const void *body, size_t size, struct err *e)
 
 /* ---- forms ---- */
 
+struct form {
+    struct task *task;
+    struct input *images; /* [max] */
+    int max;
+    bool sla, several;
+};
+
 /* "image", "images", "file" or "files", with "[]" behind it or not, which libraries put to what
  * may be several. */
 static bool is_image_name(const char *name, bool *ret_several)
@@ -235,10 +242,10 @@ static bool may_be_image(const char *type)
            strcmp(type, "application/octet-stream") == 0;
 }
 
-static int form_image(struct task *task, const struct multipart_part *part, struct input *images,
-                      struct err *e)
+static int form_image(struct form *form, const struct multipart_part *part, struct err *e)
 {
-    const int i = task->request.n_images, max = task->service->options.image_count_max;
+    struct task *task = form->task;
+    const int i = task->request.n_images, max = form->max;
     struct err fault = {0};
     if (part->no_file) return 0; /* a field of a page in which no file was chosen */
     if (i == max)
@@ -253,7 +260,7 @@ static int form_image(struct task *task, const struct multipart_part *part, stru
                 "its Content-Type is %s; taken are image/jpeg, image/png and "
                 "application/octet-stream",
                 part->content_type);
-    images[task->request.n_images++] = (struct input){
+    form->images[task->request.n_images++] = (struct input){
         .kind = INPUT_ENCODED, .data = part->data, .size = fault.code < 0 ? 0 : part->size};
     return fault.code < 0 ? keep_fault(task, (size_t)max, (size_t)i, &fault, e) : 0;
 }
@@ -278,19 +285,13 @@ static int form_sla(struct task *task, const struct multipart_part *part, struct
     return rc;
 }
 
-struct form {
-    struct task *task;
-    struct input *images; /* [image_count_max] */
-    bool sla, several;
-};
-
 static int form_part(struct form *form, const struct multipart_part *part, struct err *e)
 {
     bool several = false;
     const int asked = asked_find(&form->task->asked, part->name);
     if (is_image_name(part->name, &several)) {
         form->several = form->several || several;
-        return form_image(form->task, part, form->images, e);
+        return form_image(form, part, e);
     }
     if (asked >= 0) return form_asked(form->task, asked, part, e);
     if (strcmp(part->name, "_charset_") == 0) return 0; /* RFC 7578, 4.6: of texts, all ASCII */
@@ -310,9 +311,8 @@ int input_form(struct task *task, const void *body, size_t size, struct err *e)
 {
     struct multipart m;
     struct multipart_part part;
-    size_t max = (size_t)task->service->options.image_count_max;
-    struct form form = {.task = task};
-    form.images = arena_alloc(task->arena, max, sizeof(*form.images));
+    struct form form = {.task = task, .max = task->service->options.image_count_max};
+    form.images = arena_alloc(task->arena, (size_t)form.max, sizeof(*form.images));
     if (form.images == NULL) return err_set(e, ERR_BUSY, "out of memory for the request");
     task->request.images = form.images;
     task->request.n_images = 0;
