@@ -67,3 +67,19 @@ def black_png(width, height, depth=8, colour=2, interlaced=False):
         data.append(packer.compress(block))
     data.append(packer.compress(bytes(size % (1 << 20))) + packer.flush())
     return png_header(width, height, depth, colour, interlaced) + chunk(b"IDAT", b"".join(data)) + chunk(b"IEND", b"")
+
+
+def empty_blocks_png(eights):
+    """A 32x32 PNG whose few pixels stand behind eight times so many deflate blocks without data, each of which brings its
+    tables of codes in 90 bits: for the alphabet 256 symbols without a code, then its end and one distance."""
+    def number(value, n):
+        return [value >> i & 1 for i in range(n)]
+    ordered = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1)  # RFC 1951, 3.2.7
+    lengths = [bit for symbol in ordered for bit in number(symbol in (1, 18), 3)]
+    block = [0, 0, 1, *number(0, 10), *number(len(ordered) - 4, 4), *lengths, 1, *number(138 - 11, 7), 1, *number(118 - 11, 7),
+             0, 0, 0]
+    bits = 8 * block
+    once = bytes(sum(bit << i for i, bit in enumerate(bits[at:at + 8])) for at in range(0, len(bits), 8))
+    rows, packer = bytes(32 * (1 + 3 * 32)), zlib.compressobj(9, zlib.DEFLATED, -15)
+    stream = b"\x78\x01" + once * eights + packer.compress(rows) + packer.flush() + struct.pack(">I", zlib.adler32(rows))
+    return png_header(32, 32) + chunk(b"IDAT", stream) + chunk(b"IEND", b"")
