@@ -59,6 +59,9 @@ void api_set_ready(struct api *api, bool ready);
 /* What answers requests that ask for none, from now on. */
 void api_set_fallback(struct api *api, enum sla_classifier fallback);
 
+/* Whether health says that something is less than it should be, though ready. Loop thread. */
+void api_set_degraded(struct api *api, bool degraded);
+
 /* Ends what is still being computed: those requests get 503. */
 void api_cancel(struct api *api);
 

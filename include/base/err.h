@@ -5,6 +5,7 @@
 #define BASE_ERR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 
 enum {
     ERR_FORMAT = -10001,      /* malformed input: broken file, broken JSON, wrong magic */
@@ -33,6 +34,13 @@ int err_set(struct err *e, int code, const char *format, ...) __attribute__((for
 
 /* Puts "prefix: " before the message in *e; e may be NULL. Returns e->code (0 when e is NULL). */
 int err_prefix(struct err *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Whether the same call may succeed later though nobody asks for anything else: short memory, a
+ * full or failing disk, no descriptors, a lock. */
+bool err_is_passing(int code);
+
+/* Whether the disk takes nothing: full, read-only, a quota or a limit. All of these pass. */
+bool err_is_disk(int code);
 
 /* The general text of a code, for errno codes that of strerror. Never NULL; static storage. */
 const char *err_text(int code);

@@ -19,25 +19,37 @@
 
 struct registry;
 
-/* directory: STATE/models, made when missing. bytes_max: of a model file that is added. The engine
- * must outlive the registry's last call. Before the store thread's first task, or on it. */
+/* directory: STATE/models, made with the first version. bytes_max: of a model file that is added.
+ * The engine must outlive the registry's last call. Before the store thread's first task, or on it.
+ */
 int registry_new(const char *directory, size_t bytes_max, struct engine *engine,
                  struct registry **ret_registry, struct err *e);
 void registry_free(struct registry *registry);
 
-/* Removes what a crash left half made. First call after registry_new(). */
-int registry_recover(struct registry *registry, struct db *db, struct err *e);
+typedef void registry_complain_fn(void *arg, const char *message);
 
-/* Imports a file as a new version of the name it carries, and makes that the current one,
- * when its SHA-256 is not that of the version imported last. 1 imported, 0 nothing to do. Publishes
- * nothing. */
-int registry_import(struct registry *registry, struct db *db, const char *path, struct err *e);
+/* After a start: removes what a crash left half made; imports file (NULL or "": none) as a new
+ * version of the name it carries, and makes that the current one, when its SHA-256 is not that of
+ * the version imported last; publishes the current version of every model, that of the last import
+ * first. What cannot be done now but perhaps later is said by `complain` and left out: a version
+ * that cannot be read has a stand-in, for this run only; a file that the disk has no room for
+ * serves without being kept. While registry_is_whole() says no, the same call goes on with it.
+ * Returns how many models serve; negative where file or database cannot be used as they are. */
+int registry_start(struct registry *registry, struct db *db, const char *file,
+                   registry_complain_fn *complain, void *arg, struct err *e);
+bool registry_is_whole(struct registry *registry);
 
-/* After a start: publishes the current version of every model, that of the last import first. Where
- * one cannot be served (its file is gone or damaged) `complain` gets the message and the activation
- * below it is taken. Returns how many models serve. */
-int registry_serve(struct registry *registry, struct db *db,
-                   void (*complain)(void *arg, const char *message), void *arg, struct err *e);
+/* What serves under a name in the place of what is wanted. */
+struct registry_stand_in {
+    char model[NAME_BYTES_MAX + 1];
+    int64_t wanted;  /* the version that the database names; 0: model.file, which is not kept */
+    int64_t serving; /* the version that serves; 0: none */
+    char reason[ERR_TEXT_MAX];
+};
+
+/* false: what serves is what is wanted. Any thread. */
+bool registry_stand_in(struct registry *registry, const char *model, struct registry_stand_in *ret);
+size_t registry_stand_ins(struct registry *registry);
 
 /* Adds the file at path as the next version of name; it does not serve yet. ERR_FORMAT and the like
  * when it does not load. */

@@ -6,6 +6,8 @@
 #ifndef STORE_DB_H
 #define STORE_DB_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 struct db;
@@ -18,6 +20,16 @@ int db_open(const char *path, struct db **ret_db, struct err *e);
 /* A second connection to a file that db_open() holds open, for another thread: sees what has been
  * committed, waits for no writer, and cannot write (-EROFS). */
 int db_open_reading(const char *path, struct db **ret_db, struct err *e);
+
+/* A connection to a file on a disk that takes nothing: reads what is there, writes nothing
+ * (-EROFS). May be opened twice, for two threads. */
+int db_open_frozen(const char *path, struct db **ret_db, struct err *e);
+
+/* Empty tables in memory, in which nothing can be written (-EROFS), for a path where there is no
+ * file and none can be made. reading: a second connection to the same, for another thread. */
+int db_open_memory(const char *path, bool reading, struct db **ret_db, struct err *e);
+
+/* NULL is fine. */
 void db_close(struct db *db);
 
 /* A transaction: all that fn does, or nothing when it returns a negative code. May be nested: an

@@ -9,6 +9,8 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "store/db.h"
 
@@ -23,9 +25,18 @@ struct store_task {
 };
 
 /* Opens DIRECTORY/autodidact.db (made when missing, migrated when old), locks DIRECTORY against a
- * second daemon (flock on DIRECTORY/lock) and starts the threads. Errors: ERR_CONFLICT when another
- * daemon owns the directory, else what db_open() says. */
+ * second daemon (flock on DIRECTORY/lock) and starts the threads. A damaged database is set aside
+ * and a new one begun. On a disk that takes nothing (full, read-only) what is there is opened for
+ * reading, or empty tables in memory; then store_problem() says why, and every change fails with
+ * -EROFS. Errors: ERR_CONFLICT when another daemon owns the directory, else what db_open() says. */
 int store_open(const char *directory, struct store **ret_store, struct err *e);
+
+/* Why the directory takes nothing; false: it does. Any thread. */
+bool store_problem(struct store *store, struct err *ret_problem);
+
+/* Inside a task of store_post(): tries again what store_open() could not. 0: the directory takes
+ * changes, and *db is the connection to go on with. */
+int store_repair(struct store *store, struct db **db);
 
 /* Runs what has been posted, stops the threads, closes the database. NULL is fine. */
 void store_close(struct store *store);

@@ -46,6 +46,12 @@ int version_table_active(struct db *db, const char *model, struct version_row *r
 int version_table_previous(struct db *db, const char *model, struct version_row *ret_row,
                            struct err *e);
 
+/* The versions below the current one, the last that served first, each once, until fn returns a
+ * negative code, which is returned. */
+int version_table_each_below(struct db *db, const char *model,
+                             int (*fn)(void *arg, const struct version_row *row), void *arg,
+                             struct err *e);
+
 /* The version imported last of all models; ERR_NOT_FOUND when none ever was. */
 int version_table_last_import(struct db *db, struct version_row *ret_row, struct err *e);
 

@@ -34,6 +34,7 @@ struct errand {
 /* Rows come ordered by name: those of one model follow each other. They wait until all are there,
  * because which one is active stands before them. */
 struct listing {
+    struct api *api;
     struct json_writer w;
     struct version_row *rows;
     size_t n, capacity, models;
@@ -53,6 +54,21 @@ static void write_version(struct json_writer *w, const struct version_row *row)
     json_write_close(w, '}');
 }
 
+/* The version that serves, and why it is another one than the active one. */
+static void write_serving(struct listing *l)
+{
+    struct registry_stand_in stand_in;
+    const char *name = l->rows[0].model;
+    struct version *version = engine_version(l->api->below.engine, name);
+    if (version != NULL)
+        json_write_int(&l->w, "serving", version_number(version));
+    else
+        json_write_null(&l->w, "serving");
+    version_unref(version);
+    if (registry_stand_in(l->api->below.registry, name, &stand_in))
+        json_write_string(&l->w, "stands_in", stand_in.reason);
+}
+
 static void write_model(struct listing *l)
 {
     struct json_writer *w = &l->w;
@@ -65,6 +81,7 @@ static void write_model(struct listing *l)
         json_write_int(w, "active", l->rows[active].number);
     else
         json_write_null(w, "active");
+    write_serving(l);
     json_write_open(w, "versions", '[');
     for (size_t i = 0; i < l->n; i++) write_version(w, &l->rows[i]);
     json_write_close(w, ']');
@@ -90,7 +107,7 @@ static int add_version(void *arg, const struct version_row *row)
 
 static void read_models(struct errand *c, struct db *db)
 {
-    struct listing l = {.n = 0};
+    struct listing l = {.api = c->api};
     const bool all = c->action == ACTION_LIST;
     json_writer_init(&l.w, &c->document);
     if (all) {

@@ -41,6 +41,11 @@ void api_set_ready(struct api *api, bool ready)
     service_set_ready(&api->service, ready);
 }
 
+void api_set_degraded(struct api *api, bool degraded)
+{
+    api->degraded = degraded;
+}
+
 void api_cancel(struct api *api)
 {
     service_cancel(&api->service);

@@ -12,6 +12,7 @@ struct api {
     struct service service;
     struct process_metrics process;
     struct audit audit;
+    bool degraded; /* api_set_degraded() */
 };
 
 #endif

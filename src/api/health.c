@@ -1,5 +1,6 @@
 /* Health, as the Open Inference Protocol names it. Live: the loop turns. Ready: a model is
- * published and warm, and the server is not about to stop. */
+ * published and warm, and the server is not about to stop; then it may say that something is less
+ * than it should be (autodidact_degraded and the admin listener tell what). */
 #include "config.h"
 
 #include "api_private.h"
@@ -25,7 +26,8 @@ void health_ready(struct exchange *x, void *arg)
     struct api *api = arg;
     enum readiness readiness = service_readiness(&api->service);
     if (readiness == SERVICE_READY) {
-        answer(x, 200, "{\"ready\":true}\n");
+        answer(x, 200,
+               api->degraded ? "{\"ready\":true,\"degraded\":true}\n" : "{\"ready\":true}\n");
         return;
     }
     exchange_add_header(x, "Retry-After", "1");

@@ -32,6 +32,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "api/api.h"
+#include "beginning.h"
 #include "check.h"
 #include "decode/decoder.h"
 #include "hard_stop.h"
@@ -45,6 +46,7 @@
 #include "registry/registry.h"
 #include "serve/engine.h"
 #include "signals.h"
+#include "spare_place.h"
 #include "state_place.h"
 #include "store/store.h"
 #include "token_file.h"
@@ -74,12 +76,8 @@ struct daemon {
     struct signals signals;
     uv_timer_t timer;
     bool has_timer, jobs_started, jobs_stopped, public_idle, private_idle;
-
-    /* the start on the store thread */
-    struct store_task start_task;
-    struct loop_call start_call;
-    struct err start_error;
-    int start_status; /* models that serve, or a negative code */
+    struct beginning *beginning;
+    char spare_place[SPARE_PLACE_MAX]; /* of the admin socket; "": in the state directory */
 };
 
 /* ---- stop ---- */
@@ -141,6 +139,7 @@ static void on_timer(uv_timer_t *timer)
 static void begin_delay(struct daemon *d)
 {
     d->state = DELAYING;
+    beginning_stop(d->beginning);
     api_set_ready(d->api, false);
     server_close_connections(d->public);
     server_close_connections(d->private);
@@ -304,15 +303,15 @@ static void on_wish(void *arg, enum wish wish, const char *signal)
 
 /* ---- the model ---- */
 
-static void start_done(struct loop_call *call)
+static void begun(void *arg, int models, const struct err *error)
 {
-    struct daemon *d = call->arg;
-    if (d->start_status < 0) {
-        log_error("%s", d->start_error.text);
+    struct daemon *d = arg;
+    if (models < 0) {
+        log_error("%s", error->text);
         d->exit_code = 1;
     }
     if (d->state != STARTING) return; /* told to stop meanwhile, or almost gone */
-    if (d->start_status < 0) {
+    if (models < 0) {
         stop(d, 0);
         return;
     }
@@ -320,7 +319,7 @@ static void start_done(struct loop_call *call)
     jobs_start(d->jobs);
     d->jobs_started = true;
     api_set_ready(d->api, true);
-    if (d->start_status > 0) {
+    if (models > 0) {
         log_info("ready");
     } else {
         log_warning(
@@ -329,25 +328,10 @@ static void start_done(struct loop_call *call)
     notify_systemd("READY=1");
 }
 
-static void complain(void *arg, const char *message)
+static void degraded(void *arg, bool degraded)
 {
-    (void)arg;
-    log_error("%s", message);
-}
-
-/* On the store thread. */
-static void start_on_store(struct store_task *task, struct db *db)
-{
-    struct daemon *d = (struct daemon *)((char *)task - offsetof(struct daemon, start_task));
-    const char *file = d->config->model_file;
-    int rc = registry_recover(d->registry, db, &d->start_error);
-    if (rc >= 0 && file[0] != '\0') {
-        rc = registry_import(d->registry, db, file, &d->start_error);
-        if (rc > 0) log_info("%s was imported as a new version", file);
-    }
-    if (rc >= 0) rc = registry_serve(d->registry, db, complain, d, &d->start_error);
-    d->start_status = rc;
-    loop_post(d->loop, &d->start_call);
+    struct daemon *d = arg;
+    api_set_degraded(d->api, degraded);
 }
 
 /* ---- start ---- */
@@ -395,6 +379,12 @@ static int open_servers(struct daemon *d, struct err *e)
     options.open_scopes = admin_is_unix(c) ? SCOPES_ALL : 0;
     rc = admin_address(c, admin, &derived, e);
     if (rc == 0) rc = server_new(d->loop, &options, &d->private, e);
+    if (err_is_disk(rc) && derived) {
+        log_warning("%s: the admin socket has another place for now", e->text);
+        rc = spare_place_make(d->spare_place, e);
+        snprintf(admin, sizeof(admin), "unix:%s/admin.sock", d->spare_place);
+        if (rc == 0) rc = server_new(d->loop, &options, &d->private, e);
+    }
     /* Where the path of the socket is not said, it follows from another option. */
     if (rc < 0 && derived) return state_blame(e);
     if (rc == 0 && !admin_is_unix(c)) rc = read_token(d, e);
@@ -513,6 +503,13 @@ static int make_handles(struct daemon *d, struct err *e)
     return signals_catch(&d->signals, uv, on_wish, d, e);
 }
 
+static int make_beginning(struct daemon *d, struct err *e)
+{
+    static const struct beginning_calls calls = {begun, degraded};
+    return beginning_new(d->loop, d->store, d->registry, d->metrics, d->config->model_file, &calls,
+                         d, &d->beginning, e);
+}
+
 static int start(struct daemon *d, struct err *e)
 {
     d->metrics = metrics_new();
@@ -529,16 +526,14 @@ static int start(struct daemon *d, struct err *e)
     if (rc == 0) rc = make_engine(d, e);
     if (rc == 0) rc = make_jobs(d, e);
     if (rc == 0) rc = make_api(d, e);
+    if (rc == 0) rc = make_beginning(d, e);
     if (rc == 0) rc = server_start(d->public, e);
     if (rc == 0) rc = server_start(d->private, e);
-    if (rc == 0)
-        rc = addresses_write(d->config, server_address(d->public), server_address(d->private), e);
     if (rc < 0) return rc;
     log_info("listening: http %s, admin %s", server_address(d->public), server_address(d->private));
-    d->start_call.fn = start_done;
-    d->start_call.arg = d;
-    d->start_task.run = start_on_store;
-    store_post(d->store, &d->start_task);
+    if (addresses_write(d->config, server_address(d->public), server_address(d->private), e) < 0)
+        log_warning("%s", e->text); /* for scripts; the line above has them, too */
+    beginning_start(d->beginning);
     return 0;
 }
 
@@ -555,10 +550,12 @@ static void release(struct daemon *d)
     decoder_free(d->decoder);
     reaper_free(d->reaper);
     jobs_free(d->jobs);
+    beginning_free(d->beginning);
     registry_free(d->registry);
     signals_close(&d->signals);
     if (d->has_timer) uv_close((uv_handle_t *)&d->timer, NULL);
     loop_free(d->loop);
+    spare_place_remove(d->spare_place);
     metrics_free(d->metrics);
 }
 

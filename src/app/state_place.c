@@ -29,8 +29,7 @@ int state_path(const struct config *config, const char *name, char ret_path[PATH
 
 int state_open(const struct config *config, struct store **ret_store, struct err *e)
 {
-    int rc = file_make_dirs(config->state_directory, e);
-    if (rc == 0) rc = store_open(config->state_directory, ret_store, e);
+    int rc = store_open(config->state_directory, ret_store, e);
     if (rc < 0) state_blame(e);
     return rc;
 }

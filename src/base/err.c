@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,6 +42,21 @@ int err_prefix(struct err *e, const char *format, ...)
     text[used + rest] = '\0';
     memcpy(e->text, text, used + rest + 1);
     return e->code;
+}
+
+bool err_is_disk(int code)
+{
+    return code == -ENOSPC || code == -EROFS || code == -EDQUOT || code == -EFBIG;
+}
+
+bool err_is_passing(int code)
+{
+    static const int codes[] = {-ENOMEM,  -EIO,      -EAGAIN,    -EINTR,    -EMFILE,
+                                -ENFILE,  -EBUSY,    -ETIMEDOUT, -ENODEV,   -ESTALE,
+                                -ENOBUFS, -ENOTCONN, ERR_BUSY,   -EHOSTDOWN};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (codes[i] == code) return true;
+    return err_is_disk(code);
 }
 
 const char *err_text(int code)

@@ -16,8 +16,9 @@ int problem_status(int code)
     } table[] = {
         {ERR_FORMAT, 400},   {ERR_RANGE, 400},    {ERR_USAGE, 400},       {ERR_NOT_FOUND, 404},
         {ERR_CONFLICT, 409}, {ERR_LIMIT, 413},    {ERR_UNSUPPORTED, 422}, {ERR_CANCELLED, 499},
-        {ERR_BUSY, 503},     {ERR_DEADLINE, 504}, {-ENOSPC, 507},         {-ENOMEM, 503},
+        {ERR_BUSY, 503},     {ERR_DEADLINE, 504}, {-ENOMEM, 503},
     };
+    if (err_is_disk(code)) return 507;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (table[i].code == code) return table[i].status;
     return 500;

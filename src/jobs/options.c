@@ -90,6 +90,6 @@ int jobs_options_copy(const struct jobs_options *options, struct jobs_options *r
     ret->spec_directory = copy_or_default(options->spec_directory, default_specs);
     if (ret->directory != NULL && ret->program != NULL && ret->data_root != NULL &&
         ret->spec_directory != NULL)
-        return file_make_dirs(ret->directory, e);
+        return 0;
     return err_set(e, -ENOMEM, "jobs: out of memory");
 }

@@ -79,7 +79,7 @@ struct jobs {
     void *stopped_arg;
 };
 
-/* A copy with every path filled in and `directory` absolute and made; to be released whatever is
+/* A copy with every path filled in and `directory` absolute; to be released whatever is
  * returned (options.c). */
 int jobs_options_copy(const struct jobs_options *options, struct jobs_options *ret, struct err *e);
 void jobs_options_release(struct jobs_options *options);

@@ -4,6 +4,7 @@
  * when all in it is on the disk: the final name either does not exist or is complete. */
 #include "config.h"
 
+#include "impl.h"
 #include "versions.h"
 
 #include <ctype.h>
@@ -99,6 +100,18 @@ int versions_write(const struct registry *registry, const char *name, int64_t ve
     return rc;
 }
 
+int versions_restore(const struct registry *registry, const char *name, int64_t version,
+                     const void *bytes, size_t size, struct err *e)
+{
+    char directory[PATH_MAX], file[PATH_MAX];
+    const struct file_piece piece = {bytes, size};
+    if (versions_directory(registry, name, version, directory, sizeof(directory)) < 0 ||
+        registry_path(registry, name, version, file, sizeof(file)) < 0)
+        return err_set(e, ERR_LIMIT, "the path %s/%s is too long", registry->directory, name);
+    int rc = file_make_dirs(directory, e);
+    return rc < 0 ? rc : file_write_atomic(file, &piece, 1, e);
+}
+
 int versions_remove(const struct registry *registry, const char *name, int64_t version,
                     struct err *e)
 {
@@ -127,6 +140,7 @@ static int remove_temporary_of(const char *model, struct err *e)
 int versions_remove_temporary(const struct registry *registry, struct err *e)
 {
     DIR *dir = opendir(registry->directory);
+    if (dir == NULL && errno == ENOENT) return 0; /* made with the first version */
     if (dir == NULL)
         return err_set(e, -errno, "cannot read %s: %s", registry->directory, err_text(-errno));
     int rc = 0;

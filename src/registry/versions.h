@@ -4,12 +4,6 @@
 
 #include "registry/registry.h"
 
-struct registry {
-    char *directory;
-    size_t bytes_max; /* of a model file from elsewhere */
-    struct engine *engine;
-};
-
 /* DIRECTORY/NAME/NUMBER, without the file. */
 int versions_directory(const struct registry *registry, const char *name, int64_t version,
                        char *ret_path, size_t size);
@@ -22,6 +16,10 @@ int64_t versions_on_disk(const struct registry *registry, const char *name);
  */
 int versions_write(const struct registry *registry, const char *name, int64_t version,
                    const void *bytes, size_t size, struct err *e);
+
+/* Puts the bytes in the place of a version's file, whatever is there. */
+int versions_restore(const struct registry *registry, const char *name, int64_t version,
+                     const void *bytes, size_t size, struct err *e);
 
 /* Removes a version's directory, and whatever an interrupted versions_write() left in
  * DIRECTORY/NAME. */

@@ -9,8 +9,10 @@
 #include "store/db.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "sql.h"
@@ -141,14 +143,23 @@ static int set_up(struct db *db, struct err *e)
     return rc;
 }
 
+/* Empty tables, in which nobody can write. */
+static int set_up_empty(struct db *db, struct err *e)
+{
+    int rc = db_transaction(db, migrate, NULL, e);
+    return rc == 0 ? sql_exec(db, "PRAGMA query_only = ON", e) : rc;
+}
+
 static int set_up_reading(struct db *db, struct err *e)
 {
     int rc = sql_exec(db, "PRAGMA query_only = ON", e);
     return rc == 0 ? sql_exec(db, "PRAGMA trusted_schema = OFF", e) : rc;
 }
 
-static int open_with(const char *path, int flags, int (*set_up_fn)(struct db *db, struct err *e),
-                     struct db **ret_db, struct err *e)
+/* file: the path, or a URI for it. */
+static int open_with(const char *path, const char *file, int flags,
+                     int (*set_up_fn)(struct db *db, struct err *e), struct db **ret_db,
+                     struct err *e)
 {
     struct db *db = mem_new(1, sizeof(*db));
     if (db != NULL) db->path = mem_strdup(path);
@@ -157,8 +168,8 @@ static int open_with(const char *path, int flags, int (*set_up_fn)(struct db *db
         return err_set(e, -ENOMEM, "%s: out of memory", path);
     }
     int rc = 0;
-    flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    if (sqlite3_open_v2(path, &db->sqlite, flags, NULL) != SQLITE_OK) {
+    flags |= SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    if (sqlite3_open_v2(file, &db->sqlite, flags, NULL) != SQLITE_OK) {
         rc = sql_error(db, "open the database", e);
     } else {
         sqlite3_busy_timeout(db->sqlite, BUSY_TIMEOUT_MS);
@@ -174,12 +185,63 @@ static int open_with(const char *path, int flags, int (*set_up_fn)(struct db *db
 
 int db_open(const char *path, struct db **ret_db, struct err *e)
 {
-    return open_with(path, SQLITE_OPEN_CREATE, set_up, ret_db, e);
+    int rc = open_with(path, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, set_up, ret_db, e);
+    /* SQLite says only that it cannot open something. */
+    if (rc < 0 && access(path, W_OK) < 0 && errno == EROFS)
+        return err_set(e, -EROFS, "cannot write %s: %s", path, err_text(-EROFS));
+    return rc;
 }
 
 int db_open_reading(const char *path, struct db **ret_db, struct err *e)
 {
-    return open_with(path, 0, set_up_reading, ret_db, e);
+    return open_with(path, path, SQLITE_OPEN_READWRITE, set_up_reading, ret_db, e);
+}
+
+/* A query shows whether SQLite can do without the files that it wants to make beside this one. */
+static int set_up_frozen(struct db *db, struct err *e)
+{
+    int64_t version = 0;
+    int rc = set_up_reading(db, e);
+    if (rc == 0) rc = pragma_int(db, "SELECT count(*) FROM job", &version, e);
+    if (rc == 0) rc = pragma_int(db, "PRAGMA user_version", &version, e);
+    if (rc == 0 && version != SCHEMA_VERSION)
+        rc = err_set(e, -EROFS, "%s has another schema and cannot be brought up to date", db->path);
+    return rc;
+}
+
+/* A path as SQLite's URIs have it. ERR_LIMIT. */
+static int uri_of(const char *path, const char *query, char *ret_uri, size_t size)
+{
+    size_t n = (size_t)snprintf(ret_uri, size, "file:");
+    for (; *path != '\0' && n + 4 < size; path++) {
+        bool plain = *path != '?' && *path != '#' && *path != '%';
+        n += (size_t)snprintf(ret_uri + n, size - n, plain ? "%c" : "%%%02x", (unsigned char)*path);
+    }
+    int more = snprintf(ret_uri + n, size - n, "?%s", query);
+    return *path != '\0' || more < 0 || (size_t)more >= size - n ? ERR_LIMIT : 0;
+}
+
+int db_open_frozen(const char *path, struct db **ret_db, struct err *e)
+{
+    char uri[3 * PATH_MAX];
+    int rc = open_with(path, path, SQLITE_OPEN_READONLY, set_up_frozen, ret_db, e);
+    if (rc == 0) return 0;
+    /* Without a log of changes the file alone is all there is. */
+    if (uri_of(path, "immutable=1", uri, sizeof(uri)) < 0) return rc;
+    return open_with(path, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, set_up_frozen, ret_db, e);
+}
+
+int db_open_memory(const char *path, bool reading, struct db **ret_db, struct err *e)
+{
+    /* Connections share what has a name of one component below "/". */
+    char name[PATH_MAX], uri[3 * PATH_MAX];
+    int n = snprintf(name, sizeof(name), "/%s", path);
+    for (char *p = name + 1; *p != '\0'; p++)
+        if (*p == '/') *p = '_';
+    if (n < 0 || (size_t)n >= sizeof(name) || uri_of(name, "vfs=memdb", uri, sizeof(uri)) < 0)
+        return err_set(e, ERR_LIMIT, "the path %s is too long", path);
+    int flags = SQLITE_OPEN_URI | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    return open_with(path, uri, flags, reading ? set_up_reading : set_up_empty, ret_db, e);
 }
 
 void db_close(struct db *db)

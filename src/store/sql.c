@@ -14,8 +14,17 @@
 
 #include "base/mem.h"
 
-static int code_of(int sqlite_code)
+/* What the system said where SQLite only says that it could not read, write or open; 0: nothing
+ * that says more. */
+static int system_code(sqlite3 *sqlite)
 {
+    int code = -sqlite3_system_errno(sqlite);
+    return err_is_passing(code) || code == -EACCES || code == -ENOENT ? code : 0;
+}
+
+static int code_of(sqlite3 *sqlite, int sqlite_code)
+{
+    int system = 0;
     switch (sqlite_code & 0xff) {
     case SQLITE_CONSTRAINT:
         return ERR_CONFLICT;
@@ -35,9 +44,14 @@ static int code_of(int sqlite_code)
     case SQLITE_AUTH:
         return -EACCES;
     case SQLITE_CANTOPEN:
-        return -ENOENT;
+        system = system_code(sqlite);
+        return system != 0 ? system : -ENOENT;
     case SQLITE_TOOBIG:
         return ERR_LIMIT;
+    case SQLITE_IOERR:
+        if (sqlite_code == SQLITE_IOERR_NOMEM) return -ENOMEM;
+        system = system_code(sqlite);
+        return system != 0 ? system : -EIO;
     default:
         return -EIO;
     }
@@ -45,10 +59,11 @@ static int code_of(int sqlite_code)
 
 int sql_error(struct db *db, const char *what, struct err *e)
 {
-    int code = db->sqlite != NULL ? sqlite3_extended_errcode(db->sqlite) : SQLITE_NOMEM;
+    int code = sqlite3_extended_errcode(db->sqlite); /* NULL: no memory */
     const char *text = db->sqlite != NULL ? sqlite3_errmsg(db->sqlite) : "out of memory";
-    int rc = code_of(code);
-    const char *remedy = rc == -ENOSPC ? " (free some space and try again)"
+    int rc = db->sqlite != NULL ? code_of(db->sqlite, code) : -ENOMEM;
+    const char *remedy = rc == -ENOSPC  ? " (free some space and try again)"
+                         : rc == -EROFS ? " (the disk takes nothing)"
                          : rc == ERR_FORMAT
                              ? " (the file is damaged: restore it from a backup, or move "
                                "it away to begin with an empty one)"

@@ -15,11 +15,15 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 /* A thread with its connection. */
@@ -35,7 +39,12 @@ struct store_thread {
 
 struct store {
     struct store_thread writing, reading;
-    int lock_fd; /* holds the flock for as long as it is open */
+    char *directory;
+    int lock_fd; /* holds the flock for as long as it is open; -1: there is no room for the file */
+    pthread_mutex_t lock;   /* what follows */
+    struct err problem;     /* why the directory takes nothing; code 0: it does */
+    struct store_task swap; /* gives the reading thread a new connection */
+    struct db *new_reading;
 };
 
 static void *thread_main(void *arg)
@@ -114,6 +123,9 @@ static int lock_directory(const char *directory, int *ret_fd, struct err *e)
     if (file_join(path, sizeof(path), directory, "lock") < 0)
         return err_set(e, ERR_LIMIT, "the path %s is too long", directory);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 && errno == EROFS) /* one that is there locks as well */
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT) errno = EROFS;
     if (fd < 0) return err_set(e, -errno, "cannot open %s: %s", path, err_text(-errno));
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         rc = errno == EWOULDBLOCK
@@ -140,32 +152,148 @@ static void keep_private(const char *path)
     close(fd);
 }
 
-static int open_database(struct store *store, const char *directory, struct err *e)
+/* What a disk that takes nothing says; the directory can still be read then. */
+static bool takes_nothing(int code)
+{
+    return err_is_disk(code) || code == -EIO;
+}
+
+/* The database with what stands beside it, out of the way of a new one. */
+static int set_aside(const char *path, struct err *e)
+{
+    static const char *const ends[] = {"-wal", "-shm", ""};
+    char from[PATH_MAX + 8], to[PATH_MAX + 64], time[40];
+    clock_format(clock_real(), time, sizeof(time));
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        snprintf(from, sizeof(from), "%s%s", path, ends[i]);
+        snprintf(to, sizeof(to), "%s.damaged-%s%s", path, time, ends[i]);
+        if (rename(from, to) < 0 && errno != ENOENT)
+            return err_set(e, -errno, "cannot rename %s: %s", from, err_text(-errno));
+    }
+    log_error("it is kept as %s, and a new one begun: jobs, audit and the order of activations are "
+              "lost; versions are found again in the directory of models",
+              to);
+    return 0;
+}
+
+/* Both connections, to the file, or to what can be read of it. Damaged: a new one is begun. */
+static int open_both(const char *path, struct db **ret_writing, struct db **ret_reading,
+                     struct err *e)
+{
+    keep_private(path);
+    int rc = db_open(path, ret_writing, e);
+    if (rc == ERR_FORMAT) {
+        log_error("%s", e->text);
+        rc = set_aside(path, e);
+        if (rc == 0) keep_private(path);
+        if (rc == 0) rc = db_open(path, ret_writing, e);
+    }
+    if (rc < 0) return rc;
+    rc = db_open_reading(path, ret_reading, e);
+    if (rc < 0) db_close(*ret_writing);
+    return rc;
+}
+
+static int open_frozen(const char *path, struct db **ret_writing, struct db **ret_reading,
+                       struct err *e)
+{
+    int rc = db_open_frozen(path, ret_writing, NULL);
+    if (rc == 0) {
+        rc = db_open_frozen(path, ret_reading, e);
+    } else {
+        rc = db_open_memory(path, false, ret_writing, e);
+        if (rc < 0) return rc;
+        rc = db_open_memory(path, true, ret_reading, e);
+    }
+    if (rc < 0) db_close(*ret_writing);
+    return rc;
+}
+
+/* Lock and database, as for a disk that takes them. The connections are new. */
+static int open_whole(struct store *store, struct db **ret_writing, struct db **ret_reading,
+                      struct err *e)
 {
     char path[PATH_MAX];
-    if (file_join(path, sizeof(path), directory, "autodidact.db") < 0)
-        return err_set(e, ERR_LIMIT, "the path %s is too long", directory);
-    keep_private(path);
-    int rc = db_open(path, &store->writing.db, e);
-    if (rc == 0) rc = db_open_reading(path, &store->reading.db, e);
+    int rc = store->lock_fd < 0 ? lock_directory(store->directory, &store->lock_fd, e) : 0;
+    if (rc < 0) return rc;
+    if (file_join(path, sizeof(path), store->directory, "autodidact.db") < 0)
+        return err_set(e, ERR_LIMIT, "the path %s is too long", store->directory);
+    return open_both(path, ret_writing, ret_reading, e);
+}
+
+static int open_store(struct store *store, struct err *e)
+{
+    char path[PATH_MAX];
+    int rc = open_whole(store, &store->writing.db, &store->reading.db, e);
+    if (takes_nothing(rc)) {
+        store->problem = *e;
+        log_warning("%s: what is there is served, changes are refused", e->text);
+        rc = file_join(path, sizeof(path), store->directory, "autodidact.db");
+        if (rc == 0) rc = open_frozen(path, &store->writing.db, &store->reading.db, e);
+    }
     if (rc == 0) rc = thread_start(&store->writing, "store", e);
     return rc == 0 ? thread_start(&store->reading, "store-reading", e) : rc;
 }
 
 int store_open(const char *directory, struct store **ret_store, struct err *e)
 {
+    struct err local = {0};
     struct store *store = mem_new(1, sizeof(*store));
-    if (store == NULL) return err_set(e, -ENOMEM, "cannot open %s: out of memory", directory);
+    if (store != NULL) store->directory = mem_strdup(directory);
+    if (store == NULL || store->directory == NULL) {
+        mem_free(store);
+        return err_set(e, -ENOMEM, "cannot open %s: out of memory", directory);
+    }
     store->lock_fd = -1;
+    pthread_mutex_init(&store->lock, NULL);
     thread_init(&store->writing);
     thread_init(&store->reading);
-    int rc = lock_directory(directory, &store->lock_fd, e);
-    if (rc == 0) rc = open_database(store, directory, e);
+    int rc = open_store(store, &local);
     if (rc < 0) {
         store_close(store);
-        return rc;
+        return err_set(e, rc, "%s", local.text);
     }
     *ret_store = store;
+    return 0;
+}
+
+bool store_problem(struct store *store, struct err *ret_problem)
+{
+    pthread_mutex_lock(&store->lock);
+    *ret_problem = store->problem;
+    pthread_mutex_unlock(&store->lock);
+    return ret_problem->code != 0;
+}
+
+/* On the reading thread. */
+static void swap(struct store_task *task, struct db *db)
+{
+    struct store *store = (struct store *)(void *)((char *)task - offsetof(struct store, swap));
+    db_close(db);
+    store->reading.db = store->new_reading;
+}
+
+int store_repair(struct store *store, struct db **db)
+{
+    struct err problem, e = {0};
+    struct db *writing;
+    if (!store_problem(store, &problem)) return 0;
+    int rc = open_whole(store, &writing, &store->new_reading, &e);
+    if (rc < 0) {
+        pthread_mutex_lock(&store->lock);
+        store->problem = e;
+        pthread_mutex_unlock(&store->lock);
+        if (strcmp(e.text, problem.text) != 0) log_warning("%s", e.text);
+        return rc;
+    }
+    db_close(*db);
+    *db = store->writing.db = writing;
+    store->swap.run = swap;
+    store_post_reading(store, &store->swap);
+    pthread_mutex_lock(&store->lock);
+    store->problem.code = 0;
+    pthread_mutex_unlock(&store->lock);
+    log_info("%s takes changes again", store->directory);
     return 0;
 }
 
@@ -177,6 +305,8 @@ void store_close(struct store *store)
     thread_release(&store->reading);
     thread_release(&store->writing);
     if (store->lock_fd >= 0) close(store->lock_fd);
+    pthread_mutex_destroy(&store->lock);
+    mem_free(store->directory);
     mem_free(store);
 }
 

@@ -97,6 +97,24 @@ static int read_one(struct db *db, struct sql_statement *s, struct version_row *
     return rc;
 }
 
+/* All rows of a statement that has begun; ends it. */
+static int read_each(struct db *db, struct sql_statement *s,
+                     int (*fn)(void *arg, const struct version_row *row), void *arg, struct err *e)
+{
+    int rc;
+    while ((rc = sql_step(db, s, e)) == 1) {
+        struct version_row row;
+        read_row(s, &row);
+        rc = fn(arg, &row);
+        if (rc < 0) {
+            err_set(e, rc, "%s", err_text(rc));
+            break;
+        }
+    }
+    sql_end(s);
+    return rc;
+}
+
 int version_table_get(struct db *db, const char *model, int64_t number, struct version_row *ret_row,
                       struct err *e)
 {
@@ -138,6 +156,24 @@ int version_table_previous(struct db *db, const char *model, struct version_row 
         return err_set(e, ERR_NOT_FOUND, "model %s served no other version before this one", model);
     }
     return rc < 0 ? rc : 0;
+}
+
+int version_table_each_below(struct db *db, const char *model,
+                             int (*fn)(void *arg, const struct version_row *row), void *arg,
+                             struct err *e)
+{
+    struct sql_statement *s;
+    int rc = sql_begin(
+        db, &s, e,
+        "WITH RECURSIVE chain (version, previous, depth) AS ("
+        " SELECT a.version, a.previous, 0 FROM model m JOIN activation a ON a.id = m.current"
+        " WHERE m.name = ?1"
+        " UNION ALL SELECT a.version, a.previous, depth + 1 FROM chain c JOIN activation a"
+        " ON a.id = c.previous WHERE depth < 1000) " /* a damaged one may be a ring */
+        "SELECT " VERSION_COLUMNS " FROM chain c JOIN version v ON v.id = c.version "
+        "WHERE depth > 0 GROUP BY v.id ORDER BY min(depth)",
+        "s", model);
+    return rc < 0 ? rc : read_each(db, s, fn, arg, e);
 }
 
 int version_table_last_import(struct db *db, struct version_row *ret_row, struct err *e)
@@ -207,16 +243,5 @@ int version_table_each(struct db *db, const char *model,
                        "SELECT " VERSION_COLUMNS " FROM version v WHERE ?1 IS NULL OR v.model = ?1 "
                        "ORDER BY v.model, v.number",
                        "s", model);
-    if (rc < 0) return rc;
-    while ((rc = sql_step(db, s, e)) == 1) {
-        struct version_row row;
-        read_row(s, &row);
-        rc = fn(arg, &row);
-        if (rc < 0) {
-            err_set(e, rc, "%s", err_text(rc));
-            break;
-        }
-    }
-    sql_end(s);
-    return rc;
+    return rc < 0 ? rc : read_each(db, s, fn, arg, e);
 }

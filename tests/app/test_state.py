@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The daemon and what it reads and keeps: files that never end or that change, disks that are full. Prints TAP."""
-import os, socket, subprocess, sys, tempfile, threading, time
+import json, os, socket, subprocess, sys, tempfile, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../api"))
-from daemon import BUILD, Daemon, make_model, once, run, until
+from daemon import BUILD, Daemon, Skip, contract, make_model, once, problem, run, until
 
 TOOL = os.path.join(BUILD, "autodidact")
 
@@ -105,4 +105,167 @@ def changing_model():
             writer.join()
 
 
-run([odd_models, odd_files_of_the_tool, large_model, stuck_read, changing_model])
+class Disk:
+    """A small file system of its own, which can be filled or made read-only."""
+
+    def __init__(self, size="32m"):
+        self.folder = tempfile.TemporaryDirectory(prefix="autodidact-disk-")
+        self.path = self.folder.name
+        if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=" + size, "tmpfs", self.path],
+                                               stderr=subprocess.DEVNULL).returncode != 0:
+            raise Skip("only root can mount a file system")
+        self.state = os.path.join(self.path, "state")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *rest):
+        self.read_only(False)
+        subprocess.run(["umount", "-l", self.path], check=True)
+
+    def read_only(self, on):
+        subprocess.run(["mount", "-o", "remount," + ("ro" if on else "rw"), self.path], check=True)
+
+    def fill(self):
+        with open(os.path.join(self.path, "filler"), "wb", buffering=0) as f:
+            for size in (1 << 20, 4096, 1):
+                try:
+                    while True:
+                        f.write(b"x" * size)
+                except OSError:
+                    pass
+
+    def clear(self):
+        os.unlink(os.path.join(self.path, "filler"))
+
+
+JOB = {"kind": "train", "spec": "resnet18", "method": "dsn", "data": "cifar10:tiny", "epochs": 1, "batch": 20, "width": 4}
+
+
+def model_of(d, name="resnet18"):
+    return once(d.admin, "GET", "/admin/v1/models/" + name).json
+
+
+def wait_ready(d):
+    """By the line of the log, since there may be no listen.json."""
+    line = until(lambda: next((l for l in d.text().splitlines() if "listening:" in l), None) or d.dead(), "listening", 60)
+    d.address, d.admin = line.split("http ")[1].split(",")[0], line.split("admin ")[1].strip()
+    contract.listen({"http": d.address, "admin": d.admin})
+    until(lambda: d.ready() or d.dead(), "the daemon is ready", 60)
+
+
+def serves_but_takes_nothing(d):
+    """Ready, though degraded; classifies; refuses jobs and changes with 507 that names the place."""
+    health = once(d.address, "GET", "/v2/health/ready")
+    assert health.status == 200 and health.json == {"ready": True, "degraded": True}, health
+    assert d.classify().status == 200
+    assert d.metrics()['autodidact_degraded{part="store"}'] == 1
+    problem(once(d.admin, "POST", "/admin/v1/jobs", json.dumps(JOB).encode(), [("Content-Type", "application/json")]), 507, d.state)
+    assert once(d.admin, "GET", "/admin/v1/jobs").status == 200
+
+
+def is_whole(d):
+    return "degraded" not in once(d.address, "GET", "/v2/health/ready").json and d.metrics()['autodidact_degraded{part="store"}'] == 0
+
+
+def job_world(disk):
+    """-> settings with which a job can be posted"""
+    data = os.path.join(disk.folder.name + "-data")
+    os.makedirs(os.path.join(data, "tiny"), exist_ok=True)
+    return ["train.data_root=" + data, "model.specs=" + os.path.join(os.environ.get("top_srcdir", "."), "models")]
+
+
+def stand_in():
+    """a version that cannot be read at one start: the one before it serves until it can, and the choice stands"""
+    with tempfile.TemporaryDirectory() as state:
+        with Daemon(state=state, model=make_model(seed=1)):
+            pass
+        with Daemon(state=state, model=make_model(seed=2)) as d:
+            assert model_of(d)["active"] == 2
+        path = os.path.join(state, "models/resnet18/2/model.safetensors")
+        os.rename(path, path + ".away")
+        with Daemon(state=state, model=None) as d:
+            found = model_of(d)
+            assert found["active"] == 2 and found["serving"] == 1 and path in found["stands_in"], found
+            assert once(d.address, "GET", "/v2/health/ready").json == {"ready": True, "degraded": True}
+            assert d.classify().json["version"] == 1
+            assert d.metrics()['autodidact_degraded{part="models"}'] == 1
+            os.rename(path + ".away", path)
+            until(lambda: d.classify().json["version"] == 2, "version 2 serves again", 60)
+            found = until(lambda: "stands_in" not in model_of(d) and model_of(d), "the stand-in is over")
+            assert found["active"] == 2 and found["serving"] == 2, found
+            until(lambda: once(d.address, "GET", "/v2/health/ready").json == {"ready": True}, "health is whole")
+            assert sum("version 1 serves instead of version 2" in l for l in d.text().splitlines()) == 1, d.text()
+
+
+def read_only_disk():
+    """on a read-only disk the daemon serves what is there, refuses changes with 507, and goes on when it can be written"""
+    with Disk() as disk:
+        with Daemon(job_world(disk), state=disk.state):
+            pass
+        disk.read_only(True)
+        d = Daemon(job_world(disk), state=disk.state, wait=False)
+        try:
+            wait_ready(d)
+            serves_but_takes_nothing(d)
+            assert model_of(d)["active"] == 1 and model_of(d)["serving"] == 1
+            disk.read_only(False)
+            until(lambda: is_whole(d), "changes are taken again", 60)
+        finally:
+            assert d.stop() == 0, d.text()
+
+
+def read_only_and_empty():
+    """with nothing but a read-only directory model.file is served all the same"""
+    with Disk() as disk:
+        os.mkdir(disk.state)
+        disk.read_only(True)
+        d = Daemon(job_world(disk), state=disk.state, wait=False)
+        try:
+            wait_ready(d)
+            serves_but_takes_nothing(d)
+            disk.read_only(False)
+            until(lambda: is_whole(d), "changes are taken again", 60)
+            until(lambda: model_of(d).get("active") == 1, "the model is kept")
+            assert d.classify().json["version"] == 1
+        finally:
+            assert d.stop() == 0, d.text()
+        with Daemon(job_world(disk), state=disk.state, model=None) as d:
+            assert d.classify().json["version"] == 1
+
+
+def full_disk():
+    """on a full disk the daemon serves what is there, and goes on when there is room"""
+    for stopped_before in (True, False):
+        with Disk() as disk:
+            d = Daemon(job_world(disk), state=disk.state)
+            if stopped_before:
+                assert d.stop() == 0
+            disk.fill()
+            if stopped_before:
+                d = Daemon(job_world(disk), state=disk.state, wait=False)
+                wait_ready(d)
+                assert d.classify().status == 200
+            problem(once(d.admin, "POST", "/admin/v1/jobs", json.dumps(JOB).encode(), [("Content-Type", "application/json")]), 507, d.state)
+            assert d.classify().status == 200
+            disk.clear()
+            until(lambda: is_whole(d), "changes are taken again", 60)
+            assert d.stop() == 0, d.text()
+
+
+def full_disk_at_first():
+    """a disk too small for the model: it serves, and is kept when there is room"""
+    with Disk() as disk:
+        disk.fill()
+        with open(os.path.join(disk.path, "filler"), "r+b") as f:
+            f.truncate(os.path.getsize(f.name) - (300 << 10))  # for the database, not for a model
+        with Daemon(state=disk.state, model=make_model(width=32)) as d:
+            assert d.classify().status == 200
+            assert d.metrics()['autodidact_degraded{part="models"}'] == 1, d.text()
+            disk.clear()
+            until(lambda: d.metrics()['autodidact_degraded{part="models"}'] == 0, "the model is kept", 60)
+            assert model_of(d)["active"] == model_of(d)["serving"], model_of(d)
+
+
+run([odd_models, odd_files_of_the_tool, large_model, stuck_read, changing_model, stand_in, read_only_disk, read_only_and_empty, full_disk,
+     full_disk_at_first])

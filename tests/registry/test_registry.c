@@ -104,6 +104,11 @@ static void complain(void *arg, const char *message)
     snprintf(complaints + used, sizeof(complaints) - used, "%s\n", message);
 }
 
+static int start(struct fixture *f, const char *import, struct err *e)
+{
+    return registry_start(f->registry, f->db, import, complain, NULL, e);
+}
+
 /* A restart: how many models serve. */
 static int restart(struct fixture *f, const char *import)
 {
@@ -111,9 +116,7 @@ static int restart(struct fixture *f, const char *import)
     close_registry(f);
     complaints[0] = '\0';
     open_registry(f);
-    int rc = registry_recover(f->registry, f->db, &e);
-    if (rc == 0 && import != NULL) rc = registry_import(f->registry, f->db, import, &e);
-    if (rc >= 0) rc = registry_serve(f->registry, f->db, complain, NULL, &e);
+    int rc = start(f, import, &e);
     if (rc < 0) fail_msg("%s", e.text);
     return rc;
 }
@@ -181,11 +184,11 @@ static void test_import_refused(void **state)
     const struct file_piece piece = {"no model", 8};
     const char *path = place_path(&f->place, "broken");
     assert_int_equal(file_write_atomic(path, &piece, 1, NULL), 0);
-    assert_true(registry_import(f->registry, f->db, path, &e) < 0);
+    assert_true(start(f, path, &e) < 0);
     assert_non_null(strstr(e.text, path));
-    assert_int_equal(registry_import(f->registry, f->db, "/nonesuch", &e), -ENOENT);
+    assert_int_equal(start(f, "/nonesuch", &e), -ENOENT);
     write_model(path, "Not A Name", 1);
-    assert_int_equal(registry_import(f->registry, f->db, path, &e), ERR_RANGE);
+    assert_int_equal(start(f, path, &e), ERR_RANGE);
     assert_non_null(strstr(e.text, path));
     assert_non_null(strstr(e.text, "name"));
     assert_int_equal(restart(f, NULL), 0);
@@ -282,12 +285,15 @@ static void test_database_fails(void **state)
     /* An import is whole or not there: the next start makes it again. */
     for (n = 1; n < 50; n++) {
         db_fail_at(f->db, n);
-        int rc = registry_import(f->registry, f->db, f->file[2], NULL);
+        assert_int_equal(start(f, f->file[2], NULL), 1);
         db_fail_at(f->db, 0);
-        if (rc == 1) break;
-        assert_int_equal(active(f, "tiny"), 1);
+        if (active(f, "tiny") != 1) break;
+        assert_false(registry_is_whole(f->registry));
     }
     assert_true(n > 4 && n < 50);
+    assert_int_equal(start(f, f->file[2], NULL), 1);
+    assert_true(registry_is_whole(f->registry));
+    assert_int_equal(serving(f, "tiny"), active(f, "tiny"));
     assert_int_equal(restart(f, f->file[2]), 1);
     assert_true(serving(f, "tiny") >= 3);
     assert_int_equal(active(f, "tiny"), serving(f, "tiny"));
@@ -336,12 +342,100 @@ static void test_damaged(void **state)
     assert_non_null(strstr(e.text, "has changed"));
     mem_free(bytes);
     assert_int_equal(serving(f, "tiny"), 2);
-    /* Version 2, which serves, is cut short: the start takes the one below it, and says so. */
+    /* Version 2, which serves, is cut short: the one below it stands in. */
     assert_int_equal(truncate(path_of(f, 2), 100), 0);
     assert_int_equal(restart(f, NULL), 1);
     assert_int_equal(serving(f, "tiny"), 1);
-    assert_int_equal(active(f, "tiny"), 1);
+    assert_int_equal(active(f, "tiny"), 2);
     assert_non_null(strstr(complaints, "tiny/2/model.safetensors"));
+}
+
+/* A version that cannot be read at one start has a stand-in until it can, and stays the choice. */
+static void test_stand_in(void **state)
+{
+    struct fixture *f = *state;
+    struct registry_stand_in stand_in;
+    char away[PATH_MAX + 8];
+    for (int i = 0; i < 3; i++) {
+        add(f, "tiny", i);
+        assert_int_equal(registry_activate(f->registry, f->db, "tiny", i + 1, NULL), 0);
+    }
+    snprintf(away, sizeof(away), "%s.away", path_of(f, 3));
+    assert_int_equal(rename(path_of(f, 3), away), 0);
+    assert_int_equal(restart(f, NULL), 1);
+    assert_int_equal(serving(f, "tiny"), 2);
+    assert_int_equal(active(f, "tiny"), 3);
+    assert_false(registry_is_whole(f->registry));
+    assert_true(registry_stand_in(f->registry, "tiny", &stand_in));
+    assert_int_equal(stand_in.wanted, 3);
+    assert_int_equal(stand_in.serving, 2);
+    assert_non_null(strstr(stand_in.reason, "tiny/3/model.safetensors"));
+    assert_non_null(strstr(complaints, "version 2 serves instead of version 3"));
+    complaints[0] = '\0';
+    for (int i = 0; i < 3; i++) assert_int_equal(start(f, NULL, NULL), 1);
+    assert_string_equal(complaints, ""); /* once for a cause */
+    assert_int_equal(serving(f, "tiny"), 2);
+    assert_int_equal(rename(away, path_of(f, 3)), 0);
+    assert_int_equal(start(f, NULL, NULL), 1);
+    assert_int_equal(serving(f, "tiny"), 3);
+    assert_true(registry_is_whole(f->registry));
+    assert_false(registry_stand_in(f->registry, "tiny", &stand_in));
+    /* Activating what is the choice already, but does not serve, is not nothing. */
+    assert_int_equal(rename(path_of(f, 3), away), 0);
+    assert_int_equal(restart(f, NULL), 1);
+    assert_int_equal(serving(f, "tiny"), 2);
+    assert_int_equal(rename(away, path_of(f, 3)), 0);
+    assert_int_equal(registry_activate(f->registry, f->db, "tiny", 3, NULL), 0);
+    assert_int_equal(serving(f, "tiny"), 3);
+    assert_true(registry_is_whole(f->registry));
+}
+
+/* What is missing or damaged and equals model.file is put right from it. */
+static void test_restored(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+    char dir[PATH_MAX];
+    assert_int_equal(restart(f, f->file[0]), 1);
+    assert_int_equal(truncate(path_of(f, 1), 10), 0);
+    assert_int_equal(restart(f, f->file[0]), 1);
+    assert_int_equal(serving(f, "tiny"), 1);
+    assert_true(registry_is_whole(f->registry));
+    snprintf(dir, sizeof(dir), "%s", f->models);
+    assert_int_equal(file_remove_tree(dir, NULL), 0);
+    assert_int_equal(restart(f, f->file[0]), 1);
+    assert_int_equal(serving(f, "tiny"), 1);
+    assert_int_equal(stat(path_of(f, 1), &st), 0);
+    assert_string_equal(complaints, "");
+    assert_int_equal(restart(f, NULL), 1);
+    assert_int_equal(serving(f, "tiny"), 1);
+}
+
+/* Whichever allocation of a start fails: the choice stands, and the next try puts it right. */
+static void test_start_without_memory(void **state)
+{
+    struct fixture *f = *state;
+    unsigned stood_in = 0;
+    for (int i = 0; i < 2; i++) {
+        add(f, "tiny", i);
+        assert_int_equal(registry_activate(f->registry, f->db, "tiny", i + 1, NULL), 0);
+    }
+    for (unsigned n = 1; n < 600; n += n < 60 ? 1 : 13) {
+        struct err e = {0};
+        close_registry(f);
+        open_registry(f);
+        complaints[0] = '\0';
+        mem_fail_at(n);
+        int rc = start(f, NULL, &e);
+        mem_fail_at(0);
+        assert_int_equal(active(f, "tiny"), 2);
+        assert_true(rc >= 0);
+        stood_in += serving(f, "tiny") == 1;
+        assert_int_equal(start(f, NULL, NULL), 1);
+        assert_int_equal(serving(f, "tiny"), 2);
+        assert_true(registry_is_whole(f->registry));
+    }
+    assert_true(stood_in > 5);
 }
 
 /* When nothing can be served (the disk with the models is not there, say) the database keeps its
@@ -359,7 +453,6 @@ static void test_all_gone(void **state)
     assert_int_equal(restart(f, NULL), 0);
     assert_non_null(strstr(complaints, "tiny/2"));
     assert_non_null(strstr(complaints, "tiny/1"));
-    assert_int_equal(rmdir(f->models), 0);
     assert_int_equal(rename(away, f->models), 0);
     assert_int_equal(restart(f, NULL), 1);
     assert_int_equal(serving(f, "tiny"), 2);
@@ -408,6 +501,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_database_fails, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damaged, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_stand_in, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_restored, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_start_without_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_all_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_crash, set_up, tear_down),
     };
