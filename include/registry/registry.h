@@ -42,7 +42,8 @@ bool registry_is_whole(struct registry *registry);
 /* What serves under a name in the place of what is wanted. */
 struct registry_stand_in {
     char model[NAME_BYTES_MAX + 1];
-    int64_t wanted;  /* the version that the database names; 0: model.file, which is not kept */
+    int64_t wanted; /* the version that the database names; 0: the file that was given, which is not
+                       kept */
     int64_t serving; /* the version that serves; 0: none */
     char reason[ERR_TEXT_MAX];
 };

@@ -16,7 +16,7 @@ struct beginning {
     struct loop *loop;
     struct store *store;
     struct registry *registry;
-    const char *model_file;
+    const char *file;
     const struct beginning_calls *calls;
     void *arg;
     struct loop_timer *timer;
@@ -43,7 +43,7 @@ static void on_store(struct store_task *task, struct db *db)
     struct beginning *b =
         (struct beginning *)(void *)((char *)task - offsetof(struct beginning, task));
     b->stored = store_repair(b->store, &db) == 0;
-    b->models = registry_start(b->registry, db, b->model_file, complain, NULL, &b->error);
+    b->models = registry_start(b->registry, db, b->file, complain, NULL, &b->error);
     b->whole = registry_is_whole(b->registry);
     loop_post(b->loop, &b->back);
 }
@@ -68,9 +68,8 @@ static void again(void *arg)
 }
 
 int beginning_new(struct loop *loop, struct store *store, struct registry *registry,
-                  struct metrics *metrics, const char *model_file,
-                  const struct beginning_calls *calls, void *arg, struct beginning **ret,
-                  struct err *e)
+                  struct metrics *metrics, const char *file, const struct beginning_calls *calls,
+                  void *arg, struct beginning **ret, struct err *e)
 {
     static const char *const labels[] = {"part", NULL};
     struct beginning *b = mem_new(1, sizeof(*b));
@@ -91,7 +90,7 @@ int beginning_new(struct loop *loop, struct store *store, struct registry *regis
     b->loop = loop;
     b->store = store;
     b->registry = registry;
-    b->model_file = model_file;
+    b->file = file;
     b->calls = calls;
     b->arg = arg;
     b->task.run = on_store;

@@ -1,4 +1,4 @@
-/* The beginning: what a start does on the store thread (versions recovered, model.file imported,
+/* The beginning: what a start does on the store thread (versions recovered, a model file imported,
  * models published), and does again with growing pauses until nothing is left to be done, since an
  * error that passes decides nothing. On the loop thread. */
 #ifndef APP_BEGINNING_H
@@ -21,11 +21,10 @@ struct beginning_calls {
     void (*degraded)(void *arg, bool degraded);
 };
 
-/* model_file stays the caller's. */
+/* file stays the caller's. */
 int beginning_new(struct loop *loop, struct store *store, struct registry *registry,
-                  struct metrics *metrics, const char *model_file,
-                  const struct beginning_calls *calls, void *arg, struct beginning **ret,
-                  struct err *e);
+                  struct metrics *metrics, const char *file, const struct beginning_calls *calls,
+                  void *arg, struct beginning **ret, struct err *e);
 void beginning_start(struct beginning *beginning);
 
 /* Begins nothing more. */

@@ -21,7 +21,7 @@ struct registry {
     char *directory;
     size_t bytes_max; /* of a model file from elsewhere */
     struct engine *engine;
-    char *source;                           /* model.file, or NULL */
+    char *source;                           /* the file that was given, or NULL */
     struct retry recovery, import, serving; /* what could not be done yet */
     pthread_mutex_t lock;                   /* what follows */
     size_t n_stand_ins;
@@ -42,7 +42,8 @@ int content_add(struct registry *registry, struct db *db, const char *name,
 int publish(struct registry *registry, struct model *model, int64_t version, struct err *e);
 
 /* Loads a version's file, holds it against what was registered, and publishes it. Where the file is
- * missing or damaged and model.file holds the same version, it is served and put back from there.
+ * missing or damaged and the file that was given is the same version, it is served and put back
+ * from there.
  */
 int load_and_publish(struct registry *registry, const struct version_row *row, struct err *e);
 

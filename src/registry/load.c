@@ -76,7 +76,8 @@ static int load(const struct registry *registry, const struct version_row *row,
     return 0;
 }
 
-/* The same version from model.file, which is put back in its place where the disk takes it. */
+/* The same version from the file that was given, which is put back in its place where the disk
+ * takes it. */
 static int load_from_source(struct registry *registry, const struct version_row *row,
                             struct model **ret_model, struct err *e)
 {

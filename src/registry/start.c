@@ -1,7 +1,7 @@
 /* The start of the registry, which is also how it goes on after a start that could not do all:
  *
  *   recover   what a crash left half made is removed
- *   import    model.file becomes a version, unless it was the one imported last
+ *   import    the file that was given becomes a version, unless it was the one imported last
  *   serve     the current version of every model is published
  *
  * An error that may pass (a full disk, short memory, a file that cannot be read) decides nothing:
@@ -138,7 +138,7 @@ static void serve_model(const struct serving *s, struct db *db, const struct ver
     struct err why = {0};
     bool had = registry_stand_in(s->registry, row->model, &before);
     if (had && before.wanted == 0 && s->registry->import.pause_ns > 0)
-        return; /* what model.file holds, which is newer, serves without being kept */
+        return; /* the file that was given, which is newer, serves without being kept */
     if (is_serving(s->registry, row->model, row->number, row->sha256) ||
         load_and_publish(s->registry, row, &why) == 0) {
         if (stand_in_clear(s->registry, row->model))
