@@ -321,7 +321,7 @@ def listeners():
                        ("v6_bare", "::1:80"), ("v6_open", "[::1:80"), ("v6_empty", "[]:80"), ("v6_behind", "[::1]x:80"),
                        ("port_large", "a:65536"), ("port_huge", "a:99999999999999999999"), ("port_none", "a:"), ("port_sign", "a:-1"),
                        ("port_text", "a:http"), ("host_none", ":80"), ("no_colon", "8080"), ("host_long", "a" * 128 + ":1"),
-                       ("bracket", "[:80")):
+                       ("bracket", "[:80"), ("colon", ":"), ("v6_all", "[::]:8080"), ("zero", "0")):
         write("listener", name, text)
 
 
@@ -385,11 +385,24 @@ def targets():
         write("target", name, text)
 
 
+def lines():
+    write("lines", "empty", "")
+    write("lines", "usual", "apple\nbaby bird\n")
+    write("lines", "windows", "\ufeffapple \r\nbird\t\r\n\r\n")
+    write("lines", "nul", "apple\nbi\0rd\n")
+    write("lines", "gaps", "\n\n a\n\n\nb\n\n\n")
+    write("lines", "many", "x\n" * 70)
+    write("lines", "half_mark", b"\xef\xbb")
+
+
 def configs():
     write("config", "empty", "")
     write("config", "usual", "# comment\n[http]\nlisten = 127.0.0.1:0\nbody_max_bytes = 32M\n\n[engine]\nworkers=2\n"
                              "[train]\nmargin = 0.02\n[sla]\ndefault_classifier = auto\n[drain]\ndelay_ms = 0\n")
     write("config", "crlf", "\ufeff[log]\r\nlevel=debug\r\nformat = json\r\n")
+    write("config", "comments", "[http] # why\nlisten = :8080 ; all\n[model]\nfile = \"/a \\\"b\\\" \\\\ ; c\"\t# odd\nspecs=/a;b\n")
+    write("config", "quotes", "[model]\nfile = \"a\n[model]\nfile = \"a\" b\n")
+    write("config", "units", "[http]\nbody_max_bytes = 32 MiB\nidle_timeout_ms=75s\nupload_max_bytes = 512mb\n[drain]\ndelay_ms = 1min\n")
     write("config", "twice", "[http]\nlisten=a:1\nlisten=b:1\n")
     write("config", "unknown", "[http]\nlisten=a:1\n[x]\ny=z\n")
     write("config", "range", "[engine]\nqueue_max = 99999999999999999999\n")
@@ -402,6 +415,8 @@ def configs():
 def documents():
     write("json", "members", '{"a": [1, -2.5e-3, "x\\u00e9\\n", true, null, {}], "b": {"c": 0.1, "a": []}}')
     write("json", "scalar", " 12 ")
+    write("json", "mark", "\ufeff[1]")
+    write("json", "marks", "\ufeff\ufeff[1]")
     write("json", "numbers", "[5e-324, 1.7976931348623157e308, -0.0, 0.30000000000000004, 9223372036854775807, 1e5, 100]")
     write("json", "too_large", "[9223372036854775808, 1e999]")
     write("json", "deep", "[" * 16 + "]" * 16)
@@ -574,6 +589,7 @@ heads()
 chunks()
 targets()
 configs()
+lines()
 documents()
 bodies()
 image_texts()
