@@ -86,6 +86,11 @@ const char *model_classifier_name(int classifier);
  * characters. ERR_FORMAT with the reason; -ENOMEM. */
 int model_check_label(const char *label, struct err *e);
 
+/* Whether two of n labels are alike, which is no error: ImageNet's own list has such. Answers give
+ * the index beside the label, and only that tells them apart; so people are told. ret_classes: the
+ * first such pair. Also false when there is no memory to look. */
+bool model_has_doubled_label(char *const *labels, int n, int ret_classes[2]);
+
 /* Writes a model file: the net's parameters and everything else as given. labels: net_classes(). */
 int model_write(const char *path, enum tensor_type type, const struct net *net, const float *params,
                 char *const *labels, const struct preprocess *preprocess,

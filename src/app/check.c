@@ -22,6 +22,7 @@
 #include "jobs/jobs.h"
 #include "kernel/kernel.h"
 #include "model/model.h"
+#include "nn/net.h"
 #include "state_place.h"
 #include "token_file.h"
 
@@ -165,7 +166,13 @@ static void check_model(struct check *check)
         err_prefix(&e, "model.file");
         bad(check, &e);
     } else {
+        int classes[2];
         good("model.file", "%s: %s", path, model->name);
+        if (model_has_doubled_label(model->labels, net_classes(model->net), classes))
+            warn("%s: classes %d and %d are both called \"%s\": in answers only the index tells "
+                 "them "
+                 "apart",
+                 path, classes[0], classes[1], model->labels[classes[0]]);
         model_free(model);
     }
 }

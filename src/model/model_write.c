@@ -5,6 +5,8 @@
 #include "model/model.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -25,6 +27,32 @@ int model_check_label(const char *label, struct err *e)
         at += n;
     }
     return 0;
+}
+
+/* By label, then by class. */
+static int compare_places(const void *a, const void *b)
+{
+    char *const *const *x = a, *const *const *y = b;
+    int order = strcmp(**x, **y);
+    return order != 0 ? order : (*x > *y) - (*x < *y);
+}
+
+bool model_has_doubled_label(char *const *labels, int n, int ret_classes[2])
+{
+    char *const **places = mem_new((size_t)n, sizeof(*places));
+    if (places == NULL) return false;
+    for (int i = 0; i < n; i++) places[i] = &labels[i];
+    qsort((void *)places, (size_t)n, sizeof(*places), compare_places);
+    bool found = false;
+    for (int i = 1; i < n; i++) {
+        int second = (int)(places[i] - labels);
+        if (strcmp(*places[i - 1], *places[i]) != 0 || (found && second > ret_classes[1])) continue;
+        ret_classes[0] = (int)(places[i - 1] - labels);
+        ret_classes[1] = second;
+        found = true;
+    }
+    mem_free((void *)places);
+    return found;
 }
 
 /* Strings of the metadata, in their order in the file. */

@@ -204,6 +204,16 @@ static int choose_labels(struct import *im, struct err *e)
     return im->labels != NULL ? 0 : err_set(e, -ENOMEM, "out of memory for %d labels", n);
 }
 
+static void warn_of_doubled_label(const struct import *im)
+{
+    int classes[2];
+    if (model_has_doubled_label(im->labels, net_classes(im->net.net), classes))
+        fprintf(stderr,
+                "autodidact import: warning: classes %d and %d are both called \"%s\": in answers "
+                "only the index tells them apart\n",
+                classes[0], classes[1], im->labels[classes[0]]);
+}
+
 static int choose_preprocess(struct import *im, struct err *e)
 {
     const struct command *c = &im->command;
@@ -308,6 +318,7 @@ static int import(struct import *im, struct err *e)
     if (im->params == NULL) return err_set(e, -ENOMEM, "out of memory for the parameters");
     rc = import_params(im->file, im->net.net, c->seed, im->params, &im->report, e);
     if (rc < 0) return err_prefix(e, "%s", c->checkpoint), rc;
+    warn_of_doubled_label(im);
     rc = write_model(im, e);
     return rc == 0 ? print_report(im, e) : rc;
 }

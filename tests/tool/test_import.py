@@ -108,7 +108,8 @@ def test_own(p):
     twice = json.loads(meta["autodidact.labels"])
     twice[99] = twice[7]
     write_safetensors(checkpoint, tensors, {**meta, "autodidact.labels": json.dumps(twice)})
-    run(*base)  # ImageNet's own list has two of a name
+    _, err = run(*base)  # ImageNet's own list has two of a name
+    assert f'warning: classes 7 and 99 are both called "{twice[7]}"' in err, err
     assert json.loads(read_safetensors(out)[1]["autodidact.labels"]) == twice
     # A model as it is, too; then without what it says of itself, and without a head.
     run(PROGRAM, "import", SHIPPED, *base[3:])
