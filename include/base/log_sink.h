@@ -43,6 +43,9 @@ void log_sink_outlive_crashes(void);
 /* For log.c: one line with its \n. Never fails, never waits once the thread runs. Any thread. */
 void log_sink_write(enum log_level level, const char *line, size_t size);
 
+/* Whether a file is written, and stderr is not. */
+bool log_sink_has_file(void);
+
 /* For log_setup(), which is called after this has changed: whether a terminal reads. */
 bool log_sink_is_terminal(void);
 

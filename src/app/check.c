@@ -130,7 +130,10 @@ static void check_state(struct check *check)
     char path[PATH_MAX];
     bool exists;
     struct err e = {0};
-    if (state_check(check->config, &exists, &e) < 0 || state_path(check->config, "", path, &e) < 0)
+    int rc = state_check(check->config, &exists, &e);
+    if (err_is_disk(rc)) /* which is no reason not to start */
+        warn("%s; what is there will be served, jobs and changes will be refused", e.text);
+    else if (rc < 0 || state_path(check->config, "", path, &e) < 0)
         bad(check, &e);
     else
         good("state", "%s%s", path, exists ? "" : ", which will be made");

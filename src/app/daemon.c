@@ -570,6 +570,8 @@ int daemon_run(struct settings *settings, struct config *config)
     } else {
         settings_explain(settings, &e);
         log_error("%s", e.text);
+        /* Whoever has just started it does not look into the file. */
+        if (log_sink_has_file()) fprintf(stderr, "autodidactd: %s\n", e.text);
         d.exit_code = 1;
     }
     hard_stop_after(HARD_STOP_MS, "a thread that reads a file, writes one or computes");

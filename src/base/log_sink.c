@@ -227,9 +227,14 @@ int log_sink_reopen(struct err *e)
     return 0;
 }
 
+bool log_sink_has_file(void)
+{
+    return sink.path[0] != '\0';
+}
+
 bool log_sink_is_terminal(void)
 {
-    return sink.path[0] == '\0' && isatty(STDERR_FILENO) == 1;
+    return !log_sink_has_file() && isatty(STDERR_FILENO) == 1;
 }
 
 /* ---- the thread's life ---- */

@@ -461,6 +461,10 @@ def reopen():
             assert "ready" not in read() and "ready" in read(path + ".1")
             assert d.stop() == 0
             assert read().endswith("stopped\n")
+        with socket.create_server(("127.0.0.1", 0)) as taken:  # a start that fails says so on stderr, too
+            address = "127.0.0.1:%d" % taken.getsockname()[1]
+            fails(["http.listen (--set)", address], [f"log.file={path}", f"http.listen={address}"])
+            assert address in read()
 
 
 def habits():

@@ -209,6 +209,9 @@ def read_only_disk():
             wait_ready(d)
             serves_but_takes_nothing(d)
             assert model_of(d)["active"] == 1 and model_of(d)["serving"] == 1
+            p = subprocess.run([os.path.join(BUILD, "autodidactd"), "--check-config", "--set", "http.listen=127.0.0.1:0", "--set",
+                                f"state.directory={disk.state}"], capture_output=True, text=True, timeout=60)
+            assert p.returncode == 0 and "warning: state.directory" in p.stderr, p
             disk.read_only(False)
             until(lambda: is_whole(d), "changes are taken again", 60)
         finally:
