@@ -40,6 +40,7 @@ struct api_options {
 struct api_below {
     struct loop *loop;
     struct server *public_server, *admin_server; /* not started yet */
+    struct decoder *decoder;
     struct engine *engine;
     struct metrics *metrics; /* shared with the engine */
     struct store *store;

@@ -40,6 +40,7 @@
 #include "jobs/jobs.h"
 #include "log_options.h"
 #include "loop/loop.h"
+#include "nn/spec.h"
 #include "notify.h"
 #include "reload.h"
 #include "registry/reaper.h"
@@ -411,12 +412,28 @@ static int engine_algorithms(const struct config *c, struct engine_options *opti
     return state_path(c, name, options->choices_path, e);
 }
 
+static void warn(void *arg, const char *message)
+{
+    (void)arg;
+    log_warning("%s", message);
+}
+
 static int make_decoder(struct daemon *d, struct err *e)
 {
-    unsigned workers =
-        d->config->engine_workers > 0 ? (unsigned)d->config->engine_workers : cpu_count();
+    const struct config *c = d->config;
+    unsigned helpers = (unsigned)c->decode_helpers;
+    if (helpers == 0) helpers = (unsigned)c->engine_workers;
+    if (helpers == 0) helpers = cpu_count();
     const struct decoder_options options = {
-        .foreground = workers, .background = workers, .time_max_ns = 10 * CLOCK_SECOND};
+        .foreground = helpers,
+        .background = helpers,
+        .time_max_ns = c->decode_timeout_ms * CLOCK_MS,
+        .sandbox = strcmp(c->decode_sandbox, "on") == 0,
+        .input_max = (size_t)c->image_bytes_max,
+        .output_max = (size_t)SPEC_SIDE_MAX * SPEC_SIDE_MAX * 3 * sizeof(float),
+        .memory_max = (size_t)c->image_memory_max,
+        .report = warn,
+    };
     return decoder_new(&options, d->metrics, &d->decoder, e);
 }
 
@@ -485,6 +502,7 @@ static int make_api(struct daemon *d, struct err *e)
         .loop = d->loop,
         .public_server = d->public,
         .admin_server = d->private,
+        .decoder = d->decoder,
         .engine = d->engine,
         .metrics = d->metrics,
         .store = d->store,
@@ -516,6 +534,7 @@ static int start(struct daemon *d, struct err *e)
     if (d->metrics == NULL) return err_set(e, -ENOMEM, "out of memory at start");
     int rc = make_decoder(d, e); /* before there are threads, the log's included */
     if (rc == 0) rc = log_sink_start(e);
+    if (rc == 0) log_info("%s", decoder_posture(d->decoder));
     if (rc == 0) rc = state_open(d->config, &d->store, e);
     if (rc < 0) return rc;
     addresses_remove(d->config); /* of a daemon that was killed */

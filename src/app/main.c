@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/log_sink.h"
+#include "base/title.h"
 #include "check.h"
 #include "daemon.h"
 #include "log_options.h"
@@ -64,6 +65,7 @@ int main(int argc, char **argv)
     signals_ignore();
     umask(0077); /* what it writes, and its trainings, is its own */
     cpu_prepare_blas(argv);
+    title_init(argv);
     static struct config config;
     struct settings settings;
     struct err e = {0};

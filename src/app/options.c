@@ -88,6 +88,11 @@ const struct option option_table[] = {
     BYTES(image, memory_max, "512M", 1 << 20, INT64_C(1) << 40, "that decoding one image may take"),
     CHOICE(image, truncated, "refuse", "refuse|accept",
            "JPEGs whose pixel data end early; what is missing is grey"),
+    CHOICE(decode, sandbox, "on", "on|off",
+           "images are decoded by processes in a sandbox (doc/sandbox.md); off: by the daemon"),
+    INTEGER(decode, helpers, "0", 0, 256,
+            "processes for small images, and as many for large ones; 0: as many as engine.workers"),
+    MS(decode, timeout_ms, "10000", 10, 600000, "for one image to be decoded"),
     BYTES(decode, memory_max_bytes, "1G", 16 << 20, INT64_C(1) << 40,
           "that decoding may take, all images together; what does not fit waits, and an image that "
           "takes more than seven eighths gets 413"),

@@ -28,7 +28,8 @@ struct config {
     int64_t sla_default_target_ms;
     int64_t image_bytes_max, image_pixels_max, image_side_max, image_memory_max;
     char image_truncated[CONFIG_TEXT_MAX];
-    int64_t decode_memory_max_bytes;
+    char decode_sandbox[CONFIG_TEXT_MAX];
+    int64_t decode_helpers, decode_timeout_ms, decode_memory_max_bytes;
     char log_level[CONFIG_TEXT_MAX], log_file[CONFIG_TEXT_MAX], log_format[CONFIG_TEXT_MAX];
     int64_t drain_delay_ms, drain_timeout_ms;
     char train_data_root[CONFIG_TEXT_MAX], train_program[CONFIG_TEXT_MAX];

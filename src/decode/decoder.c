@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -16,11 +17,17 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "crew.h"
+#include "job.h"
 #include "tally.h"
 
-enum { BACKGROUND_NICENESS = 10 };
+enum {
+    BACKGROUND_NICENESS = 10, /* as helpers have it */
+    POSTURE_MAX = 200,
+};
 
 struct seat {
+    unsigned number;
     struct seat *next; /* in the list of free ones */
     struct arena *scratch;
 };
@@ -32,6 +39,7 @@ struct room {
     pthread_cond_t jobs, free; /* something to take: for the threads; for who has a job */
     struct decode_job *first, **last;
     struct seat *seats; /* that are free */
+    unsigned n_seats;   /* free or not, but for those that lost their helper for good */
     unsigned n_threads; /* started */
     pthread_t *threads;
 };
@@ -41,66 +49,74 @@ enum { FOREGROUND, BACKGROUND, ROOMS };
 struct decoder {
     struct decoder_options options;
     struct tally tally;
+    struct crew *crew; /* NULL: without a sandbox */
+    char posture[POSTURE_MAX];
     pthread_mutex_t lock; /* lists and closing */
     struct room rooms[ROOMS];
     bool closing;
     struct seat all[]; /* [foreground + background] */
 };
 
-/* Why the job is to end now; 0: it is not. */
-static int interrupted(const struct decode_job *job, int64_t now_ns)
-{
-    if (atomic_load(&job->cancelled)) return ERR_CANCELLED;
-    if (job->deadline_ns != 0 && now_ns >= job->deadline_ns) return ERR_DEADLINE;
-    return now_ns >= job->stop_ns ? ERR_BUSY : 0;
-}
-
-static int set_interrupted(int code, struct err *e)
-{
-    switch (code) {
-    case ERR_CANCELLED:
-        return err_set(e, code, "decoding was given up");
-    case ERR_DEADLINE:
-        return err_set(e, code, "the time was over before the image was decoded");
-    default:
-        return err_set(e, code, "decoding takes longer than decode.timeout_ms");
-    }
-}
-
 static bool wants_to_stop(void *arg)
 {
-    return interrupted(arg, clock_now()) != 0;
+    return job_interrupted(arg, clock_now()) != 0;
 }
 
-static void run_in(struct seat *seat, struct decode_job *job)
+/* In this process: what is asked for, and what is no encoded image and so no danger. */
+static int run_here(struct seat *seat, struct decode_job *job)
 {
     const struct decode_stop stop = {wants_to_stop, job};
     int64_t cpu_start = clock_cpu();
-    job->status =
-        decode_run(&job->work, job->input, job->output, &seat->scratch, &stop, &job->error);
+    int rc = decode_run(&job->work, job->input, job->output, &seat->scratch, &stop, &job->error);
     job->cpu_ns = clock_cpu() - cpu_start;
-    if (job->status != ERR_CANCELLED) return;
-    int code = interrupted(job, clock_now());
-    if (code != 0) job->status = set_interrupted(code, &job->error);
+    int why = rc == ERR_CANCELLED ? job_interrupted(job, clock_now()) : 0;
+    return why != 0 ? job_set_interrupted(why, &job->error) : rc;
 }
 
-/* Lock held, let go while waiting. NULL: the job is over first. */
-static struct seat *take_seat(struct room *room, const struct decode_job *job)
+/* ERR_CONFLICT: the seat has lost its helper for good. */
+static int run_in(struct decoder *decoder, struct seat *seat, struct decode_job *job)
+{
+    int64_t start = clock_now();
+    job->stop_ns = start + decoder->options.time_max_ns;
+    int rc = job_interrupted(job, start);
+    if (rc != 0) return job_set_interrupted(rc, &job->error);
+    if (decoder->crew != NULL && job->work.kind == INPUT_ENCODED)
+        rc = crew_run(decoder->crew, seat->number, job, &job->error);
+    else
+        rc = run_here(seat, job);
+    job->took_ns = clock_now() - start;
+    return rc;
+}
+
+/* Lock held, let go while waiting. 0, or why there will be none. */
+static int take_seat(struct room *room, struct decode_job *job)
 {
     pthread_mutex_t *lock = &room->decoder->lock;
     while (room->seats == NULL) {
-        if (interrupted(job, clock_now()) != 0) return NULL;
-        if (job->deadline_ns != 0) {
-            struct timespec until = {.tv_sec = job->deadline_ns / CLOCK_SECOND,
-                                     .tv_nsec = job->deadline_ns % CLOCK_SECOND};
-            pthread_cond_timedwait(&room->free, lock, &until);
-        } else {
-            pthread_cond_wait(&room->free, lock);
-        }
+        int why = job_interrupted(job, clock_now());
+        if (why != 0) return job_set_interrupted(why, &job->error);
+        if (room->n_seats == 0)
+            return err_set(&job->error, ERR_BUSY, "no process that decodes images is left");
+        struct timespec until = {.tv_sec = job_end_ns(job) / CLOCK_SECOND,
+                                 .tv_nsec = job_end_ns(job) % CLOCK_SECOND};
+        pthread_cond_timedwait(&room->free, lock, &until);
     }
-    struct seat *seat = room->seats;
-    room->seats = seat->next;
-    return seat;
+    job->seat = room->seats;
+    room->seats = job->seat->next;
+    return 0;
+}
+
+/* Lock held. */
+static void leave_seat(struct room *room, struct decode_job *job, bool usable)
+{
+    if (usable) {
+        job->seat->next = room->seats;
+        room->seats = job->seat;
+        pthread_cond_signal(&room->free);
+    } else if (--room->n_seats == 0) {
+        pthread_cond_broadcast(&room->free);
+    }
+    job->seat = NULL;
 }
 
 /* Lock held, let go while decoding. */
@@ -109,24 +125,16 @@ static void run(struct room *room, struct decode_job *job)
     struct decoder *decoder = room->decoder;
     job->error.code = 0;
     job->took_ns = job->cpu_ns = 0;
-    job->stop_ns = INT64_MAX;
-    struct seat *seat = take_seat(room, job);
-    pthread_mutex_unlock(&decoder->lock);
-    int64_t start = clock_now();
-    job->stop_ns = start + decoder->options.time_max_ns;
-    int code = interrupted(job, start);
-    if (code != 0) {
-        job->status = set_interrupted(code, &job->error);
-    } else {
-        run_in(seat, job);
-        job->took_ns = clock_now() - start;
-        tally_decoded(&decoder->tally, job);
-    }
-    pthread_mutex_lock(&decoder->lock);
-    if (seat == NULL) return;
-    seat->next = room->seats;
-    room->seats = seat;
-    pthread_cond_signal(&room->free);
+    do {
+        job->stop_ns = INT64_MAX;
+        job->status = take_seat(room, job);
+        if (job->status < 0) return;
+        pthread_mutex_unlock(&decoder->lock);
+        job->status = run_in(decoder, job->seat, job);
+        pthread_mutex_lock(&decoder->lock);
+        leave_seat(room, job, job->status != ERR_CONFLICT);
+    } while (job->status == ERR_CONFLICT);
+    tally_decoded(&decoder->tally, job);
 }
 
 static void *decoder_main(void *arg)
@@ -155,10 +163,10 @@ static void *decoder_main(void *arg)
     return NULL;
 }
 
-static int start_threads(struct room *room, unsigned n)
+static int start_threads(struct room *room, unsigned n, struct err *e)
 {
     room->threads = mem_new(n, sizeof(*room->threads));
-    if (room->threads == NULL) return ENOMEM;
+    if (room->threads == NULL) return err_set(e, -ENOMEM, "out of memory for the decoder");
     int rc = 0;
     sigset_t all, before; /* signals are for the program's own threads */
     sigfillset(&all);
@@ -168,11 +176,11 @@ static int start_threads(struct room *room, unsigned n)
         if (rc == 0) room->n_threads++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc;
+    return rc == 0 ? 0 : err_set(e, -rc, "cannot start the decoder's threads: %s", err_text(-rc));
 }
 
 static void room_init(struct decoder *decoder, struct room *room, bool background,
-                      struct seat *seats, unsigned n)
+                      unsigned first_number, unsigned n)
 {
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -183,10 +191,35 @@ static void room_init(struct decoder *decoder, struct room *room, bool backgroun
     pthread_cond_init(&room->jobs, NULL);
     pthread_cond_init(&room->free, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    for (unsigned i = 0; i < n; i++) {
-        seats[i].next = room->seats;
-        room->seats = &seats[i];
+    room->n_seats = n;
+    for (unsigned i = first_number + n; i-- > first_number;) {
+        decoder->all[i].number = i;
+        decoder->all[i].next = room->seats;
+        room->seats = &decoder->all[i];
     }
+}
+
+/* Helpers, and then the thread that watches them. */
+static int enter_sandbox(struct decoder *decoder, struct err *e)
+{
+    const struct decoder_options *o = &decoder->options;
+    const struct zygote_options options = {
+        .foreground = o->foreground,
+        .background = o->background,
+        .helper = {o->input_max, o->output_max, o->memory_max},
+    };
+    int rc = crew_new(&options, &decoder->tally, o->report, o->report_arg, &decoder->crew, e);
+    if (rc < 0) return rc;
+    const struct sandbox_posture posture = crew_posture(decoder->crew);
+    tally_posture(&decoder->tally, &posture);
+    char landlock[32] = "no landlock", memory[64] = "no limit of memory";
+    if (posture.landlock > 0) snprintf(landlock, sizeof(landlock), "landlock %d", posture.landlock);
+    if (posture.memory_bytes > 0)
+        snprintf(memory, sizeof(memory), "%zu MiB each", posture.memory_bytes >> 20);
+    snprintf(decoder->posture, sizeof(decoder->posture),
+             "images are decoded by %u helpers, and %u in the background: seccomp, %s, %s",
+             o->foreground, o->background, landlock, memory);
+    return crew_watch(decoder->crew, e);
 }
 
 int decoder_new(const struct decoder_options *options, struct metrics *metrics,
@@ -199,14 +232,19 @@ int decoder_new(const struct decoder_options *options, struct metrics *metrics,
     tally_init(&decoder->tally, metrics);
     pthread_mutex_init(&decoder->lock, NULL);
     struct room *rooms = decoder->rooms;
-    room_init(decoder, &rooms[FOREGROUND], false, decoder->all, options->foreground);
-    room_init(decoder, &rooms[BACKGROUND], true, decoder->all + options->foreground,
-              options->background);
-    int rc = start_threads(&rooms[FOREGROUND], options->foreground);
-    if (rc == 0) rc = start_threads(&rooms[BACKGROUND], options->background);
-    if (rc != 0) {
+    room_init(decoder, &rooms[FOREGROUND], false, 0, options->foreground);
+    room_init(decoder, &rooms[BACKGROUND], true, options->foreground, options->background);
+    int rc = options->sandbox ? enter_sandbox(decoder, e) : 0;
+    if (!options->sandbox) {
+        tally_posture(&decoder->tally, NULL);
+        snprintf(decoder->posture, sizeof(decoder->posture),
+                 "images are decoded in this process, without a sandbox");
+    }
+    if (rc == 0) rc = start_threads(&rooms[FOREGROUND], options->foreground, e);
+    if (rc == 0) rc = start_threads(&rooms[BACKGROUND], options->background, e);
+    if (rc < 0) {
         decoder_free(decoder);
-        return err_set(e, -rc, "cannot start the decoder's threads: %s", err_text(-rc));
+        return rc;
     }
     *ret_decoder = decoder;
     return 0;
@@ -226,7 +264,6 @@ void decoder_submit(struct decoder *decoder, struct decode_job *job)
 {
     struct room *room = room_of(decoder, job);
     job->next = NULL;
-    atomic_store(&job->cancelled, false);
     pthread_mutex_lock(&decoder->lock);
     *room->last = job;
     room->last = &job->next;
@@ -237,7 +274,6 @@ void decoder_submit(struct decoder *decoder, struct decode_job *job)
 
 void decode_job_run(struct decoder *decoder, struct decode_job *job)
 {
-    atomic_store(&job->cancelled, false);
     pthread_mutex_lock(&decoder->lock);
     run(room_of(decoder, job), job);
     pthread_mutex_unlock(&decoder->lock);
@@ -247,8 +283,25 @@ void decoder_cancel(struct decoder *decoder, struct decode_job *job)
 {
     pthread_mutex_lock(&decoder->lock);
     atomic_store(&job->cancelled, true);
-    pthread_cond_broadcast(&room_of(decoder, job)->free);
+    struct seat *seat = job->seat;
+    if (seat == NULL) pthread_cond_broadcast(&room_of(decoder, job)->free);
     pthread_mutex_unlock(&decoder->lock);
+    /* The job may be over by now, and another one there: that looks once more at the clock. */
+    if (seat != NULL && decoder->crew != NULL) crew_nudge(decoder->crew, seat->number);
+}
+
+const char *decoder_posture(const struct decoder *decoder)
+{
+    return decoder->posture;
+}
+
+bool decoder_is_able(struct decoder *decoder)
+{
+    pthread_mutex_lock(&decoder->lock);
+    bool able = true;
+    for (int r = 0; r < ROOMS; r++) able &= decoder->rooms[r].n_seats > 0;
+    pthread_mutex_unlock(&decoder->lock);
+    return able;
 }
 
 void decoder_free(struct decoder *decoder)
@@ -265,6 +318,7 @@ void decoder_free(struct decoder *decoder)
         pthread_cond_destroy(&room->jobs);
         pthread_cond_destroy(&room->free);
     }
+    crew_free(decoder->crew);
     for (unsigned i = 0; i < decoder->options.foreground + decoder->options.background; i++)
         arena_free(decoder->all[i].scratch);
     pthread_mutex_destroy(&decoder->lock);

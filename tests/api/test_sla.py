@@ -174,8 +174,9 @@ def costs(server):
 
 def hurried(headers):
     """Several times: answers to deadlines from too short to ample, each a little longer than the one before: [(classifier, reason)],
-    None for a 504. Steps are small beside what lies between two classifiers. What costs() says follows how slow the machine is
-    at the moment, between half and 20 times of what was measured (policy/cost.c): the first deadline is shorter than all of that."""
+    None for a 504, or for a 503 where others have the machine, as then "overload" is a reason. Steps are small beside what lies
+    between two classifiers. What costs() says follows how slow the machine is at the moment, between half and 20 times of what was
+    measured (policy/cost.c): the first deadline is shorter than all of that."""
     for attempt in range(5):
         c, deadlines = costs(slow), []
         ms = c[0] / 50
@@ -185,7 +186,7 @@ def hurried(headers):
         got = []
         for ms in [*deadlines, LONG]:
             answer = slow.classify(headers=[*headers, (D, "%.4f" % ms)])
-            assert answer.status in (200, 504), answer
+            assert answer.status in (200, 503, 504), answer
             got.append((answer.json["classifier"], answer.json["reason"]) if answer.status == 200 else None)
         yield got
 
@@ -193,7 +194,7 @@ def hurried(headers):
 def rule_2_fits():
     """rule 2: a deadline alone: the most accurate classifier that fits the time"""
     for got in hurried([]):
-        assert {g[1] for g in got if g} == {"deadline"}, got
+        assert {g[1] for g in got if g} <= {"deadline", "overload"}, got
         answered = {g[0] for g in got if g}
         assert answered <= {"1", "2", "3", "4"}, got  # the ensemble is less accurate
         assert got[0] is None and got[-1] == ("4", "deadline"), got
@@ -205,7 +206,7 @@ def rule_4_degrades():
     """rule 4: an ensemble in a hurry degrades to a single exit, never to a part"""
     for got in hurried([(C, "ensemble")]):
         for g in got:
-            assert g is None or g == ("ensemble", "requested") or (g[0] in ("1", "2", "3", "4") and g[1] == "deadline"), got
+            assert g is None or g == ("ensemble", "requested") or (g[0] in ("1", "2", "3", "4") and g[1] in ("deadline", "overload")), got
         assert got[0] is None and got[-1] == ("ensemble", "requested"), got
         if {g[0] for g in got if g} & {"1", "2", "3", "4"}: return
     raise AssertionError(f"no deadline was one for a single exit, at last in {got}")
