@@ -1,8 +1,8 @@
-/* What decoding costs: from the sizes that an image's header says to seconds of a processor. For
- * each format a sum of terms, so much for a byte, a sample, a pixel; the worth of each is known
- * roughly beforehand (the prior) and learned while running. What was learned ages: without
- * evidence it returns to the prior, so that nothing odd is believed for long. Time is an argument.
- * Not thread-safe. */
+/* What decoding costs: from the sizes that an image's header says to seconds. For
+ * each format so much for an image, a byte, a sample, a pixel (the prior), times a factor that is
+ * learned while running, apart for what is short and for what is long. What was learned ages:
+ * without evidence it returns to the prior, so that nothing odd is believed for long. Time is an
+ * argument. Not thread-safe. */
 #ifndef POLICY_DECODE_COST_H
 #define POLICY_DECODE_COST_H
 
@@ -31,13 +31,13 @@ struct decode_size {
     bool estimated;      /* the header does not tell the samples for sure */
 };
 
-enum { DECODE_TERMS = 5 };
+enum { DECODE_DECADES = 7 }; /* of seconds by the prior: 1 us, 10 us .. 1 s */
 
 struct decode_cost {
     double slowness;
     struct decode_learned {
-        double factor[DECODE_TERMS];   /* of the prior */
-        double variance[DECODE_TERMS]; /* how unsure that is */
+        double log_factor[DECODE_DECADES]; /* on the prior; between the decades a line */
+        double variance[DECODE_DECADES];   /* of it: how unsure that is */
         int64_t at_ns;
     } learned[DECODE_FORMATS];
 };
@@ -46,13 +46,13 @@ struct decode_cost {
  * 0: decoding costs nothing, whatever is learned. */
 void decode_cost_init(struct decode_cost *cost, double slowness);
 
-/* Seconds of a processor by the prior alone, which nobody can teach anything else. */
+/* Seconds by the prior alone, which nobody can teach anything else. */
 double decode_cost_prior(const struct decode_cost *cost, const struct decode_size *size);
 
 /* The same with what was learned. */
 double decode_cost(const struct decode_cost *cost, const struct decode_size *size, int64_t now_ns);
 
-/* An image of these sizes was decoded in so many seconds of a processor. */
+/* An image of these sizes was decoded in so many seconds. */
 void decode_cost_learn(struct decode_cost *cost, const struct decode_size *size, double took_s,
                        int64_t now_ns);
 

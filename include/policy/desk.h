@@ -77,7 +77,7 @@ struct desk_request {
     int retry_after_s; /* with ERR_BUSY, whether it was refused or shed */
     struct desk_burden {
         int n;
-        double sum_s, longest_s; /* of a processor, to decode them */
+        double sum_s, longest_s; /* predicted, to decode them */
         struct desk_item *held;  /* from here on some are held back */
         int64_t held_ns;
     } burden[DESK_SEATS];     /* what its images are for the seats of each kind */
@@ -108,7 +108,7 @@ struct desk_item {
     /* the desk's */
     enum desk_seat seat; /* where it is decoded.. */
     unsigned seat_no;    /* ..while it is */
-    int64_t price_ns;    /* of a processor, predicted when it came */
+    int64_t price_ns;    /* of decoding it, predicted when it came */
     bool decoded;
     int64_t wait_ns;   /* before it was taken the last time */
     int64_t waited_ns; /* in all */

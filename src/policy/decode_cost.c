@@ -1,12 +1,16 @@
-/* Each factor is estimated as one that wanders off 1 and is drawn back (an Ornstein-Uhlenbeck
- * process) from measurements whose error grows with what is measured: a Kalman filter that keeps
- * the diagonal only (Welch and Bishop, "An introduction to the Kalman filter", 1995). So a term
- * that makes up most of a measurement gets most of the correction: small images teach what an image
- * costs at least, photographs what a byte does, and neither spoils the other. Who is unsure learns
- * fast, and without evidence becomes unsure again on the way back to the prior.
+/* The logarithm of each factor is estimated as one that wanders off 0 and is drawn back (an
+ * Ornstein-Uhlenbeck process) from measurements: a Kalman filter that keeps the diagonal only
+ * (Welch and Bishop, "An introduction to the Kalman filter", 1995). Who is unsure learns fast, and
+ * without evidence becomes unsure again on the way back to the prior.
  *
- * A measurement counts as at most twice and at least half of what was predicted: a process that was
- * stopped for a second is no price. */
+ * A photograph teaches what photographs take and nothing of thumbnails, nor a flood of those what a
+ * photograph takes: an image touches the two decades that its prior lies between. Factors for
+ * bytes, samples and pixels instead would be shared by all sizes, and what is sent most would set
+ * them.
+ *
+ * A measurement counts as at most twice and at least half of what was predicted, since a process
+ * that was stopped for a second is no price; and whom it surprised stays unsure, in case it is one.
+ */
 #include "config.h"
 
 #include "policy/decode_cost.h"
@@ -19,18 +23,20 @@
  * minutes, and nobody shall suffer longer than that from what somebody else sent. */
 static const double half_life_s = 20;
 static const double pace_half_life_s = 5; /* who is beside whom changes faster */
-static const double prior_variance = 0.1; /* of a factor: the prior is right within a third or so */
-static const double noise = 0.3;          /* of a measurement, relative */
-static const double ratio_min = 0.5, ratio_max = 2;
-static const double factor_min = 0.05, factor_max = 20;
+static const int64_t moment_ns = CLOCK_MS;
+static const double prior_variance = 0.15; /* most priors are right within a half */
+static const double noise_variance = 0.09; /* and most measurements within a third */
+static const double surprise_max = 0.69;   /* log 2 */
+static const double log_factor_max = 3;    /* 20 times */
 static const double pace_rate = 0.2, pace_max = 20;
 
 /* Nanoseconds, fitted to libjpeg-turbo 2.1 and stb_image 2.28 as decode_run() uses them, on one
  * core of an AMD EPYC (Zen 5) at images of 32x32 to 4000x3000, from smooth to noise, resized to
  * 32x32 and 224x224. Most are within a fifth, PNGs within a factor of two: what inflate takes for a
  * byte depends on how it was deflated. */
-static const double prior_ns[DECODE_FORMATS][DECODE_TERMS] = {
-    /*                    image, byte, sample, pixel, output */
+static const struct {
+    double image, byte, sample, pixel, output;
+} prior_ns[DECODE_FORMATS] = {
     [DECODE_JPEG] = {3000, 6.3, 0.07, 4.3, 8},
     [DECODE_JPEG_SCANS] = {5000, 20, 0.15, 4, 8},
     [DECODE_PNG] = {2000, 4.5, 1.8, 0, 8},
@@ -43,25 +49,11 @@ const char *decode_format_name(enum decode_format format)
     return names[format];
 }
 
-/* Seconds of each term by the prior; returns their sum. */
-static double terms_of(const struct decode_cost *cost, const struct decode_size *size,
-                       double ret_s[DECODE_TERMS])
-{
-    const double counts[DECODE_TERMS] = {1, (double)size->bytes, (double)size->samples,
-                                         (double)size->pixels, (double)size->outputs};
-    double sum = 0;
-    for (int t = 0; t < DECODE_TERMS; t++) {
-        ret_s[t] = cost->slowness * counts[t] * prior_ns[size->format][t] / (double)CLOCK_SECOND;
-        sum += ret_s[t];
-    }
-    return sum;
-}
-
-/* What is left of a deviation after that time. */
+/* What is left of a deviation after that time. Within a moment it is all of it. */
 static double left_of(int64_t since_ns, int64_t now_ns, double half_life)
 {
-    double s = (double)(now_ns - since_ns) / (double)CLOCK_SECOND;
-    return s > 0 ? exp2(-s / half_life) : 1;
+    if (now_ns - since_ns < moment_ns) return 1;
+    return exp2((double)(since_ns - now_ns) / (half_life * (double)CLOCK_SECOND));
 }
 
 void decode_cost_init(struct decode_cost *cost, double slowness)
@@ -69,9 +61,9 @@ void decode_cost_init(struct decode_cost *cost, double slowness)
     cost->slowness = slowness;
     for (int f = 0; f < DECODE_FORMATS; f++) {
         struct decode_learned *l = &cost->learned[f];
-        for (int t = 0; t < DECODE_TERMS; t++) {
-            l->factor[t] = 1;
-            l->variance[t] = prior_variance;
+        for (int d = 0; d < DECODE_DECADES; d++) {
+            l->log_factor[d] = 0;
+            l->variance[d] = prior_variance;
         }
         l->at_ns = 0;
     }
@@ -79,26 +71,11 @@ void decode_cost_init(struct decode_cost *cost, double slowness)
 
 double decode_cost_prior(const struct decode_cost *cost, const struct decode_size *size)
 {
-    double s[DECODE_TERMS];
-    return terms_of(cost, size, s);
-}
-
-double decode_cost(const struct decode_cost *cost, const struct decode_size *size, int64_t now_ns)
-{
-    const struct decode_learned *l = &cost->learned[size->format];
-    double s[DECODE_TERMS], sum = terms_of(cost, size, s), change = 0;
-    for (int t = 0; t < DECODE_TERMS; t++) change += s[t] * (l->factor[t] - 1);
-    return sum + left_of(l->at_ns, now_ns, half_life_s) * change;
-}
-
-static void age(struct decode_learned *l, int64_t now_ns)
-{
-    double left = left_of(l->at_ns, now_ns, half_life_s);
-    for (int t = 0; t < DECODE_TERMS; t++) {
-        l->factor[t] = 1 + left * (l->factor[t] - 1);
-        l->variance[t] = prior_variance + left * left * (l->variance[t] - prior_variance);
-    }
-    l->at_ns = now_ns;
+    double ns = prior_ns[size->format].image + prior_ns[size->format].byte * (double)size->bytes +
+                prior_ns[size->format].sample * (double)size->samples +
+                prior_ns[size->format].pixel * (double)size->pixels +
+                prior_ns[size->format].output * (double)size->outputs;
+    return cost->slowness * ns / (double)CLOCK_SECOND;
 }
 
 static double between(double low, double x, double high)
@@ -106,23 +83,54 @@ static double between(double low, double x, double high)
     return x < low ? low : x > high ? high : x;
 }
 
+/* The decade below, and how near (0..1) the prior is to the one above. */
+static int decade_of(double prior_s, double *ret_above)
+{
+    double place = between(0, log10(prior_s) + DECODE_DECADES - 1, DECODE_DECADES - 1);
+    int below = place < DECODE_DECADES - 1 ? (int)place : DECODE_DECADES - 2;
+    *ret_above = place - below;
+    return below;
+}
+
+double decode_cost(const struct decode_cost *cost, const struct decode_size *size, int64_t now_ns)
+{
+    const struct decode_learned *l = &cost->learned[size->format];
+    double prior = decode_cost_prior(cost, size), above;
+    if (!(prior > 0)) return 0;
+    int d = decade_of(prior, &above);
+    double log_factor = l->log_factor[d] + above * (l->log_factor[d + 1] - l->log_factor[d]);
+    return prior * exp(left_of(l->at_ns, now_ns, half_life_s) * log_factor);
+}
+
+static void age(struct decode_learned *l, int64_t now_ns)
+{
+    double left = left_of(l->at_ns, now_ns, half_life_s);
+    if (left == 1) return;
+    for (int d = 0; d < DECODE_DECADES; d++) {
+        l->log_factor[d] *= left;
+        l->variance[d] = prior_variance + left * left * (l->variance[d] - prior_variance);
+    }
+    l->at_ns = now_ns;
+}
+
 void decode_cost_learn(struct decode_cost *cost, const struct decode_size *size, double took_s,
                        int64_t now_ns)
 {
     struct decode_learned *l = &cost->learned[size->format];
-    double s[DECODE_TERMS], predicted = 0, spread = 0;
-    if (!(terms_of(cost, size, s) > 0)) return;
+    double prior = decode_cost_prior(cost, size), above;
+    if (!(prior > 0) || !(took_s > 0)) return;
     age(l, now_ns);
-    for (int t = 0; t < DECODE_TERMS; t++) {
-        predicted += s[t] * l->factor[t];
-        spread += s[t] * s[t] * l->variance[t];
-    }
-    spread += noise * noise * predicted * predicted;
-    double surprise = predicted * (between(ratio_min, took_s / predicted, ratio_max) - 1);
-    for (int t = 0; t < DECODE_TERMS; t++) {
-        double gain = s[t] * l->variance[t] / spread;
-        l->factor[t] = between(factor_min, l->factor[t] + gain * surprise, factor_max);
-        l->variance[t] *= 1 - gain * s[t];
+    int below = decade_of(prior, &above);
+    const double weight[2] = {1 - above, above};
+    double *factor = l->log_factor + below, *variance = l->variance + below;
+    double off = log(took_s / prior) - weight[0] * factor[0] - weight[1] * factor[1];
+    double surprise = between(-surprise_max, off, surprise_max);
+    double spread =
+        weight[0] * weight[0] * variance[0] + weight[1] * weight[1] * variance[1] + noise_variance;
+    for (int k = 0; k < 2; k++) {
+        double gain = weight[k] * variance[k] / spread;
+        factor[k] = between(-log_factor_max, factor[k] + gain * surprise, log_factor_max);
+        if (surprise == off) variance[k] *= 1 - gain * weight[k];
     }
 }
 
@@ -141,5 +149,5 @@ void decode_pace_learn(struct decode_pace *pace, double took_s, double cpu_s, in
     if (!(cpu_s > 0)) return;
     double before = decode_pace(pace, now_ns);
     pace->factor = before + pace_rate * (between(1, took_s / cpu_s, pace_max) - before);
-    pace->at_ns = now_ns;
+    if (now_ns - pace->at_ns >= moment_ns) pace->at_ns = now_ns;
 }

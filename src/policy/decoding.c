@@ -213,10 +213,12 @@ void desk_decoded(struct desk *desk, struct desk_item *item, int status, double 
     stage->seats[item->seat_no].taken = false;
     stage->taken--;
     stage->memory_bytes -= item->size.memory_bytes;
-    /* What ended early says nothing. */
+    /* What ended early says nothing. In the foreground a price is a time by the clock, as that of a
+     * section is; in the background one of a processor, which others may take away for long. */
     if (status == 0 && took_s > 0) {
-        decode_cost_learn(&desk->decode_cost, &item->size, cpu_s > 0 ? cpu_s : took_s, now_ns);
-        decode_pace_learn(&stage->pace, took_s, cpu_s, now_ns);
+        bool by_processor = item->seat == DESK_BACKGROUND && cpu_s > 0;
+        decode_cost_learn(&desk->decode_cost, &item->size, by_processor ? cpu_s : took_s, now_ns);
+        if (by_processor) decode_pace_learn(&stage->pace, took_s, cpu_s, now_ns);
     }
     int over = item->request->given_up != 0 ? item->request->given_up : status;
     if (over < 0) {

@@ -25,7 +25,7 @@ struct desk_stage {
     size_t waiting;           /* those included */
     int64_t waiting_ns;       /* their prices */
     size_t memory_bytes, memory_max;
-    struct decode_pace pace;
+    struct decode_pace pace; /* of the background */
 };
 
 struct desk {

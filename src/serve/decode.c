@@ -50,12 +50,14 @@ static void finish(struct engine *engine, struct item *item)
 {
     const struct decode_job *job = &item->decode;
     struct desk_item *desk = &item->desk;
-    int64_t cpu_ns = job->cpu_ns > 0 ? job->cpu_ns : job->took_ns;
+    /* As the desk learns. */
+    bool by_processor = desk->seat == DESK_BACKGROUND && job->cpu_ns > 0;
+    int64_t price_ns = by_processor ? job->cpu_ns : job->took_ns;
     item->in_decoder = false;
     item->timing.decode_ns = job->took_ns;
     if (job->status == 0 && desk->price_ns > 0)
         metric_observe(engine->decode_ratio[desk->size.format],
-                       (double)cpu_ns / (double)desk->price_ns);
+                       (double)price_ns / (double)desk->price_ns);
     desk_decoded(engine->desk, desk, job->status, seconds_of(job->took_ns), seconds_of(job->cpu_ns),
                  clock_now());
     engine_collect(engine);

@@ -53,8 +53,8 @@ static void add_decode_metrics(struct engine *engine, struct metrics *metrics)
                              "Memory set aside for images that are being decoded.", seat_labels,
                              NULL, 0);
         ratio = metrics_add(metrics, METRIC_HISTOGRAM, "autodidact_decode_prediction_ratio",
-                            "Processor time that decoding took, as a multiple of what was "
-                            "predicted.",
+                            "Time that decoding took, of a processor in the background, as a "
+                            "multiple of what was predicted.",
                             format_labels, ratio_buckets, COUNT(ratio_buckets));
     }
     for (int k = 0; k < DESK_SEATS; k++) {

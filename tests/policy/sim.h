@@ -136,7 +136,7 @@ void take_ended(const struct desk_request *newcomer);
  * who waits for it; it has been decoded; who waits gets what is free. */
 struct seat *begin_decoding(struct desk_item *item, bool with_worker);
 void end_decoding(struct seat *seat);
-void fill_seats(void);
+void fill_seats(enum desk_seat seat);
 
 /* Compares who waits with what was counted one by one: items and their prices by seats. */
 struct naive_decoding {

@@ -145,20 +145,18 @@ void end_decoding(struct seat *seat)
 }
 
 /* Who finds a free seat gets it; memory may be what they wait for. */
-void fill_seats(void)
+void fill_seats(enum desk_seat seat)
 {
-    for (int k = DESK_SEATS - 1; k >= 0; k--) {
-        for (;;) {
-            struct desk_item *item = desk_decode(world.desk, k, world.now);
-            decisions++;
-            take_ended(NULL);
-            if (item == NULL) break;
-            begin_decoding(item, false);
-        }
-        struct desk_decoding d = desk_decoding(world.desk, k);
-        bool short_of_memory = d.waiting > 0 && d.running < world.options.seats[k];
-        CHECK(!short_of_memory || (k == DESK_BACKGROUND && d.running > 0));
-        counts[SHORT_OF_MEMORY] += short_of_memory;
-        if (chance(2)) break; /* the workers come first, now and then */
+    for (;;) {
+        struct desk_item *item = desk_decode(world.desk, seat, world.now);
+        decisions++;
+        take_ended(NULL);
+        if (item == NULL) break;
+        CHECK(item->seat == seat);
+        begin_decoding(item, false);
     }
+    struct desk_decoding d = desk_decoding(world.desk, seat);
+    bool short_of_memory = d.waiting > 0 && d.running < world.options.seats[seat];
+    CHECK(!short_of_memory || (seat == DESK_BACKGROUND && d.running > 0));
+    counts[SHORT_OF_MEMORY] += short_of_memory;
 }

@@ -455,7 +455,8 @@ static void end_heads(struct worker *w)
 /* Those who are free get work. */
 static void hand_out(void)
 {
-    fill_seats();
+    fill_seats(DESK_BACKGROUND);
+    if (chance(2)) fill_seats(DESK_FOREGROUND); /* or workers come first */
     for (unsigned i = 0; i < world.options.workers; i++) {
         struct worker *w = &world.workers[i];
         if (w->state != IDLE) continue;
@@ -478,6 +479,7 @@ static void hand_out(void)
                   d.running == world.options.seats[DESK_FOREGROUND]);
         }
     }
+    fill_seats(DESK_FOREGROUND);
 }
 
 static void end_work(struct worker *w)
