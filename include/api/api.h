@@ -31,6 +31,7 @@ enum api_scope {
 struct api_options {
     enum sla_classifier fallback; /* of requests that ask for none: SLA_DEEPEST, SLA_ENSEMBLE or
                                      SLA_AUTO */
+    int urgency_min;              /* without the token a request is no more urgent (0 is most) */
     size_t body_max;              /* bytes of a request to classify */
     int image_count_max;          /* images in one request */
     size_t arena_max;             /* bytes of memory that a request may take */

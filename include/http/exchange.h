@@ -64,6 +64,9 @@ void *exchange_data(const struct exchange *x);
 /* Whether the request carried the token that its listener asks for, or needed none. */
 bool exchange_is_authorized(const struct exchange *x);
 
+/* Whether it carried the listener's token, needed or not. */
+bool exchange_has_token(const struct exchange *x);
+
 /* The client's address without its port, "" for a UNIX socket. */
 void exchange_peer(const struct exchange *x, char *ret_text, size_t size);
 

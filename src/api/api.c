@@ -19,9 +19,11 @@ int api_new(const struct api_below *below, const struct api_options *options, st
         return rc;
     }
     process_metrics_init(&api->process, below->metrics);
-    rc = routes_add(below->public_server, LISTENER_PUBLIC, options->body_max, api);
+    rc = scrapes_init(&api->scrapes, api, e);
+    if (rc == 0) rc = routes_add(below->public_server, LISTENER_PUBLIC, options->body_max, api);
     if (rc == 0) rc = routes_add(below->admin_server, LISTENER_ADMIN, options->body_max, api);
     if (rc < 0) {
+        scrapes_release(&api->scrapes);
         service_release(&api->service);
         mem_free(api);
         return err_set(e, rc, "cannot add a route: %s", err_text(rc));
@@ -55,6 +57,7 @@ void api_free(struct api *api)
 {
     if (api == NULL) return;
     audit_end(&api->audit);
+    scrapes_release(&api->scrapes);
     service_release(&api->service);
     mem_free(api);
 }

@@ -11,6 +11,7 @@ struct api {
     struct api_below below;
     struct service service;
     struct process_metrics process;
+    struct scrapes scrapes;
     struct audit audit;
     bool degraded; /* api_set_degraded() */
 };

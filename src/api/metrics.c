@@ -1,16 +1,22 @@
 /* GET /metrics, and the process's own metrics, the standard process_* set, which are read from
- * /proc when somebody asks. The loop renders: a scrape is some hundred lines. */
+ * /proc when somebody asks.
+ *
+ * The loop renders, some hundred lines. One scrape is answered at once; those that come soon after
+ * it wait a moment, and some of them get the same text, so that no number of clients who read
+ * metrics in a loop takes more than a small part of the loop's time from those who classify. */
 #include "config.h"
 
 #include "metrics.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "api_private.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/log_sink.h"
 #include "handlers.h"
 
@@ -77,18 +83,79 @@ static void read_process(struct process_metrics *m)
     fclose(f);
 }
 
-void metrics_get(struct exchange *x, void *arg)
+/* ---- scrapes ---- */
+
+enum { SCRAPES_AT_ONCE = 8, SCRAPES_PAUSE_MS = 5 };
+
+struct scrape {
+    struct exchange *x;
+    struct scrape *next;
+};
+
+static int render(struct api *api, struct buf *out)
 {
-    struct api *api = arg;
-    struct buf body;
     metric_set(api->process.upload_bytes, (double)server_upload_bytes(api->below.public_server));
     raise_to(api->process.log_lost, (double)log_sink_lost());
     read_process(&api->process);
     counts_models(&api->service.counts, api->below.engine);
-    buf_init(&body, (size_t)64 << 20);
-    if (metrics_render(api->below.metrics, &body) == 0)
+    return metrics_render(api->below.metrics, out);
+}
+
+static void answer(struct exchange *x, const struct buf *text, int rc)
+{
+    struct buf body;
+    buf_init(&body, text->max);
+    if (rc == 0) rc = buf_append(&body, text->data, text->size);
+    if (rc == 0)
         exchange_reply(x, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
     else
-        exchange_problem(x, 500, "out of memory for the metrics");
+        exchange_problem(x, 503, "out of memory for the metrics");
     buf_release(&body);
+}
+
+/* The next ones, with what is true now. */
+static void answer_some(void *arg)
+{
+    struct scrapes *s = arg;
+    struct buf text;
+    s->pausing = s->first != NULL;
+    if (s->first == NULL) return;
+    buf_init(&text, (size_t)64 << 20);
+    int rc = render(s->api, &text);
+    for (int i = 0; i < SCRAPES_AT_ONCE && s->first != NULL; i++) {
+        struct scrape *scrape = s->first;
+        s->first = scrape->next;
+        answer(scrape->x, &text, rc);
+        mem_free(scrape);
+    }
+    if (s->first == NULL) s->last = &s->first;
+    buf_release(&text);
+    loop_timer_start(s->timer, SCRAPES_PAUSE_MS, 0);
+}
+
+void metrics_get(struct exchange *x, void *arg)
+{
+    struct api *api = arg;
+    struct scrapes *s = &api->scrapes;
+    struct scrape *scrape = mem_new(1, sizeof(*scrape));
+    if (scrape == NULL) {
+        exchange_problem(x, 503, "out of memory for the metrics");
+        return;
+    }
+    scrape->x = x;
+    *s->last = scrape;
+    s->last = &scrape->next;
+    if (!s->pausing) answer_some(s);
+}
+
+int scrapes_init(struct scrapes *s, struct api *api, struct err *e)
+{
+    *s = (struct scrapes){.api = api, .last = &s->first};
+    s->timer = loop_timer_new(api->below.loop, answer_some, s);
+    return s->timer != NULL ? 0 : err_set(e, -ENOMEM, "out of memory for the metrics");
+}
+
+void scrapes_release(struct scrapes *s)
+{
+    loop_timer_free(s->timer);
 }

@@ -79,6 +79,7 @@ static const struct answer_row ready_answers[] = {
 };
 static const struct answer_row metrics_answers[] = {
     {200, "text/plain", "the metrics in Prometheus' text format"},
+    {503, PROBLEM, "out of memory for them"},
     {.status = 0},
 };
 static const struct answer_row job_create_answers[] = {
@@ -156,19 +157,19 @@ const struct route_row route_table[] = {
     },
     {
         .route = {"GET", "/v2/health/live", SCOPE_HEALTH, .handler = health_live},
-        .listeners = LISTENER_PUBLIC,
+        .listeners = LISTENER_PUBLIC | LISTENER_ADMIN,
         .summary = "Says that the server lives.",
         .answers = live_answers,
     },
     {
         .route = {"GET", "/v2/health/ready", SCOPE_HEALTH, .handler = health_ready},
-        .listeners = LISTENER_PUBLIC,
+        .listeners = LISTENER_PUBLIC | LISTENER_ADMIN,
         .summary = "Says whether requests to classify are taken.",
         .answers = ready_answers,
     },
     {
         .route = {"GET", "/metrics", SCOPE_METRICS, .handler = metrics_get},
-        .listeners = LISTENER_PUBLIC,
+        .listeners = LISTENER_PUBLIC | LISTENER_ADMIN,
         .summary = "Gives the metrics.",
         .answers = metrics_answers,
     },

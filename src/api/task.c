@@ -208,6 +208,9 @@ void task_submit(struct task *task)
         task_refuse_err(task, rc, &task->error);
         return;
     }
+    /* Priority is a wish (RFC 9218, 2): what is not permitted is not refused. */
+    if (r->sla.urgency < s->options.urgency_min && !exchange_has_token(task->x))
+        r->sla.urgency = s->options.urgency_min;
     r->done = done;
     task->call.fn = on_done;
     task->call.arg = task;

@@ -228,11 +228,19 @@ static enum sla_classifier default_classifier(const struct config *c)
 
 /* ---- signals ---- */
 
+/* Of both: who has it may do more on the public one, too. */
+static void set_token(struct daemon *d, const char *token)
+{
+    server_set_token(d->private, token, NULL);
+    server_set_token(d->public, token, NULL);
+}
+
 static int read_token(struct daemon *d, struct err *e)
 {
     char token[TOKEN_FILE_MAX + 1];
     int rc = token_file_read(d->config, token, e);
-    return rc == 0 ? server_set_token(d->private, token, e) : rc;
+    if (rc == 0) set_token(d, token);
+    return rc;
 }
 
 /* What other layers have of the options that are live. */
@@ -255,7 +263,7 @@ static int reload(struct daemon *d, struct err *e)
     char token[TOKEN_FILE_MAX + 1] = "";
     int rc = reload_read(d->settings, &next, e);
     if (rc < 0) return rc;
-    bool has_token = !admin_is_unix(d->config) && !admin_is_unix(&next);
+    bool has_token = token_file_is_given(&next);
     if (has_token) rc = token_file_read(&next, token, e);
     if (rc == 0) rc = log_options_change(d->config, &next, e);
     if (rc < 0) {
@@ -265,7 +273,7 @@ static int reload(struct daemon *d, struct err *e)
     int changes = reload_take(d->config, &next);
     log_options_use(d->config);
     spread(d);
-    if (has_token) server_set_token(d->private, token, NULL);
+    if (has_token) set_token(d, token);
     log_info("SIGHUP: the options have been read again: %d changed%s", changes,
              has_token ? "; so has the token" : "");
     return 0;
@@ -377,7 +385,7 @@ static int open_servers(struct daemon *d, struct err *e)
     options.upload_max = options.upload_peer_max =
         0; /* small bodies, and only of who has the token */
     options.listen = admin;
-    options.open_scopes = admin_is_unix(c) ? SCOPES_ALL : 0;
+    options.open_scopes = admin_is_unix(c) ? SCOPES_ALL : SCOPE_HEALTH;
     rc = admin_address(c, admin, &derived, e);
     if (rc == 0) rc = server_new(d->loop, &options, &d->private, e);
     if (err_is_disk(rc) && derived) {
@@ -388,7 +396,7 @@ static int open_servers(struct daemon *d, struct err *e)
     }
     /* Where the path of the socket is not said, it follows from another option. */
     if (rc < 0 && derived) return state_blame(e);
-    if (rc == 0 && !admin_is_unix(c)) rc = read_token(d, e);
+    if (rc == 0 && token_file_is_given(c)) rc = read_token(d, e);
     return rc;
 }
 
@@ -494,6 +502,7 @@ static int make_api(struct daemon *d, struct err *e)
     const struct config *c = d->config;
     const struct api_options options = {
         .fallback = default_classifier(c),
+        .urgency_min = (int)c->sla_urgency_min,
         .body_max = (size_t)c->http_body_max_bytes,
         .image_count_max = (int)c->http_images_max,
         .arena_max = request_memory(c),

@@ -80,6 +80,9 @@ const struct option option_table[] = {
            "how each convolution's is chosen; measurements are kept in STATE/cache"),
     CHOICE(sla, default_classifier, "deepest", "deepest|ensemble|auto",
            "for requests that ask for nothing", LIVE),
+    INTEGER(sla, urgency_min, "1", 0, 7,
+            "the most urgent that Priority may be without the token of admin.token_file (0 is the "
+            "most urgent); what is above counts as this"),
     MS(sla, default_target_ms, "1000", 1, 3600000,
        "where a request without a deadline stands in the queue", LIVE),
     BYTES(image, bytes_max, "24M", 64, 1 << 30, "of one encoded image"),

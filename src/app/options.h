@@ -25,7 +25,7 @@ struct config {
     char engine_precision[CONFIG_TEXT_MAX], engine_algorithms[CONFIG_TEXT_MAX];
     int64_t engine_workers, engine_batch_max, engine_queue_max;
     char sla_default_classifier[CONFIG_TEXT_MAX];
-    int64_t sla_default_target_ms;
+    int64_t sla_urgency_min, sla_default_target_ms;
     int64_t image_bytes_max, image_pixels_max, image_side_max, image_memory_max;
     char image_truncated[CONFIG_TEXT_MAX];
     char decode_sandbox[CONFIG_TEXT_MAX];

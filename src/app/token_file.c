@@ -9,6 +9,11 @@
 #include "base/mem.h"
 #include "http/server.h"
 
+bool token_file_is_given(const struct config *config)
+{
+    return config->admin_token_file[0] != '\0';
+}
+
 int token_file_read(const struct config *config, char ret_token[TOKEN_FILE_MAX + 1], struct err *e)
 {
     char *text;

@@ -125,6 +125,11 @@ bool exchange_is_authorized(const struct exchange *x)
     return x->authorized;
 }
 
+bool exchange_has_token(const struct exchange *x)
+{
+    return server_knows(connection_of(x)->server, exchange_header(x, "Authorization"));
+}
+
 void exchange_peer(const struct exchange *x, char *ret_text, size_t size)
 {
     const struct sockaddr *address = (const struct sockaddr *)&connection_of(x)->address;

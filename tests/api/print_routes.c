@@ -71,7 +71,8 @@ static void print_document(void)
     printf("# Routes\n\n"
            "Made from the table in `src/api/routes.c` by `tests/api/print_routes`; a test compares "
            "them.\nThe public listener is open; the admin listener asks for `Authorization: Bearer "
-           "TOKEN`, unless it is a UNIX\nsocket. `GET` answers `HEAD`, too. Errors are problem "
+           "TOKEN`, unless it is a UNIX\nsocket, for all but health. `GET` answers `HEAD`, too. "
+           "Errors are problem "
            "documents (RFC 9457). What a\nbody may be stands in doc/bodies.md, content codings "
            "of bodies and answers, too. Every route may answer:\n\n");
     print_answers(common_answers);

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The rules of doc/sla.md, each a row or more over HTTP. The model under test (make_model.c) has the
 accuracies 0.4 0.5 0.6 0.7 and 0.75 for the ensemble; its first exit is sure of nothing, its deepest of everything."""
-import base64, contextlib, functools, json, math, os, signal, threading, time
+import base64, contextlib, functools, json, math, os, signal, tempfile, threading, time
 from daemon import Daemon, Wire, make_model, once, png, problem, run, until
 
 d = plain = slow = None
+FIRST = ("Priority", "u=0"), ("Authorization", "Bearer secret")  # which needs the token
 
 
 def row(name, headers, expected, status=200, words=(), sla=None, daemon=None, deadline=None):
@@ -271,7 +272,7 @@ def rule_6_behind_queue():
     while time.monotonic() < end:
         c = costs(slow)
         in_flight(0)
-        ahead = post(20, [(C, "ensemble"), ("Priority", "u=0")], held=1)  # its target is before the deadlines of the others
+        ahead = post(20, [(C, "ensemble"), *FIRST], held=1)  # its target is before the deadlines of the others
         in_flight(1)
         with frozen(slow):
             ahead.send("}")
@@ -381,7 +382,7 @@ def rule_7_late():
 
 def rule_8_order():
     """rule 8: who is urgent overtakes who is not, and a deadline counts as its time"""
-    for headers in ([("Priority", "u=0")], [(D, 30000)]):  # the others' target is 40 ms x 2^4, and 60 s
+    for headers in ([*FIRST], [(D, 30000)]):  # the others' target is 40 ms x 2^4, and 60 s
         in_flight(0)
         with frozen(slow):
             late = [post(8, [("Priority", "u=7")] if headers[0][0] == "Priority" else [(D, 60000)]) for _ in range(5)]
@@ -399,7 +400,7 @@ def rule_8_shed():
         in_flight(6)
         with frozen(slow):
             [w.send("}") for w in late]
-            urgent = [post(8, [("Priority", "u=0")]) for _ in range(4)]
+            urgent = [post(8, [*FIRST]) for _ in range(4)]
         got = answers(urgent)
         assert [a.status for a in got] == [200] * 4, got
         got = answers(late)
@@ -409,6 +410,21 @@ def rule_8_shed():
     raise AssertionError("nobody was shed in 10 tries")
 
 
+def rule_8_permission():
+    """rule 8: without the token u=0 counts as sla.urgency_min, and sheds nobody who has that"""
+    for attempt in range(10):
+        in_flight(0)
+        late = [post(8, [("Priority", "u=1")], held=1) for _ in range(6)]  # fills queue_max = 48
+        in_flight(6)
+        with frozen(slow):
+            [w.send("}") for w in late]
+            urgent = [post(8, [("Priority", "u=0"), ("Authorization", "Bearer wrong")]) for _ in range(4)]
+        got = answers(urgent)
+        assert [a.status for a in answers(late)] == [200] * 6, "somebody was shed"
+        if any(a.status == 503 for a in got): return
+    raise AssertionError("nobody was refused in 10 tries")
+
+
 def rule_9_upload_counts():
     """rule 9: the upload counts: a deadline that it uses up is missed, one beyond it is met"""
     problem(upload_slowly(d, 100, [(C, "1")], 0.3), 504)
@@ -416,8 +432,12 @@ def rule_9_upload_counts():
     assert answer.status == 200 and answer.json["deadline"]["met"] and answer.json["timing_ms"]["total"] >= 1000, answer
 
 
+token_file = tempfile.NamedTemporaryFile("w")
+token_file.write("secret")
+token_file.flush()
 with Daemon() as d, Daemon(["sla.default_classifier=ensemble"], make_model(kind="plain")) as plain, \
         Daemon(["engine.workers=1", "engine.batch_max=2", "engine.queue_max=48", "http.idle_timeout_ms=120000",
-                "sla.default_target_ms=40"], make_model(width=64, kind="flat")) as slow:
+                "sla.default_target_ms=40", f"admin.token_file={token_file.name}"], make_model(width=64, kind="flat")) as slow:
     run(list(rows()) + [rule_2_fits, rule_3_exhausted, rule_4_mean, rule_4_degrades, rule_5_no_substitute, rule_6_behind_queue,
-                        rule_7_nothing_computed, rule_7_no_head, rule_7_late, rule_8_order, rule_8_shed, rule_9_upload_counts, rule_10_calibrated])
+                        rule_7_nothing_computed, rule_7_no_head, rule_7_late, rule_8_order, rule_8_shed, rule_8_permission,
+                        rule_9_upload_counts, rule_10_calibrated])
