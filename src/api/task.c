@@ -114,7 +114,7 @@ static void refuse_images(struct task *task)
     while (r->results[i].status != r->status) i++;
     struct err e;
     int status = task_image_problem(task, i, &e);
-    if (r->n_images > 1) err_prefix(&e, "images[%d]", i);
+    if (task->many) err_prefix(&e, "images[%d]", i);
     task_refuse(task, status, e.text);
 }
 

@@ -156,6 +156,7 @@ def one_of_many():
         assert bad["status"] == status and bad["image"] == 1 and words in bad["detail"] and bad["title"], bad
         assert bad["error"] == bad["detail"] and "label" in j["results"][2]
         problem(d.classify_json({"images": [text, text]}), status, "images[0]", words)
+        problem(d.classify_json({"images": [text]}), status, "images[0]", words)
         problem(d.classify_json({"image": text}), status, words)
     parts = (("image", IMAGE), ("image", WEBP), ("image", b""), ("image", IMAGE, "\r\nContent-Type: text/html"))
     j = same(d.classify(form(*parts), type=FORM), many=True)
