@@ -48,9 +48,9 @@ struct decode_job {
     void *owner;                          /* the submitter's */
 
     /* set by the decoder before done */
-    int status;       /* of decode_run(); ERR_DEADLINE, ERR_CANCELLED; ERR_UNSUPPORTED: a helper
-                         crashed on it; ERR_BUSY: it took longer than time_max_ns, or somebody
-                         ended the helper */
+    int status;       /* of decode_run(); ERR_DEADLINE, ERR_CANCELLED; ERR_FORMAT: a helper crashed
+                         on it; ERR_BUSY: it took longer than time_max_ns, or somebody ended the
+                         helper */
     struct err error; /* message for status */
     int64_t took_ns;  /* without waiting for a seat */
     int64_t cpu_ns;   /* of that, on a processor: what the work takes whatever runs beside it; 0:

@@ -236,9 +236,10 @@ static int get_member(struct crew *crew, unsigned seat, const struct decode_job 
     return rc;
 }
 
+/* Never waits: a helper that answers and does not read is none of ours. */
 static bool send_byte(const struct member *m)
 {
-    return send(m->socket, "", 1, MSG_NOSIGNAL) == 1;
+    return send(m->socket, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
 enum heard { HEARD_NOTHING, HEARD_DONE, HEARD_END };
@@ -305,7 +306,7 @@ static int wait_for_end(struct crew *crew, struct member *m, struct err *e)
     enum tally_loss loss = loss_of(m);
     pthread_mutex_unlock(&crew->lock);
     if (known && (loss == TALLY_CRASH || loss == TALLY_FORBIDDEN || loss == TALLY_NONSENSE))
-        return err_set(e, ERR_UNSUPPORTED, "the decoder failed on this image: it may be damaged");
+        return err_set(e, ERR_FORMAT, "the decoder failed on this image: it may be damaged");
     return err_set(e, ERR_BUSY, "the process that decoded this image was ended: try again");
 }
 

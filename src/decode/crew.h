@@ -26,9 +26,9 @@ struct sandbox_posture crew_posture(const struct crew *crew);
 
 /* Runs a job in a seat's helper, or in its next one when that had ended before. The seat is the
  * caller's. job->cpu_ns becomes what it took there. Errors: as decode_run(), what job_interrupted()
- * says, and ERR_UNSUPPORTED  the helper crashed on it ERR_BUSY         it was killed or stopped by
- * somebody else ERR_CONFLICT     there is no helper for the seat any more and will be none; nothing
- * was done */
+ * says, and ERR_FORMAT: the helper crashed on it; ERR_BUSY: it was killed or stopped by somebody
+ * else; ERR_CONFLICT: there is no helper for the seat any more and will be none, nothing was done.
+ */
 int crew_run(struct crew *crew, unsigned seat, struct decode_job *job, struct err *e);
 
 /* Makes crew_run() in that seat look again whether its job is to end. Any thread. */

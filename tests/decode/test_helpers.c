@@ -432,12 +432,12 @@ static void end_in_the_middle(struct fixture *f, int signal, int want, const cha
 
 static void a_crash_costs_its_job(void **state)
 {
-    end_in_the_middle(*state, SIGSEGV, ERR_UNSUPPORTED, LOST("crash"));
+    end_in_the_middle(*state, SIGSEGV, ERR_FORMAT, LOST("crash"));
 }
 
 static void a_forbidden_call_costs_its_job(void **state)
 {
-    end_in_the_middle(*state, SIGSYS, ERR_UNSUPPORTED, LOST("forbidden"));
+    end_in_the_middle(*state, SIGSYS, ERR_FORMAT, LOST("forbidden"));
 }
 
 static void one_that_is_killed_costs_its_job(void **state)
@@ -557,8 +557,8 @@ static void *submit_many(void *arg)
         else
             decode_job_run(s->fixture->decoder, &t.job);
         s->good += t.job.status == 0;
-        s->lost += t.job.status == ERR_BUSY || t.job.status == ERR_UNSUPPORTED ||
-                   t.job.status == ERR_DEADLINE;
+        s->lost +=
+            t.job.status == ERR_BUSY || t.job.status == ERR_FORMAT || t.job.status == ERR_DEADLINE;
         s->others += t.job.status != 0 && t.job.error.code != t.job.status;
     }
     return NULL;
