@@ -23,13 +23,16 @@ def family(pid):
 
 
 def proportional_kb(pid):
-    """Resident memory of a family, where a page that several have counts once (PSS)."""
+    """Resident memory of a family, where a page that several have counts once (PSS). Of a process that may not be looked
+    into, one in the sandbox, all but its program: the memory that it shares with the daemon twice, then."""
     total = 0
     for one in family(pid):
         try:
             with open(f"/proc/{one}/smaps_rollup") as f:
                 total += sum(int(line.split()[1]) for line in f if line.startswith("Pss:"))
-        except OSError:
+        except PermissionError:
+            total += sum(int(status(one)[name].split()[0]) for name in ("RssAnon", "RssShmem"))
+        except (OSError, KeyError):
             pass
     return total
 
