@@ -56,6 +56,7 @@ struct server {
     uv_idle_t idle;   /* runs while there are any, so that the loop does not wait */
     int closing_handles;
     bool started, closing, quiesced, accept_stopped;
+    bool out_of_means; /* to accept; said once until it is over */
     struct token token;
     struct peers peers;
     struct connection *connections;
@@ -299,7 +300,9 @@ static void turn_away(struct connection *c)
 static void cannot_accept(struct server *server, int error)
 {
     if (make_room(server, NULL)) return;
-    log_warning("%s: cannot take connections: %s", server->options.name, strerror(error));
+    if (!server->out_of_means)
+        log_warning("%s: cannot take connections: %s", server->options.name, strerror(error));
+    server->out_of_means = true;
     stop_accepting(server);
 }
 
@@ -337,9 +340,10 @@ static void take_in(struct server *server, int count)
         socklen_t size = sizeof(address);
         int fd = accept4(server->listener.fd, (struct sockaddr *)&address, &size,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0)
+        if (fd >= 0) {
+            server->out_of_means = false;
             take_one(server, fd, &address);
-        else if (errno == EAGAIN)
+        } else if (errno == EAGAIN)
             return;
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             cannot_accept(server, errno);
