@@ -3,6 +3,7 @@
 accuracies 0.4 0.5 0.6 0.7 and 0.75 for the ensemble; its first exit is sure of nothing, its deepest of everything."""
 import base64, contextlib, functools, json, math, os, signal, tempfile, threading, time
 from daemon import Daemon, Wire, make_model, once, png, problem, run, until
+from wire import has_reference_kernels
 
 d = plain = slow = None
 FIRST = ("Priority", "u=0"), ("Authorization", "Bearer secret")  # which needs the token
@@ -437,7 +438,8 @@ token_file.write("secret")
 token_file.flush()
 with Daemon() as d, Daemon(["sla.default_classifier=ensemble"], make_model(kind="plain")) as plain, \
         Daemon(["engine.workers=1", "engine.batch_max=2", "engine.queue_max=48", "http.idle_timeout_ms=120000",
-                "sla.default_target_ms=40", f"admin.token_file={token_file.name}"], make_model(width=64, kind="flat")) as slow:
+                "sla.default_target_ms=40", f"admin.token_file={token_file.name}"],
+               make_model(width=8 if has_reference_kernels() else 64, kind="flat")) as slow:
     run(list(rows()) + [rule_2_fits, rule_3_exhausted, rule_4_mean, rule_4_degrades, rule_5_no_substitute, rule_6_behind_queue,
                         rule_7_nothing_computed, rule_7_no_head, rule_7_late, rule_8_order, rule_8_shed, rule_8_permission,
                         rule_9_upload_counts, rule_10_calibrated])
