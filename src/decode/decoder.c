@@ -141,8 +141,11 @@ static void *decoder_main(void *arg)
 {
     struct room *room = arg;
     struct decoder *decoder = room->decoder;
-    /* On Linux priorities are a thread's. It may fail only for who asks for more. */
-    if (room->background) setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), BACKGROUND_NICENESS);
+    /* Who decodes for itself. Who waits for a helper takes locks that others wait for: a busy
+     * machine would make these wait as long as it lets low priority wait. On Linux priorities are a
+     * thread's. It may fail only for who asks for more. */
+    if (room->background && decoder->crew == NULL)
+        setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), BACKGROUND_NICENESS);
     pthread_mutex_lock(&decoder->lock);
     for (;;) {
         struct decode_job *job = room->first;
