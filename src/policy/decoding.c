@@ -24,6 +24,10 @@
  * batch, and much more than small images take, which are what is sent most. */
 static const double foreground_max_s = 0.005;
 
+/* In the foreground an image without a deadline lets those pass that come within so many times its
+ * price after it: who takes no time need not wait for all who take some, and nobody for ever. */
+static const int64_t stretch = 20;
+
 /* Of the memory the foreground has this part for itself, cut evenly by seats, so that nobody there
  * ever waits for it; what needs more is for the background. */
 enum { FOREGROUND_PART = 8 };
@@ -96,7 +100,9 @@ static void give_turn(struct desk *desk, struct desk_request *request, enum desk
     if (item == NULL) return;
     struct sched_item *s = &item->sched;
     bool has_deadline = s->deadline_ns > 0;
-    s->turn_ns = has_deadline ? s->target_ns : from_ns + (s->target_ns - request->arrival_ns);
+    int64_t patience_ns = seat == DESK_FOREGROUND ? stretch * item->price_ns : 0;
+    s->turn_ns =
+        has_deadline ? s->target_ns : from_ns + (s->target_ns - request->arrival_ns) + patience_ns;
     s->decode_ns = has_deadline ? burden->held_ns : item->price_ns;
     burden->held_ns -= item->price_ns;
     sched_push(&desk->sched, &desk->stages[seat].queue, s, now_ns);

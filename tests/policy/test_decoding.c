@@ -29,6 +29,15 @@ static const struct decode_size photograph = {DECODE_JPEG,
                                               .pixels = 187500,
                                               .outputs = 1024,
                                               .memory_bytes = 10 * MIB};
+/* 4 ms. */
+static const struct decode_size megapixel = {DECODE_JPEG,
+                                             1200,
+                                             800,
+                                             .bytes = 580000,
+                                             .samples = 1440000,
+                                             .pixels = 60000,
+                                             .outputs = 1024,
+                                             .memory_bytes = MIB};
 static const struct decode_size huge = {
     DECODE_PNG, 10000, 5000, .bytes = 100 * MIB, .samples = 200000000, .memory_bytes = 400 * MIB};
 
@@ -210,6 +219,33 @@ static void turns_go_by_target(void **state)
         assert_null(desk_decode(f.desk, DESK_BACKGROUND, 4 * CLOCK_MS)); /* one seat */
         decoded(&f, item, 0.06, 4 * CLOCK_MS);
     }
+    stop(&f);
+}
+
+/* In the foreground an image that takes some milliseconds lets those pass that take none, but not
+ * for ever; a deadline goes by itself. */
+static void small_images_pass_those_that_are_not(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct asked first, middle[2], light, late;
+    start(&f, 1, 1);
+    arrive(&f, &first, &megapixel, 1, 0);
+    assert_ptr_equal(desk_decode(f.desk, DESK_FOREGROUND, 0), &first.items[0]);
+    for (int i = 0; i < 2; i++) arrive(&f, &middle[i], &megapixel, 1, i * CLOCK_MS);
+    arrive(&f, &light, &small, 1, 3 * CLOCK_MS);
+    decoded(&f, &first.items[0], 0.004, 4 * CLOCK_MS);
+    assert_ptr_equal(desk_decode(f.desk, DESK_FOREGROUND, 4 * CLOCK_MS), &light.items[0]);
+    decoded(&f, &light.items[0], 3e-5, 4 * CLOCK_MS);
+    assert_ptr_equal(desk_decode(f.desk, DESK_FOREGROUND, 4 * CLOCK_MS), &middle[0].items[0]);
+    arrive(&f, &late, &small, 1, 150 * CLOCK_MS);
+    decoded(&f, &middle[0].items[0], 0.004, 150 * CLOCK_MS);
+    assert_ptr_equal(desk_decode(f.desk, DESK_FOREGROUND, 150 * CLOCK_MS), &middle[1].items[0]);
+    make(&f, &first, &megapixel, 1, 150 * CLOCK_MS);
+    first.sla.deadline_ns = 900 * CLOCK_MS;
+    assert_int_equal(desk_arrived(f.desk, &first.request, 150 * CLOCK_MS), 0);
+    decoded(&f, &middle[1].items[0], 0.004, 154 * CLOCK_MS);
+    assert_ptr_equal(desk_decode(f.desk, DESK_FOREGROUND, 154 * CLOCK_MS), &first.items[0]);
     stop(&f);
 }
 
@@ -408,6 +444,7 @@ int main(void)
         cmocka_unit_test(a_photograph_is_no_reason_to_refuse_small_images),
         cmocka_unit_test(what_takes_long_has_seats_of_its_own),
         cmocka_unit_test(turns_go_by_target),
+        cmocka_unit_test(small_images_pass_those_that_are_not),
         cmocka_unit_test(a_form_takes_turns),
         cmocka_unit_test(a_client_has_its_share),
         cmocka_unit_test(memory_is_bounded),
