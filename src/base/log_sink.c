@@ -205,7 +205,8 @@ static void use(int fd)
 static int open_path(const char *path, struct err *e)
 {
     if (path[0] == '\0') return STDERR_FILENO;
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    /* A FIFO that nobody reads is an error, and nothing to wait for. */
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
     return fd >= 0 ? fd : err_set(e, -errno, "cannot open %s: %s", path, err_text(-errno));
 }
 

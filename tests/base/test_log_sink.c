@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -158,10 +159,11 @@ static void read_file(const char *path, char *text, size_t size)
 static void files(void **state)
 {
     (void)state;
-    char path[64], moved[64], nowhere[64], text[256];
+    char path[64], moved[64], nowhere[64], fifo[64], text[256];
     struct err e = {0};
     snprintf(path, sizeof(path), "%s/log", root);
     snprintf(moved, sizeof(moved), "%s/log.1", root);
+    snprintf(fifo, sizeof(fifo), "%s/fifo", root);
     snprintf(nowhere, sizeof(nowhere), "%s/no/log", root);
     for (int threaded = 0; threaded < 2; threaded++) {
         if (threaded) assert_int_equal(log_sink_start(&e), 0);
@@ -176,6 +178,9 @@ static void files(void **state)
         log_info("three");
         assert_int_equal(log_sink_open(nowhere, &e), -ENOENT);
         assert_non_null(strstr(e.text, nowhere));
+        assert_int_equal(mkfifo(fifo, 0600), 0);
+        assert_int_equal(log_sink_open(fifo, &e), -ENXIO); /* without waiting for a reader */
+        unlink(fifo);
         log_info("four");
         assert_true(log_sink_flush(LONG * CLOCK_SECOND));
         read_file(moved, text, sizeof(text));
