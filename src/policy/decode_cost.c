@@ -32,13 +32,14 @@ static const double pace_rate = 0.2, pace_max = 20;
 
 /* Nanoseconds, fitted to libjpeg-turbo 2.1 and stb_image 2.28 as decode_run() uses them, on one
  * core of an AMD EPYC (Zen 5) at images of 32x32 to 4000x3000, from smooth to noise, resized to
- * 32x32 and 224x224. Most are within a fifth, PNGs within a factor of two: what inflate takes for a
- * byte depends on how it was deflated. */
+ * 32x32 and 224x224. Most JPEGs in one scan are within a fifth, the others within a factor of two:
+ * what inflate takes for a byte depends on how it was deflated, and a scan may say much of its
+ * samples or nothing. */
 static const struct {
     double image, byte, sample, pixel, output;
 } prior_ns[DECODE_FORMATS] = {
     [DECODE_JPEG] = {3000, 6.3, 0.07, 4.3, 8},
-    [DECODE_JPEG_SCANS] = {5000, 20, 0.15, 4, 8},
+    [DECODE_JPEG_SCANS] = {5000, 18, 0.25, 4, 8},
     [DECODE_PNG] = {2000, 4.5, 1.8, 0, 8},
     [DECODE_RAW] = {1500, 0, 0.9, 0, 8},
 };
