@@ -21,10 +21,15 @@ static int add_epoch(void *arg, int64_t epoch, const char *document)
 }
 
 /* A job's document, with its epochs when it stands alone. */
-static int write_job(struct errand *errand, struct json_writer *w, const struct job_row *row,
+static int write_job(struct errand *errand, struct json_writer *w, const struct job_row *stored,
                      struct db *db)
 {
     int rc = 0;
+    char reason[REASON_MAX];
+    struct job_row now = *stored; /* borrows its texts */
+    const struct job_row *row = &now;
+    untold_apply(&errand->jobs->untold, &now, reason);
+    errand->finished = row->finished_ns != 0;
     json_write_open(w, NULL, '{');
     job_write(row, w);
     if (db != NULL) {
@@ -46,7 +51,6 @@ void errand_read_job(struct errand *errand, struct db *db)
     if (rc < 0) return;
     json_writer_init(&w, &errand->text);
     errand_fail(errand, write_job(errand, &w, &row, db));
-    errand->finished = row.finished_ns != 0;
     job_row_release(&row);
 }
 

@@ -13,9 +13,12 @@ static void cancel(struct errand *errand, struct db *db)
     struct job_row row;
     int rc = job_table_get(db, errand->id, &row, &errand->error);
     if (rc < 0) return;
-    if (job_state_is_final(row.state)) {
+    char reason[REASON_MAX];
+    struct job_row now = row; /* borrows its texts */
+    untold_apply(&errand->jobs->untold, &now, reason);
+    if (job_state_is_final(now.state)) {
         err_set(&errand->error, ERR_CONFLICT, "job %lld has ended: it is %s", (long long)row.id,
-                job_state_name(row.state));
+                job_state_name(now.state));
     } else if (row.state == JOB_QUEUED) {
         row.state = JOB_CANCELLED;
         row.finished_ns = clock_real();

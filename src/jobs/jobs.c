@@ -1,4 +1,4 @@
-/* The life of the jobs: made, started after what the last daemon left running is queued again, and
+/* The life of the jobs: made, started, and
  * stopped when neither a run nor an errand is on its way any more. */
 #include "config.h"
 
@@ -6,8 +6,6 @@
 
 #include <errno.h>
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "errand.h"
 #include "state.h"
@@ -21,13 +19,18 @@ int jobs_new(struct loop *loop, struct store *store, struct registry *registry,
     int rc = jobs_options_copy(options, &jobs->options, e);
     if (rc == 0) {
         jobs->grace = loop_timer_new(loop, run_kill_child, jobs);
-        if (jobs->grace == NULL) rc = err_set(e, -ENOMEM, "jobs: out of memory");
+        jobs->pause = loop_timer_new(loop, run_wake, jobs);
+        if (jobs->grace == NULL || jobs->pause == NULL)
+            rc = err_set(e, -ENOMEM, "jobs: out of memory");
     }
     if (rc < 0) {
+        loop_timer_free(jobs->grace);
+        loop_timer_free(jobs->pause);
         jobs_options_release(&jobs->options);
         mem_free(jobs);
         return rc;
     }
+    pthread_mutex_init(&jobs->untold.lock, NULL);
     jobs->loop = loop;
     jobs->store = store;
     jobs->registry = registry;
@@ -36,25 +39,10 @@ int jobs_new(struct loop *loop, struct store *store, struct registry *registry,
     return 0;
 }
 
-static void recover(struct errand *errand, struct db *db)
-{
-    int rc =
-        job_table_recover(db, errand->jobs->options.attempts_max, clock_real(), &errand->error);
-    if (rc > 0) log_info("jobs: %d that the last daemon left running", rc);
-    if (rc < 0)
-        log_error("jobs: cannot go on with those of the last daemon: %s", errand->error.text);
-}
-
-static void after_recover(struct errand *errand)
-{
-    run_next(errand->jobs);
-}
-
 void jobs_start(struct jobs *jobs)
 {
-    const struct errand errand = {.work = recover, .after = after_recover};
     jobs->started = true;
-    errand_post(jobs, &errand);
+    run_next(jobs);
 }
 
 void jobs_stop(struct jobs *jobs, void (*stopped)(void *arg), void *arg)
@@ -78,6 +66,8 @@ void jobs_free(struct jobs *jobs)
 {
     if (jobs == NULL) return;
     loop_timer_free(jobs->grace);
+    loop_timer_free(jobs->pause);
+    pthread_mutex_destroy(&jobs->untold.lock);
     jobs_options_release(&jobs->options);
     mem_free(jobs);
 }

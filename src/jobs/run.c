@@ -15,7 +15,10 @@
  * A phase is either a task of the store or a child; the table below says which, and what looks at
  * its end. That sets run->next, or the outcome; then go_on() enters the next phase, or
  * RUN_CONCLUDING from anywhere once there is an outcome. What is asked meanwhile (cancel, stop)
- * becomes an outcome there. */
+ * becomes an outcome there.
+ *
+ * What fails and may work later (a full disk, no memory for a process) decides nothing: the run
+ * waits in its phase and enters it again, after pauses that grow, until it is told to stop. */
 #include "config.h"
 
 #include <errno.h>
@@ -50,6 +53,7 @@ static const struct phase {
 };
 
 static void start_child(struct run *run);
+static void go_on_waiting(struct run *run);
 
 /* ---- from one phase to the next ---- */
 
@@ -60,9 +64,36 @@ static void on_store(struct store_task *task, struct db *db)
     loop_post(run->jobs->loop, &run->back);
 }
 
+/* The phase is entered again after a while. */
+static void put_off(struct run *run)
+{
+    struct jobs *jobs = run->jobs;
+    if (retry_failed(&jobs->retry, run->hitch)) {
+        const char *state = run->concluded ? job_state_name(run->row.state) : "what comes next";
+        if (run->phase == RUN_PREPARING)
+            log_error("jobs: the queue waits: %s", run->hitch);
+        else
+            log_error("job %lld: %s waits: %s", (long long)run->row.id, state, run->hitch);
+    }
+    run->waiting = true;
+    if (jobs->stopping)
+        go_on_waiting(run);
+    else
+        loop_timer_start(jobs->pause, jobs->retry.pause_ns / CLOCK_MS, 0);
+}
+
 static void back_on_loop(struct loop_call *back)
 {
     struct run *run = (struct run *)(void *)((char *)back - offsetof(struct run, back));
+    if (run->hitch[0] != '\0' && !(run->jobs->stopping && run->phase == RUN_CONCLUDING)) {
+        put_off(run);
+        return;
+    }
+    if (run->hitch[0] != '\0')
+        log_error("job %lld: cannot note that it is %s: %s", (long long)run->row.id,
+                  job_state_name(run->row.state), run->hitch);
+    else if (retry_worked(&run->jobs->retry))
+        log_info("jobs: what had to wait is done");
     phases[run->phase].worked(run);
 }
 
@@ -70,6 +101,7 @@ static void enter(struct run *run, enum run_phase phase)
 {
     run->phase = phase;
     run->next = phase + 1;
+    run->hitch[0] = '\0';
     if (phases[phase].work == NULL) {
         start_child(run);
         return;
@@ -94,6 +126,28 @@ static void go_on(struct run *run)
     enter(run, is_decided(run) ? RUN_CONCLUDING : run->next);
 }
 
+static void drop(struct run *run);
+
+/* The pause is over, or somebody wants the run to end. */
+static void go_on_waiting(struct run *run)
+{
+    run->waiting = false;
+    loop_timer_stop(run->jobs->pause);
+    if (run->phase == RUN_PREPARING && run->jobs->stopping) {
+        drop(run);
+        return;
+    }
+    if (run->cancel == RUN_CANCELLED_LATE && !run->concluded) run->cancel = RUN_CANCELLED;
+    bool over = run->phase != RUN_PREPARING && !run->concluded && is_decided(run);
+    enter(run, over ? RUN_CONCLUDING : run->phase);
+}
+
+void run_wake(void *arg)
+{
+    const struct jobs *jobs = arg;
+    if (jobs->run != NULL && jobs->run->waiting) go_on_waiting(jobs->run);
+}
+
 static void free_run(struct run *run)
 {
     job_row_release(&run->row);
@@ -113,14 +167,18 @@ enum { EPOCH_MAX = 64 << 10 };
 struct epoch_task {
     struct store_task task;
     int64_t job, epoch;
-    char *document; /* ours */
+    char *document;         /* ours */
+    struct retry *failures; /* of the store thread: one line for a cause */
 };
 
 static void store_epoch(struct store_task *task, struct db *db)
 {
     struct epoch_task *t = (struct epoch_task *)task; /* the first member */
     struct err e = {0};
-    if (job_table_add_epoch(db, t->job, t->epoch, t->document, &e) < 0)
+    int rc = job_table_add_epoch(db, t->job, t->epoch, t->document, &e);
+    if (rc == 0)
+        retry_worked(t->failures);
+    else if (retry_failed(t->failures, e.text))
         log_error("job %lld: epoch %lld is not in the history: %s", (long long)t->job,
                   (long long)t->epoch, e.text);
     mem_free(t->document);
@@ -144,7 +202,8 @@ static void keep_epoch(struct run *run)
         mem_free(t);
         return;
     }
-    *t = (struct epoch_task){{store_epoch, NULL}, run->row.id, run->progress.epoch, text};
+    *t = (struct epoch_task){
+        {store_epoch, NULL}, run->row.id, run->progress.epoch, text, &run->jobs->epoch_failures};
     store_post(run->jobs->store, &t->task);
 }
 
@@ -204,7 +263,13 @@ static void start_child(struct run *run)
     const struct child_options options = {(const char *const *)command->words, run->directory,
                                           run->log, run->jobs->options.niceness};
     buf_clear(&run->out);
-    if (child_start(run->jobs->loop, &options, &calls, run, &run->child, &e) < 0) {
+    int rc = child_start(run->jobs->loop, &options, &calls, run, &run->child, &e);
+    if (err_is_passing(rc)) {
+        snprintf(run->hitch, sizeof(run->hitch), "%s", e.text);
+        put_off(run);
+        return;
+    }
+    if (rc < 0) {
         outcome_set(&run->outcome, OUTCOME_FAILED_START, "%s", e.text);
         go_on(run);
         return;
@@ -234,11 +299,13 @@ void run_cancel(struct run *run)
     if (run->cancel != RUN_NOT_CANCELLED) return;
     run->cancel = run->phase == RUN_CONCLUDING ? RUN_CANCELLED_LATE : RUN_CANCELLED;
     if (run->cancel == RUN_CANCELLED) end_child(run);
+    if (run->waiting) go_on_waiting(run);
 }
 
 void run_stop(struct run *run)
 {
     end_child(run);
+    if (run->waiting) go_on_waiting(run);
 }
 
 /* ---- the ends of phases ---- */
@@ -278,13 +345,19 @@ static void serving_evaluated(struct run *run, int exit_code)
              (long long)run->serving_version);
 }
 
+static void drop(struct run *run)
+{
+    struct jobs *jobs = run->jobs;
+    jobs->run = NULL;
+    free_run(run);
+    jobs_check_stopped(jobs);
+}
+
 static void prepared(struct run *run)
 {
     struct jobs *jobs = run->jobs;
     if (run->outcome.kind == OUTCOME_EMPTY) {
-        jobs->run = NULL;
-        free_run(run);
-        jobs_check_stopped(jobs);
+        drop(run);
         return;
     }
     metric_set(jobs->metrics.running, 1);

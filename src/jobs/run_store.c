@@ -120,13 +120,42 @@ static int prepare(struct run *run, struct err *e)
     return rc;
 }
 
+static void hold_up(struct run *run, const struct err *e)
+{
+    snprintf(run->hitch, sizeof(run->hitch), "%s", e->text[0] != '\0' ? e->text : "unknown error");
+}
+
+/* What a dead daemon left running is queued again, once. */
+static int recover(struct jobs *jobs, struct db *db, struct err *e)
+{
+    if (jobs->recovered) return 0;
+    int rc = job_table_recover(db, jobs->options.attempts_max, clock_real(), e);
+    if (rc > 0) log_info("jobs: %d that the last daemon left running", rc);
+    jobs->recovered = rc >= 0;
+    return rc;
+}
+
+/* On a disk that takes nothing there may still be nothing to do. */
+static int find_next(struct run *run, struct db *db, struct err *e)
+{
+    int rc = recover(run->jobs, db, e);
+    return rc < 0 ? rc : job_table_next(db, &run->row, e);
+}
+
 void run_prepare(struct run *run, struct db *db)
 {
     struct err e = {0};
-    int rc = job_table_next(db, &run->row, &e);
-    if (rc < 0) {
-        if (rc != ERR_NOT_FOUND) log_error("jobs: %s", e.text);
+    job_row_release(&run->row); /* of a try that was put off */
+    json_free(run->request);
+    run->request = NULL;
+    command_release(&run->command);
+    int rc = find_next(run, db, &e);
+    if (rc == ERR_NOT_FOUND) {
         outcome_set(&run->outcome, OUTCOME_EMPTY, "%s", "");
+        return;
+    }
+    if (rc < 0) {
+        hold_up(run, &e);
         return;
     }
     rc = prepare(run, &e);
@@ -137,7 +166,10 @@ void run_prepare(struct run *run, struct db *db)
         row->attempts++;
         rc = job_table_update(db, row, &e);
     }
-    if (rc < 0) outcome_set(&run->outcome, OUTCOME_FAILED_STORE, "%s", e.text);
+    if (err_is_passing(rc))
+        hold_up(run, &e);
+    else if (rc < 0)
+        outcome_set(&run->outcome, OUTCOME_FAILED_STORE, "%s", e.text);
 }
 
 /* ---- what is the result to be compared with? ---- */
@@ -238,7 +270,12 @@ static int note(struct run *run, struct db *db, struct err *e)
 void run_note(struct run *run, struct db *db)
 {
     struct err e = {0};
-    if (note(run, db, &e) < 0) outcome_set(&run->outcome, OUTCOME_FAILED_STORE, "%s", e.text);
+    command_release(&run->eval_serving); /* of a try that was put off */
+    int rc = note(run, db, &e);
+    if (err_is_passing(rc))
+        hold_up(run, &e);
+    else if (rc < 0)
+        outcome_set(&run->outcome, OUTCOME_FAILED_STORE, "%s", e.text);
 }
 
 /* ---- the end ---- */
@@ -389,13 +426,11 @@ static void remove_remains(const struct run *run)
     if (run->row.version > 0) unlink(run->result); /* the registry has it */
 }
 
-void run_conclude(struct run *run, struct db *db)
+/* How it ends, into the row. */
+static void conclude(struct run *run)
 {
-    struct err e = {0};
     struct job_row *row = &run->row;
     struct outcome *outcome = &run->outcome;
-    if (outcome->kind == OUTCOME_OPEN && decide(run, db, &e) < 0)
-        outcome_set(outcome, OUTCOME_FAILED_STORE, "%s", e.text);
     if (outcome->kind == OUTCOME_FAILED_EXIT) add_last_words(run);
     row->state = outcome_state(outcome->kind);
     if (outcome->kind == OUTCOME_INTERRUPTED && row->attempts > 0) row->attempts--;
@@ -403,9 +438,25 @@ void run_conclude(struct run *run, struct db *db)
         log_error("job %lld: out of memory for its reason: %s", (long long)row->id,
                   outcome->reason);
     if (job_state_is_final(row->state)) row->finished_ns = clock_real();
-    if (job_table_update(db, row, &e) < 0)
-        log_error("job %lld: cannot note that it is %s: %s", (long long)row->id,
-                  job_state_name(row->state), e.text);
-    else if (job_state_is_final(row->state))
-        remove_remains(run);
+    run->concluded = true;
+}
+
+void run_conclude(struct run *run, struct db *db)
+{
+    struct err e = {0};
+    const struct job_row *row = &run->row;
+    int rc = run->outcome.kind == OUTCOME_OPEN ? decide(run, db, &e) : 0;
+    if (err_is_passing(rc)) {
+        hold_up(run, &e);
+        return;
+    }
+    if (rc < 0) outcome_set(&run->outcome, OUTCOME_FAILED_STORE, "%s", e.text);
+    if (!run->concluded) conclude(run);
+    if (job_table_update(db, row, &e) < 0) {
+        untold_set(&run->jobs->untold, row);
+        hold_up(run, &e);
+        return;
+    }
+    untold_clear(&run->jobs->untold);
+    if (job_state_is_final(row->state)) remove_remains(run);
 }

@@ -4,8 +4,10 @@
 #define JOBS_STATE_H
 
 #include <limits.h>
+#include <pthread.h>
 
 #include "base/buf.h"
+#include "base/retry.h"
 #include "jobs/jobs.h"
 #include "loop/child.h"
 #include "loop/timer.h"
@@ -56,6 +58,18 @@ struct run {
     struct buf out; /* stdout of an evaluation */
     struct child *child;
     struct progress progress;
+    char hitch[ERR_TEXT_MAX]; /* why the phase is to be entered again; "": it is not */
+    bool waiting;             /* for that */
+    bool concluded;           /* the row says how it ended, but perhaps not the database */
+};
+
+/* How a job ended that the database does not know of yet, since the disk takes nothing. */
+struct untold {
+    pthread_mutex_t lock; /* what follows; written on the store thread */
+    int64_t id;           /* 0: none */
+    enum job_state state;
+    int64_t finished_ns, version;
+    char reason[REASON_MAX];
 };
 
 struct jobs_metrics {
@@ -71,7 +85,12 @@ struct jobs {
     struct jobs_metrics metrics;
     struct loop_timer *grace; /* between a child's SIGTERM and SIGKILL */
     struct run *run;          /* the present one, or NULL */
-    size_t errands;           /* on their way to the store and back */
+    struct loop_timer *pause; /* before a phase is entered again */
+    struct retry retry;       /* the pauses */
+    struct untold untold;
+    bool recovered;              /* the store thread's: what a dead daemon left is queued again */
+    struct retry epoch_failures; /* the store thread's */
+    size_t errands;              /* on their way to the store and back */
     struct jobs_watch *watches;
     bool started;
     bool stopping;
@@ -89,6 +108,15 @@ void jobs_check_stopped(struct jobs *jobs);
 
 /* Tells those who watch a job (watch.c); progress NULL: its state or its epochs have changed. */
 void jobs_tell(struct jobs *jobs, int64_t id, const struct progress *progress);
+
+/* What the database will say of a job once it can be written (untold.c). */
+void untold_set(struct untold *untold, const struct job_row *row);
+void untold_clear(struct untold *untold);
+/* Changes the row, of which it frees nothing that it borrows; reason: room for its text. */
+void untold_apply(struct untold *untold, struct job_row *row, char reason[REASON_MAX]);
+
+/* The pause is over; arg: the jobs. */
+void run_wake(void *arg);
 
 /* Looks for a queued job, unless one runs. */
 void run_next(struct jobs *jobs);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The daemon and what it reads and keeps: files that never end or that change, disks that are full. Prints TAP."""
-import json, os, socket, subprocess, sys, tempfile, threading, time
+import json, os, shutil, socket, subprocess, sys, tempfile, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../api"))
 from daemon import BUILD, Daemon, Skip, contract, make_model, once, problem, run, until
 
@@ -122,6 +122,7 @@ class Disk:
     def __exit__(self, *rest):
         self.read_only(False)
         subprocess.run(["umount", "-l", self.path], check=True)
+        shutil.rmtree(self.path + "-data", ignore_errors=True)
 
     def read_only(self, on):
         subprocess.run(["mount", "-o", "remount," + ("ro" if on else "rw"), self.path], check=True)
@@ -270,5 +271,62 @@ def full_disk_at_first():
             assert model_of(d)["active"] == model_of(d)["serving"], model_of(d)
 
 
+def processor_seconds(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def gated_tool(disk):
+    """-> a tool that fails once its gate is there, and that gate"""
+    gate, tool = os.path.join(disk.folder.name + "-data", "gate"), os.path.join(disk.folder.name + "-data", "tool")
+    with open(tool, "w") as f:
+        f.write(f"#!/bin/sh\nwhile [ ! -e {gate} ]; do sleep 0.05; done\nexit 3\n")
+    os.chmod(tool, 0o755)
+    return tool, gate
+
+
+def queue_on_a_full_disk():
+    """a queue and a full disk: pauses, a line for a cause, no work; with room again they go on"""
+    with Disk() as disk:
+        settings = job_world(disk)
+        tool, gate = gated_tool(disk)
+        with Daemon(settings + ["train.program=" + tool], state=disk.state) as d:
+            for _ in range(3):
+                answer = once(d.admin, "POST", "/admin/v1/jobs", json.dumps(JOB).encode(), [("Content-Type", "application/json")])
+                assert answer.status == 202, answer
+            until(lambda: once(d.admin, "GET", "/admin/v1/jobs/1").json["state"] == "running", "the first job runs")
+            disk.fill()
+            open(gate, "w").close()
+            time.sleep(1)
+            lines, before = len(d.text().splitlines()), processor_seconds(d.process.pid)
+            time.sleep(5)
+            used = processor_seconds(d.process.pid) - before
+            assert used < 1.5, f"{used} s of processor in 5 s"
+            assert len(d.text().splitlines()) - lines < 10, d.text()
+            disk.clear()
+            until(lambda: all(j["state"] == "failed" for j in once(d.admin, "GET", "/admin/v1/jobs").json["jobs"]), "all have ended", 120)
+
+
+def job_ends_on_a_full_disk():
+    """a job that ends while the disk is full is what it is in the API at once, and in the database when there is room"""
+    with Disk() as disk:
+        settings = job_world(disk)
+        tool, gate = gated_tool(disk)
+        with Daemon(settings + ["train.program=" + tool], state=disk.state) as d:
+            answer = once(d.admin, "POST", "/admin/v1/jobs", json.dumps(JOB).encode(), [("Content-Type", "application/json")])
+            assert answer.status == 202, answer
+            until(lambda: once(d.admin, "GET", "/admin/v1/jobs/1").json["state"] == "running", "the job runs")
+            disk.fill()
+            open(gate, "w").close()
+            found = until(lambda: once(d.admin, "GET", "/admin/v1/jobs/1").json["state"] != "running"
+                          and once(d.admin, "GET", "/admin/v1/jobs/1").json, "the job has ended")
+            assert found["state"] == "failed" and "exit code 3" in found["reason"], found
+            assert once(d.admin, "GET", "/admin/v1/jobs").json["jobs"][0]["state"] == "failed"
+            disk.clear()
+        with Daemon(settings + ["train.program=" + tool], state=disk.state) as d:
+            found = once(d.admin, "GET", "/admin/v1/jobs/1").json
+            assert found["state"] == "failed" and "exit code 3" in found["reason"], found
+
+
 run([odd_models, odd_files_of_the_tool, large_model, stuck_read, changing_model, stand_in, read_only_disk, read_only_and_empty, full_disk,
-     full_disk_at_first])
+     full_disk_at_first, queue_on_a_full_disk, job_ends_on_a_full_disk])
