@@ -157,7 +157,7 @@ class World:
         return answer.json["version"]
 
     def children(self):
-        """Processes that the daemon started."""
+        """Processes that the daemon started for jobs; those that decode images are the daemon's own program."""
         found = []
         for entry in os.listdir("/proc"):
             if entry.isdigit():
@@ -167,7 +167,7 @@ class World:
                             found.append(int(entry))
                 except OSError:
                     pass
-        return [pid for pid in found if alive(pid)]
+        return [pid for pid in found if alive(pid) and os.path.basename(os.readlink(f"/proc/{pid}/exe")) != "autodidactd"]
 
     def version_file(self, number):
         return os.path.join(self.state, "models", "resnet18", str(number), "model.safetensors")
