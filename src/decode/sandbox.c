@@ -24,6 +24,9 @@ static const bool is_sanitized = sizeof(AD_SANITIZER) != sizeof("no");
 
 static int limit(int resource, size_t value, struct err *e)
 {
+    struct rlimit before;
+    /* A limit that the process was given stays where it is the lower one. */
+    if (getrlimit(resource, &before) == 0 && before.rlim_max < value) value = before.rlim_max;
     const struct rlimit both = {value, value};
     if (setrlimit(resource, &both) == 0) return 0;
     return err_set(e, -errno, "cannot limit what a helper may use: %s", err_text(-errno));

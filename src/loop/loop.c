@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "base/mem.h"
+#include "pool.h"
 
 struct loop {
     uv_loop_t uv;
@@ -43,6 +44,12 @@ struct loop *loop_new(struct err *e)
     int rc = uv_loop_init(&loop->uv);
     if (rc < 0) {
         err_set(e, rc, "cannot make an event loop: %s", uv_strerror(rc));
+        mem_free(loop);
+        return NULL;
+    }
+    rc = pool_make(&loop->uv, e);
+    if (rc < 0) {
+        uv_loop_close(&loop->uv);
         mem_free(loop);
         return NULL;
     }
