@@ -99,7 +99,7 @@ def change_jpeg(rnd, data):
             part[1] = rnd.choice((*SOF, 0xda, 0xdb, 0xdd, 0xd8, 0xd9, 0xd0, 0xe1, 0xee, 0xfe, 0, 1, rnd.randrange(256)))
     elif kind == 3:  # another length
         if len(part) > 3:
-            part[2:4] = struct.pack(">H", rnd.choice((0, 1, 2, 3, len(part) + 1, 0xffff, rnd.randrange(1 << 16))))
+            part[2:4] = struct.pack(">H", rnd.choice((0, 1, 2, 3, (len(part) + 1) & 0xffff, 0xffff, rnd.randrange(1 << 16))))
     elif kind == 4:  # another size, other components
         at = next((i for i, p in enumerate(parts) if len(p) > 12 and p[1] in SOF and p[1] not in (0xc4, 0xc8, 0xcc)), 0)
         part = bytearray(parts[at])
