@@ -16,6 +16,7 @@ enum rng_purpose {
     RNG_AUTOAUGMENT = 6,  /* a = epoch, b = sample */
     RNG_CUTOUT = 7,       /* a = epoch, b = sample */
     RNG_RESIZED_CROP = 8, /* a = epoch, b = sample */
+    RNG_CANARY = 9,       /* the pixels of a test image */
 };
 
 struct rng {

@@ -82,6 +82,9 @@ void model_free(struct model *model); /* NULL is fine */
 #define MODEL_ENSEMBLE (-1)
 const char *model_classifier_name(int classifier);
 
+/* Of the softmax of a classifier's answers; 1 where the model is not calibrated. */
+double model_temperature(const struct model *model, int classifier);
+
 /* Whether a label can stand in a model file: 1 to MODEL_LABEL_MAX bytes of UTF-8 without control
  * characters. ERR_FORMAT with the reason; -ENOMEM. */
 int model_check_label(const char *label, struct err *e);

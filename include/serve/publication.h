@@ -3,6 +3,7 @@
 #ifndef SERVE_PUBLICATION_H
 #define SERVE_PUBLICATION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -17,7 +18,9 @@ struct publication {
                             otherwise it is the caller's again */
     int64_t number;      /* of the version; 0 outside of a registry */
     struct cost
-        *cost; /* what it costs, if that is known (policy/cost.h; taken over); NULL: measured */
+        *cost;   /* what it costs, if that is known (policy/cost.h; taken over); NULL: measured */
+    bool canary; /* made images are computed first: ERR_UNSUPPORTED where a classifier computes what
+                    is not finite, or the same for all */
     void (*done)(struct publication *publication); /* once, on a compute worker */
     void *owner;                                   /* the caller's */
 

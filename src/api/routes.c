@@ -126,7 +126,7 @@ static const struct answer_row model_change_answers[] = {
     {404, PROBLEM, "there is no such model or version, or none to go back to"},
     {409, PROBLEM, "the version is still being written, or its file is not what it was"},
     {413, PROBLEM, "the model is beyond what the server bears"},
-    {422, PROBLEM, "the version's file is not understood"},
+    {422, PROBLEM, "the version's file is not understood, or what it computes is no answer"},
     {.status = 0},
 };
 

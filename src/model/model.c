@@ -160,6 +160,14 @@ int model_load(const char *path, struct model **ret_model, struct err *e)
     return rc;
 }
 
+double model_temperature(const struct model *model, int classifier)
+{
+    const struct calibration *c = &model->calibration;
+    double t =
+        classifier == MODEL_ENSEMBLE ? c->ensemble.temperature : c->exits[classifier].temperature;
+    return c->present && t > 0 ? t : 1;
+}
+
 const char *model_classifier_name(int classifier)
 {
     static const char *const names[] = {"1", "2", "3", "4", "5", "6", "7", "8"};

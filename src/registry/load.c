@@ -34,7 +34,7 @@ int publish(struct registry *registry, struct model *model, int64_t version, str
 {
     struct wait wait = {.over = false};
     struct publication publication = {
-        .model = model, .number = version, .done = published, .owner = &wait};
+        .model = model, .number = version, .canary = true, .done = published, .owner = &wait};
     pthread_mutex_init(&wait.lock, NULL);
     pthread_cond_init(&wait.wake, NULL);
     engine_publish(registry->engine, &publication);

@@ -15,14 +15,6 @@ static struct item *item_at(const struct batch *b, int i)
     return item_of(b->desk->items[i]);
 }
 
-static double temperature_of(const struct model *model, int classifier)
-{
-    const struct calibration *c = &model->calibration;
-    double t =
-        classifier == MODEL_ENSEMBLE ? c->ensemble.temperature : c->exits[classifier].temperature;
-    return c->present && t > 0 ? t : 1;
-}
-
 void batch_gather(const struct batch *b)
 {
     int section = b->desk->section;
@@ -86,7 +78,7 @@ static void take_logits(const struct batch *b, struct item *item, const float *l
     int classes = b->version->classes, s = b->desk->section;
     float *p = item->probabilities[s];
     if (!all_finite(classes, logits)) note_not_finite(b, item, s);
-    loss_softmax(classes, logits, temperature_of(b->version->model, s), p);
+    loss_softmax(classes, logits, model_temperature(b->version->model, s), p);
     float most = 0;
     for (int c = 0; c < classes; c++) {
         item->logit_sum[c] += logits[c];
@@ -124,6 +116,6 @@ void batch_ensembles(const struct batch *b)
         if (item->desk.step != WAY_STOP || item->desk.answer.classifier != MODEL_ENSEMBLE) continue;
         for (int c = 0; c < version->classes; c++) sum[c] /= (float)version->sections;
         if (!all_finite(version->classes, sum)) note_not_finite(b, item, MODEL_ENSEMBLE);
-        loss_softmax(version->classes, sum, temperature_of(version->model, MODEL_ENSEMBLE), sum);
+        loss_softmax(version->classes, sum, model_temperature(version->model, MODEL_ENSEMBLE), sum);
     }
 }

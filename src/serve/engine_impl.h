@@ -122,6 +122,8 @@ void engine_call_returner(struct engine *engine);
  * model stays the caller's. cost (NULL: measured) is taken over in any case. */
 int version_new(struct engine *engine, struct model *model, int64_t number, struct cost *cost,
                 struct version **ret_version, struct err *e);
+/* Before anybody else sees it: what canary_check() says of it. */
+int version_try(struct version *version, struct err *e);
 /* Frees a version that nobody else has seen, but for its model. */
 struct model *version_give_up(struct version *version);
 /* Lock held, let go for an allocation. NULL: out of memory. */

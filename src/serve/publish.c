@@ -1,7 +1,7 @@
-/* Publishing a model version, on a compute worker: plan, executors and costs first, then the
- * version of its name is exchanged. One publication at a time, in the order they came, so that the
- * last one asked for is the one that serves. What could not be published goes back to who asked,
- * to be freed there: that takes time, too. */
+/* Publishing a model version, on a compute worker: plan, executors, costs and canary first, then
+ * the version of its name is exchanged. One publication at a time, in the order they came, so that
+ * the last one asked for is the one that serves. What could not be published goes back to who
+ * asked, to be freed there: that takes time, too. */
 #include "config.h"
 
 #include "engine_impl.h"
@@ -20,7 +20,8 @@ static int publish_one(struct engine *engine, struct publication *p)
     int rc = version_new(engine, p->model, p->number, cost, &version, &p->error);
     if (rc < 0) return rc;
     p->model = NULL;
-    rc = versions_exchange(&engine->versions, version, &p->error);
+    if (p->canary) rc = version_try(version, &p->error);
+    if (rc == 0) rc = versions_exchange(&engine->versions, version, &p->error);
     if (rc < 0) p->model = version_give_up(version);
     return rc;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "canary.h"
 #include "measure.h"
 #include "policy/cost.h"
 
@@ -186,6 +187,11 @@ int version_new(struct engine *engine, struct model *model, int64_t number, stru
     }
     *ret_version = version;
     return 0;
+}
+
+int version_try(struct version *version, struct err *e)
+{
+    return canary_check(version->model, version->workers[0].exec, e);
 }
 
 struct model *version_give_up(struct version *version)

@@ -1,12 +1,15 @@
 /* Writes a small model with random weights for the tests of the daemon.
  *
- *   make_model SPEC.json OUT WIDTH CLASSES SEED calibrated|flat|plain|overflow [NAME]
+ *   make_model SPEC.json OUT WIDTH CLASSES SEED calibrated|flat|plain|overflow|infinite|constant
+ * [NAME]
  *
  * "calibrated": exits of rising accuracy 0.40 0.50 0.60 0.70.., the ensemble 0.05 above the
  * deepest, and thresholds. Temperatures fall with depth, so that confidence rises with it: the
  * first exit is nearly sure of nothing, the deepest of everything. "flat": the same accuracies,
  * with the ensemble below the deepest, and no classifier is sure of anything. "plain": no
- * calibration at all. "overflow": what the second classifier computes is not finite. */
+ * calibration at all. "overflow": what the second classifier computes is not finite for a picture
+ * of more contrast than the canary's (a chessboard of single pixels), "infinite": for any;
+ * "constant": it is the same for all. */
 #include "config.h"
 
 #include <float.h>
@@ -33,16 +36,43 @@ static struct calibration calibrate(int exits, bool flat)
     return c;
 }
 
-/* Finite weights of the second classifier, whose sums are not. */
-static void overflow(const struct net *net, float *params)
+/* The last layer of the second classifier. */
+static void set_second(const struct net *net, float *params, float weight)
 {
     size_t n;
     const struct param *p = net_params(net, &n);
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < p[i].size; k++)
-            if (p[i].exit == 1 &&
-                (p[i].role == PARAM_LINEAR_WEIGHT || p[i].role == PARAM_LINEAR_BIAS))
-                params[p[i].offset + k] = FLT_MAX;
+            if (p[i].exit == 1 && p[i].role == PARAM_LINEAR_WEIGHT)
+                params[p[i].offset + k] = weight;
+}
+
+/* A weight with which its sums are not finite for a chessboard, though they are for what gives at
+ * most two thirds as much. */
+static int overflow(const struct net *net, const struct preprocess *preprocess, float *params,
+                    struct err *e)
+{
+    set_second(net, params, 1);
+    struct plan *plan = plan_new(net, params, kernels_best(), e);
+    struct exec *exec = plan != NULL ? exec_new(plan, 1, e) : NULL;
+    if (exec == NULL) return -1;
+    float *logits = mem_new((size_t)net_classes(net), sizeof(*logits));
+    float *input = exec_input(exec, 0);
+    for (int y = 0; y < preprocess->height; y++) {
+        for (int x = 0; x < preprocess->width; x++, input += 3) {
+            uint8_t value = (x + y) % 2 == 0 ? 255 : 0;
+            const uint8_t pixel[3] = {value, value, value};
+            preprocess_normalise(preprocess, pixel, 1, input);
+        }
+    }
+    exec_section(exec, 0, 1, false);
+    exec_section(exec, 1, 1, true);
+    exec_head(exec, 1, 0, 1, logits);
+    set_second(net, params, FLT_MAX / logits[0] * 1.5f);
+    mem_free(logits);
+    exec_free(exec);
+    plan_free(plan);
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -78,11 +108,15 @@ int main(int argc, char **argv)
                                     .mean = {0.5f, 0.5f, 0.5f},
                                     .std = {0.25f, 0.25f, 0.25f}};
     struct calibration calibration = {0};
-    if (strcmp(argv[6], "overflow") == 0) overflow(net, params);
+    int rc = 0;
+    if (strcmp(argv[6], "overflow") == 0) rc = overflow(net, &preprocess, params, &e);
+    if (strcmp(argv[6], "infinite") == 0) set_second(net, params, FLT_MAX);
+    if (strcmp(argv[6], "constant") == 0) set_second(net, params, 0);
     bool flat = strcmp(argv[6], "flat") == 0;
     if (strcmp(argv[6], "plain") != 0) calibration = calibrate(net_sections(net), flat);
     struct training training = {.method = "none"};
-    int rc = model_write(argv[2], TENSOR_F32, net, params, labels, &preprocess, &calibration,
+    if (rc == 0)
+        rc = model_write(argv[2], TENSOR_F32, net, params, labels, &preprocess, &calibration,
                          &training, &e);
     if (rc < 0) fprintf(stderr, "%s\n", e.text);
     for (int i = 0; i < classes; i++) mem_free(labels[i]);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """GET /metrics: the text format 0.0.4, parsed strictly, and that the numbers follow what happens."""
-import re
-from daemon import Daemon, Wire, once, png, run, until
+import base64, re, zlib
+from daemon import Daemon, Wire, make_model, once, png, problem, run, until
 
 NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\\\|\\"|\\n)*)"')
@@ -156,15 +156,23 @@ def deadlines_counted():
     assert value(after, "autodidact_refused_total", reason="deadline") - value(before, "autodidact_refused_total", reason="deadline") == 1
 
 
+def chessboard():
+    """A PNG of more contrast than what a version is tried with before it serves."""
+    rows = b"".join(b"\0" + b"".join((b"\xff" if (x + y) % 2 == 0 else b"\0") * 3 for x in range(32)) for y in range(32))
+    return png(data=zlib.compress(rows))
+
+
 def not_finite():
     """a model that computes what is not finite: 500 that says which classifier, counted and logged"""
     with Daemon(model=make_model(kind="overflow")) as broken:
-        assert broken.classify(headers=[("SLA-Classifier", "1")]).status == 200
+        strong = chessboard()
+        assert broken.classify(headers=[("SLA-Classifier", "2")]).status == 200
+        assert broken.classify(strong, headers=[("SLA-Classifier", "1")]).status == 200
         for headers in ([("SLA-Classifier", "2")], [("SLA-Classifier", "ensemble")], [("SLA-Min-Confidence", "1")]):
-            problem(broken.classify(headers=headers), 500, "classifier 2 of model resnet18, version 1", "not finite")
-        j = broken.classify_json({"images": [base64.b64encode(png()).decode()] * 2}, [("SLA-Classifier", "2")])
+            problem(broken.classify(strong, headers=headers), 500, "classifier 2 of model resnet18, version 1", "not finite")
+        j = broken.classify_json({"images": [base64.b64encode(strong).decode()] * 2}, [("SLA-Classifier", "2")])
         problem(j, 500, "images[0]: classifier 2")
-        assert broken.classify(headers=[("SLA-Classifier", "4")]).status == 200
+        assert broken.classify(strong, headers=[("SLA-Classifier", "4")]).status == 200
         counted = broken.metrics()
         assert counted['autodidact_not_finite_total{model="resnet18",classifier="2"}'] == 5, counted
         assert counted['autodidact_requests_total{model="resnet18",classifier="none",reason="none",code="500"}'] == 4, counted
@@ -203,4 +211,4 @@ def model_info():
 
 
 with Daemon() as d:
-    run([format_and_names, requests_counted, engine_counted, deadlines_counted, in_flight, process, model_info])
+    run([format_and_names, requests_counted, engine_counted, deadlines_counted, not_finite, in_flight, process, model_info])

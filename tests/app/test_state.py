@@ -199,6 +199,25 @@ def stand_in():
             assert sum("version 1 serves instead of version 2" in l for l in d.text().splitlines()) == 1, d.text()
 
 
+def canary():
+    """a version that computes what is not finite, or the same for all images, does not serve: the one before it does"""
+    for kind, words in (("infinite", ("classifier 2 computes inf", "not finite")), ("constant", ("classifier 2 computes the same",))):
+        with tempfile.TemporaryDirectory() as state:
+            with Daemon(state=state):
+                pass
+            with Daemon(state=state, model=make_model(kind=kind)) as d:
+                found = model_of(d)
+                assert found["active"] == 2 and found["serving"] == 1 and all(w in found["stands_in"] for w in words), found
+                assert d.classify().json["version"] == 1
+                activate = ("POST", "/admin/v1/models/resnet18/activate", b'{"version":2}', [("Content-Type", "application/json")])
+                problem(once(d.admin, *activate), 422, "version 2 of model resnet18", *words)
+                assert d.classify().json["version"] == 1
+                answer = once(d.admin, "POST", "/admin/v1/models/resnet18/rollback")
+                assert answer.status == 200 and answer.json["active"] == 1, answer
+                problem(once(d.admin, *activate), 422, *words)
+                assert model_of(d)["active"] == model_of(d)["serving"] == 1, model_of(d)
+
+
 def read_only_disk():
     """on a read-only disk the daemon serves what is there, refuses changes with 507, and goes on when it can be written"""
     with Disk() as disk:
@@ -328,5 +347,5 @@ def job_ends_on_a_full_disk():
             assert found["state"] == "failed" and "exit code 3" in found["reason"], found
 
 
-run([odd_models, odd_files_of_the_tool, large_model, stuck_read, changing_model, stand_in, read_only_disk, read_only_and_empty, full_disk,
+run([odd_models, odd_files_of_the_tool, large_model, stuck_read, changing_model, stand_in, canary, read_only_disk, read_only_and_empty, full_disk,
      full_disk_at_first, queue_on_a_full_disk, job_ends_on_a_full_disk])

@@ -327,19 +327,27 @@ static void waiter_done(struct publication *publication)
     pthread_mutex_unlock(&waiter->lock);
 }
 
-int publish_version(struct engine *engine, struct model *model, int64_t number, struct cost *cost)
+int try_publication(struct engine *engine, struct model *model, struct publication *publication)
 {
     struct waiter waiter = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
-    struct publication publication = {
-        .model = model, .number = number, .cost = cost, .done = waiter_done, .owner = &waiter};
-    engine_publish(engine, &publication);
+    publication->model = model;
+    publication->done = waiter_done;
+    publication->owner = &waiter;
+    engine_publish(engine, publication);
     pthread_mutex_lock(&waiter.lock);
     while (!waiter.done) pthread_cond_wait(&waiter.cond, &waiter.lock);
     pthread_mutex_unlock(&waiter.lock);
-    CHECK((publication.status == 0) == (publication.model == NULL));
-    CHECK(publication.status == publication.error.code && publication.cost == NULL);
+    CHECK((publication->status == 0) == (publication->model == NULL));
+    CHECK(publication->status == publication->error.code && publication->cost == NULL);
+    return publication->status;
+}
+
+int publish_version(struct engine *engine, struct model *model, int64_t number, struct cost *cost)
+{
+    struct publication publication = {.number = number, .cost = cost};
+    int rc = try_publication(engine, model, &publication);
     model_free(publication.model);
-    return publication.status;
+    return rc;
 }
 
 int publish_now(struct engine *engine, struct model *model, struct cost *cost)

@@ -63,6 +63,9 @@ struct blocker {
 void worker_block(struct engine *engine, struct blocker *blocker);
 void worker_release(struct blocker *blocker);
 
+/* Publishes with the publication's number, cost and canary, and waits for the outcome in it. */
+int try_publication(struct engine *engine, struct model *model, struct publication *publication);
+
 /* Publishes and waits until it is served. cost: NULL measures. Returns the status. */
 int publish_version(struct engine *engine, struct model *model, int64_t number, struct cost *cost);
 int publish_now(struct engine *engine, struct model *model, struct cost *cost);
