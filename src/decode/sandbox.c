@@ -67,23 +67,27 @@ static int drop_capabilities(struct err *e)
 static int allow_calls(scmp_filter_ctx filter)
 {
     static const int calls[] = {
-        SCMP_SYS(futex),         SCMP_SYS(exit),         SCMP_SYS(exit_group),
-        SCMP_SYS(munmap),        SCMP_SYS(mremap),       SCMP_SYS(madvise),
-        SCMP_SYS(brk),           SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
-        SCMP_SYS(clock_gettime),
+        SCMP_SYS(futex),  SCMP_SYS(exit),         SCMP_SYS(exit_group),
+        SCMP_SYS(munmap), SCMP_SYS(mremap),       SCMP_SYS(clock_gettime),
+        SCMP_SYS(brk),    SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
     };
+    /* Of one's own memory. MADV_REMOVE would take pages away from who shares them. */
+    static const int advices[] = {MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_POPULATE_WRITE};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof(calls) / sizeof(calls[0]); i++)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+    for (size_t i = 0; rc == 0 && i < sizeof(advices) / sizeof(advices[0]); i++)
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(madvise), 1,
+                              SCMP_A2(SCMP_CMP_EQ, (scmp_datum_t)advices[i]));
     if (rc == 0)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(read), 1, SCMP_A0(SCMP_CMP_EQ, 0));
     if (rc == 0)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, 0));
-    /* Memory, but none to run. */
+    /* Memory, but none to run, and no huge page that somebody has set aside. */
     if (rc == 0)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
-                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
-                              SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS));
+        rc = seccomp_rule_add(
+            filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+            SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS | MAP_HUGETLB, MAP_ANONYMOUS));
     return rc;
 }
 
@@ -96,6 +100,7 @@ static int allow_sanitizers(scmp_filter_ctx filter)
         SCMP_SYS(getrlimit),    SCMP_SYS(prlimit64),   SCMP_SYS(prctl),
         SCMP_SYS(mprotect),     SCMP_SYS(close),       SCMP_SYS(nanosleep),
         SCMP_SYS(getrusage),    SCMP_SYS(uname),       SCMP_SYS(gettimeofday),
+        SCMP_SYS(madvise),
     };
     static const int refused[] = {SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(readlink),
                                   SCMP_SYS(readlinkat)};

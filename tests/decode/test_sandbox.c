@@ -106,6 +106,19 @@ static long maps_code(void)
         mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return at == MAP_FAILED ? -1 : 0;
 }
+/* Shared memory would lose its pages under the daemon that reads them. */
+static long takes_pages_away(void)
+{
+    void *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return madvise(at, 4096, MADV_REMOVE);
+}
+/* The system's huge pages are somebody's. */
+static long takes_huge_pages(void)
+{
+    void *at = mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+    return at == MAP_FAILED ? -1 : 0;
+}
 static long maps_a_file(void)
 {
     return mmap(NULL, 4096, PROT_READ, MAP_SHARED, 0, 0) == MAP_FAILED ? -1 : 0;
@@ -211,6 +224,8 @@ static void what_is_forbidden_ends_it(void **state)
         {"setrlimit", raises_its_limit, false},
         {"mmap of code", maps_code, false},
         {"mmap of a file", maps_a_file, false},
+        {"mmap of huge pages", takes_huge_pages, false},
+        {"madvise that removes", takes_pages_away, true},
         {"write to stdout", writes_elsewhere, false},
         {"chdir", changes_its_place, false},
         {"unlink", removes_a_file, false},
