@@ -156,7 +156,8 @@ static bool bury(struct crew *crew, const struct zygote_news *news, char text[TE
 {
     struct place *place = &crew->places[news->number];
     struct member *m = place->present.pid == news->pid ? &place->present : &place->next;
-    if (m->pid != news->pid) return false; /* could not be welcomed */
+    /* Could not be welcomed; or who waited for it has given it up. */
+    if (m->pid != news->pid || m->ended) return false;
     m->ended = true;
     m->stopped = news->stopped;
     m->signal = news->signal;
@@ -302,7 +303,11 @@ static int wait_for_end(struct crew *crew, struct member *m, struct err *e)
     while (!m->ended && !crew->orphaned && rc == 0)
         rc = pthread_cond_timedwait(&crew->news, &crew->lock, &until);
     bool known = m->ended;
-    m->ended = true;
+    if (!known) { /* nobody says how, or not in time */
+        m->ended = true;
+        m->signal = SIGKILL;
+        tally_lost(crew->tally, loss_of(m));
+    }
     enum tally_loss loss = loss_of(m);
     pthread_mutex_unlock(&crew->lock);
     if (known && (loss == TALLY_CRASH || loss == TALLY_FORBIDDEN || loss == TALLY_NONSENSE))

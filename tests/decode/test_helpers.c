@@ -616,6 +616,9 @@ static void without_the_zygote_the_others_go_on(void **state)
     }
     assert_non_null(strstr(t.job.error.text, "no process"));
     assert_false(decoder_is_able(f->decoder));
+    /* Nobody tells of this end, but the job that found it; helper 2 had none. */
+    assert_true(metric_of(f, LOST("killed")) == 1);
+    assert_true(metric_of(f, "\nautodidact_decode_helpers ") == 1);
     stop(f);
 }
 
