@@ -87,11 +87,11 @@ void region_trim(struct region *region, size_t input_bytes, size_t output_bytes)
     trim(region->output, output_bytes);
 }
 
-/* The codes of decode_run() and those of errno. */
+/* The codes of decode_run(), but for ERR_CANCELLED: of who was told to stop nothing is taken. */
 static bool is_outcome(int code)
 {
     return code == ERR_FORMAT || code == ERR_RANGE || code == ERR_LIMIT ||
-           code == ERR_UNSUPPORTED || code == ERR_CANCELLED || code == -ENOMEM;
+           code == ERR_UNSUPPORTED || code == -ENOMEM;
 }
 
 /* A message may have been cut inside of a letter. */
