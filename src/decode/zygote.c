@@ -1,6 +1,7 @@
 /* See zygote.h. A helper is started and waited for until it is in its sandbox, which takes a
  * millisecond or two; then it is announced. One that ends is replaced at once; one that cannot be
- * started, or is let go of at once, is tried again after a pause that doubles. */
+ * started, is let go of at once, or ends before it has begun with a job (whoever kills it, as when
+ * memory is short, would do so again) is tried again after a pause that doubles. */
 #include "config.h"
 
 #include "zygote.h"
@@ -9,6 +10,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -29,7 +31,8 @@ enum {
 };
 
 struct charge {
-    pid_t pid; /* 0: to be started */
+    pid_t pid; /* 0: to be started; else: */
+    int region;
     bool stopped;
     int64_t not_before_ns;
     int pause_ms;
@@ -174,6 +177,8 @@ static int start_helper(struct zygote *z, unsigned number, struct zygote_news *n
     z->charges[number].pid = news->pid = pid;
     news->event = ZYGOTE_STARTED;
     tell(z, news, (const int[ZYGOTE_FDS]){s.region, s.ours, s.pidfd});
+    z->charges[number].region = s.region;
+    s.region = -1;
 out:
     close_all(&s);
     return rc;
@@ -209,6 +214,14 @@ static int start_missing(struct zygote *z)
 
 /* ---- watching ---- */
 
+/* Whether it has had a job. A helper may lie, and so have the next one started later. */
+static bool has_begun(const struct charge *c)
+{
+    char begun = 0;
+    ssize_t n = pread(c->region, &begun, 1, offsetof(struct region_head, begun));
+    return n == 1 && begun != 0;
+}
+
 static void ended(struct zygote *z, unsigned number, const siginfo_t *info)
 {
     struct charge *c = &z->charges[number];
@@ -220,12 +233,14 @@ static void ended(struct zygote *z, unsigned number, const siginfo_t *info)
         .signal = info->si_code == CLD_EXITED ? 0 : info->si_status,
     };
     tell(z, &news, NULL);
-    c->pid = 0;
     /* With 0 it ends when the daemon has let go of it, who could not take it, then. */
-    if (info->si_code == CLD_EXITED && info->si_status == 0)
+    bool let_go = info->si_code == CLD_EXITED && info->si_status == 0;
+    if (let_go || !has_begun(c))
         put_off(c);
     else
         c->pause_ms = 0;
+    close(c->region);
+    c->pid = 0;
 }
 
 static unsigned charge_of(const struct zygote *z, pid_t pid)

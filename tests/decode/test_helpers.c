@@ -483,6 +483,23 @@ static void one_that_ended_idle_costs_nothing(void **state)
     stop(f);
 }
 
+/* Whoever kills one that has done nothing yet would kill the next one as well. */
+static void those_killed_on_sight_come_more_slowly(void **state)
+{
+    struct fixture *f = *state;
+    start(f, 1, 0);
+    int kills = 0;
+    for (int64_t end = clock_now() + 2 * CLOCK_SECOND; clock_now() < end; pause_ms(1)) {
+        pid_t pid = helper(2);
+        if (pid != 0 && kill(pid, SIGKILL) == 0) kills++;
+    }
+    assert_true(kills > 0);
+    /* Pauses of 10, 20 .. 1280 ms; without them hundreds are started. */
+    assert_true(metric_of(f, "\nautodidact_decode_helpers_started_total ") <= 2 + 8);
+    check_replaced(f, 0);
+    stop(f);
+}
+
 static void a_deadline_ends_it(void **state)
 {
     struct fixture *f = *state;
@@ -751,6 +768,7 @@ int main(void)
         cmocka_unit_test(one_that_is_stopped_costs_its_job),
         cmocka_unit_test(signals_that_are_the_daemons_do_nothing),
         cmocka_unit_test(one_that_ended_idle_costs_nothing),
+        cmocka_unit_test(those_killed_on_sight_come_more_slowly),
         cmocka_unit_test(a_deadline_ends_it),
         cmocka_unit_test(the_time_limit_ends_it),
         cmocka_unit_test(cancelling_ends_it),
