@@ -32,6 +32,8 @@ static void prepare(struct engine *engine, struct item *item)
         .pixels = (uint64_t)size->width * (uint64_t)size->height,
         .done = on_decoded,
         .owner = item,
+        /* Given up while memory was looked for: nobody has told the decoder. */
+        .cancelled = item->ticket->desk.given_up != 0,
     };
 }
 

@@ -3,8 +3,8 @@
  * when, says the desk (policy/desk.h).
  *
  * One lock, engine->lock, guards everything here that is not said to be otherwise. It is never held
- * while computing, decoding, allocating much or calling back, and no other lock is taken under it.
- */
+ * while computing, decoding, allocating much or calling back. Under it only decoder_cancel() takes
+ * others, the decoder's, for a moment. */
 #ifndef SERVE_ENGINE_IMPL_H
 #define SERVE_ENGINE_IMPL_H
 
@@ -17,8 +17,6 @@
 #include "serve/engine.h"
 #include "version_impl.h"
 #include "versions.h"
-
-enum { ENGINE_DECODERS = 1 /* images that the decoder works on at a time */ };
 
 /* One image. Lives in the request's arena. While it is in a batch it is the worker's, but for what
  * the desk's header says. */
