@@ -7,7 +7,10 @@
 
 #include "loop/loop.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "pool.h"
@@ -34,6 +37,24 @@ static void run_calls(uv_async_t *handle)
     }
 }
 
+/* libuv makes pipes for a loop, and aborts where it cannot have the first. */
+static int try_pipes(void)
+{
+    int fds[2][2];
+    size_t n = 0;
+    int rc = 0;
+    while (rc == 0 && n < 2) {
+        rc = pipe2(fds[n], O_CLOEXEC) == 0 ? 0 : -errno;
+        if (rc == 0) n++;
+    }
+    while (n > 0) {
+        n--;
+        close(fds[n][0]);
+        close(fds[n][1]);
+    }
+    return rc;
+}
+
 struct loop *loop_new(struct err *e)
 {
     struct loop *loop = mem_new(1, sizeof(*loop));
@@ -41,7 +62,8 @@ struct loop *loop_new(struct err *e)
         err_set(e, -ENOMEM, "out of memory for the event loop");
         return NULL;
     }
-    int rc = uv_loop_init(&loop->uv);
+    int rc = try_pipes();
+    if (rc == 0) rc = uv_loop_init(&loop->uv);
     if (rc < 0) {
         err_set(e, rc, "cannot make an event loop: %s", uv_strerror(rc));
         mem_free(loop);

@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -139,10 +141,35 @@ static void test_timers(void **state)
     mem_fail_at(0);
 }
 
+/* Each in a process of its own, since libuv does a part but once. */
+static void too_few_descriptors_are_an_error(void **state)
+{
+    (void)state;
+    int made = 0;
+    for (rlim_t n = 3; n < 40; n++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            struct err e = {.code = 0};
+            const struct rlimit both = {n, n};
+            setrlimit(RLIMIT_NOFILE, &both);
+            struct loop *loop = loop_new(&e);
+            bool told = loop != NULL || (e.code < 0 && e.text[0] != '\0');
+            _exit(!told ? 2 : loop != NULL ? 0 : 1);
+        }
+        int status;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)
+            fail_msg("%d descriptors: status %x", (int)n, (unsigned)status);
+        made += status == 0;
+    }
+    assert_true(made > 0);
+}
+
 int main(void)
 {
     alarm(60);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(too_few_descriptors_are_an_error),
         cmocka_unit_test(test_post),
         cmocka_unit_test(test_chain),
         cmocka_unit_test(test_timers),
