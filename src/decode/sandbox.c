@@ -43,6 +43,15 @@ static size_t mapped_bytes(void)
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* What may be mapped beside what is: what is wanted, or what a limit leaves that the process was
+ * given. */
+static size_t memory_left(size_t mapped, size_t wanted)
+{
+    struct rlimit given;
+    if (getrlimit(RLIMIT_AS, &given) != 0 || given.rlim_max >= mapped + wanted) return wanted;
+    return given.rlim_max > mapped ? given.rlim_max - mapped : 1;
+}
+
 static int limit_all(size_t address_space, struct err *e)
 {
     static const int none[] = {RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_CORE};
@@ -135,12 +144,12 @@ int sandbox_enter(size_t memory_bytes, struct sandbox_posture *ret_posture, stru
 {
     struct sandbox_posture posture = {.landlock = 0};
     size_t mapped = is_sanitized ? 0 : mapped_bytes(); /* while it can still be asked */
-    if (mapped > 0) posture.memory_bytes = memory_bytes;
+    if (mapped > 0) posture.memory_bytes = memory_left(mapped, memory_bytes);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         return err_set(e, -errno, "a helper cannot give up its privileges: %s", err_text(-errno));
     posture.landlock = landlock_enter();
     int rc = drop_capabilities(e);
-    if (rc == 0) rc = limit_all(mapped > 0 ? mapped + memory_bytes : 0, e);
+    if (rc == 0) rc = limit_all(mapped > 0 ? mapped + posture.memory_bytes : 0, e);
     if (rc == 0) rc = filter_calls(e);
     if (rc == 0) *ret_posture = posture;
     return rc;
