@@ -24,8 +24,8 @@
 #include "watch.h"
 
 enum {
-    STEPS_MAX = 32,    /* before others have their turn */
-    DISCARDS_MAX = 64, /* reads of what comes after the last answer */
+    STEPS_MAX = 32,           /* before others have their turn */
+    DISCARDED_MAX = 64 << 20, /* bytes of what comes after the last answer */
 };
 static const int64_t linger_ns = 2 * CLOCK_SECOND;
 static const int64_t pace_ns = 5 * CLOCK_SECOND; /* over which a body's pace is measured */
@@ -59,7 +59,8 @@ static const struct row {
     unsigned next;    /* states that may follow */
     const char *late; /* what a 408 says did not arrive; NULL: the deadline ends it silently */
 } rows[] = {
-    [CONNECTION_NEW] = {LIMIT_HEADERS, AT_LOSS_DROP, false, TO(LINE) | DROPPED, NULL},
+    [CONNECTION_NEW] = {LIMIT_HEADERS, AT_LOSS_DROP, false, TO(LINE) | TO(LINGERING) | DROPPED,
+                        NULL},
     [CONNECTION_IDLE] = {LIMIT_IDLE, AT_LOSS_DROP, false, TO(LINE) | DROPPED, NULL},
     [CONNECTION_LINE] = {LIMIT_HEADERS, AT_LOSS_DROP, false, TO(HEADERS) | DROPPED, NULL},
     [CONNECTION_HEADERS] = {LIMIT_KEPT, AT_LOSS_DROP, true, TO(BODY) | TO(ANSWERED) | DROPPED,
@@ -269,19 +270,21 @@ static bool step_body(struct connection *c)
     return true;
 }
 
-/* The answer is out. */
+/* The answer is out, as far as the system has taken it: whatever would come for a socket that is
+ * closed, be it an empty line, resets the connection, and the rest of the answer is lost. */
 static bool finish(struct connection *c)
 {
-    bool unread = !c->x.body_ended || !input_is_empty(c);
-    if (c->x.close && (c->ended || !unread)) {
+    bool last = c->x.close;
+    if (last && c->ended) {
         connection_drop(c);
         return false;
     }
-    bool linger = c->x.close;
     exchange_end(c);
-    if (linger) c->transport.kind->finish(&c->transport);
     input_next(c);
-    connection_enter(c, linger ? CONNECTION_LINGERING : CONNECTION_IDLE);
+    if (last)
+        connection_linger(c);
+    else
+        connection_enter(c, CONNECTION_IDLE);
     return true;
 }
 
@@ -309,7 +312,7 @@ static bool step_lingering(struct connection *c)
 {
     enum input got = input_discard(c);
     if (got == INPUT_WAITS) return false;
-    if (got == INPUT_MORE && ++c->discarded < DISCARDS_MAX) return true;
+    if (got == INPUT_MORE && c->discarded < DISCARDED_MAX) return true;
     connection_drop(c);
     return false;
 }
@@ -380,6 +383,12 @@ void connection_news(void *connection, unsigned bits)
         lost(c);
     else
         connection_run(c);
+}
+
+void connection_linger(struct connection *c)
+{
+    c->transport.kind->finish(&c->transport);
+    connection_enter(c, CONNECTION_LINGERING);
 }
 
 void connection_hang_up_if_idle(struct connection *c)

@@ -104,7 +104,8 @@ struct connection {
     int64_t idle_since_ns;                          /* 0: it is not among these */
     struct connection *ready_previous, *ready_next; /* those that can go on */
     bool ready;
-    int discarded; /* reads since the last answer */
+    size_t discarded; /* bytes since the last answer */
+    bool turned_away; /* there is no place for it; it only gets to know that */
     struct {
         char *data;
         size_t size, capacity;
@@ -135,6 +136,8 @@ void connection_news(void *connection, unsigned bits); /* of watch.h */
 void connection_run(struct connection *c);             /* makes the steps that can be made now */
 /* The client is lost, or is given up: nothing more is read or sent. */
 void connection_drop(struct connection *c);
+/* All that will be sent is: what still comes is thrown away for a moment. */
+void connection_linger(struct connection *c);
 void connection_hang_up_if_idle(struct connection *c);
 void connection_hang_up(struct connection *c); /* unless its request is being worked on */
 
@@ -151,8 +154,9 @@ enum input {
 enum input input_head(struct connection *c, size_t *ret_size, int *ret_status, struct err *e);
 enum input input_body(struct connection *c, void (*take)(struct exchange *, const char *, size_t),
                       struct err *e);
-enum input input_discard(struct connection *c); /* INPUT_WAITS, INPUT_END, INPUT_LOST */
-void input_next(struct connection *c);          /* the exchange is over: what is left comes next */
+/* INPUT_MORE (it counts c->discarded), INPUT_WAITS, INPUT_END, INPUT_LOST */
+enum input input_discard(struct connection *c);
+void input_next(struct connection *c); /* the exchange is over: what is left comes next */
 bool input_is_empty(const struct connection *c);
 void input_release(struct connection *c);
 
@@ -165,9 +169,9 @@ enum output {
     OUTPUT_AGAIN,  /* a piece is out; others have their turn before the next one is made */
     OUTPUT_LOST,
 };
-int output_begin(struct connection *c);        /* the answer's head; 0 or a buffer's code */
-enum output output_send(struct connection *c); /* what can be sent now */
-bool output_continue(struct connection *c);    /* 100; false: the client does not take it */
+int output_begin(struct connection *c);            /* the answer's head; 0 or a buffer's code */
+enum output output_send(struct connection *c);     /* what can be sent now */
+enum output output_continue(struct connection *c); /* 100: OUTPUT_DONE, OUTPUT_LOST */
 
 /* ---- exchange_way.c ---- */
 
@@ -219,7 +223,7 @@ enum { UPLOADS_FIT, UPLOADS_FULL, UPLOADS_PEER_FULL };
 int uploads_change(struct connection *c, size_t from, size_t to);
 /* Whether so much more would be; whether what is not in use should be given back. */
 int uploads_fit(const struct connection *c, size_t more);
-bool uploads_are_tight(const struct server *server);
+bool uploads_are_tight(const struct connection *c);
 
 enum { INPUT_BLOCK = 64 << 10 };
 

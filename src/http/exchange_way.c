@@ -190,8 +190,8 @@ void exchange_head(struct connection *c, size_t head_size)
     if (c->state == CONNECTION_REFUSED &&
         (waits || x->framing.chunked || x->framing.content_length > BODY_DISCARD_MAX))
         x->close = true;
-    else if (waits && !x->head.is_1_0 && input_is_empty(c) && !output_continue(c))
-        x->close = true;
+    else if (waits && !x->head.is_1_0 && input_is_empty(c) && output_continue(c) != OUTPUT_DONE)
+        connection_drop(c);
 }
 
 /* Keeps a piece of the body. Past a limit the rest is thrown away and the answer is 413 or 503; a
@@ -236,7 +236,7 @@ void exchange_end(struct connection *c)
     if (x->data_release != NULL) x->data_release(x->data);
     packer_free(x->packer);
     mem_free(x->answer);
-    if (x->body.capacity > BODY_KEEP_MAX || uploads_are_tight(c->server)) release_body(x);
+    if (x->body.capacity > BODY_KEEP_MAX || uploads_are_tight(c)) release_body(x);
     struct buf body = x->body, headers = x->headers, query = x->query;
     buf_clear(&body);
     buf_clear(&headers);

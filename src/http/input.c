@@ -120,8 +120,10 @@ enum input input_body(struct connection *c, void (*take)(struct exchange *, cons
 
 enum input input_discard(struct connection *c)
 {
-    size_t n;
-    return receive(c, server_scratch(c->server), INPUT_BLOCK, &n);
+    size_t n = 0;
+    enum input rc = receive(c, server_scratch(c->server), INPUT_BLOCK, &n);
+    c->discarded += n;
+    return rc;
 }
 
 void input_next(struct connection *c)

@@ -157,10 +157,12 @@ enum output output_send(struct connection *c)
     }
 }
 
-bool output_continue(struct connection *c)
+enum output output_continue(struct connection *c)
 {
     static char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
     const struct iovec piece = {text, sizeof(text) - 1};
-    /* The send buffer is empty: all that was sent before has been waited for. */
-    return c->transport.kind->send(&c->transport, &piece, 1) == (ssize_t)piece.iov_len;
+    ssize_t n = c->transport.kind->send(&c->transport, &piece, 1);
+    /* A client that has earlier answers to read before this one does without it (RFC 9110, 10.1.1);
+     * a part of it would be part of the next answer. */
+    return n == (ssize_t)piece.iov_len || n == -EAGAIN ? OUTPUT_DONE : OUTPUT_LOST;
 }

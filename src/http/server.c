@@ -36,6 +36,7 @@ enum {
     ACCEPT_MAX = 64,       /* in a turn */
     ACCEPT_AGAIN_MS = 200, /* when there was no room, or no descriptor */
     BACKLOG_MAX = 10000,   /* connections taken in when the server stops */
+    TURNED_AWAY_PART = 16, /* of all places, for those whose address has too many */
 };
 static const int64_t idle_grace_ns = CLOCK_SECOND;
 
@@ -61,7 +62,7 @@ struct server {
     struct peers peers;
     struct connection *connections;
     struct list without_exchange, ready; /* the first: longest first */
-    size_t n_ready, n_connections, n_not_freed;
+    size_t n_ready, n_connections, n_not_freed, n_turned_away;
     size_t exchanges;
     size_t upload_bytes; /* of bodies in memory */
     char *scratch;
@@ -231,6 +232,7 @@ void server_leave(struct server *server, struct connection *c)
     server_idle(c, false);
     not_ready(c);
     peers_leave(&server->peers, c->peer);
+    if (c->turned_away) server->n_turned_away--;
     server->n_connections--;
     if (server->accept_stopped) accept_again(server);
 }
@@ -276,9 +278,11 @@ static void stop_accepting(struct server *server)
     uv_timer_start(&server->accept_again, on_accept_again, ACCEPT_AGAIN_MS, 0);
 }
 
-/* Says why, as far as it arrives: nothing more is read of this client. */
+/* Says why. Its address counts it no more, and it lingers like others that have their last answer;
+ * but only a few do at a time, which do not keep others out. */
 static void turn_away(struct connection *c)
 {
+    struct server *server = c->server;
     struct buf body, text;
     buf_init(&body, 4096);
     buf_init(&text, 4096);
@@ -289,11 +293,19 @@ static void turn_away(struct connection *c)
                         "Content-Type: " PROBLEM_CONTENT_TYPE "\r\nContent-Length: %zu\r\n\r\n%s",
                         problem_title(429), body.size, buf_text(&body));
     const struct iovec piece = {text.data, text.size};
-    input_discard(c); /* what is unread when it is closed takes the answer with it */
     if (rc == 0) (void)c->transport.kind->send(&c->transport, &piece, 1);
     buf_release(&body);
     buf_release(&text);
-    connection_drop(c);
+    peers_leave(&server->peers, c->peer);
+    c->peer = NULL;
+    c->turned_away = true;
+    if (server->n_turned_away++ >= server->options.connections_max / TURNED_AWAY_PART) {
+        input_discard(c); /* what is unread when it is closed takes the answer with it */
+        connection_drop(c);
+    } else {
+        connection_linger(c);
+        connection_run(c);
+    }
 }
 
 /* Out of descriptors, or of memory. */

@@ -18,10 +18,12 @@ int uploads_fit(const struct connection *c, size_t more)
     return fits(server_upload_bytes(c->server), more, o->upload_max) ? UPLOADS_FIT : UPLOADS_FULL;
 }
 
-bool uploads_are_tight(const struct server *server)
+bool uploads_are_tight(const struct connection *c)
 {
-    size_t max = server_options_of(server)->upload_max;
-    return !fits(server_upload_bytes(server), max / 2, max);
+    const struct server_options *o = server_options_of(c->server);
+    size_t all = o->upload_max, one = o->upload_peer_max;
+    return !fits(server_upload_bytes(c->server), all / 2, all) ||
+           (c->peer != NULL && !fits(c->peer->upload_bytes, one / 2, one));
 }
 
 int uploads_change(struct connection *c, size_t from, size_t to)

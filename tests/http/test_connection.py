@@ -20,6 +20,11 @@ def burst(address, path, clients, requests, body=None):
     return sum(counts)
 
 
+def clean_end(w):
+    """Whether the other side has closed, with nothing more sent and nothing lost."""
+    return not w.buffer and w.socket.recv(1) == b""
+
+
 def lost_wake_up():
     """resumed from another thread: no request is lost"""
     with Server() as s:
@@ -56,6 +61,32 @@ def big_answers():
         time.sleep(0.3)
         assert len(w.answer().body) == 4096 * 4096
         assert w.ask("GET", "/fast").status == 200
+
+
+def whole_although_more_came():
+    """what comes behind a last request does not cost its answer"""
+    with Server(idle_ms=60000) as s, Wire(s.address) as w:
+        w.send("GET /big HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        time.sleep(0.2)
+        w.send("\r\n")  # some clients end each request so
+        time.sleep(0.2)
+        assert len(w.answer().body) == 4096 * 4096 and clean_end(w)
+        with Wire(s.address) as w:
+            w.send("POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\n")
+            time.sleep(0.1)
+            w.send("abc\r\n")
+            assert w.answer().status == 200 and clean_end(w)
+
+
+def refused_upload():
+    """who reads only when all is sent learns why it is refused, announced or not"""
+    with Server() as s:
+        for framing in ("Content-Length: 20000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n1312d00\r\n"):
+            with Wire(s.address) as w:
+                w.send("POST /echo HTTP/1.1\r\nHost: a\r\n" + framing)
+                w.send(b"x" * 20000000)
+                problem(w.answer(), 413)
+                assert clean_end(w)
 
 
 def slow_headers():
@@ -399,6 +430,42 @@ def limit_of_an_address():
         [w.close() for w in wires]
 
 
+def turned_away():
+    """who is turned away gets to know why, whatever it sends meanwhile, and keeps nobody out"""
+    with Server(peer=2, connections=32, idle_ms=60000) as s:
+        wires = [Wire(s.address) for _ in range(2)]
+        for w in wires:
+            w.send("GET /slow?ms=4000 HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(0.2)
+        with Wire(s.address) as w:
+            time.sleep(0.2)
+            w.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
+            w.send(b"x" * 100000)
+            problem(w.answer(), 429, "connections")
+            assert clean_end(w)
+        crowd = [Wire(s.address) for _ in range(60)]  # more than there are places, and none of them closes
+        with socket.create_connection(s.address.rsplit(":", 1), source_address=("127.0.0.2", 0)) as other:
+            other.settimeout(0.7)
+            other.sendall(b"GET /fast HTTP/1.0\r\n\r\n")
+            assert other.recv(100).startswith(b"HTTP/1.1 200 ")
+        for w in crowd:
+            problem(w.answer(), 429, "connections")
+            w.close()
+        for w in wires:
+            assert w.answer().body == b"slow\n"
+        [w.close() for w in wires]
+        until(lambda: once(s.address, "GET", "/fast").status == 200, "none of the crowd counts any more", 1)
+
+
+def kept_memory():
+    """memory that idle connections keep for their next bodies does not shut out others of their address"""
+    with Server(upload=64 << 20, upload_peer=8 << 20, idle_ms=60000) as s:
+        wires = [Wire(s.address) for _ in range(40)]
+        for _ in range(2):
+            assert all(w.ask("POST", "/echo", b"x" * 400000).status == 200 for w in wires)
+        [w.close() for w in wires]
+
+
 def limit_of_uploads():
     """the bodies of one address are bounded before those of all are"""
     with Server(upload=8 << 20, upload_peer=3 << 20) as s:
@@ -451,8 +518,9 @@ def many_connections():
         [w.close() for w in wires]
 
 
-run([lost_wake_up, zero_timeout, big_answers, slow_headers, slow_headers_answer, slow_request_line, slow_body,
-     slow_second_request, idle_connection, slow_reader, deferred_is_not_timed_out, hang_up, hang_up_does_not_spin,
+run([lost_wake_up, zero_timeout, big_answers, whole_although_more_came, refused_upload, slow_headers, slow_headers_answer,
+     slow_request_line, slow_body, slow_second_request, idle_connection, slow_reader, deferred_is_not_timed_out, hang_up, hang_up_does_not_spin,
      hang_up_under_load, end_is_not_hang_up, end_with_data, half_closed, half_closed_pipeline,
      end_in_the_middle, stop_with_suspended, stop_with_backlog, stop_with_idle, others_while_slow,
-     connection_limit, idle_give_way, limit_of_an_address, limit_of_uploads, pace_of_a_body, many_connections])
+     connection_limit, idle_give_way, limit_of_an_address, turned_away, kept_memory, limit_of_uploads, pace_of_a_body,
+     many_connections])
