@@ -57,7 +57,7 @@ struct server {
     uv_idle_t idle;   /* runs while there are any, so that the loop does not wait */
     int closing_handles;
     bool started, closing, quiesced, accept_stopped;
-    bool out_of_means; /* to accept; said once until it is over */
+    bool out_of_means; /* to accept; said once until nobody waits */
     struct token token;
     struct peers peers;
     struct connection *connections;
@@ -353,11 +353,11 @@ static void take_in(struct server *server, int count)
         int fd = accept4(server->listener.fd, (struct sockaddr *)&address, &size,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            server->out_of_means = false;
             take_one(server, fd, &address);
-        } else if (errno == EAGAIN)
+        } else if (errno == EAGAIN) {
+            server->out_of_means = false;
             return;
-        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             cannot_accept(server, errno);
     }
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Connections: what comes and goes slowly, hangs up, half-closes, waits, or is too much."""
-import os, signal, socket, threading, time
+import os, resource, signal, socket, tempfile, threading, time
 from trap import Server
 from wire import Wire, once, problem, run, until
 
@@ -504,9 +504,22 @@ def pace_of_a_body():
         assert quick.answer().status == 200
 
 
+def out_of_descriptors():
+    """without descriptors idle connections give way, and one line of the log says why others wait"""
+    with tempfile.TemporaryFile() as log, Server(connections=1000, idle_ms=60000, stderr=log) as s:
+        used = len(os.listdir(f"/proc/{s.process.pid}/fd"))
+        resource.prlimit(s.process.pid, resource.RLIMIT_NOFILE, (used + 10, used + 10))
+        wires = [Wire(s.address) for _ in range(25)]
+        for w in wires:
+            w.send("GET /fast HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert all(w.answer().status == 200 for w in wires)
+        [w.close() for w in wires]
+        log.seek(0)
+        assert log.read().count(b"cannot take connections") == 1
+
+
 def many_connections():
     """more connections than FD_SETSIZE"""
-    import resource
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 3000:
         return
@@ -523,4 +536,4 @@ run([lost_wake_up, zero_timeout, big_answers, whole_although_more_came, refused_
      hang_up_under_load, end_is_not_hang_up, end_with_data, half_closed, half_closed_pipeline,
      end_in_the_middle, stop_with_suspended, stop_with_backlog, stop_with_idle, others_while_slow,
      connection_limit, idle_give_way, limit_of_an_address, turned_away, kept_memory, limit_of_uploads, pace_of_a_body,
-     many_connections])
+     out_of_descriptors, many_connections])

@@ -5,11 +5,11 @@ from wire import BUILD, once
 
 class Server:
     def __init__(self, header_ms=5000, body_ms=5000, idle_ms=5000, connections=200, listen="127.0.0.1:0", token="", peer=0, trusted="",
-                 upload=0, upload_peer=0, rate=0):
+                 upload=0, upload_peer=0, rate=0, stderr=None):
         values = (header_ms, body_ms, idle_ms, connections, listen, token, peer, trusted, upload, upload_peer, rate)
         command = [os.path.join(BUILD, "tests/http/trap_server")] + [str(v) for v in values]
         self.terminated = False
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr)
         atexit.register(lambda: self.process.poll() is None and self.process.kill())
         self.address = self.process.stdout.readline().decode().strip()
 
