@@ -1,8 +1,10 @@
 /* The database: SQLite in WAL mode. A struct db is one connection, used by one thread: the store
  * thread has one, and the thread that only reads another. The tables have headers of their own:
  * job_table.h, version_table.h, audit_table.h. Every function fails with a message that names the
- * database file: ERR_CONFLICT for a violated constraint, ERR_FORMAT for a damaged file, ERR_BUSY,
- * -ENOSPC, -ENOMEM, -EIO, -EROFS. */
+ * database file: ERR_CONFLICT for a violated constraint, -EBADMSG for a damaged file or row,
+ * ERR_BUSY, -ENOSPC, -ENOMEM, -EIO, -EROFS. A file is damaged where its pages are; a row that
+ * cannot be what was written is left out by those who read many, with a line in the log that names
+ * it, and is an error for who asks for that one. */
 #ifndef STORE_DB_H
 #define STORE_DB_H
 
@@ -13,7 +15,7 @@
 struct db;
 
 /* Opens or makes the file (":memory:" for tests), checks its integrity and brings its schema up to
- * date. ERR_UNSUPPORTED when a newer program wrote it; ERR_FORMAT when it is no database or
+ * date. ERR_UNSUPPORTED when a newer program wrote it; -EBADMSG when it is no database or
  * damaged. */
 int db_open(const char *path, struct db **ret_db, struct err *e);
 

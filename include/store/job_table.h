@@ -1,5 +1,5 @@
 /* Jobs and the history of their epochs. On the store thread; what changes nothing, on the reading
- * one too. */
+ * one too. Rows that are read are whole: states are states, models have names. */
 #ifndef STORE_JOB_TABLE_H
 #define STORE_JOB_TABLE_H
 
@@ -72,6 +72,7 @@ int job_table_recover(struct db *db, int64_t attempts_max, int64_t now_ns, struc
  * it. */
 int job_table_add_epoch(struct db *db, int64_t id, int64_t epoch, const char *document,
                         struct err *e);
+/* fn may say -EBADMSG of a document that is none: it is left out as damaged. */
 int job_table_each_epoch(struct db *db, int64_t id,
                          int (*fn)(void *arg, int64_t epoch, const char *document), void *arg,
                          struct err *e);

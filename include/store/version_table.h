@@ -1,6 +1,7 @@
 /* Versions of models, and which one serves. An activation lies on top of the one before it, so that
  * a rollback takes the top one away; a model's current activation names the version that serves. On
- * the store thread; what changes nothing, on the reading one too. */
+ * the store thread; what changes nothing, on the reading one too. Of rows that are read, model and
+ * number are what they may be. */
 #ifndef STORE_VERSION_TABLE_H
 #define STORE_VERSION_TABLE_H
 
@@ -18,8 +19,8 @@ struct version_row {
     char model[VERSION_MODEL_MAX + 1];
     int64_t number; /* 1, 2, .. in each model; never used again */
     char sha256[SHA256_HEX_SIZE];
-    char source[VERSION_SOURCE_MAX + 1]; /* "import" (a file at the start), "job" */
-    char detail[VERSION_DETAIL_MAX + 1]; /* the file imported, or the job's id */
+    char source[VERSION_SOURCE_MAX + 1]; /* "import" (a file at the start), "job", "disk" */
+    char detail[VERSION_DETAIL_MAX + 1]; /* the file imported, the job's id */
     int64_t created_ns;
     bool ready;  /* its file is in place; false while it is being written */
     bool active; /* it serves, or will after the next start */
@@ -30,6 +31,14 @@ int version_table_add(struct db *db, const char *model, const char *sha256, cons
                       const char *detail, int64_t at_least, int64_t now_ns, int64_t *ret_number,
                       struct err *e);
 int version_table_set_ready(struct db *db, const char *model, int64_t number, struct err *e);
+
+/* Adds a version that is there already, of which the database does not know: ready, with the row's
+ * number, SHA-256, source, detail and time. ERR_CONFLICT when there is such a number. */
+int version_table_adopt(struct db *db, const struct version_row *row, struct err *e);
+
+/* What a damaged file can have left of models: one whose current activation leads to no version of
+ * its goes back to the last that does. Returns for how many that was so. */
+int version_table_mend(struct db *db, struct err *e);
 
 /* Removes a version that is not ready and has never served. */
 int version_table_remove(struct db *db, const char *model, int64_t number, struct err *e);

@@ -13,8 +13,9 @@ static int add_epoch(void *arg, int64_t epoch, const char *document)
 {
     (void)epoch;
     struct json_writer *w = arg;
-    struct json *value = job_stored(document);
-    if (value == NULL) return -ENOMEM;
+    struct err why = {0};
+    struct json *value = job_stored(document, &why);
+    if (value == NULL) return why.code == -ENOMEM ? -ENOMEM : -EBADMSG;
     json_write_value(w, NULL, value);
     json_free(value);
     return w->status;

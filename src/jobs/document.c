@@ -11,10 +11,10 @@
 /* What the database holds was written by this program, or by one before it. */
 static const struct json_limits stored_limits = {SIZE_MAX, 1 << 16};
 
-struct json *job_stored(const char *text)
+struct json *job_stored(const char *text, struct err *e)
 {
     if (text == NULL) return NULL;
-    return json_parse("database", text, strlen(text), &stored_limits, JSON_KIND_OBJECT, NULL);
+    return json_parse("database", text, strlen(text), &stored_limits, JSON_KIND_OBJECT, e);
 }
 
 static void write_time(struct json_writer *w, const char *key, int64_t real_ns)
@@ -38,7 +38,8 @@ static void write_or_null(struct json_writer *w, const char *key, const struct j
 
 void job_write(const struct job_row *row, struct json_writer *w)
 {
-    struct json *request = job_stored(row->request), *judgement = job_stored(row->judgement);
+    struct json *request = job_stored(row->request, NULL),
+                *judgement = job_stored(row->judgement, NULL);
     char link[64];
     snprintf(link, sizeof(link), "/admin/v1/jobs/%lld", (long long)row->id);
     json_write_int(w, "id", row->id);

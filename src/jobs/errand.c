@@ -60,6 +60,10 @@ void errand_post(struct jobs *jobs, const struct errand *values)
 
 int errand_fail(struct errand *errand, int code)
 {
+    if (code == ERR_LIMIT && errand->error.code == 0)
+        return err_set(&errand->error, -EMSGSIZE,
+                       "the document is larger than %d MiB: ask for fewer jobs",
+                       ERRAND_DOCUMENT_MAX >> 20);
     if (code < 0 && errand->error.code == 0)
         err_set(&errand->error, code, "the document: %s", err_text(code));
     return code;

@@ -107,10 +107,12 @@ static int build_training(struct run *run, struct err *e)
 
 static int prepare(struct run *run, struct err *e)
 {
-    run->request = job_stored(run->row.request);
-    int rc = run->request == NULL
-                 ? err_set(e, ERR_FORMAT, "what was asked for is not JSON any more")
-                 : request_check(run->request, e);
+    run->request = job_stored(run->row.request, e);
+    int rc = 0;
+    if (run->request == NULL)
+        rc = e->code == -ENOMEM ? e->code
+                                : err_set(e, ERR_FORMAT, "what was asked for is not JSON any more");
+    if (rc == 0) rc = request_check(run->request, e);
     if (rc == 0) rc = make_places(run, e);
     if (rc == 0)
         rc = request_data(run->request, run->jobs->options.data_root, run->data, sizeof(run->data),

@@ -138,7 +138,7 @@ void run_conclude(struct run *run, struct db *db);
 void job_write(const struct job_row *row, struct json_writer *w);
 
 /* An object of the database, for json_free(); NULL when it is none. */
-struct json *job_stored(const char *text);
+struct json *job_stored(const char *text, struct err *e);
 
 /* metrics.c */
 void jobs_metrics_init(struct jobs_metrics *m, struct metrics *metrics);

@@ -23,6 +23,7 @@ struct registry {
     struct engine *engine;
     char *source;                           /* the file that was given, or NULL */
     struct retry recovery, import, serving; /* what could not be done yet */
+    bool adopted;                           /* what stands on the disk is in the database */
     pthread_mutex_t lock;                   /* what follows */
     size_t n_stand_ins;
     struct registry_stand_in stand_ins[MODELS_MAX];
@@ -37,6 +38,11 @@ int content_read(const struct registry *registry, const char *path, struct conte
 int content_add(struct registry *registry, struct db *db, const char *name,
                 const struct content *content, const char *source, const char *detail,
                 bool activate, int64_t *ret_version, struct err *e);
+
+/* Enters the versions on the disk that the database does not know, and mends what is active, once:
+ * adopt.c. */
+int adopt(struct registry *registry, struct db *db, const char *file,
+          registry_complain_fn *complain, void *arg, struct err *e);
 
 /* Publishes a model, which it takes over, and waits until that is done. */
 int publish(struct registry *registry, struct model *model, int64_t version, struct err *e);

@@ -1,6 +1,7 @@
 /* The start of the registry, which is also how it goes on after a start that could not do all:
  *
  *   recover   what a crash left half made is removed
+ *   adopt     versions on the disk that the database does not know are entered, activations mended
  *   import    the file that was given becomes a version, unless it was the one imported last
  *   serve     the current version of every model is published
  *
@@ -194,9 +195,11 @@ int registry_start(struct registry *registry, struct db *db, const char *file,
     const struct serving serving = {registry, complain, arg};
     const char *names[MODELS_MAX];
     struct err why = {0};
+    if (file != NULL && file[0] == '\0') file = NULL;
     int rc = recover(registry, db, &why);
+    if (rc >= 0) rc = adopt(registry, db, file, complain, arg, &why);
     if (!is_done(&registry->recovery, rc, &why, complain, arg)) goto failed;
-    if (file != NULL && file[0] != '\0') {
+    if (file != NULL) {
         if (registry->source == NULL) registry->source = mem_strdup(file);
         rc = import(registry, db, file, complain, arg, &why);
         if (!is_done(&registry->import, rc, &why, complain, arg)) goto failed;

@@ -62,6 +62,38 @@ int64_t versions_on_disk(const struct registry *registry, const char *name)
     return last;
 }
 
+/* The versions of one model. */
+static int each_of(const char *directory, const char *name,
+                   int (*fn)(void *arg, const char *name, int64_t number), void *arg)
+{
+    char path[PATH_MAX], text[24];
+    int rc = 0;
+    if (file_join(path, sizeof(path), directory, name) < 0) return 0;
+    DIR *dir = opendir(path);
+    if (dir == NULL) return 0;
+    for (const struct dirent *entry; rc == 0 && (entry = readdir(dir)) != NULL;) {
+        long long number = strtoll(entry->d_name, NULL, 10);
+        snprintf(text, sizeof(text), "%lld", number);
+        if (number > 0 && strcmp(text, entry->d_name) == 0) rc = fn(arg, name, number);
+    }
+    closedir(dir);
+    return rc;
+}
+
+int versions_each(const struct registry *registry,
+                  int (*fn)(void *arg, const char *name, int64_t number), void *arg, struct err *e)
+{
+    DIR *dir = opendir(registry->directory);
+    if (dir == NULL && errno == ENOENT) return 0; /* made with the first version */
+    if (dir == NULL)
+        return err_set(e, -errno, "cannot read %s: %s", registry->directory, err_text(-errno));
+    int rc = 0;
+    for (const struct dirent *entry; rc == 0 && (entry = readdir(dir)) != NULL;)
+        if (name_is_valid(entry->d_name)) rc = each_of(registry->directory, entry->d_name, fn, arg);
+    closedir(dir);
+    return rc < 0 ? err_set(e, rc, "cannot list %s: %s", registry->directory, err_text(rc)) : 0;
+}
+
 static int sync_directory(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -12,6 +12,10 @@ int versions_directory(const struct registry *registry, const char *name, int64_
  * keeps its number. */
 int64_t versions_on_disk(const struct registry *registry, const char *name);
 
+/* Every NAME and NUMBER that stands there, in no order, until fn returns a negative code. */
+int versions_each(const struct registry *registry,
+                  int (*fn)(void *arg, const char *name, int64_t number), void *arg, struct err *e);
+
 /* Puts the bytes in place as a version: beside, fsync, rename. -EEXIST when the version is there.
  */
 int versions_write(const struct registry *registry, const char *name, int64_t version,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/name.h"
 #include "sql.h"
 
 static const char *const state_names[] = {
@@ -52,7 +53,9 @@ int job_table_find_key(struct db *db, const char *key, const char *digest, int64
         char known[128];
         sql_text_into(statement, 1, known, sizeof(known));
         int64_t id = sql_int(statement, 0);
-        if (strcmp(known, digest) == 0) {
+        if (!sql_is_int(statement, 0, 1, INT64_MAX) || !sql_is_text(statement, 1, sizeof(known))) {
+            rc = sql_damaged(db, e, "that of the Idempotency-Key %s: take a new key", key);
+        } else if (strcmp(known, digest) == 0) {
             *ret_id = id;
         } else {
             rc = err_set(e, ERR_UNSUPPORTED,
@@ -101,11 +104,36 @@ int job_table_add(struct db *db, const char *model, const char *request, const c
 #define JOB_COLUMNS                                                                                \
     "id, state, model, request, created, started, finished, attempts, version, judgement, reason"
 
+/* Longer texts than any that is written. */
+enum { REQUEST_MAX = 1 << 20, JUDGEMENT_MAX = 2 << 20, REASON_MAX = 1 << 12, EPOCH_MAX = 1 << 16 };
+
+/* The first column that cannot be what was written, or NULL. */
+static const char *odd_column(struct sql_statement *s)
+{
+    static const char *const times[] = {"created", "started", "finished"};
+    if (!sql_is_int(s, 1, JOB_QUEUED, JOB_CANCELLED)) return "state";
+    if (!sql_is_text(s, 2, NAME_BYTES_MAX)) return "model";
+    if (!sql_is_text(s, 3, REQUEST_MAX)) return "request";
+    for (int i = 0; i < 3; i++)
+        if (!sql_is_int(s, 4 + i, 0, INT64_MAX)) return times[i];
+    if (!sql_is_int(s, 7, 0, INT32_MAX)) return "attempts";
+    if (!sql_is_int(s, 8, 0, INT64_MAX)) return "version";
+    if (!sql_is_text_or_null(s, 9, JUDGEMENT_MAX)) return "judgement";
+    return sql_is_text_or_null(s, 10, REASON_MAX) ? NULL : "reason";
+}
+
 /* On failure the row holds nothing. */
 static int read_row(struct db *db, struct sql_statement *s, struct job_row *row, struct err *e)
 {
     memset(row, 0, sizeof(*row));
     row->id = sql_int(s, 0);
+    const char *odd = odd_column(s);
+    if (odd != NULL) {
+        char text[64];
+        sql_text_into(s, 1, text, sizeof(text));
+        return sql_damaged(db, e, "job %lld, state %s: its %s cannot be what was written",
+                           (long long)row->id, text, odd);
+    }
     row->state = (enum job_state)sql_int(s, 1);
     row->created_ns = sql_int(s, 4);
     row->started_ns = sql_int(s, 5);
@@ -116,9 +144,27 @@ static int read_row(struct db *db, struct sql_statement *s, struct job_row *row,
     if (rc == 0) rc = sql_text_new(s, 3, &row->request);
     if (rc == 0) rc = sql_text_new(s, 9, &row->judgement);
     if (rc == 0) rc = sql_text_new(s, 10, &row->reason);
-    if (rc == 0) return 0;
-    job_row_release(row);
-    return err_set(e, rc, "%s: cannot read a job: %s", db->path, err_text(rc));
+    if (rc == 0 && !name_is_valid(row->model))
+        rc = sql_damaged(db, e, "job %lld: \"%.64s\" is no name of a model", (long long)row->id,
+                         row->model);
+    else if (rc < 0)
+        err_set(e, rc, "%s: cannot read a job: %s", db->path, err_text(rc));
+    if (rc < 0) job_row_release(row);
+    return rc;
+}
+
+/* The next row of a statement that is whole: 1, or 0 when there is none. */
+static int next_row(struct db *db, struct sql_statement *s, struct job_row *row, struct err *e)
+{
+    int rc;
+    while ((rc = sql_step(db, s, e)) == 1) {
+        struct err damage = {0};
+        rc = read_row(db, s, row, &damage);
+        if (rc == 0) return 1;
+        if (rc != -EBADMSG) return err_set(e, rc, "%s", damage.text);
+        sql_tell(db, &damage);
+    }
+    return rc;
 }
 
 /* The one row of a statement that has begun; ends it. 1, 0 when there is none. */
@@ -149,10 +195,12 @@ int job_table_get(struct db *db, int64_t id, struct job_row *ret_row, struct err
 int job_table_next(struct db *db, struct job_row *ret_row, struct err *e)
 {
     struct sql_statement *s;
-    int rc =
-        sql_begin(db, &s, e, "SELECT " JOB_COLUMNS " FROM job WHERE state = ? ORDER BY id LIMIT 1",
-                  "i", (int64_t)JOB_QUEUED);
-    if (rc == 0) rc = read_one(db, s, ret_row, e);
+    int rc = sql_begin(db, &s, e, "SELECT " JOB_COLUMNS " FROM job WHERE state = ? ORDER BY id",
+                       "i", (int64_t)JOB_QUEUED);
+    if (rc == 0) {
+        rc = next_row(db, s, ret_row, e);
+        sql_end(s);
+    }
     if (rc == 0) return err_set(e, ERR_NOT_FOUND, "no job is queued");
     return rc < 0 ? rc : 0;
 }
@@ -165,10 +213,8 @@ int job_table_each(struct db *db, int64_t before, int64_t limit,
                        "SELECT " JOB_COLUMNS " FROM job WHERE id < ? ORDER BY id DESC LIMIT ?",
                        "ii", before > 0 ? before : INT64_MAX, limit);
     if (rc < 0) return rc;
-    while ((rc = sql_step(db, s, e)) == 1) {
-        struct job_row row;
-        rc = read_row(db, s, &row, e);
-        if (rc < 0) break;
+    struct job_row row;
+    while ((rc = next_row(db, s, &row, e)) == 1) {
         rc = fn(arg, &row);
         job_row_release(&row);
         if (rc < 0) {
@@ -249,10 +295,19 @@ int job_table_each_epoch(struct db *db, int64_t id,
     if (rc < 0) return rc;
     while ((rc = sql_step(db, s, e)) == 1) {
         char *document = NULL;
-        rc = sql_text_new(s, 1, &document);
-        if (rc == 0) rc = fn(arg, sql_int(s, 0), document);
+        struct err damage = {0};
+        if (sql_is_int(s, 0, 0, INT64_MAX) && sql_is_text(s, 1, EPOCH_MAX)) {
+            rc = sql_text_new(s, 1, &document);
+            if (rc == 0) rc = fn(arg, sql_int(s, 0), document);
+        } else {
+            rc = -EBADMSG;
+        }
         mem_free(document);
-        if (rc < 0) {
+        if (rc == -EBADMSG) {
+            sql_damaged(db, &damage, "epoch %lld of job %lld", (long long)sql_int(s, 0),
+                        (long long)id);
+            sql_tell(db, &damage);
+        } else if (rc < 0) {
             err_set(e, rc, "%s: cannot read the epochs of job %lld: %s", db->path, (long long)id,
                     err_text(rc));
             break;

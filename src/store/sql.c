@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 /* What the system said where SQLite only says that it could not read, write or open; 0: nothing
@@ -30,7 +31,7 @@ static int code_of(sqlite3 *sqlite, int sqlite_code)
         return ERR_CONFLICT;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return ERR_FORMAT;
+        return -EBADMSG;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return ERR_BUSY;
@@ -47,7 +48,7 @@ static int code_of(sqlite3 *sqlite, int sqlite_code)
         system = system_code(sqlite);
         return system != 0 ? system : -ENOENT;
     case SQLITE_TOOBIG:
-        return ERR_LIMIT;
+        return -EMSGSIZE;
     case SQLITE_IOERR:
         if (sqlite_code == SQLITE_IOERR_NOMEM) return -ENOMEM;
         system = system_code(sqlite);
@@ -64,7 +65,7 @@ int sql_error(struct db *db, const char *what, struct err *e)
     int rc = db->sqlite != NULL ? code_of(db->sqlite, code) : -ENOMEM;
     const char *remedy = rc == -ENOSPC  ? " (free some space and try again)"
                          : rc == -EROFS ? " (the disk takes nothing)"
-                         : rc == ERR_FORMAT
+                         : rc == -EBADMSG
                              ? " (the file is damaged: restore it from a backup, or move "
                                "it away to begin with an empty one)"
                              : "";
@@ -205,4 +206,50 @@ void sql_text_into(struct sql_statement *statement, int column, char *ret_text, 
 {
     const unsigned char *text = sqlite3_column_text(statement->stmt, column);
     snprintf(ret_text, size, "%s", text != NULL ? (const char *)text : "");
+}
+
+bool sql_is_int(struct sql_statement *statement, int column, int64_t least, int64_t most)
+{
+    if (sqlite3_column_type(statement->stmt, column) != SQLITE_INTEGER) return false;
+    int64_t value = sql_int(statement, column);
+    return value >= least && value <= most;
+}
+
+bool sql_is_text(struct sql_statement *statement, int column, int most)
+{
+    return sqlite3_column_type(statement->stmt, column) == SQLITE_TEXT &&
+           sqlite3_column_bytes(statement->stmt, column) <= most;
+}
+
+bool sql_is_text_or_null(struct sql_statement *statement, int column, int most)
+{
+    return sqlite3_column_type(statement->stmt, column) == SQLITE_NULL ||
+           sql_is_text(statement, column, most);
+}
+
+int sql_damaged(struct db *db, struct err *e, const char *format, ...)
+{
+    char text[ERR_TEXT_MAX];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text, sizeof(text), format, values);
+    va_end(values);
+    return err_set(e, -EBADMSG, "%.200s: a row is damaged: %.300s", db->path, text);
+}
+
+/* FNV-1a. */
+static uint64_t sum_of(const char *text)
+{
+    uint64_t sum = 14695981039346656037u;
+    for (; *text != '\0'; text++) sum = (sum ^ (unsigned char)*text) * 1099511628211u;
+    return sum;
+}
+
+void sql_tell(struct db *db, const struct err *e)
+{
+    uint64_t sum = sum_of(e->text);
+    for (unsigned i = 0; i < db->n_told && i < SQL_TOLD_MAX; i++)
+        if (db->told[i] == sum) return;
+    db->told[db->n_told++ % SQL_TOLD_MAX] = sum;
+    log_error("%s; it is left out", e->text);
 }

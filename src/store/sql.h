@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "store/db.h"
 
-enum { SQL_STATEMENTS_MAX = 64 };
+enum { SQL_STATEMENTS_MAX = 64, SQL_TOLD_MAX = 64 };
 
 struct db {
     sqlite3 *sqlite;
@@ -23,7 +23,9 @@ struct db {
         bool busy; /* between sql_begin() and sql_end() */
     } statements[SQL_STATEMENTS_MAX];
     size_t n_statements;
-    int depth;        /* of transactions */
+    int depth;                   /* of transactions */
+    uint64_t told[SQL_TOLD_MAX]; /* a ring: sums of what the log has been told of damaged rows */
+    unsigned n_told;
     unsigned fail_at; /* tests: statements until one fails */
 };
 
@@ -51,5 +53,17 @@ int sql_run(struct db *db, struct err *e, const char *text, const char *types, .
 int64_t sql_int(struct sql_statement *statement, int column);
 int sql_text_new(struct sql_statement *statement, int column, char **ret_text);
 void sql_text_into(struct sql_statement *statement, int column, char *ret_text, size_t size);
+
+/* Whether a column holds what it should, which a damaged file need not: a number in least..most; a
+ * text of at most `most` bytes. */
+bool sql_is_int(struct sql_statement *statement, int column, int64_t least, int64_t most);
+bool sql_is_text(struct sql_statement *statement, int column, int most);
+bool sql_is_text_or_null(struct sql_statement *statement, int column, int most);
+
+/* -EBADMSG: a row that cannot be what was written; the format names it and what is odd. Who reads
+ * many rows leaves it out and tells the log, once a row while it is known (sql_tell()). */
+int sql_damaged(struct db *db, struct err *e, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void sql_tell(struct db *db, const struct err *e);
 
 #endif

@@ -182,7 +182,7 @@ static int open_both(const char *path, struct db **ret_writing, struct db **ret_
 {
     keep_private(path);
     int rc = db_open(path, ret_writing, e);
-    if (rc == ERR_FORMAT) {
+    if (rc == -EBADMSG) {
         log_error("%s", e->text);
         rc = set_aside(path, e);
         if (rc == 0) keep_private(path);

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/name.h"
 #include "sql.h"
 
 struct addition {
@@ -52,6 +53,51 @@ int version_table_add(struct db *db, const char *model, const char *sha256, cons
     return rc;
 }
 
+static int adopt(struct db *db, void *arg, struct err *e)
+{
+    const struct addition *a = arg;
+    int rc = sql_run(db, e,
+                     "INSERT INTO model (name, last_number) VALUES (?1, ?2) ON CONFLICT (name) "
+                     "DO UPDATE SET last_number = max(last_number, ?2)",
+                     "si", a->model, a->number);
+    if (rc < 0) return rc;
+    return sql_run(db, e,
+                   "INSERT INTO version (model, number, sha256, source, detail, created, ready) "
+                   "VALUES (?, ?, ?, ?, ?, ?, 1)",
+                   "sisssi", a->model, a->number, a->sha256, a->source, a->detail, a->now_ns);
+}
+
+int version_table_adopt(struct db *db, const struct version_row *row, struct err *e)
+{
+    struct addition a = {row->model, row->sha256,     row->source, row->detail,
+                         0,          row->created_ns, row->number};
+    return db_transaction(db, adopt, &a, e);
+}
+
+/* Looked for first, since nothing of it can be written to a disk that takes nothing. */
+#define OF_A_VERSION                                                                               \
+    "FROM activation a JOIN version v ON v.id = a.version "                                        \
+    "WHERE v.model = model.name AND v.ready = 1 AND typeof(v.number) = 'integer' AND v.number > 0"
+#define LOST                                                                                       \
+    "(current IS NOT NULL AND NOT EXISTS (SELECT 1 " OF_A_VERSION " AND a.id = model.current)) "   \
+    "OR typeof(last_number) <> 'integer'"
+
+int version_table_mend(struct db *db, struct err *e)
+{
+    struct sql_statement *s;
+    int rc = sql_begin(db, &s, e, "SELECT 1 FROM model WHERE " LOST " LIMIT 1", "");
+    if (rc < 0) return rc;
+    rc = sql_step(db, s, e);
+    sql_end(s);
+    if (rc <= 0) return rc;
+    rc = sql_run(db, e,
+                 "UPDATE model SET current = (SELECT max(a.id) " OF_A_VERSION "), last_number = "
+                 "(SELECT coalesce(max(number), 0) FROM version v WHERE v.model = model.name AND "
+                 "typeof(number) = 'integer') WHERE " LOST,
+                 "");
+    return rc < 0 ? rc : sqlite3_changes(db->sqlite);
+}
+
 int version_table_set_ready(struct db *db, const char *model, int64_t number, struct err *e)
 {
     int rc = sql_run(db, e, "UPDATE version SET ready = 1 WHERE model = ? AND number = ?", "si",
@@ -75,7 +121,9 @@ int version_table_remove(struct db *db, const char *model, int64_t number, struc
     "= v.model)"                                                                                   \
     " = v.id, 0)"
 
-static void read_row(struct sql_statement *s, struct version_row *row)
+/* Model and number become a path, and the rest is held against the file: only they have to be
+ * whole. */
+static int read_row(struct db *db, struct sql_statement *s, struct version_row *row, struct err *e)
 {
     sql_text_into(s, 0, row->model, sizeof(row->model));
     row->number = sql_int(s, 1);
@@ -85,6 +133,12 @@ static void read_row(struct sql_statement *s, struct version_row *row)
     row->created_ns = sql_int(s, 5);
     row->ready = sql_int(s, 6) != 0;
     row->active = sql_int(s, 7) != 0;
+    if (sql_is_text(s, 0, NAME_BYTES_MAX) && name_is_valid(row->model) &&
+        sql_is_int(s, 1, 1, INT64_MAX))
+        return 0;
+    char number[32];
+    sql_text_into(s, 1, number, sizeof(number));
+    return sql_damaged(db, e, "version \"%s\" of model \"%s\"", number, row->model);
 }
 
 /* The one row of a statement that has begun; ends it. 1, 0 when there is none. */
@@ -92,8 +146,24 @@ static int read_one(struct db *db, struct sql_statement *s, struct version_row *
                     struct err *e)
 {
     int rc = sql_step(db, s, e);
-    if (rc == 1) read_row(s, ret_row);
+    if (rc == 1) {
+        rc = read_row(db, s, ret_row, e);
+        if (rc == 0) rc = 1;
+    }
     sql_end(s);
+    return rc;
+}
+
+/* The next row of a statement that is whole: 1, or 0 when there is none. */
+static int next_row(struct db *db, struct sql_statement *s, struct version_row *ret_row,
+                    struct err *e)
+{
+    int rc;
+    while ((rc = sql_step(db, s, e)) == 1) {
+        struct err damage = {0};
+        if (read_row(db, s, ret_row, &damage) == 0) return 1;
+        sql_tell(db, &damage);
+    }
     return rc;
 }
 
@@ -102,9 +172,8 @@ static int read_each(struct db *db, struct sql_statement *s,
                      int (*fn)(void *arg, const struct version_row *row), void *arg, struct err *e)
 {
     int rc;
-    while ((rc = sql_step(db, s, e)) == 1) {
-        struct version_row row;
-        read_row(s, &row);
+    struct version_row row;
+    while ((rc = next_row(db, s, &row, e)) == 1) {
         rc = fn(arg, &row);
         if (rc < 0) {
             err_set(e, rc, "%s", err_text(rc));
@@ -182,9 +251,12 @@ int version_table_last_import(struct db *db, struct version_row *ret_row, struct
     int rc = sql_begin(db, &s, e,
                        "SELECT " VERSION_COLUMNS
                        " FROM version v WHERE v.source = 'import' AND v.ready = 1 "
-                       "ORDER BY v.id DESC LIMIT 1",
+                       "ORDER BY v.id DESC",
                        "");
-    if (rc == 0) rc = read_one(db, s, ret_row, e);
+    if (rc == 0) {
+        rc = next_row(db, s, ret_row, e);
+        sql_end(s);
+    }
     if (rc == 0) return err_set(e, ERR_NOT_FOUND, "no model was ever imported");
     return rc < 0 ? rc : 0;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The daemon and what it reads and keeps: files that never end or that change, disks that are full. Prints TAP."""
-import json, os, shutil, socket, subprocess, sys, tempfile, threading, time
+import glob, json, os, re, shutil, socket, sqlite3, subprocess, sys, tempfile, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../api"))
 from daemon import BUILD, Daemon, Skip, contract, make_model, once, problem, run, until
 
@@ -218,6 +218,124 @@ def canary():
                 assert model_of(d)["active"] == model_of(d)["serving"] == 1, model_of(d)
 
 
+def damaged_database():
+    """a database whose pages are damaged is set aside, and the versions on the disk are entered in a new one"""
+    first, second = make_model(seed=1), make_model(seed=2)
+    with tempfile.TemporaryDirectory() as state:
+        path = os.path.join(state, "autodidact.db")
+        for model in (first, second):
+            with Daemon(state=state, model=model):
+                pass
+        for n, (model, serving) in enumerate(((None, 2), (first, 1), (make_model(seed=3), 3)), 1):
+            with open(path, "r+b") as f:
+                f.seek(4096)
+                f.write(b"\xa5" * (os.path.getsize(path) - 4096))
+            with Daemon(state=state, model=model) as d:
+                assert len(glob.glob(path + ".damaged-*")) == n, os.listdir(state)
+                assert d.classify().json["version"] == serving, d.text()
+                found = model_of(d)
+                assert found["active"] == found["serving"] == serving, found
+                assert [v["version"] for v in found["versions"]] == [1, 2, 3][:max(2, serving)], found
+                assert "are lost" in d.text() and "version 2 of model resnet18 was found on the disk" in d.text(), d.text()
+                time.sleep(1)  # copies are named by the second
+
+
+def without_constraints(path):
+    """-> a connection to a database in whose tables anything can be written, and what puts the constraints back"""
+    def change(fn):
+        with sqlite3.connect(path, isolation_level=None) as c:
+            c.execute("PRAGMA writable_schema=ON")
+            for name, sql in c.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'").fetchall():
+                c.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (fn(name, sql), name))
+        c.close()
+    kept = {}
+
+    def loose(name, sql):
+        kept[name] = sql
+        sql = re.sub(r"CHECK \((\w+ (=|>|IN|BETWEEN)[^()]*(\([^()]*\))?|length[^=]*= 64)\)", "", sql).replace("NOT NULL", "")
+        sql = sql.replace(" STRICT, WITHOUT", " WITHOUT").replace(" STRICT", "")
+        return re.sub(r"\b(INTEGER|TEXT)\b(?! PRIMARY KEY)", "", sql)
+    change(loose)
+    return sqlite3.connect(path, isolation_level=None), lambda: change(lambda name, sql: kept[name])
+
+
+def damaged_rows():
+    """rows of jobs that cannot be what was written: each is named in the log and left out, the rest is served"""
+    good = {"state": 5, "model": "m", "request": json.dumps(JOB), "created": 1, "started": 2, "finished": 3, "attempts": 1, "version": 0,
+            "judgement": None, "reason": "why"}
+    odd = [("state", 77), ("state", -1), ("state", None), ("state", "x"), ("model", None), ("model", "../../etc"), ("model", 7),
+           ("model", "m" * 100000), ("request", None), ("request", b"\0\xff"), ("request", "x" * (2 << 20)), ("created", "x"), ("created", -1 << 63),
+           ("started", None), ("finished", 1.5), ("attempts", -1), ("attempts", 1 << 60), ("version", "x"), ("judgement", 5),
+           ("judgement", "x" * (80 << 20)), ("reason", b"x"), ("reason", "x" * (1 << 20))]
+    with tempfile.TemporaryDirectory() as folder:
+        state, tool = os.path.join(folder, "state"), os.path.join(folder, "tool")
+        with open(tool, "w") as f:
+            f.write("#!/bin/sh\nexit 3\n")
+        os.chmod(tool, 0o755)
+        os.makedirs(os.path.join(folder, "tiny"))
+        settings = ["train.data_root=" + folder, "train.program=" + tool,
+                    "model.specs=" + os.path.join(os.environ.get("top_srcdir", "."), "models")]
+        with Daemon(settings, state=state):
+            pass
+        db, restore = without_constraints(os.path.join(state, "autodidact.db"))
+
+        def add(**values):
+            return db.execute(f"INSERT INTO job ({','.join(values)}) VALUES ({','.join('?' * len(values))})", list(values.values())).lastrowid
+        whole = [add(**good), add(**{**good, "judgement": "no JSON"})]
+        damaged = [add(**{**good, column: value}) for column, value in odd] + [add(**{**good, "state": 0, "request": None})]
+        epochs = [(1, '{"epoch":1}'), (2, None), (3, "no JSON"), (4, "x" * (80 << 20)), (5, 5), ("six", '{"epoch":6}'), (7, '{"epoch":7}')]
+        db.executemany("INSERT INTO epoch VALUES (?, ?, ?)", [(whole[0], *e) for e in epochs])
+        db.executemany("INSERT INTO idempotency VALUES (?, ?, ?, 1)", [("odd", None, 1), ("text", "x", "y"), (5, "x" * (1 << 20), 1)])
+        db.executemany("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?)", [(7, "x", None, 5, b"\0", "x", None), (1 << 62, 1, "", "", "x" * (1 << 20), 1, "")])
+        db.close()
+        restore()
+        with Daemon(settings, state=state) as d:
+            assert not glob.glob(os.path.join(state, "*damaged*")), os.listdir(state)
+            for _ in range(2):
+                listed = once(d.admin, "GET", "/admin/v1/jobs")
+                assert listed.status == 200 and [j["id"] for j in listed.json["jobs"]] == whole[::-1], listed
+                found = once(d.admin, "GET", f"/admin/v1/jobs/{whole[0]}")
+                assert found.status == 200 and [e["epoch"] for e in found.json["epochs"]] == [1, 7], found
+                for number in damaged:
+                    problem(once(d.admin, "GET", f"/admin/v1/jobs/{number}"), 500, f"job {number}")
+            text = d.text()
+            for number in damaged:
+                assert len(re.findall(rf"job {number}\b.*it is left out", text)) in (1, 2), (number, text)  # once a connection
+            posted = {"Content-Type": "application/json"}
+            for key, status in (("odd", 500), ("text", 500), ("new", 202)):
+                answer = once(d.admin, "POST", "/admin/v1/jobs", json.dumps(JOB).encode(), [*posted.items(), ("Idempotency-Key", key)])
+                assert answer.status == status, answer
+            until(lambda: once(d.admin, "GET", answer.header("Location")).json["state"] == "failed", "the queue goes on")
+            assert d.classify().status == 200
+
+
+def damaged_versions():
+    """rows of versions and of what is active that cannot be what was written: what is on the disk serves all the same"""
+    changes = ["version SET number = 'x' WHERE id = 2", "version SET number = -5 WHERE id = 2", "version SET model = '../x' WHERE id = 2",
+               "version SET model = NULL WHERE id = 2", "version SET sha256 = NULL WHERE id = 2", "version SET ready = 7, created = 'x', detail = 5 WHERE id = 2",
+               "model SET current = 77", "model SET current = 'x', last_number = 'y'", "activation SET version = 99 WHERE id = 2", "activation SET previous = 2"]
+    with tempfile.TemporaryDirectory() as folder:
+        whole, state = os.path.join(folder, "whole"), os.path.join(folder, "state")
+        for seed in (1, 2):
+            with Daemon(state=whole, model=make_model(seed=seed)):
+                pass
+        for change in changes:
+            shutil.rmtree(state, ignore_errors=True)
+            shutil.copytree(whole, state)
+            db, restore = without_constraints(os.path.join(state, "autodidact.db"))
+            db.execute("UPDATE " + change)
+            db.close()
+            restore()
+            with Daemon(state=state, model=None) as d:
+                answer = d.classify()
+                assert answer.status == 200 and answer.json["version"] in (1, 2), (change, answer, d.text())
+                assert once(d.admin, "GET", "/admin/v1/jobs").status == 200
+                found = once(d.admin, "GET", "/admin/v1/models")
+                assert found.status == 200, (change, found)
+                answer = once(d.admin, "POST", "/admin/v1/models/resnet18/activate", b'{"version":1}', [("Content-Type", "application/json")])
+                assert answer.status == 200 and answer.json["serving"] == 1, (change, answer, d.text())
+
+
 def read_only_disk():
     """on a read-only disk the daemon serves what is there, refuses changes with 507, and goes on when it can be written"""
     with Disk() as disk:
@@ -347,5 +465,6 @@ def job_ends_on_a_full_disk():
             assert found["state"] == "failed" and "exit code 3" in found["reason"], found
 
 
-run([odd_models, odd_files_of_the_tool, large_model, stuck_read, changing_model, stand_in, canary, read_only_disk, read_only_and_empty, full_disk,
+run([odd_models, odd_files_of_the_tool, large_model, stuck_read, changing_model, stand_in, canary, damaged_database, damaged_rows,
+     damaged_versions, read_only_disk, read_only_and_empty, full_disk,
      full_disk_at_first, queue_on_a_full_disk, job_ends_on_a_full_disk])

@@ -77,7 +77,7 @@ static void test_refused(void **state)
     const struct file_piece piece = {text, sizeof(text)};
     const char *path = place_path(&p, "text.db");
     assert_int_equal(file_write_atomic(path, &piece, 1, NULL), 0);
-    refused(path, ERR_FORMAT, "damaged");
+    refused(path, -EBADMSG, "damaged");
 
     path = place_path(&p, "other.db");
     raw(path, "CREATE TABLE theirs (x)");
@@ -116,7 +116,7 @@ static void test_damaged(void **state)
         int rc = db_open(path, &db, &e);
         if (rc < 0) {
             refusals++;
-            assert_int_equal(rc, ERR_FORMAT);
+            assert_int_equal(rc, -EBADMSG);
             assert_non_null(strstr(e.text, "damaged"));
         } else {
             db_close(db);
