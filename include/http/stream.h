@@ -11,13 +11,13 @@
 
 #include "http/exchange.h"
 
-enum { STREAM_WAITING_MAX = 1 << 20 }; /* bytes that a slow client leaves waiting, at most */
+enum { STREAM_WAITING_MAX = 1 << 20 }; /* bytes that a slow client may leave waiting */
 
 /* -ENOMEM: it has not been answered. Headers added before go out. */
 int exchange_stream(struct exchange *x, const char *content_type, exchange_fn *closed, void *arg);
 
-/* ERR_LIMIT when too much is waiting: the stream ends without the rest. Nothing happens after its
- * end. */
+/* ERR_LIMIT when more than STREAM_WAITING_MAX is waiting already: the stream ends without the rest.
+ * Nothing happens after its end. */
 int exchange_stream_write(struct exchange *x, const void *data, size_t size);
 
 /* What has been written still goes out. */

@@ -18,7 +18,10 @@ ssize_t stream_take(struct exchange *x, char *to, size_t size)
     memcpy(to, s->waiting.data + s->taken, n);
     s->taken += n;
     if (s->taken == s->waiting.size) {
-        buf_clear(&s->waiting);
+        if (s->waiting.capacity > STREAM_WAITING_MAX)
+            buf_release(&s->waiting);
+        else
+            buf_clear(&s->waiting);
         s->taken = 0;
     }
     return (ssize_t)n;
@@ -54,7 +57,10 @@ int exchange_stream_write(struct exchange *x, const void *data, size_t size)
         s->waiting.size -= s->taken;
         s->taken = 0;
     }
-    int rc = buf_append(&s->waiting, data, size);
+    /* The bound is on what a client leaves waiting, not on what a writer has to say at once. */
+    bool full = s->waiting.size > STREAM_WAITING_MAX;
+    s->waiting.max = STREAM_WAITING_MAX + size;
+    int rc = full ? ERR_LIMIT : buf_append(&s->waiting, data, size);
     if (rc < 0) s->broken = true; /* with what waits, it has no more use */
     wake(connection_of(x));
     return rc;

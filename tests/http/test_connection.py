@@ -2,7 +2,7 @@
 """Connections: what comes and goes slowly, hangs up, half-closes, waits, or is too much."""
 import os, resource, signal, socket, tempfile, threading, time
 from trap import Server
-from wire import Wire, once, problem, run, until
+from wire import Closed, Wire, once, problem, run, until
 
 
 def burst(address, path, clients, requests, body=None):
@@ -277,6 +277,27 @@ def content(w):
             return body
 
 
+def large_events():
+    """a stream takes a text of any size from its writer, and no more before the client has read it"""
+    with Server(idle_ms=60000) as s, Wire(s.address) as w:
+        w.send("GET /stream?n=3&bytes=3000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert len(content(w)) == 9000000
+        with open(f"/proc/{s.process.pid}/statm") as f:
+            before = int(f.read().split()[1])
+        w.send("GET /stream?n=300&bytes=1000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(4)
+        with open(f"/proc/{s.process.pid}/statm") as f:
+            grown = (int(f.read().split()[1]) - before) * os.sysconf("SC_PAGE_SIZE")
+        assert grown < 16 << 20, f"{grown} bytes"
+        try:
+            while True:
+                w.more()
+                w.buffer = b""
+        except Closed:
+            pass  # it was too much, and ends when what went out has been read
+        until(lambda: s.stats()["exchanges"] == 1, "the stream is given up")
+
+
 def half_closed():
     """who has closed only its own half gets its answer, and the connection ends then"""
     with Server(idle_ms=60000) as s:
@@ -533,7 +554,7 @@ def many_connections():
 
 run([lost_wake_up, zero_timeout, big_answers, whole_although_more_came, refused_upload, slow_headers, slow_headers_answer,
      slow_request_line, slow_body, slow_second_request, idle_connection, slow_reader, deferred_is_not_timed_out, hang_up, hang_up_does_not_spin,
-     hang_up_under_load, end_is_not_hang_up, end_with_data, half_closed, half_closed_pipeline,
+     hang_up_under_load, end_is_not_hang_up, end_with_data, large_events, half_closed, half_closed_pipeline,
      end_in_the_middle, stop_with_suspended, stop_with_backlog, stop_with_idle, others_while_slow,
      connection_limit, idle_give_way, limit_of_an_address, turned_away, kept_memory, limit_of_uploads, pace_of_a_body,
      out_of_descriptors, many_connections])

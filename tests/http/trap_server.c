@@ -134,6 +134,7 @@ struct ticks {
     uv_timer_t timer;
     struct exchange *x; /* NULL: the stream is closed */
     int left;
+    size_t bytes; /* of each tick */
 };
 
 static void free_ticks(uv_handle_t *handle)
@@ -151,8 +152,9 @@ static void ticks_closed(struct exchange *x, void *arg)
 static void tick(uv_timer_t *timer)
 {
     struct ticks *ticks = timer->data;
+    static char text[8 << 20] = "tick\n";
     if (ticks->left-- > 0)
-        exchange_stream_write(ticks->x, "tick\n", 5);
+        exchange_stream_write(ticks->x, text, ticks->bytes);
     else
         exchange_stream_end(ticks->x);
 }
@@ -160,10 +162,11 @@ static void tick(uv_timer_t *timer)
 static void stream(struct exchange *x, void *arg)
 {
     (void)arg;
-    const char *n = exchange_query(x, "n");
+    const char *n = exchange_query(x, "n"), *bytes = exchange_query(x, "bytes");
     struct ticks *ticks = mem_new(1, sizeof(*ticks));
     ticks->x = x;
     ticks->left = n == NULL ? 3 : atoi(n);
+    ticks->bytes = bytes == NULL ? 5 : (size_t)atoi(bytes);
     ticks->timer.data = ticks;
     uv_timer_init(loop_uv(loop), &ticks->timer);
     if (exchange_stream(x, "text/plain", ticks_closed, ticks) == 0)
