@@ -35,8 +35,7 @@ static void coded_body_free(struct coded_body *b)
 static int take_over(struct exchange *x, struct buf *unpacked)
 {
     struct connection *c = connection_of(x);
-    uploads_change(c, x->body.capacity, 0);
-    buf_release(&x->body);
+    uploads_release(c);
     x->body = *unpacked;
     buf_init(unpacked, 0);
     return uploads_change(c, 0, x->body.capacity);

@@ -444,8 +444,7 @@ void connection_drop(struct connection *c)
 {
     if (rows[c->state].exchange) exchange_end(c);
     connection_enter(c, CONNECTION_CLOSED);
-    uploads_change(c, c->x.body.capacity, 0);
-    buf_release(&c->x.body);
+    uploads_release(c);
     buf_release(&c->x.query);
     buf_release(&c->x.headers);
     buf_release(&c->out.text);

@@ -211,6 +211,8 @@ bool server_grants(const struct server *server, const struct route *route,
 /* Whether that header holds the token, whatever is open to all. */
 bool server_knows(const struct server *server, const char *authorization);
 void server_answered(struct server *server, const struct exchange *x);
+/* Frees what connections without an exchange keep for their next bodies; whether there was any. */
+bool server_give_back(struct server *server);
 void server_upload_change(struct server *server, size_t from, size_t to);
 bool server_is_closing(const struct server *server);
 struct loop *server_loop(const struct server *server);
@@ -223,7 +225,8 @@ enum { UPLOADS_FIT, UPLOADS_FULL, UPLOADS_PEER_FULL };
 int uploads_change(struct connection *c, size_t from, size_t to);
 /* Whether so much more would be; whether what is not in use should be given back. */
 int uploads_fit(const struct connection *c, size_t more);
-bool uploads_are_tight(const struct connection *c);
+bool uploads_are_tight(const struct server *server);
+bool uploads_release(struct connection *c); /* frees its body; whether there was any memory */
 
 enum { INPUT_BLOCK = 64 << 10 };
 

@@ -25,12 +25,6 @@ enum {
     BODY_KEEP_MAX = 1 << 20,     /* a body buffer's memory kept for the connection's next request */
 };
 
-static void release_body(struct exchange *x)
-{
-    uploads_change(connection_of(x), x->body.capacity, 0);
-    buf_release(&x->body);
-}
-
 /* A client's id is taken over when it is harmless in logs and headers; else a new one: a random
  * number a process and a counter. */
 static void choose_id(struct exchange *x)
@@ -184,7 +178,8 @@ void exchange_head(struct connection *c, size_t head_size)
         answer_no_route(x, rc, allow);
     else
         check_row(x);
-    x->body.max = x->body_max;
+    /* Memory doubles as a body grows; of one whose length is known no more than that is taken. */
+    x->body.max = x->framing.content_length >= 0 ? (size_t)x->framing.content_length : x->body_max;
     bool has_body = x->framing.chunked || x->framing.content_length > 0;
     bool waits = has_body && exchange_header(x, "Expect") != NULL;
     if (c->state == CONNECTION_REFUSED &&
@@ -207,7 +202,7 @@ void exchange_take_body(struct exchange *x, const char *data, size_t size)
     int rc = too_large ? ERR_LIMIT : buf_append(&x->body, data, size);
     int room = uploads_change(c, before, x->body.capacity);
     if (rc == 0 && room == UPLOADS_FIT) return;
-    release_body(x);
+    uploads_release(c);
     x->close = true;
     if (too_large)
         exchange_problem(x, 413, "the body has more than the %zu bytes that are taken here",
@@ -236,7 +231,7 @@ void exchange_end(struct connection *c)
     if (x->data_release != NULL) x->data_release(x->data);
     packer_free(x->packer);
     mem_free(x->answer);
-    if (x->body.capacity > BODY_KEEP_MAX || uploads_are_tight(c)) release_body(x);
+    if (x->body.capacity > BODY_KEEP_MAX || uploads_are_tight(c->server)) uploads_release(c);
     struct buf body = x->body, headers = x->headers, query = x->query;
     buf_clear(&body);
     buf_clear(&headers);

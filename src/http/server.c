@@ -105,6 +105,14 @@ size_t server_upload_bytes(const struct server *server)
     return server->upload_bytes;
 }
 
+bool server_give_back(struct server *server)
+{
+    bool any = false;
+    for (struct connection *c = server->without_exchange.first; c != NULL; c = c->idle_next)
+        any = uploads_release(c) || any;
+    return any;
+}
+
 void server_upload_change(struct server *server, size_t from, size_t to)
 {
     server->upload_bytes = server->upload_bytes - from + to;

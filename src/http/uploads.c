@@ -10,7 +10,7 @@ static bool fits(size_t used, size_t more, size_t max)
     return max == 0 || (used <= max && more <= max - used);
 }
 
-int uploads_fit(const struct connection *c, size_t more)
+static int fit(const struct connection *c, size_t more)
 {
     const struct server_options *o = server_options_of(c->server);
     if (c->peer != NULL && !fits(c->peer->upload_bytes, more, o->upload_peer_max))
@@ -18,17 +18,35 @@ int uploads_fit(const struct connection *c, size_t more)
     return fits(server_upload_bytes(c->server), more, o->upload_max) ? UPLOADS_FIT : UPLOADS_FULL;
 }
 
-bool uploads_are_tight(const struct connection *c)
+int uploads_fit(const struct connection *c, size_t more)
 {
-    const struct server_options *o = server_options_of(c->server);
-    size_t all = o->upload_max, one = o->upload_peer_max;
-    return !fits(server_upload_bytes(c->server), all / 2, all) ||
-           (c->peer != NULL && !fits(c->peer->upload_bytes, one / 2, one));
+    int why = fit(c, more);
+    return why != UPLOADS_FIT && server_give_back(c->server) ? fit(c, more) : why;
+}
+
+bool uploads_are_tight(const struct server *server)
+{
+    size_t max = server_options_of(server)->upload_max;
+    return !fits(server_upload_bytes(server), max / 2, max);
+}
+
+static void count(struct connection *c, size_t from, size_t to)
+{
+    server_upload_change(c->server, from, to);
+    if (c->peer != NULL) c->peer->upload_bytes = c->peer->upload_bytes - from + to;
 }
 
 int uploads_change(struct connection *c, size_t from, size_t to)
 {
-    server_upload_change(c->server, from, to);
-    if (c->peer != NULL) c->peer->upload_bytes = c->peer->upload_bytes - from + to;
+    count(c, from, to);
     return uploads_fit(c, 0);
+}
+
+bool uploads_release(struct connection *c)
+{
+    struct buf *body = &c->x.body;
+    bool any = body->capacity > 0;
+    count(c, body->capacity, 0);
+    buf_release(body);
+    return any;
 }

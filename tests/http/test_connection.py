@@ -484,6 +484,8 @@ def kept_memory():
         wires = [Wire(s.address) for _ in range(40)]
         for _ in range(2):
             assert all(w.ask("POST", "/echo", b"x" * 400000).status == 200 for w in wires)
+        assert once(s.address, "POST", "/echo", b"x" * 7500000).status == 200  # nearly all of it
+        assert all(w.ask("POST", "/echo", b"x" * 400000).status == 200 for w in wires)
         [w.close() for w in wires]
 
 
