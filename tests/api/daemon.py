@@ -1,5 +1,5 @@
 """A daemon under test: started with a small model on free ports in a state directory of its own."""
-import atexit, json, os, signal, socket, struct, subprocess, sys, tempfile, time, zlib
+import atexit, json, os, resource, signal, socket, struct, subprocess, sys, tempfile, time, zlib
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "http")]
 import contract
@@ -29,6 +29,13 @@ def png(width=32, height=32, seed=0, data=None, claim=None):
             + chunk(b"IDAT", zlib.compress(rows) if data is None else data) + chunk(b"IEND", b""))
 
 
+def leave_out_with_sanitizers(why="sanitizers reserve terabytes"):
+    """Skips a test of limits of memory."""
+    version = subprocess.run([os.path.join(BUILD, "autodidactd"), "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    if "sanitizer no" not in version:
+        raise Skip(why)
+
+
 def form(*parts, boundary="x"):
     """A body of multipart/form-data. parts: (name, data) or (name, data, headers behind Content-Disposition)."""
     body = b""
@@ -39,7 +46,8 @@ def form(*parts, boundary="x"):
 
 
 class Daemon:
-    def __init__(self, settings=(), model="", state=None, arguments=(), environment=(), wait=True, stderr=None):
+    def __init__(self, settings=(), model="", state=None, arguments=(), environment=(), wait=True, stderr=None,
+                 memory_max=None):  # bytes of address space, which no process of the daemon can raise
         self.folder = None if state else tempfile.TemporaryDirectory(prefix="autodidact-")
         self.state = state or os.path.join(self.folder.name, "state")
         self.log = tempfile.TemporaryFile()
@@ -51,7 +59,8 @@ class Daemon:
         command = [os.path.join(BUILD, "autodidactd"), *arguments]
         for name, value in values.items():
             command += ["--set", f"{name}={value}"] if value is not None else []
-        self.process = subprocess.Popen(command, stderr=stderr or self.log, env={**os.environ, **dict(environment)})
+        limit = None if memory_max is None else lambda: resource.setrlimit(resource.RLIMIT_AS, (memory_max, memory_max))
+        self.process = subprocess.Popen(command, stderr=stderr or self.log, env={**os.environ, **dict(environment)}, preexec_fn=limit)
         atexit.register(lambda: self.process.poll() is None and self.process.kill())
         if wait:
             self.wait_listening()

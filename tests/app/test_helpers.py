@@ -3,7 +3,7 @@
 them. Prints TAP."""
 import os, sys, zlib
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../api"))
-from daemon import Daemon, png, problem, run
+from daemon import Daemon, leave_out_with_sanitizers, png, problem, run
 
 
 def stat(pid):
@@ -53,6 +53,21 @@ def posture():
         assert d.metrics()['autodidact_decode_bytes_total{format="png"}'] == len(png())
 
 
+def short_memory():
+    """a limit of memory that the daemon was given stays with its helpers, and an image that does not fit fails alone"""
+    leave_out_with_sanitizers()
+    with Daemon(["engine.workers=2"], memory_max=450 << 20) as d:
+        for pid in children(zygote(d)).values():
+            with open(f"/proc/{pid}/limits") as f:
+                soft, hard = next(l for l in f if l.startswith("Max address space")).split()[3:5]
+            assert int(soft) <= int(hard) <= 450 << 20, (soft, hard)
+        for _ in range(3):
+            answer = d.classify(large())
+            assert answer.status in (200, 422, 503), answer
+            assert d.classify().status == 200
+        assert d.metrics()["autodidact_decode_helpers"] == 4
+
+
 def off():
     """decode.sandbox = off: no other process, and said so"""
     with Daemon(["decode.sandbox=off"]) as d:
@@ -75,4 +90,4 @@ def timeout():
         assert d.metrics()['autodidact_decode_helpers_lost_total{reason="timeout"}'] == 1
 
 
-run([posture, off, number, timeout])
+run([posture, short_memory, off, number, timeout])

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The daemon and what it reads and keeps: files that never end or that change, disks that are full. Prints TAP."""
-import glob, json, os, re, shutil, socket, sqlite3, subprocess, sys, tempfile, threading, time
+import base64, glob, json, os, re, shutil, socket, sqlite3, subprocess, sys, tempfile, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../api"))
-from daemon import BUILD, Daemon, Skip, contract, make_model, once, problem, run, until
+from daemon import BUILD, Daemon, Skip, contract, leave_out_with_sanitizers, make_model, once, png, problem, run, until
 
 TOOL = os.path.join(BUILD, "autodidact")
 
@@ -465,6 +465,45 @@ def job_ends_on_a_full_disk():
             assert found["state"] == "failed" and "exit code 3" in found["reason"], found
 
 
+def serves_within(megabytes):
+    """Whether a daemon with so much memory listens; else it must have ended with one clear error. What it is asked it answers, and
+    it stops in good order."""
+    large = json.dumps({"images": [base64.b64encode(png()).decode()] * 60}).encode() + b" " * (4 << 20)
+    # OpenBLAS makes its threads when it is loaded, and ends a process that has no memory for them.
+    d = Daemon(["engine.workers=2", "drain.timeout_ms=2000"], wait=False, memory_max=megabytes << 20, environment=[("OPENBLAS_NUM_THREADS", "1")])
+    try:
+        until(lambda: d.process.poll() is not None or "ready" in d.text() or "there is no model" in d.text(), f"{megabytes} MB: a start", 60)
+        listens = d.process.poll() is None
+        if listens:
+            d.wait_listening()
+            for _ in range(2):
+                for body, type in ((png(), "image/png"), (large, "application/json")):
+                    answer = once(d.address, "POST", "/v1/classify", body, [("Content-Type", type)])
+                    assert answer.status in (200, 500, 503, 504), (megabytes, answer, d.text())
+    finally:
+        code = d.stop()
+    assert code == (0 if listens else 1), (megabytes, code, d.text())
+    if not listens:
+        errors = [l for l in d.text().splitlines() if " error: " in l or l.startswith("autodidactd: ")]
+        assert len(errors) == 1, (megabytes, d.text())
+    return listens
+
+
+def short_memory():
+    """any limit of memory: a start ends in one clear error or serves, every request has an answer, nothing aborts"""
+    leave_out_with_sanitizers()
+    low, high = 100, 1600
+    assert not serves_within(low) and serves_within(high)
+    while high - low > 10:  # the border is where the most goes wrong
+        middle = (low + high) // 2
+        if serves_within(middle):
+            high = middle
+        else:
+            low = middle
+    for more in (15, 30, 60, 100, 150, 250):
+        serves_within(high + more)
+
+
 run([odd_models, odd_files_of_the_tool, large_model, stuck_read, changing_model, stand_in, canary, damaged_database, damaged_rows,
      damaged_versions, read_only_disk, read_only_and_empty, full_disk,
-     full_disk_at_first, queue_on_a_full_disk, job_ends_on_a_full_disk])
+     full_disk_at_first, queue_on_a_full_disk, job_ends_on_a_full_disk, short_memory])
