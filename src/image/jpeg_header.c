@@ -220,22 +220,24 @@ static bool skip_entropy(struct jpeg *j, size_t end)
     }
 }
 
-/* Counts the scans behind the first one. */
+/* Counts the scans behind the first one. Where the way is lost, the decoder may still find more. */
 static void walk_scans(struct jpeg *j)
 {
     struct image_info *info = j->info;
     const size_t begin = j->at;
     const bool all = j->size - begin <= BYTES_WALKED_MAX;
     const size_t end = all ? j->size : begin + BYTES_WALKED_MAX;
-    while (info->scans < SCANS_WALKED_MAX && skip_entropy(j, end)) {
+    bool lost = false, ended = false;
+    while (!lost && !ended && info->scans < SCANS_WALKED_MAX && skip_entropy(j, end)) {
         int marker = SOI;
         while (has_no_length(marker) && j->at < end) marker = next_marker(j, NULL);
         const uint8_t *data;
         size_t size;
-        if (marker < 0 || marker == EOI || take_segment(j, &data, &size, NULL) < 0) break;
-        if (marker == SOS) count_scan(j, data, size);
+        ended = marker == EOI;
+        lost = !ended && (marker < 0 || take_segment(j, &data, &size, NULL) < 0);
+        if (!lost && marker == SOS) count_scan(j, data, size);
     }
-    info->scans_walked = all && info->scans < SCANS_WALKED_MAX;
+    info->scans_walked = all && !lost && info->scans < SCANS_WALKED_MAX;
     info->scan_bytes = j->at - begin;
 }
 

@@ -364,6 +364,29 @@ static void test_hidden_scans(void **state)
     mem_free(bytes);
 }
 
+/* The decoder finds scans behind any amount of garbage, so a walk that does not knows nothing of
+ * what the file takes. */
+static void test_scans_behind_garbage(void **state)
+{
+    (void)state;
+    enum { GARBAGE = 100000 };
+    size_t size;
+    uint8_t *bytes = vector_read("progressive_grey.jpg", &size);
+    size_t end = find_segment(bytes, size, SOS) + 10;
+    while (!(bytes[end] == 0xff && bytes[end + 1] != 0)) end++;
+    uint8_t *odd = mem_new(size + GARBAGE, 1);
+    memcpy(odd, bytes, end);
+    memcpy(odd + end, "\xff\x01", 2); /* ends the scan, and nothing follows */
+    memcpy(odd + end + GARBAGE, bytes + end, size - end);
+    struct image_info info;
+    assert_taken(odd, size + GARBAGE);
+    assert_int_equal(image_probe(odd, size + GARBAGE, &info, NULL), 0);
+    assert_int_equal(info.scans, 1);
+    assert_false(info.scans_walked);
+    mem_free(odd);
+    mem_free(bytes);
+}
+
 static bool count_down(void *arg)
 {
     int *left = arg;
@@ -515,6 +538,7 @@ int main(void)
         cmocka_unit_test(test_behind_the_end),
         cmocka_unit_test(test_too_many_scans),
         cmocka_unit_test(test_hidden_scans),
+        cmocka_unit_test(test_scans_behind_garbage),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_shrink),
         cmocka_unit_test(test_shrink_turned),
