@@ -87,11 +87,13 @@ static int allow_calls(scmp_filter_ctx filter)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
     for (size_t i = 0; rc == 0 && i < sizeof(advices) / sizeof(advices[0]); i++)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(madvise), 1,
-                              SCMP_A2(SCMP_CMP_EQ, (scmp_datum_t)advices[i]));
+                              SCMP_A2(SCMP_CMP_EQ, (scmp_datum_t)advices[i], 0));
     if (rc == 0)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(read), 1, SCMP_A0(SCMP_CMP_EQ, 0));
+        rc =
+            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(read), 1, SCMP_A0(SCMP_CMP_EQ, 0, 0));
     if (rc == 0)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, 0));
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1,
+                              SCMP_A0(SCMP_CMP_EQ, 0, 0));
     /* Memory, but none to run, and no huge page that somebody has set aside. */
     if (rc == 0)
         rc = seccomp_rule_add(
@@ -120,7 +122,7 @@ static int allow_sanitizers(scmp_filter_ctx filter)
         rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), refused[i], 0);
     if (rc == 0)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1,
-                              SCMP_A0(SCMP_CMP_EQ, STDERR_FILENO));
+                              SCMP_A0(SCMP_CMP_EQ, STDERR_FILENO, 0));
     return rc;
 }
 
