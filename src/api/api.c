@@ -22,13 +22,13 @@ int api_new(const struct api_below *below, const struct api_options *options, st
     rc = scrapes_init(&api->scrapes, api, e);
     if (rc == 0) rc = routes_add(below->public_server, LISTENER_PUBLIC, options->body_max, api);
     if (rc == 0) rc = routes_add(below->admin_server, LISTENER_ADMIN, options->body_max, api);
+    if (rc == 0) rc = audit_begin(&api->audit, below->admin_server, below->store);
     if (rc < 0) {
         scrapes_release(&api->scrapes);
         service_release(&api->service);
         mem_free(api);
-        return err_set(e, rc, "cannot add a route: %s", err_text(rc));
+        return err_set(e, rc, "cannot add the routes: %s", err_text(rc));
     }
-    audit_begin(&api->audit, below->admin_server, below->store);
     *ret_api = api;
     return 0;
 }

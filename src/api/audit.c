@@ -9,12 +9,14 @@
 
 #include "audit.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/retry.h"
 #include "store/audit_table.h"
 
 enum { ID_SIZE = 128, METHOD_SIZE = 16, PATH_SIZE = 512 };
@@ -23,8 +25,16 @@ enum { ID_SIZE = 128, METHOD_SIZE = 16, PATH_SIZE = 512 };
 enum { STRANGERS_MAX = 30, REFUSALS_MAX = 300 };
 static const int64_t window_ns = 60 * CLOCK_SECOND;
 
+/* What could not be entered: one line for a cause, and one when it is over. */
+struct audit_failures {
+    struct store_task end; /* the first member; frees it behind the last entry */
+    struct retry retry;
+    int64_t missing;
+};
+
 struct entry {
     struct store_task task; /* the first member */
+    struct audit_failures *failures;
     int64_t at_ns;
     int status;
     char id[ID_SIZE], method[METHOD_SIZE], path[PATH_SIZE], detail[ERR_TEXT_MAX];
@@ -35,9 +45,24 @@ static void write_audit(struct store_task *task, struct db *db)
     struct entry *a = (struct entry *)task;
     const struct audit_row row = {a->at_ns, a->id, a->method, a->path, a->status, a->detail};
     struct err e = {0};
-    if (audit_table_add(db, &row, &e) < 0)
-        log_error("audit of %s %s: %s", a->method, a->path, e.text);
+    struct audit_failures *f = a->failures;
+    if (audit_table_add(db, &row, &e) < 0) {
+        f->missing++;
+        if (retry_failed(&f->retry, e.text))
+            log_error("audit of %s %s: %s", a->method, a->path, e.text);
+    } else if (retry_worked(&f->retry)) {
+        log_info("audit: entries are made again; %lld are missing", (long long)f->missing);
+        f->missing = 0;
+    }
     mem_free(a);
+}
+
+static void end_failures(struct store_task *task, struct db *db)
+{
+    struct audit_failures *f = (struct audit_failures *)task;
+    (void)db;
+    if (f->missing > 0) log_error("audit: %lld entries are missing", (long long)f->missing);
+    mem_free(f);
 }
 
 static void enter(struct audit *audit, const char *id, const char *method, const char *path,
@@ -51,6 +76,7 @@ static void enter(struct audit *audit, const char *id, const char *method, const
         return;
     }
     a->task.run = write_audit;
+    a->failures = audit->failures;
     a->at_ns = clock_real();
     a->status = status;
     snprintf(a->id, sizeof(a->id), "%s", id);
@@ -105,17 +131,22 @@ static void answered(void *arg, const struct exchange *x, int status, const char
     enter(audit, exchange_id(x), method, exchange_path(x), status, text);
 }
 
-void audit_begin(struct audit *audit, struct server *server, struct store *store)
+int audit_begin(struct audit *audit, struct server *server, struct store *store)
 {
     int64_t now_ns = clock_now();
+    audit->failures = mem_new(1, sizeof(*audit->failures));
+    if (audit->failures == NULL) return -ENOMEM;
+    audit->failures->end.run = end_failures;
     audit->store = store;
     audit->strangers = (struct refusals){.max = STRANGERS_MAX, .since_ns = now_ns};
     audit->refused = (struct refusals){.max = REFUSALS_MAX, .since_ns = now_ns};
     server_on_answer(server, answered, audit);
+    return 0;
 }
 
 void audit_end(struct audit *audit)
 {
     close_window(audit, &audit->strangers);
     close_window(audit, &audit->refused);
+    store_post(audit->store, &audit->failures->end);
 }

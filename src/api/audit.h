@@ -16,11 +16,12 @@ struct refusals {
 
 struct audit {
     struct store *store;
+    struct audit_failures *failures; /* the store thread's, until it has run what is posted */
     struct refusals strangers, refused;
 };
 
-/* From now on the server's answers are entered. */
-void audit_begin(struct audit *audit, struct server *server, struct store *store);
+/* From now on the server's answers are entered. -ENOMEM. */
+int audit_begin(struct audit *audit, struct server *server, struct store *store);
 
 /* What waits to be counted is entered. Before store_close(). */
 void audit_end(struct audit *audit);

@@ -18,7 +18,8 @@
  * becomes an outcome there.
  *
  * What fails and may work later (a full disk, no memory for a process) decides nothing: the run
- * waits in its phase and enters it again, after pauses that grow, until it is told to stop. */
+ * waits in its phase and enters it again, after pauses that grow, until it is told to stop. So does
+ * the queue after a child that something killed, which may have been for want of memory. */
 #include "config.h"
 
 #include <errno.h>
@@ -144,8 +145,11 @@ static void go_on_waiting(struct run *run)
 
 void run_wake(void *arg)
 {
-    const struct jobs *jobs = arg;
-    if (jobs->run != NULL && jobs->run->waiting) go_on_waiting(jobs->run);
+    struct jobs *jobs = arg;
+    if (jobs->run == NULL)
+        run_next(jobs);
+    else if (jobs->run->waiting)
+        go_on_waiting(jobs->run);
 }
 
 static void free_run(struct run *run)
@@ -389,10 +393,17 @@ static void concluded(struct run *run)
     if (run->cancel == RUN_CANCELLED_LATE && row->state == JOB_QUEUED)
         jobs_cancel(jobs, row->id, NULL, NULL);
     int64_t id = row->id;
+    bool was_killed = run->outcome.kind == OUTCOME_KILLED;
     jobs->run = NULL;
     free_run(run);
     jobs_tell(jobs, id, NULL);
-    run_next(jobs);
+    if (was_killed) {
+        retry_failed(&jobs->kills, "");
+        loop_timer_start(jobs->pause, jobs->kills.pause_ns / CLOCK_MS, 0);
+    } else {
+        retry_worked(&jobs->kills);
+        run_next(jobs);
+    }
     jobs_check_stopped(jobs);
 }
 

@@ -87,6 +87,7 @@ struct jobs {
     struct run *run;          /* the present one, or NULL */
     struct loop_timer *pause; /* before a phase is entered again */
     struct retry retry;       /* the pauses */
+    struct retry kills;       /* those after children that were killed */
     struct untold untold;
     bool recovered;              /* the store thread's: what a dead daemon left is queued again */
     struct retry epoch_failures; /* the store thread's */

@@ -152,10 +152,11 @@ static void keep_private(const char *path)
     close(fd);
 }
 
-/* What a disk that takes nothing says; the directory can still be read then. */
+/* What a disk that takes nothing says, or who has the database locked (a program that looks at it,
+ * or copies it); the directory can still be read then. */
 static bool takes_nothing(int code)
 {
-    return err_is_disk(code) || code == -EIO;
+    return err_is_disk(code) || code == -EIO || code == ERR_BUSY;
 }
 
 /* The database with what stands beside it, out of the way of a new one. */

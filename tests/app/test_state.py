@@ -408,6 +408,60 @@ def full_disk_at_first():
             assert model_of(d)["active"] == model_of(d)["serving"], model_of(d)
 
 
+def audit_on_a_full_disk():
+    """entries of the audit that find no room: one line for the cause, and one that says how many are missing"""
+    with Disk() as disk:
+        with Daemon(job_world(disk), state=disk.state) as d:
+            disk.fill()
+            for _ in range(40):
+                assert once(d.admin, "POST", "/admin/v1/jobs/99/cancel").status == 404
+            disk.clear()
+            until(lambda: once(d.admin, "POST", "/admin/v1/jobs/99/cancel").status and "entries are made again" in d.text(), "there is room")
+            lines = [l for l in d.text().splitlines() if " audit" in l]
+            assert len(lines) == 2 and re.search(r"audit of POST .*(full|space)", lines[0]) and re.search(r"[1-9]\d* are missing", lines[1]), lines
+
+
+def locked_database():
+    """a database that another program has locked: the daemon starts, serves, says so, and goes on when it is free"""
+    with tempfile.TemporaryDirectory() as state:
+        with Daemon(state=state):
+            pass
+        other = sqlite3.connect(os.path.join(state, "autodidact.db"), isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with Daemon(state=state) as d:
+            assert d.classify().json["version"] == 1
+            assert d.metrics()['autodidact_degraded{part="store"}'] == 1
+            assert "locked" in d.text(), d.text()
+            assert once(d.admin, "GET", "/admin/v1/jobs").status == 200
+            other.execute("ROLLBACK")
+            until(lambda: d.metrics()['autodidact_degraded{part="store"}'] == 0, "it takes changes again", 60)
+            until(lambda: once(d.admin, "POST", "/admin/v1/jobs/99/cancel").status == 404, "jobs are looked for again")
+            other.execute("BEGIN IMMEDIATE")  # while it runs: who only asks does not wait
+            assert once(d.admin, "GET", "/admin/v1/jobs").status == 200 and d.classify().status == 200
+            other.execute("ROLLBACK")
+        other.close()
+
+
+def killed_children():
+    """a job whose process something kills at once is tried again after pauses, not in a hot loop"""
+    with tempfile.TemporaryDirectory() as folder:
+        tool, starts = os.path.join(folder, "tool"), os.path.join(folder, "starts")
+        with open(tool, "w") as f:
+            f.write(f"#!/bin/sh\ndate +%s.%N >> {starts}\nkill -9 $$\n")
+        os.chmod(tool, 0o755)
+        os.makedirs(os.path.join(folder, "tiny"))
+        settings = ["train.data_root=" + folder, "train.program=" + tool,
+                    "model.specs=" + os.path.join(os.environ.get("top_srcdir", "."), "models")]
+        with Daemon(settings) as d:
+            answer = once(d.admin, "POST", "/admin/v1/jobs", json.dumps(JOB).encode(), [("Content-Type", "application/json")])
+            assert answer.status == 202, answer
+            found = until(lambda: (lambda j: j["state"] == "failed" and j)(once(d.admin, "GET", "/admin/v1/jobs/1").json), "it has failed", 60)
+            assert found["attempts"] == 3 and "killed by signal 9" in found["reason"], found
+            with open(starts) as f:
+                at = [float(l) for l in f]
+            assert len(at) == 3 and at[1] - at[0] > 0.9 and at[2] - at[1] > 1.9, at
+
+
 def processor_seconds(pid):
     with open(f"/proc/{pid}/stat") as f:
         return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
@@ -506,4 +560,5 @@ def short_memory():
 
 run([odd_models, odd_files_of_the_tool, large_model, stuck_read, changing_model, stand_in, canary, damaged_database, damaged_rows,
      damaged_versions, read_only_disk, read_only_and_empty, full_disk,
-     full_disk_at_first, queue_on_a_full_disk, job_ends_on_a_full_disk, short_memory])
+     full_disk_at_first, queue_on_a_full_disk, job_ends_on_a_full_disk, audit_on_a_full_disk, locked_database,
+     killed_children, short_memory])
