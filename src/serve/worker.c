@@ -152,8 +152,10 @@ void *worker_main(void *arg)
     for (;;) {
         if (engine_flush(engine) > 0) continue;
         /* Before anything that takes long, and before this worker has taken what it holds, since
-         * the lock is let go. */
-        if (desk_waiting(engine->desk) > 0 || engine->publish_first != NULL)
+         * the lock is let go. And where so much is in flight that workers do not decode: what this
+         * one has just decoded may have come to nothing, and nobody else looks. */
+        if (desk_waiting(engine->desk) > 0 || engine->publish_first != NULL ||
+            !desk_is_quiet(engine->desk))
             engine_feed_decoder(engine, false);
         if (engine->done_first != NULL) continue;
         if (engine->publish_first != NULL && !engine->publishing) {

@@ -189,6 +189,39 @@ static void metrics_show_decoding(void **state)
     metrics_free(metrics);
 }
 
+/* A worker that decoded an image for nothing leaves a queue behind that is too long for workers to
+ * decode it: the decoder goes on with it. */
+static void who_waits_behind_one_that_is_given_up_is_decoded(void **state)
+{
+    (void)state;
+    enum { TIMES = 30, MEDIUM = 1000, MANY = 5 };
+    struct engine_options options;
+    default_options(&options);
+    options.workers = 2;
+    struct engine *engine = start_with(&options, NULL);
+    for (int i = 0; i < TIMES; i++) {
+        struct call medium, many;
+        struct png pngs[MANY] = {png, png, png, png, png};
+        call_init(&medium, sla_of(nothing), pngs, 1);
+        call_init(&many, sla_of(nothing), pngs, MANY);
+        medium.images[0] = (struct input){.kind = INPUT_U8,
+                                          .width = MEDIUM,
+                                          .height = MEDIUM,
+                                          .data = large.data,
+                                          .size = (size_t)3 * MEDIUM * MEDIUM};
+        pthread_mutex_lock(&medium.lock);
+        assert_int_equal(engine_submit(engine, &medium.request), 0);
+        assert_int_equal(engine_submit(engine, &many.request), 0);
+        engine_cancel(engine, &medium.request);
+        pthread_mutex_unlock(&medium.lock);
+        assert_int_equal(call_wait(&many), 0);
+        call_wait(&medium);
+        call_reset(&many);
+        call_reset(&medium);
+    }
+    engine_free(engine);
+}
+
 /* ---- everything at once ---- */
 
 enum { ASKERS = 4, ROUNDS = 60, AT_ONCE = 3 };
@@ -283,6 +316,7 @@ int main(void)
         cmocka_unit_test(small_images_pass_large_ones),
         cmocka_unit_test(what_cannot_be_decoded_waits_for_nobody),
         cmocka_unit_test(metrics_show_decoding),
+        cmocka_unit_test(who_waits_behind_one_that_is_given_up_is_decoded),
         cmocka_unit_test(everything_comes_back_once),
     };
     png_make(&png, 5);
