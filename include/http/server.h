@@ -46,6 +46,9 @@ int server_route(struct server *server, const struct route *route);
  * empty or holds anything but visible ASCII. */
 int server_set_token(struct server *server, const char *text, struct err *e);
 
+/* No token is right from now on. */
+void server_forget_token(struct server *server);
+
 /* Whether server_set_token() would take it. */
 int server_check_token(const char *text, struct err *e);
 

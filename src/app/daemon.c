@@ -235,6 +235,12 @@ static void set_token(struct daemon *d, const char *token)
     server_set_token(d->public, token, NULL);
 }
 
+static void forget_token(struct daemon *d)
+{
+    server_forget_token(d->private);
+    server_forget_token(d->public);
+}
+
 static int read_token(struct daemon *d, struct err *e)
 {
     char token[TOKEN_FILE_MAX + 1];
@@ -273,7 +279,10 @@ static int reload(struct daemon *d, struct err *e)
     int changes = reload_take(d->config, &next);
     log_options_use(d->config);
     spread(d);
-    if (has_token) set_token(d, token);
+    if (has_token)
+        set_token(d, token);
+    else
+        forget_token(d);
     log_info("SIGHUP: the options have been read again: %d changed%s", changes,
              has_token ? "; so has the token" : "");
     return 0;

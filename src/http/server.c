@@ -426,6 +426,11 @@ int server_set_token(struct server *server, const char *text, struct err *e)
     return token_set(&server->token, text, e);
 }
 
+void server_forget_token(struct server *server)
+{
+    server->token.present = false;
+}
+
 int server_check_token(const char *text, struct err *e)
 {
     struct token token;

@@ -241,6 +241,24 @@ def admin_token():
             assert ask("Bearer second-token").status == 200
 
 
+def token_taken_back():
+    """when admin.token_file is given no more, SIGHUP ends what the token opened"""
+    with tempfile.TemporaryDirectory() as folder:
+        token, config = os.path.join(folder, "token"), os.path.join(folder, "conf")
+        with open(token, "w") as f:
+            f.write("secret\n")
+        with open(config, "w") as f:
+            f.write(f"[admin]\nlisten = 127.0.0.1:0\ntoken_file = {token}\n")
+        with Daemon(arguments=["--config", config]) as d:
+            def ask():
+                return once(d.admin, "GET", "/admin/v1/jobs", headers=[("Authorization", "Bearer secret")]).status
+            assert ask() == 200
+            open(config, "w").close()
+            d.process.send_signal(signal.SIGHUP)
+            until(lambda: "read again" in d.text(), "SIGHUP is heard")
+            assert ask() == 401
+
+
 def sigterm_delay():
     """SIGTERM: ready says 503 while requests are answered and connections end; then exit 0"""
     with Daemon(["drain.delay_ms=4000"]) as d, Wire(d.address) as w:
@@ -535,6 +553,6 @@ def logs():
 
 
 run([addresses, locked, not_ready_without_model, bad_models, bad_addresses, living_socket, socket_paths, all_addresses, private_files,
-     closed_stderr, other_listeners, admin_socket, admin_needs_token, admin_token, sigterm_delay, sigint, drain, drain_upload,
+     closed_stderr, other_listeners, admin_socket, admin_needs_token, admin_token, token_taken_back, sigterm_delay, sigint, drain, drain_upload,
      drain_timeout, second_sigterm, second_sigint, sigterm_while_loading, restart, algorithms, check_beside, reload, reopen, habits,
      full_pipe, notify, logs])
