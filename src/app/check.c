@@ -158,6 +158,19 @@ static void check_directory(struct check *check, const struct option *o)
     bad(check, &e);
 }
 
+/* Within the bound that the start keeps to. */
+static int load_model(const struct config *config, struct model **ret_model, struct err *e)
+{
+    char *bytes;
+    size_t size;
+    int rc = file_read(config->model_file, (size_t)config->model_bytes_max, &bytes, &size, e);
+    if (rc < 0) return rc;
+    rc = model_load_bytes(bytes, size, ret_model, e);
+    if (rc < 0) err_prefix(e, "%s", config->model_file);
+    mem_free(bytes);
+    return rc;
+}
+
 static void check_model(struct check *check)
 {
     const char *path = check->config->model_file;
@@ -165,7 +178,7 @@ static void check_model(struct check *check)
     struct err e = {0};
     if (path[0] == '\0') {
         good("model.file", "none; what served last will serve");
-    } else if (model_load(path, &model, &e) < 0) {
+    } else if (load_model(check->config, &model, &e) < 0) {
         err_prefix(&e, "model.file");
         bad(check, &e);
     } else {

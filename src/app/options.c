@@ -243,6 +243,8 @@ bool admin_is_unix(const struct config *config)
 
 int config_check(const struct config *c, struct err *e)
 {
+    if (c->state_directory[0] == '\0')
+        return err_set(e, ERR_CONFLICT, "state.directory: a directory is needed");
     if (!admin_is_unix(c) && c->admin_token_file[0] == '\0')
         return err_set(e, ERR_CONFLICT,
                        "admin.token_file: a file with the bearer token is needed where the admin "

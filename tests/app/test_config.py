@@ -177,6 +177,9 @@ def check():
     wrong(["admin.token_file", "empty"], warnings=[], settings=["admin.listen=127.0.0.1:0", f"admin.token_file={token}"])
     wrong(["model.file (--set)", "/no/such"], ["image.bytes_max"], settings=["model.file=/no/such", "image.bytes_max=64M"])
     wrong(["model.file", text], settings=[f"model.file={text}"])
+    wrong(["model.file", "larger than the 1024 bytes"], settings=[f"model.file={file(b'x' * 2000)}", "model.bytes_max=1K"])
+    code, _, err = call("--check-config", "--set", "http.listen=127.0.0.1:0", "--set", "state.directory=")
+    assert code == 1 and "state.directory (--set)" in err, err
     wrong(["train.program", text], ["model.specs"], ["train.data_root"], ["log.file"],
           settings=[f"train.program={text}", "model.specs=/no/such", f"train.data_root={text}", "log.file=/no/such/log"])
     wrong(warnings=[["engine.workers"]], settings=["engine.workers=1024"])
