@@ -75,8 +75,8 @@ class Daemon:
             assert code == 0, f"the daemon ended with {code}:\n{self.text()}"
 
     def text(self):
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
+        log = self.log.fileno()  # whose offset is the daemon's, too: a seek would have it write over its first lines
+        return os.pread(log, os.fstat(log).st_size, 0).decode(errors="replace")
 
     def dead(self):
         if self.process.poll() is not None:
