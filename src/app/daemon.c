@@ -397,7 +397,8 @@ static int open_servers(struct daemon *d, struct err *e)
     options.open_scopes = admin_is_unix(c) ? SCOPES_ALL : SCOPE_HEALTH;
     rc = admin_address(c, admin, &derived, e);
     if (rc == 0) rc = server_new(d->loop, &options, &d->private, e);
-    if (err_is_disk(rc) && derived) {
+    /* -ENOENT: nor could the directory be made. */
+    if ((err_is_disk(rc) || rc == -ENOENT) && derived) {
         log_warning("%s: the admin socket has another place for now", e->text);
         rc = spare_place_make(d->spare_place, e);
         snprintf(admin, sizeof(admin), "unix:%s/admin.sock", d->spare_place);

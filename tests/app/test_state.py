@@ -356,10 +356,11 @@ def read_only_disk():
             assert d.stop() == 0, d.text()
 
 
-def read_only_and_empty():
+def read_only_and_empty(made=True):
     """with nothing but a read-only directory model.file is served all the same"""
     with Disk() as disk:
-        os.mkdir(disk.state)
+        if made:
+            os.mkdir(disk.state)
         disk.read_only(True)
         d = Daemon(job_world(disk), state=disk.state, wait=False)
         try:
@@ -373,6 +374,11 @@ def read_only_and_empty():
             assert d.stop() == 0, d.text()
         with Daemon(job_world(disk), state=disk.state, model=None) as d:
             assert d.classify().json["version"] == 1
+
+
+def read_only_without_directory():
+    """the same where not even the state directory is there"""
+    read_only_and_empty(made=False)
 
 
 def full_disk():
@@ -559,6 +565,6 @@ def short_memory():
 
 
 run([odd_models, odd_files_of_the_tool, large_model, stuck_read, changing_model, stand_in, canary, damaged_database, damaged_rows,
-     damaged_versions, read_only_disk, read_only_and_empty, full_disk,
+     damaged_versions, read_only_disk, read_only_and_empty, read_only_without_directory, full_disk,
      full_disk_at_first, queue_on_a_full_disk, job_ends_on_a_full_disk, audit_on_a_full_disk, locked_database,
      killed_children, short_memory])
