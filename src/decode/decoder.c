@@ -11,7 +11,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,7 +21,7 @@
 #include "tally.h"
 
 enum {
-    BACKGROUND_NICENESS = 10, /* as helpers have it */
+    BACKGROUND_NICENESS = 10, /* added to the daemon's own, as helpers have it */
     POSTURE_MAX = 200,
 };
 
@@ -145,7 +144,7 @@ static void *decoder_main(void *arg)
      * machine would make these wait as long as it lets low priority wait. On Linux priorities are a
      * thread's. It may fail only for who asks for more. */
     if (room->background && decoder->crew == NULL)
-        setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), BACKGROUND_NICENESS);
+        setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + BACKGROUND_NICENESS);
     pthread_mutex_lock(&decoder->lock);
     for (;;) {
         struct decode_job *job = room->first;

@@ -19,7 +19,7 @@
 
 enum {
     SOCKET = 0,
-    NICENESS = 10,           /* in the background: a tenth of what the foreground gets */
+    NICENESS = 10,           /* more than the daemon's in the background: a tenth of what it gets */
     MAPPED_FROM = 128 << 10, /* blocks that go back to the system when they are freed */
     SPARE_BYTES = 128 << 20, /* for resizing, and what malloc keeps */
 };
@@ -78,7 +78,7 @@ static int prepare(const struct helper_options *options, unsigned number, bool b
     title_set(name, title);
     settle_signals();
     offer_to_oom_killer();
-    if (background) setpriority(PRIO_PROCESS, 0, NICENESS);
+    if (background) setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICENESS);
     mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
     mallopt(M_TRIM_THRESHOLD, MAPPED_FROM);
     size_t memory = options->memory_max / 4 * 5 + SPARE_BYTES;
