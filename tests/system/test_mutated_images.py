@@ -55,6 +55,8 @@ def flip(rnd, data):
 
 
 def cut(rnd, data):
+    if len(data) < 2:
+        return data
     return data[:rnd.randrange(1, len(data))] + rnd.choice((b"", b"\xff\xd9", chunk(b"IEND", b"")))
 
 
@@ -89,6 +91,8 @@ def lie(rnd, size):
 
 def change_jpeg(rnd, data):
     parts = jpeg_parts(data)
+    if len(parts) < 2:  # what an earlier cut has left
+        return flip(rnd, data)
     kind = rnd.randrange(6)
     if kind < 2:
         return rearrange(rnd, parts)
@@ -150,6 +154,8 @@ def resealed(part):
 
 def change_png(rnd, data):
     parts = png_parts(data)
+    if len(parts) < 2:
+        return flip(rnd, data)
     kind = rnd.randrange(7)
     if kind < 2:
         return rearrange(rnd, parts)
