@@ -10,6 +10,7 @@
 #include <zlib.h>
 
 #include "base/mem.h"
+#include "zlib_memory.h"
 
 enum {
     LEVEL = 1,
@@ -24,18 +25,6 @@ struct packer {
     z_stream z;
     bool ended;
 };
-
-static void *allocate(void *arg, unsigned count, unsigned size)
-{
-    (void)arg;
-    return mem_new(count, size);
-}
-
-static void give_back(void *arg, void *memory)
-{
-    (void)arg;
-    mem_free(memory);
-}
 
 bool pack_suits(const char *content_type)
 {
@@ -78,8 +67,8 @@ struct packer *packer_new(const char *data, size_t size)
     struct packer *p = size <= UINT_MAX ? mem_new(1, sizeof(*p)) : NULL;
     if (p == NULL) return NULL;
     const int bits = window_bits(size);
-    p->z = (z_stream){.zalloc = allocate,
-                      .zfree = give_back,
+    p->z = (z_stream){.zalloc = zlib_allocate,
+                      .zfree = zlib_free,
                       .next_in = (unsigned char *)data,
                       .avail_in = (unsigned)size};
     if (deflateInit2(&p->z, LEVEL, Z_DEFLATED, FORMAT_GZIP + bits, bits - MEMORY_LESS,

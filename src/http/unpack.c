@@ -10,6 +10,7 @@
 #include <zlib.h>
 
 #include "base/mem.h"
+#include "zlib_memory.h"
 
 enum {
     PIECE = 32 << 10,
@@ -27,18 +28,6 @@ struct unpacker {
     unsigned char piece[PIECE];
 };
 
-static void *allocate(void *arg, unsigned count, unsigned size)
-{
-    (void)arg;
-    return mem_new(count, size);
-}
-
-static void give_back(void *arg, void *memory)
-{
-    (void)arg;
-    mem_free(memory);
-}
-
 /* RFC 1950, 2.2: method 8, a window of up to 32 KiB, and a check that makes it a multiple of 31. No
  * packer begins a bare stream (RFC 1951) so: bits that nobody uses would be set. */
 static bool has_zlib_header(const unsigned char *data, size_t size)
@@ -54,7 +43,7 @@ struct unpacker *unpacker_new(enum coding coding, const void *data, size_t size)
     u->coding = coding;
     u->at = data;
     u->end = u->at + size;
-    u->z = (z_stream){.zalloc = allocate, .zfree = give_back};
+    u->z = (z_stream){.zalloc = zlib_allocate, .zfree = zlib_free};
     const int window = coding == CODING_GZIP         ? WINDOW_GZIP
                        : has_zlib_header(data, size) ? WINDOW_BITS
                                                      : WINDOW_RAW;
