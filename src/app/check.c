@@ -92,6 +92,25 @@ static void check_listener(struct check *check, const char *name, const char *ad
     }
 }
 
+static bool is_any_port(const char *address)
+{
+    const char *port = strrchr(address, ':');
+    return port != NULL && strcmp(port, ":0") == 0;
+}
+
+/* Each could be opened, but not both. */
+static void check_pair(struct check *check, const char *http, const char *admin, bool derived)
+{
+    struct err e = {0};
+    if (is_any_port(http) ||
+        (!address_is_in_the_way(http, admin) && !address_is_in_the_way(admin, http)))
+        return;
+    err_set(&e, -EADDRINUSE, "admin.listen: %s is taken by http.listen, %s: use another one", admin,
+            http);
+    if (derived) state_blame(&e);
+    bad(check, &e);
+}
+
 static void check_listeners(struct check *check)
 {
     char admin[ADDRESS_MAX];
@@ -100,10 +119,12 @@ static void check_listeners(struct check *check)
     check->runs =
         state_is_taken(check->config) && addresses_read(check->config, &check->running) == 0;
     check_listener(check, "http.listen", check->config->http_listen, false);
-    if (admin_address(check->config, admin, &derived, &e) < 0)
+    if (admin_address(check->config, admin, &derived, &e) < 0) {
         bad(check, &e);
-    else
-        check_listener(check, "admin.listen", admin, derived);
+        return;
+    }
+    check_listener(check, "admin.listen", admin, derived);
+    check_pair(check, check->config->http_listen, admin, derived);
 }
 
 /* ---- files ---- */

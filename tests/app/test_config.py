@@ -178,6 +178,14 @@ def check():
     wrong(["model.file (--set)", "/no/such"], ["image.bytes_max"], settings=["model.file=/no/such", "image.bytes_max=64M"])
     wrong(["model.file", text], settings=[f"model.file={text}"])
     wrong(["model.file", "larger than the 1024 bytes"], settings=[f"model.file={file(b'x' * 2000)}", "model.bytes_max=1K"])
+    os.chmod(token, 0o600)
+    open(token, "w").write("secret\n")
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        port = s.getsockname()[1]
+    both = f"unix:{FOLDER.name}/both"
+    for http, admin in ((f"127.0.0.1:{port}", f"127.0.0.1:{port}"), (f"localhost:{port}", f"0.0.0.0:{port}"), (both, both)):
+        wrong(["admin.listen", admin, "http.listen", http],
+              settings=[f"http.listen={http}", f"admin.listen={admin}", f"admin.token_file={token}"])
     code, _, err = call("--check-config", "--set", "http.listen=127.0.0.1:0", "--set", "state.directory=")
     assert code == 1 and "state.directory (--set)" in err, err
     wrong(["train.program", text], ["model.specs"], ["train.data_root"], ["log.file"],
