@@ -59,6 +59,7 @@ struct decode_job {
     /* the decoder's; zero at first */
     struct decode_job *next;
     struct seat *seat; /* where it is done */
+    bool in_place;     /* by decode_job_run() */
     atomic_bool cancelled;
     int64_t stop_ns; /* when time_max_ns is over */
 };

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +31,7 @@ enum {
     REPORT_MS = 1000, /* between two lines of the log */
     WAKE_NS = 50000,  /* to hand a job over and to get it back */
     TEXT_MAX = ERR_TEXT_MAX + 64,
+    ANY = -1, /* processor */
 };
 
 /* A helper. */
@@ -37,6 +39,7 @@ struct member {
     pid_t pid; /* 0: there is none */
     int socket, pidfd;
     struct region region;
+    int processor; /* that it is kept to, or ANY; the seat's user's */
     bool ended;
     bool stopped; /* how, see struct zygote_news */
     int signal;
@@ -50,6 +53,7 @@ struct place {
 
 struct crew {
     struct zygote_options options;
+    cpu_set_t processors; /* that this process may use; of the first 1024 */
     struct tally *tally;
     void (*report)(void *arg, const char *message);
     void *report_arg;
@@ -93,6 +97,7 @@ static int welcome(struct crew *crew, const struct zygote_news *news, const int 
     struct member m = {.pid = news->pid,
                        .socket = fds[ZYGOTE_SOCKET],
                        .pidfd = fds[ZYGOTE_PIDFD],
+                       .processor = ANY,
                        .killed_for = TALLY_LOSSES};
     int rc = region_map(fds[ZYGOTE_REGION], crew->options.helper.input_max,
                         crew->options.helper.output_max, &m.region, e);
@@ -235,6 +240,22 @@ static int get_member(struct crew *crew, unsigned seat, const struct decode_job 
     }
     pthread_mutex_unlock(&crew->lock);
     return rc;
+}
+
+/* Who waits in its own place leaves a processor to the helper, where both are awake at once: on an
+ * idle one a helper, and then who waits for it, would have to be woken, which takes longer than a
+ * small image. If it cannot be, it is as it was. */
+static void place_helper(const struct crew *crew, struct member *m, const struct decode_job *job)
+{
+    int processor = job->in_place ? sched_getcpu() : ANY;
+    if (processor == m->processor || processor >= CPU_SETSIZE) return;
+    cpu_set_t set = crew->processors;
+    if (processor != ANY) {
+        CPU_ZERO(&set);
+        CPU_SET(processor, &set);
+    }
+    sched_setaffinity(m->pid, sizeof(set), &set);
+    m->processor = processor;
 }
 
 /* Never waits: a helper that answers and does not read is none of ours. */
@@ -393,7 +414,10 @@ int crew_run(struct crew *crew, unsigned seat, struct decode_job *job, struct er
         rc = get_member(crew, seat, job, &m, e);
         if (rc == ERR_CONFLICT) return rc;
         if (rc < 0) return job_set_interrupted(rc, e);
-        region_put(&m->region, job);
+        place_helper(crew, m, job);
+        if (region_put(&m->region, job) < 0)
+            return err_set(e, -ENOMEM, "out of memory for an image of %zu bytes",
+                           job->work.input_bytes);
         rc = -EAGAIN;
         int64_t start = clock_now();
         if (send_byte(m))
@@ -468,6 +492,7 @@ int crew_new(const struct zygote_options *options, struct tally *tally,
     crew->report_arg = report_arg;
     crew->n = n;
     crew->socket = -1;
+    sched_getaffinity(0, sizeof(crew->processors), &crew->processors);
     for (unsigned i = 0; i < n; i++) crew->places[i].nudge = -1;
     pthread_mutex_init(&crew->lock, NULL);
     pthread_condattr_t monotonic;

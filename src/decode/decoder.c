@@ -276,6 +276,7 @@ void decoder_submit(struct decoder *decoder, struct decode_job *job)
 
 void decode_job_run(struct decoder *decoder, struct decode_job *job)
 {
+    job->in_place = true;
     pthread_mutex_lock(&decoder->lock);
     run(room_of(decoder, job), job);
     pthread_mutex_unlock(&decoder->lock);

@@ -66,14 +66,25 @@ void region_unmap(struct region *region)
     region->head = NULL;
 }
 
-void region_put(struct region *region, const struct decode_job *job)
+static int make_pages(struct region *region, size_t input_bytes)
 {
+    if (input_bytes <= region->input_there) return 0;
+    if (madvise(region->input, rounded(input_bytes), MADV_POPULATE_WRITE) != 0 && errno != EINVAL)
+        return -ENOMEM; /* EINVAL: Linux before 5.14 cannot say */
+    region->input_there = rounded(input_bytes);
+    return 0;
+}
+
+int region_put(struct region *region, const struct decode_job *job)
+{
+    if (make_pages(region, job->work.input_bytes) < 0) return -ENOMEM;
     struct region_head *head = region->head;
     head->work = job->work;
     head->took_ns = head->cpu_ns = 0;
     atomic_store(&head->stop, false);
     atomic_store(&head->begun, false);
     memcpy(region->input, job->input, job->work.input_bytes);
+    return 0;
 }
 
 static void trim(void *at, size_t bytes)
@@ -84,6 +95,7 @@ static void trim(void *at, size_t bytes)
 void region_trim(struct region *region, size_t input_bytes, size_t output_bytes)
 {
     trim(region->input, input_bytes);
+    if (region->input_there > KEEP) region->input_there = KEEP;
     trim(region->output, output_bytes);
 }
 

@@ -27,6 +27,7 @@ struct region_head {
 
 struct region {
     size_t input_max, output_max;
+    size_t input_there;       /* bytes of the input whose pages are */
     struct region_head *head; /* NULL: not mapped */
     unsigned char *input;     /* [input_max] */
     float *output;            /* [output_max / 4] */
@@ -39,8 +40,9 @@ int region_map(int fd, size_t input_max, size_t output_max, struct region *ret_r
                struct err *e);
 void region_unmap(struct region *region);
 
-/* The daemon's, between two jobs: what the next one is. Its input must fit. */
-void region_put(struct region *region, const struct decode_job *job);
+/* The daemon's, between two jobs: what the next one is. Its input must fit. -ENOMEM: the system has
+ * no pages for it (where memory is not overcommitted; to write would be a SIGBUS). */
+int region_put(struct region *region, const struct decode_job *job);
 
 /* The daemon's, between two jobs: gives pages back that an input or an output of so many bytes
  * took, unless they are few. */

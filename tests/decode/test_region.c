@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -33,6 +34,26 @@ static int tear_down(void **state)
 {
     region_unmap(*state);
     return 0;
+}
+
+/* Where there are no pages to be had, which here is behind the end of the file, nothing is written
+ * and nobody dies of it. */
+static void an_input_without_pages_is_an_error(void **state)
+{
+    (void)state;
+    struct region region;
+    int fd = memfd_create("small", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 3 << 16), 0);
+    assert_int_equal(region_map(fd, 4 << 16, FLOATS * sizeof(float), &region, NULL), 0);
+    close(fd);
+    static const unsigned char input[4 << 16] = {1, 2, 3};
+    struct decode_job job = {.work = {.input_bytes = sizeof(input)}, .input = input};
+    assert_int_equal(region_put(&region, &job), -ENOMEM);
+    job.work.input_bytes = 1 << 16;
+    assert_int_equal(region_put(&region, &job), 0);
+    assert_memory_equal(region.input, input, 1 << 16);
+    region_unmap(&region);
 }
 
 static void only_codes_of_decoding_are_taken(void **state)
@@ -95,6 +116,7 @@ static void numbers_are_finite(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_input_without_pages_is_an_error),
         cmocka_unit_test(only_codes_of_decoding_are_taken),
         cmocka_unit_test(a_message_is_text),
         cmocka_unit_test(numbers_are_finite),
