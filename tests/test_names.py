@@ -36,6 +36,7 @@ OPERATORS_OF_THE_FIELD = {
 
 # Options whose names are words of the field: what else they are.
 OPTIONS_OF_THE_FIELD = {
+    "accumulate": "what adds a gradient to what is there, in nn",
     "momentum": "the state of SGD in checkpoints, as PyTorch calls it",
     "augment": "what the data layer does to an image, and its file",
     "preset": "a table of its own, struct preset",

@@ -26,6 +26,7 @@ struct holdout {
 struct recipe {
     const struct method *method; /* NULL: nothing was trained */
     int64_t epochs, batch;
+    int64_t accumulate;                  /* micro-batches that a batch is taken in */
     double rate, momentum, weight_decay; /* of learning; of SGD */
     struct schedule schedule;
     int64_t warmup;
@@ -45,6 +46,9 @@ struct recipe {
 /* The defaults of a method. byot's are the recipe of SCAN with a cosine instead of steps: 200
  * epochs of batches of 128, a rate of 0.1, crop and flip, 5,000 held-out images. */
 void recipe_default(struct recipe *ret_recipe, const struct method *method);
+
+/* Images that go through the network at a time: a batch, or one of its equal parts. */
+int64_t recipe_micro_batch(const struct recipe *recipe);
 
 enum { RECIPE_TEXTS_MAX = 48, RECIPE_TEXT_MAX = 160 };
 

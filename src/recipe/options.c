@@ -65,6 +65,9 @@ static const struct recipe_option options[] = {
      .or_zero = true, .standard = "0", .implied = "0", .takes = "A",
      .help = "mix images and labels of a batch in pairs, by shares from Beta(A, A)",
      .otherwise = "0: off"},
+    {"accumulate", RECIPE_WHOLE, RECIPE_HOW, IN_RECIPE(accumulate), .low = 1, .high = 32768,
+     .standard = "1", .implied = "1", .takes = "K",
+     .help = "take a batch in K equal parts, one after the other, in a Kth of the memory"},
 
     {"preset", RECIPE_PRESET, RECIPE_DISTILLATION, IN_DRAFT(preset), .job = true, .takes = "NAME",
      .help = "constants of a published code; other options go before it:"},

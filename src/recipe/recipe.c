@@ -7,6 +7,11 @@
 
 #include "recipe/option.h"
 
+int64_t recipe_micro_batch(const struct recipe *recipe)
+{
+    return recipe->batch / recipe->accumulate;
+}
+
 size_t recipe_texts(const struct recipe *recipe, struct recipe_text ret_texts[RECIPE_TEXTS_MAX])
 {
     size_t n = 0;

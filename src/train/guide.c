@@ -133,7 +133,7 @@ static void *take(struct guide *g, size_t count, size_t size)
 
 static int allocate(struct guide *g, struct err *e)
 {
-    size_t n = g->n_lanes, batch = (size_t)g->recipe->batch;
+    size_t n = g->n_lanes, batch = (size_t)recipe_micro_batch(g->recipe);
     g->execs = mem_new(n, sizeof(*g->execs));
     g->logits = take(g, batch * (size_t)net_classes(g->teacher), sizeof(*g->logits));
     g->values = take(g, batch, sizeof(*g->values));
@@ -217,7 +217,7 @@ float *guide_regressor(struct guide *guide, size_t *ret_size)
     return guide->regressor;
 }
 
-const float *guide_dregressor(const struct guide *guide)
+float *guide_dregressor(struct guide *guide)
 {
     return guide->dregressor;
 }
@@ -250,7 +250,7 @@ static double hint(struct guide *g, const struct pair *p, unsigned lane, const f
         memcpy(r + (size_t)i * (size_t)ct, bias, (size_t)ct * sizeof(*r));
     g->kernels->gemm(false, true, pixels, ct, cs, student, cs, g->regressor, cs, 1.0f, r, ct);
     memset(dr, 0, count * sizeof(*dr));
-    double weight = objective_guide_weight(g->recipe) / (double)g->recipe->batch;
+    double weight = objective_guide_weight(g->recipe) / (double)recipe_micro_batch(g->recipe);
     double value = loss_hint(pixels, ct, r, teacher, weight, dr);
     g->kernels->gemm(true, false, ct, cs, pixels, dr, ct, student, cs, 1.0f, dw, cs);
     for (int i = 0; i < pixels; i++)
@@ -266,7 +266,7 @@ static double compare_met(struct guide *g, const struct pair *p, unsigned lane,
     if (g->recipe->method->guide == METHOD_HINT)
         return hint(g, p, lane, student, teacher, dstudent, scratch);
     int pixels = p->meeting_own.height * p->meeting_own.width;
-    double weight = objective_guide_weight(g->recipe) / (double)g->recipe->batch;
+    double weight = objective_guide_weight(g->recipe) / (double)recipe_micro_batch(g->recipe);
     return loss_attention(pixels, p->own.channels, student, p->other.channels, teacher, weight,
                           dstudent, g->sums + lane * g->sums_stride);
 }
@@ -316,7 +316,7 @@ static void pass_lane(void *arg, unsigned lane, unsigned n_lanes)
     if (g->n_regressor > 0) {
         memset(g->dregressor + lane * g->n_regressor, 0, g->n_regressor * sizeof(*g->dregressor));
     }
-    pool_range((size_t)g->recipe->batch, lane, n_lanes, &first, &end);
+    pool_range((size_t)recipe_micro_batch(g->recipe), lane, n_lanes, &first, &end);
     for (size_t at = first; at < end; at += TEACHER_BATCH) {
         int n = end - at < TEACHER_BATCH ? (int)(end - at) : TEACHER_BATCH;
         memcpy(exec_input(g->execs[lane], 0), grad_input(g->grad) + at * image,
@@ -335,7 +335,8 @@ double guide_pass(struct guide *g, struct grad *student)
     g->grad = NULL;
     for (unsigned i = 1; i < g->n_lanes && g->n_regressor > 0; i++)
         g->kernels->add(g->n_regressor, g->dregressor + i * g->n_regressor, g->dregressor);
-    for (int64_t i = 0; i < g->recipe->batch; i++) sum += g->values[i];
+    const int64_t n = recipe_micro_batch(g->recipe);
+    for (int64_t i = 0; i < n; i++) sum += g->values[i];
     return sum;
 }
 

@@ -31,7 +31,7 @@ struct guide *guide_new(const struct recipe *recipe, const struct net *student,
 void guide_free(struct guide *guide);
 size_t guide_bytes(const struct guide *guide);
 
-/* After the student's grad_forward() on recipe->batch images: takes the same input through the
+/* After the student's grad_forward() on a micro-batch: takes the same input through the
  * teacher, adds the gradients of what is compared to the student's borders, keeps that of the
  * regressor. Returns the value of these terms; guide_logits() [batch][classes] are then the
  * teacher's. */
@@ -44,7 +44,7 @@ void guide_step(struct guide *guide, double rate);
 /* The regressor and what belongs to it, [rows = teacher's channels][student's channels] and then
  * [rows] biases; NULL and 0 without one. The gradient is guide_pass()'s. */
 float *guide_regressor(struct guide *guide, size_t *ret_size);
-const float *guide_dregressor(const struct guide *guide);
+float *guide_dregressor(struct guide *guide);
 
 /* The state for a checkpoint; returns how many arrays, at most 2. */
 size_t guide_state(struct guide *guide, struct checkpoint_array ret_arrays[2]);

@@ -18,7 +18,8 @@ int learner_init(struct learner *l, const struct net *net, const struct recipe *
     l->dparams = mem_new_aligned(net_trained_size(net), sizeof(*l->dparams));
     if (l->params == NULL || l->dparams == NULL)
         return err_set(e, -ENOMEM, "out of memory for %zu parameters", net_block_size(net));
-    l->grad = grad_new_bordered(net, (int)recipe->batch, l->exits, borders, pool, kernels, e);
+    l->grad = grad_new_bordered(net, (int)recipe_micro_batch(recipe), l->exits, borders, pool,
+                                kernels, e);
     if (l->grad == NULL) return e->code;
     l->optimizer = optimizer_new(net, l->exits, pool, kernels, e);
     if (l->optimizer == NULL) return e->code;
@@ -45,7 +46,7 @@ double learner_loss(const struct learner *l, const struct recipe *recipe,
                     const struct loss_targets *targets, const float *source)
 {
     struct objective_batch b = {
-        .n = (int)recipe->batch,
+        .n = (int)recipe_micro_batch(recipe),
         .n_exits = net_sections(l->net),
         .classes = net_classes(l->net),
         .features = net_feature_size(l->net),
@@ -65,8 +66,12 @@ double learner_loss(const struct learner *l, const struct recipe *recipe,
     return objective_loss(recipe, &b);
 }
 
-void learner_step(struct learner *l, const struct recipe *recipe, double rate)
+void learner_backward(struct learner *l)
 {
     grad_backward(l->grad, l->params, l->dparams);
+}
+
+void learner_update(struct learner *l, const struct recipe *recipe, double rate)
+{
     optimizer_step(l->optimizer, recipe, rate, l->dparams, l->params);
 }

@@ -20,20 +20,24 @@ struct learner {
     float *params, *dparams; /* blocks of the net: whole; trained */
 };
 
-/* First parameters from the seed; borders: as grad_new_bordered(). Everything must outlive it.
- * learner_release() is due after a failure, too, and fine on zeros. */
+/* For micro-batches of recipe_micro_batch(). First parameters from the seed; borders: as
+ * grad_new_bordered(). Everything must outlive it. learner_release() is due after a failure, too,
+ * and fine on zeros. */
 int learner_init(struct learner *learner, const struct net *net, const struct recipe *recipe,
                  unsigned borders, uint64_t seed, struct pool *pool, const struct kernels *kernels,
                  struct err *e);
 void learner_release(struct learner *learner);
 size_t learner_bytes(const struct learner *learner);
 
-/* After grad_forward(): the method's loss for recipe->batch images, its gradients put into grad.
+/* After grad_forward(): the method's loss for a micro-batch, its gradients put into grad.
  * source: the logits of teacher or peer, or NULL. */
 double learner_loss(const struct learner *learner, const struct recipe *recipe,
                     const struct loss_targets *targets, const float *source);
 
-/* Backward and one step of the optimizer. */
-void learner_step(struct learner *learner, const struct recipe *recipe, double rate);
+/* After learner_loss(): dparams becomes the gradient of that loss. */
+void learner_backward(struct learner *learner);
+
+/* One step of the optimizer by dparams. */
+void learner_update(struct learner *learner, const struct recipe *recipe, double rate);
 
 #endif

@@ -1,7 +1,8 @@
 /* The steps of a training.
  *
- * One step: the lanes of the pool fill the input (augmented and normalised) of their images,
- * forward, loss, backward, SGD. A teacher and a peer see the same input; two peers each learn from
+ * One step: a batch is drawn, augmented, normalised and mixed; each of its micro-batches (one,
+ * unless gradients are accumulated) goes forward, through the loss and back; the optimizer takes
+ * the mean of their gradients. A teacher and a peer see the same input; two peers each learn from
  * what the other said before either moved (our choice; the paper moves one and asks it again, a
  * pass more). Everything is in a fixed order; what is random comes from (seed,
  * epoch, sample), so nothing random belongs to the state. The order of an epoch is made anew when
@@ -20,6 +21,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "model/spec_file.h"
+#include "accumulator.h"
 #include "guide.h"
 #include "learner.h"
 #include "mix.h"
@@ -30,14 +32,16 @@
 struct trainer {
     struct trainer_setup setup;
     struct recipe recipe;
-    struct learner student, peer; /* peer.net NULL: there is none */
-    struct guide *guide;          /* NULL: there is no teacher */
-    int32_t *labels;              /* [batch] */
-    int32_t *others;              /* [batch], what is mixed into labels; NULL: nothing is */
-    double share;                 /* of the labels, against the others; of this step */
-    struct err *errors;           /* one a lane */
-    uint32_t *order;              /* [split->n_train], of the epoch ordered_epoch */
-    int64_t ordered_epoch;        /* -1: none yet */
+    struct learner student, peer;                   /* peer.net NULL: there is none */
+    struct guide *guide;                            /* NULL: there is no teacher */
+    struct accumulator students, peers, regressors; /* of their gradients */
+    float *images;         /* [batch], of a batch in several parts; NULL: it is one */
+    int32_t *labels;       /* [batch] */
+    int32_t *others;       /* [batch], what is mixed into labels; NULL: nothing is */
+    double share;          /* of the labels, against the others; of this step */
+    struct err *errors;    /* one a lane */
+    uint32_t *order;       /* [split->n_train], of the epoch ordered_epoch */
+    int64_t ordered_epoch; /* -1: none yet */
     int64_t epoch_steps;
     struct checkpoint_position position;
     struct recipe_text texts[RECIPE_TEXTS_MAX];
@@ -93,6 +97,18 @@ static int make_texts(struct trainer *t, struct err *e)
     return 0;
 }
 
+static int allocate_sums(struct trainer *t, struct err *e)
+{
+    const int64_t parts = t->recipe.accumulate;
+    size_t n_regressor = 0;
+    int rc = accumulator_init(&t->students, net_trained_size(t->student.net), parts, e);
+    if (rc == 0 && t->peer.net != NULL)
+        rc = accumulator_init(&t->peers, net_trained_size(t->peer.net), parts, e);
+    if (rc < 0 || t->guide == NULL) return rc;
+    guide_regressor(t->guide, &n_regressor);
+    return accumulator_init(&t->regressors, n_regressor, parts, e);
+}
+
 static int allocate(struct trainer *t, struct err *e)
 {
     const struct trainer_setup *s = &t->setup;
@@ -106,6 +122,12 @@ static int allocate(struct trainer *t, struct err *e)
         t->others = mem_new((size_t)r->batch, sizeof(*t->others));
         if (t->others == NULL) return err_set(e, -ENOMEM, "out of memory for labels to mix in");
     }
+    if (r->accumulate > 1) {
+        t->images =
+            mem_new_aligned((size_t)r->batch, shape_size(net_input(s->net)) * sizeof(*t->images));
+        if (t->images == NULL)
+            return err_set(e, -ENOMEM, "out of memory for a batch of %lld", (long long)r->batch);
+    }
     unsigned borders = guide_borders(r->method, s->net);
     int rc = learner_init(&t->student, s->net, r, borders, r->seed, s->pool, s->kernels, e);
     if (rc == 0 && s->peer != NULL)
@@ -114,7 +136,7 @@ static int allocate(struct trainer *t, struct err *e)
         t->guide = guide_new(r, s->net, s->teacher->plan, s->pool, s->kernels, e);
         if (t->guide == NULL) rc = e->code;
     }
-    return rc;
+    return rc == 0 ? allocate_sums(t, e) : rc;
 }
 
 struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e)
@@ -151,6 +173,10 @@ void trainer_free(struct trainer *trainer)
     guide_free(trainer->guide);
     learner_release(&trainer->student);
     learner_release(&trainer->peer);
+    accumulator_release(&trainer->students);
+    accumulator_release(&trainer->peers);
+    accumulator_release(&trainer->regressors);
+    mem_free(trainer->images);
     mem_free(trainer->labels);
     mem_free(trainer->others);
     mem_free(trainer->order);
@@ -172,6 +198,12 @@ size_t trainer_bytes(const struct trainer *trainer)
 {
     size_t bytes = learner_bytes(&trainer->student);
     if (trainer->peer.net != NULL) bytes += learner_bytes(&trainer->peer);
+    bytes += accumulator_bytes(&trainer->students) + accumulator_bytes(&trainer->peers) +
+             accumulator_bytes(&trainer->regressors);
+    if (trainer->images != NULL) {
+        bytes += (size_t)trainer->recipe.batch * shape_size(net_input(trainer->student.net)) *
+                 sizeof(*trainer->images);
+    }
     return trainer->guide != NULL ? bytes + guide_bytes(trainer->guide) : bytes;
 }
 
@@ -218,7 +250,8 @@ static void prepare_lane(void *arg, unsigned lane, unsigned n_lanes)
     }
 }
 
-static int prepare(struct trainer *t, int64_t epoch, int64_t step_of_epoch, struct err *e)
+/* Images, labels and what is mixed into them. */
+static int draw_batch(struct trainer *t, int64_t epoch, int64_t step_of_epoch, struct err *e)
 {
     const unsigned n_lanes = pool_threads(t->setup.pool);
     if (t->ordered_epoch != epoch) {
@@ -227,7 +260,7 @@ static int prepare(struct trainer *t, int64_t epoch, int64_t step_of_epoch, stru
         t->ordered_epoch = epoch;
     }
     struct preparation p = {t, t->order + step_of_epoch * t->recipe.batch, (uint32_t)epoch,
-                            grad_input(t->student.grad), t->errors};
+                            t->images != NULL ? t->images : grad_input(t->student.grad), t->errors};
     for (unsigned i = 0; i < n_lanes; i++) t->errors[i].code = 0;
     pool_run(t->setup.pool, prepare_lane, &p);
     for (unsigned i = 0; i < n_lanes; i++) {
@@ -243,33 +276,66 @@ static int prepare(struct trainer *t, int64_t epoch, int64_t step_of_epoch, stru
     return 0;
 }
 
-/* The forward passes of all who learn, and the losses with their gradients. Not finite when the
- * peer's is not. Returns the student's. */
-static double forward(struct trainer *t)
+/* The forward passes of all who learn on a micro-batch, and the losses with their gradients. Not
+ * finite when the peer's is not. Returns the student's. */
+static double forward(struct trainer *t, const struct loss_targets *targets)
 {
     const struct recipe *r = &t->recipe;
-    const struct loss_targets targets = {t->labels, t->others, t->share, r->label_smoothing};
-    int batch = (int)r->batch, deepest = net_sections(t->student.net) - 1;
+    int batch = (int)recipe_micro_batch(r), deepest = net_sections(t->student.net) - 1;
     grad_forward(t->student.grad, t->student.params, batch);
     if (t->guide != NULL) {
         double value = guide_pass(t->guide, t->student.grad);
-        return value + learner_loss(&t->student, r, &targets, guide_logits(t->guide));
+        return value + learner_loss(&t->student, r, targets, guide_logits(t->guide));
     }
-    if (t->peer.net == NULL) return learner_loss(&t->student, r, &targets, NULL);
+    if (t->peer.net == NULL) return learner_loss(&t->student, r, targets, NULL);
 
     int peers_deepest = net_sections(t->peer.net) - 1;
     memcpy(grad_input(t->peer.grad), grad_input(t->student.grad),
            (size_t)batch * shape_size(net_input(t->student.net)) * sizeof(float));
     grad_forward(t->peer.grad, t->peer.params, batch);
-    double value = learner_loss(&t->student, r, &targets, grad_logits(t->peer.grad, peers_deepest));
-    double peers = learner_loss(&t->peer, r, &targets, grad_logits(t->student.grad, deepest));
+    double value = learner_loss(&t->student, r, targets, grad_logits(t->peer.grad, peers_deepest));
+    double peers = learner_loss(&t->peer, r, targets, grad_logits(t->student.grad, deepest));
     return isfinite(peers) ? value : peers;
 }
 
-static void step(struct trainer *t, double rate)
+/* One of the batch's micro-batches: its loss, and its part of the gradients. */
+static double learn_part(struct trainer *t, int64_t part)
 {
-    learner_step(&t->student, &t->recipe, rate);
-    if (t->peer.net != NULL) learner_step(&t->peer, &t->recipe, rate);
+    const size_t n = (size_t)recipe_micro_batch(&t->recipe), first = (size_t)part * n;
+    const size_t size = shape_size(net_input(t->student.net));
+    const struct loss_targets targets = {t->labels + first,
+                                         t->others != NULL ? t->others + first : NULL, t->share,
+                                         t->recipe.label_smoothing};
+    if (t->images != NULL) {
+        memcpy(grad_input(t->student.grad), t->images + first * size,
+               n * size * sizeof(*t->images));
+    }
+    double value = forward(t, &targets);
+    if (!isfinite(value)) return value;
+    learner_backward(&t->student);
+    accumulator_take(&t->students, part, t->student.dparams, t->setup.pool);
+    if (t->peer.net != NULL) {
+        learner_backward(&t->peer);
+        accumulator_take(&t->peers, part, t->peer.dparams, t->setup.pool);
+    }
+    if (t->guide != NULL)
+        accumulator_take(&t->regressors, part, guide_dregressor(t->guide), t->setup.pool);
+    return value;
+}
+
+/* The batch's loss, the mean of its parts'; their mean gradient stands ready. */
+static double learn_batch(struct trainer *t)
+{
+    double sum = 0;
+    for (int64_t part = 0; part < t->recipe.accumulate && isfinite(sum); part++)
+        sum += learn_part(t, part);
+    return sum / (double)t->recipe.accumulate;
+}
+
+static void update(struct trainer *t, double rate)
+{
+    learner_update(&t->student, &t->recipe, rate);
+    if (t->peer.net != NULL) learner_update(&t->peer, &t->recipe, rate);
     if (t->guide != NULL) guide_step(t->guide, rate);
 }
 
@@ -282,9 +348,9 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
         at->loss_sum = 0;
         at->loss_count = 0;
     }
-    int rc = prepare(t, epoch, step_of_epoch, e);
+    int rc = draw_batch(t, epoch, step_of_epoch, e);
     if (rc < 0) return rc;
-    double value = forward(t);
+    double value = learn_batch(t);
     double rate = schedule_rate(r, at->step, t->epoch_steps);
     if (!isfinite(value)) {
         return err_set(
@@ -293,7 +359,7 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
             "one or a longer warm-up helps",
             (long long)at->step + 1, (long long)epoch + 1, rate);
     }
-    step(t, rate);
+    update(t, rate);
     at->step++;
     at->loss_sum += value;
     at->loss_count++;

@@ -71,6 +71,8 @@ def test_bad_options(p):
         (["--epochs", "3x"], 2, "--epochs 3x: it takes a whole number"),
         (["--epochs", "0"], 2, "--epochs 0: it takes a whole number from 1"),
         (["--batch", "1"], 2, "--batch 1: it takes"),
+        (["--accumulate", "3"], 2, "--accumulate 3: a batch of 20 is not so many equal parts of at least 2"),
+        (["--accumulate", "20"], 2, "--accumulate 20: a batch of 20 is not so many equal parts of at least 2"),
         (["--lr", "-0.1"], 2, "--lr -0.1: it takes"),
         (["--lr", "nan"], 2, "--lr nan: it takes a number"),
         (["--lr="], 2, "--lr : it takes a number"),

@@ -30,29 +30,30 @@ PRESETS = {
     "dsn": (1.0, 0.0, 0.0, "mean", ()),
     "baseline": None,
 }
-# name: (of PRESETS, heads, another weight of the hint, label smoothing, share of mixup)
+# name: (of PRESETS, heads, another weight of the hint, label smoothing, share of mixup, parts of BATCH images)
 CASES = {
-    "byot": ("byot", SCALA, None, 0.0, None),
-    "scan": ("scan", SCAN, None, 0.0, None),
-    "sdf": ("sdf", SDF, None, 0.0, None),
-    "scan_hint": ("scan", SCAN, 0.01, 0.0, None),  # one that shows in the gradients
-    "sdf_hint": ("sdf", SDF, 0.5, 0.0, None),
-    "byot_smooth": ("byot", SCALA, None, 0.1, None),
-    "scan_mixed": ("scan", SCAN, None, 0.0, 0.7),
-    "sdf_both": ("sdf", SDF, None, 0.1, 0.35),
-    "dsn_both": ("dsn", SCALA, None, 0.2, 0.6),
-    "baseline_both": ("baseline", SCALA, None, 0.2, 0.6),
+    "byot": ("byot", SCALA, None, 0.0, None, 1),
+    "scan": ("scan", SCAN, None, 0.0, None, 1),
+    "sdf": ("sdf", SDF, None, 0.0, None, 1),
+    "scan_hint": ("scan", SCAN, 0.01, 0.0, None, 1),  # one that shows in the gradients
+    "sdf_hint": ("sdf", SDF, 0.5, 0.0, None, 1),
+    "byot_smooth": ("byot", SCALA, None, 0.1, None, 1),
+    "scan_mixed": ("scan", SCAN, None, 0.0, 0.7, 1),
+    "sdf_both": ("sdf", SDF, None, 0.1, 0.35, 1),
+    "dsn_both": ("dsn", SCALA, None, 0.2, 0.6, 1),
+    "baseline_both": ("baseline", SCALA, None, 0.2, 0.6, 1),
+    "sdf_parts": ("sdf", SDF, None, 0.1, 0.35, 3),  # gradients accumulated over micro-batches
 }
 
 
-def loss(case, answers, labels):
-    preset, _, weight, smoothing, share = CASES[case]
+def loss(case, answers, labels, others):
+    preset, _, weight, smoothing, share, _ = CASES[case]
 
     def from_labels(z):
         own = F.cross_entropy(z, labels, label_smoothing=smoothing)
         if share is None:
             return own
-        return share * own + (1 - share) * F.cross_entropy(z, labels.flip(0), label_smoothing=smoothing)
+        return share * own + (1 - share) * F.cross_entropy(z, others, label_smoothing=smoothing)
 
     total = from_labels(answers[-1][0])
     if PRESETS[preset] is None:
@@ -70,21 +71,26 @@ def loss(case, answers, labels):
 
 
 def make(case):
-    _, heads, _, _, share = CASES[case]
+    _, heads, _, _, share, parts = CASES[case]
+    batch = parts * BATCH
     net = nets.finish(nets.resnet(nets.Basic, [2, 2, 2, 2], WIDTH), heads, MID, CLASSES, (SIDE, SIDE), False)
     single = copy.deepcopy(net).float()
 
     def inputs(seed):
-        images = nets.numbers(f"{seed}.images", BATCH * 3 * SIDE * SIDE, 0.0, 2.0)
-        images = torch.from_numpy(images).reshape(BATCH, 3, SIDE, SIDE)
-        labels = torch.from_numpy((nets.hashes(f"{seed}.labels", BATCH) % np.uint64(CLASSES)).astype(np.int64))
+        images = nets.numbers(f"{seed}.images", batch * 3 * SIDE * SIDE, 0.0, 2.0)
+        images = torch.from_numpy(images).reshape(batch, 3, SIDE, SIDE)
+        labels = torch.from_numpy((nets.hashes(f"{seed}.labels", batch) % np.uint64(CLASSES)).astype(np.int64))
         return images if share is None else share * images + (1 - share) * images.flip(0), labels
 
     def gradients(which, images, labels):
         which.train()
         which.zero_grad(set_to_none=True)
-        total = loss(case, which(images), labels)
-        total.backward()
+        total = 0.0
+        for at in range(0, batch, BATCH):
+            part = slice(at, at + BATCH)
+            value = loss(case, which(images[part]), labels[part], labels.flip(0)[part]) / parts
+            value.backward()
+            total += value.detach()
         return total, [torch.zeros_like(p) if p.grad is None else p.grad for p in which.parameters()]
 
     best = (math.inf, 0)

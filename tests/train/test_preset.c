@@ -1,6 +1,6 @@
-/* Presets: their constants, and the whole gradient of each, with mixed and smoothed labels, against
- * PyTorch in float64 (make_preset_vectors.py has the same cases); mixup's shares and pairs; the
- * words of --hint and --hint-exits. */
+/* Presets: their constants, and the whole gradient of each, with mixed and smoothed labels
+ * and accumulated over parts of a batch, against PyTorch in float64 (make_preset_vectors.py has the
+ * same cases); mixup's shares and pairs; the words of --hint and --hint-exits. */
 #include "config.h"
 
 #include <math.h>
@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "../../src/train/accumulator.h"
 #include "../../src/train/learner.h"
 #include "../../src/train/mix.h"
 #include "../model/numbers.h"
@@ -24,19 +25,26 @@
 #include "../near.h"
 #include "recipe/draft.h"
 
-enum { BATCH = 5, CLASSES = 5, SIDE = 16, WIDTH = 2 };
+enum { BATCH = 5, PARTS_MAX = 3, CLASSES = 5, SIDE = 16, WIDTH = 2 };
 static const double TOLERANCE = 1e-4;
 
 static const struct preset_case {
     const char *name, *preset; /* NULL: a method without one */
     const char *method;
     double lambda, smoothing, share; /* 0: the preset's; off; no mixup */
+    int64_t parts;                   /* of BATCH images */
 } cases[] = {
-    {"byot", "byot", "byot", 0, 0, 0},         {"scan", "scan", "byot", 0, 0, 0},
-    {"sdf", "sdf", "byot", 0, 0, 0},           {"scan_hint", "scan", "byot", 0.01, 0, 0},
-    {"sdf_hint", "sdf", "byot", 0.5, 0, 0},    {"byot_smooth", "byot", "byot", 0, 0.1, 0},
-    {"scan_mixed", "scan", "byot", 0, 0, 0.7}, {"sdf_both", "sdf", "byot", 0, 0.1, 0.35},
-    {"dsn_both", NULL, "dsn", 0, 0.2, 0.6},    {"baseline_both", NULL, "baseline", 0, 0.2, 0.6},
+    {"byot", "byot", "byot", 0, 0, 0, 1},
+    {"scan", "scan", "byot", 0, 0, 0, 1},
+    {"sdf", "sdf", "byot", 0, 0, 0, 1},
+    {"scan_hint", "scan", "byot", 0.01, 0, 0, 1},
+    {"sdf_hint", "sdf", "byot", 0.5, 0, 0, 1},
+    {"byot_smooth", "byot", "byot", 0, 0.1, 0, 1},
+    {"scan_mixed", "scan", "byot", 0, 0, 0.7, 1},
+    {"sdf_both", "sdf", "byot", 0, 0.1, 0.35, 1},
+    {"dsn_both", NULL, "dsn", 0, 0.2, 0.6, 1},
+    {"baseline_both", NULL, "baseline", 0, 0.2, 0.6, 1},
+    {"sdf_parts", "sdf", "byot", 0, 0.1, 0.35, 3},
 };
 
 static const char *top_directory(void)
@@ -61,18 +69,17 @@ static struct net *make_net(const char *heads)
     return net;
 }
 
-static void fill_input(struct learner *l, int seed, int32_t *labels)
+static void fill_batch(float *images, int seed, size_t batch, int32_t *labels)
 {
     char text[32];
     const size_t pixels = SIDE * SIDE;
     snprintf(text, sizeof(text), "%d.images", seed);
-    for (size_t i = 0; i < BATCH * 3 * pixels; i++) { /* PyTorch's order is NCHW */
+    for (size_t i = 0; i < batch * 3 * pixels; i++) { /* PyTorch's order is NCHW */
         size_t image = i / pixels / 3, channel = i / pixels % 3, pixel = i % pixels;
-        grad_input(l->grad)[(image * pixels + pixel) * 3 + channel] =
-            number(fnv(text), i, 0.0, 2.0);
+        images[(image * pixels + pixel) * 3 + channel] = number(fnv(text), i, 0.0, 2.0);
     }
     snprintf(text, sizeof(text), "%d.labels", seed);
-    for (size_t i = 0; i < BATCH; i++) labels[i] = (int32_t)(hash_at(fnv(text), i) % CLASSES);
+    for (size_t i = 0; i < batch; i++) labels[i] = (int32_t)(hash_at(fnv(text), i) % CLASSES);
 }
 
 static const struct record *find(const struct record *records, size_t n, const char *name)
@@ -107,8 +114,9 @@ static void check_case(const struct preset_case *c, struct pool *pool)
     char path[4096], name[160];
     struct err e = {0};
     struct learner l = {0};
-    int32_t labels[BATCH], others[BATCH];
-    size_t n, n_params;
+    struct accumulator sum;
+    int32_t labels[PARTS_MAX * BATCH], others[PARTS_MAX * BATCH];
+    size_t n, n_params, batch = (size_t)c->parts * BATCH;
     struct recipe_draft draft;
     recipe_draft_init(&draft, RECIPE_COMMAND_LINE);
     give(&draft, "method", c->method);
@@ -121,27 +129,40 @@ static void check_case(const struct preset_case *c, struct pool *pool)
     struct record *records = records_read(path, &n);
     const int seed = (int)find(records, n, "seed")->values[0];
 
-    r.batch = BATCH;
+    r.batch = (int64_t)batch;
+    r.accumulate = c->parts;
     r.label_smoothing = c->smoothing;
     if (c->lambda > 0) r.lambda = c->lambda;
     if (learner_init(&l, net, &r, 0, 0, pool, kernels_best(), &e) < 0) fail_msg("%s", e.text);
     for (size_t i = 0; i < n_params; i++) fill_param(&params[i], seed, l.params + params[i].offset);
-    fill_input(&l, seed, labels);
+    if (accumulator_init(&sum, net_trained_size(net), c->parts, &e) < 0) fail_msg("%s", e.text);
+    const size_t size = shape_size(net_input(net));
+    float *images = mem_new(batch, size * sizeof(*images));
+    assert_non_null(images);
+    fill_batch(images, seed, batch, labels);
     if (c->share > 0) {
-        mix_images(grad_input(l.grad), BATCH, shape_size(net_input(net)), c->share, pool);
-        mix_labels(labels, BATCH, others);
+        mix_images(images, batch, size, c->share, pool);
+        mix_labels(labels, batch, others);
     }
-    const struct loss_targets targets = {labels, c->share > 0 ? others : NULL, c->share,
-                                         c->smoothing};
-    grad_forward(l.grad, l.params, BATCH);
-    double loss = learner_loss(&l, &r, &targets, NULL);
+    double loss = 0;
+    for (int64_t part = 0; part < c->parts; part++) {
+        const size_t first = (size_t)part * BATCH;
+        const struct loss_targets targets = {labels + first, c->share > 0 ? others + first : NULL,
+                                             c->share, c->smoothing};
+        memcpy(grad_input(l.grad), images + first * size, BATCH * size * sizeof(*images));
+        grad_forward(l.grad, l.params, BATCH);
+        loss += learner_loss(&l, &r, &targets, NULL) / (double)c->parts;
+        learner_backward(&l);
+        accumulator_take(&sum, part, l.dparams, pool);
+    }
     assert_near(loss, (double)find(records, n, "total")->values[0], 1e-5);
-    grad_backward(l.grad, l.params, l.dparams);
     for (size_t i = 0; i < n_params; i++) {
         if (!params[i].trained) continue;
         snprintf(name, sizeof(name), "grad.%s", params[i].name);
         check_gradient(c, &params[i], find(records, n, name), l.dparams);
     }
+    mem_free(images);
+    accumulator_release(&sum);
     records_free(records, n);
     learner_release(&l);
     net_free(net);

@@ -148,7 +148,11 @@ static void choose_method(struct fixture *f, const char *name)
     recipe_default(&f->recipe, method_find(name));
     f->recipe.epochs = old.epochs;
     f->recipe.batch = old.batch;
+    f->recipe.accumulate = old.accumulate;
     f->recipe.warmup = old.warmup;
+    f->recipe.augment = old.augment;
+    f->recipe.mixup = old.mixup;
+    f->recipe.label_smoothing = old.label_smoothing;
 }
 
 static struct trainer *make(struct fixture *f, struct pool *pool)
@@ -221,6 +225,7 @@ static void test_resume_augmented(void **state)
         AUGMENT_CROP | AUGMENT_FLIP | AUGMENT_AUTO | AUGMENT_CUTOUT | AUGMENT_FILL_GREY;
     f->recipe.mixup = 0.4;
     f->recipe.label_smoothing = 0.1;
+    f->recipe.accumulate = 2;
     for (int m = 0; m < 3; m++) {
         choose_method(f, methods[m]);
         check_resume(f, pool, m == 0 ? 3 : 6);
@@ -441,17 +446,18 @@ static void step_batch(struct fixture *f, int64_t step, float *input, int32_t *l
     mem_free(order);
 }
 
-/* One step by hand of what test_teacher.c compares with PyTorch. peer and guide: NULL where the
- * method has none. */
-static void step_by_hand(struct fixture *f, struct learner *student, struct learner *peer,
+/* The gradients of a part of a batch of what test_teacher.c compares with PyTorch. peer and guide:
+ * NULL where the method has none. */
+static void part_by_hand(struct fixture *f, struct learner *student, struct learner *peer,
                          struct guide *guide, const int32_t *labels)
 {
     const struct recipe *o = &f->recipe;
     const struct loss_targets targets = {.labels = labels, .share = 1};
+    const int n = (int)recipe_micro_batch(o);
     const float *source;
-    grad_forward(student->grad, student->params, 50);
+    grad_forward(student->grad, student->params, n);
     if (peer != NULL) {
-        grad_forward(peer->grad, peer->params, 50);
+        grad_forward(peer->grad, peer->params, n);
         learner_loss(peer, o, &targets, grad_logits(student->grad, 1));
         source = grad_logits(peer->grad, 1);
     } else {
@@ -459,14 +465,48 @@ static void step_by_hand(struct fixture *f, struct learner *student, struct lear
         source = guide_logits(guide);
     }
     learner_loss(student, o, &targets, source);
-    learner_step(student, o, o->rate);
-    if (peer != NULL) learner_step(peer, o, o->rate);
-    if (guide != NULL) guide_step(guide, o->rate);
+    learner_backward(student);
+    if (peer != NULL) learner_backward(peer);
+}
+
+/* values becomes the mean of the parts', of which sum has those before. */
+static void mean_by_hand(const struct fixture *f, int64_t part, size_t n, float *values, float *sum)
+{
+    for (size_t i = 0; i < n; i++) {
+        sum[i] = part == 0 ? values[i] : sum[i] + values[i];
+        if (part + 1 == f->recipe.accumulate) values[i] = sum[i] / (float)f->recipe.accumulate;
+    }
+}
+
+/* One step; images: [batch]. */
+static void step_by_hand(struct fixture *f, struct learner *student, struct learner *peer,
+                         struct guide *guide, const float *images, const int32_t *labels)
+{
+    const size_t micro = (size_t)recipe_micro_batch(&f->recipe), size = (size_t)3 * PIXELS;
+    const size_t n_student = net_trained_size(f->net), n_peer = net_trained_size(f->peer);
+    size_t n_regressor = 0;
+    if (guide != NULL) guide_regressor(guide, &n_regressor);
+    float *sums = mem_new(n_student + n_peer + n_regressor, sizeof(*sums));
+    for (int64_t part = 0; part < f->recipe.accumulate; part++) {
+        const size_t first = (size_t)part * micro;
+        memcpy(grad_input(student->grad), images + first * size, micro * size * sizeof(*images));
+        if (peer != NULL)
+            memcpy(grad_input(peer->grad), images + first * size, micro * size * sizeof(*images));
+        part_by_hand(f, student, peer, guide, labels + first);
+        mean_by_hand(f, part, n_student, student->dparams, sums);
+        if (peer != NULL) mean_by_hand(f, part, n_peer, peer->dparams, sums + n_student);
+        if (guide != NULL)
+            mean_by_hand(f, part, n_regressor, guide_dregressor(guide), sums + n_student + n_peer);
+    }
+    learner_update(student, &f->recipe, f->recipe.rate);
+    if (peer != NULL) learner_update(peer, &f->recipe, f->recipe.rate);
+    if (guide != NULL) guide_step(guide, f->recipe.rate);
+    mem_free(sums);
 }
 
 /* The trainer takes the same steps: the same bits, the peer's, too; the second step shows what the
  * first one did to the regressor. */
-static void check_step(struct fixture *f, const char *method)
+static void check_step(struct fixture *f, const char *method, int64_t accumulate)
 {
     struct err e = {0};
     struct learner student = {0}, peer = {0};
@@ -475,7 +515,9 @@ static void check_step(struct fixture *f, const char *method)
     choose_method(f, method);
     f->recipe.warmup = 0;
     f->recipe.augment = 0;
+    f->recipe.accumulate = accumulate;
     f->recipe.schedule.kind = SCHEDULE_STEPS; /* the rate stays */
+    float *images = mem_new(50, 3 * PIXELS * sizeof(*images));
     struct trainer *t = make(f, NULL);
     bool paired = f->recipe.method->source == METHOD_PEER;
     open_learner(f, &student, f->net, guide_borders(f->recipe.method, f->net), 0);
@@ -487,15 +529,15 @@ static void check_step(struct fixture *f, const char *method)
     }
     for (int64_t step = 0; step < 2; step++) {
         run(t, step + 1);
-        step_batch(f, step, grad_input(student.grad), labels);
-        if (paired) step_batch(f, step, grad_input(peer.grad), labels);
-        step_by_hand(f, &student, paired ? &peer : NULL, guide, labels);
+        step_batch(f, step, images, labels);
+        step_by_hand(f, &student, paired ? &peer : NULL, guide, images, labels);
         assert_memory_equal(trainer_params(t), student.params,
                             net_block_size(f->net) * sizeof(float));
         if (paired)
             assert_memory_equal(trainer_peer_params(t), peer.params,
                                 net_block_size(f->peer) * sizeof(float));
     }
+    mem_free(images);
     guide_free(guide);
     learner_release(&student);
     learner_release(&peer);
@@ -505,9 +547,11 @@ static void check_step(struct fixture *f, const char *method)
 static void test_step(void **state)
 {
     struct fixture *f = *state;
-    check_step(f, "fitnet");
-    check_step(f, "at");
-    check_step(f, "dml");
+    for (int64_t accumulate = 1; accumulate <= 5; accumulate += 4) {
+        check_step(f, "fitnet", accumulate);
+        check_step(f, "at", accumulate);
+        check_step(f, "dml", accumulate);
+    }
 }
 
 /* What a teacher must have in common with its student, and what it need not. */
