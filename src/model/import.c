@@ -20,7 +20,12 @@
 #include "metadata.h"
 #include "model_file.h"
 
-enum { SHOWN = 3, NAME_SHOWN_MAX = 64, COMPLAINT_MAX = 768 /* three of a name and two shapes */ };
+enum {
+    SHOWN = 3,
+    NAME_SHOWN_MAX = 64,
+    COMPLAINT_MAX = 768, /* three of a name and two shapes */
+    REMEDY_MAX = 96
+};
 
 struct found {
     const struct param *param;
@@ -150,10 +155,40 @@ static void find_missing(const struct match *m, int exits, struct complaint *mis
     }
 }
 
-/* One sentence of all that is wrong. */
-static int say_complaints(const struct net *net, const struct complaint *list, size_t n,
-                          struct err *e)
+/* Options that make the shapes right, as far as they alone are wrong: " (--classes 10 may be
+ * right)", or "". Classes are the rows of the last linear layer; all other layers scale with the
+ * width, the first that differs says by how much. */
+static void say_remedy(const struct net *net, const struct match *m, char text[REMEDY_MAX])
 {
+    const int deepest = net_sections(net) - 1, own = net_spec(net)->stages[0].channels;
+    int64_t classes = 0, width = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        const struct param *p = m->found[i].param;
+        const struct tensor *t = m->found[i].tensor;
+        if (t == NULL || t->n_dims != p->n_dims || t->dims[0] == p->dims[0]) continue;
+        bool last = p->exit == deepest && p->dims[0] == net_classes(net);
+        if (last && (p->role == PARAM_LINEAR_WEIGHT || p->role == PARAM_LINEAR_BIAS)) {
+            classes = t->dims[0];
+        } else if (width == 0 && t->dims[0] <= SPEC_CHANNELS_MAX &&
+                   t->dims[0] * own % p->dims[0] == 0) {
+            width = t->dims[0] * own / p->dims[0];
+        }
+    }
+    text[0] = '\0';
+    if (classes <= 0 && width <= 0) return;
+    size_t used = (size_t)snprintf(text, REMEDY_MAX, " (");
+    if (classes > 0)
+        used += (size_t)snprintf(text + used, REMEDY_MAX - used, "--classes %" PRId64 " ", classes);
+    if (width > 0)
+        used += (size_t)snprintf(text + used, REMEDY_MAX - used, "--width %" PRId64 " ", width);
+    snprintf(text + used, REMEDY_MAX - used, "may be right)");
+}
+
+/* One sentence of all that is wrong. */
+static int say_complaints(const struct net *net, const struct match *m,
+                          const struct complaint *list, size_t n, struct err *e)
+{
+    char remedy[REMEDY_MAX];
     char text[4 * (COMPLAINT_MAX + 64)] = "";
     size_t used = 0;
     bool any = false;
@@ -169,7 +204,9 @@ static int say_complaints(const struct net *net, const struct complaint *list, s
         }
     }
     if (!any) return 0;
-    return err_set(e, ERR_CONFLICT, "it is not the network %s: %s", net_spec(net)->name, text);
+    say_remedy(net, m, remedy);
+    return err_set(e, ERR_CONFLICT, "it is not the network %s%s: %s", net_spec(net)->name, remedy,
+                   text);
 }
 
 /* --- all of it -------------------------------------------------------------------------------- */
@@ -202,7 +239,7 @@ int import_params(const struct safetensors *file, const struct net *net, uint64_
 
     match_tensors(file, &m, &complaints[1], &complaints[3], &complaints[2], &report);
     find_missing(&m, net_sections(net), &complaints[0], &report.fresh);
-    int rc = say_complaints(net, complaints, sizeof(complaints) / sizeof(complaints[0]), e);
+    int rc = say_complaints(net, &m, complaints, sizeof(complaints) / sizeof(complaints[0]), e);
     if (rc == 0) {
         net_init_params(net, seed, ret_params);
         rc = read_values(&m, ret_params, e);

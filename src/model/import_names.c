@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Data parallel training and torch.compile() wrap a network. */
-static const char *const wrappers[] = {"module.", "_orig_mod."};
+/* What holds a network: data parallel training, torch.compile(), averages of weights, and the
+ * members of those who train it. No tensor of ours begins so. */
+static const char *const wrappers[] = {"module.",  "_orig_mod.", "model.",  "net.",
+                                       "network.", "backbone.",  "encoder."};
 
 enum where { AT_START, ANYWHERE };
 
@@ -29,6 +31,25 @@ static const struct rule rules[] = {
     {AT_START, "block3.layer.", "layer3."},
     {ANYWHERE, ".convShortcut.", ".downsample.0."},
     {AT_START, "bn1.", "bn_final."},
+    /* ResNets of sequences: conv1 has stem and norm, blocks their residual_function. After the rule
+     * before, which would take what these make. */
+    {AT_START, "conv1.0.", "conv1."},
+    {AT_START, "conv1.1.", "bn1."},
+    {AT_START, "conv2_x.", "layer1."},
+    {AT_START, "conv3_x.", "layer2."},
+    {AT_START, "conv4_x.", "layer3."},
+    {AT_START, "conv5_x.", "layer4."},
+    {ANYWHERE, ".residual_function.0.", ".conv1."},
+    {ANYWHERE, ".residual_function.1.", ".bn1."},
+    {ANYWHERE, ".residual_function.3.", ".conv2."},
+    {ANYWHERE, ".residual_function.4.", ".bn2."},
+    {ANYWHERE, ".residual_function.6.", ".conv3."},
+    {ANYWHERE, ".residual_function.7.", ".bn3."},
+    /* The last linear layer, of VGGs with one dropout less than torchvision's, and of those that
+     * have a head. */
+    {AT_START, "classifier.5.", "classifier.6."},
+    {AT_START, "head.fc.", "fc."},
+    {AT_START, "head.", "fc."},
 };
 
 static bool starts_with(const char *text, const char *start)
@@ -70,5 +91,6 @@ bool import_is_counter(const char *name)
 {
     static const char counter[] = "num_batches_tracked";
     size_t n = strlen(name), k = sizeof(counter) - 1;
+    if (strcmp(name, "n_averaged") == 0) return true;
     return n >= k && strcmp(name + n - k, counter) == 0 && (n == k || name[n - k - 1] == '.');
 }

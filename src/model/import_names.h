@@ -13,7 +13,8 @@ const char *import_strip(const char *name);
 /* Our name for a stripped one that the net does not have; false: there is none that differs. */
 bool import_alias(const char *name, char ret_name[IMPORT_NAME_MAX]);
 
-/* A counter that PyTorch keeps with each norm, which inference does not read. */
+/* A counter that PyTorch keeps with each norm, or of how often weights were averaged, which
+ * inference does not read. */
 bool import_is_counter(const char *name);
 
 #endif

@@ -34,6 +34,19 @@ static void test_names(void **state)
         {"block3.layer.0.convShortcut.weight", "layer3.0.downsample.0.weight"},
         {"bn1.running_var", "bn_final.running_var"},
         {"layer1.0.bn1.bias", NULL},
+        {"conv1.0.weight", "conv1.weight"},
+        {"conv1.1.running_mean", "bn1.running_mean"},
+        {"conv1.weight", NULL},
+        {"conv2_x.0.residual_function.0.weight", "layer1.0.conv1.weight"},
+        {"conv3_x.1.residual_function.1.bias", "layer2.1.bn1.bias"},
+        {"conv4_x.0.residual_function.3.weight", "layer3.0.conv2.weight"},
+        {"conv5_x.2.residual_function.4.weight", "layer4.2.bn2.weight"},
+        {"conv5_x.2.residual_function.6.weight", "layer4.2.conv3.weight"},
+        {"conv5_x.2.residual_function.7.weight", "layer4.2.bn3.weight"},
+        {"conv3_x.0.shortcut.1.weight", "layer2.0.downsample.1.weight"},
+        {"classifier.5.bias", "classifier.6.bias"},
+        {"head.fc.weight", "fc.weight"},
+        {"head.weight", "fc.weight"},
         {"", NULL},
     };
     char name[IMPORT_NAME_MAX], large[2 * IMPORT_NAME_MAX];
@@ -59,6 +72,13 @@ static void test_wrappers(void **state)
     assert_string_equal(import_strip("module._orig_mod.module.fc.weight"), "fc.weight");
     assert_string_equal(import_strip("fc.module.weight"), "fc.module.weight");
     assert_string_equal(import_strip("modules.weight"), "modules.weight");
+    static const char *const wrappers[] = {"model.", "net.", "network.", "backbone.", "encoder."};
+    for (size_t i = 0; i < sizeof(wrappers) / sizeof(wrappers[0]); i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "%smodel.fc.weight", wrappers[i]);
+        assert_string_equal(import_strip(name), "fc.weight");
+    }
+    assert_true(import_is_counter("n_averaged"));
     assert_string_equal(import_strip(""), "");
     assert_true(import_is_counter("bn1.num_batches_tracked"));
     assert_true(import_is_counter("num_batches_tracked"));

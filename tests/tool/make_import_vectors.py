@@ -125,6 +125,48 @@ class WideResNet(nn.Module):
         return self.fc(F.relu(self.bn1(x)).mean((2, 3)))
 
 
+class SequenceBlock(nn.Module):
+    """A block whose way through is one sequence, `residual_function`; a bottleneck has three convolutions."""
+
+    def __init__(self, inputs, outputs, stride, bottleneck):
+        super().__init__()
+        last = 4 * outputs if bottleneck else outputs
+        convs = [(inputs, outputs, 1, 1), (outputs, outputs, 3, stride), (outputs, last, 1, 1)] if bottleneck else [
+            (inputs, outputs, 3, stride), (outputs, last, 3, 1)]
+        layers = []
+        for a, b, side, step in convs:
+            layers += [nn.Conv2d(a, b, side, step, side // 2, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
+        self.residual_function = nn.Sequential(*layers[:-1])
+        self.shortcut = nn.Sequential()
+        if stride != 1 or inputs != last:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, last, 1, stride, bias=False), nn.BatchNorm2d(last))
+
+    def forward(self, x):
+        return F.relu(self.residual_function(x) + self.shortcut(x))
+
+
+class SequenceResNet(nn.Module):
+    """The names of the collection pytorch-cifar100: conv1 is stem and norm, conv2_x .. conv5_x are the stages."""
+
+    def __init__(self, width, blocks, bottleneck):
+        super().__init__()
+        self.conv1 = nn.Sequential(nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+        before, more = width, 4 if bottleneck else 1
+        for s, count in enumerate(blocks):
+            channels, layers = width << s, []
+            for i in range(count):
+                layers.append(SequenceBlock(before, channels, 2 if s > 0 and i == 0 else 1, bottleneck))
+                before = channels * more
+            setattr(self, f"conv{s + 2}_x", nn.Sequential(*layers))
+        self.fc = nn.Linear(before, CLASSES)
+
+    def forward(self, x):
+        x = self.conv1(x)
+        for s in range(4):
+            x = getattr(self, f"conv{s + 2}_x")(x)
+        return self.fc(x.mean((2, 3)))
+
+
 # Name, spec in models/, width, side of the images, kind of numbers, what is put before the names, network.
 CASES = [
     ("torchvision's ResNet18", "resnet18-64", 4, 64, "F32", "", ResNet18(4, True)),
@@ -132,6 +174,8 @@ CASES = [
     ("a VGG19 for CIFAR", "vgg19", 4, 32, "F16", "", VGG19(4, 0)),
     ("torchvision's VGG19", "vgg19-224", 2, 224, "BF16", "", VGG19(2, 128)),
     ("a WideResNet", "wrn20-8", 8, 32, "F32", "_orig_mod.module.", WideResNet(1, 8, 3)),
+    ("a ResNet18 of sequences", "resnet18", 4, 32, "F32", "net.", SequenceResNet(4, (2, 2, 2, 2), False)),
+    ("a ResNet50 of sequences", "resnet50", 2, 32, "F32", "model.backbone.", SequenceResNet(2, (3, 4, 6, 3), True)),
 ]
 
 

@@ -177,6 +177,11 @@ def test_mismatch(p):
     refused(good + [("module.fc.bias", "F32", [5], bytes(20))], "twice there: module.fc.bias")
     refused(changed("conv1.weight", shape=[4, 3, 49]), "shapes: conv1.weight is [4,3,49], not [4,3,7,7]")
     refused(good, "shapes: fc.weight is [5,32], not [9,32], fc.bias is [5], not [9]", more=("--classes", "9"))
+    # What would make the shapes right is said; where they cannot be made right, nothing.
+    refused(good, "it is not the network resnet18-64 (--classes 5 may be right): shapes: ", more=("--classes", "9"))
+    refused(good, "(--width 4 may be right): shapes: ", more=("--width", "8"))
+    refused(good, "(--classes 5 --width 4 may be right): shapes: ", more=("--width", "6", "--classes", "4"))
+    refused(good + [("aux.weight", "F32", [1], bytes(4))], "it is not the network resnet18-64: unexpected aux")
     refused(changed("bn1.bias", kind="I32"), "bn1.bias is of integers")
     refused(changed("bn1.bias", data=struct.pack("<4f", 0, 1, float("nan"), 0)), "bn1.bias: element 2 is nan")
     refused(changed("bn1.running_var", data=struct.pack("<4f", 1, -1, 1, 1)), "bn1.running_var: element 1 is -1")
