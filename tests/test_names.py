@@ -56,6 +56,7 @@ OPTIONS_ELSEWHERE = {
     "threads": "of eval, bench and the daemon",
     "precision": "of arithmetic: eval, bench and the daemon",
     "store": "the layer of SQLite",
+    "optimizer": "an object of training, and its file",
 }
 
 # These are not counted at all.
@@ -111,9 +112,9 @@ def operators():
 
 
 def training_options():
-    found = rows("src/recipe/options.c", r'^    \{"([a-z-]+)", (?:RECIPE_\w+,\s+){2}IN_(?:RECIPE|DRAFT)\(([\w.]+)\)')
+    found = rows("src/recipe/options.c", r'^    \{"([a-z0-9-]+)", (?:RECIPE_\w+,\s+){2}IN_(?:RECIPE|DRAFT)\(([\w.]+)\)')
     names = [name for name, _ in found]
-    assert names == rows("src/recipe/options.c", r'^    \{"([a-z-]+)",\s+RECIPE_'), "a row is not read"
+    assert names == rows("src/recipe/options.c", r'^    \{"([a-z0-9-]+)",\s+RECIPE_'), "a row is not read"
     check_exempt(names, OPTIONS_OF_THE_FIELD, OPTIONS_ELSEWHERE, OPTIONS_OF_EVERYBODY)
     for name, path in found:
         word, member = name.replace("-", "[-_]"), re.escape(path)

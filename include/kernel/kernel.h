@@ -144,6 +144,24 @@ struct conv_method {
     struct conv_backward_weight backward_weight;
 };
 
+/* SGD with momentum and weight decay, PyTorch's form: g = scale g + decay w; v = momentum v + g;
+ * w -= rate v, with Nesterov's momentum (Sutskever et al. 2013, equations 3 and 4, in the form that
+ * has the gradient where the parameters are) w -= rate (g + momentum v). */
+struct sgd {
+    float rate, momentum, decay;
+    float scale; /* of the gradient */
+    bool nesterov;
+};
+
+/* Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2; PyTorch's form, whose
+ * decay is multiplied with the rate): g = scale g; w -= rate decay w; m = beta1 m + (1 - beta1) g;
+ * v = beta2 v + (1 - beta2) g^2; w -= rate / correct1 * m / (sqrt(v / correct2) + epsilon). Of step
+ * t from 1, correct1 = 1 - beta1^t and correct2 = 1 - beta2^t. */
+struct adamw {
+    float rate, decay, beta1, beta2, epsilon, correct1, correct2;
+    float scale; /* of the gradient */
+};
+
 /* The kernels of one instruction set: a row for each operator, its directions side by side. Where a
  * backward says "= or +=", accumulate chooses. */
 struct kernels {
@@ -225,10 +243,11 @@ struct kernels {
     /* y += x */
     void (*add)(size_t count, const float *x, float *y);
 
-    /* One step of SGD with momentum and weight decay, PyTorch's form without Nesterov:
-     * g += decay * w; v = momentum * v + g; w -= rate * v. */
-    void (*sgd_step)(size_t count, float rate, float momentum, float decay, const float *g,
-                     float *v, float *w);
+    /* One step of an optimizer on count parameters w, from their gradient g; the rest is its state.
+     */
+    void (*sgd_step)(size_t count, const struct sgd *s, const float *g, float *v, float *w);
+    void (*adamw_step)(size_t count, const struct adamw *a, const float *g, float *m, float *v,
+                       float *w);
 };
 
 /* "direct" and so on: how people and files name an algorithm. */

@@ -58,6 +58,9 @@ struct recipe_option {
     const char *standard;       /* the default; NULL: there is none, or it is the method's */
     const char *implied; /* what files mean that do not say it; NULL: files have always said it */
     bool always;         /* a model's metadata says it even when its method does not read it */
+    /* It is read only where another option has one of these values, words with blanks between them
+     * (what follows a colon does not count); NULL: any value but its default. */
+    const char *beside, *beside_values;
     const char *takes, *help; /* for the help: "X"; what it is */
     const char *otherwise;    /* without a default: what is then */
 };
@@ -72,6 +75,10 @@ enum recipe_json recipe_option_json(const struct recipe_option *option);
 
 /* Whether the method reads it. NULL, of what was not trained, reads what all do. */
 bool recipe_option_is_read(const struct recipe_option *option, const struct method *method);
+
+/* Whether another option's value lets it be read: `beside` of the row. base: a struct recipe, or a
+ * draft. */
+bool recipe_option_applies(const struct recipe_option *option, const void *base);
 
 /* Who gives a value: it decides how messages name options. */
 enum recipe_voice {

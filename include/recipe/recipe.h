@@ -17,6 +17,11 @@
 /* How the squares of a hint between features are put together. */
 enum hint_form { HINT_MEAN, HINT_SUM, HINT_NORM };
 
+enum optimizer_kind { OPTIMIZER_SGD, OPTIMIZER_ADAMW };
+
+/* Which tensors weight decay is of: all, or those of convolutions and linear layers alone. */
+enum decay_on { DECAY_ON_ALL, DECAY_ON_WEIGHTS };
+
 /* Which images are held out; data/split.h says how the choice is made. */
 struct holdout {
     int64_t images; /* the wish; 0: none */
@@ -27,7 +32,12 @@ struct recipe {
     const struct method *method; /* NULL: nothing was trained */
     int64_t epochs, batch;
     int64_t accumulate;                  /* micro-batches that a batch is taken in */
+    int optimizer;                       /* enum optimizer_kind */
     double rate, momentum, weight_decay; /* of learning; of SGD */
+    bool nesterov;                       /* of SGD */
+    double adam_beta1, adam_beta2, adam_epsilon;
+    int decay_on; /* enum decay_on */
+    double clip;  /* the most that a gradient's norm may be; 0: any */
     struct schedule schedule;
     int64_t warmup;
     unsigned augment;              /* bits of recipe/augment.h */
@@ -50,7 +60,7 @@ void recipe_default(struct recipe *ret_recipe, const struct method *method);
 /* Images that go through the network at a time: a batch, or one of its equal parts. */
 int64_t recipe_micro_batch(const struct recipe *recipe);
 
-enum { RECIPE_TEXTS_MAX = 48, RECIPE_TEXT_MAX = 160 };
+enum { RECIPE_TEXTS_MAX = 72, RECIPE_TEXT_MAX = 160 };
 
 struct recipe_text {
     const char *name; /* the option's, without "--"; static storage */
@@ -58,9 +68,9 @@ struct recipe_text {
     bool implied; /* files that are older than the option mean this value and do not say it */
 };
 
-/* Every option that the recipe's method reads, as text, in the order of the table: what identifies
- * a checkpoint and makes up the command that a model remembers. Returns how many, at most
- * RECIPE_TEXTS_MAX - 8, so that a caller can add its own. */
+/* Every option that the recipe's method and other options let be read, as text, in the order of the
+ * table: what identifies a checkpoint and makes up the command that a model remembers. Returns how
+ * many, at most RECIPE_TEXTS_MAX - 8, so that a caller can add its own. */
 size_t recipe_texts(const struct recipe *recipe, struct recipe_text ret_texts[RECIPE_TEXTS_MAX]);
 
 #endif

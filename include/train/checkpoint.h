@@ -1,11 +1,11 @@
-/* Checkpoints: parameters, velocities of SGD, position and the options of a training in one
- * safetensors file
- * ("model.NAME", "momentum.NAME", and what else the training keeps as "state.NAME", all F32;
- * "autodidact.checkpoint" in the metadata). Written beside and renamed, so that a crash or a full
- * disk leaves the previous one. */
+/* Checkpoints: parameters, what the optimizer keeps of them, position and the options of a training
+ * in one safetensors file ("model.NAME", "momentum.NAME" or "exp_avg.NAME" and so on, and what else
+ * the training keeps as "state.NAME", all F32; "autodidact.checkpoint" in the metadata). Written
+ * beside and renamed, so that a crash or a full disk leaves the previous one. */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,22 +21,31 @@ struct checkpoint_position {
 
 /* State beside the net's own: a row of numbers. */
 struct checkpoint_array {
-    const char *name;
+    const char *name, *of; /* one behind the other: "peer.", "momentum" */
     float *values;
     size_t count;
 };
 
-enum { CHECKPOINT_ARRAYS_MAX = 8 };
+/* State by parameter: numbers in the layout of the net's block, each tensor written as
+ * "NAME.TENSOR". */
+struct checkpoint_block {
+    const char *name;
+    float *values;
+    bool whole; /* the whole block; else only what is trained */
+};
 
-/* What is written, or read into. */
+enum { CHECKPOINT_BLOCKS_MAX = 4, CHECKPOINT_ARRAYS_MAX = 12 };
+
+/* What is written, or read into; the blocks tensor by tensor, one behind the other. */
 struct checkpoint_state {
     const struct net *net;
-    float *params, *velocity;
+    size_t n_blocks;
+    struct checkpoint_block blocks[CHECKPOINT_BLOCKS_MAX];
     size_t n_arrays;
     struct checkpoint_array arrays[CHECKPOINT_ARRAYS_MAX];
 };
 
-/* ERR_DIVERGED, and nothing is written, when a parameter or a number of an array is not finite.
+/* ERR_DIVERGED, and nothing is written, when a number of it is not finite.
  * texts: what identifies the training (recipe_texts() and what the caller adds). */
 int checkpoint_write(const char *path, const struct checkpoint_state *state,
                      const struct checkpoint_position *position, const struct recipe_text *texts,

@@ -1,6 +1,7 @@
 /* The reference table: every kernel in plain C, written from its definition with sums in double. It
  * is what the other tables are tested against and what runs where there is no faster one. Left out
  * on purpose: blocking, vectors, anything that would have to be believed rather than read. */
+#include <math.h>
 #include <stdint.h>
 
 #include "kernel/kernel.h"
@@ -305,12 +306,25 @@ static void mean_pool_backward(int n, int pixels, int channels, const float *dy,
     }
 }
 
-static void sgd_step(size_t count, float rate, float momentum, float decay, const float *g,
-                     float *v, float *w)
+static void sgd_step(size_t count, const struct sgd *s, const float *g, float *v, float *w)
 {
     for (size_t i = 0; i < count; i++) {
-        v[i] = momentum * v[i] + (g[i] + decay * w[i]);
-        w[i] -= rate * v[i];
+        const float slope = s->scale * g[i] + s->decay * w[i];
+        v[i] = s->momentum * v[i] + slope;
+        w[i] -= s->rate * (s->nesterov ? slope + s->momentum * v[i] : v[i]);
+    }
+}
+
+static void adamw_step(size_t count, const struct adamw *a, const float *g, float *m, float *v,
+                       float *w)
+{
+    const float keep = 1.0F - a->rate * a->decay, rate = a->rate / a->correct1;
+    const float root = 1.0F / sqrtf(a->correct2);
+    for (size_t i = 0; i < count; i++) {
+        const float slope = a->scale * g[i];
+        m[i] = a->beta1 * m[i] + (1.0F - a->beta1) * slope;
+        v[i] = a->beta2 * v[i] + (1.0F - a->beta2) * slope * slope;
+        w[i] = keep * w[i] - rate * m[i] / (sqrtf(v[i]) * root + a->epsilon);
     }
 }
 
@@ -339,4 +353,5 @@ const struct kernels kernels_reference = {
     .gemm = gemm,
     .add = add,
     .sgd_step = sgd_step,
+    .adamw_step = adamw_step,
 };

@@ -163,6 +163,16 @@ static inline vec vec_mul(vec a, vec b)
     return VEC_OP(mul_ps)(a, b);
 }
 
+static inline vec vec_div(vec a, vec b)
+{
+    return VEC_OP(div_ps)(a, b);
+}
+
+static inline vec vec_sqrt(vec a)
+{
+    return VEC_OP(sqrt_ps)(a);
+}
+
 /* a * b + c and c - a * b, rounded once. */
 static inline vec vec_fma(vec a, vec b, vec c)
 {
@@ -458,7 +468,8 @@ void ISA(add)(size_t count, const float *x, float *y);
 void ISA(mean_pool)(int n, int pixels, int channels, const float *x, float *y);
 void ISA(mean_pool_backward)(int n, int pixels, int channels, const float *dy, bool accumulate,
                              float *dx);
-void ISA(sgd_step)(size_t count, float rate, float momentum, float decay, const float *g, float *v,
-                   float *w);
+void ISA(sgd_step)(size_t count, const struct sgd *s, const float *g, float *v, float *w);
+void ISA(adamw_step)(size_t count, const struct adamw *a, const float *g, float *m, float *v,
+                     float *w);
 
 #endif

@@ -1,5 +1,5 @@
-/* Element-wise kernels, pooling and the optimizer's step; whole vectors first, then one masked
- * rest. Bound by memory: nothing here is worth more than reading each operand once. */
+/* Element-wise kernels and pooling; whole vectors first, then one masked rest. Bound by memory:
+ * nothing here is worth more than reading each operand once. */
 #include "simd.h"
 
 ALWAYS_INLINE void relu_vector(const float *x, float *y, const bool whole, vec_mask m)
@@ -77,29 +77,4 @@ void ISA(mean_pool_backward)(int n, int pixels, int channels, const float *dy, b
             }
         }
     }
-}
-
-/* The factors of one step, in all lanes. */
-struct step {
-    vec minus_rate, momentum, decay;
-};
-
-ALWAYS_INLINE void sgd_vector(const struct step *s, const float *g, float *v, float *w,
-                              const bool whole, vec_mask m)
-{
-    vec weight = vec_get(w, whole, m);
-    vec speed = vec_fma(s->decay, weight, vec_get(g, whole, m));
-    speed = vec_fma(s->momentum, vec_get(v, whole, m), speed);
-    vec_put(v, whole, m, speed);
-    vec_put(w, whole, m, vec_fma(s->minus_rate, speed, weight));
-}
-
-void ISA(sgd_step)(size_t count, float rate, float momentum, float decay, const float *g, float *v,
-                   float *w)
-{
-    struct step s = {vec_set(-rate), vec_set(momentum), vec_set(decay)};
-    size_t i = 0;
-    vec_mask rest = vec_first(count % LANES);
-    for (; i + LANES <= count; i += LANES) sgd_vector(&s, g + i, v + i, w + i, true, rest);
-    if (i < count) sgd_vector(&s, g + i, v + i, w + i, false, rest);
 }

@@ -71,4 +71,5 @@ const struct kernels
             .gemm = gemm,
             .add = ISA(add),
             .sgd_step = ISA(sgd_step),
+            .adamw_step = ISA(adamw_step),
 };

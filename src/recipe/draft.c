@@ -86,6 +86,8 @@ int recipe_finish(struct recipe_draft *draft, struct err *e)
         const struct recipe_option *option = recipe_option_at(i);
         if (was_given(draft, option) && !recipe_option_is_read(option, method))
             return refuse_unread(option, draft->voice, method, e);
+        if (was_given(draft, option) && !recipe_option_applies(option, draft))
+            return refuse_beside(option, draft->voice, draft, e);
     }
     if (method->source == METHOD_TEACHER && draft->teacher == NULL) {
         return err_set(e, ERR_RANGE, "%s %s needs %s",

@@ -13,10 +13,12 @@
 #define AT(member) offsetof(struct recipe_draft, member)
 #define IN_RECIPE(member) .result = true, .job = true, .at = AT(recipe.member)
 #define IN_DRAFT(member) .at = AT(member)
+#define BESIDE(option, words) .beside = (option), .beside_values = (words)
 
 /* Below, the logarithms of mixup's gamma numbers leave what a double can tell apart; Beta(A, A) is
  * 0 or 1 long before. */
 #define MIXUP_MIN 1e-6
+#define BETA_MAX 0.9999999
 #define EPOCHS_MAX 1000000
 #define CHANNELS_MAX 16384
 
@@ -24,6 +26,9 @@ static const char *const heads[] = {"scala", "scala+attention", "sepconv+attenti
 static const char *const hints[] = {
     [HINT_MEAN] = "mean", [HINT_SUM] = "sum", [HINT_NORM] = "norm", NULL};
 static const char *const precisions[] = {"fp32", NULL};
+static const char *const optimizers[] = {
+    [OPTIMIZER_SGD] = "sgd", [OPTIMIZER_ADAMW] = "adamw", NULL};
+static const char *const decays[] = {[DECAY_ON_ALL] = "all", [DECAY_ON_WEIGHTS] = "weights", NULL};
 static const char *const stores[] = {"f32", "f16", "bf16", NULL};
 
 static const struct recipe_option options[] = {
@@ -47,13 +52,17 @@ static const struct recipe_option options[] = {
     {"lr", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(rate), .high = 1e9, .standard = "0.1", .takes = "X",
      .help = "learning rate"},
     {"momentum", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(momentum), .high = 0.999999, .standard = "0.9",
-     .takes = "X", .help = "of SGD"},
+     .takes = "X", .help = "of SGD", BESIDE("optimizer", "sgd")},
     {"weight-decay", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(weight_decay), .high = 1,
      .standard = "5e-4", .takes = "X", .help = "on all tensors that learn"},
     {"schedule", RECIPE_SCHEDULE, RECIPE_HOW, IN_RECIPE(schedule), .standard = "cosine",
-     .takes = "NAME", .help = "cosine, or steps:75,130,180 (times 0.1 at these epochs)"},
+     .takes = "NAME",
+     .help = "cosine, linear, rex, one-cycle (rises on 0.3 of the steps; one-cycle:X on X of "
+             "them), restarts:10,2 (cosines of 10, 20, 40 .. epochs), or steps:75,130,180 (times "
+             "0.1 at these epochs)"},
     {"warmup", RECIPE_WHOLE, RECIPE_HOW, IN_RECIPE(warmup), .high = EPOCHS_MAX, .standard = "2",
-     .takes = "N", .help = "epochs of linear warm-up from zero"},
+     .takes = "N", .help = "epochs of linear warm-up",
+     BESIDE("schedule", "cosine linear rex restarts steps")},
     {"augment", RECIPE_AUGMENT, RECIPE_HOW, IN_RECIPE(augment), .standard = "crop,flip",
      .takes = "LIST",
      .help = "of crop, flip, autoaugment, cutout, fill128 (crop pads with grey), resizedcrop, "
@@ -68,6 +77,26 @@ static const struct recipe_option options[] = {
     {"accumulate", RECIPE_WHOLE, RECIPE_HOW, IN_RECIPE(accumulate), .low = 1, .high = 32768,
      .standard = "1", .implied = "1", .takes = "K",
      .help = "take a batch in K equal parts, one after the other, in a Kth of the memory"},
+    {"optimizer", RECIPE_CHOICE, RECIPE_HOW, IN_RECIPE(optimizer), .choices = optimizers,
+     .standard = "sgd", .implied = "sgd", .takes = "NAME", .help = "what moves the parameters"},
+    {"nesterov", RECIPE_SWITCH, RECIPE_HOW, IN_RECIPE(nesterov), .standard = "off",
+     .implied = "off", .takes = "on|off", .help = "momentum as Nesterov has it",
+     BESIDE("optimizer", "sgd")},
+    {"adam-beta1", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(adam_beta1), .high = BETA_MAX,
+     .standard = "0.9", .implied = "0.9", .takes = "X", .help = "of the mean of gradients",
+     BESIDE("optimizer", "adamw")},
+    {"adam-beta2", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(adam_beta2), .high = BETA_MAX,
+     .standard = "0.999", .implied = "0.999", .takes = "X", .help = "of the mean of their squares",
+     BESIDE("optimizer", "adamw")},
+    {"adam-epsilon", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(adam_epsilon), .low = 1e-12, .high = 1,
+     .standard = "1e-08", .implied = "1e-08", .takes = "X", .help = "added to their root",
+     BESIDE("optimizer", "adamw")},
+    {"decay-on", RECIPE_CHOICE, RECIPE_HOW, IN_RECIPE(decay_on), .choices = decays,
+     .standard = "all", .implied = "all", .takes = "WHAT",
+     .help = "which tensors decay; weights leaves out norms and biases"},
+    {"clip", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(clip), .low = 1e-6, .high = 1e9, .or_zero = true,
+     .standard = "0", .implied = "0", .takes = "X",
+     .help = "scale gradients down to this norm where theirs is greater", .otherwise = "0: off"},
 
     {"preset", RECIPE_PRESET, RECIPE_DISTILLATION, IN_DRAFT(preset), .job = true, .takes = "NAME",
      .help = "constants of a published code; other options go before it:"},
@@ -146,4 +175,26 @@ bool recipe_option_is_read(const struct recipe_option *option, const struct meth
         if (strcmp(s->option, option->name) == 0) return true;
     }
     return false;
+}
+
+/* Whether the words have the value, but for what follows a colon in it. */
+static bool has_word(const char *words, const char *value)
+{
+    const size_t length = strcspn(value, ":");
+    for (const char *word = words; *word != '\0'; word += strspn(word, " ")) {
+        const size_t n = strcspn(word, " ");
+        if (n == length && memcmp(word, value, n) == 0) return true;
+        word += n;
+    }
+    return false;
+}
+
+bool recipe_option_applies(const struct recipe_option *option, const void *base)
+{
+    char value[RECIPE_TEXT_MAX];
+    if (option->beside == NULL) return true;
+    const struct recipe_option *other = recipe_option_find(option->beside);
+    recipe_option_format(other, base, value);
+    return option->beside_values != NULL ? has_word(option->beside_values, value)
+                                         : strcmp(value, other->standard) != 0;
 }

@@ -17,7 +17,9 @@ size_t recipe_texts(const struct recipe *recipe, struct recipe_text ret_texts[RE
     size_t n = 0;
     for (size_t i = 0; recipe_option_at(i) != NULL; i++) {
         const struct recipe_option *option = recipe_option_at(i);
-        if (!option->result || !recipe_option_is_read(option, recipe->method)) continue;
+        if (!option->result || !recipe_option_is_read(option, recipe->method) ||
+            !recipe_option_applies(option, recipe))
+            continue;
         struct recipe_text *t = &ret_texts[n++];
         t->name = option->name;
         recipe_option_format(option, recipe, t->value);

@@ -44,6 +44,18 @@ static void say_list(struct words *w, const char *const *names, size_t n, const 
     }
 }
 
+/* "cosine linear rex" as "cosine, linear and rex". */
+static void say_words(struct words *w, const char *names)
+{
+    for (const char *at = names; *at != '\0';) {
+        const size_t n = strcspn(at, " ");
+        const char *next = at + n + strspn(at + n, " ");
+        const bool first = at == names, last = *next == '\0';
+        say(w, "%s%.*s", first ? "" : last ? " and " : ", ", (int)n, at);
+        at = next;
+    }
+}
+
 enum { NAMES_MAX = 32 };
 
 /* What an option chooses from; 0: it does not. */
@@ -152,6 +164,21 @@ int refuse_unread(const struct recipe_option *option, enum recipe_voice voice,
                    readers);
 }
 
+int refuse_beside(const struct recipe_option *option, enum recipe_voice voice, const void *base,
+                  struct err *e)
+{
+    char own[RECIPE_NAME_MAX], name[RECIPE_NAME_MAX], value[RECIPE_TEXT_MAX], list[TAKES_MAX];
+    const struct recipe_option *other = recipe_option_find(option->beside);
+    recipe_option_name(option, voice, own);
+    recipe_option_name(other, voice, name);
+    if (option->beside_values == NULL)
+        return err_set(e, ERR_RANGE, "%s: without %s nothing reads it", own, name);
+    struct words w = words_in(list, sizeof(list));
+    say_words(&w, option->beside_values);
+    return err_set(e, ERR_RANGE, "%s: %s %s does not read it: it is of %s", own, name,
+                   recipe_option_format(other, base, value), list);
+}
+
 /* --- the help --------------------------------------------------------------------------------- */
 
 static const char *value_for(const struct method *method, const char *option)
@@ -214,6 +241,14 @@ void recipe_option_help(const struct recipe_option *o, char ret_text[RECIPE_HELP
     struct words w = words_in(ret_text, RECIPE_HELP_MAX);
     const size_t defaults = count_defaults(o, &standard), n = choices_of(o, names);
     if (o->section == RECIPE_DISTILLATION && defaults < 2) say_readers(&w, o);
+    if (o->beside != NULL) {
+        say(&w, "with --%s", o->beside);
+        say(&w, "%s", o->beside_values != NULL ? " " : ": ");
+        if (o->beside_values != NULL) {
+            say_words(&w, o->beside_values);
+            say(&w, ": ");
+        }
+    }
     say(&w, "%s", o->help);
     if (o->kind == RECIPE_PRESET) {
         for (size_t i = 0; preset_at(i) != NULL; i++)

@@ -283,6 +283,7 @@ static int bench_inference(struct bench *b, const struct plan *plan, int batch, 
 
 struct training_bench {
     struct bench *bench;
+    struct recipe recipe;
     struct grad *grad;
     struct optimizer *optimizer;
     float *dparams;
@@ -295,8 +296,7 @@ static void train(void *arg)
 {
     struct training_bench *t = arg;
     struct bench *b = t->bench;
-    struct recipe recipe;
-    recipe_default(&recipe, method_find(b->heads & (b->heads - 1) ? "dsn" : "baseline"));
+    const struct optimizer_step step = {.number = 1, .rate = 1e-6, .scale = 1};
     for (int k = 0; k < t->repeats; k++) {
         struct objective_batch m = {.n = t->batch,
                                     .n_exits = b->sections,
@@ -311,9 +311,9 @@ static void train(void *arg)
             m.dlogits[i] = grad_dlogits(t->grad, i);
             m.dfeature[i] = grad_dfeatures(t->grad, i);
         }
-        objective_loss(&recipe, &m);
+        objective_loss(&t->recipe, &m);
         grad_backward(t->grad, b->params, t->dparams);
-        optimizer_step(t->optimizer, &recipe, 1e-6, t->dparams, b->params);
+        optimizer_step(t->optimizer, &step, t->dparams, b->params);
     }
 }
 
@@ -322,8 +322,9 @@ static int bench_training(struct bench *b, int batch, struct err *e)
     const struct net *net = b->n.net;
     const struct kernels *kernels = kernels_best();
     struct training_bench t = {.bench = b, .batch = batch};
+    recipe_default(&t.recipe, method_find(b->heads & (b->heads - 1) ? "dsn" : "baseline"));
     t.grad = grad_new(net, batch, b->heads, b->pool, kernels, e);
-    t.optimizer = t.grad != NULL ? optimizer_new(net, b->heads, b->pool, kernels, e) : NULL;
+    if (t.grad != NULL) t.optimizer = optimizer_new(net, &t.recipe, b->heads, b->pool, kernels, e);
     t.dparams = mem_new_aligned(net_trained_size(net), sizeof(*t.dparams));
     t.labels = mem_new((size_t)batch, sizeof(*t.labels));
     int rc = 0;

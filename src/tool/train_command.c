@@ -9,7 +9,7 @@
 #include "tool.h"
 #include "train.h"
 
-enum { ROWS_MAX = 64 };
+enum { ROWS_MAX = 96 };
 
 /* Rows with the texts that they need. */
 struct rows {

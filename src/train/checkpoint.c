@@ -23,12 +23,10 @@
 
 enum { NAME_MAX_BYTES = 128, FORMAT_VERSION = 1 };
 
-/* Parameters, velocities and running means of the largest model. */
+/* Parameters, moments and running means of the largest model. */
 static const size_t CHECKPOINT_BYTES_MAX = (size_t)8 * MODEL_FILE_MAX;
 
-/* A velocity is called as PyTorch calls its buffer. */
-static const char *const prefix_model = "model.", *const prefix_velocity = "momentum.",
-                         *const prefix_state = "state.";
+static const char *const prefix_state = "state.";
 
 /* All that safetensors_write() needs, in one allocation's life. */
 struct draft {
@@ -42,18 +40,24 @@ struct draft {
     size_t n_meta;
 };
 
-static void add_tensor(struct draft *d, const char *prefix, const struct param *p,
-                       const float *block)
+static void add_block(struct draft *d, const struct net *net, const struct checkpoint_block *block)
 {
-    char *name = d->names[d->n_tensors];
-    snprintf(name, NAME_MAX_BYTES, "%s%s", prefix, p->name);
-    d->tensors[d->n_tensors++] = (struct tensor_out){name, p->n_dims, p->dims, block + p->offset};
+    size_t n_params;
+    const struct param *list = net_params(net, &n_params);
+    for (size_t i = 0; i < n_params; i++) {
+        const struct param *p = &list[i];
+        if (!block->whole && !p->trained) continue;
+        char *name = d->names[d->n_tensors];
+        snprintf(name, NAME_MAX_BYTES, "%s.%s", block->name, p->name);
+        d->tensors[d->n_tensors++] =
+            (struct tensor_out){name, p->n_dims, p->dims, block->values + p->offset};
+    }
 }
 
 static void add_array(struct draft *d, const struct checkpoint_array *array, int64_t *count)
 {
     char *name = d->names[d->n_tensors];
-    snprintf(name, NAME_MAX_BYTES, "%s%s", prefix_state, array->name);
+    snprintf(name, NAME_MAX_BYTES, "%s%s%s", prefix_state, array->name, array->of);
     *count = (int64_t)array->count;
     d->tensors[d->n_tensors++] = (struct tensor_out){name, 1, count, array->values};
 }
@@ -86,7 +90,12 @@ static bool are_finite(const float *values, size_t count)
 
 static int check_finite(const struct checkpoint_state *state, int64_t step, struct err *e)
 {
-    bool finite = are_finite(state->params, net_block_size(state->net));
+    bool finite = true;
+    for (size_t i = 0; finite && i < state->n_blocks; i++) {
+        const struct checkpoint_block *b = &state->blocks[i];
+        finite = are_finite(b->values,
+                            b->whole ? net_block_size(state->net) : net_trained_size(state->net));
+    }
     for (size_t i = 0; finite && i < state->n_arrays; i++)
         finite = are_finite(state->arrays[i].values, state->arrays[i].count);
     if (finite) return 0;
@@ -102,18 +111,15 @@ int checkpoint_write(const char *path, const struct checkpoint_state *state,
     int rc = check_finite(state, position->step, e);
     if (rc < 0) return rc;
     size_t n_params;
-    const struct param *list = net_params(state->net, &n_params);
-    size_t room = 2 * n_params + CHECKPOINT_ARRAYS_MAX;
+    net_params(state->net, &n_params);
+    const size_t room = state->n_blocks * n_params + CHECKPOINT_ARRAYS_MAX;
     struct draft *d = mem_new(1, sizeof(*d));
     rc = -ENOMEM;
     if (d == NULL) goto out;
     d->tensors = mem_new(room, sizeof(*d->tensors));
     d->names = mem_new(room, sizeof(*d->names));
     if (d->tensors == NULL || d->names == NULL) goto out;
-    for (size_t i = 0; i < n_params; i++) add_tensor(d, prefix_model, &list[i], state->params);
-    for (size_t i = 0; i < n_params; i++) {
-        if (list[i].trained) add_tensor(d, prefix_velocity, &list[i], state->velocity);
-    }
+    for (size_t i = 0; i < state->n_blocks; i++) add_block(d, state->net, &state->blocks[i]);
     for (size_t i = 0; i < state->n_arrays; i++) add_array(d, &state->arrays[i], &d->counts[i]);
     fill_meta(d, position, texts, n_texts);
     rc = safetensors_write(path, TENSOR_F32, d->tensors, d->n_tensors, d->meta, d->n_meta, e);
@@ -188,22 +194,33 @@ static int read_tensor(const struct safetensors *file, const char *prefix, const
     return 0;
 }
 
+static int read_block(const struct safetensors *file, const struct net *net,
+                      const struct checkpoint_block *block, struct err *e)
+{
+    size_t n_params;
+    const struct param *list = net_params(net, &n_params);
+    char prefix[NAME_MAX_BYTES];
+    int rc = 0;
+    snprintf(prefix, sizeof(prefix), "%s.", block->name);
+    for (size_t i = 0; i < n_params && rc == 0; i++) {
+        const struct param *p = &list[i];
+        if (block->whole || p->trained)
+            rc = read_tensor(file, prefix, p->name, p->size, block->values + p->offset, e);
+    }
+    return rc;
+}
+
 static int read_tensors(const struct safetensors *file, const struct checkpoint_state *state,
                         struct err *e)
 {
-    size_t n_params;
-    const struct param *list = net_params(state->net, &n_params);
     int rc = 0;
-    for (size_t i = 0; i < n_params && rc == 0; i++) {
-        const struct param *p = &list[i];
-        rc = read_tensor(file, prefix_model, p->name, p->size, state->params + p->offset, e);
-        if (rc == 0 && p->trained)
-            rc = read_tensor(file, prefix_velocity, p->name, p->size, state->velocity + p->offset,
-                             e);
-    }
+    for (size_t i = 0; i < state->n_blocks && rc == 0; i++)
+        rc = read_block(file, state->net, &state->blocks[i], e);
     for (size_t i = 0; i < state->n_arrays && rc == 0; i++) {
         const struct checkpoint_array *a = &state->arrays[i];
-        rc = read_tensor(file, prefix_state, a->name, a->count, a->values, e);
+        char name[NAME_MAX_BYTES];
+        snprintf(name, sizeof(name), "%s%s", a->name, a->of);
+        rc = read_tensor(file, prefix_state, name, a->count, a->values, e);
     }
     return rc;
 }

@@ -48,8 +48,9 @@ struct guide {
     double *sums; /* likewise */
     size_t maps_stride, sums_stride, bytes;
     size_t n_regressor;
-    float *regressor, *velocity, *dregressor; /* the last one [n_lanes][n_regressor] */
-    struct grad *grad;                        /* the student's, during a pass */
+    float *regressor, *dregressor; /* the last one [n_lanes][n_regressor] */
+    float *moments[OPTIMIZER_MOMENTS_MAX];
+    struct grad *grad; /* the student's, during a pass */
 };
 
 static int middle(const struct net *net)
@@ -120,8 +121,9 @@ static void init_regressor(struct guide *g)
     double limit = 1.0 / sqrt((double)g->pairs[0].own.channels);
     for (size_t i = 0; i < g->n_regressor; i++) {
         g->regressor[i] = (float)(limit * (2.0 * rng_uniform(&rng) - 1.0));
-        g->velocity[i] = 0.0f;
     }
+    for (size_t m = 0; m < optimizer_moments(g->recipe); m++)
+        memset(g->moments[m], 0, g->n_regressor * sizeof(*g->moments[m]));
 }
 
 static void *take(struct guide *g, size_t count, size_t size)
@@ -145,9 +147,12 @@ static int allocate(struct guide *g, struct err *e)
     }
     if (made && g->n_regressor > 0) {
         g->regressor = take(g, g->n_regressor, sizeof(*g->regressor));
-        g->velocity = take(g, g->n_regressor, sizeof(*g->velocity));
         g->dregressor = take(g, n, g->n_regressor * sizeof(*g->dregressor));
-        made = g->regressor != NULL && g->velocity != NULL && g->dregressor != NULL;
+        made = g->regressor != NULL && g->dregressor != NULL;
+        for (size_t m = 0; m < optimizer_moments(g->recipe) && made; m++) {
+            g->moments[m] = take(g, g->n_regressor, sizeof(*g->moments[m]));
+            made = g->moments[m] != NULL;
+        }
     }
     if (!made) return err_set(e, -ENOMEM, "out of memory for the teacher of a batch of %zu", batch);
     for (size_t i = 0; i < n; i++) {
@@ -196,7 +201,7 @@ void guide_free(struct guide *g)
     mem_free(g->maps);
     mem_free(g->sums);
     mem_free(g->regressor);
-    mem_free(g->velocity);
+    for (size_t m = 0; m < OPTIMIZER_MOMENTS_MAX; m++) mem_free(g->moments[m]);
     mem_free(g->dregressor);
     mem_free(g);
 }
@@ -222,12 +227,16 @@ float *guide_dregressor(struct guide *guide)
     return guide->dregressor;
 }
 
-size_t guide_state(struct guide *g, struct checkpoint_array ret_arrays[2])
+size_t guide_state(struct guide *g, struct checkpoint_array ret_arrays[GUIDE_ARRAYS_MAX])
 {
     if (g->n_regressor == 0) return 0;
-    ret_arrays[0] = (struct checkpoint_array){"regressor", g->regressor, g->n_regressor};
-    ret_arrays[1] = (struct checkpoint_array){"regressor.momentum", g->velocity, g->n_regressor};
-    return 2;
+    size_t n = 0;
+    ret_arrays[n++] = (struct checkpoint_array){"regressor", "", g->regressor, g->n_regressor};
+    for (size_t m = 0; m < optimizer_moments(g->recipe); m++) {
+        ret_arrays[n++] = (struct checkpoint_array){
+            "regressor.", optimizer_moment_name(g->recipe, m), g->moments[m], g->n_regressor};
+    }
+    return n;
 }
 
 /* --- comparing -------------------------------------------------------------------------------- */
@@ -340,9 +349,25 @@ double guide_pass(struct guide *g, struct grad *student)
     return sum;
 }
 
-void guide_step(struct guide *g, double rate)
+double guide_square(const struct guide *g)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < g->n_regressor; i++)
+        sum += (double)g->dregressor[i] * (double)g->dregressor[i];
+    return sum;
+}
+
+/* Weights, then biases, which need not decay. */
+void guide_step(struct guide *g, const struct optimizer_step *step)
 {
     if (g->n_regressor == 0) return;
-    optimizer_move(g->kernels, g->recipe, rate, g->n_regressor, g->dregressor, g->velocity,
-                   g->regressor);
+    const size_t biases = (size_t)g->pairs[0].other.channels, weights = g->n_regressor - biases;
+    const size_t at[] = {0, weights}, n[] = {weights, biases};
+    for (int i = 0; i < 2; i++) {
+        float *moments[OPTIMIZER_MOMENTS_MAX] = {g->moments[0] + at[i], NULL};
+        if (g->moments[1] != NULL) moments[1] = g->moments[1] + at[i];
+        const bool decays = i == 0 || g->recipe->decay_on == DECAY_ON_ALL;
+        optimizer_move(g->kernels, g->recipe, step, decays, n[i], g->dregressor + at[i], moments,
+                       g->regressor + at[i]);
+    }
 }

@@ -9,8 +9,9 @@
 #include "base/pool.h"
 #include "nn/grad.h"
 #include "nn/plan.h"
-#include "train/checkpoint.h"
 #include "recipe/recipe.h"
+#include "train/checkpoint.h"
+#include "train/optimizer.h"
 
 struct guide;
 
@@ -38,15 +39,18 @@ size_t guide_bytes(const struct guide *guide);
 double guide_pass(struct guide *guide, struct grad *student);
 const float *guide_logits(const struct guide *guide);
 
-/* One step of the optimizer on the regressor, if there is one. */
-void guide_step(struct guide *guide, double rate);
+/* The sum of the squares of the regressor's gradient, 0 without one; and one step of the optimizer
+ * on it. */
+double guide_square(const struct guide *guide);
+void guide_step(struct guide *guide, const struct optimizer_step *step);
 
 /* The regressor and what belongs to it, [rows = teacher's channels][student's channels] and then
  * [rows] biases; NULL and 0 without one. The gradient is guide_pass()'s. */
 float *guide_regressor(struct guide *guide, size_t *ret_size);
 float *guide_dregressor(struct guide *guide);
 
-/* The state for a checkpoint; returns how many arrays, at most 2. */
-size_t guide_state(struct guide *guide, struct checkpoint_array ret_arrays[2]);
+/* The state for a checkpoint; returns how many arrays. */
+enum { GUIDE_ARRAYS_MAX = 1 + OPTIMIZER_MOMENTS_MAX };
+size_t guide_state(struct guide *guide, struct checkpoint_array ret_arrays[GUIDE_ARRAYS_MAX]);
 
 #endif

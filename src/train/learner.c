@@ -13,7 +13,8 @@ int learner_init(struct learner *l, const struct net *net, const struct recipe *
                  unsigned borders, uint64_t seed, struct pool *pool, const struct kernels *kernels,
                  struct err *e)
 {
-    *l = (struct learner){.net = net, .exits = objective_exits(recipe->method, net_sections(net))};
+    *l = (struct learner){
+        .net = net, .recipe = recipe, .exits = objective_exits(recipe->method, net_sections(net))};
     l->params = mem_new_aligned(net_block_size(net), sizeof(*l->params));
     l->dparams = mem_new_aligned(net_trained_size(net), sizeof(*l->dparams));
     if (l->params == NULL || l->dparams == NULL)
@@ -21,7 +22,7 @@ int learner_init(struct learner *l, const struct net *net, const struct recipe *
     l->grad = grad_new_bordered(net, (int)recipe_micro_batch(recipe), l->exits, borders, pool,
                                 kernels, e);
     if (l->grad == NULL) return e->code;
-    l->optimizer = optimizer_new(net, l->exits, pool, kernels, e);
+    l->optimizer = optimizer_new(net, recipe, l->exits, pool, kernels, e);
     if (l->optimizer == NULL) return e->code;
     net_init_params(net, seed, l->params);
     return 0;
@@ -38,8 +39,8 @@ void learner_release(struct learner *l)
 
 size_t learner_bytes(const struct learner *l)
 {
-    return grad_bytes(l->grad) +
-           (net_block_size(l->net) + 2 * net_trained_size(l->net)) * sizeof(float);
+    const size_t trained = (1 + optimizer_moments(l->recipe)) * net_trained_size(l->net);
+    return grad_bytes(l->grad) + (net_block_size(l->net) + trained) * sizeof(float);
 }
 
 double learner_loss(const struct learner *l, const struct recipe *recipe,
@@ -71,7 +72,7 @@ void learner_backward(struct learner *l)
     grad_backward(l->grad, l->params, l->dparams);
 }
 
-void learner_update(struct learner *l, const struct recipe *recipe, double rate)
+void learner_update(struct learner *l, const struct optimizer_step *step)
 {
-    optimizer_step(l->optimizer, recipe, rate, l->dparams, l->params);
+    optimizer_step(l->optimizer, step, l->dparams, l->params);
 }

@@ -14,6 +14,7 @@
 
 struct learner {
     const struct net *net;
+    const struct recipe *recipe;
     unsigned exits; /* bit i: exit i learns */
     struct grad *grad;
     struct optimizer *optimizer;
@@ -38,6 +39,6 @@ double learner_loss(const struct learner *learner, const struct recipe *recipe,
 void learner_backward(struct learner *learner);
 
 /* One step of the optimizer by dparams. */
-void learner_update(struct learner *learner, const struct recipe *recipe, double rate);
+void learner_update(struct learner *learner, const struct optimizer_step *step);
 
 #endif

@@ -332,11 +332,23 @@ static double learn_batch(struct trainer *t)
     return sum / (double)t->recipe.accumulate;
 }
 
+/* The factor of the gradient of a network and what is trained beside it. */
+static double clip(const struct trainer *t, const struct learner *l, double beside)
+{
+    if (t->recipe.clip == 0.0) return 1.0;
+    return optimizer_clip(&t->recipe, optimizer_square(l->optimizer, l->dparams) + beside);
+}
+
 static void update(struct trainer *t, double rate)
 {
-    learner_update(&t->student, &t->recipe, rate);
-    if (t->peer.net != NULL) learner_update(&t->peer, &t->recipe, rate);
-    if (t->guide != NULL) guide_step(t->guide, rate);
+    struct learner *student = &t->student, *peer = &t->peer;
+    struct optimizer_step s = {.number = t->position.step + 1, .rate = rate};
+    s.scale = clip(t, student, t->guide != NULL ? guide_square(t->guide) : 0.0);
+    learner_update(student, &s);
+    if (t->guide != NULL) guide_step(t->guide, &s);
+    if (peer->net == NULL) return;
+    s.scale = clip(t, peer, 0.0);
+    learner_update(peer, &s);
 }
 
 int trainer_step(struct trainer *t, struct train_report *ret_report, struct err *e)
@@ -377,15 +389,20 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
 /* All that changes from step to step. */
 static struct checkpoint_state state_of(struct trainer *t)
 {
-    const struct learner *peer = &t->peer;
-    struct checkpoint_state s = {.net = t->student.net,
-                                 .params = t->student.params,
-                                 .velocity = optimizer_velocity(t->student.optimizer)};
+    const struct learner *student = &t->student, *peer = &t->peer;
+    struct checkpoint_state s = {.net = student->net};
+    s.blocks[s.n_blocks++] = (struct checkpoint_block){"model", student->params, true};
+    for (size_t m = 0; m < optimizer_moments(&t->recipe); m++) {
+        const char *name = optimizer_moment_name(&t->recipe, m);
+        s.blocks[s.n_blocks++] =
+            (struct checkpoint_block){name, optimizer_moment(student->optimizer, m), false};
+        if (peer->net == NULL) continue;
+        s.arrays[s.n_arrays++] = (struct checkpoint_array){
+            "peer.", name, optimizer_moment(peer->optimizer, m), net_trained_size(peer->net)};
+    }
     if (peer->net != NULL) {
         s.arrays[s.n_arrays++] =
-            (struct checkpoint_array){"peer", peer->params, net_block_size(peer->net)};
-        s.arrays[s.n_arrays++] = (struct checkpoint_array){
-            "peer.momentum", optimizer_velocity(peer->optimizer), net_trained_size(peer->net)};
+            (struct checkpoint_array){"peer", "", peer->params, net_block_size(peer->net)};
     }
     if (t->guide != NULL) s.n_arrays += guide_state(t->guide, s.arrays + s.n_arrays);
     return s;

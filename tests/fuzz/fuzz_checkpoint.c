@@ -44,12 +44,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     float array[ARRAY] = {0};
     size_t n = net_block_size(net);
-    struct checkpoint_state state = {.net = net,
-                                     .params = mem_new(n, sizeof(float)),
-                                     .velocity = mem_new(n, sizeof(float)),
-                                     .n_arrays = 1,
-                                     .arrays = {{"regressor", array, ARRAY}}};
-    FUZZ_CHECK(state.params != NULL && state.velocity != NULL);
+    float *params = mem_new(n, sizeof(*params)), *momentum = mem_new(n, sizeof(*momentum));
+    FUZZ_CHECK(params != NULL && momentum != NULL);
+    const struct checkpoint_state state = {
+        .net = net,
+        .n_blocks = 2,
+        .blocks = {{"model", params, true}, {"momentum", momentum, false}},
+        .n_arrays = 1,
+        .arrays = {{"regressor", "", array, ARRAY}}};
     static const struct recipe_text texts[] = {{.name = "lr", .value = "0.1"},
                                                {.name = "holdout", .value = "5000"}};
     struct checkpoint_position position = {-1, NAN, -1};
@@ -62,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char value[RECIPE_TEXT_MAX];
     rc = checkpoint_text(path, "lr", value, &e);
     FUZZ_CHECK(rc == 0 ? strlen(value) < sizeof(value) : e.code == rc);
-    mem_free(state.params);
-    mem_free(state.velocity);
+    mem_free(params);
+    mem_free(momentum);
     return 0;
 }

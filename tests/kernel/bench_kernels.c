@@ -150,7 +150,8 @@ static void bench_norm(const struct kernels *k, size_t rows, size_t channels, in
     printf(" sums %6.1f", 3 * gb / seconds);
     BEST(rounds, k->norm.backward(rows, channels, dy, y, x, a, b, c, z, NULL, false), seconds);
     printf(" backward %6.1f", 4 * gb / seconds);
-    BEST(rounds, k->sgd_step(count, 0.0F, 0.0F, 0.0F, x, z, y), seconds);
+    const struct sgd sgd = {.scale = 1.0F};
+    BEST(rounds, k->sgd_step(count, &sgd, x, z, y), seconds);
     printf(" sgd %6.1f GB/s\n", 5 * gb / seconds);
     mem_free(x);
     mem_free(y);

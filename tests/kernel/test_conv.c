@@ -437,6 +437,7 @@ static void test_rows(void **state)
         assert_non_null(k->gemm);
         assert_non_null(k->add);
         assert_non_null(k->sgd_step);
+        assert_non_null(k->adamw_step);
     }
 }
 

@@ -321,17 +321,41 @@ static void check_elements(const struct kernels *k, size_t count, struct rng *r)
     k->add(count, x.data, got.data);
     reference->add(count, x.data, want.data);
     check_close("add", k, 1, count, got.data, want.data, count);
-    struct guarded v = guarded_random(count, r), v_want = guarded_copy(&v);
-    for (int step = 0; step < 3; step++) {
-        k->sgd_step(count, 0.1F, 0.9F, 5e-4F, x.data, v.data, got.data);
-        reference->sgd_step(count, 0.1F, 0.9F, 5e-4F, x.data, v_want.data, want.data);
-    }
-    check_close("momentum", k, 1, count, v.data, v_want.data, count);
-    check_close("sgd", k, 1, count, got.data, want.data, count);
     guarded_free(&x);
     guarded_free(&y);
     guarded_free(&got);
     guarded_free(&want);
+}
+
+/* Some steps from the same state: parameters and moments. */
+static void check_optimizers(const struct kernels *k, size_t count, struct rng *r)
+{
+    const struct kernels *reference = kernels_of(CPU_REFERENCE);
+    struct guarded g = guarded_random(count, r), w = guarded_random(count, r),
+                   w_want = guarded_copy(&w), m = guarded_random(count, r),
+                   m_want = guarded_copy(&m), v = guarded_random(count, r);
+    for (size_t i = 0; i < count; i++) v.data[i] *= v.data[i]; /* a mean of squares */
+    struct guarded v_want = guarded_copy(&v);
+    for (int step = 1; step <= 4; step++) {
+        const struct sgd sgd = {0.1F, 0.9F, 5e-4F, 0.5F, step > 2};
+        k->sgd_step(count, &sgd, g.data, m.data, w.data);
+        reference->sgd_step(count, &sgd, g.data, m_want.data, w_want.data);
+        check_close("momentum", k, 1, count, m.data, m_want.data, count);
+        check_close("sgd", k, 1, count, w.data, w_want.data, count);
+        const float t = (float)step;
+        const struct adamw adamw = {
+            0.01F, 0.05F, 0.9F, 0.999F, 1e-8F, 1 - powf(0.9F, t), 1 - powf(0.999F, t), 2.0F};
+        k->adamw_step(count, &adamw, g.data, m.data, v.data, w.data);
+        reference->adamw_step(count, &adamw, g.data, m_want.data, v_want.data, w_want.data);
+        check_close("exp_avg", k, 1, count, m.data, m_want.data, count);
+        check_close("exp_avg_sq", k, 1, count, v.data, v_want.data, count);
+        check_close("adamw", k, 1, count, w.data, w_want.data, count);
+    }
+    guarded_free(&g);
+    guarded_free(&w);
+    guarded_free(&w_want);
+    guarded_free(&m);
+    guarded_free(&m_want);
     guarded_free(&v);
     guarded_free(&v_want);
 }
@@ -344,7 +368,10 @@ static void test_elements(void **state)
     for (int isa = CPU_REFERENCE + 1; isa < CPU_ISA_COUNT; isa++) {
         const struct kernels *k = kernels_of((enum cpu_isa)isa);
         if (k == NULL || (int)k->isa != isa) continue;
-        for (size_t count = 0; count < 70; count++) check_elements(k, count, &r);
+        for (size_t count = 0; count < 70; count++) {
+            check_elements(k, count, &r);
+            check_optimizers(k, count, &r);
+        }
     }
 }
 
@@ -405,9 +432,14 @@ static void test_nan(void **state)
 static void test_sgd_by_hand(void **state)
 {
     (void)state;
+    const struct sgd plain = {0.25F, 0.5F, 0.1F, 1.0F, false},
+                     nesterov = {0.25F, 0.5F, 0.1F, 2.0F, true};
     float g = 1, v = 2, w = 10; /* g + 0.1 * 10 = 2; v = 0.5 * 2 + 2 = 3; w = 10 - 0.25 * 3 */
-    kernels_of(CPU_REFERENCE)->sgd_step(1, 0.25F, 0.5F, 0.1F, &g, &v, &w);
+    kernels_of(CPU_REFERENCE)->sgd_step(1, &plain, &g, &v, &w);
     assert_true(g == 1 && fabsf(v - 3) < 1e-6F && fabsf(w - 9.25F) < 1e-6F);
+    v = 2, w = 10; /* 2 g + 1 = 3; v = 0.5 * 2 + 3 = 4; w = 10 - 0.25 * (3 + 0.5 * 4) */
+    kernels_of(CPU_REFERENCE)->sgd_step(1, &nesterov, &g, &v, &w);
+    assert_true(g == 1 && fabsf(v - 4) < 1e-6F && fabsf(w - 8.75F) < 1e-6F);
 }
 
 int main(void)

@@ -34,7 +34,7 @@ static void test_table(void **state)
         const struct recipe_option *o = recipe_option_at(i);
         char help[RECIPE_HELP_MAX], name[RECIPE_NAME_MAX];
         assert_ptr_equal(recipe_option_find(o->name), o); /* no duplicate */
-        assert_true(strspn(o->name, "abcdefghijklmnopqrstuvwxyz-") == strlen(o->name));
+        assert_true(strspn(o->name, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(o->name));
         assert_ptr_equal(recipe_option_of_member(recipe_option_member(o, name)), o);
         assert_true(o->takes != NULL && o->help != NULL && o->help[0] != '\0');
         recipe_option_help(o, help);
@@ -105,7 +105,8 @@ static void test_methods(void **state)
 /* A text of the option, in its range. */
 static void random_text(const struct recipe_option *o, struct rng *rng, char text[RECIPE_TEXT_MAX])
 {
-    static const char *const schedules[] = {"cosine", "steps:1", "steps:75,130,180"};
+    static const char *const schedules[] = {"cosine", "rex", "one-cycle:0.4", "restarts:5,3",
+                                            "steps:75,130,180"};
     static const char *const lists[] = {"none", "flip", "crop,flip,autoaugment,cutout,fill128",
                                         "resizedcrop:0.25", "crop,resizedcrop"};
     static const char *const exits[] = {"all", "1", "1,2", "2,3,7"};
@@ -139,7 +140,8 @@ static void random_text(const struct recipe_option *o, struct rng *rng, char tex
         snprintf(text, RECIPE_TEXT_MAX, "%s", preset_at(pick % 3)->name);
         return;
     case RECIPE_SCHEDULE:
-        snprintf(text, RECIPE_TEXT_MAX, "%s", schedules[pick % 3]);
+        snprintf(text, RECIPE_TEXT_MAX, "%s",
+                 schedules[pick % (sizeof(schedules) / sizeof(schedules[0]))]);
         return;
     case RECIPE_AUGMENT:
         snprintf(text, RECIPE_TEXT_MAX, "%s", lists[pick % 5]);
@@ -282,6 +284,16 @@ static void test_unread(void **state)
         {"peer-width=0", "--peer-width: --method byot does not read it: it is of dml",
          "\"peer_width\""},
         {"method=byot teacher=x", "--teacher: --method byot does not read it", "\"teacher\""},
+        {"optimizer=adamw momentum=0.9",
+         "--momentum: --optimizer adamw does not read it: it is of sgd",
+         "\"momentum\": \"optimizer\" adamw does not read it: it is of sgd"},
+        {"nesterov=off optimizer=adamw", "--nesterov: --optimizer adamw", "\"nesterov\""},
+        {"adam-beta2=0.99", "--adam-beta2: --optimizer sgd does not read it: it is of adamw",
+         "\"adam_beta2\""},
+        {"warmup=0 schedule=one-cycle:0.2",
+         "--warmup: --schedule one-cycle:0.2 does not read it: it is of cosine, linear, rex, "
+         "restarts and steps",
+         "\"warmup\": \"schedule\" one-cycle:0.2"},
         {"method=at", "--method at needs --teacher", "\"method\" at needs \"teacher\""},
     };
     struct recipe_draft draft;

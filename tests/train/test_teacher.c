@@ -407,7 +407,8 @@ static void test_regressor_step(void **state)
         forward(&s);
         v = 0.9 * v + (double)guide_dregressor(s.guide)[3] + 5e-4 * wanted;
         wanted -= 0.02 * v;
-        guide_step(s.guide, 0.02);
+        const struct optimizer_step step = {i + 1, 0.02, 1};
+        guide_step(s.guide, &step);
         assert_true(fabs((double)w[3] - wanted) < 1e-6);
     }
     close_method(&s);

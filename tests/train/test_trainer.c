@@ -233,20 +233,48 @@ static void test_resume_augmented(void **state)
     pool_free(pool);
 }
 
+/* The optimizer's moments, of the peer and the regressor, too, are state. */
+static void test_resume_optimizers(void **state)
+{
+    struct fixture *f = *state;
+    const char *methods[] = {"byot", "fitnet", "dml"};
+    struct pool *pool = pool_new(2);
+    for (int m = 0; m < 3; m++) {
+        choose_method(f, methods[m]);
+        f->recipe.rate = 0.01;
+        f->recipe.clip = 0.5;
+        f->recipe.decay_on = DECAY_ON_WEIGHTS;
+        f->recipe.optimizer = OPTIMIZER_ADAMW;
+        check_resume(f, pool, 7);
+        f->recipe.optimizer = OPTIMIZER_SGD;
+        f->recipe.nesterov = true;
+        f->recipe.schedule.kind = SCHEDULE_ONE_CYCLE;
+        f->recipe.schedule.rise = 0.3;
+        check_resume(f, pool, 7);
+    }
+    pool_free(pool);
+}
+
 /* Each of these options changes what is learnt, and what is not switched on changes nothing. */
 static void test_options_matter(void **state)
 {
     struct fixture *f = *state;
-    struct recipe recipes[6];
-    double losses[6];
+    enum { OPTIONS = 11 };
+    struct recipe recipes[OPTIONS];
+    double losses[OPTIONS];
     choose_method(f, "byot");
-    for (int i = 0; i < 6; i++) recipes[i] = f->recipe;
+    for (int i = 0; i < OPTIONS; i++) recipes[i] = f->recipe;
     recipes[1].mixup = 0.4;
     recipes[2].label_smoothing = 0.1;
     recipes[3].augment |= AUGMENT_AUTO;
     recipes[4].augment |= AUGMENT_CUTOUT;
     recipes[5].hint = HINT_SUM;
-    for (int i = 0; i < 6; i++) {
+    recipes[6].nesterov = true;
+    recipes[7].optimizer = OPTIMIZER_ADAMW;
+    recipes[8].decay_on = DECAY_ON_WEIGHTS;
+    recipes[9].clip = 0.5;
+    recipes[10].schedule.kind = SCHEDULE_ONE_CYCLE;
+    for (int i = 0; i < OPTIONS; i++) {
         f->recipe = recipes[i];
         struct trainer *t = make(f, NULL);
         losses[i] = run(t, 2).loss;
@@ -498,9 +526,10 @@ static void step_by_hand(struct fixture *f, struct learner *student, struct lear
         if (guide != NULL)
             mean_by_hand(f, part, n_regressor, guide_dregressor(guide), sums + n_student + n_peer);
     }
-    learner_update(student, &f->recipe, f->recipe.rate);
-    if (peer != NULL) learner_update(peer, &f->recipe, f->recipe.rate);
-    if (guide != NULL) guide_step(guide, f->recipe.rate);
+    const struct optimizer_step at = {1, f->recipe.rate, 1}; /* SGD does not ask for its number */
+    learner_update(student, &at);
+    if (peer != NULL) learner_update(peer, &at);
+    if (guide != NULL) guide_step(guide, &at);
     mem_free(sums);
 }
 
@@ -641,6 +670,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_resume, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume_augmented, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_resume_optimizers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_options_matter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hint_exits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume_elsewhere, set_up, tear_down),
