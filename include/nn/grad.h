@@ -31,6 +31,10 @@ size_t grad_bytes(const struct grad *grad);
 float *grad_input(struct grad *grad); /* [batch][h][w][c] */
 void grad_forward(struct grad *grad, float *params, int batch);
 
+/* The same with running statistics that move by the share `momentum` of the way: by 1/i with batch
+ * i, from 1, they become the mean of the batches'. grad_forward()'s is NET_NORM_MOMENTUM. */
+void grad_forward_moving(struct grad *grad, float *params, int batch, double momentum);
+
 /* After grad_forward(): logits [batch][classes] and the D-vectors [batch][D] before the linear
  * layer (the hint's features) of an exit; and where the caller puts the loss's gradients.
  * grad_forward() clears both gradients. */

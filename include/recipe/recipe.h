@@ -36,8 +36,10 @@ struct recipe {
     double rate, momentum, weight_decay; /* of learning; of SGD */
     bool nesterov;                       /* of SGD */
     double adam_beta1, adam_beta2, adam_epsilon;
-    int decay_on; /* enum decay_on */
-    double clip;  /* the most that a gradient's norm may be; 0: any */
+    int decay_on;       /* enum decay_on */
+    double clip;        /* the most that a gradient's norm may be; 0: any */
+    double ema;         /* the greatest decay of the average; 0: there is none */
+    int64_t ema_images; /* that its norms' statistics are made from */
     struct schedule schedule;
     int64_t warmup;
     unsigned augment;              /* bits of recipe/augment.h */

@@ -42,8 +42,18 @@ struct trainer;
 struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e);
 void trainer_free(struct trainer *trainer);
 
-float *trainer_params(struct trainer *trainer);      /* the net's block */
-float *trainer_peer_params(struct trainer *trainer); /* the peer's; NULL when there is none */
+float *trainer_params(struct trainer *trainer); /* the net's block: what the steps move */
+
+/* What the steps so far, one at least, give as models: blocks of the net and of the peer (NULL when
+ * there is none). With an average over the steps it is that, with the norms' statistics made anew
+ * from the first images of the last step's epoch, augmented, each batch's with the same weight
+ * (Izmailov et al., UAI 2018, section 3.2); without, what the steps move. Valid until the next
+ * step; the caller may round them. Errors are those of reading images. */
+struct trainer_models {
+    float *student, *peer;
+};
+int trainer_models(struct trainer *trainer, struct trainer_models *ret_models, struct err *e);
+
 size_t trainer_bytes(const struct trainer *trainer);
 
 int64_t trainer_epoch_steps(const struct trainer *trainer); /* the last, partial batch is dropped */

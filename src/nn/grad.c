@@ -323,8 +323,14 @@ static void clear_caller_gradients(struct grad *grad)
 
 void grad_forward(struct grad *grad, float *params, int batch)
 {
+    grad_forward_moving(grad, params, batch, (double)NET_NORM_MOMENTUM);
+}
+
+void grad_forward_moving(struct grad *grad, float *params, int batch, double momentum)
+{
     assert(batch >= 1 && batch <= grad->batch_max);
     grad->batch = batch;
+    grad->momentum = momentum;
     grad->params = grad->moving = params;
     pool_run(grad->pool, pack_lane, grad);
     run_rounds(grad, 0, grad->n_forward);

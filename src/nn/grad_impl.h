@@ -72,6 +72,7 @@ struct grad {
 
     const float *params; /* during a pass */
     float *moving;       /* the same block, writable, during forward */
+    double momentum;     /* how far running statistics move */
     float *dparams;
     int running; /* round */
 };

@@ -134,7 +134,7 @@ static void statistics_finish(struct grad *grad, const struct task *task)
         state.inverse[c] = inverse;
         state.scale[c] = (float)(weight[c] * inverse);
         state.shift[c] = (float)(bias[c] - mean * weight[c] * inverse);
-        double m = (double)NET_NORM_MOMENTUM;
+        const double m = grad->momentum;
         moving_mean[c] = (float)((1 - m) * moving_mean[c] + m * mean);
         moving_variance[c] = (float)((1 - m) * moving_variance[c] + m * variance * unbias);
     }

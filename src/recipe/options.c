@@ -97,6 +97,13 @@ static const struct recipe_option options[] = {
     {"clip", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(clip), .low = 1e-6, .high = 1e9, .or_zero = true,
      .standard = "0", .implied = "0", .takes = "X",
      .help = "scale gradients down to this norm where theirs is greater", .otherwise = "0: off"},
+    {"ema", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(ema), .high = 0.9999999, .standard = "0",
+     .implied = "0", .takes = "D",
+     .help = "the model is the moving average of the parameters, with this decay a step",
+     .otherwise = "0: off"},
+    {"ema-images", RECIPE_WHOLE, RECIPE_HOW, IN_RECIPE(ema_images), .low = 1, .high = INT32_MAX,
+     .standard = "5000", .implied = "5000", .takes = "N",
+     .help = "training images that the average's norms are made anew from", BESIDE("ema", NULL)},
 
     {"preset", RECIPE_PRESET, RECIPE_DISTILLATION, IN_DRAFT(preset), .job = true, .takes = "NAME",
      .help = "constants of a published code; other options go before it:"},

@@ -44,11 +44,6 @@ static enum tensor_type store_type(const struct train_session *s)
     return types[s->command.draft.store];
 }
 
-static struct result student_of(struct train_session *s)
-{
-    return (struct result){s->net, trainer_params(s->trainer), s->command.out};
-}
-
 static int heldout_logits(struct train_session *s, const struct result *r,
                           struct logits *ret_logits, struct err *e)
 {
@@ -74,8 +69,11 @@ static int end_epoch(struct train_session *s, const struct train_report *report,
     struct heldout h = {0};
     if (s->split.n_holdout > 0) {
         struct logits l;
-        const struct result r = student_of(s);
-        int rc = heldout_logits(s, &r, &l, e);
+        struct trainer_models models;
+        int rc = trainer_models(s->trainer, &models, e);
+        if (rc < 0) return rc;
+        const struct result r = {s->net, models.student, s->command.out};
+        rc = heldout_logits(s, &r, &l, e);
         if (rc < 0) return rc;
         fill_heldout(&l, NULL, &h);
         logits_release(&l);
@@ -244,11 +242,14 @@ static int write_result(struct train_session *s, const struct result *r, char **
 static int finish(struct train_session *s, struct err *e)
 {
     struct heldout h = {0}, peers = {0};
-    const struct result student = student_of(s),
-                        peer = {s->peer, trainer_peer_params(s->trainer), train_peer_out(s)};
+    struct trainer_models models;
+    int rc = trainer_models(s->trainer, &models, e);
+    if (rc < 0) return rc;
+    const struct result student = {s->net, models.student, s->command.out},
+                        peer = {s->peer, models.peer, train_peer_out(s)};
     char **labels = copy_labels(s->set, e);
     if (labels == NULL) return -ENOMEM;
-    int rc = peer.out != NULL ? write_result(s, &peer, labels, &peers, e) : 0;
+    rc = peer.out != NULL ? write_result(s, &peer, labels, &peers, e) : 0;
     if (rc == 0) rc = write_result(s, &student, labels, &h, e);
     free_labels(labels, dataset_classes(s->set));
     if (rc < 0) return rc;

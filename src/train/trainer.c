@@ -22,6 +22,7 @@
 #include "base/sha256.h"
 #include "model/spec_file.h"
 #include "accumulator.h"
+#include "average.h"
 #include "guide.h"
 #include "learner.h"
 #include "mix.h"
@@ -33,6 +34,7 @@ struct trainer {
     struct trainer_setup setup;
     struct recipe recipe;
     struct learner student, peer;                   /* peer.net NULL: there is none */
+    struct average *average, *peers_average;        /* NULL: there is none */
     struct guide *guide;                            /* NULL: there is no teacher */
     struct accumulator students, peers, regressors; /* of their gradients */
     float *images;         /* [batch], of a batch in several parts; NULL: it is one */
@@ -132,6 +134,14 @@ static int allocate(struct trainer *t, struct err *e)
     int rc = learner_init(&t->student, s->net, r, borders, r->seed, s->pool, s->kernels, e);
     if (rc == 0 && s->peer != NULL)
         rc = learner_init(&t->peer, s->peer, r, 0, r->seed + 1, s->pool, s->kernels, e);
+    if (rc == 0 && average_is_on(r)) {
+        t->average = average_new(s->net, r, s->pool, e);
+        if (t->average == NULL) rc = e->code;
+    }
+    if (rc == 0 && average_is_on(r) && s->peer != NULL) {
+        t->peers_average = average_new(s->peer, r, s->pool, e);
+        if (t->peers_average == NULL) rc = e->code;
+    }
     if (rc == 0 && s->teacher != NULL) {
         t->guide = guide_new(r, s->net, s->teacher->plan, s->pool, s->kernels, e);
         if (t->guide == NULL) rc = e->code;
@@ -171,6 +181,8 @@ void trainer_free(struct trainer *trainer)
 {
     if (trainer == NULL) return;
     guide_free(trainer->guide);
+    average_free(trainer->average);
+    average_free(trainer->peers_average);
     learner_release(&trainer->student);
     learner_release(&trainer->peer);
     accumulator_release(&trainer->students);
@@ -189,11 +201,6 @@ float *trainer_params(struct trainer *trainer)
     return trainer->student.params;
 }
 
-float *trainer_peer_params(struct trainer *trainer)
-{
-    return trainer->peer.params;
-}
-
 size_t trainer_bytes(const struct trainer *trainer)
 {
     size_t bytes = learner_bytes(&trainer->student);
@@ -204,6 +211,8 @@ size_t trainer_bytes(const struct trainer *trainer)
         bytes += (size_t)trainer->recipe.batch * shape_size(net_input(trainer->student.net)) *
                  sizeof(*trainer->images);
     }
+    if (trainer->average != NULL) bytes += average_bytes(trainer->average);
+    if (trainer->peers_average != NULL) bytes += average_bytes(trainer->peers_average);
     return trainer->guide != NULL ? bytes + guide_bytes(trainer->guide) : bytes;
 }
 
@@ -250,7 +259,13 @@ static void prepare_lane(void *arg, unsigned lane, unsigned n_lanes)
     }
 }
 
-/* Images, labels and what is mixed into them. */
+/* Where a batch is drawn to. */
+static float *batch_images(struct trainer *t)
+{
+    return t->images != NULL ? t->images : grad_input(t->student.grad);
+}
+
+/* Images and labels as they are augmented. */
 static int draw_batch(struct trainer *t, int64_t epoch, int64_t step_of_epoch, struct err *e)
 {
     const unsigned n_lanes = pool_threads(t->setup.pool);
@@ -260,7 +275,7 @@ static int draw_batch(struct trainer *t, int64_t epoch, int64_t step_of_epoch, s
         t->ordered_epoch = epoch;
     }
     struct preparation p = {t, t->order + step_of_epoch * t->recipe.batch, (uint32_t)epoch,
-                            t->images != NULL ? t->images : grad_input(t->student.grad), t->errors};
+                            batch_images(t), t->errors};
     for (unsigned i = 0; i < n_lanes; i++) t->errors[i].code = 0;
     pool_run(t->setup.pool, prepare_lane, &p);
     for (unsigned i = 0; i < n_lanes; i++) {
@@ -268,12 +283,34 @@ static int draw_batch(struct trainer *t, int64_t epoch, int64_t step_of_epoch, s
         if (e != NULL) *e = t->errors[i];
         return t->errors[i].code;
     }
-    if (t->others == NULL) return 0;
-    size_t batch = (size_t)t->recipe.batch;
-    t->share = mix_share(&t->recipe, (uint32_t)epoch, (uint32_t)step_of_epoch);
-    mix_images(p.input, batch, shape_size(net_input(t->setup.net)), t->share, t->setup.pool);
-    mix_labels(t->labels, batch, t->others);
     return 0;
+}
+
+/* Images and labels in pairs, where the recipe wants it. */
+static void mix_batch(struct trainer *t, int64_t epoch, int64_t step_of_epoch)
+{
+    const size_t batch = (size_t)t->recipe.batch, size = shape_size(net_input(t->setup.net));
+    if (t->others == NULL) return;
+    t->share = mix_share(&t->recipe, (uint32_t)epoch, (uint32_t)step_of_epoch);
+    mix_images(batch_images(t), batch, size, t->share, t->setup.pool);
+    mix_labels(t->labels, batch, t->others);
+}
+
+/* Puts the images of a micro-batch where the student's pass begins. */
+static void take_part(struct trainer *t, int64_t part)
+{
+    const size_t count =
+        (size_t)recipe_micro_batch(&t->recipe) * shape_size(net_input(t->setup.net));
+    if (t->images == NULL) return;
+    memcpy(grad_input(t->student.grad), t->images + (size_t)part * count,
+           count * sizeof(*t->images));
+}
+
+static void copy_to_peer(struct trainer *t)
+{
+    const size_t count =
+        (size_t)recipe_micro_batch(&t->recipe) * shape_size(net_input(t->setup.net));
+    memcpy(grad_input(t->peer.grad), grad_input(t->student.grad), count * sizeof(float));
 }
 
 /* The forward passes of all who learn on a micro-batch, and the losses with their gradients. Not
@@ -290,8 +327,7 @@ static double forward(struct trainer *t, const struct loss_targets *targets)
     if (t->peer.net == NULL) return learner_loss(&t->student, r, targets, NULL);
 
     int peers_deepest = net_sections(t->peer.net) - 1;
-    memcpy(grad_input(t->peer.grad), grad_input(t->student.grad),
-           (size_t)batch * shape_size(net_input(t->student.net)) * sizeof(float));
+    copy_to_peer(t);
     grad_forward(t->peer.grad, t->peer.params, batch);
     double value = learner_loss(&t->student, r, targets, grad_logits(t->peer.grad, peers_deepest));
     double peers = learner_loss(&t->peer, r, targets, grad_logits(t->student.grad, deepest));
@@ -302,14 +338,10 @@ static double forward(struct trainer *t, const struct loss_targets *targets)
 static double learn_part(struct trainer *t, int64_t part)
 {
     const size_t n = (size_t)recipe_micro_batch(&t->recipe), first = (size_t)part * n;
-    const size_t size = shape_size(net_input(t->student.net));
     const struct loss_targets targets = {t->labels + first,
                                          t->others != NULL ? t->others + first : NULL, t->share,
                                          t->recipe.label_smoothing};
-    if (t->images != NULL) {
-        memcpy(grad_input(t->student.grad), t->images + first * size,
-               n * size * sizeof(*t->images));
-    }
+    take_part(t, part);
     double value = forward(t, &targets);
     if (!isfinite(value)) return value;
     learner_backward(&t->student);
@@ -346,9 +378,11 @@ static void update(struct trainer *t, double rate)
     s.scale = clip(t, student, t->guide != NULL ? guide_square(t->guide) : 0.0);
     learner_update(student, &s);
     if (t->guide != NULL) guide_step(t->guide, &s);
+    if (t->average != NULL) average_take(t->average, s.number, student->params);
     if (peer->net == NULL) return;
     s.scale = clip(t, peer, 0.0);
     learner_update(peer, &s);
+    if (t->peers_average != NULL) average_take(t->peers_average, s.number, peer->params);
 }
 
 int trainer_step(struct trainer *t, struct train_report *ret_report, struct err *e)
@@ -362,6 +396,7 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
     }
     int rc = draw_batch(t, epoch, step_of_epoch, e);
     if (rc < 0) return rc;
+    mix_batch(t, epoch, step_of_epoch);
     double value = learn_batch(t);
     double rate = schedule_rate(r, at->step, t->epoch_steps);
     if (!isfinite(value)) {
@@ -386,6 +421,29 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
     return 0;
 }
 
+int trainer_models(struct trainer *t, struct trainer_models *ret_models, struct err *e)
+{
+    struct trainer_models m = {t->student.params, t->peer.params};
+    *ret_models = m;
+    if (t->average == NULL) return 0;
+    m.student = average_begin(t->average, t->student.params);
+    if (t->peers_average != NULL) m.peer = average_begin(t->peers_average, t->peer.params);
+    const int64_t epoch = (t->position.step - 1) / t->epoch_steps, parts = t->recipe.accumulate;
+    const int64_t n = average_batches(&t->recipe, t->epoch_steps) * parts;
+    const int batch = (int)recipe_micro_batch(&t->recipe);
+    for (int64_t i = 0; i < n; i++) {
+        int rc = i % parts == 0 ? draw_batch(t, epoch, i / parts, e) : 0;
+        if (rc < 0) return rc;
+        take_part(t, i % parts);
+        grad_forward_moving(t->student.grad, m.student, batch, 1.0 / (double)(i + 1));
+        if (t->peers_average == NULL) continue;
+        copy_to_peer(t);
+        grad_forward_moving(t->peer.grad, m.peer, batch, 1.0 / (double)(i + 1));
+    }
+    *ret_models = m;
+    return 0;
+}
+
 /* All that changes from step to step. */
 static struct checkpoint_state state_of(struct trainer *t)
 {
@@ -403,6 +461,14 @@ static struct checkpoint_state state_of(struct trainer *t)
     if (peer->net != NULL) {
         s.arrays[s.n_arrays++] =
             (struct checkpoint_array){"peer", "", peer->params, net_block_size(peer->net)};
+    }
+    if (t->average != NULL) {
+        s.blocks[s.n_blocks++] =
+            (struct checkpoint_block){"average", average_values(t->average), false};
+    }
+    if (t->peers_average != NULL) {
+        s.arrays[s.n_arrays++] = (struct checkpoint_array){
+            "peer.", "average", average_values(t->peers_average), net_trained_size(peer->net)};
     }
     if (t->guide != NULL) s.n_arrays += guide_state(t->guide, s.arrays + s.n_arrays);
     return s;

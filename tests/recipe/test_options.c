@@ -294,6 +294,8 @@ static void test_unread(void **state)
          "--warmup: --schedule one-cycle:0.2 does not read it: it is of cosine, linear, rex, "
          "restarts and steps",
          "\"warmup\": \"schedule\" one-cycle:0.2"},
+        {"ema-images=9", "--ema-images: without --ema nothing reads it",
+         "\"ema_images\": without \"ema\" nothing reads it"},
         {"method=at", "--method at needs --teacher", "\"method\" at needs \"teacher\""},
     };
     struct recipe_draft draft;

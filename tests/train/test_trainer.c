@@ -174,6 +174,14 @@ static struct train_report run(struct trainer *t, int64_t until)
     return report;
 }
 
+static struct trainer_models models_of(struct trainer *t)
+{
+    struct trainer_models m;
+    struct err e = {0};
+    if (trainer_models(t, &m, &e) < 0) fail_msg("%s", e.text);
+    return m;
+}
+
 /* Stopped after every number of steps, the middle of an epoch and its border included. */
 static void check_resume(struct fixture *f, struct pool *pool, int64_t stride)
 {
@@ -185,6 +193,7 @@ static void check_resume(struct fixture *f, struct pool *pool, int64_t stride)
     assert_int_equal(trainer_steps(whole), 15);
     struct train_report last = run(whole, 15);
     assert_true(trainer_done(whole) && last.epoch_end && last.epoch == 3);
+    const struct trainer_models wanted = models_of(whole);
     for (int64_t stop = 1; stop < 15; stop += stride) {
         struct trainer *a = make(f, pool), *b = make(f, pool);
         run(a, stop);
@@ -194,8 +203,10 @@ static void check_resume(struct fixture *f, struct pool *pool, int64_t stride)
         struct train_report end = run(b, 15);
         assert_memory_equal(&end, &last, offsetof(struct train_report, epoch_end));
         assert_memory_equal(trainer_params(b), trainer_params(whole), bytes);
+        const struct trainer_models after = models_of(b);
+        assert_memory_equal(after.student, wanted.student, bytes);
         if (f->recipe.method->source == METHOD_PEER) {
-            assert_memory_equal(trainer_peer_params(b), trainer_peer_params(whole), peer_bytes);
+            assert_memory_equal(after.peer, wanted.peer, peer_bytes);
         }
         trainer_free(a);
         trainer_free(b);
@@ -251,6 +262,90 @@ static void test_resume_optimizers(void **state)
         f->recipe.schedule.kind = SCHEDULE_ONE_CYCLE;
         f->recipe.schedule.rise = 0.3;
         check_resume(f, pool, 7);
+    }
+    pool_free(pool);
+}
+
+static void open_learner(struct fixture *f, struct learner *l, const struct net *net,
+                         unsigned borders, uint64_t seed)
+{
+    struct err e = {0};
+    assert_int_equal(learner_init(l, net, &f->recipe, borders, seed, NULL, kernels_best(), &e), 0);
+}
+
+/* The input of a step of an epoch, augmented as the recipe has it, and its labels, if they are
+ * asked for. */
+static void draw_batch(struct fixture *f, int64_t epoch, int64_t step, float *input,
+                       int32_t *labels)
+{
+    uint32_t *order = mem_new(f->split.n_train, sizeof(*order));
+    batch_order(f->split.train, f->split.n_train, f->recipe.seed, (uint32_t)epoch, order);
+    for (int64_t i = 0; i < f->recipe.batch; i++) {
+        uint32_t index = order[step * f->recipe.batch + i];
+        int rc = batch_sample(f->set, index, &f->preprocess, f->recipe.augment, f->recipe.seed,
+                              (uint32_t)epoch, input + i * 3 * PIXELS, NULL);
+        assert_int_equal(rc, 0);
+        if (labels != NULL) labels[i] = dataset_class(f->set, index);
+    }
+    mem_free(order);
+}
+
+/* The average after some steps against the formula, and its norms' statistics against
+ * torch.optim.swa_utils.update_bn()'s rule: the mean over batches of each one's mean and unbiased
+ * variance, of augmented images. It is none of the steps' business. */
+static void test_average(void **state)
+{
+    struct fixture *f = *state;
+    enum { STEPS = 7 };
+    choose_method(f, "byot");
+    struct trainer *plain = make(f, NULL);
+    f->recipe.ema = 0.6;
+    f->recipe.ema_images = 101; /* three batches of 50 */
+    struct trainer *t = make(f, NULL);
+    const size_t trained = net_trained_size(f->net), all = net_block_size(f->net);
+    double *wanted = mem_new(trained, sizeof(*wanted));
+    for (int64_t step = 1; step <= STEPS; step++) {
+        run(t, step);
+        run(plain, step);
+        const double keep = step == 1 ? 0 : step == 2 ? 0.5 : 0.6;
+        for (size_t i = 0; i < trained; i++)
+            wanted[i] = keep * wanted[i] + (1 - keep) * (double)trainer_params(t)[i];
+        models_of(t); /* looking changes nothing */
+    }
+    assert_memory_equal(trainer_params(t), trainer_params(plain), all * sizeof(float));
+    const float *model = models_of(t).student;
+    for (size_t i = 0; i < trained; i++) assert_near((double)model[i], wanted[i], 1e-6);
+
+    struct learner l = {0};
+    open_learner(f, &l, f->net, 0, 0);
+    float *sums = mem_new(all - trained, sizeof(*sums));
+    for (int b = 0; b < 3; b++) {
+        memcpy(l.params, model, trained * sizeof(*model));
+        draw_batch(f, 1, b, grad_input(l.grad), NULL); /* step 7 was of the second epoch */
+        grad_forward_moving(l.grad, l.params, 50, 1.0);
+        for (size_t i = trained; i < all; i++) sums[i - trained] += l.params[i] / 3;
+    }
+    for (size_t i = trained; i < all; i++)
+        assert_near((double)model[i], (double)sums[i - trained], 1e-5);
+    assert_memory_not_equal(model + trained, trainer_params(t) + trained,
+                            (all - trained) * sizeof(*model));
+    mem_free(sums);
+    mem_free(wanted);
+    learner_release(&l);
+    trainer_free(plain);
+    trainer_free(t);
+}
+
+static void test_resume_average(void **state)
+{
+    struct fixture *f = *state;
+    struct pool *pool = pool_new(2);
+    f->recipe.ema = 0.9;
+    for (int m = 0; m < 2; m++) {
+        choose_method(f, m == 0 ? "byot" : "dml");
+        f->recipe.ema = 0.9;
+        f->recipe.mixup = 0.4;
+        check_resume(f, pool, 4);
     }
     pool_free(pool);
 }
@@ -446,32 +541,11 @@ static void test_resume_with_others(void **state)
     t = make(f, NULL);
     f->peer = peer;
     /* The same architecture again is another network: it begins with other parameters. */
-    assert_memory_not_equal(trainer_params(t), trainer_peer_params(t),
+    assert_memory_not_equal(trainer_params(t), models_of(t).peer,
                             net_trained_size(f->net) * sizeof(float));
     assert_int_equal(trainer_restore(t, f->checkpoint, &e), ERR_CONFLICT);
     assert_non_null(strstr(e.text, "--peer tiny with 6 channels"));
     trainer_free(t);
-}
-
-static void open_learner(struct fixture *f, struct learner *l, const struct net *net,
-                         unsigned borders, uint64_t seed)
-{
-    struct err e = {0};
-    assert_int_equal(learner_init(l, net, &f->recipe, borders, seed, NULL, kernels_best(), &e), 0);
-}
-
-/* The input of a step of the first epoch, and its labels. */
-static void step_batch(struct fixture *f, int64_t step, float *input, int32_t *labels)
-{
-    uint32_t *order = mem_new(f->split.n_train, sizeof(*order));
-    batch_order(f->split.train, f->split.n_train, f->recipe.seed, 0, order);
-    for (int64_t i = 0; i < f->recipe.batch; i++) {
-        uint32_t index = order[step * f->recipe.batch + i];
-        int rc = batch_sample(f->set, index, &f->preprocess, 0, 0, 0, input + i * 3 * PIXELS, NULL);
-        assert_int_equal(rc, 0);
-        labels[i] = dataset_class(f->set, index);
-    }
-    mem_free(order);
 }
 
 /* The gradients of a part of a batch of what test_teacher.c compares with PyTorch. peer and guide:
@@ -558,12 +632,12 @@ static void check_step(struct fixture *f, const char *method, int64_t accumulate
     }
     for (int64_t step = 0; step < 2; step++) {
         run(t, step + 1);
-        step_batch(f, step, images, labels);
+        draw_batch(f, 0, step, images, labels);
         step_by_hand(f, &student, paired ? &peer : NULL, guide, images, labels);
         assert_memory_equal(trainer_params(t), student.params,
                             net_block_size(f->net) * sizeof(float));
         if (paired)
-            assert_memory_equal(trainer_peer_params(t), peer.params,
+            assert_memory_equal(models_of(t).peer, peer.params,
                                 net_block_size(f->peer) * sizeof(float));
     }
     mem_free(images);
@@ -671,6 +745,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_resume, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume_augmented, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume_optimizers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_average, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_resume_average, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_options_matter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hint_exits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume_elsewhere, set_up, tear_down),
