@@ -97,6 +97,8 @@ enum conv_algorithm {
     CONV_ALGORITHMS
 };
 
+enum conv_direction { CONV_FORWARD, CONV_BACKWARD_DATA, CONV_BACKWARD_WEIGHT, CONV_DIRECTIONS };
+
 /* The three directions of a convolution by one algorithm. In each, takes() says whether it can
  * compute a convolution in that direction; NULL: the table does not have it there, and the other
  * members are NULL, too. Weights are w [o][i of its group][kh][kw] and packed once for many calls,
@@ -253,11 +255,14 @@ struct kernels {
 /* "direct" and so on: how people and files name an algorithm. */
 const char *conv_algorithm_name(enum conv_algorithm a);
 
-/* Whether a table has an algorithm that takes this convolution forward. */
-static inline bool conv_takes(const struct kernels *k, enum conv_algorithm a,
+/* Whether a table has an algorithm that takes this convolution in a direction. */
+static inline bool conv_takes(const struct kernels *k, enum conv_direction d, enum conv_algorithm a,
                               const struct conv_geometry *g)
 {
-    return k->conv[a].forward.takes != NULL && k->conv[a].forward.takes(g);
+    const struct conv_method *m = &k->conv[a];
+    bool (*const takes[CONV_DIRECTIONS])(const struct conv_geometry *) = {
+        m->forward.takes, m->backward_data.takes, m->backward_weight.takes};
+    return takes[d] != NULL && takes[d](g);
 }
 
 /* The table of an instruction set, NULL when it was not built for this architecture or the

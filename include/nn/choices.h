@@ -1,7 +1,8 @@
 /* Choices that were measured on this machine, and their file. A choice is the algorithm of one
- * convolution for so many images at a time; plans take those that are known and choose the others
- * by rule. The file is text, a line a choice, under a line that names processor and instruction
- * set; one of another processor counts as empty. Not for several threads at once. */
+ * convolution for one use and so many images at a time; plans and trainings take those that are
+ * known and choose the others by rule. The file is text, a line a choice, under a line that names
+ * processor and instruction set; one of another processor counts as empty. Not for several threads
+ * at once. */
 #ifndef NN_CHOICES_H
 #define NN_CHOICES_H
 
@@ -16,12 +17,12 @@ void choices_free(struct choices *choices);
 size_t choices_count(const struct choices *choices);
 
 /* The measured algorithm, or false. Its table has it and it takes the convolution. */
-bool choices_find(const struct choices *choices, const struct conv_geometry *g,
+bool choices_find(const struct choices *choices, enum choice_use use, const struct conv_geometry *g,
                   enum precision precision, int index, enum conv_algorithm *ret);
 
 /* Adds or replaces one. -ENOMEM. */
-int choices_put(struct choices *choices, const struct conv_geometry *g, enum precision precision,
-                int index, enum conv_algorithm a);
+int choices_put(struct choices *choices, enum choice_use use, const struct conv_geometry *g,
+                enum precision precision, int index, enum conv_algorithm a);
 
 /* Adds what a file's text holds, nothing when it is another processor's. ERR_FORMAT names the line;
  * what stood before it counts. -ENOMEM. */

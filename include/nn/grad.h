@@ -9,22 +9,37 @@
 
 #include "base/err.h"
 #include "base/pool.h"
+#include "nn/choices.h"
 #include "nn/net.h"
 
 struct grad;
 
-/* exits: bit i set when exit i is trained; heads that are not set are neither run nor changed (the
- * baseline trains only the deepest). Net and pool must outlive it. */
-struct grad *grad_new(const struct net *net, int batch, unsigned exits, struct pool *pool,
-                      const struct kernels *kernels, struct err *e);
+struct grad_options {
+    /* Bit i set when exit i is trained; heads that are not set are neither run nor changed (the
+     * baseline trains only the deepest). */
+    unsigned exits;
 
-/* The same, with the ends of sections shown to the caller: borders has bit i for section i. What is
- * compared with another network there keeps room for a batch of its gradient. ERR_RANGE when no
- * exit that is trained needs the section. */
-struct grad *grad_new_bordered(const struct net *net, int batch, unsigned exits, unsigned borders,
-                               struct pool *pool, const struct kernels *kernels, struct err *e);
+    /* Bit i: the end of section i is shown to the caller. What is compared with another network
+     * there keeps room for a batch of its gradient. */
+    unsigned borders;
+
+    enum precision precision;
+
+    /* Known algorithms of convolutions; the others go by rule. NULL: all do. Not needed any more
+     * when the grad is made. */
+    const struct choices *choices;
+};
+
+/* ERR_RANGE for no exit, one that the net does not have, or a border that no exit needs. Net and
+ * pool must outlive it. */
+struct grad *grad_new(const struct net *net, int batch, const struct grad_options *options,
+                      struct pool *pool, const struct kernels *kernels, struct err *e);
 void grad_free(struct grad *grad);
 size_t grad_bytes(const struct grad *grad);
+
+/* Adds the algorithms that it computes with, so that another grad of the same net, batch and
+ * threads gives the same bits on the same processor. -ENOMEM. */
+int grad_choices(const struct grad *grad, struct choices *choices);
 
 /* Forward in training mode on the first `batch` images of grad_input() (at most the batch of
  * grad_new()): norms use the batch's statistics and move the running ones in params. */

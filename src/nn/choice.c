@@ -45,17 +45,19 @@ static bool is_narrow(const struct conv_geometry *g)
 
 /* The stem and linear layers stay as they are: they cost little, and what they see and say is the
  * net's own in- and output. */
-static bool may_round(const struct kernels *k, const struct conv_geometry *g)
+static bool may_round(const struct kernels *k, enum conv_direction d, const struct conv_geometry *g)
 {
-    return !is_narrow(g) && g->height * g->width > 1 && conv_takes(k, CONV_BF16, g);
+    return !is_narrow(g) && g->height * g->width > 1 && conv_takes(k, d, CONV_BF16, g);
 }
 
-bool choice_permits(const struct kernels *kernels, const struct conv_geometry *g,
-                    enum precision precision, enum conv_algorithm a)
+bool choice_permits(const struct kernels *kernels, enum choice_use use,
+                    const struct conv_geometry *g, enum precision precision, enum conv_algorithm a)
 {
-    if (!conv_takes(kernels, a, g)) return false;
-    if (a == CONV_BF16) return precision == PRECISION_BF16 && may_round(kernels, g);
-    if (a == CONV_WINOGRAD) return kernels->conv[a].forward.packed_size(g) <= (size_t)PACKED_MOST;
+    enum conv_direction d = choice_direction(use);
+    if (!conv_takes(kernels, d, a, g)) return false;
+    if (a == CONV_BF16) return precision == PRECISION_BF16 && may_round(kernels, d, g);
+    if (a == CONV_WINOGRAD && use == CHOICE_PLAN)
+        return kernels->conv[a].forward.packed_size(g) <= (size_t)PACKED_MOST;
     return true;
 }
 
@@ -68,11 +70,11 @@ static enum conv_algorithm rule(const struct kernels *k, const struct conv_geome
     if (conv_weight_size(g) >= (size_t)MANY_WEIGHTS) {
         if (round && tiles <= FEW_TILES_BF16) return direct;
         if (!round && tiles <= FEW_TILES && in_image >= FEW_TILES &&
-            conv_takes(k, CONV_WINOGRAD_SMALL, g))
+            conv_takes(k, CONV_FORWARD, CONV_WINOGRAD_SMALL, g))
             return CONV_WINOGRAD_SMALL;
     }
-    if (choice_permits(k, g, PRECISION_FP32, CONV_WINOGRAD)) return CONV_WINOGRAD;
-    bool lean = conv_takes(k, CONV_WINOGRAD_LEAN, g);
+    if (choice_permits(k, CHOICE_PLAN, g, PRECISION_FP32, CONV_WINOGRAD)) return CONV_WINOGRAD;
+    bool lean = conv_takes(k, CONV_FORWARD, CONV_WINOGRAD_LEAN, g);
     if (lean && tiles >= (round ? LEAN_TILES_BF16 : LEAN_TILES)) return CONV_WINOGRAD_LEAN;
     return direct;
 }
@@ -81,16 +83,27 @@ struct choice choice_by_rule(const struct kernels *kernels, const struct conv_ge
                              enum precision precision)
 {
     struct choice c;
-    bool round = precision == PRECISION_BF16 && may_round(kernels, g);
+    bool round = precision == PRECISION_BF16 && may_round(kernels, CONV_FORWARD, g);
     for (int i = 0; i < CHOICE_SIZES; i++) c.of[i] = rule(kernels, g, choice_images(i), round);
     return c;
+}
+
+/* Weights are packed at every step, but for many images: whatever does the least work. */
+enum conv_algorithm choice_training(const struct kernels *kernels, enum conv_direction d,
+                                    const struct conv_geometry *g, enum precision precision)
+{
+    if (is_narrow(g)) return CONV_DIRECT;
+    enum choice_use use = choice_use_of(d);
+    if (choice_permits(kernels, use, g, precision, CONV_WINOGRAD)) return CONV_WINOGRAD;
+    if (choice_permits(kernels, use, g, precision, CONV_BF16)) return CONV_BF16;
+    return CONV_DIRECT;
 }
 
 struct choice choice_forced(const struct kernels *kernels, const struct conv_geometry *g,
                             enum conv_algorithm a)
 {
     struct choice c;
-    enum conv_algorithm of = conv_takes(kernels, a, g) ? a : CONV_DIRECT;
+    enum conv_algorithm of = conv_takes(kernels, CONV_FORWARD, a, g) ? a : CONV_DIRECT;
     for (int i = 0; i < CHOICE_SIZES; i++) c.of[i] = of;
     return c;
 }

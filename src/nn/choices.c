@@ -1,9 +1,9 @@
 /* The table of measured choices and its file. Some hundreds of entries, looked through in order
  * when a plan is made; nothing looks while a net runs. A line is
  *
- *     fp32 8 32x32x64 64 3x3 1 1 1 winograd
+ *     plan fp32 8 32x32x64 64 3x3 1 1 1 winograd
  *
- * precision, images, input height x width x channels, outputs, kernel, stride, pad, groups,
+ * use, precision, images, input height x width x channels, outputs, kernel, stride, pad, groups,
  * algorithm. Names stand there instead of numbers, so that a file of another version is either
  * understood or refused. */
 #include "config.h"
@@ -19,10 +19,11 @@
 
 enum { FILE_MAX = 1 << 20 };
 
-static const char magic[] = "autodidact choices 1";
+static const char magic[] = "autodidact choices 2";
 
 struct entry {
     struct conv_geometry g;
+    enum choice_use use;
     enum precision precision;
     int index;
     enum conv_algorithm algorithm;
@@ -61,29 +62,31 @@ static bool same_geometry(const struct conv_geometry *a, const struct conv_geome
            conv_groups(a) == conv_groups(b);
 }
 
-static struct entry *find(const struct choices *choices, const struct conv_geometry *g,
-                          enum precision precision, int index)
+static struct entry *find(const struct choices *choices, enum choice_use use,
+                          const struct conv_geometry *g, enum precision precision, int index)
 {
     for (size_t i = 0; i < choices->n; i++) {
         struct entry *t = &choices->entries[i];
-        if (t->precision == precision && t->index == index && same_geometry(&t->g, g)) return t;
+        if (t->use == use && t->precision == precision && t->index == index &&
+            same_geometry(&t->g, g))
+            return t;
     }
     return NULL;
 }
 
-bool choices_find(const struct choices *choices, const struct conv_geometry *g,
+bool choices_find(const struct choices *choices, enum choice_use use, const struct conv_geometry *g,
                   enum precision precision, int index, enum conv_algorithm *ret)
 {
-    const struct entry *t = find(choices, g, precision, index);
+    const struct entry *t = find(choices, use, g, precision, index);
     if (t == NULL) return false;
     *ret = t->algorithm;
     return true;
 }
 
-int choices_put(struct choices *choices, const struct conv_geometry *g, enum precision precision,
-                int index, enum conv_algorithm a)
+int choices_put(struct choices *choices, enum choice_use use, const struct conv_geometry *g,
+                enum precision precision, int index, enum conv_algorithm a)
 {
-    struct entry *t = find(choices, g, precision, index);
+    struct entry *t = find(choices, use, g, precision, index);
     if (t == NULL) {
         if (choices->n == choices->room) {
             size_t room = choices->room > 0 ? 2 * choices->room : 64;
@@ -94,12 +97,18 @@ int choices_put(struct choices *choices, const struct conv_geometry *g, enum pre
         }
         t = &choices->entries[choices->n++];
     }
-    *t = (struct entry){*g, precision, index, a};
+    *t = (struct entry){*g, use, precision, index, a};
     return 0;
 }
 
 /* --- text ------------------------------------------------------------------------------------- */
 
+static const char *const use_names[CHOICE_USES] = {
+    [CHOICE_PLAN] = "plan",
+    [CHOICE_FORWARD] = "forward",
+    [CHOICE_BACKWARD_DATA] = "backward-data",
+    [CHOICE_BACKWARD_WEIGHT] = "backward-weight",
+};
 static const char *const precision_names[] = {[PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16"};
 
 /* What the figures hold for. */
@@ -119,20 +128,23 @@ static int find_name(const char *name, const char *const *names, int n)
 /* One line without its end; false when it is none. */
 static bool parse_line(const struct choices *choices, const char *line, struct entry *t)
 {
-    char precision[8], algorithm[32];
+    char use[32], precision[8], algorithm[32];
     const char *names[CONV_ALGORITHMS];
     int images, end = 0;
     struct conv_geometry *g = &t->g;
     /* Nine digits fit an int. */
-    int n = sscanf(line, "%7s %9d %9dx%9dx%9d %9d %9dx%9d %9d %9d %9d %31s%n", precision, &images,
-                   &g->height, &g->width, &g->in_channels, &g->out_channels, &g->kernel_height,
-                   &g->kernel_width, &g->stride, &g->pad, &g->groups, algorithm, &end);
-    if (n != 12 || line[end] != '\0') return false;
+    int n =
+        sscanf(line, "%31s %7s %9d %9dx%9dx%9d %9d %9dx%9d %9d %9d %9d %31s%n", use, precision,
+               &images, &g->height, &g->width, &g->in_channels, &g->out_channels, &g->kernel_height,
+               &g->kernel_width, &g->stride, &g->pad, &g->groups, algorithm, &end);
+    if (n != 13 || line[end] != '\0') return false;
     for (int a = 0; a < CONV_ALGORITHMS; a++)
         names[a] = conv_algorithm_name((enum conv_algorithm)a);
+    int u = find_name(use, use_names, CHOICE_USES);
     int p = find_name(precision, precision_names, 2);
     int a = find_name(algorithm, names, CONV_ALGORITHMS);
-    if (p < 0 || a < 0 || images < 1) return false;
+    if (u < 0 || p < 0 || a < 0 || images < 1) return false;
+    t->use = (enum choice_use)u;
     t->precision = (enum precision)p;
     t->algorithm = (enum conv_algorithm)a;
     t->index = choice_index(images);
@@ -141,7 +153,7 @@ static bool parse_line(const struct choices *choices, const char *line, struct e
                  g->kernel_height > 0 && g->kernel_width > 0 && g->stride > 0 && g->pad >= 0 &&
                  g->groups > 0;
     return sizes && images == choice_images(t->index) &&
-           choice_permits(choices->kernels, g, t->precision, t->algorithm);
+           choice_permits(choices->kernels, t->use, g, t->precision, t->algorithm);
 }
 
 int choices_read(struct choices *choices, const char *text, size_t size, struct err *e)
@@ -164,7 +176,7 @@ int choices_read(struct choices *choices, const char *text, size_t size, struct 
         struct entry t = {.index = 0};
         if (!parse_line(choices, line, &t))
             return err_set(e, ERR_FORMAT, "line %d is no choice of an algorithm", number);
-        if (choices_put(choices, &t.g, t.precision, t.index, t.algorithm) < 0)
+        if (choices_put(choices, t.use, &t.g, t.precision, t.index, t.algorithm) < 0)
             return err_set(e, -ENOMEM, "out of memory for the choices of algorithms");
     }
     return 0;
@@ -178,10 +190,10 @@ int choices_write(const struct choices *choices, struct buf *out)
     for (size_t i = 0; rc >= 0 && i < choices->n; i++) {
         const struct entry *t = &choices->entries[i];
         const struct conv_geometry *g = &t->g;
-        rc = buf_printf(out, "%s %d %dx%dx%d %d %dx%d %d %d %d %s\n", precision_names[t->precision],
-                        choice_images(t->index), g->height, g->width, g->in_channels,
-                        g->out_channels, g->kernel_height, g->kernel_width, g->stride, g->pad,
-                        conv_groups(g), conv_algorithm_name(t->algorithm));
+        rc = buf_printf(out, "%s %s %d %dx%dx%d %d %dx%d %d %d %d %s\n", use_names[t->use],
+                        precision_names[t->precision], choice_images(t->index), g->height, g->width,
+                        g->in_channels, g->out_channels, g->kernel_height, g->kernel_width,
+                        g->stride, g->pad, conv_groups(g), conv_algorithm_name(t->algorithm));
     }
     return rc < 0 ? rc : 0;
 }

@@ -111,7 +111,7 @@ static int candidates_of(const struct kernels *k, const struct conv_geometry *g,
     ret[n++] = rule.of[index];
     for (int a = 0; a < CONV_ALGORITHMS; a++) {
         if ((enum conv_algorithm)a != ret[0] &&
-            choice_permits(k, g, precision, (enum conv_algorithm)a))
+            choice_permits(k, CHOICE_PLAN, g, precision, (enum conv_algorithm)a))
             ret[n++] = (enum conv_algorithm)a;
     }
     return n;
@@ -122,12 +122,13 @@ static int measure_one(struct choices *choices, struct trial *t, enum precision 
                        int index)
 {
     enum conv_algorithm candidates[CONV_ALGORITHMS], known;
-    if (choices_find(choices, &t->g, precision, index, &known)) return 0;
+    if (choices_find(choices, CHOICE_PLAN, &t->g, precision, index, &known)) return 0;
     int n = candidates_of(t->kernels, &t->g, precision, index, candidates);
     if (n < 2) return 0;
     t->images = choice_images(index);
     int rc = trial_init(t, candidates, n);
-    if (rc == 0) rc = choices_put(choices, &t->g, precision, index, quickest(t, candidates, n));
+    if (rc == 0)
+        rc = choices_put(choices, CHOICE_PLAN, &t->g, precision, index, quickest(t, candidates, n));
     trial_release(t);
     return rc < 0 ? rc : 1;
 }

@@ -60,10 +60,13 @@ static unsigned least_loaded(size_t *load, unsigned n_lanes, size_t more)
     return best;
 }
 
-static int make_states(struct grad *grad)
+static int make_states(struct grad *grad, const struct choices *choices)
 {
     const struct net *net = grad->net;
     struct state_size all = {0};
+    grad->states = grad_take(grad, (size_t)net->n_ops, sizeof(*grad->states));
+    if (grad->states == NULL) return -ENOMEM;
+    grad_choose(grad, choices);
     for (int i = 0; i < net->n_ops; i++) {
         struct state_size size = state_size(grad, &net->ops[i]);
         all.pack += size.pack + size.pack_back;
@@ -75,16 +78,14 @@ static int make_states(struct grad *grad)
 
     grad->sums_stride = all.sums;
     grad->scratch_stride = round_up(all.scratch, MEM_ALIGN);
-    grad->states = grad_take(grad, (size_t)net->n_ops, sizeof(*grad->states));
     grad->packs = grad_take_aligned(grad, all.pack, sizeof(float));
     grad->state_floats = grad_take_aligned(grad, all.floats, sizeof(float));
     grad->state_doubles = grad_take_aligned(grad, all.doubles, sizeof(double));
     grad->sums = grad_take_aligned(grad, grad->n_lanes, grad->sums_stride * sizeof(double));
     grad->scratch = grad_take_aligned(grad, grad->n_lanes, grad->scratch_stride);
     size_t *load = mem_new(grad->n_lanes, sizeof(*load));
-    if (grad->states == NULL || grad->packs == NULL || grad->state_floats == NULL ||
-        grad->state_doubles == NULL || grad->sums == NULL || grad->scratch == NULL ||
-        load == NULL) {
+    if (grad->packs == NULL || grad->state_floats == NULL || grad->state_doubles == NULL ||
+        grad->sums == NULL || grad->scratch == NULL || load == NULL) {
         mem_free(load);
         return -ENOMEM;
     }
@@ -94,12 +95,13 @@ static int make_states(struct grad *grad)
     for (int i = 0; i < net->n_ops; i++) {
         struct state_size size = state_size(grad, &net->ops[i]);
         size_t packs = size.pack + size.pack_back;
-        grad->states[i] = (struct op_state){.packed = pack,
-                                            .packed_back = pack + size.pack,
-                                            .packer = least_loaded(load, grad->n_lanes, packs),
-                                            .floats = floats,
-                                            .doubles = doubles,
-                                            .sums = sums};
+        struct op_state *state = &grad->states[i];
+        state->packed = pack;
+        state->packed_back = pack + size.pack;
+        state->packer = least_loaded(load, grad->n_lanes, packs);
+        state->floats = floats;
+        state->doubles = doubles;
+        state->sums = sums;
         pack += packs;
         floats += size.floats;
         doubles += size.doubles;
@@ -111,16 +113,11 @@ static int make_states(struct grad *grad)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-struct grad *grad_new(const struct net *net, int batch, unsigned exits, struct pool *pool,
-                      const struct kernels *kernels, struct err *e)
-{
-    return grad_new_bordered(net, batch, exits, 0, pool, kernels, e);
-}
-
-struct grad *grad_new_bordered(const struct net *net, int batch, unsigned exits, unsigned borders,
-                               struct pool *pool, const struct kernels *kernels, struct err *e)
+struct grad *grad_new(const struct net *net, int batch, const struct grad_options *options,
+                      struct pool *pool, const struct kernels *kernels, struct err *e)
 {
     unsigned all = (1u << net->spec.n_sections) - 1;
+    unsigned exits = options->exits, borders = options->borders;
     if (batch < 1) {
         err_set(e, ERR_RANGE, "training: a batch of %d images; it must have at least 1", batch);
         return NULL;
@@ -148,6 +145,7 @@ struct grad *grad_new_bordered(const struct net *net, int batch, unsigned exits,
     grad->n_lanes = pool != NULL ? pool_threads(pool) : 1;
     grad->exits = exits;
     grad->borders = borders;
+    grad->precision = options->precision;
     grad->batch_max = batch;
     grad->bytes = sizeof(*grad);
     if (grad_schedule(grad, e) < 0) {
@@ -157,7 +155,7 @@ struct grad *grad_new_bordered(const struct net *net, int batch, unsigned exits,
     size_t others = grad->n_lanes - 1;
     if (others > 0)
         grad->lane_dparams = grad_take_aligned(grad, others, net->trained_size * sizeof(float));
-    if ((others > 0 && grad->lane_dparams == NULL) || make_states(grad) < 0) {
+    if ((others > 0 && grad->lane_dparams == NULL) || make_states(grad, options->choices) < 0) {
         err_set(e, -ENOMEM, "training: out of memory for the gradients of %u threads; use fewer",
                 grad->n_lanes);
         grad_free(grad);

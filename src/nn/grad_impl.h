@@ -1,6 +1,6 @@
 /* The inside of a grad, shared by grad.c (object and passes), grad_schedule.c (which task in which
- * round, where buffers lie), grad_sums.c (sums over the batch) and the operators (op_NAME.c), which
- * compute. */
+ * round, where buffers lie), grad_choose.c (which algorithms), grad_sums.c (sums over the batch)
+ * and the operators (op_NAME.c), which compute. */
 #ifndef NN_GRAD_IMPL_H
 #define NN_GRAD_IMPL_H
 
@@ -27,6 +27,7 @@ struct round {
 
 /* What an operation keeps beside its values. Sums of lane l begin at sums + l * sums_stride. */
 struct op_state {
+    enum conv_algorithm algorithms[CONV_DIRECTIONS];
     float *packed, *packed_back; /* as its passes multiply with */
     unsigned packer;             /* the lane that packs them */
     float *floats;               /* of its own */
@@ -50,6 +51,7 @@ struct grad {
     struct pool *pool;
     unsigned n_lanes, exits;
     unsigned borders; /* sections whose ends the caller sees */
+    enum precision precision;
     int batch_max, batch;
     size_t bytes;
 
@@ -130,6 +132,16 @@ static inline void *grad_scratch(const struct grad *grad, unsigned lane)
 {
     return grad->scratch + lane * grad->scratch_stride;
 }
+
+/* How an operation's convolution is computed in a direction. */
+static inline const struct conv_method *grad_method(const struct grad *grad, const struct op *op,
+                                                    enum conv_direction d)
+{
+    return &grad->kernels->conv[grad->states[op - grad->net->ops].algorithms[d]];
+}
+
+/* grad_choose.c: fills the states' algorithms, once the rounds are known. */
+void grad_choose(struct grad *grad, const struct choices *choices);
 
 /* grad_schedule.c: fills tasks, rounds, values, grads, activations. */
 int grad_schedule(struct grad *grad, struct err *e);

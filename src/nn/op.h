@@ -76,6 +76,11 @@ struct op_kind {
         unsigned needs; /* NEEDS_IN and so on */
         bool in_place;  /* the gradient of its input may overwrite that of its output */
 
+        /* Whether its convolution has an algorithm for each direction (grad_choose.c), and in which
+         * phase it computes each. */
+        bool chooses;
+        enum op_phase phase_of[CONV_DIRECTIONS];
+
         /* What it keeps beside its values; NULL: nothing. */
         void (*size)(const struct grad *grad, const struct op *op, struct state_size *size);
 

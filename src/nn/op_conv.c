@@ -1,6 +1,6 @@
 /* Convolution: out = in * weight + bias + residual. In inference a norm before it and a norm or
- * relu behind it are folded in, and each number of images may have an algorithm of its own
- * (nn/choice.h); training takes the direct one in all directions. */
+ * relu behind it are folded in. Each number of images may have an algorithm of its own
+ * (nn/choice.h), in training each direction. */
 #include "config.h"
 
 #include "op_conv.h"
@@ -89,7 +89,7 @@ void op_conv_choose(struct plan *plan, struct plan_op *p, int images)
     p->choice = o->forced ? choice_forced(k, g, o->algorithm) : choice_by_rule(k, g, o->precision);
     for (int i = 0; i < CHOICE_SIZES && o->choices != NULL && !o->forced; i++) {
         enum conv_algorithm a;
-        if (choices_find(o->choices, g, o->precision, i, &a)) p->choice.of[i] = a;
+        if (choices_find(o->choices, CHOICE_PLAN, g, o->precision, i, &a)) p->choice.of[i] = a;
     }
     /* More images than a block has never come. */
     int last = choice_index(images);
@@ -224,11 +224,6 @@ static int describe(const struct net *net, const struct plan_op *p, struct buf *
 
 /* --- training --------------------------------------------------------------------------------- */
 
-static const struct conv_method *method_of(const struct grad *grad)
-{
-    return &grad->kernels->conv[CONV_DIRECT];
-}
-
 /* Nobody asks for the gradient of the images. */
 static bool goes_on_back(const struct op *op)
 {
@@ -237,28 +232,33 @@ static bool goes_on_back(const struct op *op)
 
 static void size(const struct grad *grad, const struct op *op, struct state_size *size)
 {
-    const struct conv_method *m = method_of(grad);
-    size->pack = m->forward.packed_size(&op->conv);
-    state_scratch(size, m->forward.scratch_bytes(&op->conv));
-    state_scratch(size, m->backward_weight.scratch_bytes(&op->conv));
+    const struct conv_forward *m = &grad_method(grad, op, CONV_FORWARD)->forward;
+    const struct conv_backward_data *back =
+        &grad_method(grad, op, CONV_BACKWARD_DATA)->backward_data;
+    size->pack = m->packed_size(&op->conv);
+    state_scratch(size, m->scratch_bytes(&op->conv));
+    state_scratch(
+        size,
+        grad_method(grad, op, CONV_BACKWARD_WEIGHT)->backward_weight.scratch_bytes(&op->conv));
     if (!goes_on_back(op)) return;
-    size->pack_back = m->backward_data.packed_size(&op->conv);
-    state_scratch(size, m->backward_data.scratch_bytes(&op->conv));
+    size->pack_back = back->packed_size(&op->conv);
+    state_scratch(size, back->scratch_bytes(&op->conv));
 }
 
 static void pack_forward(struct grad *grad, int number)
 {
     const struct op *op = &grad->net->ops[number];
-    method_of(grad)->forward.pack(&op->conv, grad_param(grad, op->weight), NULL,
-                                  grad->states[number].packed);
+    grad_method(grad, op, CONV_FORWARD)
+        ->forward.pack(&op->conv, grad_param(grad, op->weight), NULL, grad->states[number].packed);
 }
 
 static void pack_backward(struct grad *grad, int number)
 {
     const struct op *op = &grad->net->ops[number];
     if (goes_on_back(op))
-        method_of(grad)->backward_data.pack(&op->conv, grad_param(grad, op->weight),
-                                            grad->states[number].packed_back);
+        grad_method(grad, op, CONV_BACKWARD_DATA)
+            ->backward_data.pack(&op->conv, grad_param(grad, op->weight),
+                                 grad->states[number].packed_back);
 }
 
 static void forward(const struct task_args *a)
@@ -266,8 +266,9 @@ static void forward(const struct task_args *a)
     const struct op *op = a->op;
     struct conv_epilogue epilogue = {.bias = op->bias < 0 ? NULL : grad_param(a->grad, op->bias),
                                      .residual = a->residual};
-    method_of(a->grad)->forward.run(&op->conv, a->n, a->x, a->grad->states[a->task->op].packed,
-                                    &epilogue, a->y, grad_scratch(a->grad, a->lane), conv_whole);
+    grad_method(a->grad, op, CONV_FORWARD)
+        ->forward.run(&op->conv, a->n, a->x, a->grad->states[a->task->op].packed, &epilogue, a->y,
+                      grad_scratch(a->grad, a->lane), conv_whole);
 }
 
 /* The residual's gradient is dy as it is. */
@@ -284,15 +285,16 @@ static void residual_backward(const struct task_args *a)
 static void backward(const struct task_args *a)
 {
     const struct op *op = a->op;
-    const struct conv_method *m = method_of(a->grad);
     void *scratch = grad_scratch(a->grad, a->lane);
     if (op->bias >= 0) grad_bias_sums(a);
     if (op->residual >= 0) residual_backward(a);
-    m->backward_weight.run(&op->conv, a->n, a->x, a->dy, grad_dparam(a->grad, op->weight, a->lane),
-                           scratch);
+    grad_method(a->grad, op, CONV_BACKWARD_WEIGHT)
+        ->backward_weight.run(&op->conv, a->n, a->x, a->dy,
+                              grad_dparam(a->grad, op->weight, a->lane), scratch);
     if (goes_on_back(op))
-        m->backward_data.run(&op->conv, a->n, a->dy, a->grad->states[a->task->op].packed_back,
-                             a->task->accumulate, a->dx, scratch);
+        grad_method(a->grad, op, CONV_BACKWARD_DATA)
+            ->backward_data.run(&op->conv, a->n, a->dy, a->grad->states[a->task->op].packed_back,
+                                a->task->accumulate, a->dx, scratch);
 }
 
 const struct op_kind op_conv = {
@@ -308,6 +310,8 @@ const struct op_kind op_conv = {
               .describe = describe},
     .train =
         {.needs = NEEDS_IN,
+         .chooses = true,
+         .phase_of = {PHASE_FORWARD, PHASE_BACKWARD, PHASE_BACKWARD},
          .size = size,
          .pack_forward = pack_forward,
          .pack_backward = pack_backward,

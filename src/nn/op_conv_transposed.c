@@ -118,34 +118,34 @@ static int describe(const struct net *net, const struct plan_op *p, struct buf *
 
 /* --- training --------------------------------------------------------------------------------- */
 
-static const struct conv_method *method_of(const struct grad *grad)
-{
-    return &grad->kernels->conv[CONV_DIRECT];
-}
-
 static void size(const struct grad *grad, const struct op *op, struct state_size *size)
 {
-    const struct conv_method *m = method_of(grad);
-    size->pack = m->forward.packed_size(&op->conv);
-    size->pack_back = m->backward_data.packed_size(&op->conv);
-    state_scratch(size, m->forward.scratch_bytes(&op->conv));
-    state_scratch(size, m->backward_data.scratch_bytes(&op->conv));
-    state_scratch(size, m->backward_weight.scratch_bytes(&op->conv));
+    const struct conv_forward *m = &grad_method(grad, op, CONV_FORWARD)->forward;
+    const struct conv_backward_data *back =
+        &grad_method(grad, op, CONV_BACKWARD_DATA)->backward_data;
+    size->pack = m->packed_size(&op->conv);
+    size->pack_back = back->packed_size(&op->conv);
+    state_scratch(size, m->scratch_bytes(&op->conv));
+    state_scratch(size, back->scratch_bytes(&op->conv));
+    state_scratch(
+        size,
+        grad_method(grad, op, CONV_BACKWARD_WEIGHT)->backward_weight.scratch_bytes(&op->conv));
 }
 
 /* A pass goes the other way than the convolution's. */
 static void pack_forward(struct grad *grad, int number)
 {
     const struct op *op = &grad->net->ops[number];
-    method_of(grad)->backward_data.pack(&op->conv, grad_param(grad, op->weight),
-                                        grad->states[number].packed_back);
+    grad_method(grad, op, CONV_BACKWARD_DATA)
+        ->backward_data.pack(&op->conv, grad_param(grad, op->weight),
+                             grad->states[number].packed_back);
 }
 
 static void pack_backward(struct grad *grad, int number)
 {
     const struct op *op = &grad->net->ops[number];
-    method_of(grad)->forward.pack(&op->conv, grad_param(grad, op->weight), NULL,
-                                  grad->states[number].packed);
+    grad_method(grad, op, CONV_FORWARD)
+        ->forward.pack(&op->conv, grad_param(grad, op->weight), NULL, grad->states[number].packed);
 }
 
 static void forward(const struct task_args *a)
@@ -155,9 +155,9 @@ static void forward(const struct task_args *a)
     size_t count = grad_count_of(a->grad, op->out, a->n);
     for (size_t i = 0; op->bias >= 0 && i < count; i += channels)
         memcpy(a->y + i, grad_param(a->grad, op->bias), channels * sizeof(*a->y));
-    method_of(a->grad)->backward_data.run(&op->conv, a->n, a->x,
-                                          a->grad->states[a->task->op].packed_back, op->bias >= 0,
-                                          a->y, grad_scratch(a->grad, a->lane));
+    grad_method(a->grad, op, CONV_BACKWARD_DATA)
+        ->backward_data.run(&op->conv, a->n, a->x, a->grad->states[a->task->op].packed_back,
+                            op->bias >= 0, a->y, grad_scratch(a->grad, a->lane));
 }
 
 /* The two maps have changed places. */
@@ -167,10 +167,12 @@ static void backward(const struct task_args *a)
     void *scratch = grad_scratch(a->grad, a->lane);
     struct conv_epilogue epilogue = {.residual = a->task->accumulate ? a->dx : NULL};
     if (op->bias >= 0) grad_bias_sums(a);
-    method_of(a->grad)->backward_weight.run(&op->conv, a->n, a->dy, a->x,
-                                            grad_dparam(a->grad, op->weight, a->lane), scratch);
-    method_of(a->grad)->forward.run(&op->conv, a->n, a->dy, a->grad->states[a->task->op].packed,
-                                    &epilogue, a->dx, scratch, conv_whole);
+    grad_method(a->grad, op, CONV_BACKWARD_WEIGHT)
+        ->backward_weight.run(&op->conv, a->n, a->dy, a->x,
+                              grad_dparam(a->grad, op->weight, a->lane), scratch);
+    grad_method(a->grad, op, CONV_FORWARD)
+        ->forward.run(&op->conv, a->n, a->dy, a->grad->states[a->task->op].packed, &epilogue, a->dx,
+                      scratch, conv_whole);
 }
 
 const struct op_kind op_conv_transposed = {
@@ -181,6 +183,8 @@ const struct op_kind op_conv_transposed = {
     .infer = {.choose = choose, .pack = pack, .run = run, .describe = describe},
     .train =
         {.needs = NEEDS_IN,
+         .chooses = true,
+         .phase_of = {PHASE_BACKWARD, PHASE_FORWARD, PHASE_BACKWARD},
          .size = size,
          .pack_forward = pack_forward,
          .pack_backward = pack_backward,

@@ -323,7 +323,8 @@ static int bench_training(struct bench *b, int batch, struct err *e)
     const struct kernels *kernels = kernels_best();
     struct training_bench t = {.bench = b, .batch = batch};
     recipe_default(&t.recipe, method_find(b->heads & (b->heads - 1) ? "dsn" : "baseline"));
-    t.grad = grad_new(net, batch, b->heads, b->pool, kernels, e);
+    const struct grad_options options = {.exits = b->heads};
+    t.grad = grad_new(net, batch, &options, b->pool, kernels, e);
     if (t.grad != NULL) t.optimizer = optimizer_new(net, &t.recipe, b->heads, b->pool, kernels, e);
     t.dparams = mem_new_aligned(net_trained_size(net), sizeof(*t.dparams));
     t.labels = mem_new((size_t)batch, sizeof(*t.labels));

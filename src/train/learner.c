@@ -19,8 +19,8 @@ int learner_init(struct learner *l, const struct net *net, const struct recipe *
     l->dparams = mem_new_aligned(net_trained_size(net), sizeof(*l->dparams));
     if (l->params == NULL || l->dparams == NULL)
         return err_set(e, -ENOMEM, "out of memory for %zu parameters", net_block_size(net));
-    l->grad = grad_new_bordered(net, (int)recipe_micro_batch(recipe), l->exits, borders, pool,
-                                kernels, e);
+    const struct grad_options options = {.exits = l->exits, .borders = borders};
+    l->grad = grad_new(net, (int)recipe_micro_batch(recipe), &options, pool, kernels, e);
     if (l->grad == NULL) return e->code;
     l->optimizer = optimizer_new(net, recipe, l->exits, pool, kernels, e);
     if (l->optimizer == NULL) return e->code;

@@ -195,20 +195,22 @@ def exifs():
 
 def choices():
     """Behind the first line, which the target writes for its own processor."""
-    write("choices", "usual", "fp32 1 32x32x16 16 3x3 1 1 1 direct\nfp32 8 32x32x64 64 3x3 1 1 1 winograd\n"
-                              "fp32 64 8x8x256 512 3x3 1 1 1 winograd-lean\nfp32 2 4x4x512 512 3x3 1 1 1 winograd-small\n"
-                              "bf16 4 16x16x64 128 1x1 2 0 1 bf16\n")
-    write("choices", "twice", "fp32 4 8x8x4 4 1x1 1 0 1 direct\nfp32 4 8x8x4 4 1x1 1 0 1 direct\n")
-    write("choices", "no_end", "fp32 4 8x8x4 4 3x3 1 1 4 direct")
-    write("choices", "unknown", "fp32 4 8x8x4 4 3x3 1 1 1 fastest\n")
-    write("choices", "not_permitted", "fp32 4 8x8x64 64 3x3 1 1 1 bf16\n")
-    write("choices", "images", "fp32 3 8x8x4 4 3x3 1 1 1 direct\n")
-    write("choices", "zero", "fp32 4 8x0x4 4 3x3 1 1 1 direct\n")
-    write("choices", "large", "bf16 4 2147483647x2147483647x65536 65536 3x3 1 1 1 bf16\n")
-    write("choices", "overflow", "fp32 99999999999999999999 8x8x4 4 3x3 1 1 1 direct\n")
-    write("choices", "trailing", "fp32 4 8x8x4 4 3x3 1 1 1 direct \n")
-    write("choices", "nul", "fp32 4 8x8x4 4 3x3\0 1 1 1 direct\n")
-    write("choices", "long", "fp32 4 8x8x4 4 3x3 1 1 1 " + "direct" * 60 + "\n")
+    write("choices", "usual", "plan fp32 1 32x32x16 16 3x3 1 1 1 direct\nplan fp32 8 32x32x64 64 3x3 1 1 1 winograd\n"
+                              "plan fp32 64 8x8x256 512 3x3 1 1 1 winograd-lean\nplan fp32 2 4x4x512 512 3x3 1 1 1 winograd-small\n"
+                              "plan bf16 4 16x16x64 128 1x1 2 0 1 bf16\n"
+                              "forward fp32 2 32x32x64 64 3x3 1 1 1 winograd\nbackward-data fp32 2 32x32x64 64 3x3 1 1 1 direct\n"
+                              "backward-weight fp32 64 4x4x512 512 3x3 1 1 1 direct\n")
+    write("choices", "twice", "plan fp32 4 8x8x4 4 1x1 1 0 1 direct\nplan fp32 4 8x8x4 4 1x1 1 0 1 direct\n")
+    write("choices", "no_end", "plan fp32 4 8x8x4 4 3x3 1 1 4 direct")
+    write("choices", "unknown", "plan fp32 4 8x8x4 4 3x3 1 1 1 fastest\n")
+    write("choices", "not_permitted", "plan fp32 4 8x8x64 64 3x3 1 1 1 bf16\n")
+    write("choices", "images", "plan fp32 3 8x8x4 4 3x3 1 1 1 direct\n")
+    write("choices", "zero", "plan fp32 4 8x0x4 4 3x3 1 1 1 direct\n")
+    write("choices", "large", "plan bf16 4 2147483647x2147483647x65536 65536 3x3 1 1 1 bf16\n")
+    write("choices", "overflow", "plan fp32 99999999999999999999 8x8x4 4 3x3 1 1 1 direct\n")
+    write("choices", "trailing", "plan fp32 4 8x8x4 4 3x3 1 1 1 direct \n")
+    write("choices", "nul", "plan fp32 4 8x8x4 4 3x3\0 1 1 1 direct\n")
+    write("choices", "long", "plan fp32 4 8x8x4 4 3x3 1 1 1 " + "direct" * 60 + "\n")
 
 
 def metadata():

@@ -76,7 +76,7 @@ static void bench_algorithms(const struct kernels *k, const struct conv_geometry
 {
     struct conv_epilogue epilogue = {NULL, NULL, false};
     for (int a = CONV_DIRECT + 1; a < CONV_ALGORITHMS; a++) {
-        if (!conv_takes(k, (enum conv_algorithm)a, g)) continue;
+        if (!conv_takes(k, CONV_FORWARD, (enum conv_algorithm)a, g)) continue;
         const struct conv_forward *m = &k->conv[a].forward;
         const struct conv_forward *packing = &k->conv[m->packing].forward;
         float *packed = numbers(packing->packed_size(g));

@@ -127,7 +127,8 @@ static void each_algorithm(const struct conv_geometry *g, int n, const struct op
         const struct kernels *k = kernels_of((enum cpu_isa)isa);
         if (k == NULL || (int)k->isa != isa) continue;
         for (int a = CONV_DIRECT + 1; a < CONV_ALGORITHMS; a++)
-            if (conv_takes(k, (enum conv_algorithm)a, g)) check(k, (enum conv_algorithm)a, g, n, o);
+            if (conv_takes(k, CONV_FORWARD, (enum conv_algorithm)a, g))
+                check(k, (enum conv_algorithm)a, g, n, o);
     }
 }
 
@@ -303,20 +304,22 @@ static void test_takes(void **state)
         const struct kernels *k = kernels_of((enum cpu_isa)isa);
         if (k == NULL) continue;
         for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-            assert_true(conv_takes(k, CONV_DIRECT, &others[i]));
-            assert_false(conv_takes(k, CONV_WINOGRAD, &others[i]));
-            assert_false(conv_takes(k, CONV_WINOGRAD_LEAN, &others[i]));
-            assert_false(conv_takes(k, CONV_WINOGRAD_SMALL, &others[i]));
+            assert_true(conv_takes(k, CONV_FORWARD, CONV_DIRECT, &others[i]));
+            assert_false(conv_takes(k, CONV_FORWARD, CONV_WINOGRAD, &others[i]));
+            assert_false(conv_takes(k, CONV_FORWARD, CONV_WINOGRAD_LEAN, &others[i]));
+            assert_false(conv_takes(k, CONV_FORWARD, CONV_WINOGRAD_SMALL, &others[i]));
         }
         bool has_bf16 = k->isa == CPU_AVX512BF16;
         for (size_t i = 0; i < 4; i++)
-            assert_int_equal(conv_takes(k, CONV_BF16, &others[i]), has_bf16);
-        assert_false(conv_takes(k, CONV_BF16, &others[4]));
+            assert_int_equal(conv_takes(k, CONV_FORWARD, CONV_BF16, &others[i]), has_bf16);
+        assert_false(conv_takes(k, CONV_FORWARD, CONV_BF16, &others[4]));
         bool vectors = k->isa != CPU_REFERENCE;
-        assert_true(conv_takes(k, CONV_DIRECT, &winograd_cases[0]));
-        assert_int_equal(conv_takes(k, CONV_WINOGRAD, &winograd_cases[0]), vectors);
-        assert_int_equal(conv_takes(k, CONV_WINOGRAD_LEAN, &winograd_cases[0]), vectors);
-        assert_int_equal(conv_takes(k, CONV_WINOGRAD_SMALL, &winograd_cases[0]), vectors);
+        assert_true(conv_takes(k, CONV_FORWARD, CONV_DIRECT, &winograd_cases[0]));
+        assert_int_equal(conv_takes(k, CONV_FORWARD, CONV_WINOGRAD, &winograd_cases[0]), vectors);
+        assert_int_equal(conv_takes(k, CONV_FORWARD, CONV_WINOGRAD_LEAN, &winograd_cases[0]),
+                         vectors);
+        assert_int_equal(conv_takes(k, CONV_FORWARD, CONV_WINOGRAD_SMALL, &winograd_cases[0]),
+                         vectors);
     }
 }
 
@@ -328,7 +331,7 @@ static void test_rounding(void **state)
     const struct conv_geometry g = {1, 2, 1, 1, 1, 1, 1, 0, 1};
     float x[] = {1 + 0x1p-8F, 1 + 0x1.8p-7F}, w = 1 + 0x1p-7F;
     struct operands o = {.x = {.data = x}, .w = {.data = &w, .count = 1}};
-    if (k == NULL || !conv_takes(k, CONV_BF16, &g)) skip();
+    if (k == NULL || !conv_takes(k, CONV_FORWARD, CONV_BF16, &g)) skip();
     struct guarded y = forward(k, CONV_BF16, &g, 0, 1, &o, 0);
     assert_true(y.data[0] == 1 + 0x1p-7F);
     assert_true(y.data[1] == (1 + 0x1p-6F) * (1 + 0x1p-7F));

@@ -262,8 +262,8 @@ static void check_training(const struct vectors *v, const struct kernels *kernel
     size_t n, trained = net_trained_size(v->net), batch = (size_t)v->c->batch;
     const struct param *params = net_params(v->net, &n);
     struct pool *pool = threads > 1 ? pool_new(threads) : NULL;
-    unsigned exits = (1u << net_sections(v->net)) - 1;
-    struct grad *grad = grad_new(v->net, v->c->batch, exits, pool, kernels, &e);
+    const struct grad_options options = {.exits = (1u << net_sections(v->net)) - 1};
+    struct grad *grad = grad_new(v->net, v->c->batch, &options, pool, kernels, &e);
     if (grad == NULL) fail_msg("%s", e.text);
     float *block = mem_new(net_block_size(v->net), sizeof(float));
     float *dparams = mem_new(trained, sizeof(float));

@@ -32,8 +32,9 @@ int main(int argc, char **argv)
 
     struct net *net = net_new(&spec, &e);
     struct pool *pool = pool_new(threads);
+    const struct grad_options options = {.exits = byot ? 15 : 8};
     struct grad *grad =
-        net != NULL ? grad_new(net, batch, byot ? 15 : 8, pool, kernels_best(), &e) : NULL;
+        net != NULL ? grad_new(net, batch, &options, pool, kernels_best(), &e) : NULL;
     float *params = net != NULL ? mem_new(net_block_size(net), sizeof(float)) : NULL;
     float *dparams = net != NULL ? mem_new(net_trained_size(net), sizeof(float)) : NULL;
     int32_t *labels = mem_new((size_t)batch, sizeof(*labels));

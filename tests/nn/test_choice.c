@@ -57,9 +57,9 @@ static void test_rule(void **state)
     assert_int_equal(c.of[0], CONV_WINOGRAD);
     c = choice_by_rule(k, &strided, PRECISION_FP32);
     assert_int_equal(c.of[2], CONV_DIRECT);
-    assert_false(choice_permits(k, &many, PRECISION_FP32, CONV_WINOGRAD));
-    assert_false(choice_permits(k, &strided, PRECISION_FP32, CONV_WINOGRAD_LEAN));
-    assert_true(choice_permits(k, &strided, PRECISION_FP32, CONV_DIRECT));
+    assert_false(choice_permits(k, CHOICE_PLAN, &many, PRECISION_FP32, CONV_WINOGRAD));
+    assert_false(choice_permits(k, CHOICE_PLAN, &strided, PRECISION_FP32, CONV_WINOGRAD_LEAN));
+    assert_true(choice_permits(k, CHOICE_PLAN, &strided, PRECISION_FP32, CONV_DIRECT));
 }
 
 /* bfloat16 only where it is asked for and there, and never for what goes into the net or comes out.
@@ -73,10 +73,10 @@ static void test_rule_bf16(void **state)
         if (k == NULL) continue;
         bool has = k->isa == CPU_AVX512BF16;
         assert_int_equal(choice_by_rule(k, &strided, PRECISION_BF16).of[0] == CONV_BF16, has);
-        assert_int_equal(choice_permits(k, &strided, PRECISION_BF16, CONV_BF16), has);
-        assert_false(choice_permits(k, &strided, PRECISION_FP32, CONV_BF16));
-        assert_false(choice_permits(k, &stem, PRECISION_BF16, CONV_BF16));
-        assert_false(choice_permits(k, &linear, PRECISION_BF16, CONV_BF16));
+        assert_int_equal(choice_permits(k, CHOICE_PLAN, &strided, PRECISION_BF16, CONV_BF16), has);
+        assert_false(choice_permits(k, CHOICE_PLAN, &strided, PRECISION_FP32, CONV_BF16));
+        assert_false(choice_permits(k, CHOICE_PLAN, &stem, PRECISION_BF16, CONV_BF16));
+        assert_false(choice_permits(k, CHOICE_PLAN, &linear, PRECISION_BF16, CONV_BF16));
         if (has) {
             struct choice c = choice_by_rule(k, &waiting, PRECISION_BF16);
             assert_int_equal(c.of[0], CONV_BF16);
@@ -101,21 +101,22 @@ static void test_find(void **state)
     struct choices *c = new_choices();
     struct conv_geometry g = few;
     enum conv_algorithm a = CONV_ALGORITHMS;
-    assert_false(choices_find(c, &few, PRECISION_FP32, 0, &a));
+    assert_false(choices_find(c, CHOICE_PLAN, &few, PRECISION_FP32, 0, &a));
     assert_int_equal(a, CONV_ALGORITHMS);
     for (int i = 0; i < 300; i++) {
         g.out_channels = 1 + i;
-        assert_int_equal(choices_put(c, &g, PRECISION_FP32, i % CHOICE_SIZES, CONV_DIRECT), 0);
+        assert_int_equal(
+            choices_put(c, CHOICE_PLAN, &g, PRECISION_FP32, i % CHOICE_SIZES, CONV_DIRECT), 0);
     }
     assert_int_equal(choices_count(c), 300);
     g.out_channels = 8; /* i was 7 */
-    assert_true(choices_find(c, &g, PRECISION_FP32, 0, &a));
+    assert_true(choices_find(c, CHOICE_PLAN, &g, PRECISION_FP32, 0, &a));
     assert_int_equal(a, CONV_DIRECT);
-    assert_false(choices_find(c, &g, PRECISION_FP32, 1, &a));
-    assert_false(choices_find(c, &g, PRECISION_BF16, 0, &a));
-    assert_int_equal(choices_put(c, &g, PRECISION_FP32, 0, CONV_WINOGRAD), 0);
+    assert_false(choices_find(c, CHOICE_PLAN, &g, PRECISION_FP32, 1, &a));
+    assert_false(choices_find(c, CHOICE_PLAN, &g, PRECISION_BF16, 0, &a));
+    assert_int_equal(choices_put(c, CHOICE_PLAN, &g, PRECISION_FP32, 0, CONV_WINOGRAD), 0);
     assert_int_equal(choices_count(c), 300);
-    assert_true(choices_find(c, &g, PRECISION_FP32, 0, &a));
+    assert_true(choices_find(c, CHOICE_PLAN, &g, PRECISION_FP32, 0, &a));
     assert_int_equal(a, CONV_WINOGRAD);
     choices_free(c);
     choices_free(NULL);
@@ -136,14 +137,14 @@ static void test_text(void **state)
     struct choices *c = new_choices(), *again = new_choices();
     enum conv_algorithm a;
     size_t size, size_again;
-    choices_put(c, &few, PRECISION_FP32, 3, CONV_DIRECT);
-    choices_put(c, &many, PRECISION_FP32, 6, CONV_DIRECT);
+    choices_put(c, CHOICE_PLAN, &few, PRECISION_FP32, 3, CONV_DIRECT);
+    choices_put(c, CHOICE_PLAN, &many, PRECISION_FP32, 6, CONV_DIRECT);
     char *text = written(c, &size);
     assert_non_null(strstr(text, cpu_model()));
-    assert_non_null(strstr(text, "\nfp32 8 32x32x64 64 3x3 1 1 1 direct\n"));
+    assert_non_null(strstr(text, "\nplan fp32 8 32x32x64 64 3x3 1 1 1 direct\n"));
     assert_int_equal(choices_read(again, text, size, NULL), 0);
     assert_int_equal(choices_count(again), 2);
-    assert_true(choices_find(again, &few, PRECISION_FP32, 3, &a));
+    assert_true(choices_find(again, CHOICE_PLAN, &few, PRECISION_FP32, 3, &a));
     char *text_again = written(again, &size_again);
     assert_string_equal(text, text_again);
     mem_free(text);
@@ -156,28 +157,32 @@ static void test_text(void **state)
 static void test_bad_text(void **state)
 {
     (void)state;
-    static const char *const lines[] = {"x",
-                                        "",
-                                        "fp64 8 32x32x64 64 3x3 1 1 1 direct",
-                                        "fp32 9 32x32x64 64 3x3 1 1 1 direct",
-                                        "fp32 0 32x32x64 64 3x3 1 1 1 direct",
-                                        "fp32 8 0x32x64 64 3x3 1 1 1 direct",
-                                        "fp32 8 32x32x64 64 3x3 1 1 1 quick",
-                                        "fp32 8 32x32x64 64 3x3 1 1 1 direct and more",
-                                        "fp32 8 32x32x64 64 3x3 2 1 1 winograd",
-                                        "fp32 8 32x32x64 64 3x3 1 1 1 bf16",
-                                        "fp32 8 32x32x64 -64 3x3 1 1 1 direct",
-                                        "fp32 8 32x32x64 64 3x3 1 -1 1 direct",
-                                        "fp32 8 32x32x64 64 3x3 0 1 1 direct",
-                                        "fp32 8 1025x32x64 64 3x3 1 1 1 direct",
-                                        "fp32 8 99999999999999999999x32x64 64 3x3 1 1 1 direct"};
+    static const char *const lines[] = {
+        "x",
+        "",
+        "fp64 8 32x32x64 64 3x3 1 1 1 direct",
+        "back fp32 8 32x32x64 64 3x3 1 1 1 direct",
+        "fp32 8 32x32x64 64 3x3 1 1 1 direct",
+        "backward-data fp32 8 32x32x64 64 3x3 1 1 1 winograd-small",
+        "plan fp32 9 32x32x64 64 3x3 1 1 1 direct",
+        "plan fp32 0 32x32x64 64 3x3 1 1 1 direct",
+        "plan fp32 8 0x32x64 64 3x3 1 1 1 direct",
+        "plan fp32 8 32x32x64 64 3x3 1 1 1 quick",
+        "plan fp32 8 32x32x64 64 3x3 1 1 1 direct and more",
+        "plan fp32 8 32x32x64 64 3x3 2 1 1 winograd",
+        "plan fp32 8 32x32x64 64 3x3 1 1 1 bf16",
+        "plan fp32 8 32x32x64 -64 3x3 1 1 1 direct",
+        "plan fp32 8 32x32x64 64 3x3 1 -1 1 direct",
+        "plan fp32 8 32x32x64 64 3x3 0 1 1 direct",
+        "plan fp32 8 1025x32x64 64 3x3 1 1 1 direct",
+        "plan fp32 8 99999999999999999999x32x64 64 3x3 1 1 1 direct"};
     struct choices *c = new_choices();
     size_t size;
     char *head = written(c, &size), text[1024];
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         struct err e = {.code = 0};
-        int n = snprintf(text, sizeof(text), "%sfp32 1 32x32x64 64 3x3 1 1 1 direct\n%s\n", head,
-                         lines[i]);
+        int n = snprintf(text, sizeof(text), "%splan fp32 1 32x32x64 64 3x3 1 1 1 direct\n%s\n",
+                         head, lines[i]);
         if (choices_read(c, text, (size_t)n, &e) != ERR_FORMAT) fail_msg("accepted: %s", lines[i]);
         assert_non_null(strstr(e.text, "line 3"));
         assert_int_equal(choices_count(c), 1);
@@ -185,10 +190,10 @@ static void test_bad_text(void **state)
     memset(text, 'a', sizeof(text)); /* a line longer than any */
     memcpy(text, head, size);
     assert_int_equal(choices_read(c, text, sizeof(text), NULL), ERR_FORMAT);
-    memcpy(text + size, "fp32\0 8", 7);
+    memcpy(text + size, "plan fp32\0 8", 12);
     assert_int_equal(choices_read(c, text, size + 7, NULL), ERR_FORMAT);
 
-    static const char other[] = "autodidact choices 1, another processor, avx2\nfp32 x\n";
+    static const char other[] = "autodidact choices 2, another processor, avx2\nplan fp32 x\n";
     assert_int_equal(choices_read(c, other, sizeof(other) - 1, NULL), 0);
     assert_int_equal(choices_read(c, "", 0, NULL), 0);
     assert_int_equal(choices_count(c), 1);
@@ -205,7 +210,7 @@ static void test_file(void **state)
     snprintf(path, sizeof(path), "%s/cache/choices", directory);
     struct choices *c = new_choices();
     assert_int_equal(choices_load(c, path, &e), 0); /* none yet */
-    choices_put(c, &few, PRECISION_FP32, 3, CONV_DIRECT);
+    choices_put(c, CHOICE_PLAN, &few, PRECISION_FP32, 3, CONV_DIRECT);
     assert_int_equal(choices_save(c, path, &e), 0);
     choices_free(c);
     c = new_choices();
@@ -350,15 +355,17 @@ static void test_plan_follows(void **state)
     (void)state;
     const struct conv_geometry g = {32, 32, 18, 18, 3, 3, 1, 1, 1};
     const struct kernels *k = kernels_best();
-    if (!conv_takes(k, CONV_WINOGRAD_LEAN, &g) || !conv_takes(k, CONV_WINOGRAD, &g)) skip();
+    if (!conv_takes(k, CONV_FORWARD, CONV_WINOGRAD_LEAN, &g) ||
+        !conv_takes(k, CONV_FORWARD, CONV_WINOGRAD, &g))
+        skip();
     struct fixture f = fixture_new();
     struct choices *c = new_choices();
     static float logits[LOGITS], before[LOGITS];
     struct buf text;
-    choices_put(c, &g, PRECISION_FP32, 2, CONV_WINOGRAD);
+    choices_put(c, CHOICE_PLAN, &g, PRECISION_FP32, 2, CONV_WINOGRAD);
     run(&f, k, &(struct plan_options){.choices = c}, before, NULL);
-    choices_put(c, &g, PRECISION_FP32, 0, CONV_WINOGRAD_LEAN);
-    choices_put(c, &g, PRECISION_FP32, 1, CONV_DIRECT);
+    choices_put(c, CHOICE_PLAN, &g, PRECISION_FP32, 0, CONV_WINOGRAD_LEAN);
+    choices_put(c, CHOICE_PLAN, &g, PRECISION_FP32, 1, CONV_DIRECT);
     buf_init(&text, 1 << 16);
     run(&f, k, &(struct plan_options){.choices = c}, logits, &text);
     assert_non_null(strstr(buf_text(&text), "conv 3x3/1 32x32x18 -> 32x32x18, norm folded, relu; "
@@ -366,7 +373,7 @@ static void test_plan_follows(void **state)
     buf_release(&text);
     /* The section takes three of nine images at a time: what was put last is not for them. */
     assert_memory_equal(logits, before, sizeof(logits));
-    choices_put(c, &g, PRECISION_FP32, 2, CONV_DIRECT);
+    choices_put(c, CHOICE_PLAN, &g, PRECISION_FP32, 2, CONV_DIRECT);
     run(&f, k, &(struct plan_options){.choices = c}, logits, NULL);
     assert_memory_not_equal(logits, before, sizeof(logits));
     choices_free(c);

@@ -70,7 +70,8 @@ static struct result run_pass(const struct vectors *v, const struct kernels *ker
     struct result r = {0};
     size_t block = net_block_size(v->net), trained = net_trained_size(v->net);
     struct pool *pool = threads > 1 ? pool_new(threads) : NULL;
-    struct grad *grad = grad_new(v->net, batch_max, exits_of(v->net, method), pool, kernels, &e);
+    const struct grad_options options = {.exits = exits_of(v->net, method)};
+    struct grad *grad = grad_new(v->net, batch_max, &options, pool, kernels, &e);
     if (grad == NULL) fail_msg("%s", e.text);
     r.params = mem_new(block, sizeof(float));
     r.dparams = mem_new(trained, sizeof(float));
@@ -238,8 +239,8 @@ static struct probe probe_new(int number, uint64_t seed, bool borders)
     struct spec spec = probe_spec(number);
     struct probe p = {.borders = borders, .net = net_new(&spec, &e), .batch = 8};
     assert_non_null(p.net);
-    p.grad = grad_new_bordered(p.net, p.batch, borders ? 2 : 3, borders ? 3 : 0, NULL,
-                               kernels_of(CPU_REFERENCE), &e);
+    const struct grad_options options = {.exits = borders ? 2 : 3, .borders = borders ? 3 : 0};
+    p.grad = grad_new(p.net, p.batch, &options, NULL, kernels_of(CPU_REFERENCE), &e);
     p.params = mem_new(net_block_size(p.net), sizeof(float));
     p.copy = mem_new(net_block_size(p.net), sizeof(float));
     p.dparams = mem_new(net_trained_size(p.net), sizeof(float));
@@ -356,7 +357,8 @@ static void test_borders_change_nothing(void **state)
         struct err e;
         size_t bytes = net_trained_size(a.net) * sizeof(float);
         grad_free(b.grad);
-        b.grad = grad_new_bordered(b.net, b.batch, 3, 1, NULL, kernels_of(CPU_REFERENCE), &e);
+        const struct grad_options options = {.exits = 3, .borders = 1};
+        b.grad = grad_new(b.net, b.batch, &options, NULL, kernels_of(CPU_REFERENCE), &e);
         memcpy(grad_input(b.grad), grad_input(a.grad),
                (size_t)a.batch * shape_size(net_input(a.net)) * sizeof(float));
         assert_true(probe_loss(&a) == probe_loss(&b));
@@ -379,14 +381,15 @@ static void test_refuses(void **state)
     struct err e;
     struct spec spec = probe_spec(0);
     struct net *net = net_new(&spec, &e);
-    assert_null(grad_new(net, 0, 3, NULL, kernels_best(), &e));
-    assert_int_equal(e.code, ERR_RANGE);
-    assert_null(grad_new(net, 4, 0, NULL, kernels_best(), &e));
-    assert_int_equal(e.code, ERR_RANGE);
-    assert_null(grad_new(net, 4, 4, NULL, kernels_best(), &e));
-    assert_int_equal(e.code, ERR_RANGE);
-    assert_null(grad_new_bordered(net, 4, 1, 3, NULL, kernels_best(), &e));
-    assert_int_equal(e.code, ERR_RANGE);
+    static const struct {
+        int batch;
+        struct grad_options options;
+    } refused[] = {
+        {0, {.exits = 3}}, {4, {.exits = 0}}, {4, {.exits = 4}}, {4, {.exits = 1, .borders = 3}}};
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        assert_null(grad_new(net, refused[i].batch, &refused[i].options, NULL, kernels_best(), &e));
+        assert_int_equal(e.code, ERR_RANGE);
+    }
     assert_non_null(strstr(e.text, "section 2"));
     net_free(net);
 }
@@ -403,7 +406,7 @@ static void check_out_of_memory(int number)
         assert_true(n < 100);
         mem_fail_at(++n);
         e.code = 0;
-        grad = grad_new(net, 4, 3, pool, kernels_best(), &e);
+        grad = grad_new(net, 4, &(struct grad_options){.exits = 3}, pool, kernels_best(), &e);
         if (grad == NULL) assert_int_equal(e.code, -12 /* ENOMEM */);
     }
     mem_fail_at(0);

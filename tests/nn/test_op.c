@@ -51,6 +51,10 @@ static void test_rows(void **state)
             assert_non_null(k->train.phases[PHASE_BACK_SUMS].finish);
             assert_non_null(k->train.size);
         }
+        if (k->train.chooses) {
+            for (int d = 0; d < CONV_DIRECTIONS; d++)
+                assert_non_null(k->train.phases[k->train.phase_of[d]].run);
+        }
         assert_int_equal(k->train.pack_forward != NULL, k->train.pack_backward != NULL);
         if (k->train.pack_forward != NULL) assert_non_null(k->train.size);
         assert_int_equal(k->train.needs & ~(unsigned)(NEEDS_IN | NEEDS_OUT | NEEDS_RESIDUAL), 0);

@@ -243,7 +243,7 @@ static void test_help(void **state)
     const struct kernels *kernels = kernels_best();
     struct conv_geometry g = {8, 8, 40, 40, 3, 3, 1, 1, 1};
     for (int a = 0; a < CONV_ALGORITHMS; a++) {
-        if (!conv_takes(kernels, (enum conv_algorithm)a, &g)) continue;
+        if (!conv_takes(kernels, CONV_FORWARD, (enum conv_algorithm)a, &g)) continue;
         for (int helpers = 1; helpers <= 4; helpers += 3)
             check_help(kernels, (enum conv_algorithm)a, helpers);
     }
