@@ -384,6 +384,20 @@ struct product {
 };
 void ISA(product_run)(const struct product *p, size_t vectors, size_t rows);
 
+/* simd_product.c: c [rows][BLOCK] = the sum over depth of a[row] times one or two vectors of
+ * b [depth][BLOCK]; from one step of the depth to the next a is a_step floats further. 1 <= rows <=
+ * INPUTS_1 or INPUTS_2. */
+struct product_sums {
+    const float *a, *b;
+    float *c;
+    size_t depth, a_step;
+};
+void ISA(product_sums_run)(const struct product_sums *p, size_t vectors, size_t rows);
+
+/* simd_transpose.c: to [LANES][row_step apart], of which the first `lanes` are there, += the first
+ * `columns` of rows [columns][LANES] turned round. */
+void ISA(add_turned)(const float *rows, size_t columns, size_t lanes, size_t row_step, float *to);
+
 /* simd_winograd.c */
 bool ISA(winograd_takes)(const struct conv_geometry *g);
 bool ISA(winograd_lean_takes)(const struct conv_geometry *g);
@@ -406,7 +420,30 @@ void ISA(winograd_small_forward)(const struct conv_geometry *g, int n, const flo
                                  const float *packed, const struct conv_epilogue *epilogue,
                                  float *y, void *scratch, struct conv_part part);
 
+bool ISA(winograd_back_takes)(const struct conv_geometry *g);
+bool ISA(winograd_lean_back_takes)(const struct conv_geometry *g);
+size_t ISA(winograd_back_packed_size)(const struct conv_geometry *g);
+void ISA(winograd_back_pack)(const struct conv_geometry *g, const float *w, float *packed);
+size_t ISA(winograd_back_scratch)(const struct conv_geometry *g);
+size_t ISA(winograd_lean_back_scratch)(const struct conv_geometry *g);
+void ISA(winograd_backward_data)(const struct conv_geometry *g, int n, const float *dy,
+                                 const float *packed, bool accumulate, float *dx, void *scratch);
+void ISA(winograd_lean_backward_data)(const struct conv_geometry *g, int n, const float *dy,
+                                      const float *packed, bool accumulate, float *dx,
+                                      void *scratch);
+
+/* simd_winograd_weight.c */
+size_t ISA(winograd_weight_scratch)(const struct conv_geometry *g);
+void ISA(winograd_backward_weight)(const struct conv_geometry *g, int n, const float *x,
+                                   const float *dy, float *dw, void *scratch);
+
 /* simd_winograd_tile.c: the transforms of F(4x4, 3x3) and F(2x2, 3x3). */
+
+/* The pixels of a tile that reaches over the border of an image x [height][width], pixels `pixel`
+ * floats apart: side x side from (row, column) on, `channels` of each, zeros outside. */
+void ISA(winograd_frame)(const float *x, int height, int width, size_t pixel, int row, int column,
+                         int side, size_t channels, float *to);
+
 struct winograd_in {
     const float *x;     /* the first of the 6x6 or 4x4 pixels */
     size_t row, column; /* floats from pixel to pixel, down and right */
@@ -429,6 +466,11 @@ struct winograd_out {
 };
 void ISA(winograd_out_4)(const struct winograd_out *t);
 void ISA(winograd_out_2)(const struct winograd_out *t);
+
+/* Of F(4x4, 3x3), the gradients: what winograd_out_4 does turned round, of 4x4 pixels of dy into
+ * points; and of points into the gradient of nine taps, as many vectors. */
+void ISA(winograd_gradient_4)(const struct winograd_in *t);
+void ISA(winograd_taps)(const float *m, size_t point, float *taps);
 
 /* u [36][point apart][depth][width] of w, nine taps of [depth][width] that are `tap` floats apart;
  * width is a number of vectors. F(4x4, 3x3). */

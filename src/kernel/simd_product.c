@@ -1,7 +1,8 @@
-/* The register tile of a plain matrix product: a few rows times one or two vectors of columns stay
+/* The register tiles of plain matrix products: a few rows times one or two vectors of columns stay
  * in registers while the depth passes; per step one value of each row is broadcast. The order of a
  * sum is that of the depth, whatever the tile, so that a row's result does not depend on its
- * company. Left out: which rows and columns (simd_winograd.c). */
+ * company. The other tile sums over rows, as a gradient by weights does over pixels. Left
+ * out: which rows and columns (simd_winograd.c, simd_winograd_weight.c). */
 #include "simd.h"
 
 /* One instance per constant (vectors, rows): only then do the sums live in registers. */
@@ -62,4 +63,52 @@ static void (*const products_2[PIXELS_2 + 1])(const struct product *t) = {TILES_
 void ISA(product_run)(const struct product *p, size_t vectors, size_t rows)
 {
     (vectors > 1 ? products_2 : products_1)[rows](p);
+}
+
+/* --- sums over rows --------------------------------------------------------------------------- */
+
+ALWAYS_INLINE void sums_body(const struct product_sums *t, const int vectors, const int rows)
+{
+    vec sum[INPUTS_1][2];
+    const float *a = t->a, *b = t->b;
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < vectors; v++) sum[r][v] = vec_zero();
+    }
+#pragma GCC unroll 2
+    for (size_t i = 0; i < t->depth; i++, a += t->a_step, b += BLOCK) {
+        vec b0 = vec_load(b), b1 = vectors > 1 ? vec_load(b + LANES) : vec_zero();
+        UNROLL
+        for (int r = 0; r < rows; r++) {
+            vec x = vec_set(a[r]);
+            sum[r][0] = vec_fma(x, b0, sum[r][0]);
+            if (vectors > 1) sum[r][1] = vec_fma(x, b1, sum[r][1]);
+        }
+    }
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < vectors; v++)
+            vec_store(t->c + (ptrdiff_t)r * BLOCK + (ptrdiff_t)v * LANES, sum[r][v]);
+    }
+}
+
+#define SUMS(vectors, rows)                                                                        \
+    static void sums_##vectors##_##rows(const struct product_sums *t)                              \
+    {                                                                                              \
+        sums_body(t, vectors, rows);                                                               \
+    }
+#define SUMS_ENTRY(vectors, n) [n] = sums_##vectors##_##n,
+
+WEIGHT_TILES_1(SUMS)
+TILES_2(SUMS)
+
+static void (*const sums_1[INPUTS_1 + 1])(const struct product_sums *t) = {
+    WEIGHT_TILES_1(SUMS_ENTRY)};
+static void (*const sums_2[INPUTS_2 + 1])(const struct product_sums *t) = {TILES_2(SUMS_ENTRY)};
+
+void ISA(product_sums_run)(const struct product_sums *p, size_t vectors, size_t rows)
+{
+    (vectors > 1 ? sums_2 : sums_1)[rows](p);
 }

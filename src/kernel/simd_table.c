@@ -41,12 +41,22 @@ const struct kernels
                     [CONV_WINOGRAD] =
                         {.forward = {ISA(winograd_takes), CONV_WINOGRAD, ISA(winograd_packed_size),
                                      ISA(winograd_pack), ISA(winograd_scratch_bytes),
-                                     ISA(winograd_forward)}},
+                                     ISA(winograd_forward)},
+                         .backward_data = {ISA(winograd_back_takes), CONV_WINOGRAD,
+                                           ISA(winograd_back_packed_size),
+                                           ISA(winograd_back_pack), ISA(winograd_back_scratch),
+                                           ISA(winograd_backward_data)},
+                         .backward_weight = {ISA(winograd_takes), ISA(winograd_weight_scratch),
+                                             ISA(winograd_backward_weight)}},
                     [CONV_WINOGRAD_LEAN] =
                         {.forward =
                              {ISA(winograd_lean_takes), CONV_DIRECT, ISA(conv_any_packed_size),
                               ISA(conv_any_pack), ISA(winograd_lean_scratch_bytes),
-                              ISA(winograd_lean_forward)}},
+                              ISA(winograd_lean_forward)},
+                         .backward_data = {ISA(winograd_lean_back_takes),
+                                           CONV_DIRECT, ISA(conv_any_packed_back_size),
+                                           ISA(conv_any_pack_back), ISA(winograd_lean_back_scratch),
+                                           ISA(winograd_lean_backward_data)}},
                     [CONV_WINOGRAD_SMALL] =
                         {
                             .forward = {ISA(winograd_takes), CONV_WINOGRAD_SMALL,

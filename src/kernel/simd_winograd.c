@@ -1,7 +1,7 @@
-/* 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3): 36 products of matrices make 16 outputs,
- * which take 144 multiplications directly. A block of tiles goes through all of it before the next
- * one is begun, so that the points, V [36][tile][channel] of the input and M [36][tile][output] of
- * a block of outputs, stay in the second-level cache.
+/* 3x3 convolutions of stride 1, forward and backward to the data, by Winograd's F(4x4, 3x3): 36
+ * products of matrices make 16 outputs, which take 144 multiplications directly. A block of tiles
+ * goes through all of it before the next one is begun, so that the points, V [36][tile][channel] of
+ * the input and M [36][tile][output] of a block of outputs, stay in the second-level cache.
  *
  * There are three ways to have the transformed weights, U. The plain one keeps them packed, four
  * times as large as the weights themselves: right for few channels. The lean one makes them at
@@ -11,8 +11,10 @@
  * packed weights less than twice as large: right for so few tiles that reading weights is what
  * takes the time.
  *
- * An image's result does not depend on the batch: every sum is in the order of channels. Left out:
- * other kernels, other tiles.
+ * The gradient by the data is the convolution of dy with the kernel turned by half, its in- and
+ * outputs exchanged. An image's result does not depend on the batch: every sum is in the order of
+ * channels. Left out: the gradient by the weights (simd_winograd_weight.c), other kernels, other
+ * tiles.
  *
  * Groups are computed one after the other; ones that are narrower than a vector are left to the
  * direct way. */
@@ -103,6 +105,28 @@ bool ISA(winograd_lean_takes)(const struct conv_geometry *g)
     return ISA(winograd_takes)(g) && ISA(conv_bundles)(g) == conv_groups(g);
 }
 
+/* The convolution that the way back to the data is. */
+static struct conv_geometry turned(const struct conv_geometry *g)
+{
+    struct conv_geometry back = *g;
+    back.height = conv_out_height(g);
+    back.width = conv_out_width(g);
+    back.in_channels = g->out_channels;
+    back.out_channels = g->in_channels;
+    back.pad = g->kernel_height - 1 - g->pad;
+    return back;
+}
+
+bool ISA(winograd_back_takes)(const struct conv_geometry *g)
+{
+    return ISA(winograd_takes)(g) && g->pad < g->kernel_height;
+}
+
+bool ISA(winograd_lean_back_takes)(const struct conv_geometry *g)
+{
+    return ISA(winograd_back_takes)(g) && ISA(winograd_lean_takes)(g);
+}
+
 /* V, M, the pixels of a tile at the border, U. */
 static size_t scratch_bytes(const struct conv_geometry *g, const struct way *way)
 {
@@ -124,6 +148,18 @@ size_t ISA(winograd_lean_scratch_bytes)(const struct conv_geometry *g)
 size_t ISA(winograd_small_scratch_bytes)(const struct conv_geometry *g)
 {
     return scratch_bytes(g, &small);
+}
+
+size_t ISA(winograd_back_scratch)(const struct conv_geometry *g)
+{
+    const struct conv_geometry back = turned(g);
+    return scratch_bytes(&back, &plain);
+}
+
+size_t ISA(winograd_lean_back_scratch)(const struct conv_geometry *g)
+{
+    const struct conv_geometry back = turned(g);
+    return scratch_bytes(&back, &lean);
 }
 
 /* --- packed weights, not of the lean way: [group][block of outputs][point][channel][lane] ----- */
@@ -149,6 +185,12 @@ size_t ISA(winograd_small_packed_size)(const struct conv_geometry *g)
     return packed_size(g, &small);
 }
 
+size_t ISA(winograd_back_packed_size)(const struct conv_geometry *g)
+{
+    const struct conv_geometry back = turned(g);
+    return packed_size(&back, &plain);
+}
+
 /* The points of some filters' nine taps, in double precision; the last dimension is the filter.
  * side is a constant, so that the loops over filters become vectors. */
 ALWAYS_INLINE void transform_taps(const int side, const double *taps, const double tap[9][FILTERS],
@@ -171,15 +213,23 @@ ALWAYS_INLINE void transform_taps(const int side, const double *taps, const doub
     }
 }
 
+/* Where the weights of a group lie: its first tap, and floats from one to the next. */
+struct weights {
+    const float *w;
+    ptrdiff_t output, channel, tap;
+    const float *scale; /* by output, or NULL */
+};
+
 /* One channel of FILTERS outputs from `first` on; those that there are not have weights of 0. */
-static void pack_filters(const struct layout *l, const float *w, const float *scale, size_t first,
+static void pack_filters(const struct layout *l, const struct weights *w, size_t first,
                          size_t channel, float *packed, size_t point_stride)
 {
     double tap[9][FILTERS] = {{0}}, points[POINTS_MOST][FILTERS];
     for (size_t f = 0; f < FILTERS && first + f < l->outputs; f++) {
-        const float *of = w + ((first + f) * l->inputs + channel) * 9;
-        double s = scale != NULL ? (double)scale[first + f] : 1;
-        for (int t = 0; t < 9; t++) tap[t][f] = s * (double)of[t];
+        const float *of =
+            w->w + (ptrdiff_t)(first + f) * w->output + (ptrdiff_t)channel * w->channel;
+        double s = w->scale != NULL ? (double)w->scale[first + f] : 1;
+        for (int t = 0; t < 9; t++) tap[t][f] = s * (double)of[t * w->tap];
     }
     if (l->way->out == 4)
         transform_taps(6, taps_4, (const double(*)[FILTERS])tap, points);
@@ -190,13 +240,13 @@ static void pack_filters(const struct layout *l, const float *w, const float *sc
             packed[i * point_stride + (size_t)f] = (float)points[i][f];
 }
 
-static void pack_group(const struct layout *l, const float *w, const float *scale, float *packed)
+static void pack_group(const struct layout *l, const struct weights *w, float *packed)
 {
     for (size_t first = 0; first < l->outputs; first += BLOCK) {
         size_t width = min_size(outputs_padded(l) - first, BLOCK);
         for (size_t c = 0; c < l->inputs; c++)
             for (size_t f = 0; f < width; f += FILTERS)
-                pack_filters(l, w, scale, first + f, c, packed + c * width + f, l->inputs * width);
+                pack_filters(l, w, first + f, c, packed + c * width + f, l->inputs * width);
         packed += l->points * l->inputs * width;
     }
 }
@@ -206,9 +256,21 @@ static void pack(const struct conv_geometry *g, const struct way *way, const flo
 {
     struct layout l = layout_of(g, way);
     for (size_t i = 0; i < l.groups; i++) {
-        pack_group(&l, w + i * l.outputs * l.inputs * 9,
-                   scale != NULL ? scale + i * l.outputs : NULL,
-                   packed + i * l.points * outputs_padded(&l) * l.inputs);
+        const struct weights of = {w + i * l.outputs * l.inputs * 9, (ptrdiff_t)l.inputs * 9, 9, 1,
+                                   scale != NULL ? scale + i * l.outputs : NULL};
+        pack_group(&l, &of, packed + i * l.points * outputs_padded(&l) * l.inputs);
+    }
+}
+
+/* The last tap comes first. */
+void ISA(winograd_back_pack)(const struct conv_geometry *g, const float *w, float *packed)
+{
+    const struct conv_geometry back = turned(g);
+    struct layout l = layout_of(&back, &plain);
+    for (size_t i = 0; i < l.groups; i++) {
+        const struct weights of = {w + i * l.outputs * l.inputs * 9 + 8, 9,
+                                   (ptrdiff_t)l.outputs * 9, -1, NULL};
+        pack_group(&l, &of, packed + i * l.points * outputs_padded(&l) * l.inputs);
     }
 }
 
@@ -248,24 +310,6 @@ static size_t tile_place(const struct layout *l, size_t tile, int *row, int *col
     return tile / l->tiles;
 }
 
-/* A tile that reaches over the border, its first pixel at (row, column) of an image x of this
- * group: copied, with zeros outside. */
-static void copy_border(const struct run *r, const float *x, int row, int column)
-{
-    const struct conv_geometry *g = r->l.g;
-    size_t channels = r->l.inputs, pixel = (size_t)g->in_channels;
-    float *to = r->border;
-    for (int i = row; i < row + r->l.way->out + 2; i++) {
-        for (int j = column; j < column + r->l.way->out + 2; j++, to += channels) {
-            bool inside = i >= 0 && i < g->height && j >= 0 && j < g->width;
-            if (inside)
-                copy_floats(to, x + ((size_t)i * (size_t)g->width + (size_t)j) * pixel, channels);
-            else
-                clear_floats(to, channels);
-        }
-    }
-}
-
 static void transform_in(const struct run *r, size_t group, size_t first, size_t count)
 {
     const struct conv_geometry *g = r->l.g;
@@ -284,7 +328,8 @@ static void transform_in(const struct run *r, size_t group, size_t first, size_t
             t.row = (size_t)g->width * pixel;
             t.column = pixel;
         } else {
-            copy_border(r, x, row, column);
+            ISA(winograd_frame)
+            (x, g->height, g->width, pixel, row, column, side, r->l.inputs, r->border);
             t.x = r->border;
             t.row = (size_t)side * r->l.inputs;
             t.column = r->l.inputs;
@@ -456,4 +501,26 @@ void ISA(winograd_small_forward)(const struct conv_geometry *g, int n, const flo
 {
     struct run r = {.l = layout_of(g, &small), .x = x, .epilogue = epilogue, .y = y};
     run_part(&r, n, packed, scratch, part);
+}
+
+static void run_back(const struct conv_geometry *g, const struct way *way, int n, const float *dy,
+                     const float *packed, bool accumulate, float *dx, void *scratch)
+{
+    const struct conv_geometry back = turned(g);
+    const struct conv_epilogue epilogue = {.residual = accumulate ? dx : NULL};
+    struct run r = {.l = layout_of(&back, way), .x = dy, .epilogue = &epilogue, .y = dx};
+    run_part(&r, n, packed, scratch, conv_whole);
+}
+
+void ISA(winograd_backward_data)(const struct conv_geometry *g, int n, const float *dy,
+                                 const float *packed, bool accumulate, float *dx, void *scratch)
+{
+    run_back(g, &plain, n, dy, packed, accumulate, dx, scratch);
+}
+
+void ISA(winograd_lean_backward_data)(const struct conv_geometry *g, int n, const float *dy,
+                                      const float *packed, bool accumulate, float *dx,
+                                      void *scratch)
+{
+    run_back(g, &lean, n, dy, packed, accumulate, dx, scratch);
 }

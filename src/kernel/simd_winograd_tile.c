@@ -1,13 +1,26 @@
 /* The transforms of Winograd's F(4x4, 3x3), at the points 0, +-1, +-2 and infinity, and F(2x2,
  * 3x3), at 0, +-1 and infinity (Lavin and Gray, "Fast algorithms for convolutional neural
  * networks", 2016), channels in the lanes: of a square of pixels into points, of points into
- * outputs with all that follows a convolution, and of 3x3 taps into points. Each is a transform of
- * the columns followed by one of the rows. One or two rows of points are worked on at a time, so
- * that what is between the two transforms stays in registers. Left out: which tiles, and the
- * products in between (simd_winograd.c). */
+ * outputs with all that follows a convolution, and of 3x3 taps into points; and of the latter two
+ * the gradients. Each is a transform of the columns followed by one of the rows. One or two rows of
+ * points are worked on at a time, so that what is between the two transforms stays in registers.
+ * Left out: which tiles, and the products in between (simd_winograd.c). */
 #include "simd.h"
 
 #include <math.h>
+
+void ISA(winograd_frame)(const float *x, int height, int width, size_t pixel, int row, int column,
+                         int side, size_t channels, float *to)
+{
+    for (int i = row; i < row + side; i++) {
+        for (int j = column; j < column + side; j++, to += channels) {
+            if (i >= 0 && i < height && j >= 0 && j < width)
+                copy_floats(to, x + ((size_t)i * (size_t)width + (size_t)j) * pixel, channels);
+            else
+                clear_floats(to, channels);
+        }
+    }
+}
 
 /* --- pixels into points ----------------------------------------------------------------------- */
 
@@ -228,4 +241,85 @@ void ISA(winograd_weights)(const float *w, size_t tap, size_t depth, size_t widt
                            size_t point)
 {
     for (size_t at = 0; at < depth * width; at += LANES) weight_vector(w + at, tap, u + at, point);
+}
+
+/* --- gradients -------------------------------------------------------------------------------- */
+
+/* The transpose of out_line(): six points of four outputs' gradients. */
+ALWAYS_INLINE void gradient_line(const vec d[4], vec m[6])
+{
+    const vec two = vec_set(2), four = vec_set(4);
+    vec even = vec_add(d[0], d[2]), odd = vec_add(d[1], d[3]);
+    vec even4 = vec_fma(four, d[2], d[0]), odd4 = vec_fma(four, d[3], d[1]);
+    m[0] = d[0];
+    m[1] = vec_add(even, odd);
+    m[2] = vec_sub(even, odd);
+    m[3] = vec_fma(two, odd4, even4);
+    m[4] = vec_fnma(two, odd4, even4);
+    m[5] = d[3];
+}
+
+ALWAYS_INLINE void gradient_vector(const struct winograd_in *t, size_t channel, const bool whole,
+                                   vec_mask m)
+{
+    const float *x = t->x + channel;
+    float *to = t->to + channel;
+    size_t row = t->row, column = t->column;
+    vec half[4][6];
+    UNROLL
+    for (int i = 0; i < 4; i++) {
+        vec d[4];
+        UNROLL
+        for (int j = 0; j < 4; j++) d[j] = PIXEL(i, j);
+        gradient_line(d, half[i]);
+    }
+    UNROLL
+    for (int j = 0; j < 6; j++) {
+        vec d[4], points[6];
+        UNROLL
+        for (int i = 0; i < 4; i++) d[i] = half[i][j];
+        gradient_line(d, points);
+        UNROLL
+        for (int i = 0; i < 6; i++) vec_store(to + (size_t)(i * 6 + j) * t->point, points[i]);
+    }
+}
+
+void ISA(winograd_gradient_4)(const struct winograd_in *t)
+{
+    size_t c = 0;
+    for (; c + LANES <= t->channels; c += LANES) gradient_vector(t, c, true, vec_first(LANES));
+    if (c < t->channels) gradient_vector(t, c, false, vec_first(t->channels - c));
+}
+
+/* The transpose of what weight_row() does: three taps of six points. */
+ALWAYS_INLINE void taps_line(const vec m[6], vec taps[3])
+{
+    const vec quarter = vec_set(0.25F), sixth = vec_set(1.0F / 6), twelfth = vec_set(1.0F / 12);
+    vec s = vec_add(m[1], m[2]), d = vec_sub(m[2], m[1]);
+    vec s2 = vec_add(m[3], m[4]), d2 = vec_sub(m[3], m[4]);
+    vec low = vec_fma(quarter, s2, vec_sub(vec_zero(), s));
+    taps[0] = vec_fma(sixth, low, vec_mul(quarter, m[0]));
+    taps[1] = vec_fma(sixth, d, vec_mul(twelfth, d2));
+    taps[2] = vec_fma(sixth, vec_sub(s2, s), m[5]);
+}
+
+void ISA(winograd_taps)(const float *m, size_t point, float *taps)
+{
+    vec half[3][6];
+    UNROLL
+    for (int j = 0; j < 6; j++) {
+        vec column[6], out[3];
+        UNROLL
+        for (int i = 0; i < 6; i++) column[i] = vec_load(m + (size_t)(i * 6 + j) * point);
+        taps_line(column, out);
+        UNROLL
+        for (int i = 0; i < 3; i++) half[i][j] = out[i];
+    }
+    UNROLL
+    for (int i = 0; i < 3; i++) {
+        vec out[3];
+        taps_line(half[i], out);
+        UNROLL
+        for (int j = 0; j < 3; j++) vec_store(taps + (i * 3 + j) * LANES, out[j]);
+    }
 }

@@ -70,23 +70,41 @@ static float *numbers(size_t count)
         }                                                                                          \
     } while (0)
 
-/* The other algorithms of inference, forward. */
+/* The other algorithms, in the directions that they have. */
 static void bench_algorithms(const struct kernels *k, const struct conv_geometry *g, int n,
-                             int rounds, double flop, const float *x, const float *w, float *y)
+                             int rounds, double flop, float *x, float *w, float *y)
 {
     struct conv_epilogue epilogue = {NULL, NULL, false};
-    for (int a = CONV_DIRECT + 1; a < CONV_ALGORITHMS; a++) {
-        if (!conv_takes(k, CONV_FORWARD, (enum conv_algorithm)a, g)) continue;
+    for (int i = CONV_DIRECT + 1; i < CONV_ALGORITHMS; i++) {
+        enum conv_algorithm a = (enum conv_algorithm)i;
         const struct conv_forward *m = &k->conv[a].forward;
-        const struct conv_forward *packing = &k->conv[m->packing].forward;
-        float *packed = numbers(packing->packed_size(g));
-        void *scratch = mem_new_aligned(m->scratch_bytes(g), 1);
-        double seconds;
-        packing->pack(g, w, NULL, packed);
-        BEST(rounds, m->run(g, n, x, packed, &epilogue, y, scratch, conv_whole), seconds);
-        printf("  %s %6.1f", conv_algorithm_name((enum conv_algorithm)a), flop / seconds);
-        mem_free(packed);
-        mem_free(scratch);
+        const struct conv_backward_data *back = &k->conv[a].backward_data;
+        const struct conv_backward_weight *sums = &k->conv[a].backward_weight;
+        double seconds, pack;
+        if (conv_takes(k, CONV_FORWARD, a, g)) {
+            float *packed = numbers(m->packed_size(g));
+            void *scratch = mem_new_aligned(m->scratch_bytes(g), 1);
+            BEST(rounds, m->pack(g, w, NULL, packed), pack);
+            BEST(rounds, m->run(g, n, x, packed, &epilogue, y, scratch, conv_whole), seconds);
+            printf("  %s %6.1f (%.0f us)", conv_algorithm_name(a), flop / seconds, pack * 1e6);
+            mem_free(packed);
+            mem_free(scratch);
+        }
+        if (conv_takes(k, CONV_BACKWARD_DATA, a, g)) {
+            float *packed = numbers(back->packed_size(g));
+            void *scratch = mem_new_aligned(back->scratch_bytes(g), 1);
+            BEST(rounds, back->pack(g, w, packed), pack);
+            BEST(rounds, back->run(g, n, y, packed, false, x, scratch), seconds);
+            printf(" data %6.1f (%.0f us)", flop / seconds, pack * 1e6);
+            mem_free(packed);
+            mem_free(scratch);
+        }
+        if (conv_takes(k, CONV_BACKWARD_WEIGHT, a, g)) {
+            void *scratch = mem_new_aligned(sums->scratch_bytes(g), 1);
+            BEST(rounds, sums->run(g, n, x, y, w, scratch), seconds);
+            printf(" weight %6.1f", flop / seconds);
+            mem_free(scratch);
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-/* The other algorithms of inference: every table's against the reference's direct one over odd
- * sizes, results that do not depend on the batch, and what they refuse. */
+/* The other algorithms: every table's against the reference's direct one over odd sizes, in each
+ * direction, results that do not depend on the batch, and what they refuse. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -43,6 +43,7 @@ static void describe(const struct kernels *k, enum conv_algorithm a, const struc
 
 struct operands {
     struct guarded x, w, scale, bias, residual;
+    struct guarded dy;
 };
 
 static struct operands operands_new(const struct conv_geometry *g, int n, struct rng *r)
@@ -52,7 +53,8 @@ static struct operands operands_new(const struct conv_geometry *g, int n, struct
                              .w = guarded_random(conv_weight_size(g), r),
                              .scale = guarded_random(outputs, r),
                              .bias = guarded_random(outputs, r),
-                             .residual = guarded_random((size_t)n * y_size(g), r)};
+                             .residual = guarded_random((size_t)n * y_size(g), r),
+                             .dy = guarded_random((size_t)n * y_size(g), r)};
 }
 
 static float to_bf16(float x)
@@ -81,6 +83,7 @@ static void operands_free(struct operands *o)
     guarded_free(&o->scale);
     guarded_free(&o->bias);
     guarded_free(&o->residual);
+    guarded_free(&o->dy);
 }
 
 /* variant: bits 0 bias and scale, 1 residual, 2 ReLU; `image` is the first of n; in so many parts.
@@ -132,6 +135,88 @@ static void each_algorithm(const struct conv_geometry *g, int n, const struct op
     }
 }
 
+/* --- backward --------------------------------------------------------------------------------- */
+
+/* dx = or, where `onto` is given, onto + the gradient; `image` is the first of n. */
+static struct guarded backward_data(const struct kernels *k, enum conv_algorithm a,
+                                    const struct conv_geometry *g, int image, int n,
+                                    const struct operands *o, const struct guarded *onto)
+{
+    const struct conv_backward_data *m = &k->conv[a].backward_data;
+    struct guarded packed = guarded_new(m->packed_size(g));
+    struct guarded scratch = guarded_bytes(m->scratch_bytes(g), 64);
+    struct guarded dx = onto != NULL ? guarded_copy(onto) : guarded_new((size_t)n * x_size(g));
+    memset(scratch.data, 0xff, m->scratch_bytes(g));
+    m->pack(g, o->w.data, packed.data);
+    m->run(g, n, o->dy.data + (size_t)image * y_size(g), packed.data, onto != NULL, dx.data,
+           scratch.data);
+    guarded_free(&packed);
+    guarded_free(&scratch);
+    return dx;
+}
+
+/* The weights + the gradient, so that adding shows. */
+static struct guarded backward_weight(const struct kernels *k, enum conv_algorithm a,
+                                      const struct conv_geometry *g, int n,
+                                      const struct operands *o)
+{
+    const struct conv_backward_weight *m = &k->conv[a].backward_weight;
+    struct guarded scratch = guarded_bytes(m->scratch_bytes(g), 64), dw = guarded_copy(&o->w);
+    memset(scratch.data, 0xff, m->scratch_bytes(g));
+    m->run(g, n, o->x.data, o->dy.data, dw.data, scratch.data);
+    guarded_free(&scratch);
+    return dw;
+}
+
+static void check_near(const char *what, const struct kernels *k, enum conv_algorithm a,
+                       const struct conv_geometry *g, int n, struct guarded *got,
+                       struct guarded *want, double error)
+{
+    size_t at = first_difference(got->data, want->data, want->count, error, 1e-5);
+    if (at != want->count) {
+        describe(k, a, g, n);
+        fail_msg("%s, index %zu: %.9g instead of %.9g", what, at, (double)got->data[at],
+                 (double)want->data[at]);
+    }
+    guarded_free(got);
+    guarded_free(want);
+}
+
+/* Tolerances as compare()'s below. The reference sums in double. */
+static void compare_backward(const struct kernels *k, const struct conv_geometry *g, int n,
+                             const struct operands *o)
+{
+    const struct kernels *reference = kernels_of(CPU_REFERENCE);
+    double data_terms = (double)conv_weight_size(g) / g->in_channels;
+    double weight_terms = (double)n * (double)y_size(g) / g->out_channels;
+    for (int i = CONV_DIRECT + 1; i < CONV_ALGORITHMS; i++) {
+        enum conv_algorithm a = (enum conv_algorithm)i;
+        for (int add = 0; add < 2 && conv_takes(k, CONV_BACKWARD_DATA, a, g); add++) {
+            const struct guarded *onto = add != 0 ? &o->x : NULL;
+            struct guarded want = backward_data(reference, CONV_DIRECT, g, 0, n, o, onto);
+            struct guarded got = backward_data(k, a, g, 0, n, o, onto);
+            check_near("data", k, a, g, n, &got, &want, 1.5e-5 * sqrt(data_terms));
+        }
+        if (!conv_takes(k, CONV_BACKWARD_WEIGHT, a, g)) continue;
+        struct guarded want = backward_weight(reference, CONV_DIRECT, g, n, o);
+        struct guarded got = backward_weight(k, a, g, n, o);
+        struct guarded again = backward_weight(k, a, g, n, o);
+        assert_memory_equal(got.data, again.data, got.count * sizeof(float));
+        guarded_free(&again);
+        check_near("weight", k, a, g, n, &got, &want, 1.5e-5 * sqrt(weight_terms));
+    }
+}
+
+static void each_table(const struct conv_geometry *g, int n, const struct operands *o)
+{
+    for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
+        const struct kernels *k = kernels_of((enum cpu_isa)isa);
+        if (k != NULL && (int)k->isa == isa) compare_backward(k, g, n, o);
+    }
+}
+
+/* --- forward ---------------------------------------------------------------------------------- */
+
 /* Only on rounded operands are the algorithms comparable. Winograd's sums lose about two digits
  * more than the definition's: the transforms multiply by up to 8 and 1/24 and add up to 36 terms.
  * The error grows with the root of the terms. */
@@ -172,6 +257,7 @@ static void test_reference(void **state)
             struct operands o = operands_new(g, batches[b], &r);
             round_operands(&o);
             each_algorithm(g, batches[b], &o, compare);
+            each_table(g, batches[b], &o);
             operands_free(&o);
         }
     }
@@ -197,6 +283,7 @@ static void test_reference_random(void **state)
         struct operands o = operands_new(&g, n, &r);
         round_operands(&o);
         each_algorithm(&g, n, &o, compare);
+        each_table(&g, n, &o);
         operands_free(&o);
     }
 }
@@ -214,6 +301,14 @@ static void compare_batch(const struct kernels *k, enum conv_algorithm a,
         guarded_free(&one);
     }
     guarded_free(&all);
+    if (!conv_takes(k, CONV_BACKWARD_DATA, a, g)) return;
+    struct guarded dx = backward_data(k, a, g, 0, n, o, NULL);
+    for (int i = 0; i < n; i++) {
+        struct guarded one = backward_data(k, a, g, i, 1, o, NULL);
+        assert_memory_equal(one.data, dx.data + (size_t)i * x_size(g), x_size(g) * sizeof(float));
+        guarded_free(&one);
+    }
+    guarded_free(&dx);
 }
 
 static void test_batches(void **state)
