@@ -28,4 +28,9 @@ int import_params(const struct safetensors *file, const struct net *net, uint64_
 int import_labels(const struct safetensors *file, int n, char ***ret_labels, struct err *e);
 int import_preprocess(const struct safetensors *file, struct preprocess *ret, struct err *e);
 
+/* Which exits have not learned (struct training): the fresh ones, and those of which a file that
+ * was a model says so. ERR_FORMAT. */
+int import_untrained(const struct safetensors *file, int sections, unsigned fresh,
+                     unsigned *ret_untrained, struct err *e);
+
 #endif

@@ -25,16 +25,30 @@ enum {
     MODEL_ACTIVATION_MAX = 1 << 30 /* bytes that one image may take while it is computed */
 };
 
+/* Classifiers by number: 0.. the exits from the shallowest on; the ensemble, the mean of the logits
+ * of all exits that have learned; the running ensemble of exits 0..exit, a mean of theirs with
+ * weights. */
+#define MODEL_ENSEMBLE (-1)
+#define MODEL_RUNNING(exit) (SPEC_SECTIONS_MAX + (exit))
+
 /* What the held-out images say about a classifier. */
 struct calibration_entry {
     double top1;        /* fraction */
     double temperature; /* of the softmax of its answers; 1 when not calibrated */
 };
 
+/* A running ensemble. */
+struct calibration_running {
+    bool present; /* not of exits that have not learned, nor of one alone */
+    struct calibration_entry figures;
+    double weights[SPEC_SECTIONS_MAX]; /* of exits 0.., not negative, sum 1; untrained ones 0 */
+};
+
 struct calibration {
-    bool present;
+    bool present;     /* of the exits that have learned */
     int64_t n_images; /* how many held-out images it was made on */
     struct calibration_entry exits[SPEC_SECTIONS_MAX], ensemble;
+    struct calibration_running running[SPEC_SECTIONS_MAX]; /* [i]: of exits 0..i */
     bool has_thresholds;
     double thresholds[SPEC_SECTIONS_MAX]; /* calibrated confidence at which exit i answers; deepest
                                              0 */
@@ -51,6 +65,8 @@ struct training {
     char teacher[SHA256_HEX_SIZE]; /* the model given as --teacher */
     struct recipe recipe;          /* its method NULL: none that this program knows */
     char command[1024];            /* the command line, for people */
+    unsigned untrained;            /* bit i: exit i never learned, or not what it reads now; its
+                                      figures and thresholds mean nothing. Never the deepest */
     bool has_figures;              /* on the held-out images */
     struct training_figures exits[SPEC_SECTIONS_MAX], ensemble;
 };
@@ -78,12 +94,16 @@ int model_plan(struct model *model, const struct plan_options *options, struct e
 
 void model_free(struct model *model); /* NULL is fine */
 
-/* The names that users see: "1".."N" for exits 0..N-1, "ensemble". Static storage. */
-#define MODEL_ENSEMBLE (-1)
+/* The names that users see: "1".."N" for exits 0..N-1, "ensemble", "ensemble:2".."ensemble:N".
+ * Static storage. */
 const char *model_classifier_name(int classifier);
 
 /* Of the softmax of a classifier's answers; 1 where the model is not calibrated. */
 double model_temperature(const struct model *model, int classifier);
+
+/* What answers behind section `exit` when nobody has named a classifier: the exit, or its running
+ * ensemble where that is right more often on held-out images. */
+int model_answerer(const struct calibration *calibration, int exit);
 
 /* Whether a label can stand in a model file: 1 to MODEL_LABEL_MAX bytes of UTF-8 without control
  * characters. ERR_FORMAT with the reason; -ENOMEM. */

@@ -37,8 +37,8 @@ double cost_head(const struct cost *cost, int exit, int batch);
 /* A batch all the way: sections first..way->last and the heads that the way has there. */
 double cost_way(const struct cost *cost, const struct way *way, int first, int batch);
 
-/* A batch of one up to and including the answer of a classifier (exit or CLASSIFIER_ENSEMBLE). */
-double cost_answer(const struct cost *cost, int classifier);
+/* A batch of one up to and including the last of these heads (bit s: exit s), at least one. */
+double cost_answer(const struct cost *cost, unsigned heads);
 
 /* What was predicted by the functions above took so long. */
 void cost_learn(struct cost *cost, double predicted_s, double measured_s);

@@ -13,12 +13,13 @@ enum sla_classifier {
     SLA_EXIT, /* exit `exit` (0-based) */
     SLA_DEEPEST,
     SLA_ENSEMBLE,
+    SLA_RUNNING, /* the running ensemble of exits 0..`exit` */
     SLA_AUTO,
 };
 
 struct sla {
     enum sla_classifier classifier;
-    int exit;
+    int exit;              /* of SLA_EXIT and SLA_RUNNING, else 0 */
     int64_t deadline_ns;   /* after arrival; 0: none */
     double min_confidence; /* < 0: not given */
     double min_accuracy;   /* < 0: not given */
@@ -78,8 +79,9 @@ int sla_draft_member(struct sla_draft *draft, const char *prefix, const char *na
 int sla_draft_finish(const struct sla_draft *draft, enum sla_classifier fallback,
                      struct sla *ret_sla, struct err *e);
 
-/* What the classifiers must be able to do for this SLA: the exit exists, calibration where Min-*
- * needs it. ERR_RANGE (400) or ERR_UNSUPPORTED (422). */
+/* What the classifiers must be able to do for this SLA: the exit exists and has learned, weights
+ * where a running ensemble is named, calibration where Min-* needs it. ERR_RANGE (400) or
+ * ERR_UNSUPPORTED (422). */
 int sla_check_model(const struct sla *sla, const struct classifiers *classifiers, struct err *e);
 
 /* Rule 9: whether a reply that is handed over at handed_ns is in time. True without a deadline. */

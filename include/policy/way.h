@@ -10,23 +10,36 @@
 #include "policy/sla.h"
 
 struct way {
-    int exits; /* of the network */
-    int goal;  /* the classifier (exit or CLASSIFIER_ENSEMBLE) that answers at the end.. */
-    int last;  /* ..after this section.. */
+    int exits;              /* of the network */
+    int goal;               /* the classifier that answers at the end.. */
+    int last;               /* ..after this section.. */
     enum sla_reason reason; /* ..for this reason */
+    unsigned goal_heads;    /* ..from these heads */
+    unsigned learned;       /* bit s: exit s has, so that its head may run */
     unsigned heads;         /* bit s: the head of exit s runs when the way comes past it */
     double
         stop_at[POLICY_EXITS_MAX]; /* calibrated confidence at which exit s answers; > 1: never */
-    bool fail;                     /* on-miss=fail */
+    /* What answers at the border after section s when all of its heads have run; else exit s does.
+     * The running ensemble where nobody named a classifier and it is the better one (rule 13 of
+     * doc/sla.md). */
+    int answerer[POLICY_EXITS_MAX];
+    unsigned answerer_heads[POLICY_EXITS_MAX];
+    bool fail;        /* on-miss=fail */
     bool free_choice; /* the deadline chooses: an earlier exit is no miss (rule 2 of doc/sla.md) */
 };
 
 /* The n-th choice: 0 is what the SLA asks for, further ones take less time (rules 2, 4 and 6: the
- * single exits below it, deepest first; by held-out accuracy where the deadline chooses). Their
- * reason is SLA_BY_DEADLINE. false when there is no n-th choice. Exits without calibration count as
- * more accurate the deeper they are. */
+ * single exits below it, deepest first; by held-out accuracy where the deadline chooses). Exits
+ * that have not learned are none. Their reason is SLA_BY_DEADLINE. false when there is no n-th
+ * choice. Exits without calibration count as more accurate the deeper they are. */
 bool way_choose(const struct sla *sla, const struct classifiers *classifiers, int n,
                 struct way *ret_way);
+
+/* The heads that a classifier takes: none when the network does not have it. */
+unsigned way_heads(const struct classifiers *classifiers, int classifier);
+
+/* The classifier whose confidence counts at the border after a section whose head has run. */
+int way_answerer(const struct way *way, int section, unsigned computed);
 
 /* How much time there is, judged at a border before the heads run, or before a section. */
 enum way_time {
@@ -37,7 +50,7 @@ enum way_time {
 };
 
 /* After a section: does this way want the section's head to run? Never when the deadline has
- * passed. */
+ * passed, nor one that has not learned. */
 bool way_needs_head(const struct way *way, int section, enum way_time time);
 
 enum way_step { WAY_STOP, WAY_CONTINUE, WAY_EXPIRED };

@@ -9,8 +9,8 @@
 #define CALIBRATE_TEMPERATURE_MIN 0.05
 #define CALIBRATE_TEMPERATURE_MAX 20.0
 
-/* What the first thresholds may cost in all: accuracy of the images that an exit takes, against the
- * deepest classifier on the same images. */
+/* What the first thresholds may cost in all: accuracy of the images that an exit takes, against
+ * what answers at the deepest on the same images. */
 #define CALIBRATE_TOLERANCE 0.01
 
 /* The threshold of an exit that never answers by itself: past every confidence, of which 1 is one.
@@ -23,11 +23,13 @@
  * one). */
 double calibrate_temperature(const struct logits *logits, int classifier);
 
-/* Temperatures, top-1 and thresholds of all classifiers. Exit by exit, among the images that no
- * exit before has taken, the threshold is the smallest calibrated confidence such that of the
+/* Temperatures, top-1 and thresholds of all classifiers that have learned, and the weights of the
+ * running ensembles (src/train/weights.h). What answers at an exit by itself is the exit or its
+ * running ensemble, model_answerer() says which. Exit by exit, among the images that no exit before
+ * has taken, the threshold is the smallest calibrated confidence such that of the
  * images at or above it this exit gets right at most CALIBRATE_TOLERANCE (of their number) fewer
- * than the deepest does on the same images; CALIBRATE_NEVER when there is none. So on these images
- * answers by thresholds are at most that much worse than the deepest classifier. -ENOMEM. */
-int calibrate(const struct logits *logits, struct calibration *ret_calibration, struct err *e);
+ * than what answers at the deepest does on the same images; CALIBRATE_NEVER when there is none. So
+ * on these images answers by thresholds are at most that much worse than that one. -ENOMEM. */
+int calibrate(struct logits *logits, struct calibration *ret_calibration, struct err *e);
 
 #endif

@@ -18,21 +18,29 @@ enum { EVALUATE_BATCH = 64, EVALUATE_ECE_BINS = 15 };
 struct logits {
     size_t n;
     int n_exits, classes;
-    float *values; /* [n_exits + 1][n][classes]; the last is the ensemble: the mean of the others */
-    int32_t *labels; /* [n] */
+    unsigned untrained; /* bit i: exit i has not learned; its logits are 0 and no part of a mean */
+    float *values;      /* [n_exits + 1][n][classes]; the last is the ensemble: the others' mean */
+    float *blend;       /* [n][classes], what logits_blend() made last; NULL: nothing yet */
+    int32_t *labels;    /* [n] */
 };
 
-/* The plan's logits of images indices[0..n) of the set (NULL: 0..n-1). logits_release() frees. */
-int evaluate_logits(const struct plan *plan, const struct dataset *set, const uint32_t *indices,
-                    size_t n, const struct preprocess *preprocess, struct pool *pool,
-                    struct logits *ret_logits, struct err *e);
+/* The plan's logits of images indices[0..n) of the set (NULL: 0..n-1). untrained: of struct
+ * training, exits that are not computed. logits_release() frees. ERR_DIVERGED names the classifier
+ * and the image when a logit is not finite. */
+int evaluate_logits(const struct plan *plan, unsigned untrained, const struct dataset *set,
+                    const uint32_t *indices, size_t n, const struct preprocess *preprocess,
+                    struct pool *pool, struct logits *ret_logits, struct err *e);
 void logits_release(struct logits *logits);
 
-/* [n][classes] of exit `classifier`, or of MODEL_ENSEMBLE. */
+/* [n][classes] of exit `classifier`, of MODEL_ENSEMBLE, or of MODEL_RUNNING(), whichever it is,
+ * that was blended last. */
 const float *logits_of(const struct logits *logits, int classifier);
 
+/* Makes the weighted mean of exits 0..last. -ENOMEM. */
+int logits_blend(struct logits *logits, const double *weights, int last, struct err *e);
+
 /* The class with the greatest logit, of equal ones the first; *ret_margin (may be NULL) is the
- * distance to the second greatest. */
+ * distance to the second greatest, 0 of one class; finite where they are. */
 int logits_best(const float *logits, int classes, float *ret_margin);
 
 /* Accuracy (first and first five), and of the softmax at this temperature the mean negative log
@@ -42,5 +50,17 @@ int logits_best(const float *logits, int classes, float *ret_margin);
  * not a number. */
 struct training_figures evaluate_figures(const struct logits *logits, int classifier,
                                          double temperature);
+
+/* Of each class how many images it has, and how many of these the classifier gets right. */
+struct class_count {
+    size_t images, right;
+};
+void evaluate_classes(const struct logits *logits, int classifier,
+                      struct class_count *ret_counts /* [classes] */);
+
+/* Balanced accuracy: the mean over classes of the share that is right (their recall), so that a
+ * class counts the same however many images it has (Brodersen et al., ICPR 2010). Classes without
+ * images are left out; 0 when all are. */
+double evaluate_balanced(const struct class_count *counts, int classes);
 
 #endif

@@ -13,6 +13,11 @@
 /* Bit i: exit i learns. */
 unsigned objective_exits(const struct method *method, int n_exits);
 
+/* Bit i: exit i of a model that the recipe trained has learned, and may answer. Those whose head
+ * was trained; a head that was not reads a trunk that has changed under it, whatever a parent had
+ * taught it. */
+unsigned objective_learned(const struct recipe *recipe, int n_exits);
+
 /* ERR_RANGE when the recipe names classifiers that a network of so many exits does not have. */
 int objective_check(const struct recipe *recipe, int n_exits, struct err *e);
 

@@ -120,17 +120,21 @@ static void put_timing(struct json_writer *w, const struct request *r, int64_t n
     json_write_close(w, '}');
 }
 
+/* Among equals the ensemble goes deeper, since it took more heads. */
+static int depth_of(const struct result *result)
+{
+    if (result->classifier == MODEL_ENSEMBLE) return 2 * SPEC_SECTIONS_MAX;
+    return result->classifier >= MODEL_RUNNING(0) ? 2 * (result->classifier - MODEL_RUNNING(0)) + 1
+                                                  : 2 * result->classifier;
+}
+
 const struct result *answer_shown(const struct request *r)
 {
     const struct result *found = NULL;
     for (int i = 0; i < r->n_images; i++) {
         const struct result *result = &r->results[i];
         if (result->status < 0) continue;
-        int depth = result->classifier == MODEL_ENSEMBLE ? SPEC_SECTIONS_MAX : result->classifier;
-        int so_far = found == NULL                         ? -1
-                     : found->classifier == MODEL_ENSEMBLE ? SPEC_SECTIONS_MAX
-                                                           : found->classifier;
-        if (depth > so_far) found = result;
+        if (found == NULL || depth_of(result) > depth_of(found)) found = result;
     }
     return found;
 }

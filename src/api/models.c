@@ -6,35 +6,59 @@
 #include "handlers.h"
 #include "json/write.h"
 
+/* Of everything that it takes: of an ensemble the heads that have a part in it. */
+static struct net_cost cost_of(const struct model *model, int classifier)
+{
+    const int exits = net_sections(model->net);
+    int last = classifier >= 0 && classifier < SPEC_SECTIONS_MAX ? classifier : exits - 1;
+    struct net_cost sum = {0};
+    if (classifier >= MODEL_RUNNING(0)) last = classifier - MODEL_RUNNING(0);
+    for (int i = 0; i <= last; i++) {
+        struct net_cost section = net_section_cost(model->net, i), head = {0};
+        bool takes =
+            classifier == i ||
+            (classifier == MODEL_ENSEMBLE && (model->training.untrained >> i & 1) == 0) ||
+            (classifier >= MODEL_RUNNING(0) && model->calibration.running[last].weights[i] > 0);
+        if (takes) head = net_exit_cost(model->net, i);
+        sum.params += section.params + head.params;
+        sum.macs += section.macs + head.macs;
+    }
+    return sum;
+}
+
 static void put_classifier(struct json_writer *w, const char *key, struct engine *engine,
                            const struct version *version, int classifier)
 {
     const struct model *model = version_model(version);
     const struct calibration *c = &model->calibration;
     bool ensemble = classifier == MODEL_ENSEMBLE;
-    const struct calibration_entry *entry = ensemble ? &c->ensemble : &c->exits[classifier];
-    struct net_cost cost = {0};
-    if (ensemble) {
-        cost = net_ensemble_cost(model->net);
-    } else {
-        cost = net_exit_cost(model->net, classifier);
-        for (int i = 0; i <= classifier; i++) {
-            struct net_cost section = net_section_cost(model->net, i);
-            cost.params += section.params;
-            cost.macs += section.macs;
-        }
-    }
+    const bool single = classifier >= 0 && classifier < SPEC_SECTIONS_MAX;
+    const bool learned = !single || (model->training.untrained >> classifier & 1) == 0;
+    const struct calibration_running *running =
+        ensemble || single ? NULL : &c->running[classifier - MODEL_RUNNING(0)];
+    const struct calibration_entry *entry = ensemble  ? &c->ensemble
+                                            : running ? &running->figures
+                                                      : &c->exits[classifier];
+    struct net_cost cost = cost_of(model, classifier);
     json_write_open(w, key, '{');
     json_write_string(w, "name", model_classifier_name(classifier));
+    if (single) json_write_bool(w, "learned", learned);
     json_write_int(w, "params", cost.params);
     json_write_int(w, "macs", cost.macs);
-    if (c->present)
+    if (c->present && learned)
         json_write_rounded(w, "accuracy", entry->top1, 6);
     else
         json_write_null(w, "accuracy");
-    json_write_rounded(w, "cost_ms", 1e3 * engine_cost(engine, version, classifier), 5);
-    if (!ensemble && c->has_thresholds)
+    if (learned)
+        json_write_rounded(w, "cost_ms", 1e3 * engine_cost(engine, version, classifier), 5);
+    if (single && learned && c->has_thresholds)
         json_write_rounded(w, "threshold", c->thresholds[classifier], 6);
+    if (running != NULL) {
+        json_write_open(w, "weights", '[');
+        for (int i = 0; i <= classifier - MODEL_RUNNING(0); i++)
+            json_write_rounded(w, NULL, running->weights[i], 6);
+        json_write_close(w, ']');
+    }
     json_write_close(w, '}');
 }
 
@@ -64,6 +88,12 @@ static void put_model(struct json_writer *w, struct engine *engine, const struct
     for (int exit = 0; exit < exits; exit++) put_classifier(w, NULL, engine, version, exit);
     json_write_close(w, ']');
     put_classifier(w, "ensemble", engine, version, MODEL_ENSEMBLE);
+    json_write_open(w, "running", '[');
+    for (int exit = 0; exit < exits; exit++) {
+        if (model->calibration.running[exit].present)
+            put_classifier(w, NULL, engine, version, MODEL_RUNNING(exit));
+    }
+    json_write_close(w, ']');
     json_write_close(w, '}');
 }
 

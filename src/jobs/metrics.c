@@ -43,7 +43,10 @@ void jobs_metrics_progress(struct jobs_metrics *m, const struct progress *p)
     metric_set(m->img_per_s, p->img_per_s);
     for (int i = 0; i < p->n_exits; i++) {
         const char *name = model_classifier_name(i);
-        metric_set(metric_series(m->accuracy, &name), p->top1[i]);
+        if ((p->untrained >> i & 1) != 0)
+            metric_forget(m->accuracy, "classifier", name);
+        else
+            metric_set(metric_series(m->accuracy, &name), p->top1[i]);
     }
     if (p->n_exits > 0) {
         const char *name = model_classifier_name(MODEL_ENSEMBLE);

@@ -36,7 +36,11 @@ static void read_figures(struct progress *p, const struct json *object)
     size_t n = json_is(exits, JSON_KIND_ARRAY) ? json_count(exits) : 0;
     if (n == 0 || n > SPEC_SECTIONS_MAX) return;
     p->n_exits = (int)n;
-    for (size_t i = 0; i < n; i++) p->top1[i] = read_top1(json_item(exits, i));
+    p->untrained = 0;
+    for (size_t i = 0; i < n; i++) {
+        p->top1[i] = read_top1(json_item(exits, i));
+        if (!json_bool(json_get(json_item(exits, i), "learned"), true)) p->untrained |= 1u << i;
+    }
     p->ensemble_top1 = read_top1(json_get(object, "ensemble"));
 }
 
@@ -98,7 +102,11 @@ void progress_write_epoch(const struct progress *p, struct json_writer *w)
         for (int i = 0; i < p->n_exits; i++) {
             json_write_open(w, NULL, '{');
             json_write_string(w, "name", model_classifier_name(i));
-            json_write_number(w, "top1", p->top1[i]);
+            bool learned = (p->untrained >> i & 1) == 0;
+            if (learned)
+                json_write_number(w, "top1", p->top1[i]);
+            else
+                json_write_bool(w, "learned", false);
             json_write_close(w, '}');
         }
         json_write_close(w, ']');

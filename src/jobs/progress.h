@@ -22,6 +22,7 @@ struct progress {
     int64_t epoch, epochs, step, steps;
     double loss, rate, img_per_s, eta_s; /* 0: not known */
     int n_exits;                         /* of the last epoch's figures; 0: none yet */
+    unsigned untrained;                  /* bit i: exit i has not learned */
     double top1[SPEC_SECTIONS_MAX], ensemble_top1;
 };
 

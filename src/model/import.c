@@ -263,3 +263,13 @@ int import_preprocess(const struct safetensors *file, struct preprocess *ret, st
     int rc = metadata_parse_preprocess(text, ret, e);
     return rc < 0 ? rc : 1;
 }
+
+int import_untrained(const struct safetensors *file, int sections, unsigned fresh,
+                     unsigned *ret_untrained, struct err *e)
+{
+    const char *text = safetensors_meta(file, METADATA_TRAINING);
+    struct training training = {.untrained = 0};
+    int rc = text != NULL ? metadata_parse_training(text, sections, &training, e) : 0;
+    if (rc == 0) *ret_untrained = fresh | training.untrained;
+    return rc;
+}

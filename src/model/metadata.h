@@ -19,17 +19,19 @@ extern const char *const preprocess_filter_names[1];
 const char *metadata_label_problem(const char *label, size_t length);
 
 /* Text of the documents, for mem_free(); NULL when out of memory, too long, or not UTF-8
- * (*ret_status). Doubles must be finite. sections: exits that are written. */
+ * (*ret_status). Doubles must be finite. sections: exits that are written; of those that are
+ * untrained (struct training) there is a null. */
 char *metadata_format_labels(char *const *labels, int n, int *ret_status);
 char *metadata_format_preprocess(const struct preprocess *p, int *ret_status);
-char *metadata_format_calibration(const struct calibration *c, int sections, int *ret_status);
+char *metadata_format_calibration(const struct calibration *c, int sections, unsigned untrained,
+                                  int *ret_status);
 char *metadata_format_training(const struct training *t, int sections, int *ret_status);
 
 /* The other way; messages begin with the key. Labels: n strings in one block, for mem_free(). */
 int metadata_parse_labels(const char *text, int n, char ***ret_labels, struct err *e);
 int metadata_parse_preprocess(const char *text, struct preprocess *ret, struct err *e);
-int metadata_parse_calibration(const char *text, int sections, struct calibration *ret,
-                               struct err *e);
+int metadata_parse_calibration(const char *text, int sections, unsigned untrained,
+                               struct calibration *ret, struct err *e);
 int metadata_parse_training(const char *text, int sections, struct training *ret, struct err *e);
 
 #endif

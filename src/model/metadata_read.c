@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -149,25 +150,42 @@ int metadata_parse_preprocess(const char *text, struct preprocess *ret, struct e
     PARSE_OBJECT(METADATA_PREPROCESS, text, e, read_preprocess(&root, ret));
 }
 
+/* What is said of an exit that is untrained, a null or another program's figures, does not count.
+ */
+static bool is_void(unsigned untrained, int exit)
+{
+    return (untrained >> exit & 1) != 0;
+}
+
+/* Whether the deepest exit is the only one that has learned. */
+static bool is_alone(unsigned untrained, int sections)
+{
+    return untrained == (1u << (sections - 1)) - 1;
+}
+
+static int read_figures_of(const struct json_place *at, struct calibration_entry *ret)
+{
+    int rc = json_read_number(at, "top1", 0, 1, &ret->top1);
+    if (rc < 0) return rc;
+    return json_read_number(at, "temperature", TEMPERATURE_MIN, TEMPERATURE_MAX, &ret->temperature);
+}
+
 static int read_entry(const struct json_place *at, struct calibration_entry *ret)
 {
     static const char *const known[] = {"top1", "temperature"};
     int rc = json_read_known(at, known, COUNT(known));
-    if (rc == 0) rc = json_read_number(at, "top1", 0, 1, &ret->top1);
-    if (rc == 0) {
-        rc = json_read_number(at, "temperature", TEMPERATURE_MIN, TEMPERATURE_MAX,
-                              &ret->temperature);
-    }
-    return rc;
+    return rc == 0 ? read_figures_of(at, ret) : rc;
 }
 
-static int read_thresholds(const struct json_place *root, int sections, struct calibration *ret)
+static int read_thresholds(const struct json_place *root, int sections, unsigned untrained,
+                           struct calibration *ret)
 {
     struct json_place array;
     if (json_get(root->value, "thresholds") == NULL) return 0;
     int rc = json_read_array(root, "thresholds", (size_t)sections, (size_t)sections, &array);
     for (int i = 0; i < sections && rc == 0; i++) {
         const struct json_place item = json_place_item(&array, (size_t)i);
+        if (is_void(untrained, i)) continue;
         /* Past 1 a threshold says that the exit never answers by itself. */
         rc = json_read_number(&item, NULL, 0, 2, &ret->thresholds[i]);
     }
@@ -175,30 +193,75 @@ static int read_thresholds(const struct json_place *root, int sections, struct c
     return rc;
 }
 
-static int read_calibration(const struct json_place *root, int sections, struct calibration *ret)
+static int read_weights(const struct json_place *at, int exits, unsigned untrained, double *ret)
 {
-    static const char *const known[] = {"images", "exits", "ensemble", "thresholds"};
+    struct json_place array;
+    double sum = 0;
+    int rc = json_read_array(at, "weights", (size_t)exits, (size_t)exits, &array);
+    for (int i = 0; i < exits && rc == 0; i++) {
+        const struct json_place item = json_place_item(&array, (size_t)i);
+        rc = json_read_number(&item, NULL, 0, is_void(untrained, i) ? 0 : 1, &ret[i]);
+        sum += ret[i];
+    }
+    if (rc == 0 && fabs(sum - 1) > 1e-6)
+        rc = json_read_fail(&array, NULL, ERR_FORMAT, "must have the sum 1");
+    return rc;
+}
+
+/* The running ensembles, in the order of the exits that they end with. */
+static int read_running(const struct json_place *root, int sections, unsigned untrained,
+                        struct calibration *ret)
+{
+    static const char *const known[] = {"exits", "top1", "temperature", "weights"};
+    struct json_place array, entry;
+    int64_t exits = 1;
+    if (json_get(root->value, "running") == NULL) return 0;
+    int rc = json_read_array(root, "running", 1, (size_t)sections, &array);
+    for (size_t i = 0; rc == 0 && i < json_count(array.value); i++) {
+        const struct json_place item = json_place_item(&array, i);
+        rc = json_read_object(&item, NULL, &entry);
+        if (rc == 0) rc = json_read_known(&entry, known, COUNT(known));
+        if (rc == 0) rc = json_read_int(&entry, "exits", exits + 1, sections, &exits);
+        if (rc == 0 && is_void(untrained, (int)exits - 1))
+            rc = json_read_fail(&entry, "exits", ERR_FORMAT, "must be one that has learned");
+        if (rc < 0) break;
+        struct calibration_running *r = &ret->running[exits - 1];
+        rc = read_figures_of(&entry, &r->figures);
+        if (rc == 0) rc = read_weights(&entry, (int)exits, untrained, r->weights);
+        r->present = rc == 0;
+    }
+    return rc;
+}
+
+static int read_calibration(const struct json_place *root, int sections, unsigned untrained,
+                            struct calibration *ret)
+{
+    static const char *const known[] = {"images", "exits", "ensemble", "thresholds", "running"};
     struct json_place exits, entry;
     int rc = json_read_known(root, known, COUNT(known));
     if (rc == 0) rc = json_read_int(root, "images", 1, COUNT_MAX, &ret->n_images);
     if (rc == 0) rc = json_read_array(root, "exits", (size_t)sections, (size_t)sections, &exits);
     for (int i = 0; i < sections && rc == 0; i++) {
         const struct json_place item = json_place_item(&exits, (size_t)i);
+        if (is_void(untrained, i)) continue;
         rc = json_read_object(&item, NULL, &entry);
         if (rc == 0) rc = read_entry(&entry, &ret->exits[i]);
     }
     if (rc == 0) rc = json_read_object(root, "ensemble", &entry);
     if (rc == 0) rc = read_entry(&entry, &ret->ensemble);
-    if (rc == 0) rc = read_thresholds(root, sections, ret);
+    if (rc == 0) rc = read_thresholds(root, sections, untrained, ret);
+    if (rc == 0) rc = read_running(root, sections, untrained, ret);
+    /* The mean of one. A file that does not say who has learned has another one's there. */
+    if (is_alone(untrained, sections)) ret->ensemble = ret->exits[sections - 1];
     ret->present = rc == 0;
     return rc;
 }
 
-int metadata_parse_calibration(const char *text, int sections, struct calibration *ret,
-                               struct err *e)
+int metadata_parse_calibration(const char *text, int sections, unsigned untrained,
+                               struct calibration *ret, struct err *e)
 {
     *ret = (struct calibration){.present = false};
-    PARSE_OBJECT(METADATA_CALIBRATION, text, e, read_calibration(&root, sections, ret));
+    PARSE_OBJECT(METADATA_CALIBRATION, text, e, read_calibration(&root, sections, untrained, ret));
 }
 
 static int read_figures(const struct json_place *at, struct training_figures *ret)
@@ -220,12 +283,52 @@ static int read_all_figures(const struct json_place *root, int sections, struct 
     }
     for (int i = 0; i < sections && rc == 0; i++) {
         const struct json_place item = json_place_item(&exits, (size_t)i);
+        if (is_void(ret->untrained, i)) continue;
         rc = json_read_object(&item, NULL, &entry);
         if (rc == 0) rc = read_figures(&entry, &ret->exits[i]);
     }
     if (rc == 0) rc = json_read_object(&figures, "ensemble", &entry);
     if (rc == 0) rc = read_figures(&entry, &ret->ensemble);
+    if (is_alone(ret->untrained, sections)) ret->ensemble = ret->exits[sections - 1];
     ret->has_figures = rc == 0;
+    return rc;
+}
+
+/* What an import by a program that did not write "learned" says in the command, for people. */
+static unsigned untrained_import(const char *command)
+{
+    const char *at = strstr(command, "of random values: classifiers ");
+    unsigned untrained = 0;
+    for (at = at != NULL ? strpbrk(at, "12345678") : NULL; at != NULL;
+         at = strpbrk(at + 1, "12345678"))
+        untrained |= 1u << (*at - '1');
+    return untrained;
+}
+
+/* Which exits have learned. A file that is older than the member: those that its method trains. */
+static int read_learned(const struct json_place *root, int sections, struct training *ret)
+{
+    const unsigned deepest = 1u << (sections - 1), all = deepest | (deepest - 1);
+    struct json_place array;
+    unsigned learned = 0;
+    int64_t last = 0;
+    if (json_get(root->value, "learned") == NULL) {
+        const struct method *method = ret->recipe.method;
+        if (method != NULL && !method->shallow) ret->untrained = all & ~deepest;
+        if (strcmp(ret->method, "import") == 0)
+            ret->untrained = untrained_import(ret->command) & all & ~deepest;
+        return 0;
+    }
+    int rc = json_read_array(root, "learned", 1, (size_t)sections, &array);
+    for (size_t i = 0; rc == 0 && i < json_count(array.value); i++) {
+        const struct json_place item = json_place_item(&array, i);
+        rc = json_read_int(&item, NULL, last + 1, sections, &last);
+        if (rc == 0) learned |= 1u << (last - 1);
+    }
+    if (rc == 0 && (learned & deepest) == 0)
+        rc = json_read_fail(root, "learned", ERR_FORMAT, "must end with the deepest exit, %d",
+                            sections);
+    ret->untrained = all & ~learned;
     return rc;
 }
 
@@ -250,6 +353,7 @@ static int read_training(const struct json_place *root, int sections, struct tra
     if (rc == 0 && json_get(root->value, "teacher") != NULL)
         rc = json_read_string(root, "teacher", ret->teacher, sizeof(ret->teacher));
     if (rc == 0) rc = metadata_read_recipe(root, ret->method, &ret->recipe);
+    if (rc == 0) rc = read_learned(root, sections, ret);
     return rc == 0 ? read_all_figures(root, sections, ret) : rc;
 }
 

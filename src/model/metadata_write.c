@@ -92,20 +92,59 @@ static void put_entry(struct json_writer *w, const char *name,
     json_write_close(w, '}');
 }
 
-char *metadata_format_calibration(const struct calibration *c, int sections, int *ret_status)
+static bool is_untrained(unsigned untrained, int exit)
+{
+    return (untrained >> exit & 1) != 0;
+}
+
+/* The running ensembles, each with the exit that it ends with. */
+static void put_running(struct json_writer *w, const struct calibration *c, int sections)
+{
+    bool any = false;
+    for (int i = 0; i < sections; i++) any |= c->running[i].present;
+    if (!any) return;
+    json_write_open(w, "running", '[');
+    for (int i = 0; i < sections; i++) {
+        const struct calibration_running *r = &c->running[i];
+        if (!r->present) continue;
+        json_write_open(w, NULL, '{');
+        json_write_int(w, "exits", i + 1);
+        put_number(w, "top1", r->figures.top1);
+        put_number(w, "temperature", r->figures.temperature);
+        json_write_open(w, "weights", '[');
+        for (int k = 0; k <= i; k++) put_number(w, NULL, r->weights[k]);
+        json_write_close(w, ']');
+        json_write_close(w, '}');
+    }
+    json_write_close(w, ']');
+}
+
+char *metadata_format_calibration(const struct calibration *c, int sections, unsigned untrained,
+                                  int *ret_status)
 {
     struct document d;
     struct json_writer *w = begin(&d, '{');
     json_write_int(w, "images", c->n_images);
     json_write_open(w, "exits", '[');
-    for (int i = 0; i < sections; i++) put_entry(w, NULL, &c->exits[i]);
+    for (int i = 0; i < sections; i++) {
+        if (is_untrained(untrained, i))
+            json_write_null(w, NULL);
+        else
+            put_entry(w, NULL, &c->exits[i]);
+    }
     json_write_close(w, ']');
     put_entry(w, "ensemble", &c->ensemble);
     if (c->has_thresholds) {
         json_write_open(w, "thresholds", '[');
-        for (int i = 0; i < sections; i++) put_number(w, NULL, c->thresholds[i]);
+        for (int i = 0; i < sections; i++) {
+            if (is_untrained(untrained, i))
+                json_write_null(w, NULL);
+            else
+                put_number(w, NULL, c->thresholds[i]);
+        }
         json_write_close(w, ']');
     }
+    put_running(w, c, sections);
     return finish(&d, '}', ret_status);
 }
 
@@ -136,10 +175,20 @@ char *metadata_format_training(const struct training *t, int sections, int *ret_
     metadata_write_recipe(w, &t->recipe, true, RECIPE_JSON_INT);
     metadata_write_recipe(w, &t->recipe, true, RECIPE_JSON_SEED);
     json_write_string(w, "command", t->command);
+    json_write_open(w, "learned", '[');
+    for (int i = 0; i < sections; i++) {
+        if (!is_untrained(t->untrained, i)) json_write_int(w, NULL, i + 1);
+    }
+    json_write_close(w, ']');
     if (t->has_figures) {
         json_write_open(w, "figures", '{');
         json_write_open(w, "exits", '[');
-        for (int i = 0; i < sections; i++) put_figures(w, NULL, &t->exits[i]);
+        for (int i = 0; i < sections; i++) {
+            if (is_untrained(t->untrained, i))
+                json_write_null(w, NULL);
+            else
+                put_figures(w, NULL, &t->exits[i]);
+        }
         json_write_close(w, ']');
         put_figures(w, "ensemble", &t->ensemble);
         json_write_close(w, '}');

@@ -65,14 +65,15 @@ static int read_description(const struct safetensors *file, struct model *model,
                        model->preprocess.height, model->preprocess.width, spec->channels,
                        spec->height, spec->width);
     }
-    text = safetensors_meta(file, METADATA_CALIBRATION);
+    text = safetensors_meta(file, METADATA_TRAINING);
     if (text != NULL) {
-        rc = metadata_parse_calibration(text, spec->n_sections, &model->calibration, e);
+        rc = metadata_parse_training(text, spec->n_sections, &model->training, e);
         if (rc < 0) return rc;
     }
-    text = safetensors_meta(file, METADATA_TRAINING);
+    text = safetensors_meta(file, METADATA_CALIBRATION);
     if (text == NULL) return 0;
-    return metadata_parse_training(text, spec->n_sections, &model->training, e);
+    return metadata_parse_calibration(text, spec->n_sections, model->training.untrained,
+                                      &model->calibration, e);
 }
 
 static int fill(struct model *model, const void *bytes, size_t size, struct err *e)
@@ -163,16 +164,28 @@ int model_load(const char *path, struct model **ret_model, struct err *e)
 double model_temperature(const struct model *model, int classifier)
 {
     const struct calibration *c = &model->calibration;
-    double t =
-        classifier == MODEL_ENSEMBLE ? c->ensemble.temperature : c->exits[classifier].temperature;
+    double t = classifier == MODEL_ENSEMBLE ? c->ensemble.temperature
+               : classifier >= MODEL_RUNNING(0)
+                   ? c->running[classifier - MODEL_RUNNING(0)].figures.temperature
+                   : c->exits[classifier].temperature;
     return c->present && t > 0 ? t : 1;
+}
+
+int model_answerer(const struct calibration *c, int exit)
+{
+    const struct calibration_running *r = &c->running[exit];
+    return r->present && r->figures.top1 > c->exits[exit].top1 ? MODEL_RUNNING(exit) : exit;
 }
 
 const char *model_classifier_name(int classifier)
 {
-    static const char *const names[] = {"1", "2", "3", "4", "5", "6", "7", "8"};
-    _Static_assert(sizeof(names) / sizeof(names[0]) == SPEC_SECTIONS_MAX, "a name for every exit");
+    static const char *const names[] = {"1",          "2",          "3",          "4",
+                                        "5",          "6",          "7",          "8",
+                                        "ensemble:1", "ensemble:2", "ensemble:3", "ensemble:4",
+                                        "ensemble:5", "ensemble:6", "ensemble:7", "ensemble:8"};
+    _Static_assert(sizeof(names) / sizeof(names[0]) == MODEL_RUNNING(SPEC_SECTIONS_MAX),
+                   "a name for every exit and every running ensemble");
     if (classifier == MODEL_ENSEMBLE) return "ensemble";
-    assert(classifier >= 0 && classifier < SPEC_SECTIONS_MAX);
+    assert(classifier >= 0 && classifier < MODEL_RUNNING(SPEC_SECTIONS_MAX));
     return names[classifier];
 }

@@ -28,7 +28,8 @@ int model_text(const struct model *model, enum model_text which, char **ret_text
         break;
     case MODEL_TEXT_CALIBRATION:
         if (model->calibration.present)
-            text = metadata_format_calibration(&model->calibration, sections, &status);
+            text = metadata_format_calibration(&model->calibration, sections,
+                                               model->training.untrained, &status);
         else
             status = 0;
         break;

@@ -81,6 +81,7 @@ static int make_meta(struct meta_texts *meta, const struct net *net, char *const
                      const struct training *training, struct err *e)
 {
     const int sections = net_sections(net);
+    const unsigned untrained = training != NULL ? training->untrained : 0;
     union {
         struct preprocess preprocess;
         struct calibration calibration;
@@ -102,10 +103,10 @@ static int make_meta(struct meta_texts *meta, const struct net *net, char *const
     if (rc == 0) rc = metadata_parse_preprocess(text, &read_back.preprocess, e);
     if (rc < 0) return rc;
     if (calibration != NULL && calibration->present) {
-        text = metadata_format_calibration(calibration, sections, &status);
+        text = metadata_format_calibration(calibration, sections, untrained, &status);
         rc = add_text(meta, METADATA_CALIBRATION, text, status, e);
         if (rc == 0) {
-            rc = metadata_parse_calibration(text, sections, &read_back.calibration, e);
+            rc = metadata_parse_calibration(text, sections, untrained, &read_back.calibration, e);
         }
         if (rc < 0) return rc;
     }

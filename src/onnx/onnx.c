@@ -42,8 +42,9 @@ static int ir_version(int opset)
     return opset <= 14 ? 7 : opset <= 18 ? 8 : opset <= 20 ? 9 : 10;
 }
 
-static int check_options(const struct onnx_options *o, const struct net *net, struct err *e)
+static int check_options(const struct onnx_options *o, const struct model *model, struct err *e)
 {
+    const struct net *net = model->net;
     if (o->batch < 0 || o->batch > ONNX_BATCH_MAX) {
         return err_set(e, ERR_RANGE, "a batch of %d: it takes 1 to %d, or 0 for any", o->batch,
                        ONNX_BATCH_MAX);
@@ -56,31 +57,40 @@ static int check_options(const struct onnx_options *o, const struct net *net, st
         return err_set(e, ERR_RANGE, "exit %d: it takes 1 to %d, or 0 for all", o->exit,
                        net_sections(net));
     }
+    if (o->exit > 0 && (model->training.untrained >> (o->exit - 1) & 1) != 0) {
+        return err_set(e, ERR_UNSUPPORTED, "exit %d: it has not learned, and answers nothing",
+                       o->exit);
+    }
     return 0;
 }
 
-/* Appends the graph: operations, inputs and outputs; with all exits (exit 0) the mean of their
- * logits. */
+/* Appends the graph: operations, inputs and outputs; with all exits that have learned (exit 0)
+ * the mean of their logits. */
 static int make_graph(struct file_parts *f, const struct model *model, int batch, int exit)
 {
     struct onnx_graph *g = &f->graph;
     const struct shape in = net_input(model->net);
     const int64_t image[3] = {in.channels, in.height, in.width};
     const int64_t classes[1] = {net_classes(model->net)};
-    const char *logits[SPEC_SECTIONS_MAX];
+    const char *logits[SPEC_SECTIONS_MAX], *members[SPEC_SECTIONS_MAX];
     const int exits = net_sections(model->net), first = exit > 0 ? exit - 1 : 0;
     const int end = exit > 0 ? exit : exits;
-    const unsigned mask = exit > 0 ? 1u << first : (1u << exits) - 1;
+    const unsigned learned = ((1u << exits) - 1) & ~model->training.untrained;
+    const unsigned mask = exit > 0 ? 1u << first : learned;
     int rc = onnx_ops_append(g, model->net, model->params, mask, logits);
     if (rc < 0) return rc;
-    if (exit == 0) onnx_graph_node(g, "Mean", "ensemble", logits, (size_t)exits);
+    size_t n_members = 0;
+    for (int i = 0; exit == 0 && i < exits; i++)
+        if ((learned >> i & 1) != 0) members[n_members++] = logits[i];
+    if (exit == 0) onnx_graph_node(g, "Mean", "ensemble", members, n_members);
 
     onnx__graph__init(&f->message);
     f->message.name = onnx_graph_text(g, "%s", model->name);
     f->inputs[0] = onnx_graph_value(g, "image", batch, image, 3);
     size_t n = 0;
     for (int i = first; i < end && g->rc == 0; i++)
-        f->outputs[n++] = onnx_graph_value(g, logits[i], batch, classes, 1);
+        if ((mask >> i & 1) != 0)
+            f->outputs[n++] = onnx_graph_value(g, logits[i], batch, classes, 1);
     if (exit == 0) f->outputs[n++] = onnx_graph_value(g, "ensemble", batch, classes, 1);
     if (g->rc < 0) return g->rc;
     f->inputs[0]->doc_string =
@@ -167,7 +177,7 @@ int onnx_write(const char *path, const struct model *model, const struct onnx_op
                struct err *e)
 {
     struct err local = {0};
-    int rc = check_options(options, model->net, e);
+    int rc = check_options(options, model, e);
     if (rc < 0) return rc;
     struct arena *arena = arena_new(ARENA_MAX);
     struct file_parts *f = mem_new(1, sizeof(*f));

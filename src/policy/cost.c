@@ -126,13 +126,12 @@ double cost_way(const struct cost *cost, const struct way *way, int first, int b
     return sum;
 }
 
-double cost_answer(const struct cost *cost, int classifier)
+double cost_answer(const struct cost *cost, unsigned heads)
 {
-    int last = classifier == CLASSIFIER_ENSEMBLE ? cost->sections - 1 : classifier;
     double sum = 0;
-    for (int s = 0; s <= last; s++) {
+    for (int s = 0; s < cost->sections && heads >> s != 0; s++) {
         sum += cost_section(cost, s, 1);
-        if (classifier == CLASSIFIER_ENSEMBLE || s == last) sum += cost_head(cost, s, 1);
+        if ((heads >> s & 1) != 0) sum += cost_head(cost, s, 1);
     }
     return sum;
 }

@@ -166,6 +166,11 @@ static bool parse_classifier(struct span s, bool in_body, struct sla *sla)
         sla->classifier = SLA_ENSEMBLE;
     } else if (span_is(s, "auto")) {
         sla->classifier = SLA_AUTO;
+    } else if (s.size > 9 && span_is((struct span){s.at, 9}, "ensemble:") &&
+               parse_integer((struct span){s.at + 9, s.size - 9}, 4, &number) && number >= 2 &&
+               s.at[9] != '0') {
+        sla->classifier = SLA_RUNNING;
+        sla->exit = (int)number - 1;
     } else if (parse_integer(s, 4, &number) && number >= 1 && s.at[0] != '0') {
         sla->classifier = SLA_EXIT;
         sla->exit = (int)number - 1;
@@ -234,9 +239,10 @@ static const struct row {
     const char *header, *member, *takes;
     bool (*parse)(struct span value, bool in_body, struct sla *sla);
 } rows[SLA_MEMBERS] = {
-    [SLA_M_CLASSIFIER] = {"SLA-Classifier", "classifier",
-                          "the number of a classifier from 1, deepest, ensemble or auto",
-                          parse_classifier},
+    [SLA_M_CLASSIFIER] =
+        {"SLA-Classifier", "classifier",
+         "the number of a classifier from 1, deepest, ensemble, ensemble:K or auto",
+         parse_classifier},
     [SLA_M_DEADLINE_MS] = {"SLA-Deadline-Ms", "deadline_ms",
                            "a decimal number of milliseconds greater than 0", parse_deadline},
     [SLA_M_MIN_CONFIDENCE] = {"SLA-Min-Confidence", "min_confidence",
@@ -449,15 +455,40 @@ int sla_draft_finish(const struct sla_draft *draft, enum sla_classifier fallback
     return 0;
 }
 
+/* A classifier that was named by its number. */
+static int check_named(const struct sla *sla, const struct classifiers *c, struct err *e)
+{
+    const char *prefix = sla->classifier == SLA_RUNNING ? "ensemble:" : "";
+    if (sla->classifier != SLA_EXIT && sla->classifier != SLA_RUNNING) return 0;
+    if (sla->exit >= c->exits) {
+        return err_set(e, ERR_RANGE,
+                       "SLA-Classifier: \"%s%d\" given, takes 1 to %d, deepest, ensemble, "
+                       "ensemble:K with K from 2 to %d, or auto for the model %s",
+                       prefix, sla->exit + 1, c->exits, c->exits, c->model);
+    }
+    if (sla->classifier == SLA_EXIT && (c->untrained >> sla->exit & 1) != 0) {
+        return err_set(
+            e, ERR_UNSUPPORTED,
+            "SLA-Classifier: classifier %d of the model %s has not learned: take deepest "
+            "or auto, or train the model on with a method that teaches all of them, like "
+            "byot",
+            sla->exit + 1, c->model);
+    }
+    if (sla->classifier == SLA_RUNNING && c->running[sla->exit] == 0) {
+        return err_set(e, ERR_UNSUPPORTED,
+                       "SLA-Classifier: the model %s has no weights for ensemble:%d, which are "
+                       "fitted when it is trained with held-out images, for exits that learn: "
+                       "ensemble has equal ones",
+                       c->model, sla->exit + 1);
+    }
+    return 0;
+}
+
 int sla_check_model(const struct sla *sla, const struct classifiers *classifiers, struct err *e)
 {
     const struct classifiers *c = classifiers;
-    if (sla->classifier == SLA_EXIT && sla->exit >= c->exits) {
-        return err_set(e, ERR_RANGE,
-                       "SLA-Classifier: \"%d\" given, takes 1 to %d, deepest, ensemble or auto for "
-                       "the model %s",
-                       sla->exit + 1, c->exits, c->model);
-    }
+    int rc = check_named(sla, c, e);
+    if (rc < 0) return rc;
     if ((sla->min_confidence >= 0 || sla->min_accuracy >= 0) && !c->calibrated) {
         return err_set(e, ERR_UNSUPPORTED,
                        "%s: the model %s was never calibrated on held-out images; name a "
@@ -468,7 +499,11 @@ int sla_check_model(const struct sla *sla, const struct classifiers *classifiers
     }
     if (sla->min_accuracy >= 0 && sla->fail_on_miss) {
         double best = c->ensemble_accuracy;
-        for (int i = 0; i < c->exits; i++) best = c->accuracy[i] > best ? c->accuracy[i] : best;
+        for (int i = 0; i < c->exits; i++) {
+            bool learned = (c->untrained >> i & 1) == 0, running = c->running[i] != 0;
+            if (learned && c->accuracy[i] > best) best = c->accuracy[i];
+            if (running && c->running_accuracy[i] > best) best = c->running_accuracy[i];
+        }
         if (sla->min_accuracy > best) {
             return err_set(e, ERR_UNSUPPORTED,
                            "SLA-Min-Accuracy: no classifier of the model %s reaches it; the best "

@@ -19,52 +19,94 @@ static int deepest_of(unsigned computed)
     return -1;
 }
 
-static unsigned all_heads(int exits)
+static bool has_learned(const struct classifiers *c, int exit)
 {
-    return (1u << exits) - 1;
+    return (c->untrained >> exit & 1) == 0;
 }
 
-static void way_to_exit(struct way *way, int exit, enum sla_reason reason)
+static unsigned learned_heads(const struct classifiers *c)
 {
-    way->goal = way->last = exit;
+    return ((1u << c->exits) - 1) & ~c->untrained;
+}
+
+unsigned way_heads(const struct classifiers *c, int classifier)
+{
+    if (classifier == CLASSIFIER_ENSEMBLE) return learned_heads(c);
+    if (classifier >= CLASSIFIER_RUNNING(0)) return c->running[classifier - CLASSIFIER_RUNNING(0)];
+    return has_learned(c, classifier) ? 1u << classifier : 0;
+}
+
+static double accuracy_of(const struct classifiers *c, int classifier)
+{
+    if (classifier == CLASSIFIER_ENSEMBLE) return c->ensemble_accuracy;
+    if (classifier >= CLASSIFIER_RUNNING(0))
+        return c->running_accuracy[classifier - CLASSIFIER_RUNNING(0)];
+    return c->accuracy[classifier];
+}
+
+static void way_to(struct way *way, const struct classifiers *c, int classifier,
+                   enum sla_reason reason)
+{
+    way->goal = classifier;
+    way->goal_heads = way->heads = way_heads(c, classifier);
+    way->last = deepest_of(way->heads);
     way->reason = reason;
-    way->heads = 1u << exit;
 }
 
-static void way_to(struct way *way, int classifier, enum sla_reason reason)
+/* Rule 13: nobody has named a classifier. */
+static void choose_answerers(struct way *way, const struct classifiers *c)
 {
-    if (classifier != CLASSIFIER_ENSEMBLE) {
-        way_to_exit(way, classifier, reason);
-        return;
+    for (int s = 0; s < c->exits; s++) {
+        if (c->running[s] == 0 || c->running_accuracy[s] <= c->accuracy[s]) continue;
+        way->answerer[s] = CLASSIFIER_RUNNING(s);
+        way->answerer_heads[s] = c->running[s];
     }
-    way->goal = CLASSIFIER_ENSEMBLE;
-    way->last = way->exits - 1;
-    way->reason = reason;
-    way->heads = all_heads(way->exits);
 }
 
-/* All classifiers, the one with the best held-out accuracy first; among equals the cheaper one. */
-static void by_accuracy(const struct classifiers *c, int ret_classifiers[POLICY_EXITS_MAX + 1])
+int way_answerer(const struct way *way, int section, unsigned computed)
 {
-    double accuracy[POLICY_EXITS_MAX + 1];
-    for (int i = 0; i <= c->exits; i++) {
-        int classifier = i < c->exits ? i : CLASSIFIER_ENSEMBLE;
-        double own = i == c->exits ? c->ensemble_accuracy : c->accuracy[i];
+    bool all = (computed & way->answerer_heads[section]) == way->answerer_heads[section];
+    return all ? way->answerer[section] : section;
+}
+
+/* Where a confidence may stop the way at an exit, what answers there needs its heads. */
+static void stop_at(struct way *way, int section, double confidence)
+{
+    way->stop_at[section] = confidence;
+    if (confidence <= 1) way->heads |= 1u << section | way->answerer_heads[section];
+}
+
+enum { CANDIDATES_MAX = 2 * POLICY_EXITS_MAX + 1 };
+
+/* All classifiers, the one with the best held-out accuracy first; among equals the cheaper one.
+ * Returns how many. */
+static int by_accuracy(const struct classifiers *c, int ret_classifiers[CANDIDATES_MAX])
+{
+    int n = 0, by_cost[CANDIDATES_MAX], candidates = 0;
+    for (int s = 0; s < c->exits; s++) {
+        if (has_learned(c, s)) by_cost[candidates++] = s;
+        if (c->running[s] != 0) by_cost[candidates++] = CLASSIFIER_RUNNING(s);
+    }
+    by_cost[candidates++] = CLASSIFIER_ENSEMBLE;
+    double accuracy[CANDIDATES_MAX];
+    for (; n < candidates; n++) {
+        double own = accuracy_of(c, by_cost[n]);
         /* Nothing known: depth decides, and the ensemble comes last. */
-        if (!c->calibrated) own = i < c->exits ? i : -1;
-        int at = i;
+        if (!c->calibrated) own = by_cost[n];
+        int at = n;
         for (; at > 0 && own > accuracy[at - 1]; at--) {
             accuracy[at] = accuracy[at - 1];
             ret_classifiers[at] = ret_classifiers[at - 1];
         }
         accuracy[at] = own;
-        ret_classifiers[at] = classifier;
+        ret_classifiers[at] = by_cost[n];
     }
+    return n;
 }
 
 static int best_classifier(const struct classifiers *c)
 {
-    int best[POLICY_EXITS_MAX + 1];
+    int best[CANDIDATES_MAX];
     by_accuracy(c, best);
     return best[0];
 }
@@ -73,42 +115,60 @@ static int best_classifier(const struct classifiers *c)
 static void way_least(struct way *way, const struct sla *sla, const struct classifiers *c)
 {
     int first = 0;
-    if (sla->min_accuracy >= 0) {
-        while (first < way->exits && c->accuracy[first] < sla->min_accuracy) first++;
-    }
+    while (first < way->exits &&
+           (!has_learned(c, first) ||
+            (sla->min_accuracy >= 0 && accuracy_of(c, way->answerer[first]) < sla->min_accuracy)))
+        first++;
     bool ensemble_reaches = c->ensemble_accuracy >= sla->min_accuracy;
     if (sla->min_confidence >= 0) {
-        way_to(way, CLASSIFIER_ENSEMBLE, SLA_EXHAUSTED);
-        way->goal = best_classifier(c);
-        for (int s = first; s < way->exits; s++) way->stop_at[s] = sla->min_confidence;
+        int best = best_classifier(c);
+        way_to(way, c, CLASSIFIER_ENSEMBLE, SLA_EXHAUSTED);
+        way->goal = best;
+        way->goal_heads = way_heads(c, best);
+        for (int s = first; s < way->exits; s++)
+            if (has_learned(c, s)) stop_at(way, s, sla->min_confidence);
     } else if (first < way->exits) {
-        way_to_exit(way, first, SLA_ACCURACY);
+        way_to(way, c, way->answerer[first], SLA_ACCURACY);
     } else if (ensemble_reaches) {
-        way_to(way, CLASSIFIER_ENSEMBLE, SLA_ACCURACY);
+        way_to(way, c, CLASSIFIER_ENSEMBLE, SLA_ACCURACY);
     } else {
-        way_to(way, best_classifier(c), SLA_EXHAUSTED);
+        way_to(way, c, best_classifier(c), SLA_EXHAUSTED);
     }
 }
 
 /* Rule 2, `auto` alone. A threshold that no confidence can reach needs no head. */
 static void way_thresholds(struct way *way, const struct classifiers *c)
 {
-    way_to_exit(way, way->exits - 1, c->tuned ? SLA_CONFIDENCE : SLA_REQUESTED);
+    way_to(way, c, way->answerer[way->exits - 1], c->tuned ? SLA_CONFIDENCE : SLA_REQUESTED);
     if (!c->tuned) return;
-    for (int s = 0; s < way->exits; s++) {
-        way->stop_at[s] = c->thresholds[s];
-        if (c->thresholds[s] <= 1) way->heads |= 1u << s;
-    }
+    for (int s = 0; s < way->exits; s++)
+        if (has_learned(c, s)) stop_at(way, s, c->thresholds[s]);
 }
 
 /* The n-th choice where the deadline chooses. */
 static bool way_by_accuracy(struct way *way, const struct classifiers *c, int n)
 {
-    int best[POLICY_EXITS_MAX + 1];
-    if (n > way->exits) return false;
-    by_accuracy(c, best);
-    way_to(way, best[n], SLA_BY_DEADLINE);
+    int best[CANDIDATES_MAX];
+    if (n >= by_accuracy(c, best)) return false;
+    way_to(way, c, best[n], SLA_BY_DEADLINE);
     way->free_choice = true;
+    return true;
+}
+
+/* The n-th choice after the first: what answers at the n-th exit below it. false: there is none. */
+static bool way_below(struct way *way, const struct classifiers *c, int n)
+{
+    /* Rule 4: an ensemble gives way to the deepest single exit; that takes less time, too, for the
+     * other heads need not run. The same holds for all that runs every head. */
+    bool cheaper_at_last = (way->heads & ~(1u << way->last)) != 0;
+    int exit = cheaper_at_last ? way->last : way->last - 1;
+    for (; exit >= 0; exit--) {
+        if (has_learned(c, exit) && --n == 0) break;
+    }
+    if (exit < 0) return false;
+    way_to(way, c, way->answerer[exit], SLA_BY_DEADLINE);
+    /* Where a confidence decides, it may still stop at any exit up to the one that is in time. */
+    for (int s = 0; s < POLICY_EXITS_MAX; s++) stop_at(way, s, s > exit ? never : way->stop_at[s]);
     return true;
 }
 
@@ -116,8 +176,12 @@ bool way_choose(const struct sla *sla, const struct classifiers *classifiers, in
                 struct way *ret_way)
 {
     const struct classifiers *c = classifiers;
-    struct way way = {.exits = c->exits, .fail = sla->fail_on_miss};
-    for (int s = 0; s < POLICY_EXITS_MAX; s++) way.stop_at[s] = never;
+    struct way way = {.exits = c->exits, .learned = learned_heads(c), .fail = sla->fail_on_miss};
+    for (int s = 0; s < POLICY_EXITS_MAX; s++) {
+        way.stop_at[s] = never;
+        way.answerer[s] = s;
+    }
+    if (sla->classifier == SLA_AUTO) choose_answerers(&way, c);
     if (sla->deadline_chooses) {
         if (!way_by_accuracy(&way, c, n)) return false;
         *ret_way = way;
@@ -125,13 +189,16 @@ bool way_choose(const struct sla *sla, const struct classifiers *classifiers, in
     }
     switch (sla->classifier) {
     case SLA_EXIT:
-        way_to_exit(&way, sla->exit, SLA_REQUESTED);
+        way_to(&way, c, sla->exit, SLA_REQUESTED);
         break;
     case SLA_DEEPEST:
-        way_to_exit(&way, c->exits - 1, SLA_REQUESTED);
+        way_to(&way, c, c->exits - 1, SLA_REQUESTED);
         break;
     case SLA_ENSEMBLE:
-        way_to(&way, CLASSIFIER_ENSEMBLE, SLA_REQUESTED);
+        way_to(&way, c, CLASSIFIER_ENSEMBLE, SLA_REQUESTED);
+        break;
+    case SLA_RUNNING:
+        way_to(&way, c, CLASSIFIER_RUNNING(sla->exit), SLA_REQUESTED);
         break;
     case SLA_AUTO:
         if (sla->min_accuracy >= 0 || sla->min_confidence >= 0) {
@@ -141,23 +208,7 @@ bool way_choose(const struct sla *sla, const struct classifiers *classifiers, in
         }
         break;
     }
-    if (n > 0) {
-        /* Rule 4: an ensemble gives way to the deepest single exit; that takes less time, too, for
-         * the other heads need not run. The same holds for all that runs every head. */
-        bool cheaper_at_last = (way.heads & ~(1u << way.last)) != 0;
-        int exit = way.last - n + (cheaper_at_last ? 1 : 0);
-        if (exit < 0) return false;
-        way_to_exit(&way, exit, SLA_BY_DEADLINE);
-        /* Where a confidence decides, it may still stop at any exit up to the one that is in time.
-         */
-        for (int s = 0; s < POLICY_EXITS_MAX; s++) {
-            if (s > exit) {
-                way.stop_at[s] = never;
-            } else if (way.stop_at[s] <= 1) {
-                way.heads |= 1u << s;
-            }
-        }
-    }
+    if (n > 0 && !way_below(&way, c, n)) return false;
     *ret_way = way;
     return true;
 }
@@ -168,6 +219,7 @@ bool way_needs_head(const struct way *way, int section, enum way_time time)
      */
     if (time == WAY_OVER) return false;
     if ((way->heads & 1u << section) != 0) return true;
+    if ((way->learned & 1u << section) == 0) return false;
     /* Short, or as an insurance against a delay: what was computed can be an answer still when the
      * deadline has passed. */
     return time != WAY_ENOUGH && (!way->fail || way->free_choice);
@@ -180,10 +232,12 @@ static enum way_step stop_with(int classifier, enum sla_reason reason,
     return WAY_STOP;
 }
 
-static bool goal_reached(const struct way *way, unsigned computed)
+/* With the deepest of the heads that have run, or what answers at its border. */
+static enum way_step stop_with_deepest(const struct way *way, unsigned computed,
+                                       struct way_answer *ret_answer)
 {
-    if (way->goal != CLASSIFIER_ENSEMBLE) return (computed & 1u << way->goal) != 0;
-    return (computed & all_heads(way->exits)) == all_heads(way->exits);
+    int classifier = way_answerer(way, deepest_of(computed), computed);
+    return stop_with(classifier, SLA_BY_DEADLINE, ret_answer);
 }
 
 enum way_step way_after(const struct way *way, int section, unsigned computed, double confidence,
@@ -192,14 +246,16 @@ enum way_step way_after(const struct way *way, int section, unsigned computed, d
     if (time == WAY_OVER && way->fail) return WAY_EXPIRED;
     bool head_ran = (computed & 1u << section) != 0;
     if (head_ran && confidence >= way->stop_at[section]) {
-        return stop_with(section, SLA_CONFIDENCE, ret_answer);
+        return stop_with(way_answerer(way, section, computed), SLA_CONFIDENCE, ret_answer);
     }
-    if (section == way->last && goal_reached(way, computed)) {
+    if (section == way->last && (computed & way->goal_heads) == way->goal_heads) {
         return stop_with(way->goal, way->reason, ret_answer);
     }
     if (section < way->last && (time == WAY_ENOUGH || time == WAY_TIGHT)) return WAY_CONTINUE;
-    if ((way->fail && !way->free_choice) || computed == 0) return WAY_EXPIRED;
-    return stop_with(deepest_of(computed), SLA_BY_DEADLINE, ret_answer);
+    if (way->fail && !way->free_choice) return WAY_EXPIRED;
+    if (computed != 0) return stop_with_deepest(way, computed, ret_answer);
+    /* Behind an exit that has not learned there is nothing to give yet. */
+    return time == WAY_SHORT && section < way->last ? WAY_CONTINUE : WAY_EXPIRED;
 }
 
 enum way_step way_before(const struct way *way, unsigned computed, enum way_time time,
@@ -211,10 +267,10 @@ enum way_step way_before(const struct way *way, unsigned computed, enum way_time
     case WAY_TIGHT:
         return WAY_CONTINUE;
     case WAY_SHORT:
-        if (may_stop) return stop_with(deepest_of(computed), SLA_BY_DEADLINE, ret_answer);
+        if (may_stop) return stop_with_deepest(way, computed, ret_answer);
         return way->fail ? WAY_EXPIRED : WAY_CONTINUE;
     case WAY_OVER:
-        if (may_stop) return stop_with(deepest_of(computed), SLA_BY_DEADLINE, ret_answer);
+        if (may_stop) return stop_with_deepest(way, computed, ret_answer);
         return WAY_EXPIRED;
     }
     return WAY_EXPIRED;

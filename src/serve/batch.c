@@ -76,16 +76,17 @@ static void note_not_finite(const struct batch *b, struct item *item, int classi
 static void take_logits(const struct batch *b, struct item *item, const float *logits)
 {
     int classes = b->version->classes, s = b->desk->section;
-    float *p = item->probabilities[s];
+    const float *p = item->probabilities[s];
     if (!all_finite(classes, logits)) note_not_finite(b, item, s);
-    loss_softmax(classes, logits, model_temperature(b->version->model, s), p);
-    float most = 0;
-    for (int c = 0; c < classes; c++) {
-        item->logit_sum[c] += logits[c];
-        if (p[c] > most) most = p[c];
-    }
-    item->desk.confidence = (double)most;
+    memcpy(item->logits[s], logits, (size_t)classes * sizeof(*logits));
+    loss_softmax(classes, logits, model_temperature(b->version->model, s), item->probabilities[s]);
     item->desk.computed |= 1u << s;
+    int answerer = way_answerer(&item->desk.request->way, s, item->desk.computed);
+    if (answerer != s) p = item_blend(item, answerer);
+    float most = 0;
+    for (int c = 0; c < classes; c++)
+        if (p[c] > most) most = p[c];
+    item->desk.confidence = (double)most;
 }
 
 void batch_heads(const struct batch *b)
@@ -103,19 +104,5 @@ void batch_heads(const struct batch *b)
     int64_t took = clock_now() - start;
     for (int i = 0; i < n; i++) {
         if (b->desk->items[i]->needs_head) item_at(b, i)->timing.head_ns += took;
-    }
-}
-
-/* The mean of all logits (rule 4 of doc/sla.md) becomes probabilities where the sum stood. */
-void batch_ensembles(const struct batch *b)
-{
-    const struct version *version = b->version;
-    for (int i = 0; i < b->desk->n; i++) {
-        struct item *item = item_at(b, i);
-        float *sum = item->logit_sum;
-        if (item->desk.step != WAY_STOP || item->desk.answer.classifier != MODEL_ENSEMBLE) continue;
-        for (int c = 0; c < version->classes; c++) sum[c] /= (float)version->sections;
-        if (!all_finite(version->classes, sum)) note_not_finite(b, item, MODEL_ENSEMBLE);
-        loss_softmax(version->classes, sum, model_temperature(version->model, MODEL_ENSEMBLE), sum);
     }
 }

@@ -20,9 +20,6 @@ const float *batch_section(const struct batch *b, bool from_previous, int64_t *r
 /* Runs the head of those that need it. */
 void batch_heads(const struct batch *b);
 
-/* The answers of those that stop with the ensemble. */
-void batch_ensembles(const struct batch *b);
-
 /* The section's output into the features of those that go on. */
 void batch_scatter(const struct batch *b, const float *output);
 

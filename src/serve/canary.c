@@ -106,19 +106,28 @@ static int look(struct canary *canary, int classifier, int place, int image, con
     return 0;
 }
 
+/* It never answers, whatever it computes. */
+static bool is_untrained(const struct canary *canary, int exit)
+{
+    return (canary->model->training.untrained >> exit & 1) != 0;
+}
+
 static int compute(struct canary *canary, struct exec *exec, int image, struct err *e)
 {
     const int sections = net_sections(canary->model->net), n = canary->classes;
+    int members = 0;
     canary_image(&canary->model->preprocess, image, exec_input(exec, 0));
     memset(canary->sum, 0, (size_t)n * sizeof(*canary->sum));
     for (int s = 0; s < sections; s++) {
         exec_section(exec, s, 1, s > 0);
+        if (is_untrained(canary, s)) continue;
         exec_head(exec, s, 0, 1, canary->logits);
+        members++;
         int rc = look(canary, s, s, image, canary->logits, e);
         if (rc < 0) return rc;
         for (int c = 0; c < n; c++) canary->sum[c] += canary->logits[c];
     }
-    for (int c = 0; c < n; c++) canary->sum[c] /= (float)sections;
+    for (int c = 0; c < n; c++) canary->sum[c] /= (float)members;
     return look(canary, MODEL_ENSEMBLE, sections, image, canary->sum, e);
 }
 
@@ -130,7 +139,7 @@ static int run(struct canary *canary, struct exec *exec, struct err *e)
         if (rc < 0) return rc;
     }
     for (int s = 0; s <= sections; s++) {
-        if (canary->differs[s]) continue;
+        if (canary->differs[s] || (s < sections && is_untrained(canary, s))) continue;
         const float *first = canary->first + (size_t)s * (size_t)canary->classes;
         return err_set(e, ERR_UNSUPPORTED,
                        "classifier %s computes the same for %d different test images (%g for class "

@@ -225,7 +225,7 @@ size_t engine_model_names(struct engine *engine, const char **ret_names, size_t 
 double engine_cost(struct engine *engine, const struct version *version, int classifier)
 {
     pthread_mutex_lock(&engine->lock);
-    double s = cost_answer(version->cost, classifier);
+    double s = cost_answer(version->cost, way_heads(&version->desk.classifiers, classifier));
     pthread_mutex_unlock(&engine->lock);
     return s;
 }
@@ -243,7 +243,7 @@ static struct ticket *ticket_new(struct request *request)
 {
     struct version *version = request->version;
     size_t n = (size_t)request->n_images, classes = (size_t)version->classes;
-    size_t vectors = (size_t)version->sections + 1;
+    size_t vectors = 2 * (size_t)version->sections + 1;
     struct ticket *ticket = arena_alloc(request->arena, 1, sizeof(*ticket));
     struct item *items = arena_alloc(request->arena, n, sizeof(*items));
     request->results = arena_alloc(request->arena, n, sizeof(*request->results));
@@ -266,9 +266,12 @@ static struct ticket *ticket_new(struct request *request)
         items[i].index = (int)i;
         items[i].desk.request = &ticket->desk;
         items[i].desk.sibling = i + 1 < n ? &items[i + 1].desk : NULL;
-        for (size_t v = 0; v < vectors; v++, floats += classes) {
-            *(v + 1 < vectors ? &items[i].probabilities[v] : &items[i].logit_sum) = floats;
+        for (int s = 0; s < version->sections; s++, floats += 2 * classes) {
+            items[i].logits[s] = floats;
+            items[i].probabilities[s] = floats + classes;
         }
+        items[i].blend = floats;
+        floats += classes;
     }
     return ticket;
 }

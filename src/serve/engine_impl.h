@@ -29,8 +29,8 @@ struct item {
     bool in_decoder;         /* it has `decode` */
     struct item *next_given; /* up, for engine_cancel() */
     int faulty; /* with desk.fault: the first classifier that computed what is not finite */
-    float *probabilities[SPEC_SECTIONS_MAX]; /* [classes] each */
-    float *logit_sum; /* [classes]; at the end the ensemble's probabilities */
+    float *logits[SPEC_SECTIONS_MAX], *probabilities[SPEC_SECTIONS_MAX]; /* [classes] each */
+    float *blend; /* [classes]; of an ensemble, as item_blend() made it last */
     struct request_timing timing;
 };
 
@@ -127,6 +127,10 @@ struct model *version_give_up(struct version *version);
 /* Lock held, let go for an allocation. NULL: out of memory. */
 struct features *features_take(struct engine *engine, struct version *version);
 void features_give(struct version *version, struct features *features); /* lock held */
+
+/* item.c. The probabilities of an ensemble, whichever it is, of which all heads have run, in
+ * item->blend. Without the lock; the item is in nobody else's hands. */
+const float *item_blend(const struct item *item, int classifier);
 
 /* item.c, worker.c: thread mains. publish.c: the first of the waiting publications; lock held on
  * entry and return. */

@@ -5,6 +5,8 @@
 
 #include "engine_impl.h"
 
+#include "nn/loss.h"
+
 /* Others are more urgent: the decoder has better things to do. */
 static void stop_decoding(const struct engine *engine, struct ticket *ticket)
 {
@@ -63,6 +65,31 @@ static void explain(const struct item *item, struct err *e)
         desk_explain(&item->ticket->desk, status, e);
 }
 
+/* The ensemble has equal weights (rule 4 of doc/sla.md), a running one its own (rule 13). A mean of
+ * finite numbers is finite: in doubles no sum of them overflows. */
+const float *item_blend(const struct item *item, int classifier)
+{
+    const struct version *version = item->ticket->version;
+    const struct model *model = version->model;
+    const unsigned heads = way_heads(&version->desk.classifiers, classifier);
+    const double *weights = classifier == MODEL_ENSEMBLE
+                                ? NULL
+                                : model->calibration.running[classifier - MODEL_RUNNING(0)].weights;
+    double total = 0;
+    for (int s = 0; s < version->sections; s++)
+        if ((heads >> s & 1) != 0) total += weights != NULL ? weights[s] : 1;
+    for (int c = 0; c < version->classes; c++) {
+        double sum = 0;
+        for (int s = 0; s < version->sections; s++) {
+            if ((heads >> s & 1) == 0) continue;
+            sum += (weights != NULL ? weights[s] : 1) * (double)item->logits[s][c];
+        }
+        item->blend[c] = (float)(sum / total);
+    }
+    loss_softmax(version->classes, item->blend, model_temperature(model, classifier), item->blend);
+    return item->blend;
+}
+
 static void fill_result(const struct item *item, struct result *result)
 {
     const struct desk_item *desk = &item->desk;
@@ -73,9 +100,9 @@ static void fill_result(const struct item *item, struct result *result)
     }
     result->classifier = desk->answer.classifier;
     result->reason = desk->answer.reason;
-    result->probabilities = desk->answer.classifier == MODEL_ENSEMBLE
-                                ? item->logit_sum
-                                : item->probabilities[desk->answer.classifier];
+    const int classifier = desk->answer.classifier;
+    bool single = classifier >= 0 && classifier < SPEC_SECTIONS_MAX;
+    result->probabilities = single ? item->probabilities[classifier] : item_blend(item, classifier);
     for (int s = 0; s < SPEC_SECTIONS_MAX; s++) {
         result->exit_probabilities[s] =
             (desk->computed & 1u << s) != 0 ? item->probabilities[s] : NULL;

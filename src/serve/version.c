@@ -109,13 +109,24 @@ static void find_metrics(struct engine *engine, struct version *version)
 }
 
 _Static_assert((int)POLICY_EXITS_MAX == (int)SPEC_SECTIONS_MAX, "exits as policy counts them");
-_Static_assert(CLASSIFIER_ENSEMBLE == MODEL_ENSEMBLE, "classifiers as policy numbers them");
+_Static_assert(CLASSIFIER_ENSEMBLE == MODEL_ENSEMBLE && CLASSIFIER_RUNNING(0) == MODEL_RUNNING(0),
+               "classifiers as policy numbers them");
+
+/* Heads of the weight 0 need not run. */
+static unsigned heads_of(const struct calibration_running *r)
+{
+    unsigned heads = 0;
+    for (int i = 0; r->present && i < SPEC_SECTIONS_MAX; i++)
+        if (r->weights[i] > 0) heads |= 1u << i;
+    return heads;
+}
 
 static struct classifiers classifiers_of(const struct model *model, struct cost *cost)
 {
     const struct calibration *c = &model->calibration;
     struct classifiers classifiers = {.model = model->name,
                                       .exits = net_sections(model->net),
+                                      .untrained = model->training.untrained,
                                       .calibrated = c->present,
                                       .ensemble_accuracy = c->ensemble.top1,
                                       .tuned = c->has_thresholds,
@@ -123,6 +134,8 @@ static struct classifiers classifiers_of(const struct model *model, struct cost 
     for (int i = 0; i < classifiers.exits; i++) {
         classifiers.accuracy[i] = c->exits[i].top1;
         classifiers.thresholds[i] = c->thresholds[i];
+        classifiers.running[i] = heads_of(&c->running[i]);
+        classifiers.running_accuracy[i] = c->running[i].figures.top1;
     }
     return classifiers;
 }

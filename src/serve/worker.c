@@ -88,7 +88,6 @@ static bool run_section(struct engine *engine, struct batch *b, bool from_previo
     if (border == DESK_HEADS) {
         batch_heads(b);
         whole = desk_heads_done(batch, clock_now()) == batch->n && batch->could_stay;
-        batch_ensembles(b);
     }
     if (!whole) batch_scatter(b, output);
     pthread_mutex_lock(&engine->lock);

@@ -101,7 +101,7 @@ static void write_plan(struct json_writer *w, char *text)
     json_write_close(w, ']');
 }
 
-static int print_json(const struct net *net, char *plan, struct err *e)
+static int print_json(const struct net *net, const struct model *model, char *plan, struct err *e)
 {
     struct tool_json json;
     struct json_writer *w = tool_json_begin(&json);
@@ -122,6 +122,8 @@ static int print_json(const struct net *net, char *plan, struct err *e)
         json_write_open(w, NULL, '{');
         json_write_string(w, "name", model_classifier_name(i));
         write_cost(w, net_exit_cost(net, i));
+        if (model != NULL && (model->training.untrained >> i & 1) != 0)
+            json_write_bool(w, "learned", false);
         json_write_close(w, '}');
     }
     json_write_close(w, ']');
@@ -139,6 +141,18 @@ static void print_row(const char *what, int number, struct net_cost cost, const 
     printf("%-14s %12lld %14lld  %s\n", name, (long long)cost.params, (long long)cost.macs, more);
 }
 
+/* "not trained, and out of use: classifiers 1, 2, 3", or nothing. */
+static void print_untrained(unsigned untrained)
+{
+    if (untrained == 0) return;
+    printf("not trained, and out of use: classifiers");
+    for (int i = 0, n = 0; i < SPEC_SECTIONS_MAX; i++) {
+        if ((untrained >> i & 1) != 0)
+            printf("%s %s", n++ > 0 ? "," : "", model_classifier_name(i));
+    }
+    printf("\n");
+}
+
 static void print_model(const struct model *m)
 {
     const struct training *t = &m->training;
@@ -150,6 +164,7 @@ static void print_model(const struct model *m)
                (long long)t->recipe.holdout.images);
     }
     if (t->command[0] != '\0') printf("  %s\n", t->command);
+    print_untrained(t->untrained);
     if (!m->calibration.present) {
         printf("not calibrated\n");
         return;
@@ -158,12 +173,21 @@ static void print_model(const struct model *m)
            "threshold", (long long)m->calibration.n_images);
     for (int i = 0; i < net_sections(m->net); i++) {
         const struct calibration_entry *c = &m->calibration.exits[i];
+        if ((t->untrained >> i & 1) != 0) continue;
         printf("%-14s %8.4f %12.4f", model_classifier_name(i), c->top1, c->temperature);
         if (m->calibration.has_thresholds) printf(" %10.4f", m->calibration.thresholds[i]);
         printf("\n");
     }
     printf("%-14s %8.4f %12.4f\n", "ensemble", m->calibration.ensemble.top1,
            m->calibration.ensemble.temperature);
+    for (int i = 0; i < net_sections(m->net); i++) {
+        const struct calibration_running *r = &m->calibration.running[i];
+        if (!r->present) continue;
+        printf("%-14s %8.4f %12.4f  weights", model_classifier_name(MODEL_RUNNING(i)),
+               r->figures.top1, r->figures.temperature);
+        for (int k = 0; k <= i; k++) printf(" %.3f", r->weights[k]);
+        printf("\n");
+    }
 }
 
 static void print_table(const struct tool_net *n, const char *plan)
@@ -200,7 +224,7 @@ int tool_describe(int argc, char **argv, struct err *e)
     buf_init(&plan, PLAN_TEXT_MAX);
     if (c.plan) rc = plan_lines(&n, &c.how, &plan, e);
     char *text = c.plan && rc == 0 ? buf_take(&plan) : NULL;
-    if (rc == 0 && c.json) rc = print_json(n.net, text, e);
+    if (rc == 0 && c.json) rc = print_json(n.net, n.model, text, e);
     if (rc == 0 && !c.json) print_table(&n, text);
     mem_free(text);
     buf_release(&plan);

@@ -127,6 +127,7 @@ static int write_predictions(const char *path, const struct logits *l, const uin
     if (f == NULL) return err_set(e, -errno, "--predictions %s: %s", path, err_text(-errno));
     fprintf(f, "index,label");
     for (int c = 0; c <= l->n_exits; c++) {
+        if ((l->untrained >> c & 1) != 0) continue;
         const char *name = model_classifier_name(c < l->n_exits ? c : MODEL_ENSEMBLE);
         fprintf(f, ",%s,%s_margin", name, name);
     }
@@ -134,6 +135,7 @@ static int write_predictions(const char *path, const struct logits *l, const uin
     for (size_t i = 0; i < l->n; i++) {
         fprintf(f, "%zu,%d", indices != NULL ? indices[i] : i, (int)l->labels[i]);
         for (int c = 0; c <= l->n_exits; c++) {
+            if ((l->untrained >> c & 1) != 0) continue;
             const float *z =
                 logits_of(l, c < l->n_exits ? c : MODEL_ENSEMBLE) + i * (size_t)l->classes;
             float margin;
@@ -150,47 +152,123 @@ static int write_predictions(const char *path, const struct logits *l, const uin
     return 0;
 }
 
-static void write_figures(struct json_writer *w, const char *key, const char *name,
-                          const struct training_figures *f)
+/* A classifier's figures on the images. */
+struct row {
+    int classifier;
+    bool learned;          /* else there are none */
+    const double *weights; /* of a running ensemble */
+    struct training_figures figures;
+    double balanced;
+};
+
+/* All classifiers: the exits, the ensemble, the running ensembles. */
+struct table {
+    struct row rows[2 * SPEC_SECTIONS_MAX + 1];
+    int n;
+    struct class_count *counts; /* [classes], of the deepest */
+};
+
+static int add_row(struct table *t, const struct model *model, struct logits *l, int classifier,
+                   struct err *e)
 {
+    const struct calibration *k = &model->calibration;
+    struct row *row = &t->rows[t->n++];
+    *row = (struct row){.classifier = classifier, .learned = true};
+    if (classifier >= 0 && classifier < l->n_exits && (l->untrained >> classifier & 1) != 0) {
+        row->learned = false;
+        return 0;
+    }
+    if (classifier >= MODEL_RUNNING(0)) {
+        int last = classifier - MODEL_RUNNING(0);
+        row->weights = k->running[last].weights;
+        int rc = logits_blend(l, row->weights, last, e);
+        if (rc < 0) return rc;
+    }
+    row->figures = evaluate_figures(l, classifier, model_temperature(model, classifier));
+    evaluate_classes(l, classifier, t->counts);
+    row->balanced = evaluate_balanced(t->counts, l->classes);
+    return 0;
+}
+
+static int fill_table(struct table *t, const struct model *model, struct logits *l, struct err *e)
+{
+    int rc = 0;
+    *t = (struct table){.counts = mem_new((size_t)l->classes, sizeof(*t->counts))};
+    if (t->counts == NULL) return err_set(e, -ENOMEM, "out of memory for %d classes", l->classes);
+    for (int i = 0; i < l->n_exits && rc == 0; i++) rc = add_row(t, model, l, i, e);
+    if (rc == 0) rc = add_row(t, model, l, MODEL_ENSEMBLE, e);
+    for (int i = 0; i < l->n_exits && rc == 0; i++) {
+        if (model->calibration.running[i].present) rc = add_row(t, model, l, MODEL_RUNNING(i), e);
+    }
+    if (rc == 0) evaluate_classes(l, l->n_exits - 1, t->counts);
+    return rc;
+}
+
+static void write_row(struct json_writer *w, const char *key, const struct row *row)
+{
+    const struct training_figures *f = &row->figures;
     json_write_open(w, key, '{');
-    if (name != NULL) json_write_string(w, "name", name);
-    json_write_rounded(w, "top1", f->top1, TOOL_DIGITS);
-    json_write_rounded(w, "top5", f->top5, TOOL_DIGITS);
-    json_write_rounded(w, "nll", f->nll, TOOL_DIGITS);
-    json_write_rounded(w, "ece", f->ece, TOOL_DIGITS);
+    if (key == NULL) json_write_string(w, "name", model_classifier_name(row->classifier));
+    if (row->classifier >= 0 && row->classifier < SPEC_SECTIONS_MAX)
+        json_write_bool(w, "learned", row->learned);
+    if (row->learned) {
+        json_write_rounded(w, "top1", f->top1, TOOL_DIGITS);
+        json_write_rounded(w, "balanced", row->balanced, TOOL_DIGITS);
+        json_write_rounded(w, "top5", f->top5, TOOL_DIGITS);
+        json_write_rounded(w, "nll", f->nll, TOOL_DIGITS);
+        json_write_rounded(w, "ece", f->ece, TOOL_DIGITS);
+    }
+    if (row->weights != NULL) {
+        json_write_open(w, "weights", '[');
+        for (int i = 0; i <= row->classifier - MODEL_RUNNING(0); i++)
+            json_write_rounded(w, NULL, row->weights[i], TOOL_DIGITS);
+        json_write_close(w, ']');
+    }
     json_write_close(w, '}');
 }
 
-static int print_figures(const struct command *c, const struct model *model, const struct logits *l,
+static int print_json(const struct table *t, const struct logits *l, struct err *e)
+{
+    struct tool_json json;
+    struct json_writer *w = tool_json_begin(&json);
+    json_write_int(w, "n", (int64_t)l->n);
+    json_write_open(w, "exits", '[');
+    for (int i = 0; i < l->n_exits; i++) write_row(w, NULL, &t->rows[i]);
+    json_write_close(w, ']');
+    write_row(w, "ensemble", &t->rows[l->n_exits]);
+    json_write_open(w, "running", '[');
+    for (int i = l->n_exits + 1; i < t->n; i++) write_row(w, NULL, &t->rows[i]);
+    json_write_close(w, ']');
+    return tool_json_print(&json, e);
+}
+
+static void print_table(const struct table *t)
+{
+    printf("%-12s %8s %8s %8s %8s %8s\n", "classifier", "top-1", "balanced", "top-5", "nll", "ece");
+    for (int i = 0; i < t->n; i++) {
+        const struct row *row = &t->rows[i];
+        const struct training_figures *f = &row->figures;
+        printf("%-12s", model_classifier_name(row->classifier));
+        if (row->learned)
+            printf(" %8.4f %8.4f %8.4f %8.4f %8.4f\n", f->top1, row->balanced, f->top5, f->nll,
+                   f->ece);
+        else
+            printf(" has not learned\n");
+    }
+}
+
+static int print_figures(const struct command *c, const struct model *model, struct logits *l,
                          struct err *e)
 {
-    const struct calibration *k = &model->calibration;
-    struct training_figures f[SPEC_SECTIONS_MAX + 1];
-    for (int i = 0; i < l->n_exits; i++) {
-        f[i] = evaluate_figures(l, i, k->present ? k->exits[i].temperature : 1.0);
+    struct table t;
+    int rc = fill_table(&t, model, l, e);
+    if (rc == 0 && c->json) rc = print_json(&t, l, e);
+    if (rc == 0 && !c->json) {
+        printf("%s, %zu images of %s\n\n", model->name, l->n, c->split);
+        print_table(&t);
     }
-    f[l->n_exits] = evaluate_figures(l, MODEL_ENSEMBLE, k->present ? k->ensemble.temperature : 1.0);
-    if (c->json) {
-        struct tool_json json;
-        struct json_writer *w = tool_json_begin(&json);
-        json_write_int(w, "n", (int64_t)l->n);
-        json_write_open(w, "exits", '[');
-        for (int i = 0; i < l->n_exits; i++) {
-            write_figures(w, NULL, model_classifier_name(i), &f[i]);
-        }
-        json_write_close(w, ']');
-        write_figures(w, "ensemble", NULL, &f[l->n_exits]);
-        return tool_json_print(&json, e);
-    }
-    printf("%s, %zu images of %s\n\n%-12s %8s %8s %8s %8s\n", model->name, l->n, c->split,
-           "classifier", "top-1", "top-5", "nll", "ece");
-    for (int i = 0; i <= l->n_exits; i++) {
-        printf("%-12s %8.4f %8.4f %8.4f %8.4f\n",
-               model_classifier_name(i < l->n_exits ? i : MODEL_ENSEMBLE), f[i].top1, f[i].top5,
-               f[i].nll, f[i].ece);
-    }
-    return 0;
+    mem_free(t.counts);
+    return rc;
 }
 
 int tool_eval(int argc, char **argv, struct err *e)
@@ -219,7 +297,12 @@ int tool_eval(int argc, char **argv, struct err *e)
     }
     if (rc == 0) plan = tool_plan_new(model->net, model->params, &c.plan, EVALUATE_BATCH, e);
     if (rc == 0 && plan == NULL) rc = e->code;
-    if (rc == 0) rc = evaluate_logits(plan, set, indices, n, &model->preprocess, pool, &logits, e);
+    if (rc == 0)
+        rc = evaluate_logits(plan, model->training.untrained, set, indices, n, &model->preprocess,
+                             pool, &logits, e);
+    if (rc == ERR_DIVERGED)
+        err_prefix(e, "%s computes no figures: a training diverged, or its file is damaged",
+                   c.model);
     if (rc == 0 && c.predictions != NULL)
         rc = write_predictions(c.predictions, &logits, indices, e);
     if (rc == 0) rc = print_figures(&c, model, &logits, e);

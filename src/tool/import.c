@@ -49,6 +49,7 @@ struct import {
     float *params;
     struct preprocess preprocess;
     struct import_report report;
+    unsigned untrained; /* bit i: exit i has not learned */
 };
 
 /* --- the command line ------------------------------------------------------------------------- */
@@ -242,9 +243,9 @@ static void say_fresh(const struct import *im, char ret_text[NOTE_MAX])
     size_t used = 0;
     ret_text[0] = '\0';
     for (int i = 0; i < SPEC_SECTIONS_MAX; i++) {
-        if ((im->report.fresh >> i & 1) == 0) continue;
+        if ((im->untrained >> i & 1) == 0) continue;
         used += (size_t)snprintf(ret_text + used, NOTE_MAX - used, "%s%s",
-                                 used == 0 ? "not trained, of random values: classifiers " : ", ",
+                                 used == 0 ? "not trained, and out of use: classifiers " : ", ",
                                  model_classifier_name(i));
     }
 }
@@ -253,13 +254,11 @@ static int write_model(const struct import *im, struct err *e)
 {
     const struct command *c = &im->command;
     struct training t = {.method = "import", .program = PACKAGE_STRING, .recipe.seed = c->seed};
-    char note[NOTE_MAX];
-    say_fresh(im, note);
+    t.untrained = im->untrained;
     snprintf(t.command, sizeof(t.command),
-             "autodidact import CHECKPOINT --spec %s.json --width %d --classes %d --seed %llu%s%s",
+             "autodidact import CHECKPOINT --spec %s.json --width %d --classes %d --seed %llu",
              net_spec(im->net.net)->name, net_spec(im->net.net)->stages[0].channels,
-             net_classes(im->net.net), (unsigned long long)c->seed, note[0] != '\0' ? "; " : "",
-             note);
+             net_classes(im->net.net), (unsigned long long)c->seed);
     return model_write(c->out, c->type, im->net.net, im->params, im->labels, &im->preprocess, NULL,
                        &t, e);
 }
@@ -285,7 +284,7 @@ static int print_report(const struct import *im, struct err *e)
         json_write_int(w, "ignored", (int64_t)r->ignored);
         json_write_open(w, "untrained", '[');
         for (int i = 0; i < SPEC_SECTIONS_MAX; i++) {
-            if ((r->fresh >> i & 1) != 0) json_write_string(w, NULL, model_classifier_name(i));
+            if ((im->untrained >> i & 1) != 0) json_write_string(w, NULL, model_classifier_name(i));
         }
         json_write_close(w, ']');
         write_floats(w, "mean", p->mean);
@@ -317,6 +316,9 @@ static int import(struct import *im, struct err *e)
     im->params = mem_new_aligned(net_block_size(im->net.net), sizeof(*im->params));
     if (im->params == NULL) return err_set(e, -ENOMEM, "out of memory for the parameters");
     rc = import_params(im->file, im->net.net, c->seed, im->params, &im->report, e);
+    if (rc == 0)
+        rc = import_untrained(im->file, net_sections(im->net.net), im->report.fresh, &im->untrained,
+                              e);
     if (rc < 0) return err_prefix(e, "%s", c->checkpoint), rc;
     warn_of_doubled_label(im);
     rc = write_model(im, e);

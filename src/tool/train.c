@@ -21,6 +21,7 @@
 #include "train.h"
 #include "train/calibrate.h"
 #include "train/evaluate.h"
+#include "train/objective.h"
 
 #define CHECKPOINT_NS (45 * CLOCK_SECOND)
 
@@ -44,13 +45,19 @@ static enum tensor_type store_type(const struct train_session *s)
     return types[s->command.draft.store];
 }
 
+static unsigned untrained_of(const struct train_session *s, const struct result *r)
+{
+    const int exits = net_sections(r->net);
+    return ((1u << exits) - 1) & ~objective_learned(&s->command.draft.recipe, exits);
+}
+
 static int heldout_logits(struct train_session *s, const struct result *r,
                           struct logits *ret_logits, struct err *e)
 {
     struct plan *plan = plan_new(r->net, r->params, s->kernels, e);
     if (plan == NULL) return e->code;
-    int rc = evaluate_logits(plan, s->set, s->split.holdout, s->split.n_holdout, &s->preprocess,
-                             s->pool, ret_logits, e);
+    int rc = evaluate_logits(plan, untrained_of(s, r), s->set, s->split.holdout, s->split.n_holdout,
+                             &s->preprocess, s->pool, ret_logits, e);
     plan_free(plan);
     return rc;
 }
@@ -58,7 +65,9 @@ static int heldout_logits(struct train_session *s, const struct result *r,
 static void fill_heldout(const struct logits *l, const struct calibration *c, struct heldout *h)
 {
     h->n_exits = l->n_exits;
+    h->untrained = l->untrained;
     for (int i = 0; i < l->n_exits; i++) {
+        if ((l->untrained >> i & 1) != 0) continue;
         h->exits[i] = evaluate_figures(l, i, c != NULL ? c->exits[i].temperature : 1.0);
     }
     h->ensemble = evaluate_figures(l, MODEL_ENSEMBLE, c != NULL ? c->ensemble.temperature : 1.0);
@@ -158,6 +167,7 @@ static void fill_training(const struct train_session *s, const struct result *r,
     *t = (struct training){
         .recipe = s->command.draft.recipe, .has_figures = h->n_exits > 0, .ensemble = h->ensemble};
     t->recipe.threads = pool_threads(s->pool);
+    t->untrained = untrained_of(s, r);
     memcpy(t->exits, h->exits, sizeof(t->exits));
     snprintf(t->method, sizeof(t->method), "%s", t->recipe.method->name);
     snprintf(t->data, sizeof(t->data), "%s", dataset_kind(s->set));

@@ -60,8 +60,12 @@ static void print_json(const struct progress *p, const char *event, const struct
         json_write_open(w, "exits", '[');
         for (int i = 0; i < h->n_exits; i++) {
             json_write_open(w, NULL, '{');
+            bool learned = (h->untrained >> i & 1) == 0;
             json_write_string(w, "name", model_classifier_name(i));
-            json_write_rounded(w, "top1", h->exits[i].top1, TOOL_DIGITS);
+            if (learned)
+                json_write_rounded(w, "top1", h->exits[i].top1, TOOL_DIGITS);
+            else
+                json_write_bool(w, "learned", false);
             json_write_close(w, '}');
         }
         json_write_close(w, ']');
@@ -99,7 +103,12 @@ static void print_accuracies(const struct heldout *h)
 {
     if (h == NULL || h->n_exits == 0) return;
     fprintf(stderr, "  held-out top-1");
-    for (int i = 0; i < h->n_exits; i++) fprintf(stderr, " %.4f", h->exits[i].top1);
+    for (int i = 0; i < h->n_exits; i++) {
+        if ((h->untrained >> i & 1) != 0)
+            fprintf(stderr, " -");
+        else
+            fprintf(stderr, " %.4f", h->exits[i].top1);
+    }
     fprintf(stderr, " ensemble %.4f", h->ensemble.top1);
 }
 

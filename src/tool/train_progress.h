@@ -24,6 +24,7 @@ struct progress {
 /* What held-out images say; n_exits 0: there are none. */
 struct heldout {
     int n_exits;
+    unsigned untrained; /* of struct training: exits without figures */
     struct training_figures exits[SPEC_SECTIONS_MAX], ensemble;
 };
 

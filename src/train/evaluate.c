@@ -9,7 +9,9 @@
 #include "train/evaluate.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -27,6 +29,7 @@ struct evaluation {
 
 static float *row(const struct logits *l, int classifier, size_t i)
 {
+    if (classifier >= MODEL_RUNNING(0)) return l->blend + i * (size_t)l->classes;
     size_t which = (size_t)(classifier == MODEL_ENSEMBLE ? l->n_exits : classifier);
     return l->values + (which * l->n + i) * (size_t)l->classes;
 }
@@ -34,6 +37,54 @@ static float *row(const struct logits *l, int classifier, size_t i)
 const float *logits_of(const struct logits *logits, int classifier)
 {
     return row(logits, classifier, 0);
+}
+
+int logits_blend(struct logits *l, const double *weights, int last, struct err *e)
+{
+    size_t count = l->n * (size_t)l->classes;
+    if (l->blend == NULL) l->blend = mem_new(count, sizeof(*l->blend));
+    if (l->blend == NULL)
+        return err_set(e, -ENOMEM, "out of memory for the mean of %zu images' logits", l->n);
+    for (size_t j = 0; j < count; j++) {
+        double sum = 0;
+        for (int s = 0; s <= last; s++) sum += weights[s] * (double)row(l, s, 0)[j];
+        l->blend[j] = (float)sum;
+    }
+    return 0;
+}
+
+static bool is_untrained(const struct logits *l, int exit)
+{
+    return (l->untrained >> exit & 1) != 0;
+}
+
+/* Numbers that are not finite would become figures that mean nothing. */
+static int check_finite(const struct logits *l, int exit, size_t at, size_t index, struct err *e)
+{
+    const float *z = row(l, exit, at);
+    for (int j = 0; j < l->classes; j++) {
+        if (isfinite(z[j])) continue;
+        return err_set(e, ERR_DIVERGED,
+                       "classifier %s computes %g for image %zu, which is not finite",
+                       model_classifier_name(exit), (double)z[j], index);
+    }
+    return 0;
+}
+
+/* Of the exits that have learned. */
+static void fill_ensemble(const struct logits *l, size_t first, int n)
+{
+    size_t count = (size_t)n * (size_t)l->classes;
+    float *mean = row(l, MODEL_ENSEMBLE, first);
+    for (size_t j = 0; j < count; j++) {
+        double sum = 0, members = 0;
+        for (int s = 0; s < l->n_exits; s++) {
+            if (is_untrained(l, s)) continue;
+            sum += (double)row(l, s, first)[j];
+            members++;
+        }
+        mean[j] = (float)(sum / members);
+    }
 }
 
 static int evaluate_batch(const struct evaluation *v, struct exec *exec, size_t first, int n,
@@ -51,15 +102,15 @@ static int evaluate_batch(const struct evaluation *v, struct exec *exec, size_t 
     }
     for (int s = 0; s < l->n_exits; s++) {
         exec_section(exec, s, n, s > 0);
+        if (is_untrained(l, s)) continue;
         exec_head(exec, s, 0, n, row(l, s, first));
+        for (int i = 0; i < n; i++) {
+            size_t at = first + (size_t)i;
+            int rc = check_finite(l, s, at, v->indices != NULL ? v->indices[at] : at, e);
+            if (rc < 0) return rc;
+        }
     }
-    size_t count = (size_t)n * (size_t)l->classes;
-    float *mean = row(l, MODEL_ENSEMBLE, first);
-    for (size_t j = 0; j < count; j++) {
-        float sum = 0;
-        for (int s = 0; s < l->n_exits; s++) sum += row(l, s, first)[j];
-        mean[j] = sum / (float)l->n_exits;
-    }
+    fill_ensemble(l, first, n);
     return 0;
 }
 
@@ -76,13 +127,14 @@ static void evaluate_lane(void *arg, unsigned lane, unsigned n_lanes)
     }
 }
 
-int evaluate_logits(const struct plan *plan, const struct dataset *set, const uint32_t *indices,
-                    size_t n, const struct preprocess *preprocess, struct pool *pool,
-                    struct logits *ret_logits, struct err *e)
+int evaluate_logits(const struct plan *plan, unsigned untrained, const struct dataset *set,
+                    const uint32_t *indices, size_t n, const struct preprocess *preprocess,
+                    struct pool *pool, struct logits *ret_logits, struct err *e)
 {
     const struct net *net = plan_net(plan);
     unsigned n_threads = pool_threads(pool);
-    struct logits l = {.n = n, .n_exits = net_sections(net), .classes = net_classes(net)};
+    struct logits l = {
+        .n = n, .n_exits = net_sections(net), .classes = net_classes(net), .untrained = untrained};
     size_t size;
     struct exec **execs = mem_new(n_threads, sizeof(*execs));
     struct err *errors = mem_new(n_threads, sizeof(*errors));
@@ -121,6 +173,7 @@ out:
 void logits_release(struct logits *logits)
 {
     mem_free(logits->values);
+    mem_free(logits->blend);
     mem_free(logits->labels);
     *logits = (struct logits){0};
 }
@@ -137,7 +190,8 @@ int logits_best(const float *logits, int classes, float *ret_margin)
             second = logits[k];
         }
     }
-    if (ret_margin != NULL) *ret_margin = logits[best] - second;
+    /* Finite, whatever these are: of one class there is no second, and a difference overflows. */
+    if (ret_margin != NULL) *ret_margin = classes > 1 ? fminf(logits[best] - second, FLT_MAX) : 0;
     return best;
 }
 
@@ -194,4 +248,27 @@ struct training_figures evaluate_figures(const struct logits *logits, int classi
     double count = (double)n;
     return (struct training_figures){(double)top1 / count, (double)top5 / count, nll / count,
                                      ece / count};
+}
+
+void evaluate_classes(const struct logits *logits, int classifier, struct class_count *ret_counts)
+{
+    const float *z = logits_of(logits, classifier);
+    for (int c = 0; c < logits->classes; c++) ret_counts[c] = (struct class_count){0, 0};
+    for (size_t i = 0; i < logits->n; i++, z += logits->classes) {
+        struct class_count *count = &ret_counts[logits->labels[i]];
+        count->images++;
+        count->right += place_of(z, logits->classes, logits->labels[i]) == 0;
+    }
+}
+
+double evaluate_balanced(const struct class_count *counts, int classes)
+{
+    double sum = 0;
+    int n = 0;
+    for (int c = 0; c < classes; c++) {
+        if (counts[c].images == 0) continue;
+        sum += (double)counts[c].right / (double)counts[c].images;
+        n++;
+    }
+    return n > 0 ? sum / n : 0;
 }

@@ -31,6 +31,11 @@ unsigned objective_exits(const struct method *method, int n_exits)
     return method->shallow ? deepest | (deepest - 1) : deepest;
 }
 
+unsigned objective_learned(const struct recipe *recipe, int n_exits)
+{
+    return objective_exits(recipe->method, n_exits);
+}
+
 int objective_check(const struct recipe *recipe, int n_exits, struct err *e)
 {
     int shallow = n_exits - 1;

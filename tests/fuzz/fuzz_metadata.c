@@ -43,18 +43,24 @@ static int try_preprocess(const char *text, struct err *e)
     return 0;
 }
 
-static int try_calibration(const char *text, int sections, struct err *e)
+static int try_calibration(const char *text, int sections, unsigned untrained, struct err *e)
 {
     static struct calibration values, again;
-    int status = 0, rc = metadata_parse_calibration(text, sections, &values, e);
+    int status = 0, rc = metadata_parse_calibration(text, sections, untrained, &values, e);
     if (rc < 0) return rc;
     for (int i = 0; i < sections; i++) {
+        const struct calibration_running *r = &values.running[i];
+        double sum = 0;
+        for (int k = 0; r->present && k <= i; k++) sum += r->weights[k];
+        FUZZ_CHECK(!r->present || (sum > 0.99 && sum < 1.01 && r->figures.temperature > 0));
+        if ((untrained >> i & 1) != 0) continue;
         FUZZ_CHECK(values.exits[i].temperature > 0);
         FUZZ_CHECK(values.exits[i].top1 >= 0 && values.exits[i].top1 <= 1);
     }
-    char *written = metadata_format_calibration(&values, sections, &status);
-    FUZZ_CHECK(written != NULL && metadata_parse_calibration(written, sections, &again, e) == 0);
-    check_same(written, metadata_format_calibration(&again, sections, &status));
+    char *written = metadata_format_calibration(&values, sections, untrained, &status);
+    FUZZ_CHECK(written != NULL &&
+               metadata_parse_calibration(written, sections, untrained, &again, e) == 0);
+    check_same(written, metadata_format_calibration(&again, sections, untrained, &status));
     return 0;
 }
 
@@ -63,6 +69,7 @@ static int try_training(const char *text, int sections, struct err *e)
     static struct training values, again;
     int status = 0, rc = metadata_parse_training(text, sections, &values, e);
     if (rc < 0) return rc;
+    FUZZ_CHECK(values.untrained >> (sections - 1) == 0);
     char *written = metadata_format_training(&values, sections, &status);
     FUZZ_CHECK(written != NULL && metadata_parse_training(written, sections, &again, e) == 0);
     check_same(written, metadata_format_training(&again, sections, &status));
@@ -89,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         rc = try_preprocess(text, &e);
         break;
     case 2:
-        rc = try_calibration(text, n, &e);
+        rc = try_calibration(text, n, data[0] / 32u & ((1u << (n - 1)) - 1), &e);
         break;
     default:
         rc = try_training(text, n, &e);

@@ -214,11 +214,12 @@ def choices():
 
 
 def metadata():
-    """The first byte: which document (labels, preprocess, calibration, training) + 4 (classes or exits - 1)."""
+    """The first byte: which document (labels, preprocess, calibration, training) + 4 (classes or exits - 1) + 32 (the bits
+    of the first exits that have not learned)."""
     labels, preprocess, calibration, training = range(4)
 
-    def put(name, which, n, text):
-        write("metadata", name, bytes([which + 4 * (n - 1)]) + (text if isinstance(text, str) else json.dumps(text)).encode())
+    def put(name, which, n, text, untrained=0):
+        write("metadata", name, bytes([which + 4 * (n - 1) + 32 * untrained]) + (text if isinstance(text, str) else json.dumps(text)).encode())
     put("labels", labels, 2, '["cat", "a dog \u00e9"]')
     put("labels_fewer", labels, 3, '["cat", "dog"]')
     put("labels_types", labels, 3, '["cat", 5, null]')
@@ -235,6 +236,18 @@ def metadata():
     put("calibration_fewer", calibration, 3, META["autodidact.calibration"])
     put("calibration_cold", calibration, 2, META["autodidact.calibration"].replace('"temperature": 2', '"temperature": 0'))
     put("calibration_threshold", calibration, 2, META["autodidact.calibration"].replace("[0.9", "[-0.9"))
+    one = {"top1": 0.5, "temperature": 1.5}
+    three = {"images": 10, "exits": [one] * 3, "ensemble": one, "thresholds": [0.9, 2, 0], "running": [
+        {"exits": 2, **one, "weights": [0.25, 0.75]}, {"exits": 3, **one, "weights": [0.5, 0, 0.5]}]}
+    put("calibration_running", calibration, 3, three)
+    put("calibration_sum", calibration, 3, three | {"running": [{"exits": 2, **one, "weights": [0.25, 0.5]}]})
+    put("calibration_twice", calibration, 3, three | {"running": [three["running"][0]] * 2})
+    put("calibration_one", calibration, 3, three | {"running": [{"exits": 1, **one, "weights": [1]}]})
+    half = three | {"exits": [None, one, one], "thresholds": [None, 0.5, 0],
+                    "running": [{"exits": 3, **one, "weights": [0, 0.5, 0.5]}]}
+    put("calibration_untrained", calibration, 3, half, 1)
+    put("calibration_untrained_weight", calibration, 3, three, 1)
+    put("calibration_null", calibration, 3, half)
     figures = {"top1": 0.5, "top5": 0.875, "nll": 2.25, "ece": 0.0625}
     whole = {"method": "byot", "data": "cifar100:x", "program": "0.1.0", "schedule": "cosine", "augment": "crop,flip", "parent": "",
              "epochs": 30, "batch": 128, "warmup": 2, "threads": 2, "seed": "18446744073709551615", "lr": 0.1, "momentum": 0.9,
@@ -245,6 +258,15 @@ def metadata():
     put("training_seed", training, 1, whole | {"seed": "18446744073709551616"})
     put("training_figures", training, 2, whole)
     put("training_negative", training, 1, whole | {"epochs": -1})
+    some = whole | {"learned": [2, 3], "figures": {"exits": [None, figures, figures], "ensemble": figures}}
+    put("training_learned", training, 3, some)
+    put("training_baseline", training, 3, whole | {"method": "baseline", "figures": {"exits": [figures] * 3, "ensemble": figures}})
+    put("training_import", training, 3, {k: v for k, v in whole.items() if k != "figures"} | {
+        "method": "import", "command": "autodidact import; not trained, of random values: classifiers 1, 2"})
+    put("training_learned_deepest", training, 3, some | {"learned": [1, 2]})
+    put("training_learned_order", training, 3, some | {"learned": [3, 2]})
+    put("training_learned_range", training, 3, some | {"learned": [2, 3, 9]})
+    put("training_learned_type", training, 3, some | {"learned": "3"})
     put("deep", labels, 1, "[" * 3000)
 
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "../../src/model/metadata.h"
 #include "../seeded.h"
 #include "recipe/option.h"
 #include "tiny_model.h"
@@ -88,6 +89,89 @@ static void test_round_trip(void **state)
     assert_string_equal(m->sha256, digest);
     model_free(m);
     model_free(NULL);
+}
+
+/* An exit that has not learned is named, and its figures are not kept, whatever they are. */
+static void test_learned(void **state)
+{
+    struct tiny *t = *state;
+    t->training.untrained = 1;
+    t->calibration.exits[0].temperature = NAN;
+    t->training.exits[0].nll = NAN;
+    write_tiny(t, TENSOR_F32);
+    struct model *m = tiny_load();
+    char *text;
+    assert_int_equal(m->training.untrained, 1);
+    assert_true(m->calibration.exits[0].top1 == 0 && m->training.exits[0].top1 == 0);
+    assert_true(m->calibration.exits[1].top1 == t->calibration.exits[1].top1);
+    assert_true(m->training.exits[1].nll == t->training.exits[1].nll);
+    /* The mean of one is that one. */
+    assert_entry(m->calibration.ensemble, t->calibration.exits[1]);
+    assert_int_equal(model_text(m, MODEL_TEXT_TRAINING, &text, NULL), 0);
+    assert_non_null(strstr(text, "\"learned\": [2]"));
+    mem_free(text);
+    model_free(m);
+}
+
+static unsigned parse_untrained(const char *method, const char *command, const char *learned)
+{
+    static const char format[] =
+        "{\"method\": \"%s\", \"data\": \"\", \"program\": \"\", \"schedule\": \"cosine\", "
+        "\"augment\": \"\", \"parent\": \"\", \"epochs\": 1, \"batch\": 2, \"warmup\": 0, "
+        "\"threads\": 1, \"seed\": 0, \"lr\": 1, \"momentum\": 0, \"weight_decay\": 0, "
+        "\"temperature\": 1, \"alpha\": 0, \"lambda\": 0, \"kd_scale\": true, \"holdout\": 0, "
+        "\"holdout_seed\": 0, \"command\": \"%s\"%s}";
+    char text[1024];
+    struct training training;
+    struct err e = {0};
+    snprintf(text, sizeof(text), format, method, command, learned);
+    if (metadata_parse_training(text, 4, &training, &e) < 0) fail_msg("%s", e.text);
+    return training.untrained;
+}
+
+/* Files that do not say who has learned: their method does, and an import's command. */
+static void test_learned_derived(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_untrained("byot", "", ""), 0);
+    assert_int_equal(parse_untrained("dsn", "", ""), 0);
+    assert_int_equal(parse_untrained("of a later program", "", ""), 0);
+    static const char *const deepest[] = {"baseline", "kd", "fitnet", "at", "dml"};
+    for (size_t i = 0; i < sizeof(deepest) / sizeof(deepest[0]); i++)
+        assert_int_equal(parse_untrained(deepest[i], "", ""), 7);
+    assert_int_equal(parse_untrained("import", "autodidact import CHECKPOINT --seed 123", ""), 0);
+    assert_int_equal(
+        parse_untrained("import",
+                        "autodidact import CHECKPOINT --seed 4; not trained, of random "
+                        "values: classifiers 1, 3",
+                        ""),
+        5);
+    assert_int_equal(parse_untrained("baseline", "", ", \"learned\": [1, 2, 3, 4]"), 0);
+    assert_int_equal(parse_untrained("byot", "", ", \"learned\": [2, 4]"), 5);
+}
+
+static void test_running(void **state)
+{
+    struct tiny *t = *state;
+    struct err e = {0};
+    t->calibration.running[1] =
+        (struct calibration_running){true, {0.76, 1.25}, {1.0 / 3, 1 - 1.0 / 3}};
+    write_tiny(t, TENSOR_F32);
+    struct model *m = tiny_load();
+    const struct calibration_running *r = &m->calibration.running[1];
+    assert_true(r->present && !m->calibration.running[0].present);
+    assert_true(r->figures.top1 == 0.76 && r->figures.temperature == 1.25);
+    assert_true(r->weights[0] == 1.0 / 3 && r->weights[1] == 1 - 1.0 / 3);
+    assert_true(model_temperature(m, MODEL_RUNNING(1)) == 1.25);
+    assert_string_equal(model_classifier_name(MODEL_RUNNING(1)), "ensemble:2");
+    assert_int_equal(model_answerer(&m->calibration, 1), MODEL_RUNNING(1));
+    assert_int_equal(model_answerer(&m->calibration, 0), 0);
+    m->calibration.running[1].figures.top1 = 0.7;
+    assert_int_equal(model_answerer(&m->calibration, 1), 1); /* of equals the cheaper one */
+    model_free(m);
+    t->calibration.running[1].weights[1] = 0.5;
+    assert_int_equal(tiny_write(t, TENSOR_F32, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "running[0].weights: must have the sum 1"));
 }
 
 /* Without calibration, thresholds, figures or training the rest is there; bytes do not depend on
@@ -573,6 +657,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_learned, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_learned_derived, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_running, setup, teardown),
         cmocka_unit_test_setup_teardown(test_optional, setup, teardown),
         cmocka_unit_test_setup_teardown(test_half_types, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plan, setup, teardown),

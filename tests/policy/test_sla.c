@@ -57,9 +57,28 @@ static void classifiers(void **state)
                 {"12", SLA_EXIT, 11},
                 {"deepest", SLA_DEEPEST, 0},
                 {" ensemble\t", SLA_ENSEMBLE, 0},
+                {"ensemble:2", SLA_RUNNING, 1},
+                {"ensemble:12", SLA_RUNNING, 11},
                 {"auto", SLA_AUTO, 0}};
-    static const char *const bad[] = {"",   "0",       "-1",  "01",    "1.0",   "one",
-                                      "+1", "Deepest", "1 2", "12345", "auto,", "\"1\""};
+    static const char *const bad[] = {"ensemble:",
+                                      "ensemble:0",
+                                      "ensemble:1",
+                                      "ensemble:02",
+                                      "ensemble: 2",
+                                      "Ensemble:2",
+                                      "ensemble:12345",
+                                      "",
+                                      "0",
+                                      "-1",
+                                      "01",
+                                      "1.0",
+                                      "one",
+                                      "+1",
+                                      "Deepest",
+                                      "1 2",
+                                      "12345",
+                                      "auto,",
+                                      "\"1\""};
     struct sla sla;
     struct err e;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
@@ -71,7 +90,7 @@ static void classifiers(void **state)
         assert_int_equal(one("SLA-Classifier", bad[i], &sla, &e), ERR_RANGE);
         assert_int_equal(e.code, ERR_RANGE);
         assert_non_null(strstr(e.text, "SLA-Classifier"));
-        assert_non_null(strstr(e.text, "deepest, ensemble or auto"));
+        assert_non_null(strstr(e.text, "deepest, ensemble, ensemble:K or auto"));
     }
 }
 
@@ -454,6 +473,24 @@ static void networks_and_what_they_can(void **state)
     assert_int_equal(sla_check_model(&sla, &c, &e), ERR_RANGE);
     assert_non_null(strstr(e.text, "\"3\" given, takes 1 to 2"));
     assert_non_null(strstr(e.text, "tiny"));
+    c.untrained = 1;
+    sla.exit = 1;
+    assert_int_equal(sla_check_model(&sla, &c, &e), 0);
+    sla.exit = 0;
+    assert_int_equal(sla_check_model(&sla, &c, &e), ERR_UNSUPPORTED);
+    assert_non_null(strstr(e.text, "classifier 1 of the model tiny has not learned"));
+    assert_non_null(strstr(e.text, "take deepest"));
+    c.untrained = 0;
+    sla = (struct sla){
+        .classifier = SLA_RUNNING, .exit = 1, .min_confidence = -1, .min_accuracy = -1};
+    assert_int_equal(sla_check_model(&sla, &c, &e), ERR_UNSUPPORTED);
+    assert_non_null(strstr(e.text, "no weights for ensemble:2"));
+    c.running[1] = 3;
+    assert_int_equal(sla_check_model(&sla, &c, &e), 0);
+    sla.exit = 2;
+    assert_int_equal(sla_check_model(&sla, &c, &e), ERR_RANGE);
+    assert_non_null(strstr(e.text, "\"ensemble:3\" given"));
+    c.running[1] = 0;
     sla = (struct sla){.classifier = SLA_AUTO, .min_confidence = 0, .min_accuracy = -1};
     assert_int_equal(sla_check_model(&sla, &c, &e), ERR_UNSUPPORTED);
     assert_non_null(strstr(e.text, "SLA-Min-Confidence"));
@@ -465,6 +502,13 @@ static void networks_and_what_they_can(void **state)
     c.ensemble_accuracy = .7;
     assert_int_equal(sla_check_model(&sla, &c, &e), 0); /* the best one answers, exhausted */
     sla.fail_on_miss = true;
+    assert_int_equal(sla_check_model(&sla, &c, &e), ERR_UNSUPPORTED);
+    c.running[1] = 3;
+    c.running_accuracy[1] = .8;
+    assert_int_equal(sla_check_model(&sla, &c, &e), 0);
+    c.running[1] = 0;
+    c.untrained = 1;
+    c.accuracy[0] = .8; /* means nothing */
     assert_int_equal(sla_check_model(&sla, &c, &e), ERR_UNSUPPORTED);
     sla.min_accuracy = .7;
     assert_int_equal(sla_check_model(&sla, &c, &e), 0);

@@ -179,24 +179,28 @@ void expect_probabilities(const struct version *version, const struct png *png, 
                                             .want = preprocess_want(&model->preprocess)};
     CHECK(image_decode(png->bytes, png->size, &decoding, arena, &image, &e) == 0);
     CHECK(preprocess_apply(&model->preprocess, &image, arena, exec_input(exec, 0), &e) == 0);
-    int last = classifier == MODEL_ENSEMBLE ? TINY_SECTIONS - 1 : classifier;
-    float sum[TINY_CLASSES] = {0};
-    for (int s = 0; s <= last; s++) {
-        exec_section(exec, s, 1, s > 0);
-        float logits[TINY_CLASSES];
-        exec_head(exec, s, 0, 1, logits);
-        if (classifier != MODEL_ENSEMBLE && s < last) continue;
-        for (int c = 0; c < TINY_CLASSES; c++) sum[c] += logits[c];
-    }
     const struct calibration *k = &model->calibration;
-    double temperature = 1;
-    if (classifier == MODEL_ENSEMBLE) {
-        for (int c = 0; c < TINY_CLASSES; c++) sum[c] /= TINY_SECTIONS;
-        if (k->present) temperature = k->ensemble.temperature;
-    } else if (k->present) {
-        temperature = k->exits[classifier].temperature;
+    const unsigned untrained = model->training.untrained;
+    double weights[TINY_SECTIONS] = {0}, sum[TINY_CLASSES] = {0}, total = 0;
+    for (int s = 0; s < TINY_SECTIONS; s++) {
+        if (classifier == MODEL_ENSEMBLE)
+            weights[s] = (untrained >> s & 1) != 0 ? 0 : 1;
+        else if (classifier >= MODEL_RUNNING(0))
+            weights[s] = k->running[classifier - MODEL_RUNNING(0)].weights[s];
+        else
+            weights[s] = s == classifier;
+        total += weights[s];
     }
-    loss_softmax(TINY_CLASSES, sum, temperature, ret_probabilities);
+    for (int s = 0; s < TINY_SECTIONS; s++) {
+        float logits[TINY_CLASSES];
+        exec_section(exec, s, 1, s > 0);
+        exec_head(exec, s, 0, 1, logits);
+        for (int c = 0; c < TINY_CLASSES && weights[s] > 0; c++)
+            sum[c] += weights[s] / total * (double)logits[c];
+    }
+    float mean[TINY_CLASSES];
+    for (int c = 0; c < TINY_CLASSES; c++) mean[c] = (float)sum[c];
+    loss_softmax(TINY_CLASSES, mean, model_temperature(model, classifier), ret_probabilities);
     exec_free(exec);
     plan_free(plan);
     arena_free(arena);

@@ -93,6 +93,117 @@ static void each_classifier_answers_as_the_plan(void **state)
     engine_free(engine);
 }
 
+/* Of exits that have not learned no head runs: not for the ensemble, not for a confidence. */
+static void exits_that_have_not_learned_stay_out(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header;
+        int classifier;
+        enum sla_reason reason;
+        unsigned heads;
+    } rows[] = {
+        {"SLA-Classifier: ensemble", MODEL_ENSEMBLE, SLA_REQUESTED, 10},
+        {"SLA-Classifier: 2", 1, SLA_REQUESTED, 2},
+        {"SLA-Min-Accuracy: 0.4", 1, SLA_ACCURACY, 2},
+        {"SLA-Min-Confidence: 0", 1, SLA_CONFIDENCE, 2},
+        {"SLA-Min-Confidence: 1", MODEL_ENSEMBLE, SLA_EXHAUSTED, 10},
+    };
+    struct calibration calibration = tiny_calibration();
+    struct engine_options options;
+    struct err e = {.code = 0};
+    struct png png;
+    struct call call;
+    default_options(&options);
+    options.workers = 1;
+    struct engine *engine = engine_new(&options, NULL, &e);
+    assert_non_null(engine);
+    struct model *model = tiny_model("tiny", 7, &calibration);
+    model->training.untrained = 5;
+    assert_int_equal(publish_now(engine, model, NULL), 0);
+    png_make(&png, 3);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *const headers[] = {rows[i].header, NULL};
+        call_init(&call, sla_of(headers), &png, 1);
+        assert_int_equal(call_run(engine, &call), 0);
+        assert_answer(&call, 0, &png, rows[i].classifier, rows[i].reason);
+        for (int s = 0; s < TINY_SECTIONS; s++) {
+            bool ran = call.request.results[0].exit_probabilities[s] != NULL;
+            assert_int_equal(ran, (rows[i].heads >> s & 1) != 0);
+        }
+        call_reset(&call);
+    }
+    static const char *const named[] = {"SLA-Classifier: 3", NULL};
+    call_init(&call, sla_of(named), &png, 1);
+    assert_int_equal(engine_submit(engine, &call.request), ERR_UNSUPPORTED);
+    assert_non_null(strstr(call.request.error.text, "has not learned"));
+    call_reset(&call);
+    engine_free(engine);
+}
+
+/* Rule 13 of doc/sla.md: by name, and where it is better than the exit. Weights of 0 need no head.
+ */
+static void running_ensembles_answer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header;
+        int classifier;
+        enum sla_reason reason;
+        unsigned heads;
+    } rows[] = {
+        {"SLA-Classifier: ensemble:2", MODEL_RUNNING(1), SLA_REQUESTED, 3},
+        {"SLA-Classifier: ensemble:4", MODEL_RUNNING(3), SLA_REQUESTED, 13},
+        {"SLA-Classifier: 2", 1, SLA_REQUESTED, 2},
+        {"SLA-Min-Accuracy: 0.61", MODEL_RUNNING(1), SLA_ACCURACY, 3},
+        {"SLA-Min-Accuracy: 0.66", 2, SLA_ACCURACY, 4},
+        {"SLA-Min-Confidence: 1", MODEL_RUNNING(3), SLA_EXHAUSTED, 15},
+        {"SLA-Classifier: auto", MODEL_RUNNING(1), SLA_CONFIDENCE, 3},
+    };
+    struct calibration calibration = tiny_calibration();
+    calibration.running[1] = (struct calibration_running){true, {.65, .7}, {0.25, 0.75}};
+    calibration.running[3] = (struct calibration_running){true, {.95, .9}, {0.25, 0, 0.25, 0.5}};
+    calibration.has_thresholds = true;
+    calibration.thresholds[0] = calibration.thresholds[2] = 2;
+    struct engine *engine = start(1, &calibration);
+    struct png png;
+    struct call call;
+    png_make(&png, 3);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *const headers[] = {rows[i].header, NULL};
+        call_init(&call, sla_of(headers), &png, 1);
+        assert_int_equal(call_run(engine, &call), 0);
+        assert_answer(&call, 0, &png, rows[i].classifier, rows[i].reason);
+        for (int s = 0; s < TINY_SECTIONS; s++) {
+            bool ran = call.request.results[0].exit_probabilities[s] != NULL;
+            if (ran != ((rows[i].heads >> s & 1) != 0)) fail_msg("row %zu, head %d", i, s);
+        }
+        call_reset(&call);
+    }
+    /* The confidence that counts is its own. */
+    float want[TINY_CLASSES], most = 0;
+    char least[64];
+    struct version *version = engine_version(engine, "");
+    expect_probabilities(version, &png, MODEL_RUNNING(1), want);
+    version_unref(version);
+    for (int c = 0; c < TINY_CLASSES; c++) most = want[c] > most ? want[c] : most;
+    for (int k = 0; k < 2; k++) {
+        snprintf(least, sizeof(least), "SLA-Min-Confidence: %.6f",
+                 (double)most + (k == 0 ? -0.001 : 0.001));
+        const char *const headers[] = {least, "SLA-Min-Accuracy: 0.61", NULL};
+        call_init(&call, sla_of(headers), &png, 1);
+        assert_int_equal(call_run(engine, &call), 0);
+        int classifier = call.request.results[0].classifier;
+        assert_int_equal(classifier == MODEL_RUNNING(1), k == 0);
+        call_reset(&call);
+    }
+    static const char *const named[] = {"SLA-Classifier: ensemble:3", NULL};
+    call_init(&call, sla_of(named), &png, 1);
+    assert_int_equal(engine_submit(engine, &call.request), ERR_UNSUPPORTED);
+    call_reset(&call);
+    engine_free(engine);
+}
+
 static void a_model_without_calibration_answers(void **state)
 {
     (void)state;
@@ -523,7 +634,7 @@ static void what_is_not_finite_is_an_error(void **state)
         {overflow_in_second, "ensemble", "classifier 2 "},
         {underflow_in_second, "2", "classifier 2 "},
         {overflow_in_sum, "4", NULL},
-        {overflow_in_sum, "ensemble", "classifier ensemble "},
+        {overflow_in_sum, "ensemble", NULL}, /* a mean of finite numbers is finite */
     };
     struct png png;
     png_make(&png, 3);
@@ -578,6 +689,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_classifier_answers_as_the_plan),
+        cmocka_unit_test(exits_that_have_not_learned_stay_out),
+        cmocka_unit_test(running_ensembles_answer),
         cmocka_unit_test(a_model_without_calibration_answers),
         cmocka_unit_test(mixed_batches_answer_as_the_plan),
         cmocka_unit_test(several_images_have_results_of_their_own),

@@ -87,7 +87,7 @@ def test_case(p, case):
     assert len(own) == count and difference <= RTOL * largest, (own, case["logits"])
     text = run(PROGRAM, "describe", out)[0]
     assert "imported from a checkpoint" in text and "not calibrated" in text
-    assert "not trained, of random values: classifiers 1, 2, 3" in text, text
+    assert "not trained, and out of use: classifiers 1, 2, 3" in text, text
 
 
 def test_own(p):
@@ -235,7 +235,7 @@ def test_usage(p):
     fails(checkpoint, "--spec", spec("resnet18"), code=2, text="--out is missing")
     assert not os.path.exists(out)
     text = run(PROGRAM, *case_arguments(CASES[0], checkpoint, out))[0]
-    assert "not trained, of random values: classifiers 1, 2, 3" in text, text
+    assert "not trained, and out of use: classifiers 1, 2, 3" in text, text
 
 
 def test_export_usage(p):

@@ -209,15 +209,20 @@ def test_learning(p):
     """Ten classes that differ by brightness are learnt by every method, by the heads that it trains."""
     for method in ("baseline", "dsn", "byot"):
         f = json.loads(run("eval", p.model(method), "--data", p.data, "--split", "test", "--json")[0])
-        top1 = [x["top1"] for x in f["exits"]]
-        assert f["n"] == 200 and list(f) == ["n", "exits", "ensemble"]
-        assert top1[3] > 0.3, (method, top1)
+        top1 = [x["top1"] for x in f["exits"] if x["learned"]]
+        assert f["n"] == 200 and list(f) == ["n", "exits", "ensemble", "running"]
+        assert top1[-1] > 0.3, (method, top1)
         if method == "baseline":
-            assert max(top1[:3]) < 0.2, top1
+            assert f["exits"][:3] == [{"name": n, "learned": False} for n in "123"], f
+            assert f["ensemble"] == {k: v for k, v in f["exits"][3].items() if k not in ("name", "learned")}, f
+            assert f["running"] == []
         else:
-            assert min(top1) > 0.2, (method, top1)
-        for x in f["exits"] + [f["ensemble"]]:
+            assert len(top1) == 4 and min(top1) > 0.2, (method, top1)
+            assert [x["name"] for x in f["running"]] == ["ensemble:2", "ensemble:3", "ensemble:4"], f
+            assert all(abs(sum(x["weights"]) - 1) < 1e-6 for x in f["running"]), f
+        for x in [x for x in f["exits"] if x["learned"]] + [f["ensemble"]] + f["running"]:
             assert 0 <= x["top1"] <= x["top5"] <= 1 and x["nll"] > 0 and 0 <= x["ece"] <= 1
+            assert 0 <= x["balanced"] <= 1
     text = run("eval", p.model("byot"), "--data", p.data, "--split", "train")[0]
     assert "1000 images of train" in text and "ensemble" in text
 
@@ -304,8 +309,9 @@ def test_peer_width(p):
         json.dump(spec, f)
     run("train", path, *p.options(out, "dml", epochs=1, peer_width=8, peer_out=peer)[1:])
     for model, width in ((out, 4), (peer, 8)):
-        assert json.loads(run("describe", model, "--json")[0]) == json.loads(
-            run("describe", path, "--width", str(width), "--json")[0]), width
+        described = json.loads(run("describe", model, "--json")[0])
+        assert [x.pop("learned", True) for x in described["exits"]] == [False, False, False, True]
+        assert described == json.loads(run("describe", path, "--width", str(width), "--json")[0]), width
 
 
 @many_minutes_on_reference

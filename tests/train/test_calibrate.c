@@ -1,6 +1,7 @@
 /* Figures by hand, temperatures against brute force, thresholds against what they promise. */
 #include <math.h>
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,7 +19,7 @@
 
 static struct logits make(size_t n, int exits, int classes)
 {
-    struct logits l = {n, exits, classes, NULL, NULL};
+    struct logits l = {.n = n, .n_exits = exits, .classes = classes};
     l.values = mem_new((size_t)(exits + 1) * n * (size_t)classes, sizeof(*l.values));
     l.labels = mem_new(n, sizeof(*l.labels));
     assert_non_null(l.values);
@@ -186,11 +187,33 @@ static double confidence(const struct logits *l, int exit, size_t i, double t)
     return 1 / sum;
 }
 
+/* The confidence of what answers at an exit, and whether it is right. */
+static double answer(const struct logits *l, const struct calibration *c, int exit, size_t i,
+                     int *ret_right)
+{
+    bool running = model_answerer(c, exit) != exit;
+    float z[64];
+    double sum = 0, t = running ? c->running[exit].figures.temperature : c->exits[exit].temperature;
+    for (int k = 0; k < l->classes; k++) {
+        double mean = 0;
+        for (int x = 0; x <= exit; x++) {
+            double weight = running ? c->running[exit].weights[x] : x == exit;
+            mean += weight * (double)logits_of(l, x)[i * (size_t)l->classes + (size_t)k];
+        }
+        z[k] = (float)mean;
+    }
+    int best = logits_best(z, l->classes, NULL);
+    for (int k = 0; k < l->classes; k++) sum += exp(((double)z[k] - (double)z[best]) / t);
+    *ret_right = best == l->labels[i];
+    return 1 / sum;
+}
+
 /* Answering by the thresholds: at most a point worse than the deepest, and somebody leaves early.
  */
 static void test_thresholds(void **state)
 {
     (void)state;
+    int blended = 0;
     for (uint64_t seed = 1; seed <= 20; seed++) {
         print_message("# seed %llu\n", (unsigned long long)seed);
         struct logits l = noise(seed, 500, 3, 10, 3);
@@ -202,19 +225,64 @@ static void test_thresholds(void **state)
         assert_near(c.thresholds[2], 0, 0);
         size_t right = 0, early = 0;
         for (size_t i = 0; i < l.n; i++) {
-            int exit = 0;
-            while (exit < 2 &&
-                   confidence(&l, exit, i, c.exits[exit].temperature) < c.thresholds[exit]) {
-                exit++;
-            }
-            const float *z = logits_of(&l, exit) + i * (size_t)l.classes;
-            right += logits_best(z, l.classes, NULL) == l.labels[i];
+            int exit = 0, is_right;
+            while (answer(&l, &c, exit, i, &is_right) < c.thresholds[exit]) exit++;
+            right += is_right;
             early += exit < 2;
         }
-        assert_true((double)right / 500 >= c.exits[2].top1 - CALIBRATE_TOLERANCE);
+        double last = c.exits[2].top1;
+        if (model_answerer(&c, 2) != 2) last = c.running[2].figures.top1;
+        blended += model_answerer(&c, 1) != 1;
+        assert_true((double)right / 500 >= last - CALIBRATE_TOLERANCE);
         assert_true(early > 0);
         logits_release(&l);
     }
+    assert_true(blended > 0);
+}
+
+/* Exits that have not learned get no figures, no threshold and no part of an ensemble. */
+static void test_untrained(void **state)
+{
+    (void)state;
+    struct logits l = noise(3, 300, 4, 8, 1);
+    struct calibration c;
+    struct err e = {0};
+    l.untrained = 5;
+    assert_int_equal(calibrate(&l, &c, &e), 0);
+    assert_true(c.exits[0].temperature == 0 && c.exits[2].temperature == 0);
+    assert_true(c.exits[1].temperature > 0 && c.exits[3].temperature > 0);
+    assert_true(c.thresholds[0] > 1 && c.thresholds[2] > 1);
+    for (int i = 0; i < 3; i++) assert_false(c.running[i].present); /* exit 1 would be alone */
+    assert_true(c.running[3].present);
+    assert_true(c.running[3].weights[0] == 0 && c.running[3].weights[2] == 0);
+    assert_near(c.running[3].weights[1] + c.running[3].weights[3], 1, 1e-12);
+    l.untrained = 7;
+    assert_int_equal(calibrate(&l, &c, &e), 0);
+    for (int i = 0; i < 4; i++) assert_false(c.running[i].present);
+    logits_release(&l);
+}
+
+static void test_classes(void **state)
+{
+    (void)state;
+    struct logits l = make(5, 1, 4);
+    struct class_count counts[4];
+    static const int32_t labels[5] = {0, 0, 0, 1, 3}, said[5] = {0, 0, 1, 1, 2};
+    for (size_t i = 0; i < 5; i++) {
+        float z[4] = {0};
+        z[said[i]] = 1;
+        set(&l, 0, i, z);
+        l.labels[i] = labels[i];
+    }
+    evaluate_classes(&l, 0, counts);
+    static const struct class_count want[4] = {{3, 2}, {1, 1}, {0, 0}, {1, 0}};
+    for (int c = 0; c < 4; c++) {
+        assert_int_equal(counts[c].images, want[c].images);
+        assert_int_equal(counts[c].right, want[c].right);
+    }
+    assert_near(evaluate_balanced(counts, 4), (2.0 / 3 + 1 + 0) / 3, 1e-12); /* without class 2 */
+    assert_near(evaluate_balanced(counts + 2, 1), 0, 0);
+    logits_release(&l);
 }
 
 /* An exit that is always sure and always wrong answers nothing, not even at a confidence of 1. */
@@ -241,7 +309,7 @@ static void test_no_memory(void **state)
 {
     (void)state;
     struct logits l = noise(1, 20, 2, 5, 1);
-    for (unsigned n = 1; n <= 2; n++) {
+    for (unsigned n = 1; n <= 5; n++) {
         struct calibration c;
         struct err e = {0};
         mem_fail_at(n);
@@ -260,6 +328,8 @@ int main(void)
         cmocka_unit_test(test_temperature),
         cmocka_unit_test(test_temperature_limits),
         cmocka_unit_test(test_thresholds),
+        cmocka_unit_test(test_untrained),
+        cmocka_unit_test(test_classes),
         cmocka_unit_test(test_no_threshold),
         cmocka_unit_test(test_not_a_number),
         cmocka_unit_test(test_no_memory),

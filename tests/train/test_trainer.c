@@ -705,13 +705,13 @@ static void test_evaluate(void **state)
     struct plan *plan = plan_new(f->net, trainer_params(t), kernels_best(), &e);
     assert_non_null(plan);
     struct logits one;
-    assert_int_equal(evaluate_logits(plan, f->set, NULL, IMAGES, &f->preprocess, NULL, &one, &e),
+    assert_int_equal(evaluate_logits(plan, 0, f->set, NULL, IMAGES, &f->preprocess, NULL, &one, &e),
                      0);
     for (unsigned threads = 2; threads <= 3; threads++) {
         struct pool *pool = pool_new(threads);
         struct logits l;
-        assert_int_equal(evaluate_logits(plan, f->set, NULL, IMAGES, &f->preprocess, pool, &l, &e),
-                         0);
+        assert_int_equal(
+            evaluate_logits(plan, 0, f->set, NULL, IMAGES, &f->preprocess, pool, &l, &e), 0);
         assert_memory_equal(l.values, one.values, (size_t)3 * IMAGES * CLASSES * sizeof(float));
         assert_memory_equal(l.labels, one.labels, IMAGES * sizeof(*l.labels));
         logits_release(&l);
@@ -722,7 +722,7 @@ static void test_evaluate(void **state)
         assert_near((double)logits_of(&one, MODEL_ENSEMBLE)[j], (double)mean, 1e-5);
     }
     struct logits part; /* chosen images are those of the list */
-    assert_int_equal(evaluate_logits(plan, f->set, f->split.holdout, f->split.n_holdout,
+    assert_int_equal(evaluate_logits(plan, 0, f->set, f->split.holdout, f->split.n_holdout,
                                      &f->preprocess, NULL, &part, &e),
                      0);
     for (size_t i = 0; i < part.n; i++) {
