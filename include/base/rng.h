@@ -13,10 +13,15 @@ enum rng_purpose {
     RNG_AUGMENT = 3, /* a = epoch, b = sample */
     RNG_MIX = 4,     /* images of a batch mixed: a = epoch, b = step */
     RNG_TEST = 5,
-    RNG_AUTOAUGMENT = 6,  /* a = epoch, b = sample */
-    RNG_CUTOUT = 7,       /* a = epoch, b = sample */
-    RNG_RESIZED_CROP = 8, /* a = epoch, b = sample */
-    RNG_CANARY = 9,       /* the pixels of a test image */
+    RNG_AUTOAUGMENT = 6,       /* a = epoch, b = sample */
+    RNG_CUTOUT = 7,            /* a = epoch, b = sample */
+    RNG_RESIZED_CROP = 8,      /* a = epoch, b = sample */
+    RNG_CANARY = 9,            /* the pixels of a test image */
+    RNG_TRIVIALAUGMENT = 10,   /* a = epoch, b = sample */
+    RNG_RANDAUGMENT = 11,      /* a = epoch, b = sample */
+    RNG_ERASING = 12,          /* a = epoch, b = sample */
+    RNG_ALTERNATING_FLIP = 13, /* b = sample: of no epoch */
+    RNG_CUTMIX = 14,           /* a = epoch, b = step */
 };
 
 struct rng {

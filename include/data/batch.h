@@ -16,10 +16,11 @@ void batch_order(const uint32_t *source, size_t n, uint64_t seed, uint32_t epoch
                  uint32_t *indices);
 
 /* The input of sample i of the set in an epoch, [height][width][3] of p. An image of another size
- * is resized as serving does it; augment: bits of
- * recipe/augment.h; with 0 the input is exactly what serving computes.
+ * is resized as serving does it; augment NULL, or without words: the input is exactly what serving
+ * computes.
  * -ENOMEM, which a set of pixels of the input's size never gives. Any thread. */
-int batch_sample(const struct dataset *set, size_t i, const struct preprocess *p, unsigned augment,
-                 uint64_t seed, uint32_t epoch, float *ret_input, struct err *e);
+int batch_sample(const struct dataset *set, size_t i, const struct preprocess *p,
+                 const struct augment *augment, uint64_t seed, uint32_t epoch, float *ret_input,
+                 struct err *e);
 
 #endif

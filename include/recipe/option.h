@@ -22,7 +22,7 @@ enum recipe_kind {
     RECIPE_METHOD,   /* const struct method * */
     RECIPE_PRESET,   /* const struct preset *, NULL: none */
     RECIPE_SCHEDULE, /* the struct of that name */
-    RECIPE_AUGMENT,  /* unsigned, bits of recipe/augment.h */
+    RECIPE_AUGMENT,  /* the struct of that name */
     RECIPE_EXITS,    /* unsigned, bit i: classifier i + 1; 0: all */
     RECIPE_PLACE, /* const char *: a file, a directory or a model, in the storage of who gives it */
 };

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "recipe/augment.h"
 #include "recipe/method.h"
 #include "recipe/schedule.h"
 
@@ -42,7 +43,7 @@ struct recipe {
     int64_t ema_images; /* that its norms' statistics are made from */
     struct schedule schedule;
     int64_t warmup;
-    unsigned augment;              /* bits of recipe/augment.h */
+    struct augment augment;
     double label_smoothing, mixup; /* 0: off; mixup is alpha of Beta(alpha, alpha) */
     double temperature, alpha;     /* of the softmax; share of the answers that are learnt from */
     bool kd_scale;                 /* the KL term times T^2, as Hinton et al. 2015 have it */

@@ -56,9 +56,9 @@ static void fixed_nearest(const double a[6], const uint8_t *in, int width, int h
 }
 
 void augment_affine_nearest(const double a[6], const uint8_t *in, int width, int height,
-                            uint8_t *out)
+                            uint8_t outside, uint8_t *out)
 {
-    memset(out, AUGMENT_GREY, (size_t)width * (size_t)height * 3);
+    memset(out, outside, (size_t)width * (size_t)height * 3);
     if (a[1] == 0 && a[3] == 0) {
         scale_nearest(a, in, width, height, out);
     } else {
@@ -97,9 +97,9 @@ static void bicubic_pixel(const uint8_t *in, int width, int height, double u, do
 }
 
 void augment_affine_bicubic(const double a[6], const uint8_t *in, int width, int height,
-                            uint8_t *out)
+                            uint8_t outside, uint8_t *out)
 {
-    memset(out, AUGMENT_GREY, (size_t)width * (size_t)height * 3);
+    memset(out, outside, (size_t)width * (size_t)height * 3);
     for (int y = 0; y < height; y++) {
         for (int x = 0; x < width; x++, out += 3) {
             double u = a[0] * (x + 0.5) + a[1] * (y + 0.5) + a[2];

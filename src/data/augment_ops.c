@@ -16,13 +16,8 @@ struct picture {
     uint8_t *pixels, *scratch;
     int width, height;
     size_t n; /* pixels */
+    uint8_t outside;
 };
-
-/* Of a range from `first` to `last` in ten steps. */
-static double step_of(double first, double last, int magnitude)
-{
-    return first + (last - first) * magnitude / (AUGMENT_MAGNITUDES - 1);
-}
 
 /* --- geometry --------------------------------------------------------------------------------- */
 
@@ -30,14 +25,20 @@ static void affine(struct picture *p, const double a[6], bool bicubic)
 {
     memcpy(p->scratch, p->pixels, p->n * 3);
     (bicubic ? augment_affine_bicubic : augment_affine_nearest)(a, p->scratch, p->width, p->height,
-                                                                p->pixels);
+                                                                p->outside, p->pixels);
+}
+
+/* To 15 decimals, so that a right angle is one. */
+static double rounded(double value)
+{
+    return round(value * 1e15) / 1e15;
 }
 
 /* Counter-clockwise around the middle. */
 static void rotate(struct picture *p, double degrees)
 {
     if (degrees == 0) return;
-    double angle = -degrees * M_PI / 180, c = cos(angle), s = sin(angle);
+    double angle = -degrees * M_PI / 180, c = rounded(cos(angle)), s = rounded(sin(angle));
     double x = p->width / 2.0, y = p->height / 2.0;
     const double a[6] = {c, s, c * -x + s * -y + x, -s, c, -s * -x + c * -y + y};
     affine(p, a, false);
@@ -55,11 +56,9 @@ static void apply_table(struct picture *p, const uint8_t table[256])
     for (size_t i = 0; i < p->n * 3; i++) p->pixels[i] = table[p->pixels[i]];
 }
 
-/* numpy rounds halves to even, but none occurs between 8 and 4. */
-static void posterize(struct picture *p, int magnitude)
+static void posterize(struct picture *p, int bits)
 {
     uint8_t table[256];
-    int bits = (int)floor(step_of(8, 4, magnitude) + 0.5);
     for (int i = 0; i < 256; i++) table[i] = (uint8_t)(i & (0xff << (8 - bits)));
     apply_table(p, table);
 }
@@ -168,30 +167,27 @@ static void sharpness(struct picture *p, float factor)
     }
 }
 
-void augment_apply(enum augment_op op, int magnitude, bool negative, uint8_t *image,
-                   uint8_t *scratch, int width, int height)
+void augment_perform(enum augment_op op, double value, struct augment_style style, uint8_t *image,
+                     uint8_t *scratch, int width, int height)
 {
-    assert(magnitude >= 0 && magnitude < AUGMENT_MAGNITUDES);
-    struct picture p = {image, scratch, width, height, (size_t)width * (size_t)height};
-    const double sign = negative ? -1 : 1;
-    const double shear = sign * step_of(0, 0.3, magnitude);
-    const double shift = sign * step_of(0, 150.0 / 331, magnitude);
-    const float factor = (float)(1 + sign * step_of(0, 0.9, magnitude));
+    struct picture p = {image,        scratch, width, height, (size_t)width * (size_t)height,
+                        style.outside};
+    const float factor = (float)value;
     switch (op) {
     case AUGMENT_SHEAR_X:
-        affine(&p, (const double[]){1, shear, 0, 0, 1, 0}, true);
+        affine(&p, (const double[]){1, value, 0, 0, 1, 0}, style.bicubic);
         break;
     case AUGMENT_SHEAR_Y:
-        affine(&p, (const double[]){1, 0, 0, shear, 1, 0}, true);
+        affine(&p, (const double[]){1, 0, 0, value, 1, 0}, style.bicubic);
         break;
     case AUGMENT_TRANSLATE_X:
-        affine(&p, (const double[]){1, 0, shift * width, 0, 1, 0}, false);
+        affine(&p, (const double[]){1, 0, value, 0, 1, 0}, false);
         break;
     case AUGMENT_TRANSLATE_Y:
-        affine(&p, (const double[]){1, 0, 0, 0, 1, shift * height}, false);
+        affine(&p, (const double[]){1, 0, 0, 0, 1, value}, false);
         break;
     case AUGMENT_ROTATE:
-        rotate(&p, step_of(0, 30, magnitude));
+        rotate(&p, value);
         break;
     case AUGMENT_COLOR:
         color(&p, factor);
@@ -206,10 +202,10 @@ void augment_apply(enum augment_op op, int magnitude, bool negative, uint8_t *im
         sharpness(&p, factor);
         break;
     case AUGMENT_POSTERIZE:
-        posterize(&p, magnitude);
+        posterize(&p, (int)value);
         break;
     case AUGMENT_SOLARIZE:
-        solarize(&p, step_of(256, 0, magnitude));
+        solarize(&p, value);
         break;
     case AUGMENT_AUTOCONTRAST:
         autocontrast(&p);
@@ -219,6 +215,8 @@ void augment_apply(enum augment_op op, int magnitude, bool negative, uint8_t *im
         break;
     case AUGMENT_INVERT:
         solarize(&p, 0);
+        break;
+    case AUGMENT_IDENTITY:
         break;
     case AUGMENT_OPS:
         assert(false);

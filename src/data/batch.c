@@ -38,7 +38,16 @@ struct view {
     bool flip;
 };
 
-static struct view draw_view(const struct preprocess *p, unsigned augment, uint64_t seed,
+/* Jordan 2024 (arXiv 2404.00498, section 3.6): by chance in the first epoch, then in turn, so that
+ * any two epochs in a row show both. */
+static bool alternate(uint64_t seed, uint32_t epoch, size_t i)
+{
+    struct rng rng;
+    rng_init(&rng, seed, RNG_ALTERNATING_FLIP, 0, (uint32_t)i);
+    return (rng_below(&rng, 2) + epoch) % 2 == 1;
+}
+
+static struct view draw_view(const struct preprocess *p, unsigned words, uint64_t seed,
                              uint32_t epoch, size_t i)
 {
     const int down = p->height / CROP_PAD_PART, across = p->width / CROP_PAD_PART;
@@ -48,8 +57,9 @@ static struct view draw_view(const struct preprocess *p, unsigned augment, uint6
     v.top = (int)rng_below(&rng, 2 * (uint32_t)down + 1) - down;
     v.left = (int)rng_below(&rng, 2 * (uint32_t)across + 1) - across;
     v.flip = rng_below(&rng, 2) == 1;
-    if ((augment & AUGMENT_CROP) == 0) v.top = v.left = 0;
-    if ((augment & AUGMENT_FLIP) == 0) v.flip = false;
+    if ((words & AUGMENT_CROP) == 0) v.top = v.left = 0;
+    if ((words & AUGMENT_FLIP) == 0) v.flip = false;
+    if ((words & AUGMENT_ALTERNATING_FLIP) != 0) v.flip = alternate(seed, epoch, i);
     return v;
 }
 
@@ -61,13 +71,25 @@ static void normal_table(const struct preprocess *p, float ret_normal[256][3])
     preprocess_normalise(p, grey[0], 256, ret_normal[0]);
 }
 
-static void copy_view(const uint8_t *pixels, int width, int height, struct view v, uint8_t fill,
+/* The mirror image beyond a border, which itself is not repeated: numpy's pad(mode="reflect"). */
+static int mirrored(int i, int n)
+{
+    if (n == 1) return 0;
+    return i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
+}
+
+static void copy_view(const uint8_t *pixels, int width, int height, struct view v, unsigned words,
                       uint8_t *ret_image)
 {
-    const uint8_t outside[3] = {fill, fill, fill};
+    const uint8_t fill = words & AUGMENT_FILL_GREY ? AUGMENT_GREY : 0,
+                  outside[3] = {fill, fill, fill};
     for (int y = 0; y < height; y++) {
         for (int x = 0; x < width; x++, ret_image += 3) {
             int from_y = y + v.top, from_x = (v.flip ? width - 1 - x : x) + v.left;
+            if (words & AUGMENT_REFLECT) {
+                from_y = mirrored(from_y, height);
+                from_x = mirrored(from_x, width);
+            }
             bool inside = from_y >= 0 && from_y < height && from_x >= 0 && from_x < width;
             const size_t from = ((size_t)from_y * (size_t)width + (size_t)from_x) * 3;
             memcpy(ret_image, inside ? pixels + from : outside, 3);
@@ -79,16 +101,24 @@ static void copy_view(const uint8_t *pixels, int width, int height, struct view 
  * bytes, its normalised values 12. The image is its last quarter, an operation's scratch the
  * quarter before; normalising from the front never overtakes what it reads. */
 static void make_input(const uint8_t *pixels, size_t i, const struct preprocess *p,
-                       unsigned augment, uint64_t seed, uint32_t epoch, float *ret_input)
+                       const struct augment *augment, uint64_t seed, uint32_t epoch,
+                       float *ret_input)
 {
     _Static_assert(sizeof(float) == 4, "four images of bytes fit into one of floats");
     const size_t n = (size_t)p->width * (size_t)p->height;
     uint8_t *scratch = (uint8_t *)ret_input + n * 6, *image = scratch + n * 3;
-    copy_view(pixels, p->width, p->height, draw_view(p, augment, seed, epoch, i),
-              augment & AUGMENT_FILL_GREY ? AUGMENT_GREY : 0, image);
-    if (augment & AUGMENT_AUTO)
-        autoaugment(image, scratch, p->width, p->height, seed, epoch, (uint32_t)i);
-    if (augment & AUGMENT_CUTOUT) cutout(image, p->width, p->height, seed, epoch, (uint32_t)i);
+    const unsigned words = augment->words;
+    const uint32_t sample = (uint32_t)i;
+    const int width = p->width, height = p->height;
+    copy_view(pixels, width, height, draw_view(p, words, seed, epoch, i), words, image);
+    if (words & AUGMENT_AUTO) autoaugment(image, scratch, width, height, seed, epoch, sample);
+    if (words & AUGMENT_TRIVIAL) trivialaugment(image, scratch, width, height, seed, epoch, sample);
+    if (words & AUGMENT_RAND) {
+        randaugment(image, scratch, width, height, augment->operations, augment->magnitude, seed,
+                    epoch, sample);
+    }
+    if (words & AUGMENT_CUTOUT) cutout(image, width, height, seed, epoch, sample);
+    if (words & AUGMENT_ERASING) erase(image, width, height, augment->erasing, seed, epoch, sample);
 
     float normal[256][3];
     normal_table(p, normal);
@@ -98,9 +128,12 @@ static void make_input(const uint8_t *pixels, size_t i, const struct preprocess 
     }
 }
 
-int batch_sample(const struct dataset *set, size_t i, const struct preprocess *p, unsigned augment,
-                 uint64_t seed, uint32_t epoch, float *ret_input, struct err *e)
+int batch_sample(const struct dataset *set, size_t i, const struct preprocess *p,
+                 const struct augment *augment, uint64_t seed, uint32_t epoch, float *ret_input,
+                 struct err *e)
 {
+    static const struct augment none = {0};
+    if (augment == NULL) augment = &none;
     const size_t bytes = view_arena_bytes(set, i, p, augment);
     const uint8_t *pixels;
     struct arena *arena = NULL;
@@ -109,7 +142,7 @@ int batch_sample(const struct dataset *set, size_t i, const struct preprocess *p
         if (arena == NULL) return err_set(e, -ENOMEM, "no memory for an image");
     }
     int rc = view_pixels(set, i, p, augment, seed, epoch, arena, &pixels, e);
-    if (rc == 0 && augment == 0) {
+    if (rc == 0 && augment->words == 0) {
         preprocess_normalise(p, pixels, (size_t)p->width * (size_t)p->height, ret_input);
     } else if (rc == 0) {
         make_input(pixels, i, p, augment, seed, epoch, ret_input);

@@ -56,28 +56,28 @@ static struct view_size full_size(const struct dataset *set, size_t i)
 }
 
 size_t view_arena_bytes(const struct dataset *set, size_t i, const struct preprocess *p,
-                        unsigned augment)
+                        const struct augment *augment)
 {
     const struct view_size full = full_size(set, i);
-    const bool resized =
-        (augment & AUGMENT_RESIZED_CROP) != 0 || full.width != p->width || full.height != p->height;
+    const bool resized = (augment->words & AUGMENT_RESIZED_CROP) != 0 || full.width != p->width ||
+                         full.height != p->height;
     size_t bytes = dataset_image_bytes(set, i);
     if (resized) bytes += preprocess_cut_bytes(p, full.width, full.height);
     return bytes > 0 ? bytes + ARENA_SLACK : 0;
 }
 
-int view_pixels(const struct dataset *set, size_t i, const struct preprocess *p, unsigned augment,
-                uint64_t seed, uint32_t epoch, struct arena *arena, const uint8_t **ret_pixels,
-                struct err *e)
+int view_pixels(const struct dataset *set, size_t i, const struct preprocess *p,
+                const struct augment *augment, uint64_t seed, uint32_t epoch, struct arena *arena,
+                const uint8_t **ret_pixels, struct err *e)
 {
     struct image image;
-    if ((augment & AUGMENT_RESIZED_CROP) == 0) {
+    if ((augment->words & AUGMENT_RESIZED_CROP) == 0) {
         int rc = dataset_image(set, i, preprocess_want(p), arena, &image, e);
         return rc < 0 ? rc : preprocess_resize(p, &image, arena, ret_pixels, e);
     }
     const struct view_size full = full_size(set, i);
     const struct preprocess_box box =
-        view_draw(full.width, full.height, augment_scale(augment), seed, epoch, (uint32_t)i);
+        view_draw(full.width, full.height, augment->scale / 1000.0, seed, epoch, (uint32_t)i);
     const struct image_want want = preprocess_cut_want(p, full.width, full.height, box);
     int rc = dataset_image(set, i, want, arena, &image, e);
     return rc < 0 ? rc : preprocess_cut(p, &image, box, arena, ret_pixels, e);

@@ -16,12 +16,12 @@ struct preprocess_box view_draw(int width, int height, double scale_min, uint64_
 
 /* Bytes of arena that view_pixels() takes at most for image i; 0 when it takes none. */
 size_t view_arena_bytes(const struct dataset *set, size_t i, const struct preprocess *p,
-                        unsigned augment);
+                        const struct augment *augment);
 
 /* Image i as p->height x p->width RGB pixels: cut and resized as augment says, or as serving does.
  * They belong to the set or to the arena (which may be NULL when no bytes are wanted). -ENOMEM. */
-int view_pixels(const struct dataset *set, size_t i, const struct preprocess *p, unsigned augment,
-                uint64_t seed, uint32_t epoch, struct arena *arena, const uint8_t **ret_pixels,
-                struct err *e);
+int view_pixels(const struct dataset *set, size_t i, const struct preprocess *p,
+                const struct augment *augment, uint64_t seed, uint32_t epoch, struct arena *arena,
+                const uint8_t **ret_pixels, struct err *e);
 
 #endif

@@ -66,7 +66,8 @@ static const struct recipe_option options[] = {
     {"augment", RECIPE_AUGMENT, RECIPE_HOW, IN_RECIPE(augment), .standard = "crop,flip",
      .takes = "LIST",
      .help = "of crop, flip, autoaugment, cutout, fill128 (crop pads with grey), resizedcrop, "
-             "resizedcrop:0.25 (shows at least that share), or none"},
+             "resizedcrop:0.25 (shows at least that share), reflect (crop pads with the mirrored "
+             "image), altflip, trivialaugment, randaugment:2:9, erasing:0.5, or none"},
     {"label-smoothing", RECIPE_REAL, RECIPE_HOW, IN_RECIPE(label_smoothing), .high = 1,
      .standard = "0", .implied = "0", .takes = "X",
      .help = "share of the labels that all classes get alike"},

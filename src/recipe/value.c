@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "recipe/augment.h"
 #include "recipe/option.h"
 
 enum { EXITS_MAX = 9 }; /* the number of a classifier is a digit */
@@ -225,7 +224,7 @@ const char *recipe_option_format(const struct recipe_option *option, const void 
         schedule_format(value, ret_text);
         break;
     case RECIPE_AUGMENT:
-        augment_format(*(const unsigned *)value, ret_text);
+        augment_format(value, ret_text);
         break;
     }
     return ret_text;

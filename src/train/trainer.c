@@ -253,7 +253,7 @@ static void prepare_lane(void *arg, unsigned lane, unsigned n_lanes)
     pool_range((size_t)t->recipe.batch, lane, n_lanes, &first, &end);
     int rc = 0;
     for (size_t i = first; rc == 0 && i < end; i++) {
-        rc = batch_sample(t->setup.set, p->indices[i], t->setup.preprocess, t->recipe.augment,
+        rc = batch_sample(t->setup.set, p->indices[i], t->setup.preprocess, &t->recipe.augment,
                           t->recipe.seed, p->epoch, p->input + i * size, &p->errors[lane]);
         t->labels[i] = dataset_class(t->setup.set, p->indices[i]);
     }

@@ -117,6 +117,9 @@ static int find_view(size_t i, const float *input)
     return -1;
 }
 
+static const struct augment crop = {.words = AUGMENT_CROP}, flip_alone = {.words = AUGMENT_FLIP},
+                            both = {.words = AUGMENT_CROP | AUGMENT_FLIP};
+
 static void test_sample(void **state)
 {
     (void)state;
@@ -125,8 +128,7 @@ static void test_sample(void **state)
     enum { EPOCHS = 100 };
     for (uint32_t epoch = 0; epoch < EPOCHS; epoch++) {
         size_t i = epoch % 4;
-        assert_int_equal(
-            batch_sample(set, i, &normal, AUGMENT_CROP | AUGMENT_FLIP, 5, epoch, input, NULL), 0);
+        assert_int_equal(batch_sample(set, i, &normal, &both, 5, epoch, input, NULL), 0);
         int view = find_view(i, input);
         /* The draws that say so: resuming with a later program must give the same. */
         struct rng rng;
@@ -137,15 +139,15 @@ static void test_sample(void **state)
         tops[view / 2 / 9]++;
         lefts[view / 2 % 9]++;
         /* One augmentation alone makes the same choice. */
-        assert_int_equal(batch_sample(set, i, &normal, AUGMENT_CROP, 5, epoch, again, NULL), 0);
+        assert_int_equal(batch_sample(set, i, &normal, &crop, 5, epoch, again, NULL), 0);
         assert_int_equal(find_view(i, again), view - view % 2);
-        assert_int_equal(batch_sample(set, i, &normal, AUGMENT_FLIP, 5, epoch, again, NULL), 0);
+        assert_int_equal(batch_sample(set, i, &normal, &flip_alone, 5, epoch, again, NULL), 0);
         assert_int_equal(find_view(i, again), 80 + view % 2); /* offsets 0,0 */
     }
     assert_in_range(flips, 25, 75);
     for (int k = 0; k < 9; k++) assert_true(tops[k] > 0 && lefts[k] > 0);
 
-    assert_int_equal(batch_sample(set, 2, &normal, 0, 5, 3, plain, NULL), 0);
+    assert_int_equal(batch_sample(set, 2, &normal, NULL, 5, 3, plain, NULL), 0);
     expected_sample(2, 0, 0, false, again);
     assert_memory_equal(plain, again, sizeof(plain));
 }
@@ -156,21 +158,20 @@ static void test_resumable(void **state)
     (void)state;
     enum { STEPS = 40 };
     static float straight[STEPS][FLOATS], input[FLOATS];
-    const unsigned both = AUGMENT_CROP | AUGMENT_FLIP;
     for (uint32_t step = 0; step < STEPS; step++) {
         assert_int_equal(
-            batch_sample(set, step % 4, &normal, both, 11, step / 4, straight[step], NULL), 0);
+            batch_sample(set, step % 4, &normal, &both, 11, step / 4, straight[step], NULL), 0);
     }
     for (uint32_t step = STEPS; step-- > 0;) {
-        assert_int_equal(batch_sample(set, step % 4, &normal, both, 11, step / 4, input, NULL), 0);
+        assert_int_equal(batch_sample(set, step % 4, &normal, &both, 11, step / 4, input, NULL), 0);
         assert_memory_equal(input, straight[step], sizeof(input));
     }
     int same = 0; /* another seed or epoch is another view, nearly always */
     for (uint32_t step = 0; step < STEPS; step++) {
-        assert_int_equal(batch_sample(set, step % 4, &normal, both, 12, step / 4, input, NULL), 0);
+        assert_int_equal(batch_sample(set, step % 4, &normal, &both, 12, step / 4, input, NULL), 0);
         same += memcmp(input, straight[step], sizeof(input)) == 0;
         assert_int_equal(
-            batch_sample(set, step % 4, &normal, both, 11, step / 4 + 100, input, NULL), 0);
+            batch_sample(set, step % 4, &normal, &both, 11, step / 4 + 100, input, NULL), 0);
         same += memcmp(input, straight[step], sizeof(input)) == 0;
     }
     assert_true(same < 5);

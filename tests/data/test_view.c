@@ -27,6 +27,7 @@ static struct preprocess normal = {
 static void test_as_served(void **state)
 {
     (void)state;
+    static const struct augment flips = {.words = AUGMENT_FLIP};
     static const enum preprocess_resize resizes[] = {PREPROCESS_COVER, PREPROCESS_STRETCH};
     struct dataset *set;
     struct err e = {0};
@@ -43,12 +44,12 @@ static void test_as_served(void **state)
         assert_int_equal(image_decode(bytes, size, &decoding, arena, &image, &e), 0);
         assert_int_equal(preprocess_apply(&normal, &image, arena, served, &e), 0);
         arena_free(arena);
-        assert_int_equal(batch_sample(set, at, &normal, 0, 1, 2, input, &e), 0);
+        assert_int_equal(batch_sample(set, at, &normal, NULL, 1, 2, input, &e), 0);
         assert_memory_equal(input, served, sizeof(input));
         /* Crop and flip begin with the same pixels: the middle of a flipped one, not moved. */
         bool same = false;
         for (uint32_t epoch = 0; epoch < 40 && !same; epoch++) {
-            assert_int_equal(batch_sample(set, at, &normal, AUGMENT_FLIP, 1, epoch, input, &e), 0);
+            assert_int_equal(batch_sample(set, at, &normal, &flips, 1, epoch, input, &e), 0);
             same = memcmp(input, served, sizeof(input)) == 0;
         }
         assert_true(same);
@@ -62,12 +63,13 @@ static void test_no_memory(void **state)
     struct dataset *set;
     struct err e = {0};
     static float input[FLOATS];
-    const unsigned both[] = {0, AUGMENT_RESIZED_CROP | AUGMENT_FLIP};
+    const struct augment both[] = {{0},
+                                   {.words = AUGMENT_RESIZED_CROP | AUGMENT_FLIP, .scale = 80}};
     assert_int_equal(dataset_open(folder_source, DATA_TRAIN, &set, &e), 0);
     for (int k = 0; k < 2; k++) {
         for (unsigned n = 1;; n++) {
             mem_fail_at(n);
-            int rc = batch_sample(set, 3, &normal, both[k], 1, 2, input, &e);
+            int rc = batch_sample(set, 3, &normal, &both[k], 1, 2, input, &e);
             bool fired = mem_fail_left() == 0;
             mem_fail_at(0);
             assert_int_equal(rc, fired ? -ENOMEM : 0);
@@ -130,7 +132,8 @@ static void test_crop(void **state)
     struct dataset *set;
     struct err e = {0};
     struct image image;
-    const unsigned crop = AUGMENT_RESIZED_CROP | 500u << AUGMENT_SCALE_SHIFT;
+    const struct augment crop = {.words = AUGMENT_RESIZED_CROP, .scale = 500},
+                         both = {.words = AUGMENT_RESIZED_CROP | AUGMENT_FLIP, .scale = 500};
     assert_int_equal(dataset_open(folder_source, DATA_TRAIN, &set, &e), 0);
     struct arena *arena = arena_new(1 << 20);
     assert_int_equal(dataset_image(set, 3, (struct image_want){0, 0}, arena, &image, &e), 0);
@@ -143,13 +146,12 @@ static void test_crop(void **state)
         assert_int_equal(preprocess_cut(&normal, &image, box, scratch, &pixels, &e), 0);
         preprocess_normalise(&normal, pixels, SIDE * SIDE, expected);
         arena_free(scratch);
-        assert_int_equal(batch_sample(set, 3, &normal, crop, 9, epoch, input, &e), 0);
+        assert_int_equal(batch_sample(set, 3, &normal, &crop, 9, epoch, input, &e), 0);
         assert_memory_equal(input, expected, sizeof(input));
         for (int i = 0; i < FLOATS; i++) {
             turned[i] = expected[(i / (3 * SIDE) * SIDE + SIDE - 1 - i / 3 % SIDE) * 3 + i % 3];
         }
-        assert_int_equal(batch_sample(set, 3, &normal, crop | AUGMENT_FLIP, 9, epoch, again, &e),
-                         0);
+        assert_int_equal(batch_sample(set, 3, &normal, &both, 9, epoch, again, &e), 0);
         struct rng rng; /* the third draw of the stream that crop and flip share */
         rng_init(&rng, 9, RNG_AUGMENT, epoch, 3);
         (void)rng_below(&rng, 2 * (SIDE / 8) + 1);

@@ -561,7 +561,7 @@ static void test_bad_metadata(void **state)
     struct model *m = tiny_load();
     const struct recipe *r = &m->training.recipe;
     assert_true(r->label_smoothing == 0 && r->hint == HINT_MEAN && r->hint_exits == 0);
-    assert_true(r->augment == 0 && r->lambda == t->training.recipe.lambda);
+    assert_true(r->augment.words == 0 && r->lambda == t->training.recipe.lambda);
     model_free(m);
     safetensors_free(file);
     mem_free(bytes);

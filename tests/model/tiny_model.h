@@ -67,7 +67,7 @@ static inline void tiny_make(struct tiny *t)
                                     .program = "0.1.0",
                                     .recipe = {.method = method_find("byot"),
                                                .schedule = {.kind = SCHEDULE_COSINE},
-                                               .augment = AUGMENT_CROP | AUGMENT_FLIP,
+                                               .augment = {.words = AUGMENT_CROP | AUGMENT_FLIP},
                                                .epochs = 15,
                                                .batch = 128,
                                                .warmup = 2,

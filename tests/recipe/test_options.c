@@ -107,8 +107,13 @@ static void random_text(const struct recipe_option *o, struct rng *rng, char tex
 {
     static const char *const schedules[] = {"cosine", "rex", "one-cycle:0.4", "restarts:5,3",
                                             "steps:75,130,180"};
-    static const char *const lists[] = {"none", "flip", "crop,flip,autoaugment,cutout,fill128",
-                                        "resizedcrop:0.25", "crop,resizedcrop"};
+    static const char *const lists[] = {"none",
+                                        "flip",
+                                        "crop,flip,autoaugment,cutout,fill128",
+                                        "resizedcrop:0.25",
+                                        "crop,resizedcrop,altflip,erasing:0.1",
+                                        "crop,reflect,randaugment:1:14",
+                                        "trivialaugment,erasing"};
     static const char *const exits[] = {"all", "1", "1,2", "2,3,7"};
     uint32_t pick = rng_u32(rng);
     double value;

@@ -233,7 +233,11 @@ static void test_resume_augmented(void **state)
     const char *methods[] = {"byot", "fitnet", "dml"};
     struct pool *pool = pool_new(2);
     f->recipe.augment =
-        AUGMENT_CROP | AUGMENT_FLIP | AUGMENT_AUTO | AUGMENT_CUTOUT | AUGMENT_FILL_GREY;
+        (struct augment){.words = AUGMENT_CROP | AUGMENT_ALTERNATING_FLIP | AUGMENT_RAND |
+                                  AUGMENT_CUTOUT | AUGMENT_ERASING | AUGMENT_REFLECT,
+                         .operations = 2,
+                         .magnitude = 9,
+                         .erasing = 250};
     f->recipe.mixup = 0.4;
     f->recipe.label_smoothing = 0.1;
     f->recipe.accumulate = 2;
@@ -361,8 +365,8 @@ static void test_options_matter(void **state)
     for (int i = 0; i < OPTIONS; i++) recipes[i] = f->recipe;
     recipes[1].mixup = 0.4;
     recipes[2].label_smoothing = 0.1;
-    recipes[3].augment |= AUGMENT_AUTO;
-    recipes[4].augment |= AUGMENT_CUTOUT;
+    recipes[3].augment.words |= AUGMENT_AUTO;
+    recipes[4].augment.words |= AUGMENT_CUTOUT;
     recipes[5].hint = HINT_SUM;
     recipes[6].nesterov = true;
     recipes[7].optimizer = OPTIMIZER_ADAMW;
@@ -617,7 +621,7 @@ static void check_step(struct fixture *f, const char *method, int64_t accumulate
     int32_t labels[50];
     choose_method(f, method);
     f->recipe.warmup = 0;
-    f->recipe.augment = 0;
+    f->recipe.augment = (struct augment){0};
     f->recipe.accumulate = accumulate;
     f->recipe.schedule.kind = SCHEDULE_STEPS; /* the rate stays */
     float *images = mem_new(50, 3 * PIXELS * sizeof(*images));
