@@ -42,6 +42,15 @@ bool recipe_said_by(const struct recipe_draft *draft, const char *name,
  * needs what was not. */
 int recipe_finish(struct recipe_draft *draft, struct err *e);
 
+/* What a finished draft says that cannot be meant although it can be done: one sentence each.
+ * Returns how many. */
+enum { RECIPE_WARNINGS_MAX = 8, RECIPE_WARNING_SIZE = 200 };
+struct recipe_warning {
+    char text[RECIPE_WARNING_SIZE];
+};
+size_t recipe_warnings(const struct recipe_draft *draft,
+                       struct recipe_warning ret_warnings[RECIPE_WARNINGS_MAX]);
+
 /* The word of a choice: recipe_choice("heads", draft->heads); NULL when none was made. */
 const char *recipe_choice(const char *name, int value);
 

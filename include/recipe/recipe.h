@@ -45,6 +45,7 @@ struct recipe {
     int64_t warmup;
     struct augment augment;
     double label_smoothing, mixup; /* 0: off; mixup is alpha of Beta(alpha, alpha) */
+    double cutmix, cutmix_prob;    /* so is cutmix; the share of the steps that cut */
     double temperature, alpha;     /* of the softmax; share of the answers that are learnt from */
     bool kd_scale;                 /* the KL term times T^2, as Hinton et al. 2015 have it */
     double lambda;                 /* weight of the hint */

@@ -7,10 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check.h"
 #include "words.h"
-
-/* A norm over one image has no deviation in a map of one pixel. */
-enum { BATCH_MIN = 2 };
 
 /* The tables' own texts: they are good (tests/recipe/test_options.c). */
 static void apply(struct recipe_draft *draft, const struct recipe_option *option, const char *text)
@@ -95,17 +93,9 @@ int recipe_finish(struct recipe_draft *draft, struct err *e)
                        method->name,
                        recipe_option_name(recipe_option_find("teacher"), draft->voice, needs));
     }
-    if (draft->recipe.batch % draft->recipe.accumulate != 0 ||
-        recipe_micro_batch(&draft->recipe) < BATCH_MIN) {
-        return err_set(e, ERR_RANGE,
-                       "%s %lld: a batch of %lld is not so many equal parts of at least %d images",
-                       recipe_option_name(recipe_option_find("accumulate"), draft->voice, own),
-                       (long long)draft->recipe.accumulate, (long long)draft->recipe.batch,
-                       BATCH_MIN);
-    }
     apply_settings(draft, method->reads);
     if (draft->preset != NULL) apply_settings(draft, draft->preset->settings);
-    return 0;
+    return check_together(draft, e);
 }
 
 const char *recipe_choice(const char *name, int value)

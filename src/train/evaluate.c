@@ -96,7 +96,8 @@ static int evaluate_batch(const struct evaluation *v, struct exec *exec, size_t 
     float *input = exec_input(exec, 0);
     for (int i = 0; i < n; i++) {
         size_t at = first + (size_t)i, index = v->indices != NULL ? v->indices[at] : at;
-        int rc = batch_sample(v->set, index, v->preprocess, NULL, 0, 0, input + (size_t)i * size, e);
+        int rc =
+            batch_sample(v->set, index, v->preprocess, NULL, 0, 0, input + (size_t)i * size, e);
         if (rc < 0) return rc;
         l->labels[at] = dataset_class(v->set, index);
     }

@@ -40,7 +40,7 @@ struct trainer {
     float *images;         /* [batch], of a batch in several parts; NULL: it is one */
     int32_t *labels;       /* [batch] */
     int32_t *others;       /* [batch], what is mixed into labels; NULL: nothing is */
-    double share;          /* of the labels, against the others; of this step */
+    struct mix mix;        /* of this step */
     struct err *errors;    /* one a lane */
     uint32_t *order;       /* [split->n_train], of the epoch ordered_epoch */
     int64_t ordered_epoch; /* -1: none yet */
@@ -289,10 +289,11 @@ static int draw_batch(struct trainer *t, int64_t epoch, int64_t step_of_epoch, s
 /* Images and labels in pairs, where the recipe wants it. */
 static void mix_batch(struct trainer *t, int64_t epoch, int64_t step_of_epoch)
 {
-    const size_t batch = (size_t)t->recipe.batch, size = shape_size(net_input(t->setup.net));
+    const size_t batch = (size_t)t->recipe.batch;
+    const struct shape image = net_input(t->setup.net);
     if (t->others == NULL) return;
-    t->share = mix_share(&t->recipe, (uint32_t)epoch, (uint32_t)step_of_epoch);
-    mix_images(batch_images(t), batch, size, t->share, t->setup.pool);
+    t->mix = mix_draw(&t->recipe, (uint32_t)epoch, (uint32_t)step_of_epoch, image);
+    mix_images(&t->mix, batch_images(t), batch, image, t->setup.pool);
     mix_labels(t->labels, batch, t->others);
 }
 
@@ -338,8 +339,8 @@ static double forward(struct trainer *t, const struct loss_targets *targets)
 static double learn_part(struct trainer *t, int64_t part)
 {
     const size_t n = (size_t)recipe_micro_batch(&t->recipe), first = (size_t)part * n;
-    const struct loss_targets targets = {t->labels + first,
-                                         t->others != NULL ? t->others + first : NULL, t->share,
+    const int32_t *others = t->mix.kind != MIX_NOTHING ? t->others + first : NULL;
+    const struct loss_targets targets = {t->labels + first, others, t->mix.share,
                                          t->recipe.label_smoothing};
     take_part(t, part);
     double value = forward(t, &targets);

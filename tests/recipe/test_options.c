@@ -286,7 +286,7 @@ static void test_unread(void **state)
          "\"preset\": \"method\" dsn"},
         {"method=kd hint=sum teacher=x", "--hint: --method kd does not read it", "\"hint\""},
         {"beta=0", "--beta: --method byot does not read it: it is of at", "\"beta\""},
-        {"peer-width=0", "--peer-width: --method byot does not read it: it is of dml",
+        {"peer-width=1", "--peer-width: --method byot does not read it: it is of dml",
          "\"peer_width\""},
         {"method=byot teacher=x", "--teacher: --method byot does not read it", "\"teacher\""},
         {"optimizer=adamw momentum=0.9",

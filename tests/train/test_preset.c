@@ -141,7 +141,8 @@ static void check_case(const struct preset_case *c, struct pool *pool)
     assert_non_null(images);
     fill_batch(images, seed, batch, labels);
     if (c->share > 0) {
-        mix_images(images, batch, size, c->share, pool);
+        const struct mix mix = {.kind = MIX_BLEND, .share = c->share};
+        mix_images(&mix, images, batch, net_input(net), pool);
         mix_labels(labels, batch, others);
     }
     double loss = 0;
@@ -179,11 +180,15 @@ static void test_gradients(void **state)
     pool_free(pool);
 }
 
+static const struct shape small = {.height = 1, .width = 1, .channels = 3};
+
 static double share_of(double a, uint64_t seed, uint32_t epoch, uint32_t step)
 {
     const struct recipe recipe = {.mixup = a, .seed = seed};
     assert_true(mix_is_on(&recipe));
-    return mix_share(&recipe, epoch, step);
+    const struct mix mix = mix_draw(&recipe, epoch, step, small);
+    assert_int_equal(mix.kind, MIX_BLEND);
+    return mix.share;
 }
 
 /* Moments of Beta(a, a): mean 1/2, variance 1 / (4 (2a + 1)). Small ones are near 0 or 1. */
@@ -223,7 +228,8 @@ static void test_mix_pairs(void **state)
     int32_t labels[N], others[N];
     for (int i = 0; i < N * SIZE; i++) images[i] = again[i] = (float)i;
     for (int i = 0; i < N; i++) labels[i] = 10 + i;
-    mix_images(images, N, SIZE, 0.75, NULL);
+    const struct mix mix = {.kind = MIX_BLEND, .share = 0.75};
+    mix_images(&mix, images, N, small, NULL);
     mix_labels(labels, N, others);
     for (int i = 0; i < N; i++) {
         assert_int_equal(others[i], 10 + N - 1 - i);
@@ -233,7 +239,84 @@ static void test_mix_pairs(void **state)
         }
     }
     struct pool *pool = pool_new(3);
-    mix_images(again, N, SIZE, 0.75, pool);
+    mix_images(&mix, again, N, small, pool);
+    assert_memory_equal(images, again, sizeof(images));
+    pool_free(pool);
+}
+
+/* What a share s of CutMix leaves of the area on average over all middles, by the paper's equation
+ * 2 with the authors' roundings, s even over (0, 1): Beta(1, 1). */
+static double mean_share(int height, int width)
+{
+    enum { SHARES = 4000 };
+    double sum = 0;
+    for (int i = 0; i < SHARES; i++) {
+        const double part = sqrt(1 - (i + 0.5) / SHARES);
+        const int w = (int)(width * part) / 2, h = (int)(height * part) / 2;
+        double across = 0, down = 0;
+        for (int x = 0; x < width; x++) across += fmin(x + w, width) - fmax(x - w, 0);
+        for (int y = 0; y < height; y++) down += fmin(y + h, height) - fmax(y - h, 0);
+        sum += 1 - across / width * (down / height) / (width * height);
+    }
+    return sum / SHARES;
+}
+
+/* How often it cuts, where, and how much is left. */
+static void test_cut_draws(void **state)
+{
+    (void)state;
+    enum { N = 20000 };
+    const struct shape image = {.height = 24, .width = 32, .channels = 3};
+    const struct recipe recipe = {.cutmix = 1, .cutmix_prob = 0.3, .mixup = 0.4, .seed = 8},
+                        alone = {.cutmix = 1, .cutmix_prob = 0.3, .seed = 8},
+                        always = {.cutmix = 1000, .cutmix_prob = 1, .seed = 8};
+    int cuts = 0, covered[32] = {0};
+    double shares = 0, squares = 0;
+    for (uint32_t step = 0; step < N; step++) {
+        const struct mix m = mix_draw(&recipe, 3, step, image),
+                         n = mix_draw(&alone, 3, step, image);
+        if (m.kind != MIX_CUT) { /* mixup has the step, as if there were nothing else */
+            assert_true(m.kind == MIX_BLEND && n.kind == MIX_NOTHING && n.share == 1);
+            assert_true(m.share == share_of(0.4, 8, 3, step));
+            continue;
+        }
+        assert_true(n.kind == MIX_CUT && n.share == m.share && n.left == m.left);
+        assert_true(m.left >= 0 && m.left + m.width <= 32 && m.top >= 0 && m.top + m.height <= 24);
+        assert_true(m.share == 1 - m.height * m.width / (24.0 * 32.0));
+        cuts++;
+        shares += m.share;
+        squares += m.share * m.share;
+        for (int x = m.left; x < m.left + m.width; x++) covered[x]++;
+    }
+    const double mean = shares / cuts, error = sqrt((squares / cuts - mean * mean) / cuts);
+    assert_in_range(cuts, N * 0.3 - 330, N * 0.3 + 330);
+    assert_true(fabs(mean - mean_share(24, 32)) < 5 * error);
+    assert_true(covered[0] > 0 && covered[31] > 0 && covered[16] > covered[0]);
+    for (uint32_t step = 0; step < 200; step++) { /* nearly half of the area, unless clipped */
+        const struct mix m = mix_draw(&always, 0, step, image);
+        assert_true(m.kind == MIX_CUT && m.width <= 24 && m.height <= 18);
+        assert_true(m.width >= 10 && m.height >= 7 && m.share >= 0.45);
+    }
+}
+
+/* The rectangle is the other image's, and nothing else is. */
+static void test_cut_pairs(void **state)
+{
+    (void)state;
+    enum { N = 5, H = 4, W = 6, C = 3, SIZE = H * W * C };
+    const struct shape image = {.height = H, .width = W, .channels = C};
+    const struct mix mix = {
+        .kind = MIX_CUT, .share = 0.5, .top = 1, .left = 2, .height = 3, .width = 4};
+    float images[N * SIZE], again[N * SIZE];
+    for (int i = 0; i < N * SIZE; i++) images[i] = again[i] = (float)i;
+    mix_images(&mix, images, N, image, NULL);
+    for (int i = 0; i < N * SIZE; i++) {
+        const int n = i / SIZE, at = i % SIZE, x = at / C % W, y = at / C / W;
+        const bool inside = y >= 1 && y < 4 && x >= 2 && x < 6;
+        assert_true(images[i] == (float)(inside ? (N - 1 - n) * SIZE + at : i));
+    }
+    struct pool *pool = pool_new(3);
+    mix_images(&mix, again, N, image, pool);
     assert_memory_equal(images, again, sizeof(images));
     pool_free(pool);
 }
@@ -241,9 +324,9 @@ static void test_mix_pairs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradients),
-        cmocka_unit_test(test_mix_share),
-        cmocka_unit_test(test_mix_pairs),
+        cmocka_unit_test(test_gradients), cmocka_unit_test(test_mix_share),
+        cmocka_unit_test(test_mix_pairs), cmocka_unit_test(test_cut_draws),
+        cmocka_unit_test(test_cut_pairs),
     };
     return cmocka_run_group_tests_name("preset", tests, NULL, NULL);
 }

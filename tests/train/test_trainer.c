@@ -239,6 +239,8 @@ static void test_resume_augmented(void **state)
                          .magnitude = 9,
                          .erasing = 250};
     f->recipe.mixup = 0.4;
+    f->recipe.cutmix = 1;
+    f->recipe.cutmix_prob = 0.5;
     f->recipe.label_smoothing = 0.1;
     f->recipe.accumulate = 2;
     for (int m = 0; m < 3; m++) {
@@ -358,7 +360,7 @@ static void test_resume_average(void **state)
 static void test_options_matter(void **state)
 {
     struct fixture *f = *state;
-    enum { OPTIONS = 11 };
+    enum { OPTIONS = 12 };
     struct recipe recipes[OPTIONS];
     double losses[OPTIONS];
     choose_method(f, "byot");
@@ -373,6 +375,8 @@ static void test_options_matter(void **state)
     recipes[8].decay_on = DECAY_ON_WEIGHTS;
     recipes[9].clip = 0.5;
     recipes[10].schedule.kind = SCHEDULE_ONE_CYCLE;
+    recipes[11].cutmix = 1;
+    recipes[11].cutmix_prob = 1;
     for (int i = 0; i < OPTIONS; i++) {
         f->recipe = recipes[i];
         struct trainer *t = make(f, NULL);
