@@ -53,7 +53,9 @@ static void write_request(const struct errand *errand, struct json_writer *w)
 {
     json_write_open(w, NULL, '{');
     for (struct json_member m = {0}; json_next(errand->request, &m);) {
-        if (strcmp(m.name, "init") == 0)
+        if (json_is(m.value, JSON_KIND_NULL))
+            json_write_null(w, m.name);
+        else if (strcmp(m.name, "init") == 0)
             json_write_string(w, m.name, errand->init);
         else if (strcmp(m.name, "teacher") == 0)
             json_write_string(w, m.name, errand->teacher);

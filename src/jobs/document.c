@@ -36,6 +36,16 @@ static void write_or_null(struct json_writer *w, const char *key, const struct j
         json_write_null(w, key);
 }
 
+/* What is said of the recipe when it is posted stands there for whoever looks later, too. */
+static void write_warnings(struct json_writer *w, const struct json *request)
+{
+    struct recipe_warning warnings[RECIPE_WARNINGS_MAX];
+    const size_t n = request != NULL ? request_warnings(request, warnings) : 0;
+    json_write_open(w, "warnings", '[');
+    for (size_t i = 0; i < n; i++) json_write_string(w, NULL, warnings[i].text);
+    json_write_close(w, ']');
+}
+
 void job_write(const struct job_row *row, struct json_writer *w)
 {
     struct json *request = job_stored(row->request, NULL),
@@ -61,6 +71,7 @@ void job_write(const struct job_row *row, struct json_writer *w)
         json_write_null(w, "reason");
     write_or_null(w, "judgement", judgement);
     write_or_null(w, "request", request);
+    write_warnings(w, request);
     json_write_string(w, "href", link);
     json_free(request);
     json_free(judgement);

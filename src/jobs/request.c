@@ -79,6 +79,8 @@ static int give(struct recipe_draft *draft, const char *member, const struct jso
 {
     const struct recipe_option *option = recipe_option_of_member(member);
     char buffer[RECIPE_TEXT_MAX];
+    if (json_is(value, JSON_KIND_NULL) && (is_own(member) || (option != NULL && option->job)))
+        return 0; /* as if it were not there */
     if (is_own(member)) {
         if (json_is(value, JSON_KIND_STRING)) return 0;
         return err_set(e, ERR_RANGE, "\"%s\" takes a string", member);
@@ -174,6 +176,14 @@ int request_check(const struct json *body, struct err *e)
     if (!json_is(body, JSON_KIND_OBJECT)) return err_set(e, ERR_FORMAT, "a job is a JSON object");
     int rc = read_draft(body, &draft, e);
     return rc < 0 ? rc : check_strings(body, e);
+}
+
+size_t request_warnings(const struct json *body,
+                        struct recipe_warning ret_warnings[RECIPE_WARNINGS_MAX])
+{
+    struct recipe_draft draft;
+    if (read_draft(body, &draft, NULL) < 0) return 0; /* an older program's, which took it */
+    return recipe_warnings(&draft, ret_warnings);
 }
 
 void request_model(const struct json *body, char *ret_name)

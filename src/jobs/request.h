@@ -12,10 +12,15 @@
 #include "command.h"
 #include "jobs/jobs.h"
 #include "json/value.h"
+#include "recipe/draft.h"
 
 /* Checks a body: every member's name, type and range, that its method reads it, and that what is
- * needed is there. Messages name the member. Pure. */
+ * needed is there. A member that is null is not there. Messages name the member. Pure. */
 int request_check(const struct json *body, struct err *e);
+
+/* What can be done but hardly be meant of the recipe of a body that was checked. */
+size_t request_warnings(const struct json *body,
+                        struct recipe_warning ret_warnings[RECIPE_WARNINGS_MAX]);
 
 /* The name under which the result is published: "model", else the name of "init", else "spec". Into
  * an array of at least VERSION_MODEL_MAX + 1. The body has been checked. */

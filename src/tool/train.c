@@ -268,18 +268,37 @@ static int finish(struct train_session *s, struct err *e)
     return 0;
 }
 
+static void warn(struct train_session *s)
+{
+    struct progress *p = &s->progress;
+    p->n_warnings = recipe_warnings(&s->command.draft, p->warnings);
+    for (size_t i = 0; i < p->n_warnings; i++)
+        fprintf(stderr, "autodidact train: warning: %s\n", p->warnings[i].text);
+}
+
+/* Who reads the progress may go away, the training stays. A terminal that is closed stops it,
+ * unless it was told (nohup) that this is none of its business. */
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}, old;
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
 int tool_train(int argc, char **argv, struct err *e)
 {
     struct train_session *s = mem_new(1, sizeof(*s));
     if (s == NULL) return err_set(e, -ENOMEM, "out of memory");
     int rc = train_command_parse(argc, argv, &s->command, &s->progress.mode, e);
     if (rc == 0) {
-        struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-        sigaction(SIGTERM, &action, NULL);
-        sigaction(SIGINT, &action, NULL);
+        catch_signals();
         progress_note(&s->progress, "reading the images"); /* of a large folder: minutes */
         rc = train_session_open(s, e);
         progress_clear(&s->progress);
+        if (rc == 0) warn(s);
         if (rc == 0) rc = train(s, e);
         if (rc == 0) rc = finish(s, e);
         train_session_close(s);

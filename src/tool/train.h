@@ -15,6 +15,7 @@
 #include "model/model.h"
 #include "recipe/draft.h"
 #include "train/trainer.h"
+#include "train_lock.h"
 #include "train_progress.h"
 
 /* The command line. */
@@ -22,13 +23,14 @@ struct train_command {
     struct recipe_draft draft;
     const char *spec, *out, *progress;
     int64_t classes, checkpoint_steps;
-    bool resume;
+    bool resume, force;
 };
 
 /* Everything that is open while a training runs. */
 struct train_session {
     struct train_command command;
     char checkpoint[PATH_MAX];
+    struct train_lock locks[2]; /* of --out and --peer-out */
     struct dataset *set;
     struct model *parent;   /* --init, or NULL */
     struct model *teacher;  /* --teacher, or NULL */
@@ -53,8 +55,9 @@ void train_session_close(struct train_session *s);
 /* The network that the command asks for, at the width of its spec. */
 int train_choose_spec(const struct train_session *s, struct spec *ret_spec, struct err *e);
 
-/* Whether everything can be written; fills in s->checkpoint. ERR_CONFLICT when the checkpoint of
- * another training is there. */
+/* Whether everything can be written; fills in s->checkpoint and takes the locks. ERR_CONFLICT when
+ * another training writes there, when its checkpoint is there, or a model that is not to be
+ * overwritten. */
 int train_out_check(struct train_session *s, struct err *e);
 
 /* Whether the option's file can be written in its directory. */

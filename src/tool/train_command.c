@@ -57,6 +57,7 @@ static void make_rows(struct rows *r, struct train_command *c)
          "a checkpoint every N steps, beside those at epochs' ends (0: every 45 s)"},
         {"resume", OPTION_FLAG, NULL, &c->resume, NULL,
          "go on from FILE.ckpt if there is one; options must be the same"},
+        {"force", OPTION_FLAG, NULL, &c->force, NULL, "overwrite a model that is there"},
         {"progress", OPTION_STRING, "MODE", &c->progress, NULL,
          "bar, json or none (bar on a terminal, else a line an epoch)"},
     };

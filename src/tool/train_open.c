@@ -233,4 +233,6 @@ void train_session_close(struct train_session *s)
     dataset_free(s->set);
     model_free(s->parent);
     model_free(s->teacher);
+    for (size_t i = 0; i < sizeof(s->locks) / sizeof(s->locks[0]); i++)
+        train_lock_release(&s->locks[i]);
 }

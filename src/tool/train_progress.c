@@ -40,7 +40,25 @@ static double eta_s(const struct progress *p, int64_t step)
     return p->img_per_s > 0 ? (double)(p->steps - step) * (double)p->batch / p->img_per_s : 0;
 }
 
-static void print_json(const struct progress *p, const char *event, const struct train_report *r,
+/* Out of memory costs a line, not the training; so does whoever reads no more. */
+static void print_line(struct progress *p, struct tool_json *json)
+{
+    (void)tool_json_print(json, NULL);
+    if (!ferror(stdout)) return;
+    clearerr(stdout);
+    p->mode = PROGRESS_NONE;
+    fprintf(stderr, "autodidact train: warning: the progress cannot be written any more; the "
+                    "training goes on\n");
+}
+
+static void write_warnings(const struct progress *p, struct json_writer *w)
+{
+    json_write_open(w, "warnings", '[');
+    for (size_t i = 0; i < p->n_warnings; i++) json_write_string(w, NULL, p->warnings[i].text);
+    json_write_close(w, ']');
+}
+
+static void print_json(struct progress *p, const char *event, const struct train_report *r,
                        double loss, const struct heldout *h, const char *path)
 {
     struct tool_json json;
@@ -74,7 +92,8 @@ static void print_json(const struct progress *p, const char *event, const struct
         json_write_close(w, '}');
     }
     if (path != NULL) json_write_string(w, "model", path);
-    (void)tool_json_print(&json, NULL); /* out of memory costs a line, not the training */
+    if (strcmp(event, "start") == 0) write_warnings(p, w);
+    print_line(p, &json);
 }
 
 static void print_time(double seconds)

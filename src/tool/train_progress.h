@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "model/model.h"
+#include "recipe/draft.h"
 #include "train/trainer.h"
 
 enum progress_mode { PROGRESS_BAR, PROGRESS_LINES, PROGRESS_JSON, PROGRESS_NONE };
@@ -19,6 +20,8 @@ struct progress {
     int64_t said_ns;                /* the last line or bar */
     double img_per_s;               /* smoothed; 0: not known yet */
     struct train_report last;
+    size_t n_warnings;
+    struct recipe_warning warnings[RECIPE_WARNINGS_MAX];
 };
 
 /* What held-out images say; n_exits 0: there are none. */

@@ -7,37 +7,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from program import (PROGRAM, REFERENCE, SPEC, TOP, digest, fails, lines, many_minutes_on_reference, metadata,
                      rewrite_metadata, run)
-from tiny_cifar import write_set
+from trainings import Place, position
 
 SEED = int(os.environ.get("TEST_SEED", str(time.time_ns() % 1000000)))
-
-
-class Place:
-    """A folder with the data set, and the models that several tests use."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.data = write_set(os.path.join(folder, "data"))
-        self.models = {}
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def options(self, out, method="byot", **more):
-        o = {"data": self.data, "method": method, "width": 4, "epochs": 2, "batch": 20, "holdout": 200,
-             "warmup": 0, "lr": 0.05, "threads": 2, "progress": "none", "out": out}
-        o.update({k.replace("_", "-"): v for k, v in more.items()})
-        return [SPEC] + [w for k, v in o.items() if v is not None for w in ("--" + k, str(v))]
-
-    def train(self, out, *flags, **more):
-        return run("train", *self.options(out, **more), *flags)
-
-    def model(self, method):
-        if method not in self.models:
-            out = self.path(method + ".safetensors")
-            self.train(out, method=method)
-            self.models[method] = out
-        return self.models[method]
 
 
 def test_usage(_):
@@ -393,13 +365,6 @@ def test_bad_teacher(p):
     for path, options in ((p.path("mean.safetensors"), args), (p.path("holdout.safetensors"), args[:i] + args[i + 2:])):
         err = fails("train", *options, "--resume", "--teacher", path, text="was made with --teacher")
         assert digest(own) in err
-
-
-def position(path):
-    try:
-        return int(metadata(path)["autodidact.position"].split()[0])
-    except OSError:
-        return -1
 
 
 @many_minutes_on_reference
