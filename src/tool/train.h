@@ -30,7 +30,7 @@ struct train_command {
 struct train_session {
     struct train_command command;
     char checkpoint[PATH_MAX];
-    struct train_lock locks[2]; /* of --out and --peer-out */
+    struct train_lock locks[2]; /* of what it becomes, and of its peer */
     struct dataset *set;
     struct model *parent;   /* --init, or NULL */
     struct model *teacher;  /* --teacher, or NULL */
@@ -60,6 +60,11 @@ int train_choose_spec(const struct train_session *s, struct spec *ret_spec, stru
  * overwritten. */
 int train_out_check(struct train_session *s, struct err *e);
 
+/* Takes the lock of a file that a model is to become. ERR_USAGE when the training begins with it.
+ */
+int train_out_claim(struct train_session *s, const char *option, const char *out,
+                    struct train_lock *lock, struct err *e);
+
 /* Whether the option's file can be written in its directory. */
 int train_out_check_writable(const char *option, const char *out, struct err *e);
 
@@ -78,7 +83,7 @@ int train_peer_open(struct train_session *s, struct err *e);
 
 /* The file of the second network, or NULL, and whether it can be written beside the model. */
 const char *train_peer_out(const struct train_session *s);
-int train_peer_check_out(const struct train_session *s, struct err *e);
+int train_peer_check_out(struct train_session *s, struct err *e);
 
 /* Its options in a command that gives the model again, with a space before each; is_result: the
  * model is the second network itself. Returns what snprintf() does. */

@@ -62,7 +62,7 @@ int train_lock_take(struct train_lock *lock, const char *option, const char *out
     long pid = 0;
     int fd = -1, rc = -EAGAIN;
     if (snprintf(lock->path, sizeof(lock->path), "%s.lock", out) >= (int)sizeof(lock->path))
-        return err_set(e, -ENAMETOOLONG, "%s: %s", option, err_text(-ENAMETOOLONG));
+        return err_set(e, -ENAMETOOLONG, "--%s: %s", option, err_text(-ENAMETOOLONG));
     for (int i = 0; i < TRIES && rc == -EAGAIN; i++) {
         if (i > 0) usleep(PAUSE_US);
         rc = try_once(lock->path, &fd, &pid);
@@ -73,9 +73,9 @@ int train_lock_take(struct train_lock *lock, const char *option, const char *out
         return 0;
     }
     if (rc != -EAGAIN) {
-        return err_set(e, rc, "%s %s: cannot lock %s: %s", option, out, lock->path, err_text(rc));
+        return err_set(e, rc, "--%s %s: cannot lock %s: %s", option, out, lock->path, err_text(rc));
     }
-    return err_set(e, ERR_CONFLICT, "%s %s: another training, process %ld, writes there", option,
+    return err_set(e, ERR_CONFLICT, "--%s %s: another training, process %ld, writes there", option,
                    out, pid);
 }
 

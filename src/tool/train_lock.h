@@ -15,7 +15,7 @@ struct train_lock {
 };
 
 /* ERR_CONFLICT names the process that has it; who is just being killed is waited for, a second.
- * option: "--out", for messages. */
+ * option: "out", for messages. */
 int train_lock_take(struct train_lock *lock, const char *option, const char *out, struct err *e);
 
 /* Fine on zeros. */

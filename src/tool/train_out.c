@@ -48,8 +48,7 @@ bool train_out_is_same(const char *a, const char *b)
 static int check_inputs(const struct train_session *s, const char *option, const char *out,
                         struct err *e)
 {
-    const char *const inputs[] = {s->command.draft.init, s->command.draft.teacher, s->command.spec,
-                                  s->command.draft.peer};
+    const char *const inputs[] = {s->command.draft.init, s->command.draft.teacher, s->command.spec};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof(inputs) / sizeof(inputs[0]); i++) {
         if (inputs[i] != NULL) rc = tool_check_output(option, out, inputs[i], e);
@@ -75,26 +74,22 @@ static int check_finished(const struct train_session *s, const char *option, con
                    option, out, s->checkpoint);
 }
 
-/* One of the files that models become: that it is nobody else's. */
-static int claim(struct train_session *s, const char *option, const char *out,
-                 struct train_lock *lock, struct err *e)
+int train_out_claim(struct train_session *s, const char *option, const char *out,
+                    struct train_lock *lock, struct err *e)
 {
-    char words[16];
-    snprintf(words, sizeof(words), "--%s", option);
     int rc = check_inputs(s, option, out, e);
-    if (rc == 0) rc = train_lock_take(lock, words, out, e);
+    if (rc == 0) rc = train_lock_take(lock, option, out, e);
     return rc == 0 ? check_finished(s, option, out, e) : rc;
 }
 
 int train_out_check(struct train_session *s, struct err *e)
 {
-    const char *out = s->command.out, *peer_out = train_peer_out(s);
+    const char *out = s->command.out;
     int rc = train_out_check_writable("--out", out, e);
     if (rc < 0) return rc;
     snprintf(s->checkpoint, sizeof(s->checkpoint), "%s.ckpt", out);
-    rc = train_peer_check_out(s, e);
-    if (rc == 0) rc = claim(s, "out", out, &s->locks[0], e);
-    if (rc == 0 && peer_out != NULL) rc = claim(s, "peer-out", peer_out, &s->locks[1], e);
+    rc = train_out_claim(s, "out", out, &s->locks[0], e);
+    if (rc == 0) rc = train_peer_check_out(s, e);
     if (rc < 0) return rc;
     if (!s->command.resume && file_exists(s->checkpoint)) {
         return err_set(

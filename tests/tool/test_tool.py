@@ -7,6 +7,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from program import (PROGRAM, REFERENCE, SPEC, TOP, digest, fails, lines, many_minutes_on_reference, metadata,
                      rewrite_metadata, run)
+from tiny_cifar import write_set
 from trainings import Place, position
 
 SEED = int(os.environ.get("TEST_SEED", str(time.time_ns() % 1000000)))
@@ -453,7 +454,7 @@ def test_presets(p):
             assert "--" + option.removeprefix("--") in pairs, (option, command)
         assert "preset" not in command and ("--hint " in command) == (preset == "sdf" or "sum" in wanted)
         words = [SPEC if w == "resnet18.json" else p.data if w.endswith(":DIR") else w for w in words[2:]]
-        run("train", *words, "--progress", "none", "--out", again)
+        run("train", *words, "--progress", "none", "--out", again, "--force")
         assert digest(out) == digest(again), command
     plain = p.path("plain.safetensors")
     p.train(plain, preset="byot")
@@ -530,7 +531,7 @@ def test_full_disk(p):
 @many_minutes_on_reference
 def test_init(p):
     parent, out = p.model("byot"), p.path("child.safetensors")
-    base = p.options(out, holdout=None, width=None)[1:]
+    base = p.options(out, holdout=None, width=None)[1:] + ["--force"]
     run("train", *base, "--init", parent)
     text = json.dumps(metadata(out))
     assert digest(parent) in text
@@ -620,7 +621,7 @@ def test_init_of_other_size(p):
     run("train", *p.options(out, epochs=1)[1:], "--init", parent)  # without a spec the images are enlarged
     assert json.loads(run("describe", out, "--json")[0])["input"] == [3, 64, 64]
     assert json.loads(run("eval", out, "--data", p.data, "--split", "test", "--json")[0])["n"] == 200
-    run("train", *p.options(out, epochs=1), "--init", parent)
+    run("train", *p.options(out, epochs=1), "--init", parent, "--force")
     assert json.loads(run("eval", out, "--data", p.data, "--split", "test", "--json")[0])["n"] == 200
 
 
@@ -648,7 +649,7 @@ def test_damaged_files(p):
     write_set(odd, 30, 10)
     with open(os.path.join(odd, "train.bin"), "ab") as f:
         f.write(b"x")
-    fails("train", *p.options(p.path("x.safetensors")), "--data", "cifar100:" + odd, text="train.bin")
+    fails("train", *p.options(p.path("damaged.safetensors")), "--data", "cifar100:" + odd, text="train.bin")
     names = os.path.join(odd, "fine_label_names.txt")
     with open(names) as f:
         text = f.read()
@@ -656,7 +657,7 @@ def test_damaged_files(p):
         f.write(text.replace("fine_7\n", "fine\t7\n"))
     with open(os.path.join(odd, "train.bin"), "r+b") as f:
         f.truncate(30 * 3074)
-    fails("train", *p.options(p.path("x.safetensors"), holdout=0), "--data", "cifar100:" + odd, text="class 7: the label")
+    fails("train", *p.options(p.path("damaged.safetensors"), holdout=0), "--data", "cifar100:" + odd, text="class 7: the label")
     with open(names, "w") as f:
         f.write(text.replace("fine_7\n", "other\n"))
     fails("eval", p.model("byot"), "--data", "cifar100:" + odd, "--split", "test", text='class 7 is "fine_7"')

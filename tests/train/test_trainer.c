@@ -152,6 +152,7 @@ static void choose_method(struct fixture *f, const char *name)
     f->recipe.warmup = old.warmup;
     f->recipe.augment = old.augment;
     f->recipe.mixup = old.mixup;
+    f->recipe.cutmix = old.cutmix;
     f->recipe.label_smoothing = old.label_smoothing;
 }
 
