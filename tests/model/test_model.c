@@ -537,7 +537,7 @@ static void test_bad_metadata(void **state)
     /* What a later program says about training does no harm. */
     static char text[4096];
     p = good;
-    snprintf(text, sizeof(text), "{\"optimizer\": {\"name\": \"lion\"}, %s",
+    snprintf(text, sizeof(text), "{\"unheard_of\": {\"name\": \"lion\"}, %s",
              good.meta[4].value + 1);
     p.meta[4].value = text;
     assert_int_equal(

@@ -289,7 +289,7 @@ static void draw_batch(struct fixture *f, int64_t epoch, int64_t step, float *in
     batch_order(f->split.train, f->split.n_train, f->recipe.seed, (uint32_t)epoch, order);
     for (int64_t i = 0; i < f->recipe.batch; i++) {
         uint32_t index = order[step * f->recipe.batch + i];
-        int rc = batch_sample(f->set, index, &f->preprocess, f->recipe.augment, f->recipe.seed,
+        int rc = batch_sample(f->set, index, &f->preprocess, &f->recipe.augment, f->recipe.seed,
                               (uint32_t)epoch, input + i * 3 * PIXELS, NULL);
         assert_int_equal(rc, 0);
         if (labels != NULL) labels[i] = dataset_class(f->set, index);
