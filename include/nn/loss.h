@@ -12,16 +12,22 @@ double loss_cross_entropy(int n, int classes, const float *logits, const int32_t
                           double weight, float *dlogits);
 
 /* What the label cross entropy aims at: a label, mixed with another one (Zhang et al., ICLR 2018),
- * then with all classes alike (label smoothing, Szegedy et al., CVPR 2016):
- * q = (1 - smoothing) (share onehot(labels) + (1 - share) onehot(others)) + smoothing / classes. */
+ * then with what was answered before (Kim et al., ICCV 2021), then with all classes alike (label
+ * smoothing, Szegedy et al., CVPR 2016):
+ * h = share onehot(labels) + (1 - share) onehot(others)
+ * q = (1 - smoothing) ((1 - past_share) h + past_share past) + smoothing / classes. */
 struct loss_targets {
     const int32_t *labels; /* [n] */
     const int32_t *others; /* [n]; NULL: none, and share is not read */
     double share, smoothing;
+    const float *past; /* [n][classes], probabilities; NULL: none, and past_share is not read */
+    double past_share;
+    const float *weights; /* [classes]; NULL: all 1 */
 };
 
-/* weight * mean over n of -sum_k q_k log softmax(logits)_k; of labels alone the bits of
- * loss_cross_entropy(). */
+/* weight * mean over n of -sum_k c_k q_k log softmax(logits)_k with the classes' weights c, as
+ * PyTorch's CrossEntropyLoss(weight=c) has it for probabilities: what is divided by is n. Of labels
+ * alone the bits of loss_cross_entropy(). */
 double loss_soft_cross_entropy(int n, int classes, const float *logits,
                                const struct loss_targets *targets, double weight, float *dlogits);
 

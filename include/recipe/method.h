@@ -26,7 +26,7 @@ struct setting {
     const char *option, *value;
 };
 
-enum { METHOD_SETTINGS_MAX = 8 };
+enum { METHOD_SETTINGS_MAX = 16 };
 
 struct method {
     const char *name;

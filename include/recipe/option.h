@@ -14,16 +14,18 @@
 #include "recipe/recipe.h"
 
 enum recipe_kind {
-    RECIPE_WHOLE,    /* int64_t */
-    RECIPE_SEED,     /* uint64_t */
-    RECIPE_REAL,     /* double */
-    RECIPE_SWITCH,   /* bool: on, off */
-    RECIPE_CHOICE,   /* int, an index into choices; -1: none was made */
-    RECIPE_METHOD,   /* const struct method * */
-    RECIPE_PRESET,   /* const struct preset *, NULL: none */
-    RECIPE_SCHEDULE, /* the struct of that name */
-    RECIPE_AUGMENT,  /* the struct of that name */
-    RECIPE_EXITS,    /* unsigned, bit i: classifier i + 1; 0: all */
+    RECIPE_WHOLE,         /* int64_t */
+    RECIPE_SEED,          /* uint64_t */
+    RECIPE_REAL,          /* double */
+    RECIPE_SWITCH,        /* bool: on, off */
+    RECIPE_CHOICE,        /* int, an index into choices; -1: none was made */
+    RECIPE_METHOD,        /* const struct method * */
+    RECIPE_PRESET,        /* const struct preset *, NULL: none */
+    RECIPE_SCHEDULE,      /* the struct of that name */
+    RECIPE_AUGMENT,       /* likewise */
+    RECIPE_EXITS,         /* unsigned, bit i: classifier i + 1; 0: all */
+    RECIPE_CLASS_WEIGHTS, /* the structs of those names */
+    RECIPE_EXIT_WEIGHTS,
     RECIPE_PLACE, /* const char *: a file, a directory or a model, in the storage of who gives it */
 };
 
@@ -59,7 +61,8 @@ struct recipe_option {
     const char *implied; /* what files mean that do not say it; NULL: files have always said it */
     bool always;         /* a model's metadata says it even when its method does not read it */
     /* It is read only where another option has one of these values, words with blanks between them
-     * (what follows a colon does not count); NULL: any value but its default. */
+     * (what follows a colon does not count); NULL: any value but its default; "0": only while that
+     * one, and each further one behind a blank, is off. */
     const char *beside, *beside_values;
     const char *takes, *help; /* for the help: "X"; what it is */
     const char *otherwise;    /* without a default: what is then */
@@ -79,6 +82,10 @@ bool recipe_option_is_read(const struct recipe_option *option, const struct meth
 /* Whether another option's value lets it be read: `beside` of the row. base: a struct recipe, or a
  * draft. */
 bool recipe_option_applies(const struct recipe_option *option, const void *base);
+
+/* The first option whose value does not let it be read, or NULL. */
+const struct recipe_option *recipe_option_against(const struct recipe_option *option,
+                                                  const void *base);
 
 /* Who gives a value: it decides how messages name options. */
 enum recipe_voice {

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "recipe/augment.h"
+#include "recipe/balance.h"
 #include "recipe/method.h"
 #include "recipe/schedule.h"
 
@@ -19,6 +20,9 @@
 enum hint_form { HINT_MEAN, HINT_SUM, HINT_NORM };
 
 enum optimizer_kind { OPTIMIZER_SGD, OPTIMIZER_ADAMW };
+
+/* Whose answers the classifiers of self distillation learn from. */
+enum distill_from { DISTILL_FROM_DEEPEST, DISTILL_FROM_ENSEMBLE };
 
 /* Which tensors weight decay is of: all, or those of convolutions and linear layers alone. */
 enum decay_on { DECAY_ON_ALL, DECAY_ON_WEIGHTS };
@@ -41,6 +45,11 @@ struct recipe {
     double clip;        /* the most that a gradient's norm may be; 0: any */
     double ema;         /* the greatest decay of the average; 0: there is none */
     int64_t ema_images; /* that its norms' statistics are made from */
+    struct class_balance class_weights;
+    struct exit_balance exit_weights; /* of methods whose shallow exits learn; so is the next */
+    bool exit_rescale;                /* the trunk's gradient: the mean over exits, not the sum */
+    double ps_kd;                     /* share of an image's last answers at the end; 0: off */
+    int distill_from;                 /* enum distill_from */
     struct schedule schedule;
     int64_t warmup;
     struct augment augment;

@@ -4,9 +4,11 @@
 #ifndef TRAIN_OBJECTIVE_H
 #define TRAIN_OBJECTIVE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
+#include "nn/loss.h"
 #include "nn/spec.h"
 #include "recipe/recipe.h"
 
@@ -18,6 +20,9 @@ unsigned objective_exits(const struct method *method, int n_exits);
  * taught it. */
 unsigned objective_learned(const struct recipe *recipe, int n_exits);
 
+/* Whether classifiers learn from the mean of all. */
+bool objective_has_ensemble(const struct recipe *recipe);
+
 /* ERR_RANGE when the recipe names classifiers that a network of so many exits does not have. */
 int objective_check(const struct recipe *recipe, int n_exits, struct err *e);
 
@@ -27,14 +32,14 @@ double objective_guide_weight(const struct recipe *recipe);
 /* One batch as the loss sees it. Arrays of exits that do not learn are neither read nor written. */
 struct objective_batch {
     int n, n_exits, classes, features;
-    const int32_t *labels;                   /* [n] */
-    const int32_t *others;                   /* [n], mixed into these; NULL: none */
-    double share, smoothing;                 /* of the labels, as struct loss_targets has it */
+    struct loss_targets targets;             /* of n images */
     const float *logits[SPEC_SECTIONS_MAX];  /* [n][classes] */
     const float *feature[SPEC_SECTIONS_MAX]; /* [n][features], what the linear layer saw */
     float *dlogits[SPEC_SECTIONS_MAX];       /* += the gradient */
     float *dfeature[SPEC_SECTIONS_MAX];
     const float *source; /* [n][classes], the logits of teacher or peer; NULL when there is none */
+    float *ensemble;     /* [n][classes], for the mean of the logits where the recipe distills from
+                            it */
 };
 
 /* The loss of a batch as the method has it (src/train/objective.c has the terms of each, with their

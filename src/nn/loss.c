@@ -42,25 +42,40 @@ double loss_cross_entropy(int n, int classes, const float *logits, const int32_t
     return scale * sum;
 }
 
+/* q_k of image i, times its class' weight. */
+static double target(const struct loss_targets *t, int classes, int i, int k)
+{
+    const double share = t->others != NULL ? t->share : 1.0;
+    const double past = t->past != NULL ? t->past_share : 0.0;
+    const double rest = (1.0 - t->smoothing) * (1.0 - past);
+    double q = t->smoothing / classes;
+    if (k == t->labels[i]) q += rest * share;
+    if (t->others != NULL && k == t->others[i]) q += rest * (1.0 - share);
+    if (t->past != NULL)
+        q += (1.0 - t->smoothing) * past * (double)t->past[(ptrdiff_t)i * classes + k];
+    return t->weights != NULL ? q * (double)t->weights[k] : q;
+}
+
+/* With the sum of the targets s, which is 1 unless classes have weights, and probabilities p the
+ * gradient is s p - q. */
 double loss_soft_cross_entropy(int n, int classes, const float *logits,
                                const struct loss_targets *targets, double weight, float *dlogits)
 {
     const struct loss_targets *t = targets;
-    if (t->others == NULL && t->smoothing == 0.0)
+    if (t->others == NULL && t->smoothing == 0.0 && t->past == NULL && t->weights == NULL)
         return loss_cross_entropy(n, classes, logits, t->labels, weight, dlogits);
-    const double scale = weight / n, floor = t->smoothing / classes, rest = 1.0 - t->smoothing;
-    const double share = t->others != NULL ? t->share : 1.0;
+    const double scale = weight / n;
     double sum = 0.0;
     for (int i = 0; i < n; i++) {
         const float *z = logits + (ptrdiff_t)i * classes;
         float *dz = dlogits + (ptrdiff_t)i * classes;
         struct log_sum s = log_sum(classes, z, 1.0);
+        double all = t->weights != NULL ? 0.0 : 1.0;
+        for (int k = 0; k < classes && t->weights != NULL; k++) all += target(t, classes, i, k);
         for (int k = 0; k < classes; k++) {
-            double log_p = log_softmax(s, z[k], 1.0), q = floor;
-            if (k == t->labels[i]) q += rest * share;
-            if (t->others != NULL && k == t->others[i]) q += rest * (1.0 - share);
+            const double log_p = log_softmax(s, z[k], 1.0), q = target(t, classes, i, k);
             if (q > 0.0) sum -= q * log_p;
-            dz[k] += (float)(scale * (exp(log_p) - q));
+            dz[k] += (float)(scale * (all * exp(log_p) - q));
         }
     }
     return scale * sum;

@@ -75,7 +75,8 @@ static void look_at_warmup(const struct recipe_draft *d, struct warnings *w)
 {
     const struct recipe *r = &d->recipe;
     char warmup[RECIPE_NAME_MAX], epochs[RECIPE_NAME_MAX];
-    if (r->warmup == 0 || r->warmup < r->epochs) return;
+    const bool warms = recipe_option_applies(recipe_option_find("warmup"), d);
+    if (!warms || r->warmup == 0 || r->warmup < r->epochs) return;
     warn(w, "%s %" PRId64 ": the whole training is warm-up, since %s is %" PRId64,
          name(d, "warmup", warmup), r->warmup, name(d, "epochs", epochs), r->epochs);
 }

@@ -6,6 +6,7 @@
 
 #include "recipe/option.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "recipe/draft.h"
@@ -29,6 +30,8 @@ static const char *const precisions[] = {"fp32", NULL};
 static const char *const optimizers[] = {
     [OPTIMIZER_SGD] = "sgd", [OPTIMIZER_ADAMW] = "adamw", NULL};
 static const char *const decays[] = {[DECAY_ON_ALL] = "all", [DECAY_ON_WEIGHTS] = "weights", NULL};
+static const char *const distillers[] = {
+    [DISTILL_FROM_DEEPEST] = "deepest", [DISTILL_FROM_ENSEMBLE] = "ensemble", NULL};
 static const char *const stores[] = {"f32", "f16", "bf16", NULL};
 
 static const struct recipe_option options[] = {
@@ -112,6 +115,10 @@ static const struct recipe_option options[] = {
     {"ema-images", RECIPE_WHOLE, RECIPE_HOW, IN_RECIPE(ema_images), .low = 1, .high = INT32_MAX,
      .standard = "5000", .implied = "5000", .takes = "N",
      .help = "training images that the average's norms are made anew from", BESIDE("ema", NULL)},
+    {"class-weights", RECIPE_CLASS_WEIGHTS, RECIPE_HOW, IN_RECIPE(class_weights),
+     .standard = "none", .implied = "none", .takes = "HOW",
+     .help = "of the labels: none, inverse (to a class' number of images), effective:0.999, or "
+             "given like 3=2.5,17=0.5 (all others 1)"},
 
     {"preset", RECIPE_PRESET, RECIPE_DISTILLATION, IN_DRAFT(preset), .job = true, .takes = "NAME",
      .help = "constants of a published code; other options go before it:"},
@@ -128,6 +135,17 @@ static const struct recipe_option options[] = {
      .help = "of its squares the mean or the sum, or norm, the root of the sum"},
     {"hint-exits", RECIPE_EXITS, RECIPE_DISTILLATION, IN_RECIPE(hint_exits), .implied = "all",
      .takes = "LIST", .help = "which classifiers have it: all, or like 1,2"},
+    {"distill-from", RECIPE_CHOICE, RECIPE_DISTILLATION, IN_RECIPE(distill_from),
+     .choices = distillers, .implied = "deepest", .takes = "WHOM",
+     .help = "whose answers classifiers learn from; the deepest one learns from the ensemble, too"},
+    {"exit-weights", RECIPE_EXIT_WEIGHTS, RECIPE_DISTILLATION, IN_RECIPE(exit_weights),
+     .implied = "equal", .takes = "LIST",
+     .help = "of each classifier's part of the loss, like 0.5,0.75,1,1"},
+    {"exit-rescale", RECIPE_SWITCH, RECIPE_DISTILLATION, IN_RECIPE(exit_rescale), .implied = "off",
+     .takes = "on|off", .help = "sections learn from the mean of their classifiers, not the sum"},
+    {"ps-kd", RECIPE_REAL, RECIPE_DISTILLATION, IN_RECIPE(ps_kd), .high = 1, .implied = "0",
+     .takes = "X", BESIDE("mixup cutmix", "0"),
+     .help = "share in an image's label, growing up to this, of what was answered an epoch ago"},
     {"beta", RECIPE_REAL, RECIPE_DISTILLATION, IN_RECIPE(beta), .high = 1e9, .takes = "X",
      .help = "twice the weight of attention transfer"},
     {"teacher", RECIPE_PLACE, RECIPE_DISTILLATION, IN_DRAFT(teacher), .job = true, .takes = "MODEL",
@@ -204,12 +222,25 @@ static bool has_word(const char *words, const char *value)
     return false;
 }
 
+const struct recipe_option *recipe_option_against(const struct recipe_option *option,
+                                                  const void *base)
+{
+    char value[RECIPE_TEXT_MAX], name[RECIPE_NAME_MAX];
+    const char *at = option->beside != NULL ? option->beside : "";
+    for (; *at != '\0'; at += strspn(at, " ")) {
+        const size_t n = strcspn(at, " ");
+        snprintf(name, sizeof(name), "%.*s", (int)n, at);
+        const struct recipe_option *other = recipe_option_find(name);
+        recipe_option_format(other, base, value);
+        const bool applies = option->beside_values != NULL ? has_word(option->beside_values, value)
+                                                           : strcmp(value, other->standard) != 0;
+        if (!applies) return other;
+        at += n;
+    }
+    return NULL;
+}
+
 bool recipe_option_applies(const struct recipe_option *option, const void *base)
 {
-    char value[RECIPE_TEXT_MAX];
-    if (option->beside == NULL) return true;
-    const struct recipe_option *other = recipe_option_find(option->beside);
-    recipe_option_format(other, base, value);
-    return option->beside_values != NULL ? has_word(option->beside_values, value)
-                                         : strcmp(value, other->standard) != 0;
+    return recipe_option_against(option, base) == NULL;
 }

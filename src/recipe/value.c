@@ -128,6 +128,10 @@ int recipe_option_parse(const struct recipe_option *option, const char *text,
         break;
     case RECIPE_SCHEDULE:
         return named(option, voice, schedule_parse(text, value, e), e);
+    case RECIPE_CLASS_WEIGHTS:
+        return named(option, voice, class_balance_parse(text, value, e), e);
+    case RECIPE_EXIT_WEIGHTS:
+        return named(option, voice, exit_balance_parse(text, value, e), e);
     case RECIPE_AUGMENT:
         return named(option, voice, augment_parse(text, value, e), e);
     }
@@ -186,6 +190,7 @@ const char *recipe_option_format(const struct recipe_option *option, const void 
     _Static_assert((int)RECIPE_TEXT_MAX >= (int)TEXT_NUMBER_MAX, "a number fits");
     _Static_assert((int)RECIPE_TEXT_MAX >= (int)SCHEDULE_TEXT_MAX, "so does a list of milestones");
     _Static_assert((int)RECIPE_TEXT_MAX >= (int)AUGMENT_TEXT_MAX, "a list fits");
+    _Static_assert((int)RECIPE_TEXT_MAX >= (int)BALANCE_TEXT_MAX, "and one of weights");
     switch (option->kind) {
     case RECIPE_WHOLE:
         snprintf(ret_text, RECIPE_TEXT_MAX, "%" PRId64, *(const int64_t *)value);
@@ -222,6 +227,12 @@ const char *recipe_option_format(const struct recipe_option *option, const void 
         break;
     case RECIPE_SCHEDULE:
         schedule_format(value, ret_text);
+        break;
+    case RECIPE_CLASS_WEIGHTS:
+        class_balance_format(value, ret_text);
+        break;
+    case RECIPE_EXIT_WEIGHTS:
+        exit_balance_format(value, ret_text);
         break;
     case RECIPE_AUGMENT:
         augment_format(value, ret_text);

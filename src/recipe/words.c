@@ -119,6 +119,8 @@ static void say_takes(struct words *w, const struct recipe_option *o, enum recip
         break;
     case RECIPE_PLACE:
     case RECIPE_SCHEDULE:
+    case RECIPE_CLASS_WEIGHTS:
+    case RECIPE_EXIT_WEIGHTS:
     case RECIPE_AUGMENT:
         say(w, "a text that is not empty");
         break;
@@ -168,11 +170,13 @@ int refuse_beside(const struct recipe_option *option, enum recipe_voice voice, c
                   struct err *e)
 {
     char own[RECIPE_NAME_MAX], name[RECIPE_NAME_MAX], value[RECIPE_TEXT_MAX], list[TAKES_MAX];
-    const struct recipe_option *other = recipe_option_find(option->beside);
+    const struct recipe_option *other = recipe_option_against(option, base);
     recipe_option_name(option, voice, own);
     recipe_option_name(other, voice, name);
     if (option->beside_values == NULL)
         return err_set(e, ERR_RANGE, "%s: without %s nothing reads it", own, name);
+    if (strcmp(option->beside_values, "0") == 0)
+        return err_set(e, ERR_RANGE, "%s: it does not go with %s", own, name);
     struct words w = words_in(list, sizeof(list));
     say_words(&w, option->beside_values);
     return err_set(e, ERR_RANGE, "%s: %s %s does not read it: it is of %s", own, name,
@@ -241,7 +245,11 @@ void recipe_option_help(const struct recipe_option *o, char ret_text[RECIPE_HELP
     struct words w = words_in(ret_text, RECIPE_HELP_MAX);
     const size_t defaults = count_defaults(o, &standard), n = choices_of(o, names);
     if (o->section == RECIPE_DISTILLATION && defaults < 2) say_readers(&w, o);
-    if (o->beside != NULL) {
+    if (o->beside != NULL && o->beside_values != NULL && strcmp(o->beside_values, "0") == 0) {
+        say(&w, "without ");
+        say_words(&w, o->beside);
+        say(&w, ": ");
+    } else if (o->beside != NULL) {
         say(&w, "with --%s", o->beside);
         say(&w, "%s", o->beside_values != NULL ? " " : ": ");
         if (o->beside_values != NULL) {

@@ -302,7 +302,7 @@ static void train(void *arg)
                                     .n_exits = b->sections,
                                     .classes = net_classes(b->n.net),
                                     .features = net_feature_size(b->n.net),
-                                    .labels = t->labels};
+                                    .targets = {.labels = t->labels}};
         grad_forward(t->grad, b->params, t->batch);
         for (int i = 0; i < b->sections; i++) {
             if ((b->heads >> i & 1) == 0) continue;

@@ -7,14 +7,17 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "equilibrium.h"
 #include "train/objective.h"
 
 int learner_init(struct learner *l, const struct net *net, const struct recipe *recipe,
                  unsigned borders, uint64_t seed, struct pool *pool, const struct kernels *kernels,
                  struct err *e)
 {
-    *l = (struct learner){
-        .net = net, .recipe = recipe, .exits = objective_exits(recipe->method, net_sections(net))};
+    *l = (struct learner){.net = net,
+                          .recipe = recipe,
+                          .pool = pool,
+                          .exits = objective_exits(recipe->method, net_sections(net))};
     l->params = mem_new_aligned(net_block_size(net), sizeof(*l->params));
     l->dparams = mem_new_aligned(net_trained_size(net), sizeof(*l->dparams));
     if (l->params == NULL || l->dparams == NULL)
@@ -22,6 +25,11 @@ int learner_init(struct learner *l, const struct net *net, const struct recipe *
     const struct grad_options options = {.exits = l->exits, .borders = borders};
     l->grad = grad_new(net, (int)recipe_micro_batch(recipe), &options, pool, kernels, e);
     if (l->grad == NULL) return e->code;
+    if (objective_has_ensemble(recipe)) {
+        l->ensemble = mem_new((size_t)recipe_micro_batch(recipe),
+                              (size_t)net_classes(net) * sizeof(*l->ensemble));
+        if (l->ensemble == NULL) return err_set(e, -ENOMEM, "out of memory for an ensemble");
+    }
     l->optimizer = optimizer_new(net, recipe, l->exits, pool, kernels, e);
     if (l->optimizer == NULL) return e->code;
     net_init_params(net, seed, l->params);
@@ -34,6 +42,7 @@ void learner_release(struct learner *l)
     optimizer_free(l->optimizer);
     mem_free(l->params);
     mem_free(l->dparams);
+    mem_free(l->ensemble);
     *l = (struct learner){0};
 }
 
@@ -51,11 +60,9 @@ double learner_loss(const struct learner *l, const struct recipe *recipe,
         .n_exits = net_sections(l->net),
         .classes = net_classes(l->net),
         .features = net_feature_size(l->net),
-        .labels = targets->labels,
-        .others = targets->others,
-        .share = targets->share,
-        .smoothing = targets->smoothing,
+        .targets = *targets,
         .source = source,
+        .ensemble = l->ensemble,
     };
     for (int i = 0; i < b.n_exits; i++) {
         if ((l->exits >> i & 1) == 0) continue;
@@ -70,6 +77,7 @@ double learner_loss(const struct learner *l, const struct recipe *recipe,
 void learner_backward(struct learner *l)
 {
     grad_backward(l->grad, l->params, l->dparams);
+    if (l->recipe->exit_rescale) equilibrium_scale(l->net, l->pool, l->dparams);
 }
 
 void learner_update(struct learner *l, const struct optimizer_step *step)

@@ -15,10 +15,12 @@
 struct learner {
     const struct net *net;
     const struct recipe *recipe;
+    struct pool *pool;
     unsigned exits; /* bit i: exit i learns */
     struct grad *grad;
     struct optimizer *optimizer;
     float *params, *dparams; /* blocks of the net: whole; trained */
+    float *ensemble;         /* of logits; NULL: nobody learns from it */
 };
 
 /* For micro-batches of recipe_micro_batch(). First parameters from the seed; borders: as

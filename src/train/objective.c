@@ -6,14 +6,15 @@
  *   baseline  CE(z_C)
  *   dsn       sum_i CE(z_i)                                              (arXiv 1409.5185)
  *   byot      CE(z_C) + sum_{i<C} (1-alpha) CE(z_i) + alpha T^2 KL_T(z_C || z_i) + lambda H(F_i,
- *             F_C)
+ *             F_C); of the ensemble z_E = mean_i z_i: sum_i (1-alpha) CE(z_i) + alpha T^2 KL_T(z_E
+ *             || z_i), i = C included, and the same hints                (arXiv 2104.00299)
  *   kd        (1-alpha) CE(z_C) + alpha T^2 KL_T(z_t || z_C)             (arXiv 1503.02531)
  *   fitnet    the same + lambda * mean of (r(M_C) - M_t)^2               (arXiv 1412.6550)
  *   at        the same + beta/2 * sum over sections of attention's       (arXiv 1612.03928)
  *   dml       CE(z_C) + alpha T^2 KL_T(z_t || z_C)                       (arXiv 1706.00384)
- * z_C and F_C in byot's last two terms, and everything of the source, are constants; T^2 only where
- * the recipe asks for it. The terms of maps M at the ends of sections are guide.c's, weighted by
- * objective_guide_weight(). */
+ * Each exit's part of dsn and byot may have a weight. z_C, z_E and F_C in byot's last two terms,
+ * and everything of the source, are constants; T^2 only where the recipe asks for it. The terms of
+ * maps M at the ends of sections are guide.c's, weighted by objective_guide_weight(). */
 #include "config.h"
 
 #include "train/objective.h"
@@ -36,7 +37,12 @@ unsigned objective_learned(const struct recipe *recipe, int n_exits)
     return objective_exits(recipe->method, n_exits);
 }
 
-int objective_check(const struct recipe *recipe, int n_exits, struct err *e)
+bool objective_has_ensemble(const struct recipe *recipe)
+{
+    return recipe->method->self_distillation && recipe->distill_from == DISTILL_FROM_ENSEMBLE;
+}
+
+static int check_hints(const struct recipe *recipe, int n_exits, struct err *e)
 {
     int shallow = n_exits - 1;
     char text[RECIPE_TEXT_MAX];
@@ -47,6 +53,18 @@ int objective_check(const struct recipe *recipe, int n_exits, struct err *e)
                    shallow == 1 ? "" : "s");
 }
 
+int objective_check(const struct recipe *recipe, int n_exits, struct err *e)
+{
+    const struct exit_balance *w = &recipe->exit_weights;
+    char text[BALANCE_TEXT_MAX];
+    int rc = check_hints(recipe, n_exits, e);
+    if (rc < 0 || !recipe->method->shallow || w->n == 0 || w->n == n_exits) return rc;
+    exit_balance_format(w, text);
+    return err_set(e, ERR_RANGE,
+                   "--exit-weights %s: %d weights, but the network has %d classifiers", text, w->n,
+                   n_exits);
+}
+
 double objective_guide_weight(const struct recipe *recipe)
 {
     return recipe->method->guide == METHOD_ATTENTION ? recipe->beta / 2 : recipe->lambda;
@@ -55,37 +73,70 @@ double objective_guide_weight(const struct recipe *recipe)
 /* The label cross entropy of an exit; mixed and smoothed labels are the same for all. */
 static double learn_labels(const struct objective_batch *b, int exit, double weight)
 {
-    const struct loss_targets t = {b->labels, b->others, b->share, b->smoothing};
-    return loss_soft_cross_entropy(b->n, b->classes, b->logits[exit], &t, weight, b->dlogits[exit]);
+    if (weight == 0.0) return 0.0;
+    return loss_soft_cross_entropy(b->n, b->classes, b->logits[exit], &b->targets, weight,
+                                   b->dlogits[exit]);
+}
+
+/* What an exit learns of the answers of another one, which is a constant. */
+static double learn_answers(const struct recipe *r, const struct objective_batch *b, int exit,
+                            const float *teacher, double weight)
+{
+    const double scale = r->kd_scale ? r->temperature * r->temperature : 1.0;
+    if (weight == 0.0) return 0.0;
+    return loss_distill(b->n, b->classes, b->logits[exit], teacher, r->temperature, weight * scale,
+                        b->dlogits[exit]);
+}
+
+static double learn_features(const struct recipe *r, const struct objective_batch *b, int exit,
+                             double weight)
+{
+    const bool wanted = r->hint_exits == 0 || (r->hint_exits >> exit & 1) != 0;
+    if (weight == 0.0 || !wanted) return 0.0;
+    return loss_hint_as((enum loss_hint_form)r->hint, b->n, b->features, b->feature[exit],
+                        b->feature[b->n_exits - 1], weight, b->dfeature[exit]);
+}
+
+/* The mean of the logits of all exits, in their order. */
+static const float *ensemble(const struct objective_batch *b)
+{
+    const size_t count = (size_t)b->n * (size_t)b->classes;
+    for (size_t j = 0; j < count; j++) {
+        float sum = 0.0f;
+        for (int i = 0; i < b->n_exits; i++) sum += b->logits[i][j];
+        b->ensemble[j] = sum / (float)b->n_exits;
+    }
+    return b->ensemble;
+}
+
+/* The deepest exit, from the labels and from whom the method has: the source, or the ensemble. */
+static double learn_deepest(const struct recipe *r, const struct objective_batch *b,
+                            const float *teacher, double weight)
+{
+    const int deepest = b->n_exits - 1;
+    const bool besides = r->method->source == METHOD_PEER; /* the labels keep their weight */
+    if (teacher == NULL) return learn_labels(b, deepest, weight);
+    return learn_labels(b, deepest, weight * (besides ? 1.0 : 1.0 - r->alpha)) +
+           learn_answers(r, b, deepest, teacher, weight * r->alpha);
 }
 
 double objective_loss(const struct recipe *r, const struct objective_batch *b)
 {
     const struct method *method = r->method;
-    int deepest = b->n_exits - 1;
-    double scale = r->kd_scale ? r->temperature * r->temperature : 1.0;
-    double labels = method->source == METHOD_TEACHER ? 1.0 - r->alpha : 1.0, loss = 0.0;
-    if (labels > 0.0) loss += learn_labels(b, deepest, labels);
-    if (method->source != METHOD_LABELS && r->alpha > 0.0) {
-        loss += loss_distill(b->n, b->classes, b->logits[deepest], b->source, r->temperature,
-                             r->alpha * scale, b->dlogits[deepest]);
-    }
-    if (!method->shallow) return loss;
+    const int deepest = b->n_exits - 1;
+    if (!method->shallow)
+        return learn_deepest(r, b, method->source != METHOD_LABELS ? b->source : NULL, 1.0);
 
-    double alpha = method->self_distillation ? r->alpha : 0.0;
-    double lambda = method->self_distillation ? r->lambda : 0.0;
+    const bool distills = method->self_distillation;
+    const float *mean = objective_has_ensemble(r) ? ensemble(b) : NULL;
+    const float *teacher = mean != NULL ? mean : b->logits[deepest];
+    double loss = learn_deepest(r, b, mean, exit_weight(&r->exit_weights, deepest));
     for (int i = 0; i < deepest; i++) {
-        if (alpha < 1.0) {
-            loss += learn_labels(b, i, 1.0 - alpha);
-        }
-        if (alpha > 0.0) {
-            loss += loss_distill(b->n, b->classes, b->logits[i], b->logits[deepest], r->temperature,
-                                 alpha * scale, b->dlogits[i]);
-        }
-        if (lambda > 0.0 && (r->hint_exits == 0 || (r->hint_exits >> i & 1) != 0)) {
-            loss += loss_hint_as((enum loss_hint_form)r->hint, b->n, b->features, b->feature[i],
-                                 b->feature[deepest], lambda, b->dfeature[i]);
-        }
+        const double weight = exit_weight(&r->exit_weights, i);
+        const double alpha = distills ? r->alpha : 0.0, lambda = distills ? r->lambda : 0.0;
+        loss += learn_labels(b, i, weight * (1.0 - alpha));
+        loss += learn_answers(r, b, i, teacher, weight * alpha);
+        loss += learn_features(r, b, i, weight * lambda);
     }
     return loss;
 }

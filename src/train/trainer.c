@@ -26,6 +26,7 @@
 #include "guide.h"
 #include "learner.h"
 #include "mix.h"
+#include "progressive.h"
 #include "nn/grad.h"
 #include "train/checkpoint.h"
 #include "train/objective.h"
@@ -36,6 +37,8 @@ struct trainer {
     struct learner student, peer;                   /* peer.net NULL: there is none */
     struct average *average, *peers_average;        /* NULL: there is none */
     struct guide *guide;                            /* NULL: there is no teacher */
+    struct progressive *progressive;                /* NULL: there are no answers of before */
+    float *weights;                                 /* [classes]; NULL: all 1 */
     struct accumulator students, peers, regressors; /* of their gradients */
     float *images;         /* [batch], of a batch in several parts; NULL: it is one */
     int32_t *labels;       /* [batch] */
@@ -111,6 +114,28 @@ static int allocate_sums(struct trainer *t, struct err *e)
     return accumulator_init(&t->regressors, n_regressor, parts, e);
 }
 
+/* By the numbers of the images that are trained on. */
+static int weigh_classes(struct trainer *t, struct err *e)
+{
+    const struct trainer_setup *s = &t->setup;
+    const size_t classes = (size_t)dataset_classes(s->set);
+    if (t->recipe.class_weights.kind == CLASS_BALANCE_NONE) return 0;
+    size_t *images = mem_new(classes, sizeof(*images));
+    t->weights = mem_new(classes, sizeof(*t->weights));
+    int rc = 0;
+    if (images == NULL || t->weights == NULL) {
+        rc = err_set(e, -ENOMEM, "out of memory for the weights of classes");
+    } else {
+        for (size_t i = 0; i < classes; i++) images[i] = 0;
+        for (size_t i = 0; i < s->split->n_train; i++)
+            images[dataset_class(s->set, s->split->train[i])]++;
+        rc = class_balance_make(&t->recipe.class_weights, images, (int)classes, t->weights, e);
+        if (rc < 0) err_prefix(e, "--class-weights");
+    }
+    mem_free(images);
+    return rc;
+}
+
 static int allocate(struct trainer *t, struct err *e)
 {
     const struct trainer_setup *s = &t->setup;
@@ -146,6 +171,11 @@ static int allocate(struct trainer *t, struct err *e)
         t->guide = guide_new(r, s->net, s->teacher->plan, s->pool, s->kernels, e);
         if (t->guide == NULL) rc = e->code;
     }
+    if (rc == 0 && progressive_is_on(r)) {
+        t->progressive = progressive_new(s->set, r, e);
+        if (t->progressive == NULL) rc = e->code;
+    }
+    if (rc == 0) rc = weigh_classes(t, e);
     return rc == 0 ? allocate_sums(t, e) : rc;
 }
 
@@ -181,6 +211,7 @@ void trainer_free(struct trainer *trainer)
 {
     if (trainer == NULL) return;
     guide_free(trainer->guide);
+    progressive_free(trainer->progressive);
     average_free(trainer->average);
     average_free(trainer->peers_average);
     learner_release(&trainer->student);
@@ -189,6 +220,7 @@ void trainer_free(struct trainer *trainer)
     accumulator_release(&trainer->peers);
     accumulator_release(&trainer->regressors);
     mem_free(trainer->images);
+    mem_free(trainer->weights);
     mem_free(trainer->labels);
     mem_free(trainer->others);
     mem_free(trainer->order);
@@ -211,6 +243,7 @@ size_t trainer_bytes(const struct trainer *trainer)
         bytes += (size_t)trainer->recipe.batch * shape_size(net_input(trainer->student.net)) *
                  sizeof(*trainer->images);
     }
+    if (trainer->progressive != NULL) bytes += progressive_bytes(trainer->progressive);
     if (trainer->average != NULL) bytes += average_bytes(trainer->average);
     if (trainer->peers_average != NULL) bytes += average_bytes(trainer->peers_average);
     return trainer->guide != NULL ? bytes + guide_bytes(trainer->guide) : bytes;
@@ -335,16 +368,35 @@ static double forward(struct trainer *t, const struct loss_targets *targets)
     return isfinite(peers) ? value : peers;
 }
 
+/* What the labels of a micro-batch become; indices: of its images. */
+static struct loss_targets targets_of(struct trainer *t, size_t first, const uint32_t *indices)
+{
+    struct loss_targets targets = {.labels = t->labels + first,
+                                   .share = t->mix.share,
+                                   .smoothing = t->recipe.label_smoothing,
+                                   .weights = t->weights};
+    if (t->mix.kind != MIX_NOTHING) targets.others = t->others + first;
+    if (t->progressive == NULL) return targets;
+    targets.past =
+        progressive_answers(t->progressive, indices, (size_t)recipe_micro_batch(&t->recipe));
+    targets.past_share = progressive_share(&t->recipe, t->position.step / t->epoch_steps + 1);
+    return targets;
+}
+
 /* One of the batch's micro-batches: its loss, and its part of the gradients. */
 static double learn_part(struct trainer *t, int64_t part)
 {
     const size_t n = (size_t)recipe_micro_batch(&t->recipe), first = (size_t)part * n;
-    const int32_t *others = t->mix.kind != MIX_NOTHING ? t->others + first : NULL;
-    const struct loss_targets targets = {t->labels + first, others, t->mix.share,
-                                         t->recipe.label_smoothing};
+    const int64_t step_of_epoch = t->position.step % t->epoch_steps;
+    const uint32_t *indices = t->order + step_of_epoch * t->recipe.batch + first;
+    const struct loss_targets targets = targets_of(t, first, indices);
     take_part(t, part);
     double value = forward(t, &targets);
     if (!isfinite(value)) return value;
+    if (t->progressive != NULL) {
+        const int deepest = net_sections(t->student.net) - 1;
+        progressive_keep(t->progressive, indices, n, grad_logits(t->student.grad, deepest));
+    }
     learner_backward(&t->student);
     accumulator_take(&t->students, part, t->student.dparams, t->setup.pool);
     if (t->peer.net != NULL) {
@@ -470,6 +522,11 @@ static struct checkpoint_state state_of(struct trainer *t)
     if (t->peers_average != NULL) {
         s.arrays[s.n_arrays++] = (struct checkpoint_array){
             "peer.", "average", average_values(t->peers_average), net_trained_size(peer->net)};
+    }
+    if (t->progressive != NULL) {
+        struct checkpoint_array *a = &s.arrays[s.n_arrays++];
+        *a = (struct checkpoint_array){.name = "answers", .of = ""};
+        a->values = progressive_values(t->progressive, &a->count);
     }
     if (t->guide != NULL) s.n_arrays += guide_state(t->guide, s.arrays + s.n_arrays);
     return s;

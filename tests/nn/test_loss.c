@@ -89,11 +89,13 @@ static double evaluate(int kind, const struct term *t, float *gradient)
     case 5:
         return loss_hint_as(LOSS_HINT_NORM, N, CLASSES, t->student, t->teacher, 0.3, gradient);
     case 6: {
-        const struct loss_targets smooth = {t->labels, NULL, 0, 0.1};
+        const struct loss_targets smooth = {
+            .labels = t->labels, .others = NULL, .share = 0, .smoothing = 0.1};
         return loss_soft_cross_entropy(N, CLASSES, t->student, &smooth, 0.7, gradient);
     }
     default: {
-        const struct loss_targets mixed = {t->labels, t->others, 0.35, 0.2};
+        const struct loss_targets mixed = {
+            .labels = t->labels, .others = t->others, .share = 0.35, .smoothing = 0.2};
         return loss_soft_cross_entropy(N, CLASSES, t->student, &mixed, 0.7, gradient);
     }
     }
@@ -146,7 +148,8 @@ static void test_soft_labels(void **state)
     (void)state;
     struct term t = random_term(70);
     float plain[COUNT] = {0}, gradient[COUNT] = {0}, sink[COUNT];
-    const struct loss_targets hard = {t.labels, NULL, 0.5, 0};
+    const struct loss_targets hard = {
+        .labels = t.labels, .others = NULL, .share = 0.5, .smoothing = 0};
     double own = loss_cross_entropy(N, CLASSES, t.student, t.labels, 0.7, plain);
     assert_true(own == loss_soft_cross_entropy(N, CLASSES, t.student, &hard, 0.7, gradient));
     assert_memory_equal(plain, gradient, sizeof(plain));
@@ -156,14 +159,16 @@ static void test_soft_labels(void **state)
         const int32_t same[N] = {k, k, k, k, k};
         all += loss_cross_entropy(N, CLASSES, t.student, same, 0.7, sink) / CLASSES;
     }
-    const struct loss_targets soft = {t.labels, t.others, 0.3, 0.2};
+    const struct loss_targets soft = {
+        .labels = t.labels, .others = t.others, .share = 0.3, .smoothing = 0.2};
     double wanted = 0.8 * (0.3 * own + 0.7 * other) + 0.2 * all;
     double value = loss_soft_cross_entropy(N, CLASSES, t.student, &soft, 0.7, sink);
     assert_true(fabs(value - wanted) < 1e-9);
 
     float z[3] = {3e38f, -3e38f, 0.0f}, dz[3] = {0};
     const int32_t wrong = 1;
-    const struct loss_targets extreme = {&wrong, NULL, 0, 0.1};
+    const struct loss_targets extreme = {
+        .labels = &wrong, .others = NULL, .share = 0, .smoothing = 0.1};
     assert_true(isfinite(loss_soft_cross_entropy(1, 3, z, &extreme, 1.0, dz)) && isfinite(dz[0]));
 }
 

@@ -154,6 +154,12 @@ static void random_text(const struct recipe_option *o, struct rng *rng, char tex
     case RECIPE_EXITS:
         snprintf(text, RECIPE_TEXT_MAX, "%s", exits[pick % 4]);
         return;
+    case RECIPE_CLASS_WEIGHTS:
+        snprintf(text, RECIPE_TEXT_MAX, "%s", pick % 2 ? "effective:0.99" : "3=2.5,17=0.5");
+        return;
+    case RECIPE_EXIT_WEIGHTS:
+        snprintf(text, RECIPE_TEXT_MAX, "%s", pick % 2 ? "equal" : "0.5,2,1");
+        return;
     case RECIPE_PLACE:
         snprintf(text, RECIPE_TEXT_MAX, "some/place");
         return;
@@ -172,6 +178,8 @@ static size_t value_size(enum recipe_kind kind)
                                    [RECIPE_SCHEDULE] = sizeof(struct schedule),
                                    [RECIPE_AUGMENT] = sizeof(unsigned),
                                    [RECIPE_EXITS] = sizeof(unsigned),
+                                   [RECIPE_CLASS_WEIGHTS] = sizeof(struct class_balance),
+                                   [RECIPE_EXIT_WEIGHTS] = sizeof(struct exit_balance),
                                    [RECIPE_PLACE] = sizeof(const char *)};
     return sizes[kind];
 }
@@ -301,6 +309,16 @@ static void test_unread(void **state)
          "\"warmup\": \"schedule\" one-cycle:0.2"},
         {"ema-images=9", "--ema-images: without --ema nothing reads it",
          "\"ema_images\": without \"ema\" nothing reads it"},
+        {"method=kd teacher=x exit-weights=1,1",
+         "--exit-weights: --method kd does not read it: it is of dsn and byot", "\"exit_weights\""},
+        {"method=dsn distill-from=ensemble", "--distill-from: --method dsn does not",
+         "distill_from"},
+        {"method=dml ps-kd=0.8", "--ps-kd: --method dml does not read it: it is of baseline, dsn,",
+         "\"ps_kd\""},
+        {"mixup=0.2 ps-kd=0.8", "--ps-kd: it does not go with --mixup",
+         "\"ps_kd\": it does not go with \"mixup\""},
+        {"cutmix=1 cutmix-prob=0.5 ps-kd=0.8", "--ps-kd: it does not go with --cutmix",
+         "\"cutmix\""},
         {"method=at", "--method at needs --teacher", "\"method\" at needs \"teacher\""},
     };
     struct recipe_draft draft;
@@ -359,7 +377,7 @@ static void test_texts(void **state)
     }
     assert_string_equal(texts[0].name, "method");
     recipe_default(&r, method_find("dsn"));
-    assert_int_equal(recipe_texts(&r, texts), all - 6);
+    assert_int_equal(recipe_texts(&r, texts), all - 7);
     assert_true(r.temperature == 0 && r.alpha == 0 && !r.kd_scale && r.beta == 0);
 }
 

@@ -19,9 +19,10 @@
 enum { N = 3, EXITS = 3, CLASSES = 4, D = 5 };
 
 struct data {
+    float fixed[N * CLASSES], mean[N * CLASSES]; /* the deepest's logits and the mean of all */
     float logits[EXITS][N * CLASSES], feature[EXITS][N * D];
     float dlogits[EXITS][N * CLASSES], dfeature[EXITS][N * D];
-    float source[N * CLASSES];
+    float source[N * CLASSES], ensemble[N * CLASSES];
     int32_t labels[N], others[N];
     struct objective_batch batch;
 };
@@ -39,6 +40,10 @@ static void fill(struct data *d)
         d->batch.dlogits[i] = d->dlogits[i];
         d->batch.dfeature[i] = d->dfeature[i];
     }
+    memcpy(d->fixed, d->logits[EXITS - 1], sizeof(d->fixed));
+    for (int j = 0; j < N * CLASSES; j++) {
+        for (int i = 0; i < EXITS; i++) d->mean[j] += d->logits[i][j] / EXITS;
+    }
     for (int j = 0; j < N * CLASSES; j++) d->source[j] = (float)(2 * rng_normal(&r));
     d->batch.source = d->source;
     for (int n = 0; n < N; n++) {
@@ -49,7 +54,8 @@ static void fill(struct data *d)
     d->batch.n_exits = EXITS;
     d->batch.classes = CLASSES;
     d->batch.features = D;
-    d->batch.labels = d->labels;
+    d->batch.targets.labels = d->labels;
+    d->batch.ensemble = d->ensemble;
 }
 
 static void softmax(const float *z, double t, double *p)
@@ -64,11 +70,14 @@ static double cross_entropy(const struct data *d, int exit)
     double sum = 0, p[CLASSES];
     for (int n = 0; n < N; n++) {
         softmax(d->logits[exit] + n * CLASSES, 1, p);
-        double share = d->batch.others != NULL ? d->batch.share : 1;
+        const struct loss_targets *t = &d->batch.targets;
+        double share = t->others != NULL ? t->share : 1;
         for (int k = 0; k < CLASSES; k++) {
             double q = share * (k == d->labels[n]) + (1 - share) * (k == d->others[n]);
-            q = (1 - d->batch.smoothing) * q + d->batch.smoothing / CLASSES;
-            sum -= q * log(p[k]);
+            if (t->past != NULL)
+                q = (1 - t->past_share) * q + t->past_share * (double)t->past[n * CLASSES + k];
+            q = (1 - t->smoothing) * q + t->smoothing / CLASSES;
+            sum -= q * log(p[k]) * (t->weights != NULL ? (double)t->weights[k] : 1);
         }
     }
     return sum / N;
@@ -97,15 +106,29 @@ static double hint(const struct recipe *k, const struct data *d, int exit)
     return k->hint == HINT_NORM ? sqrt(sum) : k->hint == HINT_SUM ? sum : sum / (N * D);
 }
 
+/* What exits learn from: the deepest one, or the mean of all, as it was when the batch was made. */
+static const float *teacher_of(const struct recipe *k, const struct data *d)
+{
+    return k->distill_from == DISTILL_FROM_ENSEMBLE ? d->mean : d->fixed;
+}
+
 /* What the deepest exit learns: from the labels, and from the source. */
 static double expected_deepest(const char *name, const struct recipe *k, const struct data *d)
 {
+    if (strcmp(name, "byot") == 0 && k->distill_from == DISTILL_FROM_ENSEMBLE) {
+        double kd = k->kd_scale ? k->temperature * k->temperature : 1;
+        return exit_weight(&k->exit_weights, EXITS - 1) *
+               ((1 - k->alpha) * cross_entropy(d, EXITS - 1) +
+                k->alpha * kd * divergence(d, EXITS - 1, d->mean, k->temperature));
+    }
     double scale = k->kd_scale ? k->temperature * k->temperature : 1;
     bool peer = strcmp(name, "dml") == 0;
     bool teacher =
         strcmp(name, "kd") == 0 || strcmp(name, "fitnet") == 0 || strcmp(name, "at") == 0;
     double labels = teacher ? 1 - k->alpha : 1, source = teacher || peer ? k->alpha * scale : 0;
-    return labels * cross_entropy(d, EXITS - 1) +
+    bool shallow = strcmp(name, "dsn") == 0 || strcmp(name, "byot") == 0;
+    double weight = shallow ? exit_weight(&k->exit_weights, EXITS - 1) : 1;
+    return weight * labels * cross_entropy(d, EXITS - 1) +
            source * divergence(d, EXITS - 1, d->source, k->temperature);
 }
 
@@ -113,12 +136,14 @@ static double expected(const char *name, const struct recipe *k, const struct da
 {
     double loss = expected_deepest(name, k, d);
     for (int i = 0; i < EXITS - 1; i++) {
-        if (strcmp(name, "dsn") == 0) loss += cross_entropy(d, i);
+        double weight = exit_weight(&k->exit_weights, i);
+        if (strcmp(name, "dsn") == 0) loss += weight * cross_entropy(d, i);
         if (strcmp(name, "byot") == 0) {
             double scale = k->kd_scale ? k->temperature * k->temperature : 1;
-            loss += (1 - k->alpha) * cross_entropy(d, i) +
-                    k->alpha * scale * divergence(d, i, d->logits[EXITS - 1], k->temperature) +
-                    k->lambda * hint(k, d, i);
+            loss +=
+                weight * ((1 - k->alpha) * cross_entropy(d, i) +
+                          k->alpha * scale * divergence(d, i, teacher_of(k, d), k->temperature) +
+                          k->lambda * hint(k, d, i));
         }
     }
     return loss;
@@ -139,29 +164,35 @@ static void check_gradient(const char *name, const struct recipe *k, struct data
     assert_near(got, (up - down) / (2.0 * (double)h), 2e-4);
 }
 
+static void check_data(const char *name, const struct recipe *k, struct data *all, bool mixed,
+                       double smoothing)
+{
+    all->batch.targets.others = mixed ? all->others : NULL;
+    all->batch.targets.share = 0.7;
+    all->batch.targets.smoothing = smoothing;
+    struct recipe recipe = *k;
+    recipe.method = method_find(name);
+    assert_non_null(recipe.method);
+    assert_near(objective_loss(&recipe, &all->batch), expected(name, k, all), 1e-6);
+    for (int i = 0; i < EXITS; i++) {
+        for (int j = 0; j < N * CLASSES; j++) {
+            check_gradient(name, k, all, &all->logits[i][j], (double)all->dlogits[i][j], i);
+        }
+        for (int j = 0; j < N * D; j++) {
+            if (i == EXITS - 1) {
+                assert_near((double)all->dfeature[i][j], 0, 0); /* the teacher is a constant */
+            } else {
+                check_gradient(name, k, all, &all->feature[i][j], (double)all->dfeature[i][j], i);
+            }
+        }
+    }
+}
+
 static void check_method(const char *name, const struct recipe *k, bool mixed, double smoothing)
 {
     struct data d;
     fill(&d);
-    d.batch.others = mixed ? d.others : NULL;
-    d.batch.share = 0.7;
-    d.batch.smoothing = smoothing;
-    struct recipe recipe = *k;
-    recipe.method = method_find(name);
-    assert_non_null(recipe.method);
-    assert_near(objective_loss(&recipe, &d.batch), expected(name, k, &d), 1e-6);
-    for (int i = 0; i < EXITS; i++) {
-        for (int j = 0; j < N * CLASSES; j++) {
-            check_gradient(name, k, &d, &d.logits[i][j], (double)d.dlogits[i][j], i);
-        }
-        for (int j = 0; j < N * D; j++) {
-            if (i == EXITS - 1) {
-                assert_near((double)d.dfeature[i][j], 0, 0); /* the teacher is a constant */
-            } else {
-                check_gradient(name, k, &d, &d.feature[i][j], (double)d.dfeature[i][j], i);
-            }
-        }
-    }
+    check_data(name, k, &d, mixed, smoothing);
 }
 
 static void test_losses(void **state)
@@ -173,7 +204,18 @@ static void test_losses(void **state)
         {.temperature = 1.5, .alpha = 1, .lambda = 0, .kd_scale = true},
         {.temperature = 4, .alpha = 0, .lambda = 0.5, .kd_scale = true, .hint_exits = 2},
         {.temperature = 3, .alpha = 0.5, .lambda = 0.02, .kd_scale = true, .hint = HINT_SUM},
-        {.temperature = 3, .alpha = 0.3, .lambda = 0.3, .hint = HINT_NORM, .hint_exits = 1}};
+        {.temperature = 3, .alpha = 0.3, .lambda = 0.3, .hint = HINT_NORM, .hint_exits = 1},
+        {.temperature = 2,
+         .alpha = 0.4,
+         .lambda = 0.1,
+         .kd_scale = true,
+         .exit_weights = {3, {0.5, 0, 2}}},
+        {.temperature = 3,
+         .alpha = 0.6,
+         .lambda = 0.03,
+         .kd_scale = true,
+         .distill_from = DISTILL_FROM_ENSEMBLE,
+         .exit_weights = {3, {0.5, 1, 0.25}}}};
     for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
         for (int more = 0; more < 4; more++) { /* mixup, label smoothing, both */
             for (size_t m = 0; method_at(m) != NULL; m++) {
@@ -181,6 +223,38 @@ static void test_losses(void **state)
             }
         }
     }
+}
+
+/* Answers of before and weights of classes, alone and with all else. */
+static void test_targets(void **state)
+{
+    (void)state;
+    static const float weights[CLASSES] = {0.5F, 2, 1, 0};
+    const struct recipe k = {.temperature = 3, .alpha = 0.3, .lambda = 0.03, .kd_scale = true};
+    for (int more = 0; more < 16; more++) {
+        struct data d;
+        float past[N * CLASSES];
+        fill(&d);
+        for (int n = 0; n < N; n++) {
+            double p[CLASSES];
+            softmax(d.source + n * CLASSES, 1, p);
+            for (int c = 0; c < CLASSES; c++) past[n * CLASSES + c] = (float)p[c];
+        }
+        d.batch.targets.past = more & 1 ? past : NULL;
+        d.batch.targets.past_share = 0.6;
+        d.batch.targets.weights = more & 2 ? weights : NULL;
+        check_data("byot", &k, &d, more & 4, more & 8 ? 0.1 : 0);
+    }
+}
+
+static void test_exit_weights(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct recipe k = {.method = method_find("dsn"), .exit_weights = {3, {1, 1, 1}}};
+    assert_int_equal(objective_check(&k, 3, &e), 0);
+    assert_int_equal(objective_check(&k, 4, &e), ERR_RANGE);
+    assert_non_null(strstr(e.text, "--exit-weights 1,1,1: 3 weights, but the network has 4"));
 }
 
 /* The baseline reads and writes nothing of the other exits. */
@@ -220,10 +294,9 @@ static void test_guide_weight(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_losses),
-        cmocka_unit_test(test_baseline_alone),
-        cmocka_unit_test(test_exits),
-        cmocka_unit_test(test_guide_weight),
+        cmocka_unit_test(test_losses),  cmocka_unit_test(test_baseline_alone),
+        cmocka_unit_test(test_targets), cmocka_unit_test(test_exit_weights),
+        cmocka_unit_test(test_exits),   cmocka_unit_test(test_guide_weight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,8 +148,10 @@ static void check_case(const struct preset_case *c, struct pool *pool)
     double loss = 0;
     for (int64_t part = 0; part < c->parts; part++) {
         const size_t first = (size_t)part * BATCH;
-        const struct loss_targets targets = {labels + first, c->share > 0 ? others + first : NULL,
-                                             c->share, c->smoothing};
+        const struct loss_targets targets = {.labels = labels + first,
+                                             .others = c->share > 0 ? others + first : NULL,
+                                             .share = c->share,
+                                             .smoothing = c->smoothing};
         memcpy(grad_input(l.grad), images + first * size, BATCH * size * sizeof(*images));
         grad_forward(l.grad, l.params, BATCH);
         loss += learner_loss(&l, &r, &targets, NULL) / (double)c->parts;

@@ -1,6 +1,5 @@
-/* The trainer on a data set made here: a training that is stopped and restored ends in the same
- * bits, the loss falls, the baseline leaves the other heads alone, divergence is an error,
- * evaluation does not depend on the number of threads. */
+/* The trainer on a data set made here: the loss falls, the baseline leaves the other heads alone,
+ * divergence is an error, evaluation does not depend on the number of threads. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +12,7 @@
 #include <cmocka.h>
 
 #include "../../src/train/guide.h"
-#include "../../src/train/learner.h"
+#include "training.h"
 #include "../near.h"
 
 #include "base/file.h"
@@ -24,344 +23,11 @@
 #include "train/evaluate.h"
 #include "train/trainer.h"
 
-enum { IMAGES = 300, PIXELS = 32 * 32, CLASSES = 100 };
-
-struct fixture {
-    char dir[64], source[96], checkpoint[96];
-    struct dataset *set;
-    struct split split;
-    struct preprocess preprocess;
-    struct net *net, *peer; /* of another width */
-    struct model *teacher;  /* of the peer's architecture */
-    struct recipe recipe;
-};
-
-/* A file in CIFAR-100's layout: coarse label, fine label, planes. The class is how bright the
- * planes are, so that it can be learnt; only five classes occur. */
-static void write_records(const char *dir, const char *name, size_t n)
-{
-    char path[128];
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    struct rng r;
-    rng_init(&r, 5, RNG_TEST, 0, 0);
-    for (size_t i = 0; i < n; i++) {
-        unsigned label = rng_below(&r, 5);
-        fputc(0, f);
-        fputc((int)label, f);
-        for (int c = 0; c < 3; c++) {
-            for (int k = 0; k < PIXELS; k++) {
-                fputc((int)(rng_below(&r, 100) + (label >> c & 1) * 120), f);
-            }
-        }
-    }
-    assert_int_equal(fclose(f), 0);
-}
-
-static void write_labels(const char *dir, const char *name, int n)
-{
-    char path[128];
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    for (int i = 0; i < n; i++) fprintf(f, "class_%d\n", i);
-    assert_int_equal(fclose(f), 0);
-}
-
-/* A peer, and a teacher of the same architecture with parameters of its own. */
-static void make_others(struct fixture *f)
-{
-    struct err e = {0};
-    struct spec spec = *net_spec(f->net);
-    assert_int_equal(spec_scale(&spec, 6, CLASSES, &e), 0);
-    f->peer = net_new(&spec, &e);
-    f->teacher = mem_new(1, sizeof(*f->teacher));
-    float *params = mem_new(net_block_size(f->peer), sizeof(*params));
-    assert_true(f->peer != NULL && f->teacher != NULL && params != NULL);
-    net_init_params(f->peer, 77, params);
-    f->teacher->net = f->peer;
-    f->teacher->plan = plan_new(f->peer, params, kernels_best(), &e);
-    assert_non_null(f->teacher->plan);
-    snprintf(f->teacher->sha256, sizeof(f->teacher->sha256), "0123");
-    mem_free(params);
-}
-
-static int set_up(void **state)
-{
-    struct fixture *f = mem_new(1, sizeof(*f));
-    struct err e = {0};
-    snprintf(f->dir, sizeof(f->dir), "/tmp/autodidact-test-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    snprintf(f->source, sizeof(f->source), "cifar100:%s", f->dir);
-    snprintf(f->checkpoint, sizeof(f->checkpoint), "%s/x.ckpt", f->dir);
-    write_records(f->dir, "train.bin", IMAGES);
-    write_labels(f->dir, "fine_label_names.txt", CLASSES);
-    write_labels(f->dir, "coarse_label_names.txt", 20);
-    if (dataset_open(f->source, DATA_TRAIN, &f->set, &e) < 0) fail_msg("%s", e.text);
-    assert_int_equal(split_make(f->set, 40, 0, &f->split, &e), 0);
-    f->net = tiny_net(32, CLASSES);
-    make_others(f);
-    f->preprocess = (struct preprocess){.width = 32, .height = 32};
-    dataset_normalisation(f->set, f->preprocess.mean, f->preprocess.std);
-    recipe_default(&f->recipe, method_find("byot"));
-    f->recipe.epochs = 3;
-    f->recipe.batch = 50; /* 5 steps an epoch, 10 images dropped */
-    f->recipe.warmup = 1;
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    plan_free(f->teacher->plan);
-    mem_free(f->teacher);
-    net_free(f->peer);
-    file_remove_tree(f->dir, NULL);
-    split_release(&f->split);
-    dataset_free(f->set);
-    net_free(f->net);
-    mem_free(f);
-    return 0;
-}
-
-/* With what the present method needs beside the data. */
-static struct trainer_setup setup_of(const struct fixture *f, struct pool *pool)
-{
-    const struct method *m = f->recipe.method;
-    return (struct trainer_setup){.recipe = &f->recipe,
-                                  .net = f->net,
-                                  .set = f->set,
-                                  .split = &f->split,
-                                  .preprocess = &f->preprocess,
-                                  .parent = "",
-                                  .pool = pool,
-                                  .kernels = kernels_best(),
-                                  .teacher = m->source == METHOD_TEACHER ? f->teacher : NULL,
-                                  .peer = m->source == METHOD_PEER ? f->peer : NULL};
-}
-
-static void choose_method(struct fixture *f, const char *name)
-{
-    const struct recipe old = f->recipe;
-    recipe_default(&f->recipe, method_find(name));
-    f->recipe.epochs = old.epochs;
-    f->recipe.batch = old.batch;
-    f->recipe.accumulate = old.accumulate;
-    f->recipe.warmup = old.warmup;
-    f->recipe.augment = old.augment;
-    f->recipe.mixup = old.mixup;
-    f->recipe.cutmix = old.cutmix;
-    f->recipe.label_smoothing = old.label_smoothing;
-}
-
-static struct trainer *make(struct fixture *f, struct pool *pool)
-{
-    const struct trainer_setup setup = setup_of(f, pool);
-    struct err e = {0};
-    struct trainer *t = trainer_new(&setup, &e);
-    if (t == NULL) fail_msg("%s", e.text);
-    return t;
-}
-
-static struct train_report run(struct trainer *t, int64_t until)
-{
-    struct train_report report = {0};
-    struct err e = {0};
-    while (trainer_position(t) < until) {
-        if (trainer_step(t, &report, &e) < 0) fail_msg("%s", e.text);
-    }
-    return report;
-}
-
-static struct trainer_models models_of(struct trainer *t)
-{
-    struct trainer_models m;
-    struct err e = {0};
-    if (trainer_models(t, &m, &e) < 0) fail_msg("%s", e.text);
-    return m;
-}
-
-/* Stopped after every number of steps, the middle of an epoch and its border included. */
-static void check_resume(struct fixture *f, struct pool *pool, int64_t stride)
-{
-    struct err e = {0};
-    size_t bytes = net_block_size(f->net) * sizeof(float);
-    size_t peer_bytes = net_block_size(f->peer) * sizeof(float);
-    struct trainer *whole = make(f, pool);
-    assert_int_equal(trainer_epoch_steps(whole), 5);
-    assert_int_equal(trainer_steps(whole), 15);
-    struct train_report last = run(whole, 15);
-    assert_true(trainer_done(whole) && last.epoch_end && last.epoch == 3);
-    const struct trainer_models wanted = models_of(whole);
-    for (int64_t stop = 1; stop < 15; stop += stride) {
-        struct trainer *a = make(f, pool), *b = make(f, pool);
-        run(a, stop);
-        assert_int_equal(trainer_save(a, f->checkpoint, &e), 0);
-        assert_int_equal(trainer_restore(b, f->checkpoint, &e), 0);
-        assert_int_equal(trainer_position(b), stop);
-        struct train_report end = run(b, 15);
-        assert_memory_equal(&end, &last, offsetof(struct train_report, epoch_end));
-        assert_memory_equal(trainer_params(b), trainer_params(whole), bytes);
-        const struct trainer_models after = models_of(b);
-        assert_memory_equal(after.student, wanted.student, bytes);
-        if (f->recipe.method->source == METHOD_PEER) {
-            assert_memory_equal(after.peer, wanted.peer, peer_bytes);
-        }
-        trainer_free(a);
-        trainer_free(b);
-    }
-    trainer_free(whole);
-}
-
-static void test_resume(void **state)
-{
-    struct fixture *f = *state;
-    const char *methods[] = {"baseline", "byot", "fitnet", "at", "dml"};
-    struct pool *pool = pool_new(2);
-    for (int m = 0; m < 5; m++) {
-        choose_method(f, methods[m]);
-        check_resume(f, pool, m < 2 ? 2 : 6);
-    }
-    pool_free(pool);
-}
-
-/* The same with everything random that there is. */
-static void test_resume_augmented(void **state)
-{
-    struct fixture *f = *state;
-    const char *methods[] = {"byot", "fitnet", "dml"};
-    struct pool *pool = pool_new(2);
-    f->recipe.augment =
-        (struct augment){.words = AUGMENT_CROP | AUGMENT_ALTERNATING_FLIP | AUGMENT_RAND |
-                                  AUGMENT_CUTOUT | AUGMENT_ERASING | AUGMENT_REFLECT,
-                         .operations = 2,
-                         .magnitude = 9,
-                         .erasing = 250};
-    f->recipe.mixup = 0.4;
-    f->recipe.cutmix = 1;
-    f->recipe.cutmix_prob = 0.5;
-    f->recipe.label_smoothing = 0.1;
-    f->recipe.accumulate = 2;
-    for (int m = 0; m < 3; m++) {
-        choose_method(f, methods[m]);
-        check_resume(f, pool, m == 0 ? 3 : 6);
-    }
-    pool_free(pool);
-}
-
-/* The optimizer's moments, of the peer and the regressor, too, are state. */
-static void test_resume_optimizers(void **state)
-{
-    struct fixture *f = *state;
-    const char *methods[] = {"byot", "fitnet", "dml"};
-    struct pool *pool = pool_new(2);
-    for (int m = 0; m < 3; m++) {
-        choose_method(f, methods[m]);
-        f->recipe.rate = 0.01;
-        f->recipe.clip = 0.5;
-        f->recipe.decay_on = DECAY_ON_WEIGHTS;
-        f->recipe.optimizer = OPTIMIZER_ADAMW;
-        check_resume(f, pool, 7);
-        f->recipe.optimizer = OPTIMIZER_SGD;
-        f->recipe.nesterov = true;
-        f->recipe.schedule.kind = SCHEDULE_ONE_CYCLE;
-        f->recipe.schedule.rise = 0.3;
-        check_resume(f, pool, 7);
-    }
-    pool_free(pool);
-}
-
-static void open_learner(struct fixture *f, struct learner *l, const struct net *net,
-                         unsigned borders, uint64_t seed)
-{
-    struct err e = {0};
-    assert_int_equal(learner_init(l, net, &f->recipe, borders, seed, NULL, kernels_best(), &e), 0);
-}
-
-/* The input of a step of an epoch, augmented as the recipe has it, and its labels, if they are
- * asked for. */
-static void draw_batch(struct fixture *f, int64_t epoch, int64_t step, float *input,
-                       int32_t *labels)
-{
-    uint32_t *order = mem_new(f->split.n_train, sizeof(*order));
-    batch_order(f->split.train, f->split.n_train, f->recipe.seed, (uint32_t)epoch, order);
-    for (int64_t i = 0; i < f->recipe.batch; i++) {
-        uint32_t index = order[step * f->recipe.batch + i];
-        int rc = batch_sample(f->set, index, &f->preprocess, &f->recipe.augment, f->recipe.seed,
-                              (uint32_t)epoch, input + i * 3 * PIXELS, NULL);
-        assert_int_equal(rc, 0);
-        if (labels != NULL) labels[i] = dataset_class(f->set, index);
-    }
-    mem_free(order);
-}
-
-/* The average after some steps against the formula, and its norms' statistics against
- * torch.optim.swa_utils.update_bn()'s rule: the mean over batches of each one's mean and unbiased
- * variance, of augmented images. It is none of the steps' business. */
-static void test_average(void **state)
-{
-    struct fixture *f = *state;
-    enum { STEPS = 7 };
-    choose_method(f, "byot");
-    struct trainer *plain = make(f, NULL);
-    f->recipe.ema = 0.6;
-    f->recipe.ema_images = 101; /* three batches of 50 */
-    struct trainer *t = make(f, NULL);
-    const size_t trained = net_trained_size(f->net), all = net_block_size(f->net);
-    double *wanted = mem_new(trained, sizeof(*wanted));
-    for (int64_t step = 1; step <= STEPS; step++) {
-        run(t, step);
-        run(plain, step);
-        const double keep = step == 1 ? 0 : step == 2 ? 0.5 : 0.6;
-        for (size_t i = 0; i < trained; i++)
-            wanted[i] = keep * wanted[i] + (1 - keep) * (double)trainer_params(t)[i];
-        models_of(t); /* looking changes nothing */
-    }
-    assert_memory_equal(trainer_params(t), trainer_params(plain), all * sizeof(float));
-    const float *model = models_of(t).student;
-    for (size_t i = 0; i < trained; i++) assert_near((double)model[i], wanted[i], 1e-6);
-
-    struct learner l = {0};
-    open_learner(f, &l, f->net, 0, 0);
-    float *sums = mem_new(all - trained, sizeof(*sums));
-    for (int b = 0; b < 3; b++) {
-        memcpy(l.params, model, trained * sizeof(*model));
-        draw_batch(f, 1, b, grad_input(l.grad), NULL); /* step 7 was of the second epoch */
-        grad_forward_moving(l.grad, l.params, 50, 1.0);
-        for (size_t i = trained; i < all; i++) sums[i - trained] += l.params[i] / 3;
-    }
-    for (size_t i = trained; i < all; i++)
-        assert_near((double)model[i], (double)sums[i - trained], 1e-5);
-    assert_memory_not_equal(model + trained, trainer_params(t) + trained,
-                            (all - trained) * sizeof(*model));
-    mem_free(sums);
-    mem_free(wanted);
-    learner_release(&l);
-    trainer_free(plain);
-    trainer_free(t);
-}
-
-static void test_resume_average(void **state)
-{
-    struct fixture *f = *state;
-    struct pool *pool = pool_new(2);
-    f->recipe.ema = 0.9;
-    for (int m = 0; m < 2; m++) {
-        choose_method(f, m == 0 ? "byot" : "dml");
-        f->recipe.ema = 0.9;
-        f->recipe.mixup = 0.4;
-        check_resume(f, pool, 4);
-    }
-    pool_free(pool);
-}
-
 /* Each of these options changes what is learnt, and what is not switched on changes nothing. */
 static void test_options_matter(void **state)
 {
     struct fixture *f = *state;
-    enum { OPTIONS = 12 };
+    enum { OPTIONS = 16 };
     struct recipe recipes[OPTIONS];
     double losses[OPTIONS];
     choose_method(f, "byot");
@@ -376,8 +42,12 @@ static void test_options_matter(void **state)
     recipes[8].decay_on = DECAY_ON_WEIGHTS;
     recipes[9].clip = 0.5;
     recipes[10].schedule.kind = SCHEDULE_ONE_CYCLE;
-    recipes[11].cutmix = 1;
-    recipes[11].cutmix_prob = 1;
+    recipes[11].class_weights.kind = CLASS_BALANCE_INVERSE;
+    recipes[12].exit_weights = (struct exit_balance){2, {0.5, 1}};
+    recipes[13].exit_rescale = true;
+    recipes[14].distill_from = DISTILL_FROM_ENSEMBLE;
+    recipes[15].cutmix = 1;
+    recipes[15].cutmix_prob = 1;
     for (int i = 0; i < OPTIONS; i++) {
         f->recipe = recipes[i];
         struct trainer *t = make(f, NULL);
@@ -751,11 +421,6 @@ static void test_evaluate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_resume, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_resume_augmented, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_resume_optimizers, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_average, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_resume_average, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_options_matter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hint_exits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume_elsewhere, set_up, tear_down),
