@@ -7,6 +7,7 @@
 #define NN_CHOICES_H
 
 #include "base/buf.h"
+#include "base/pool.h"
 #include "nn/choice.h"
 #include "nn/plan.h"
 
@@ -15,6 +16,7 @@ struct choices;
 struct choices *choices_new(const struct kernels *kernels); /* NULL: out of memory */
 void choices_free(struct choices *choices);
 size_t choices_count(const struct choices *choices);
+const struct kernels *choices_kernels(const struct choices *choices);
 
 /* The measured algorithm, or false. Its table has it and it takes the convolution. */
 bool choices_find(const struct choices *choices, enum choice_use use, const struct conv_geometry *g,
@@ -29,10 +31,29 @@ int choices_put(struct choices *choices, enum choice_use use, const struct conv_
 int choices_read(struct choices *choices, const char *text, size_t size, struct err *e);
 int choices_write(const struct choices *choices, struct buf *out);
 
+/* The same without the first line, for choices that a training keeps on whatever processor: what
+ * the kernels here do not have is passed over. */
+int choices_read_lines(struct choices *choices, const char *text, size_t size, struct err *e);
+int choices_write_lines(const struct choices *choices, struct buf *out);
+
 /* The same for a file; one that is missing is empty. Writing makes the directory. Errors name the
  * path. */
 int choices_load(struct choices *choices, const char *path, struct err *e);
 int choices_save(const struct choices *choices, const char *path, struct err *e);
+
+/* A direction of a convolution in training: so many images at a time by each thread, and how often
+ * from one step of the optimizer to the next. */
+struct choice_load {
+    enum conv_direction direction;
+    const struct conv_geometry *g;
+    enum precision precision;
+    int images, passes;
+};
+
+/* Measures it on all threads of the pool (NULL: one), unless it is known or there is no choice. 1
+ * when it was added, 0, -ENOMEM. */
+int choices_measure_training(struct choices *choices, const struct choice_load *load,
+                             struct pool *pool);
 
 /* Measures what a plan of these kernels could choose and nobody has measured yet, for batches up to
  * batch_max, for at most about budget_s seconds; what is then left goes by rule. Returns how many

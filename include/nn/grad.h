@@ -25,9 +25,10 @@ struct grad_options {
 
     enum precision precision;
 
-    /* Known algorithms of convolutions; the others go by rule. NULL: all do. Not needed any more
-     * when the grad is made. */
-    const struct choices *choices;
+    /* Known algorithms of convolutions, not needed any more when the grad is made; NULL: none. The
+     * others go by rule or, for at most about so many seconds, are measured and added. */
+    struct choices *choices;
+    double measure_s;
 };
 
 /* ERR_RANGE for no exit, one that the net does not have, or a border that no exit needs. Net and

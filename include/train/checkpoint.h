@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "nn/choices.h"
 #include "nn/net.h"
 #include "recipe/recipe.h"
 
@@ -43,6 +44,7 @@ struct checkpoint_state {
     struct checkpoint_block blocks[CHECKPOINT_BLOCKS_MAX];
     size_t n_arrays;
     struct checkpoint_array arrays[CHECKPOINT_ARRAYS_MAX];
+    const struct choices *algorithms; /* written only; see checkpoint_algorithms() */
 };
 
 /* ERR_DIVERGED, and nothing is written, when a number of it is not finite.
@@ -56,6 +58,11 @@ int checkpoint_write(const char *path, const struct checkpoint_state *state,
 int checkpoint_read(const char *path, const struct recipe_text *texts, size_t n_texts,
                     struct checkpoint_position *ret_position, const struct checkpoint_state *state,
                     struct err *e);
+
+/* Adds the algorithms that the training computes with, before there is a trainer, so that it goes
+ * on with the same bits: on another processor, too, as far as that has them. Errors name the path.
+ */
+int checkpoint_algorithms(const char *path, struct choices *choices, struct err *e);
 
 /* The value of one text in a checkpoint, before there is a training to compare with. ERR_NOT_FOUND
  * when it has no such text (or one longer than this program writes). */

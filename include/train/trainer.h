@@ -18,6 +18,7 @@
 #include "data/dataset.h"
 #include "data/split.h"
 #include "model/model.h"
+#include "nn/choices.h"
 #include "nn/net.h"
 #include "recipe/recipe.h"
 
@@ -33,6 +34,11 @@ struct trainer_setup {
     const struct kernels *kernels;
     const struct model *teacher; /* for methods with a teacher; else NULL */
     const struct net *peer;      /* for methods with a peer; else NULL */
+
+    /* The algorithms of convolutions, as in struct grad_options. Those of a checkpoint that is to
+     * be restored come from checkpoint_algorithms(). */
+    struct choices *choices;
+    double measure_s;
 };
 
 struct trainer;

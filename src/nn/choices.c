@@ -54,6 +54,11 @@ size_t choices_count(const struct choices *choices)
     return choices->n;
 }
 
+const struct kernels *choices_kernels(const struct choices *choices)
+{
+    return choices->kernels;
+}
+
 static bool same_geometry(const struct conv_geometry *a, const struct conv_geometry *b)
 {
     return a->height == b->height && a->width == b->width && a->in_channels == b->in_channels &&
@@ -125,8 +130,11 @@ static int find_name(const char *name, const char *const *names, int n)
     return -1;
 }
 
-/* One line without its end; false when it is none. */
-static bool parse_line(const struct choices *choices, const char *line, struct entry *t)
+/* What a line is: nothing, a choice that the kernels cannot make, one that they can. */
+enum line { LINE_BAD, LINE_FOREIGN, LINE_GOOD };
+
+/* One line without its end. */
+static enum line parse_line(const struct choices *choices, const char *line, struct entry *t)
 {
     char use[32], precision[8], algorithm[32];
     const char *names[CONV_ALGORITHMS];
@@ -137,13 +145,13 @@ static bool parse_line(const struct choices *choices, const char *line, struct e
         sscanf(line, "%31s %7s %9d %9dx%9dx%9d %9d %9dx%9d %9d %9d %9d %31s%n", use, precision,
                &images, &g->height, &g->width, &g->in_channels, &g->out_channels, &g->kernel_height,
                &g->kernel_width, &g->stride, &g->pad, &g->groups, algorithm, &end);
-    if (n != 13 || line[end] != '\0') return false;
+    if (n != 13 || line[end] != '\0') return LINE_BAD;
     for (int a = 0; a < CONV_ALGORITHMS; a++)
         names[a] = conv_algorithm_name((enum conv_algorithm)a);
     int u = find_name(use, use_names, CHOICE_USES);
     int p = find_name(precision, precision_names, 2);
     int a = find_name(algorithm, names, CONV_ALGORITHMS);
-    if (u < 0 || p < 0 || a < 0 || images < 1) return false;
+    if (u < 0 || p < 0 || a < 0 || images < 1) return LINE_BAD;
     t->use = (enum choice_use)u;
     t->precision = (enum precision)p;
     t->algorithm = (enum conv_algorithm)a;
@@ -152,41 +160,67 @@ static bool parse_line(const struct choices *choices, const char *line, struct e
                  g->width <= SPEC_SIDE_MAX && g->in_channels > 0 && g->out_channels > 0 &&
                  g->kernel_height > 0 && g->kernel_width > 0 && g->stride > 0 && g->pad >= 0 &&
                  g->groups > 0;
-    return sizes && images == choice_images(t->index) &&
-           choice_permits(choices->kernels, t->use, g, t->precision, t->algorithm);
+    if (!sizes || images != choice_images(t->index)) return LINE_BAD;
+    bool permitted = choice_permits(choices->kernels, t->use, g, t->precision, t->algorithm);
+    return permitted ? LINE_GOOD : LINE_FOREIGN;
 }
 
-int choices_read(struct choices *choices, const char *text, size_t size, struct err *e)
+/* What is left of a text, and the number of the line that comes next. */
+struct lines {
+    const char *text;
+    size_t size;
+    int number;
+};
+
+/* The next line without its end, "" when it does not fit; false at the end. */
+static bool next_line(struct lines *lines, char *line, size_t room)
 {
-    char line[256], wanted[256];
-    header(choices, wanted, sizeof(wanted));
-    for (int number = 1; size > 0; number++) {
-        const char *newline = memchr(text, '\n', size);
-        size_t length = newline != NULL ? (size_t)(newline - text) : size;
-        size_t taken = length + (newline != NULL ? 1 : 0);
-        bool fits = length < sizeof(line) && memchr(text, '\0', length) == NULL;
-        memcpy(line, text, fits ? length : 0);
-        line[fits ? length : 0] = '\0';
-        text += taken;
-        size -= taken;
-        if (number == 1) {
-            if (strcmp(line, wanted) != 0) return 0;
-            continue;
-        }
+    if (lines->size == 0) return false;
+    const char *newline = memchr(lines->text, '\n', lines->size);
+    size_t length = newline != NULL ? (size_t)(newline - lines->text) : lines->size;
+    size_t taken = length + (newline != NULL ? 1 : 0);
+    bool fits = length < room && memchr(lines->text, '\0', length) == NULL;
+    memcpy(line, lines->text, fits ? length : 0);
+    line[fits ? length : 0] = '\0';
+    lines->text += taken;
+    lines->size -= taken;
+    lines->number++;
+    return true;
+}
+
+static int read_lines(struct choices *choices, struct lines *lines, enum line worst, struct err *e)
+{
+    char line[256];
+    while (next_line(lines, line, sizeof(line))) {
         struct entry t = {.index = 0};
-        if (!parse_line(choices, line, &t))
-            return err_set(e, ERR_FORMAT, "line %d is no choice of an algorithm", number);
+        enum line kind = parse_line(choices, line, &t);
+        if (kind < worst)
+            return err_set(e, ERR_FORMAT, "line %d is no choice of an algorithm", lines->number);
+        if (kind == LINE_FOREIGN) continue;
         if (choices_put(choices, t.use, &t.g, t.precision, t.index, t.algorithm) < 0)
             return err_set(e, -ENOMEM, "out of memory for the choices of algorithms");
     }
     return 0;
 }
 
-int choices_write(const struct choices *choices, struct buf *out)
+int choices_read(struct choices *choices, const char *text, size_t size, struct err *e)
 {
-    char first[256];
-    header(choices, first, sizeof(first));
-    int rc = buf_printf(out, "%s\n", first);
+    char line[256], wanted[256];
+    struct lines lines = {text, size, 0};
+    header(choices, wanted, sizeof(wanted));
+    if (!next_line(&lines, line, sizeof(line)) || strcmp(line, wanted) != 0) return 0;
+    return read_lines(choices, &lines, LINE_GOOD, e);
+}
+
+int choices_read_lines(struct choices *choices, const char *text, size_t size, struct err *e)
+{
+    struct lines lines = {text, size, 0};
+    return read_lines(choices, &lines, LINE_FOREIGN, e);
+}
+
+int choices_write_lines(const struct choices *choices, struct buf *out)
+{
+    int rc = 0;
     for (size_t i = 0; rc >= 0 && i < choices->n; i++) {
         const struct entry *t = &choices->entries[i];
         const struct conv_geometry *g = &t->g;
@@ -196,6 +230,14 @@ int choices_write(const struct choices *choices, struct buf *out)
                         g->stride, g->pad, conv_groups(g), conv_algorithm_name(t->algorithm));
     }
     return rc < 0 ? rc : 0;
+}
+
+int choices_write(const struct choices *choices, struct buf *out)
+{
+    char first[256];
+    header(choices, first, sizeof(first));
+    int rc = buf_printf(out, "%s\n", first);
+    return rc < 0 ? rc : choices_write_lines(choices, out);
 }
 
 /* --- the file --------------------------------------------------------------------------------- */

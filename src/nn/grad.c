@@ -60,13 +60,12 @@ static unsigned least_loaded(size_t *load, unsigned n_lanes, size_t more)
     return best;
 }
 
-static int make_states(struct grad *grad, const struct choices *choices)
+static int make_states(struct grad *grad, const struct grad_options *options)
 {
     const struct net *net = grad->net;
     struct state_size all = {0};
     grad->states = grad_take(grad, (size_t)net->n_ops, sizeof(*grad->states));
-    if (grad->states == NULL) return -ENOMEM;
-    grad_choose(grad, choices);
+    if (grad->states == NULL || grad_choose(grad, options) < 0) return -ENOMEM;
     for (int i = 0; i < net->n_ops; i++) {
         struct state_size size = state_size(grad, &net->ops[i]);
         all.pack += size.pack + size.pack_back;
@@ -155,7 +154,7 @@ struct grad *grad_new(const struct net *net, int batch, const struct grad_option
     size_t others = grad->n_lanes - 1;
     if (others > 0)
         grad->lane_dparams = grad_take_aligned(grad, others, net->trained_size * sizeof(float));
-    if ((others > 0 && grad->lane_dparams == NULL) || make_states(grad, options->choices) < 0) {
+    if ((others > 0 && grad->lane_dparams == NULL) || make_states(grad, options) < 0) {
         err_set(e, -ENOMEM, "training: out of memory for the gradients of %u threads; use fewer",
                 grad->n_lanes);
         grad_free(grad);

@@ -1,11 +1,17 @@
 /* Which algorithm computes each convolution of a training, by direction: one that is known for the
- * images of a block, else the rule's. Left out: measuring (choices_training.c). */
+ * images of a block, one that is measured now (choices_training.c), or the rule's. */
 #include "config.h"
 
+#include "base/clock.h"
 #include "grad_impl.h"
 
-/* A direction of an operation that is computed at all, and how many images at a time; 0: it is
- * not. The gradient of the images is nobody's. */
+static int lane_images(const struct grad *grad)
+{
+    return (grad->batch_max - 1) / (int)grad->n_lanes + 1;
+}
+
+/* How many images a lane takes at a time through a direction of an operation; 0: it is not
+ * computed. The gradient of the images is nobody's. */
 static int images_of(const struct grad *grad, int number, enum conv_direction d)
 {
     const struct op *op = &grad->net->ops[number];
@@ -14,32 +20,43 @@ static int images_of(const struct grad *grad, int number, enum conv_direction d)
     if (phase == PHASE_BACKWARD && d != CONV_BACKWARD_WEIGHT && op->in == 0) return 0;
     for (int i = 0; i < grad->n_tasks; i++) {
         const struct task *t = &grad->tasks[i];
-        if (t->op == number && t->phase == phase) return grad->rounds[t->round].block;
+        if (t->op != number || t->phase != phase) continue;
+        int block = grad->rounds[t->round].block, most = lane_images(grad);
+        return block < most ? block : most;
     }
     return 0;
 }
 
-static enum conv_algorithm choose(const struct grad *grad, const struct choices *choices,
-                                  const struct conv_geometry *g, enum conv_direction d, int images)
+/* One that is known, after measuring where that is wanted; else the rule's. */
+static int choose(struct grad *grad, const struct grad_options *o, int number,
+                  enum conv_direction d, bool measure)
 {
-    enum conv_algorithm a;
-    if (choices != NULL &&
-        choices_find(choices, choice_use_of(d), g, grad->precision, choice_index(images), &a))
-        return a;
-    return choice_training(grad->kernels, d, g, grad->precision);
+    int images = images_of(grad, number, d);
+    enum conv_algorithm *ret = &grad->states[number].algorithms[d];
+    *ret = CONV_DIRECT;
+    if (images == 0) return 0;
+    const struct choice_load load = {.direction = d,
+                                     .g = &grad->net->ops[number].conv,
+                                     .precision = grad->precision,
+                                     .images = images,
+                                     .passes = (lane_images(grad) - 1) / images + 1};
+    int rc = measure ? choices_measure_training(o->choices, &load, grad->pool) : 0;
+    if (o->choices == NULL || !choices_find(o->choices, choice_use_of(d), load.g, grad->precision,
+                                            choice_index(images), ret))
+        *ret = choice_training(grad->kernels, d, load.g, grad->precision);
+    return rc < 0 ? rc : 0;
 }
 
-void grad_choose(struct grad *grad, const struct choices *choices)
+int grad_choose(struct grad *grad, const struct grad_options *options)
 {
+    int64_t end = clock_now() + (int64_t)(options->measure_s * (double)CLOCK_SECOND);
+    bool measured = options->choices != NULL && options->measure_s > 0;
+    int rc = 0;
     for (int i = 0; i < grad->net->n_ops; i++) {
-        for (int d = 0; d < CONV_DIRECTIONS; d++) {
-            enum conv_direction direction = (enum conv_direction)d;
-            int images = images_of(grad, i, direction);
-            grad->states[i].algorithms[d] =
-                images > 0 ? choose(grad, choices, &grad->net->ops[i].conv, direction, images)
-                           : CONV_DIRECT;
-        }
+        for (int d = 0; d < CONV_DIRECTIONS && rc == 0; d++)
+            rc = choose(grad, options, i, (enum conv_direction)d, measured && clock_now() < end);
     }
+    return rc;
 }
 
 int grad_choices(const struct grad *grad, struct choices *choices)

@@ -140,8 +140,8 @@ static inline const struct conv_method *grad_method(const struct grad *grad, con
     return &grad->kernels->conv[grad->states[op - grad->net->ops].algorithms[d]];
 }
 
-/* grad_choose.c: fills the states' algorithms, once the rounds are known. */
-void grad_choose(struct grad *grad, const struct choices *choices);
+/* grad_choose.c: fills the states' algorithms, once the rounds are known. -ENOMEM. */
+int grad_choose(struct grad *grad, const struct grad_options *options);
 
 /* grad_schedule.c: fills tasks, rounds, values, grads, activations. */
 int grad_schedule(struct grad *grad, struct err *e);

@@ -1,11 +1,7 @@
-/* How a tool computes: --precision and --algorithm, and plans made as they say. What was measured
- * is kept in $XDG_CACHE_HOME/autodidact, or ~/.cache/autodidact; without either, and where nothing
- * can be written, it is measured every time. */
+/* How a tool computes: --precision and --algorithm, and plans made as they say. */
 #include "config.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "nn/choices.h"
@@ -51,31 +47,15 @@ int tool_plan_parse(struct tool_plan *p, struct err *e)
                    p->algorithm);
 }
 
-/* Where the measured choices are kept; false when nowhere. */
-static bool cache_path(char *path, size_t size)
-{
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int n = 0;
-    if (cache != NULL && cache[0] == '/')
-        n = snprintf(path, size, "%s/autodidact/choices-%s", cache,
-                     cpu_isa_name(kernels_best()->isa));
-    else if (home != NULL && home[0] == '/')
-        n = snprintf(path, size, "%s/.cache/autodidact/choices-%s", home,
-                     cpu_isa_name(kernels_best()->isa));
-    return n > 0 && (size_t)n < size;
-}
-
-/* Known choices and those that are still missing. A cache that cannot be read or written is none.
- */
+/* Known choices and those that are still missing. */
 static struct choices *measure(const struct plan *plan, enum precision precision, int batch_max)
 {
-    char path[4096];
-    bool kept = cache_path(path, sizeof(path));
-    struct choices *choices = choices_new(kernels_best());
-    if (choices == NULL) return NULL;
-    if (kept) (void)choices_load(choices, path, NULL);
-    int added = choices_measure(choices, plan, precision, batch_max, measure_budget_s);
-    if (added > 0 && kept) (void)choices_save(choices, path, NULL);
+    struct tool_choices kept;
+    struct choices *choices = tool_choices_open(&kept);
+    int added = choices != NULL
+                    ? choices_measure(choices, plan, precision, batch_max, measure_budget_s)
+                    : -ENOMEM;
+    tool_choices_close(&kept);
     if (added >= 0) return choices;
     choices_free(choices);
     return NULL;

@@ -13,6 +13,7 @@
 #include "data/dataset.h"
 #include "json/write.h"
 #include "model/model.h"
+#include "nn/choices.h"
 #include "nn/net.h"
 #include "nn/spec.h"
 
@@ -65,6 +66,25 @@ extern const struct json_limits tool_answer_limits;
 /* Whether the model was trained on this data set, so that its held-out images are to be found in
  * it: of the same kind, and of a folder with the same classes. */
 bool tool_same_data(const struct model *model, const struct dataset *set);
+
+/* --- measured algorithms of this machine (choices.c) ------------------------------------------ */
+
+enum { TOOL_CHOICES_PATH = 4096 };
+
+struct tool_choices {
+    struct choices *choices;
+    bool kept, damaged; /* there is a place for them; what was there could not be read */
+    size_t known;
+    char path[TOOL_CHOICES_PATH];
+    int lock;
+};
+
+/* Those known so far, without any where nothing can be kept; the caller's, to be freed after
+ * tool_choices_close(). NULL: out of memory. Other programs wait until then. */
+struct choices *tool_choices_open(struct tool_choices *kept);
+
+/* Writes down what has come to them. Fine after a failure. */
+void tool_choices_close(struct tool_choices *kept);
 
 /* --- how nets are computed (plan.c) ----------------------------------------------------------- */
 

@@ -24,6 +24,8 @@ struct train_command {
     const char *spec, *out, *progress;
     int64_t classes, checkpoint_steps;
     bool resume, force;
+    const char *algorithm;
+    bool by_rule; /* that is its value */
 };
 
 /* Everything that is open while a training runs. */

@@ -58,6 +58,9 @@ static void make_rows(struct rows *r, struct train_command *c)
         {"resume", OPTION_FLAG, NULL, &c->resume, NULL,
          "go on from FILE.ckpt if there is one; options must be the same"},
         {"force", OPTION_FLAG, NULL, &c->force, NULL, "overwrite a model that is there"},
+        {"algorithm", OPTION_STRING, "HOW", &c->algorithm, NULL,
+         "how each convolution's is chosen: measured, and kept for this machine, or rule "
+         "(measured)"},
         {"progress", OPTION_STRING, "MODE", &c->progress, NULL,
          "bar, json or none (bar on a terminal, else a line an epoch)"},
     };
@@ -95,6 +98,9 @@ static int check_command(const struct command_line *line, struct train_command *
         return err_set(e, ERR_USAGE, "--checkpoint-steps %lld: it takes a whole number from 0",
                        (long long)c->checkpoint_steps);
     }
+    c->by_rule = c->algorithm != NULL && strcmp(c->algorithm, "rule") == 0;
+    if (c->algorithm != NULL && !c->by_rule && strcmp(c->algorithm, "measured") != 0)
+        return err_set(e, ERR_USAGE, "--algorithm %s: it takes measured or rule", c->algorithm);
     return progress_mode_parse(c->progress, ret_mode, e);
 }
 

@@ -155,7 +155,8 @@ static int copy_parent(const struct train_session *s, float *params, struct err 
     return 0;
 }
 
-static int open_trainer(struct train_session *s, struct err *e)
+static int make_trainer(struct train_session *s, struct choices *choices, double measure_s,
+                        struct err *e)
 {
     const struct train_command *c = &s->command;
     const struct trainer_setup setup = {.recipe = &c->draft.recipe,
@@ -167,9 +168,43 @@ static int open_trainer(struct train_session *s, struct err *e)
                                         .pool = s->pool,
                                         .kernels = s->kernels,
                                         .teacher = s->teacher,
-                                        .peer = s->peer};
+                                        .peer = s->peer,
+                                        .choices = choices,
+                                        .measure_s = measure_s};
     s->trainer = trainer_new(&setup, e);
-    if (s->trainer == NULL) return e->code;
+    return s->trainer != NULL ? 0 : e->code;
+}
+
+/* A training goes on with the algorithms that it began with, as other ones give other bits. One
+ * that begins takes those that are known of this machine and measures the others, unless that could
+ * not be kept: then two trainings with one seed would differ. */
+static int choose_algorithms(struct train_session *s, struct err *e)
+{
+    const struct train_command *c = &s->command;
+    const double measure_s = 10;
+    struct tool_choices kept = {.lock = -1};
+    bool known = c->resume && file_exists(s->checkpoint);
+    struct choices *choices = NULL;
+    int rc = 0;
+    if (known || c->by_rule) {
+        choices = choices_new(s->kernels);
+        if (known && choices != NULL) rc = checkpoint_algorithms(s->checkpoint, choices, e);
+    } else {
+        progress_note(&s->progress, "measuring the convolutions");
+        choices = tool_choices_open(&kept);
+    }
+    if (choices == NULL) rc = err_set(e, -ENOMEM, "out of memory for algorithms");
+    if (rc == 0) rc = make_trainer(s, choices, kept.kept ? measure_s : 0, e);
+    tool_choices_close(&kept);
+    choices_free(choices);
+    return rc;
+}
+
+static int open_trainer(struct train_session *s, struct err *e)
+{
+    const struct train_command *c = &s->command;
+    int rc = choose_algorithms(s, e);
+    if (rc < 0) return rc;
     if (c->resume && file_exists(s->checkpoint))
         return trainer_restore(s->trainer, s->checkpoint, e);
     return s->parent != NULL ? copy_parent(s, trainer_params(s->trainer), e) : 0;

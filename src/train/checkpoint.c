@@ -15,13 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "model/model.h"
 #include "model/safetensors.h"
 #include "recipe/option.h"
 
-enum { NAME_MAX_BYTES = 128, FORMAT_VERSION = 1 };
+enum { NAME_MAX_BYTES = 128, FORMAT_VERSION = 1, ALGORITHMS_MAX_BYTES = 1 << 20 };
+
+static const char *const key_algorithms = "autodidact.algorithms";
 
 /* Parameters, moments and running means of the largest model. */
 static const size_t CHECKPOINT_BYTES_MAX = (size_t)8 * MODEL_FILE_MAX;
@@ -37,6 +40,7 @@ struct draft {
     int64_t counts[CHECKPOINT_ARRAYS_MAX];
     char keys[RECIPE_TEXTS_MAX][NAME_MAX_BYTES];
     char position[128];
+    struct buf algorithms;
     size_t n_meta;
 };
 
@@ -116,18 +120,25 @@ int checkpoint_write(const char *path, const struct checkpoint_state *state,
     struct draft *d = mem_new(1, sizeof(*d));
     rc = -ENOMEM;
     if (d == NULL) goto out;
+    buf_init(&d->algorithms, ALGORITHMS_MAX_BYTES);
     d->tensors = mem_new(room, sizeof(*d->tensors));
     d->names = mem_new(room, sizeof(*d->names));
     if (d->tensors == NULL || d->names == NULL) goto out;
     for (size_t i = 0; i < state->n_blocks; i++) add_block(d, state->net, &state->blocks[i]);
     for (size_t i = 0; i < state->n_arrays; i++) add_array(d, &state->arrays[i], &d->counts[i]);
     fill_meta(d, position, texts, n_texts);
+    if (state->algorithms != NULL) {
+        rc = choices_write_lines(state->algorithms, &d->algorithms);
+        if (rc < 0) goto out;
+        add_meta(d, key_algorithms, buf_text(&d->algorithms));
+    }
     rc = safetensors_write(path, TENSOR_F32, d->tensors, d->n_tensors, d->meta, d->n_meta, e);
 out:
     if (rc == -ENOMEM) err_set(e, rc, "out of memory for the checkpoint %s", path);
     if (d != NULL) {
         mem_free(d->tensors);
         mem_free(d->names);
+        buf_release(&d->algorithms);
     }
     mem_free(d);
     return rc;
@@ -265,6 +276,19 @@ int checkpoint_read(const char *path, const struct recipe_text *texts, size_t n_
         err_prefix(e, "the checkpoint %s", path);
     }
 out:
+    close_file(&o);
+    return rc;
+}
+
+int checkpoint_algorithms(const char *path, struct choices *choices, struct err *e)
+{
+    struct opened o;
+    int rc = open_file(path, &o, e);
+    if (rc == 0) {
+        const char *text = safetensors_meta(o.file, key_algorithms);
+        if (text != NULL) rc = choices_read_lines(choices, text, strlen(text), e);
+        if (rc < 0) err_prefix(e, "the checkpoint %s: algorithms", path);
+    }
     close_file(&o);
     return rc;
 }

@@ -11,8 +11,8 @@
 #include "train/objective.h"
 
 int learner_init(struct learner *l, const struct net *net, const struct recipe *recipe,
-                 unsigned borders, uint64_t seed, struct pool *pool, const struct kernels *kernels,
-                 struct err *e)
+                 const struct grad_options *how, uint64_t seed, struct pool *pool,
+                 const struct kernels *kernels, struct err *e)
 {
     *l = (struct learner){.net = net,
                           .recipe = recipe,
@@ -22,7 +22,8 @@ int learner_init(struct learner *l, const struct net *net, const struct recipe *
     l->dparams = mem_new_aligned(net_trained_size(net), sizeof(*l->dparams));
     if (l->params == NULL || l->dparams == NULL)
         return err_set(e, -ENOMEM, "out of memory for %zu parameters", net_block_size(net));
-    const struct grad_options options = {.exits = l->exits, .borders = borders};
+    struct grad_options options = *how;
+    options.exits = l->exits;
     l->grad = grad_new(net, (int)recipe_micro_batch(recipe), &options, pool, kernels, e);
     if (l->grad == NULL) return e->code;
     if (objective_has_ensemble(recipe)) {

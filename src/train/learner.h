@@ -23,12 +23,12 @@ struct learner {
     float *ensemble;         /* of logits; NULL: nobody learns from it */
 };
 
-/* For micro-batches of recipe_micro_batch(). First parameters from the seed; borders: as
- * grad_new_bordered(). Everything must outlive it. learner_release() is due after a failure, too,
- * and fine on zeros. */
+/* For micro-batches of recipe_micro_batch(). First parameters from the seed; how: of its
+ * passes, but for the exits. Everything must outlive it. learner_release() is due after a failure,
+ * too, and fine on zeros. */
 int learner_init(struct learner *learner, const struct net *net, const struct recipe *recipe,
-                 unsigned borders, uint64_t seed, struct pool *pool, const struct kernels *kernels,
-                 struct err *e);
+                 const struct grad_options *how, uint64_t seed, struct pool *pool,
+                 const struct kernels *kernels, struct err *e);
 void learner_release(struct learner *learner);
 size_t learner_bytes(const struct learner *learner);
 

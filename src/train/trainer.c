@@ -48,6 +48,7 @@ struct trainer {
     uint32_t *order;       /* [split->n_train], of the epoch ordered_epoch */
     int64_t ordered_epoch; /* -1: none yet */
     int64_t epoch_steps;
+    struct choices *algorithms; /* of all convolutions */
     struct checkpoint_position position;
     struct recipe_text texts[RECIPE_TEXTS_MAX];
     size_t n_texts;
@@ -136,6 +137,27 @@ static int weigh_classes(struct trainer *t, struct err *e)
     return rc;
 }
 
+/* And notes what they compute with. */
+static int allocate_learners(struct trainer *t, struct err *e)
+{
+    const struct trainer_setup *s = &t->setup;
+    const struct recipe *r = &t->recipe;
+    struct grad_options how = {.borders = guide_borders(r->method, s->net),
+                               .choices = s->choices,
+                               .measure_s = s->measure_s};
+    t->algorithms = choices_new(s->kernels);
+    if (t->algorithms == NULL) return err_set(e, -ENOMEM, "out of memory for algorithms");
+    int rc = learner_init(&t->student, s->net, r, &how, r->seed, s->pool, s->kernels, e);
+    if (rc == 0 && s->peer != NULL) {
+        how.borders = 0;
+        rc = learner_init(&t->peer, s->peer, r, &how, r->seed + 1, s->pool, s->kernels, e);
+    }
+    if (rc < 0) return rc;
+    rc = grad_choices(t->student.grad, t->algorithms);
+    if (rc == 0 && s->peer != NULL) rc = grad_choices(t->peer.grad, t->algorithms);
+    return rc < 0 ? err_set(e, rc, "out of memory for algorithms") : 0;
+}
+
 static int allocate(struct trainer *t, struct err *e)
 {
     const struct trainer_setup *s = &t->setup;
@@ -155,10 +177,7 @@ static int allocate(struct trainer *t, struct err *e)
         if (t->images == NULL)
             return err_set(e, -ENOMEM, "out of memory for a batch of %lld", (long long)r->batch);
     }
-    unsigned borders = guide_borders(r->method, s->net);
-    int rc = learner_init(&t->student, s->net, r, borders, r->seed, s->pool, s->kernels, e);
-    if (rc == 0 && s->peer != NULL)
-        rc = learner_init(&t->peer, s->peer, r, 0, r->seed + 1, s->pool, s->kernels, e);
+    int rc = allocate_learners(t, e);
     if (rc == 0 && average_is_on(r)) {
         t->average = average_new(s->net, r, s->pool, e);
         if (t->average == NULL) rc = e->code;
@@ -221,6 +240,7 @@ void trainer_free(struct trainer *trainer)
     accumulator_release(&trainer->regressors);
     mem_free(trainer->images);
     mem_free(trainer->weights);
+    choices_free(trainer->algorithms);
     mem_free(trainer->labels);
     mem_free(trainer->others);
     mem_free(trainer->order);
@@ -501,7 +521,7 @@ int trainer_models(struct trainer *t, struct trainer_models *ret_models, struct 
 static struct checkpoint_state state_of(struct trainer *t)
 {
     const struct learner *student = &t->student, *peer = &t->peer;
-    struct checkpoint_state s = {.net = student->net};
+    struct checkpoint_state s = {.net = student->net, .algorithms = t->algorithms};
     s.blocks[s.n_blocks++] = (struct checkpoint_block){"model", student->params, true};
     for (size_t m = 0; m < optimizer_moments(&t->recipe); m++) {
         const char *name = optimizer_moment_name(&t->recipe, m);

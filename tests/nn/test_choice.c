@@ -1,6 +1,7 @@
 /* Choices of algorithms: the rule, measured ones and their file, and plans that follow them. */
 #include "config.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -201,6 +202,79 @@ static void test_bad_text(void **state)
     choices_free(c);
 }
 
+/* What a training keeps: without the first line, and read by another table as far as it goes. */
+static void test_lines(void **state)
+{
+    (void)state;
+    static const char text[] = "forward fp32 8 32x32x64 64 3x3 1 1 1 direct\n"
+                               "backward-weight fp32 8 32x32x64 64 3x3 1 1 1 winograd\n";
+    static const char bad[] = "forward fp32 8 32x32x64 64 3x3 1 1 1 direct\nforward\n";
+    struct err e;
+    struct choices *c = new_choices(), *other = choices_new(kernels_of(CPU_REFERENCE));
+    struct buf lines;
+    enum conv_algorithm a;
+    buf_init(&lines, 1 << 12);
+    assert_int_equal(choices_read_lines(c, text, sizeof(text) - 1, &e), 0);
+    bool has = conv_takes(kernels_best(), CONV_BACKWARD_WEIGHT, CONV_WINOGRAD, &few);
+    assert_int_equal(choices_count(c), has ? 2 : 1);
+    assert_true(choices_find(c, CHOICE_FORWARD, &few, PRECISION_FP32, 3, &a));
+    assert_false(choices_find(c, CHOICE_PLAN, &few, PRECISION_FP32, 3, &a));
+    assert_int_equal(choices_write_lines(c, &lines), 0);
+    if (has) assert_string_equal(buf_text(&lines), text);
+    assert_int_equal(choices_read_lines(other, text, sizeof(text) - 1, &e), 0);
+    assert_int_equal(choices_count(other), 1);
+    assert_int_equal(choices_read_lines(other, bad, sizeof(bad) - 1, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "line 2"));
+    buf_release(&lines);
+    choices_free(c);
+    choices_free(other);
+}
+
+/* Each direction is measured once, and what has no choice is not. */
+static void test_training(void **state)
+{
+    (void)state;
+    const struct kernels *k = kernels_best();
+    struct choices *c = new_choices();
+    struct pool *pool = pool_new(2);
+    const struct conv_geometry g = {8, 8, 32, 32, 3, 3, 1, 1, 1},
+                               wide = {8, 8, 32, 32, 5, 5, 1, 2, 1};
+    for (int d = 0; d < CONV_DIRECTIONS; d++) {
+        struct choice_load load = {(enum conv_direction)d, &g, PRECISION_FP32, 3, 2};
+        enum conv_algorithm a;
+        int candidates = 0;
+        for (int i = 0; i < CONV_ALGORITHMS; i++)
+            candidates += choice_permits(k, choice_use_of(load.direction), &g, PRECISION_FP32,
+                                         (enum conv_algorithm)i);
+        int added = choices_measure_training(c, &load, d == 0 ? NULL : pool);
+        assert_int_equal(added, candidates > 1);
+        assert_int_equal(
+            choices_find(c, choice_use_of(load.direction), &g, PRECISION_FP32, choice_index(3), &a),
+            candidates > 1);
+        assert_int_equal(choices_measure_training(c, &load, pool), 0);
+        enum conv_algorithm rule = choice_training(k, load.direction, &g, PRECISION_FP32);
+        assert_true(choice_permits(k, choice_use_of(load.direction), &g, PRECISION_FP32, rule));
+    }
+    struct choice_load load = {CONV_BACKWARD_WEIGHT, &wide, PRECISION_FP32, 3, 2};
+    int candidates = 0;
+    for (int i = 0; i < CONV_ALGORITHMS; i++)
+        candidates += choice_permits(k, CHOICE_BACKWARD_WEIGHT, &wide, PRECISION_FP32,
+                                     (enum conv_algorithm)i);
+    assert_int_equal(choices_measure_training(c, &load, pool), candidates > 1);
+    for (unsigned n = 1;; n++) {
+        struct choices *none = new_choices();
+        load.g = &g;
+        mem_fail_at(n);
+        int rc = choices_measure_training(none, &load, NULL);
+        mem_fail_at(0);
+        choices_free(none);
+        if (rc >= 0) break;
+        assert_int_equal(rc, -ENOMEM);
+    }
+    pool_free(pool);
+    choices_free(c);
+}
+
 static void test_file(void **state)
 {
     (void)state;
@@ -383,6 +457,7 @@ static void test_plan_follows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines),     cmocka_unit_test(test_training),
         cmocka_unit_test(test_index),     cmocka_unit_test(test_rule),
         cmocka_unit_test(test_rule_bf16), cmocka_unit_test(test_find),
         cmocka_unit_test(test_text),      cmocka_unit_test(test_bad_text),

@@ -183,6 +183,54 @@ static void test_same_bits(void **state)
     vectors_free(v);
 }
 
+/* With the algorithms of another grad it gives that one's bits, whatever the rule says. */
+static void test_algorithms(void **state)
+{
+    (void)state;
+    struct err e;
+    struct spec spec = spec_tiny(SPEC_BLOCK_BASIC, SPEC_HEAD_SCALA);
+    assert_int_equal(spec_scale(&spec, 32, 3, &e), 0);
+    struct net *net = net_new(&spec, &e);
+    struct choices *direct = choices_new(kernels_best()), *kept = choices_new(kernels_best());
+    assert_true(net != NULL && direct != NULL && kept != NULL);
+    const struct grad_options plain = {.exits = 3};
+    struct grad_options chosen = {.exits = 3, .choices = direct};
+    /* The reference has nothing but direct ones. */
+    struct grad *grads[4] = {grad_new(net, 6, &plain, NULL, kernels_of(CPU_REFERENCE), &e)};
+    assert_int_equal(grad_choices(grads[0], direct), 0);
+    grads[1] = grad_new(net, 6, &chosen, NULL, kernels_best(), &e);
+    assert_int_equal(grad_choices(grads[1], kept), 0);
+    chosen.choices = kept;
+    grads[2] = grad_new(net, 6, &chosen, NULL, kernels_best(), &e);
+    grads[3] = grad_new(net, 6, &plain, NULL, kernels_best(), &e);
+    assert_int_equal(choices_count(kept), choices_count(direct));
+
+    size_t trained = net_trained_size(net), pixels = 6 * shape_size(net_input(net));
+    float *params = mem_new(net_block_size(net), sizeof(float));
+    float *dparams = mem_new(4 * trained, sizeof(float));
+    int32_t labels[6] = {0, 1, 2, 0, 1, 2};
+    for (int i = 0; i < 4; i++) {
+        struct rng rng;
+        rng_init(&rng, 3, RNG_TEST, 0, 0);
+        net_init_params(net, 3, params);
+        for (size_t j = 0; j < pixels; j++) grad_input(grads[i])[j] = (float)rng_normal(&rng);
+        grad_forward(grads[i], params, 6);
+        method_loss(grads[i], net, DSN, 6, labels);
+        grad_backward(grads[i], params, dparams + (size_t)i * trained);
+        grad_free(grads[i]);
+    }
+    const float *began = dparams + trained, *resumed = began + trained,
+                *by_rule = resumed + trained;
+    assert_memory_equal(resumed, began, trained * sizeof(float));
+    if (kernels_best()->isa != CPU_REFERENCE)
+        assert_memory_not_equal(by_rule, began, trained * sizeof(float));
+    mem_free(params);
+    mem_free(dparams);
+    choices_free(direct);
+    choices_free(kept);
+    net_free(net);
+}
+
 /* Nets for differences and for running out of memory: every kind of block with every kind of head,
  * then what only some nets have. */
 enum { KINDS = 5 * 3, PROBES = KINDS + 4 };
@@ -426,11 +474,17 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_baseline),  cmocka_unit_test(test_dsn),
-        cmocka_unit_test(test_byot),      cmocka_unit_test(test_byot_odd_sizes),
-        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_central_differences),
-        cmocka_unit_test(test_borders),   cmocka_unit_test(test_borders_change_nothing),
-        cmocka_unit_test(test_refuses),   cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_baseline),
+        cmocka_unit_test(test_dsn),
+        cmocka_unit_test(test_byot),
+        cmocka_unit_test(test_byot_odd_sizes),
+        cmocka_unit_test(test_algorithms),
+        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_central_differences),
+        cmocka_unit_test(test_borders),
+        cmocka_unit_test(test_borders_change_nothing),
+        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("grad", tests, NULL, NULL);
 }

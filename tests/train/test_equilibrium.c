@@ -43,7 +43,8 @@ static void gradient(const struct net *net, const struct recipe *r, struct pool 
     struct err e = {0};
     struct rng rng;
     int32_t labels[BATCH];
-    if (learner_init(&l, net, r, 0, 3, pool, kernels_best(), &e) < 0) fail_msg("%s", e.text);
+    const struct grad_options how = {.borders = 0};
+    if (learner_init(&l, net, r, &how, 3, pool, kernels_best(), &e) < 0) fail_msg("%s", e.text);
     rng_init(&rng, 1, RNG_TEST, 0, 0);
     for (size_t i = 0; i < BATCH * shape_size(net_input(net)); i++)
         grad_input(l.grad)[i] = (float)rng_normal(&rng);

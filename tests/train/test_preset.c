@@ -133,7 +133,8 @@ static void check_case(const struct preset_case *c, struct pool *pool)
     r.accumulate = c->parts;
     r.label_smoothing = c->smoothing;
     if (c->lambda > 0) r.lambda = c->lambda;
-    if (learner_init(&l, net, &r, 0, 0, pool, kernels_best(), &e) < 0) fail_msg("%s", e.text);
+    const struct grad_options how = {.borders = 0};
+    if (learner_init(&l, net, &r, &how, 0, pool, kernels_best(), &e) < 0) fail_msg("%s", e.text);
     for (size_t i = 0; i < n_params; i++) fill_param(&params[i], seed, l.params + params[i].offset);
     if (accumulator_init(&sum, net_trained_size(net), c->parts, &e) < 0) fail_msg("%s", e.text);
     const size_t size = shape_size(net_input(net));

@@ -140,7 +140,8 @@ static void free_scene(struct scene *s)
 static void open_learner(struct scene *s, struct learner *l, int which, unsigned borders)
 {
     struct err e = {0};
-    if (learner_init(l, s->nets[which], &s->recipe, borders, 1, s->pool, s->kernels, &e) < 0)
+    const struct grad_options how = {.borders = borders};
+    if (learner_init(l, s->nets[which], &s->recipe, &how, 1, s->pool, s->kernels, &e) < 0)
         fail_msg("%s", e.text);
     memcpy(l->params, s->params[which], net_block_size(l->net) * sizeof(float));
     memcpy(grad_input(l->grad), s->images, (size_t)BATCH * HEIGHT * WIDTH * 3 * sizeof(float));

@@ -16,6 +16,7 @@
 #include "base/rng.h"
 #include "nn/plan.h"
 #include "../nn/tiny.h"
+#include "train/checkpoint.h"
 
 /* A file in CIFAR-100's layout: coarse label, fine label, planes. The class is how bright the
  * planes are, so that it can be learnt; only five classes occur. */
@@ -179,6 +180,10 @@ void check_resume(struct fixture *f, struct pool *pool, int64_t stride)
         struct trainer *a = make(f, pool), *b = make(f, pool);
         run(a, stop);
         assert_int_equal(trainer_save(a, f->checkpoint, &e), 0);
+        struct choices *kept = choices_new(kernels_best());
+        assert_int_equal(checkpoint_algorithms(f->checkpoint, kept, &e), 0);
+        assert_true(choices_count(kept) > 10);
+        choices_free(kept);
         assert_int_equal(trainer_restore(b, f->checkpoint, &e), 0);
         assert_int_equal(trainer_position(b), stop);
         struct train_report end = run(b, 15);
@@ -199,7 +204,8 @@ void open_learner(struct fixture *f, struct learner *l, const struct net *net, u
                   uint64_t seed)
 {
     struct err e = {0};
-    assert_int_equal(learner_init(l, net, &f->recipe, borders, seed, NULL, kernels_best(), &e), 0);
+    const struct grad_options how = {.borders = borders};
+    assert_int_equal(learner_init(l, net, &f->recipe, &how, seed, NULL, kernels_best(), &e), 0);
 }
 
 void draw_batch(struct fixture *f, int64_t epoch, int64_t step, float *input, int32_t *labels)
