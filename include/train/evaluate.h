@@ -51,6 +51,17 @@ int logits_best(const float *logits, int classes, float *ret_margin);
 struct training_figures evaluate_figures(const struct logits *logits, int classifier,
                                          double temperature);
 
+/* A bin of the calibration error: images, those of them that are right, the sum of confidences. */
+struct evaluate_bin {
+    double confidence;
+    size_t n, right;
+};
+
+/* The same figures, and what the calibration error is made of. */
+struct training_figures evaluate_bins(const struct logits *logits, int classifier,
+                                      double temperature,
+                                      struct evaluate_bin ret_bins[EVALUATE_ECE_BINS]);
+
 /* Of each class how many images it has, and how many of these the classifier gets right. */
 struct class_count {
     size_t images, right;

@@ -221,10 +221,16 @@ static void likelihood(const float *z, int classes, int best, int32_t label, dou
 struct training_figures evaluate_figures(const struct logits *logits, int classifier,
                                          double temperature)
 {
-    struct {
-        double confidence;
-        size_t n, right;
-    } bins[EVALUATE_ECE_BINS] = {{0, 0, 0}};
+    struct evaluate_bin bins[EVALUATE_ECE_BINS];
+    return evaluate_bins(logits, classifier, temperature, bins);
+}
+
+struct training_figures evaluate_bins(const struct logits *logits, int classifier,
+                                      double temperature,
+                                      struct evaluate_bin ret_bins[EVALUATE_ECE_BINS])
+{
+    struct evaluate_bin *bins = ret_bins;
+    memset(bins, 0, EVALUATE_ECE_BINS * sizeof(*bins));
     size_t n = logits->n, top1 = 0, top5 = 0;
     double nll = 0, ece = 0;
     const float *z = logits_of(logits, classifier);
