@@ -47,6 +47,7 @@ OPTIONS_OF_THE_FIELD = {
 
 # The same, and members of other documents or options of other subcommands have the name.
 OPTIONS_ELSEWHERE = {
+    "lr": "of the events that a training prints, and who reads them",
     "data": "images: of eval, compared by metadata and jobs",
     "width": "of an image, a map and a spec",
     "heads": "the classifiers of a spec",

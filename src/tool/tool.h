@@ -19,11 +19,14 @@
 
 int tool_bench(int argc, char **argv, struct err *e);
 int tool_classify(int argc, char **argv, struct err *e);
+int tool_compare(int argc, char **argv, struct err *e);
 int tool_describe(int argc, char **argv, struct err *e);
 int tool_eval(int argc, char **argv, struct err *e);
 int tool_export(int argc, char **argv, struct err *e);
 int tool_import(int argc, char **argv, struct err *e);
 int tool_jobs(int argc, char **argv, struct err *e);
+int tool_report(int argc, char **argv, struct err *e);
+int tool_study(int argc, char **argv, struct err *e);
 int tool_train(int argc, char **argv, struct err *e);
 
 /* --- shared (common.c) ------------------------------------------------------------------------ */

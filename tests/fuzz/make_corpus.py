@@ -598,6 +598,40 @@ def job_lines():
     write("job_lines", "bytes", bytes(range(256)) * 3)
 
 
+def studies():
+    good = {"data": "cifar100:data", "networks": ["models/resnet18.json"], "widths": [16], "seeds": [0, 1],
+            "methods": ["baseline", {"name": "b", "method": "byot", "alpha": 0.5, "kd_scale": False}],
+            "options": {"epochs": 3, "schedule": "steps:1,2", "init": "a.safetensors"}, "split": "holdout"}
+
+    def study(name, **change):
+        write("study", name, json.dumps({k: v for k, v in {**good, **change}.items() if v is not None}).encode())
+
+    study("good")
+    study("small", widths=None, seeds=None, options=None, split=None, methods=["dsn"])
+    study("own", options={"data": "x"})
+    study("unknown", options={"epochz": 1})
+    study("unread", methods=["kd"])
+    study("twice", methods=["dsn", "dsn"])
+    study("range", options={"epochs": 0})
+    study("paths", networks=["/" + "x" * 1100], data="folder:" + "y" * 1100)
+    study("many", seeds=list(range(100)), widths=list(range(1, 17)), networks=["n"] * 32)
+    study("kinds", options={"epochs": [1], "lr": None, "batch": {}}, seeds=[1.5, -1], widths=["a"])
+
+
+def report_logs():
+    epoch = {"event": "epoch", "epoch": 1, "epochs": 3, "loss": 1.5, "lr": 0.1, "exits": [{"name": "1", "top1": 0.5}],
+             "ensemble": {"top1": 0.6}}
+
+    def log(name, *lines):
+        write("report_log", name, "\n".join(x if isinstance(x, str) else json.dumps(x) for x in lines).encode())
+
+    log("good", {"event": "start"}, epoch, {**epoch, "epoch": 2}, {"event": "done"})
+    log("resumed", epoch, {**epoch, "epoch": 2}, {**epoch, "epoch": 2, "loss": 1}, {**epoch, "epoch": 3})
+    log("cut", epoch, json.dumps({**epoch, "epoch": 2})[:40])
+    log("none", {"event": "start"}, "", "[]", "x")
+    log("kinds", {**epoch, "loss": "x", "exits": {}, "ensemble": []}, {**epoch, "epoch": 1e30}, {**epoch, "epoch": -1})
+
+
 safetensors()
 specs()
 models()
@@ -621,3 +655,5 @@ unpacked()
 forms()
 job_requests()
 job_lines()
+studies()
+report_logs()

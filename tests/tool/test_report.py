@@ -1,0 +1,162 @@
+"""`autodidact report`: the page is whole, well formed, needs nothing from outside, and says what eval says. Prints TAP.
+Standard library only."""
+import hashlib, html.parser, json, os, re, struct, sys, tempfile, traceback, zlib
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+from program import SPEC, fails, run
+from tiny_cifar import write_set
+
+VOID = {"meta", "br", "input", "link", "img"}
+
+
+class Place:
+    def __init__(self, folder):
+        self.folder = folder
+        self.data = write_set(self.path("data"))
+        self.models, self.logs = [], []
+        for method in ("byot", "baseline"):
+            model, log = self.path(method + ".safetensors"), self.path(method + ".jsonl")
+            out = run("train", SPEC, "--data", self.data, "--method", method, "--width", "4", "--epochs", "3", "--batch",
+                      "20", "--holdout", "200", "--warmup", "0", "--lr", "0.05", "--threads", "2", "--progress", "json",
+                      "--out", model)[0]
+            with open(log, "w") as f:
+                f.write(out)
+            self.models.append(model)
+            self.logs.append(log)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def report(self, *args):
+        out = self.path("page.html")
+        assert run("report", *args, "--out", out) == (out + "\n", "")
+        with open(out, encoding="utf-8") as f:
+            return f.read()
+
+
+def png(width, height, pixel):
+    """pixel(x, y) -> (r, g, b)"""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = b"".join(b"\0" + b"".join(bytes(pixel(x, y)) for x in range(width)) for y in range(height))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
+            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+class Page(html.parser.HTMLParser):
+    """Checks that elements are closed in their order, and that nothing is fetched."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.names, self.text = [], [], []
+        self.feed(text)
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.names.append(tag)
+        assert tag not in ("script", "link", "img", "iframe", "object"), tag
+        for name, value in attrs:
+            assert name not in ("src", "href", "xlink:href") and not name.startswith("on"), (tag, name)
+            assert "url(" not in (value or ""), (tag, name, value)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, (tag, self.open)
+        self.open.pop()
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def check(text):
+    page = Page(text)
+    assert text.startswith("<!DOCTYPE html>") and "http://" not in text and "https://" not in text
+    for path in re.findall(r' d="([^"]*)"', text):
+        assert re.fullmatch(r"[MLHVlhvz0-9. -]*", path), path
+    assert not re.search(r"[\s>=\"](nan|-?inf)\b", text.lower())
+    return page
+
+
+def test_whole(p):
+    text = p.report(*p.models, "--data", p.data, "--log", ",".join(p.logs))
+    page = check(text)
+    said = " ".join(page.text)
+    for title in ("At a glance", "What accuracy costs", "Training", "Calibration", "Classes", "Confusion",
+                  "Where they come from"):
+        assert title in said, title
+    # Costs, loss and rate, accuracies, reliability (of the baseline: one exit and the ensemble), classes, confusion.
+    assert page.names.count("svg") == 2 + 2 + 2 + (5 + 2) + 2 + 2, page.names.count("svg")
+    for model in p.models:
+        f = json.loads(run("eval", model, "--data", p.data, "--split", "test", "--json")[0])
+        for row in f["exits"]:
+            if row.get("learned", True):
+                assert f"{100 * row['top1']:.2f}" in said, row
+    assert "byot" in said and "200 images of cifar100" in said
+    with open(p.models[0], "rb") as f:
+        assert hashlib.sha256(f.read()).hexdigest() in said
+
+
+def test_file_alone(p):
+    """Without images: what the file says of itself, and curves where there is a log."""
+    said = " ".join(check(p.report(p.models[0])).text)
+    assert "At a glance" in said and "Confusion" not in said and "Training" not in said
+    said = " ".join(check(p.report(*p.models, "--log", "," + p.logs[1])).text)
+    assert "Held-out accuracy: baseline" in said and "Held-out accuracy: byot" not in said
+
+
+def test_few_classes(p):
+    """Labels that look like markup, in a folder; few classes are a table."""
+    names = ["<b>bold", "a&b", 'quo"te']
+    for part in ("train", "test"):
+        for k, name in enumerate(names):
+            os.makedirs(p.path(f"folder/{part}/{name}"), exist_ok=True)
+            for i in range(20):
+                with open(p.path(f"folder/{part}/{name}/{i}.png"), "wb") as f:
+                    f.write(png(32, 32, lambda x, y: (80 * k, (i * 7 + x * (k + 1)) % 256, (y * 5 + i) % 256)))
+    model = p.path("<i>few.safetensors")
+    run("train", SPEC, "--data", "folder:" + p.path("folder"), "--method", "byot", "--width", "4", "--epochs", "1",
+        "--batch", "10", "--holdout", "10", "--warmup", "0", "--threads", "2", "--progress", "none", "--out", model)
+    text = p.report(model, "--data", "folder:" + p.path("folder"))
+    page = check(text)
+    assert "<b>bold" not in text and "i" in page.names
+    assert 'class="matrix"' in text and "&lt;b&gt;bold" in text and "&lt;i&gt;few" in text
+
+
+def test_usage(p):
+    out = p.path("x.html")
+    fails("report", p.models[0], code=2, text="--out is missing")
+    fails("report", "--out", out, code=2, text="an argument is missing")
+    fails("report", p.models[0], "--out", p.models[0], code=2, text="that is the input")
+    fails("report", p.models[0], "--out", out, "--split", "test", code=2, text="--split goes with --data")
+    fails("report", p.models[0], "--out", out, "--log", p.logs[0] + "," + p.logs[1], code=2,
+          text="there are more files than models")
+    fails("report", p.models[0], "--out", out, "--log", p.path("data/test.bin"), text="there is no epoch in it")
+    fails("report", p.path("none"), "--out", out, text="none")
+    fails("report", p.models[0], "--out", p.path("no/x.html"), text="--out")
+    fails("report", *[p.models[0]] * 9, "--out", out, code=2, text="unexpected argument")
+    assert not os.path.exists(out)
+    # Two of one name go by their paths.
+    text = p.report(p.models[0], os.path.join(p.folder, ".", "byot.safetensors"))
+    assert p.folder in text
+
+
+def main():
+    tests = [t for n, t in globals().items() if n.startswith("test_")]
+    print(f"1..{len(tests)}")
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(folder)
+        for i, test in enumerate(tests, 1):
+            try:
+                test(place)
+                print(f"ok {i} - {test.__name__}", flush=True)
+            except Exception:
+                failed += 1
+                print("# " + traceback.format_exc().replace("\n", "\n# "))
+                print(f"not ok {i} - {test.__name__}", flush=True)
+    return 1 if failed else 0
+
+
+sys.exit(main())
