@@ -36,7 +36,8 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         selection_option(&c->wish, SELECTION_HOLDOUT_SEED, NULL),
         {"log", OPTION_STRING, "FILE,FILE..", &c->logs, NULL,
          "for the curves: what `autodidact train --progress json` printed, or the log of a job,\n"
-         "one for each model in their order; an empty name for a model without one"},
+         "one for each model in their order; an empty name for a model without one (the model's\n"
+         "name with .jsonl, where there is such a file)"},
         {"threads", OPTION_INT, "N", &c->threads, NULL, "(0: all processors)"},
         {"precision", OPTION_STRING, "P", &c->plan.precision, NULL, TOOL_PRECISION_HELP},
         {"algorithm", OPTION_STRING, "A", &c->plan.algorithm, NULL, TOOL_ALGORITHM_HELP},
@@ -91,10 +92,25 @@ static void name_models(struct report *r)
     }
 }
 
+/* Without --log: what stands beside the model under its name, as a study leaves it. */
+static int find_logs(struct report *r, struct err *e)
+{
+    int rc = 0;
+    for (int i = 0; i < r->n_models && rc == 0; i++) {
+        const char *path = r->models[i].path, *end = strrchr(path, '.');
+        char log[PATH_MAX];
+        if (end == NULL || strcmp(end, ".safetensors") != 0) continue;
+        int n = snprintf(log, sizeof(log), "%.*s.jsonl", (int)(end - path), path);
+        if (n < PATH_MAX && file_exists(log)) rc = report_log_read(log, &r->models[i].log, e);
+    }
+    return rc;
+}
+
 static int read_logs(const struct command *c, struct report *r, struct err *e)
 {
     const char *at = c->logs;
     int rc = 0;
+    if (at == NULL) return find_logs(r, e);
     for (int i = 0; at != NULL && rc == 0; i++) {
         char path[PATH_MAX];
         size_t length = strcspn(at, ",");

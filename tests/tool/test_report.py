@@ -16,7 +16,7 @@ class Place:
         self.data = write_set(self.path("data"))
         self.models, self.logs = [], []
         for method in ("byot", "baseline"):
-            model, log = self.path(method + ".safetensors"), self.path(method + ".jsonl")
+            model, log = self.path(method + ".safetensors"), self.path(method + ".log")
             out = run("train", SPEC, "--data", self.data, "--method", method, "--width", "4", "--epochs", "3", "--batch",
                       "20", "--holdout", "200", "--warmup", "0", "--lr", "0.05", "--threads", "2", "--progress", "json",
                       "--out", model)[0]
@@ -104,6 +104,11 @@ def test_file_alone(p):
     assert "At a glance" in said and "Confusion" not in said and "Training" not in said
     said = " ".join(check(p.report(*p.models, "--log", "," + p.logs[1])).text)
     assert "Held-out accuracy: baseline" in said and "Held-out accuracy: byot" not in said
+    # A log beside the model is found.
+    os.link(p.logs[0], p.path("byot.jsonl"))
+    said = " ".join(check(p.report(*p.models)).text)
+    assert "Held-out accuracy: byot" in said and "Held-out accuracy: baseline" not in said
+    os.remove(p.path("byot.jsonl"))
 
 
 def test_few_classes(p):
