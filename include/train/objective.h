@@ -17,7 +17,7 @@ unsigned objective_exits(const struct method *method, int n_exits);
 
 /* Bit i: exit i of a model that the recipe trained has learned, and may answer. Those whose head
  * was trained; a head that was not reads a trunk that has changed under it, whatever a parent had
- * taught it. */
+ * taught it; nor has one whose loss had the weight 0. */
 unsigned objective_learned(const struct recipe *recipe, int n_exits);
 
 /* Whether classifiers learn from the mean of all. */

@@ -75,11 +75,12 @@ struct train_report {
     bool epoch_end;    /* it was the epoch's last */
 };
 
-/* One step. ERR_DIVERGED when the loss is not finite: the parameters keep their values, only
- * running statistics have moved. */
+/* One step. ERR_DIVERGED when the loss is not finite, with the step, the rate and what of the loss
+ * it is: the parameters keep their values, only running statistics have moved. */
 int trainer_step(struct trainer *trainer, struct train_report *ret_report, struct err *e);
 
-/* Errors as checkpoint_write() and checkpoint_read(). */
+/* Errors as checkpoint_write() and checkpoint_read(). Nothing is written either, ERR_DIVERGED, when
+ * the next step would have no finite loss: what a checkpoint holds can be gone on from. */
 int trainer_save(struct trainer *trainer, const char *path, struct err *e);
 int trainer_restore(struct trainer *trainer, const char *path, struct err *e);
 

@@ -51,15 +51,37 @@ static unsigned untrained_of(const struct train_session *s, const struct result 
     return ((1u << exits) - 1) & ~objective_learned(&s->command.draft.recipe, exits);
 }
 
-static int heldout_logits(struct train_session *s, const struct result *r,
+/* The logits of the held-out images; where there are none, of a few that were trained on, which say
+ * no more than whether it computes. */
+static int judging_logits(struct train_session *s, const struct result *r,
                           struct logits *ret_logits, struct err *e)
 {
+    const struct split *split = &s->split;
+    const bool held_out = split->n_holdout > 0;
+    const size_t few = split->n_train < EVALUATE_BATCH ? split->n_train : EVALUATE_BATCH;
     struct plan *plan = plan_new(r->net, r->params, s->kernels, e);
     if (plan == NULL) return e->code;
-    int rc = evaluate_logits(plan, untrained_of(s, r), s->set, s->split.holdout, s->split.n_holdout,
-                             &s->preprocess, s->pool, ret_logits, e);
+    int rc =
+        evaluate_logits(plan, untrained_of(s, r), s->set, held_out ? split->holdout : split->train,
+                        held_out ? split->n_holdout : few, &s->preprocess, s->pool, ret_logits, e);
     plan_free(plan);
     return rc;
+}
+
+/* What is so far from guessing, which loses the logarithm of the number of classes (11 of 65536),
+ * at the temperature that suits it best, has exploded, whether or not its numbers are finite. */
+static int check_logits(const struct logits *l, struct err *e)
+{
+    static const double nll_max = 1000;
+    for (int i = 0; i < l->n_exits; i++) {
+        if ((l->untrained >> i & 1) != 0) continue;
+        double nll = evaluate_figures(l, i, calibrate_temperature(l, i)).nll;
+        if (nll <= nll_max) continue;
+        return err_set(e, ERR_DIVERGED,
+                       "it diverged: classifier %s ends with a negative log likelihood of %g",
+                       model_classifier_name(i), nll);
+    }
+    return 0;
 }
 
 static void fill_heldout(const struct logits *l, const struct calibration *c, struct heldout *h)
@@ -76,16 +98,22 @@ static void fill_heldout(const struct logits *l, const struct calibration *c, st
 static int end_epoch(struct train_session *s, const struct train_report *report, struct err *e)
 {
     struct heldout h = {0};
-    if (s->split.n_holdout > 0) {
+    const bool last = trainer_done(s->trainer);
+    if (s->split.n_holdout > 0 || last) {
         struct logits l;
         struct trainer_models models;
         int rc = trainer_models(s->trainer, &models, e);
         if (rc < 0) return rc;
         const struct result r = {s->net, models.student, s->command.out};
-        rc = heldout_logits(s, &r, &l, e);
+        rc = judging_logits(s, &r, &l, e);
+        if (rc == ERR_DIVERGED)
+            err_prefix(e, "it diverged: after step %lld (epoch %lld, learning rate %g)",
+                       (long long)report->step, (long long)report->epoch, report->rate);
         if (rc < 0) return rc;
-        fill_heldout(&l, NULL, &h);
+        if (s->split.n_holdout > 0) fill_heldout(&l, NULL, &h);
+        if (last) rc = check_logits(&l, e); /* before it becomes the checkpoint */
         logits_release(&l);
+        if (rc < 0) return rc;
     }
     progress_epoch(&s->progress, report, &h);
     return 0;
@@ -116,15 +144,21 @@ static int train(struct train_session *s, struct err *e)
     }
     if (e->code == 0) return 0;
     progress_clear(&s->progress);
-    if (e->code == ERR_DIVERGED) {
-        bool kept = file_exists(s->checkpoint);
-        char text[ERR_TEXT_MAX];
-        snprintf(text, sizeof(text), "%s", e->text);
-        return err_set(e, ERR_DIVERGED, "%.300s; %s%.150s", text,
-                       kept ? "the last checkpoint is kept: " : "there is no checkpoint yet",
-                       kept ? s->checkpoint : "");
-    }
     return e->code;
+}
+
+/* What helps, and what there is to go on from. */
+static int explain_diverged(const struct train_session *s, struct err *e)
+{
+    const bool kept = file_exists(s->checkpoint);
+    char text[ERR_TEXT_MAX];
+    snprintf(text, sizeof(text), "%s", e->text);
+    return err_set(e, ERR_DIVERGED,
+                   "%.300s: a smaller learning rate, a longer warm-up or a bound on the gradients "
+                   "helps; no model is written; "
+                   "%s%.150s",
+                   text, kept ? "the last good checkpoint is kept: " : "there is no checkpoint yet",
+                   kept ? s->checkpoint : "");
 }
 
 /* A command that gives this model again; without paths, so that the file does not depend on them.
@@ -218,15 +252,19 @@ static int round_params(struct train_session *s, const struct result *r, char **
     return 0;
 }
 
-static int calibrate_result(struct train_session *s, const struct result *r,
-                            struct calibration *ret_calibration, struct heldout *ret_heldout,
-                            struct err *e)
+/* As it is stored. Without held-out images there are no figures. */
+static int judge_result(struct train_session *s, const struct result *r,
+                        struct calibration *ret_calibration, struct heldout *ret_heldout,
+                        struct err *e)
 {
     struct logits l;
-    int rc = heldout_logits(s, r, &l, e);
+    int rc = judging_logits(s, r, &l, e);
     if (rc < 0) return rc;
-    rc = calibrate(&l, ret_calibration, e);
-    if (rc == 0) fill_heldout(&l, ret_calibration, ret_heldout);
+    rc = check_logits(&l, e);
+    if (rc == 0 && s->split.n_holdout > 0) {
+        rc = calibrate(&l, ret_calibration, e);
+        if (rc == 0) fill_heldout(&l, ret_calibration, ret_heldout);
+    }
     logits_release(&l);
     return rc;
 }
@@ -239,8 +277,7 @@ static int write_result(struct train_session *s, const struct result *r, char **
     struct training training;
     int rc = 0;
     if (store_type(s) != TENSOR_F32) rc = round_params(s, r, labels, e);
-    if (rc == 0 && s->split.n_holdout > 0)
-        rc = calibrate_result(s, r, &calibration, ret_heldout, e);
+    if (rc == 0) rc = judge_result(s, r, &calibration, ret_heldout, e);
     if (rc < 0) return rc;
     fill_training(s, r, ret_heldout, &training);
     return model_write(r->out, store_type(s), r->net, r->params, labels, &s->preprocess,
@@ -301,6 +338,7 @@ int tool_train(int argc, char **argv, struct err *e)
         if (rc == 0) warn(s);
         if (rc == 0) rc = train(s, e);
         if (rc == 0) rc = finish(s, e);
+        if (rc == ERR_DIVERGED) rc = explain_diverged(s, e);
         train_session_close(s);
     }
     mem_free(s);

@@ -103,8 +103,7 @@ static int check_finite(const struct checkpoint_state *state, int64_t step, stru
     for (size_t i = 0; finite && i < state->n_arrays; i++)
         finite = are_finite(state->arrays[i].values, state->arrays[i].count);
     if (finite) return 0;
-    return err_set(e, ERR_DIVERGED,
-                   "parameters are not finite after step %lld: a smaller learning rate helps",
+    return err_set(e, ERR_DIVERGED, "it diverged: after step %lld parameters are not finite",
                    (long long)step);
 }
 

@@ -4,6 +4,8 @@
 #include "learner.h"
 
 #include <errno.h>
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -73,6 +75,20 @@ double learner_loss(const struct learner *l, const struct recipe *recipe,
         b.dfeature[i] = grad_dfeatures(l->grad, i);
     }
     return objective_loss(recipe, &b);
+}
+
+void learner_fault(const struct learner *l, int n, char *ret_text, size_t size)
+{
+    const size_t count = (size_t)n * (size_t)net_classes(l->net);
+    for (int i = 0; i < net_sections(l->net); i++) {
+        const float *z = (l->exits >> i & 1) != 0 ? grad_logits(l->grad, i) : NULL;
+        for (size_t j = 0; z != NULL && j < count; j++) {
+            if (isfinite(z[j])) continue;
+            snprintf(ret_text, size, "the logits of classifier %d", i + 1);
+            return;
+        }
+    }
+    snprintf(ret_text, size, "the loss, of logits that are finite,");
 }
 
 void learner_backward(struct learner *l)

@@ -37,6 +37,9 @@ size_t learner_bytes(const struct learner *learner);
 double learner_loss(const struct learner *learner, const struct recipe *recipe,
                     const struct loss_targets *targets, const float *source);
 
+/* After grad_forward() of n images whose loss is not finite: what of it is not, for people. */
+void learner_fault(const struct learner *learner, int n, char *ret_text, size_t size);
+
 /* After learner_loss(): dparams becomes the gradient of that loss. */
 void learner_backward(struct learner *learner);
 

@@ -34,7 +34,10 @@ unsigned objective_exits(const struct method *method, int n_exits)
 
 unsigned objective_learned(const struct recipe *recipe, int n_exits)
 {
-    return objective_exits(recipe->method, n_exits);
+    unsigned learned = objective_exits(recipe->method, n_exits);
+    for (int i = 0; i + 1 < n_exits; i++)
+        if (exit_weight(&recipe->exit_weights, i) == 0) learned &= ~(1u << i);
+    return learned;
 }
 
 bool objective_has_ensemble(const struct recipe *recipe)

@@ -49,6 +49,7 @@ struct trainer {
     int64_t ordered_epoch; /* -1: none yet */
     int64_t epoch_steps;
     struct choices *algorithms; /* of all convolutions */
+    char fault[80];             /* what was not finite, the first of it; "": nothing */
     struct checkpoint_position position;
     struct recipe_text texts[RECIPE_TEXTS_MAX];
     size_t n_texts;
@@ -367,8 +368,27 @@ static void copy_to_peer(struct trainer *t)
     memcpy(grad_input(t->peer.grad), grad_input(t->student.grad), count * sizeof(float));
 }
 
+/* The first thing that was not finite is the one that is told. */
+static void note_fault(struct trainer *t, const char *what)
+{
+    if (t->fault[0] == '\0') snprintf(t->fault, sizeof(t->fault), "%s", what);
+}
+
+static double loss_of(struct trainer *t, const struct learner *l,
+                      const struct loss_targets *targets, const float *source)
+{
+    char text[sizeof(t->fault)];
+    double value = learner_loss(l, &t->recipe, targets, source);
+    if (isfinite(value)) return value;
+    learner_fault(l, (int)recipe_micro_batch(&t->recipe), text, sizeof(text));
+    if (l == &t->peer) strncat(text, " of the peer", sizeof(text) - strlen(text) - 1);
+    note_fault(t, text);
+    return value;
+}
+
 /* The forward passes of all who learn on a micro-batch, and the losses with their gradients. Not
- * finite when the peer's is not. Returns the student's. */
+ * finite when the peer's is not. Returns the student's. But for running statistics it changes
+ * nothing that the next step would see: probe() calls it, too. */
 static double forward(struct trainer *t, const struct loss_targets *targets)
 {
     const struct recipe *r = &t->recipe;
@@ -376,46 +396,53 @@ static double forward(struct trainer *t, const struct loss_targets *targets)
     grad_forward(t->student.grad, t->student.params, batch);
     if (t->guide != NULL) {
         double value = guide_pass(t->guide, t->student.grad);
-        return value + learner_loss(&t->student, r, targets, guide_logits(t->guide));
+        if (!isfinite(value)) note_fault(t, "what is compared with the teacher's maps");
+        return value + loss_of(t, &t->student, targets, guide_logits(t->guide));
     }
-    if (t->peer.net == NULL) return learner_loss(&t->student, r, targets, NULL);
+    if (t->peer.net == NULL) return loss_of(t, &t->student, targets, NULL);
 
     int peers_deepest = net_sections(t->peer.net) - 1;
     copy_to_peer(t);
     grad_forward(t->peer.grad, t->peer.params, batch);
-    double value = learner_loss(&t->student, r, targets, grad_logits(t->peer.grad, peers_deepest));
-    double peers = learner_loss(&t->peer, r, targets, grad_logits(t->student.grad, deepest));
+    double value = loss_of(t, &t->student, targets, grad_logits(t->peer.grad, peers_deepest));
+    double peers = loss_of(t, &t->peer, targets, grad_logits(t->student.grad, deepest));
     return isfinite(peers) ? value : peers;
 }
 
-/* What the labels of a micro-batch become; indices: of its images. */
-static struct loss_targets targets_of(struct trainer *t, size_t first, const uint32_t *indices)
+/* The images of a step's micro-batch, while the order is that of its epoch. */
+static const uint32_t *indices_of(const struct trainer *t, int64_t step, int64_t part)
 {
+    return t->order + step % t->epoch_steps * t->recipe.batch +
+           part * recipe_micro_batch(&t->recipe);
+}
+
+/* What the labels of a step's micro-batch become. */
+static struct loss_targets targets_of(struct trainer *t, int64_t step, int64_t part)
+{
+    const size_t n = (size_t)recipe_micro_batch(&t->recipe), first = (size_t)part * n;
     struct loss_targets targets = {.labels = t->labels + first,
                                    .share = t->mix.share,
                                    .smoothing = t->recipe.label_smoothing,
                                    .weights = t->weights};
     if (t->mix.kind != MIX_NOTHING) targets.others = t->others + first;
     if (t->progressive == NULL) return targets;
-    targets.past =
-        progressive_answers(t->progressive, indices, (size_t)recipe_micro_batch(&t->recipe));
-    targets.past_share = progressive_share(&t->recipe, t->position.step / t->epoch_steps + 1);
+    targets.past = progressive_answers(t->progressive, indices_of(t, step, part), n);
+    targets.past_share = progressive_share(&t->recipe, step / t->epoch_steps + 1);
     return targets;
 }
 
 /* One of the batch's micro-batches: its loss, and its part of the gradients. */
 static double learn_part(struct trainer *t, int64_t part)
 {
-    const size_t n = (size_t)recipe_micro_batch(&t->recipe), first = (size_t)part * n;
-    const int64_t step_of_epoch = t->position.step % t->epoch_steps;
-    const uint32_t *indices = t->order + step_of_epoch * t->recipe.batch + first;
-    const struct loss_targets targets = targets_of(t, first, indices);
+    const struct loss_targets targets = targets_of(t, t->position.step, part);
     take_part(t, part);
     double value = forward(t, &targets);
     if (!isfinite(value)) return value;
     if (t->progressive != NULL) {
         const int deepest = net_sections(t->student.net) - 1;
-        progressive_keep(t->progressive, indices, n, grad_logits(t->student.grad, deepest));
+        progressive_keep(t->progressive, indices_of(t, t->position.step, part),
+                         (size_t)recipe_micro_batch(&t->recipe),
+                         grad_logits(t->student.grad, deepest));
     }
     learner_backward(&t->student);
     accumulator_take(&t->students, part, t->student.dparams, t->setup.pool);
@@ -458,6 +485,15 @@ static void update(struct trainer *t, double rate)
     if (t->peers_average != NULL) average_take(t->peers_average, s.number, peer->params);
 }
 
+/* At a step, from 0, whose loss is not finite. */
+static int say_diverged(const struct trainer *t, int64_t step, struct err *e)
+{
+    return err_set(e, ERR_DIVERGED,
+                   "it diverged: at step %lld (epoch %lld, learning rate %g) %s not finite",
+                   (long long)step + 1, (long long)(step / t->epoch_steps) + 1,
+                   schedule_rate(&t->recipe, step, t->epoch_steps), t->fault);
+}
+
 int trainer_step(struct trainer *t, struct train_report *ret_report, struct err *e)
 {
     const struct recipe *r = &t->recipe;
@@ -470,15 +506,10 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
     int rc = draw_batch(t, epoch, step_of_epoch, e);
     if (rc < 0) return rc;
     mix_batch(t, epoch, step_of_epoch);
+    t->fault[0] = '\0';
     double value = learn_batch(t);
     double rate = schedule_rate(r, at->step, t->epoch_steps);
-    if (!isfinite(value)) {
-        return err_set(
-            e, ERR_DIVERGED,
-            "the loss is not finite at step %lld (epoch %lld, learning rate %g): a smaller "
-            "one or a longer warm-up helps",
-            (long long)at->step + 1, (long long)epoch + 1, rate);
-    }
+    if (!isfinite(value)) return say_diverged(t, at->step, e);
     update(t, rate);
     at->step++;
     at->loss_sum += value;
@@ -552,8 +583,44 @@ static struct checkpoint_state state_of(struct trainer *t)
     return s;
 }
 
+static size_t statistics_size(const struct learner *l)
+{
+    return l->net != NULL ? net_block_size(l->net) - net_trained_size(l->net) : 0;
+}
+
+/* Numbers can be finite and far too large to compute with: whether the parameters as they stand
+ * have a loss, that of the step that comes next, or behind the last one of that again. A checkpoint
+ * without could only be resumed into an error. Moves nothing. */
+static int probe(struct trainer *t, struct err *e)
+{
+    struct learner *student = &t->student, *peer = &t->peer;
+    const size_t n = statistics_size(student), n_peer = statistics_size(peer);
+    const int64_t step = trainer_done(t) ? t->position.step - 1 : t->position.step;
+    const int64_t epoch = step / t->epoch_steps, step_of_epoch = step % t->epoch_steps;
+    float *kept = mem_new(n + n_peer + 1, sizeof(*kept));
+    if (kept == NULL) return err_set(e, -ENOMEM, "out of memory for statistics of norms");
+    int rc = draw_batch(t, epoch, step_of_epoch, e);
+    if (rc < 0) goto out;
+    mix_batch(t, epoch, step_of_epoch);
+    memcpy(kept, student->params + net_trained_size(student->net), n * sizeof(*kept));
+    if (peer->net != NULL)
+        memcpy(kept + n, peer->params + net_trained_size(peer->net), n_peer * sizeof(*kept));
+    const struct loss_targets targets = targets_of(t, step, 0);
+    take_part(t, 0);
+    t->fault[0] = '\0';
+    if (!isfinite(forward(t, &targets))) rc = say_diverged(t, step, e);
+    memcpy(student->params + net_trained_size(student->net), kept, n * sizeof(*kept));
+    if (peer->net != NULL)
+        memcpy(peer->params + net_trained_size(peer->net), kept + n, n_peer * sizeof(*kept));
+out:
+    mem_free(kept);
+    return rc;
+}
+
 int trainer_save(struct trainer *trainer, const char *path, struct err *e)
 {
+    int rc = probe(trainer, e);
+    if (rc < 0) return rc;
     const struct checkpoint_state state = state_of(trainer);
     return checkpoint_write(path, &state, &trainer->position, trainer->texts, trainer->n_texts, e);
 }

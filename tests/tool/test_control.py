@@ -1,6 +1,6 @@
 """What guards a training and what steers it: one writer at a time, nothing overwritten by accident, progress that nobody
 reads any more, recipes that can hardly be meant. Prints TAP. Standard library only."""
-import json, os, resource, signal, subprocess, sys, tempfile, time, traceback
+import json, os, resource, signal, struct, subprocess, sys, tempfile, time, traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
@@ -120,6 +120,39 @@ def test_hangup(p):
     wait_for_step(child, out, position(out + ".ckpt") + 3)
     child.kill()
     child.wait()
+
+
+def test_diverged(p):
+    out = p.path("diverged.safetensors")
+    err = fails("train", *p.options(out, lr=1e9, warmup=0), text="not finite")
+    assert "a smaller learning rate, a longer warm-up or a bound on the gradients helps" in err and not os.path.exists(out)
+    # The last checkpoint before is good: of finite parameters.
+    if os.path.exists(out + ".ckpt"):
+        assert out + ".ckpt" in err
+
+
+def test_last_update_diverged(p):
+    """Of one step nothing looks at the loss that it leaves; its numbers may be finite."""
+    out = p.path("exploded.safetensors")
+    for rate, holdout in ((100, 200), (100, 0), (1e5, 200), (1e5, 0)):
+        options = p.options(out, lr=rate, warmup=0, epochs=1, batch=1000 if holdout else 1200, holdout=holdout)
+        err = fails("train", *options, text="a smaller learning rate, a longer warm-up or a bound on the gradients helps")
+        assert "classifier" in err and "no model is written; there is no checkpoint yet" in err, err
+        assert not os.path.exists(out) and not os.path.exists(out + ".ckpt")
+
+
+def test_numbers_that_overflow(p):
+    """A model of finite numbers that computes others has no figures, and no predictions in which they stand."""
+    out, csv_out = p.path("overflow.safetensors"), p.path("overflow.csv")
+    with open(p.model("byot"), "rb") as f:
+        data = bytearray(f.read())
+    base = 8 + int.from_bytes(data[:8], "little")
+    start, end = json.loads(data[8:base])["fc.weight"]["data_offsets"]
+    data[base + start:base + end] = struct.pack("<f", 3e38) * ((end - start) // 4)
+    with open(out, "wb") as f:
+        f.write(data)
+    err = fails("eval", out, "--data", p.data, "--split", "test", "--predictions", csv_out, text="which is not finite")
+    assert "classifier 4 computes" in err and not os.path.exists(csv_out), err
 
 
 def main():

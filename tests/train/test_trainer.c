@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/sha256.h"
 #include "nn/plan.h"
 #include "../nn/tiny.h"
 #include "train/evaluate.h"
@@ -153,10 +154,35 @@ static void test_diverges(void **state)
         rc = trainer_step(t, &report, &e);
     }
     assert_int_equal(rc, ERR_DIVERGED);
-    assert_non_null(strstr(e.text, "a smaller one"));
+    assert_non_null(strstr(e.text, "learning rate "));
+    assert_true(strstr(e.text, "classifier") != NULL && strstr(e.text, "not finite") != NULL);
     assert_int_equal(trainer_restore(u, f->checkpoint, &e), 0);
     trainer_free(t);
     trainer_free(u);
+}
+
+/* Finite, and far too large to go on from: the last good one stays. Saving moves nothing. */
+static void test_saves_what_is_good(void **state)
+{
+    struct fixture *f = *state;
+    struct trainer *t = make(f, NULL);
+    struct train_report report;
+    struct err e = {0};
+    char before[SHA256_HEX_SIZE], after[SHA256_HEX_SIZE];
+    const size_t size = net_block_size(f->net);
+    float *kept = mem_new(size, sizeof(*kept));
+    assert_true(kept != NULL && trainer_step(t, &report, &e) == 0);
+    memcpy(kept, trainer_params(t), size * sizeof(*kept));
+    assert_int_equal(trainer_save(t, f->checkpoint, &e), 0);
+    assert_memory_equal(kept, trainer_params(t), size * sizeof(*kept));
+    sha256_file(f->checkpoint, 1 << 28, before, &e);
+    for (size_t i = 0; i < net_trained_size(f->net); i++) trainer_params(t)[i] *= 1e30f;
+    assert_int_equal(trainer_save(t, f->checkpoint, &e), ERR_DIVERGED);
+    assert_non_null(strstr(e.text, "at step 2 (epoch 1"));
+    assert_true(sha256_file(f->checkpoint, 1 << 28, after, NULL) == 0);
+    assert_string_equal(before, after);
+    mem_free(kept);
+    trainer_free(t);
 }
 
 static void test_too_few_images(void **state)
@@ -427,6 +453,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_learns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_baseline_leaves_heads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_diverges, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_saves_what_is_good, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_few_images, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume_with_others, set_up, tear_down),
