@@ -472,10 +472,12 @@ void ISA(winograd_out_2)(const struct winograd_out *t);
 void ISA(winograd_gradient_4)(const struct winograd_in *t);
 void ISA(winograd_taps)(const float *m, size_t point, float *taps);
 
-/* u [36][point apart][depth][width] of w, nine taps of [depth][width] that are `tap` floats apart;
- * width is a number of vectors. F(4x4, 3x3). */
-void ISA(winograd_weights)(const float *w, size_t tap, size_t depth, size_t width, float *u,
-                           size_t point);
+/* u [36 or 16][point apart][depth][width] of w, nine taps of [depth][width] that are `tap` floats
+ * apart; width is a number of vectors. F(4x4, 3x3) and F(2x2, 3x3). */
+void ISA(winograd_weights_4)(const float *w, size_t tap, size_t depth, size_t width, float *u,
+                             size_t point);
+void ISA(winograd_weights_2)(const float *w, size_t tap, size_t depth, size_t width, float *u,
+                             size_t point);
 
 /* simd_norm.c */
 void ISA(norm_moments)(size_t rows, size_t channels, const float *x, double *sum, double *square);

@@ -21,8 +21,7 @@
 #include "simd.h"
 
 enum {
-    POINTS_MOST = 36,
-    FILTERS = 8, /* that are packed at a time; LANES are a multiple */
+    PACKED_CHANNELS = 8, /* at a time */
 
     /* Measured on a Zen 5 with 1 MB of L2: floats of V and M of a block, which leaves a third of
      * the cache to the weights that pass; of the lean way, tiles of a block and channels of a
@@ -40,17 +39,15 @@ struct way {
     bool lean;
     void (*in)(const struct winograd_in *t);
     void (*to_outputs)(const struct winograd_out *t);
+    void (*weights)(const float *w, size_t tap, size_t depth, size_t width, float *u, size_t point);
 };
 
-/* [out + 2][3]: points from taps, in one direction. */
-static const double taps_4[] = {1.0 / 4,  0,         0,        -1.0 / 6, -1.0 / 6, -1.0 / 6,
-                                -1.0 / 6, 1.0 / 6,   -1.0 / 6, 1.0 / 24, 1.0 / 12, 1.0 / 6,
-                                1.0 / 24, -1.0 / 12, 1.0 / 6,  0,        0,        1};
-static const double taps_2[] = {1, 0, 0, 0.5, 0.5, 0.5, 0.5, -0.5, 0.5, 0, 0, 1};
-
-static const struct way plain = {4, false, ISA(winograd_in_4), ISA(winograd_out_4)};
-static const struct way lean = {4, true, ISA(winograd_in_4), ISA(winograd_out_4)};
-static const struct way small = {2, false, ISA(winograd_in_2), ISA(winograd_out_2)};
+static const struct way plain = {4, false, ISA(winograd_in_4), ISA(winograd_out_4),
+                                 ISA(winograd_weights_4)};
+static const struct way lean = {4, true, ISA(winograd_in_4), ISA(winograd_out_4),
+                                ISA(winograd_weights_4)};
+static const struct way small = {2, false, ISA(winograd_in_2), ISA(winograd_out_2),
+                                 ISA(winograd_weights_2)};
 
 /* Sizes of one convolution's blocks. */
 struct layout {
@@ -191,28 +188,6 @@ size_t ISA(winograd_back_packed_size)(const struct conv_geometry *g)
     return packed_size(&back, &plain);
 }
 
-/* The points of some filters' nine taps, in double precision; the last dimension is the filter.
- * side is a constant, so that the loops over filters become vectors. */
-ALWAYS_INLINE void transform_taps(const int side, const double *taps, const double tap[9][FILTERS],
-                                  double ret_points[POINTS_MOST][FILTERS])
-{
-    double half[6 * 3][FILTERS];
-    for (int i = 0; i < side; i++) {
-        const double *t = taps + i * 3;
-        for (int j = 0; j < 3; j++)
-            for (int f = 0; f < FILTERS; f++)
-                half[i * 3 + j][f] = t[0] * tap[j][f] + t[1] * tap[3 + j][f] + t[2] * tap[6 + j][f];
-    }
-    for (int i = 0; i < side; i++) {
-        const double(*h)[FILTERS] = half + (ptrdiff_t)i * 3;
-        for (int j = 0; j < side; j++) {
-            const double *t = taps + j * 3;
-            for (int f = 0; f < FILTERS; f++)
-                ret_points[i * side + j][f] = h[0][f] * t[0] + h[1][f] * t[1] + h[2][f] * t[2];
-        }
-    }
-}
-
 /* Where the weights of a group lie: its first tap, and floats from one to the next. */
 struct weights {
     const float *w;
@@ -220,33 +195,35 @@ struct weights {
     const float *scale; /* by output, or NULL */
 };
 
-/* One channel of FILTERS outputs from `first` on; those that there are not have weights of 0. */
-static void pack_filters(const struct layout *l, const struct weights *w, size_t first,
-                         size_t channel, float *packed, size_t point_stride)
+/* Nine taps [tap][channel][output] of some channels and a block of outputs, `depth` and `width`;
+ * outputs that there are not have weights of 0. */
+static void copy_taps(const struct layout *l, const struct weights *w, size_t first, size_t width,
+                      size_t channel, size_t depth, float *taps)
 {
-    double tap[9][FILTERS] = {{0}}, points[POINTS_MOST][FILTERS];
-    for (size_t f = 0; f < FILTERS && first + f < l->outputs; f++) {
+    size_t lanes = min_size(l->outputs - first, width);
+    if (lanes < width) clear_floats(taps, 9 * depth * width);
+    for (size_t f = 0; f < lanes; f++) {
         const float *of =
             w->w + (ptrdiff_t)(first + f) * w->output + (ptrdiff_t)channel * w->channel;
-        double s = w->scale != NULL ? (double)w->scale[first + f] : 1;
-        for (int t = 0; t < 9; t++) tap[t][f] = s * (double)of[t * w->tap];
+        float scale = w->scale != NULL ? w->scale[first + f] : 1;
+        for (size_t c = 0; c < depth; c++, of += w->channel) {
+            for (size_t t = 0; t < 9; t++)
+                taps[(t * depth + c) * width + f] = scale * of[(ptrdiff_t)t * w->tap];
+        }
     }
-    if (l->way->out == 4)
-        transform_taps(6, taps_4, (const double(*)[FILTERS])tap, points);
-    else
-        transform_taps(4, taps_2, (const double(*)[FILTERS])tap, points);
-    for (size_t i = 0; i < l->points; i++)
-        for (int f = 0; f < FILTERS; f++)
-            packed[i * point_stride + (size_t)f] = (float)points[i][f];
 }
 
 static void pack_group(const struct layout *l, const struct weights *w, float *packed)
 {
+    float taps[9 * PACKED_CHANNELS * BLOCK];
     for (size_t first = 0; first < l->outputs; first += BLOCK) {
         size_t width = min_size(outputs_padded(l) - first, BLOCK);
-        for (size_t c = 0; c < l->inputs; c++)
-            for (size_t f = 0; f < width; f += FILTERS)
-                pack_filters(l, w, first + f, c, packed + c * width + f, l->inputs * width);
+        for (size_t c = 0; c < l->inputs; c += PACKED_CHANNELS) {
+            size_t depth = min_size(l->inputs - c, PACKED_CHANNELS);
+            copy_taps(l, w, first, width, c, depth, taps);
+            l->way->weights(taps, depth * width, depth, width, packed + c * width,
+                            l->inputs * width);
+        }
         packed += l->points * l->inputs * width;
     }
 }
@@ -410,7 +387,7 @@ static void multiply_lean(const struct run *r, size_t count, size_t width, const
         bool last = s.channel + r->l.slice >= inputs;
         s.depth = min_size(inputs - s.channel, r->l.slice);
         s.next = packed + (last ? 9 * tap : (s.channel + r->l.slice) * width);
-        ISA(winograd_weights)
+        ISA(winograd_weights_4)
         (packed + s.channel * width, tap, s.depth, width, r->u, r->l.u_point);
         multiply(r, count, &s);
     }

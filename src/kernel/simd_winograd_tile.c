@@ -237,10 +237,41 @@ ALWAYS_INLINE void weight_vector(const float *w, size_t tap, float *u, size_t po
 #undef TAP
 }
 
-void ISA(winograd_weights)(const float *w, size_t tap, size_t depth, size_t width, float *u,
-                           size_t point)
+void ISA(winograd_weights_4)(const float *w, size_t tap, size_t depth, size_t width, float *u,
+                             size_t point)
 {
     for (size_t at = 0; at < depth * width; at += LANES) weight_vector(w + at, tap, u + at, point);
+}
+
+ALWAYS_INLINE void weight_row_2(const vec g[3], float *u, size_t point)
+{
+    const vec half = vec_set(0.5F);
+    vec s = vec_mul(half, vec_add(g[0], g[2]));
+    vec_store(u, g[0]);
+    vec_store(u + point, vec_fma(half, g[1], s));
+    vec_store(u + 2 * point, vec_fnma(half, g[1], s));
+    vec_store(u + 3 * point, g[2]);
+}
+
+void ISA(winograd_weights_2)(const float *w, size_t tap, size_t depth, size_t width, float *u,
+                             size_t point)
+{
+    const vec half = vec_set(0.5F);
+    for (size_t at = 0; at < depth * width; at += LANES) {
+        vec g[9], p[3], q[3];
+        UNROLL
+        for (int t = 0; t < 9; t++) g[t] = vec_load(w + (size_t)t * tap + at);
+        UNROLL
+        for (int j = 0; j < 3; j++) {
+            vec s = vec_mul(half, vec_add(g[j], g[6 + j]));
+            p[j] = vec_fma(half, g[3 + j], s);
+            q[j] = vec_fnma(half, g[3 + j], s);
+        }
+        weight_row_2(g, u + at, point);
+        weight_row_2(p, u + 4 * point + at, point);
+        weight_row_2(q, u + 8 * point + at, point);
+        weight_row_2(g + 6, u + 12 * point + at, point);
+    }
 }
 
 /* --- gradients -------------------------------------------------------------------------------- */
