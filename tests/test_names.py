@@ -42,6 +42,7 @@ OPTIONS_OF_THE_FIELD = {
     "augment": "what the data layer does to an image, and its file",
     "preset": "a table of its own, struct preset",
     "hint": "a loss between features or maps (nn/loss.h, train/guide.h)",
+    "keep": "what anybody does with anything",
     "peer": "the second network of a training, and who is at the other end of a connection",
 }
 

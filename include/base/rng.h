@@ -22,6 +22,7 @@ enum rng_purpose {
     RNG_ERASING = 12,          /* a = epoch, b = sample */
     RNG_ALTERNATING_FLIP = 13, /* b = sample: of no epoch */
     RNG_CUTMIX = 14,           /* a = epoch, b = step */
+    RNG_SUBSET = 15,           /* which images are trained on */
 };
 
 struct rng {

@@ -20,6 +20,10 @@ struct split {
 /* ERR_RANGE when holdout is not smaller than the set. holdout 0: everything trains. */
 int split_make(const struct dataset *set, size_t holdout, uint64_t seed, struct split *ret_split,
                struct err *e);
+/* Keeps n of the images to train on, drawn by the seed; those held out stay. ERR_RANGE when there
+ * are not so many. */
+int split_limit(struct split *split, size_t n, uint64_t seed, struct err *e);
+
 void split_release(struct split *split);
 
 #endif

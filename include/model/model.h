@@ -114,6 +114,11 @@ int model_check_label(const char *label, struct err *e);
  * first such pair. Also false when there is no memory to look. */
 bool model_has_doubled_label(char *const *labels, int n, int ret_classes[2]);
 
+/* The members of a recipe, one for each option that its method reads, defaults, too, into the
+ * object that is open. */
+struct json_writer;
+void model_write_recipe(struct json_writer *w, const struct recipe *recipe);
+
 /* Writes a model file: the net's parameters and everything else as given. labels: net_classes(). */
 int model_write(const char *path, enum tensor_type type, const struct net *net, const float *params,
                 char *const *labels, const struct preprocess *preprocess,

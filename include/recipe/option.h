@@ -56,6 +56,7 @@ struct recipe_option {
     size_t at;        /* in struct recipe_draft, which begins with the recipe */
     double low, high; /* of RECIPE_WHOLE and RECIPE_REAL */
     bool or_zero;     /* 0 is allowed, too */
+    bool may_grow;    /* a training that goes on may have a larger value, or 0 for no limit */
     const char *const *choices; /* ends with NULL */
     const char *standard;       /* the default; NULL: there is none, or it is the method's */
     const char *implied; /* what files mean that do not say it; NULL: files have always said it */

@@ -27,6 +27,9 @@ enum distill_from { DISTILL_FROM_DEEPEST, DISTILL_FROM_ENSEMBLE };
 /* Which tensors weight decay is of: all, or those of convolutions and linear layers alone. */
 enum decay_on { DECAY_ON_ALL, DECAY_ON_WEIGHTS };
 
+/* Which epoch a model is of. */
+enum keep { KEEP_LAST, KEEP_BEST };
+
 /* Which images are held out; data/split.h says how the choice is made. */
 struct holdout {
     int64_t images; /* the wish; 0: none */
@@ -62,6 +65,10 @@ struct recipe {
     unsigned hint_exits;           /* bit i: exit i has it; 0: every shallow one */
     double beta;                   /* twice the weight of attention transfer */
     struct holdout holdout;
+    int64_t limit_images, limit_steps; /* 0: none */
+    int64_t eval_every;                /* epochs from one look at held-out images to the next */
+    int64_t patience; /* looks without a better accuracy, after which it ends; 0: it does not */
+    int keep;         /* enum keep */
     uint64_t seed;
     int64_t threads; /* 0: all processors, as a wish only */
 };

@@ -13,11 +13,21 @@
 #include "nn/choices.h"
 #include "nn/net.h"
 #include "recipe/recipe.h"
+#include "train/objective.h"
+
+/* What evaluations of held-out images have said so far. */
+struct checkpoint_history {
+    double best_top1;
+    int64_t best_epoch; /* 0: there was none yet */
+    int64_t idle;       /* evaluations since then */
+};
 
 struct checkpoint_position {
     int64_t step;    /* steps done */
     double loss_sum; /* of the steps of the present epoch */
     int64_t loss_count;
+    struct objective_sums sums; /* of the same steps */
+    struct checkpoint_history history;
 };
 
 /* State beside the net's own: a row of numbers. */

@@ -29,6 +29,15 @@ int objective_check(const struct recipe *recipe, int n_exits, struct err *e);
 /* The weight of what is compared with the teacher at the ends of sections. */
 double objective_guide_weight(const struct recipe *recipe);
 
+/* What the loss of exits was made of, summed over micro-batches. */
+enum objective_term { TERM_LABELS, TERM_ANSWERS, TERM_HINT, OBJECTIVE_TERMS };
+struct objective_sums {
+    int64_t batches, images;
+    double loss[OBJECTIVE_TERMS][SPEC_SECTIONS_MAX]; /* with their weights, as they were added */
+    double maps;                                     /* what compares maps with the teacher's */
+    int64_t right[SPEC_SECTIONS_MAX]; /* images whose label, the larger one, is the best class */
+};
+
 /* One batch as the loss sees it. Arrays of exits that do not learn are neither read nor written. */
 struct objective_batch {
     int n, n_exits, classes, features;
@@ -40,6 +49,7 @@ struct objective_batch {
     const float *source; /* [n][classes], the logits of teacher or peer; NULL when there is none */
     float *ensemble;     /* [n][classes], for the mean of the logits where the recipe distills from
                             it */
+    struct objective_sums *sums; /* += this batch; NULL: nobody asks */
 };
 
 /* The loss of a batch as the method has it (src/train/objective.c has the terms of each, with their

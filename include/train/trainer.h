@@ -21,6 +21,8 @@
 #include "nn/choices.h"
 #include "nn/net.h"
 #include "recipe/recipe.h"
+#include "train/checkpoint.h"
+#include "train/objective.h"
 
 /* All of it must outlive the trainer. */
 struct trainer_setup {
@@ -63,16 +65,20 @@ int trainer_models(struct trainer *trainer, struct trainer_models *ret_models, s
 size_t trainer_bytes(const struct trainer *trainer);
 
 int64_t trainer_epoch_steps(const struct trainer *trainer); /* the last, partial batch is dropped */
-int64_t trainer_steps(const struct trainer *trainer);       /* in all */
+int64_t trainer_steps(const struct trainer *trainer);       /* in all, within the limit */
 int64_t trainer_position(const struct trainer *trainer);    /* steps done */
 bool trainer_done(const struct trainer *trainer);
 
+/* What the caller keeps in checkpoints: the trainer does nothing with it. */
+struct checkpoint_history *trainer_history(struct trainer *trainer);
+
 struct train_report {
-    int64_t epoch;     /* of the step, from 1 */
-    int64_t step;      /* steps done, this one included */
-    double loss, rate; /* of this step */
-    double mean_loss;  /* of the epoch so far */
-    bool epoch_end;    /* it was the epoch's last */
+    int64_t epoch;                     /* of the step, from 1 */
+    int64_t step;                      /* steps done, this one included */
+    double loss, rate;                 /* of this step */
+    double mean_loss;                  /* of the epoch so far */
+    bool epoch_end;                    /* it was the epoch's last */
+    const struct objective_sums *sums; /* of the epoch so far; until the next step */
 };
 
 /* One step. ERR_DIVERGED when the loss is not finite, with the step, the rate and what of the loss

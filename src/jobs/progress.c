@@ -69,6 +69,7 @@ enum progress_event progress_read(struct progress *p, const char *line, size_t s
         read_real(object, "img_per_s", &p->img_per_s);
         p->eta_s = 0;
         read_real(object, "eta_s", &p->eta_s);
+        if (event == PROGRESS_EPOCH) p->n_exits = 0; /* not every epoch is looked at */
         if (event == PROGRESS_EPOCH || event == PROGRESS_DONE) read_figures(p, object);
     }
     json_free(object);

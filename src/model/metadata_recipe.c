@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "model/model.h"
 
 #define COUNT_MAX INT64_C(1000000000000) /* of images, epochs..: far more than anybody has */
 
@@ -142,5 +143,16 @@ void metadata_write_recipe(struct json_writer *w, const struct recipe *r, bool h
         if (!o->always && !recipe_option_is_read(o, r->method)) continue;
         bool none = json == RECIPE_JSON_STRING && r->method == NULL; /* nothing was trained */
         write_option(w, recipe_option_member(o, member), o, none ? "" : text);
+    }
+}
+
+void model_write_recipe(struct json_writer *w, const struct recipe *recipe)
+{
+    for (size_t i = 0; recipe_option_at(i) != NULL; i++) {
+        const struct recipe_option *o = recipe_option_at(i);
+        char text[RECIPE_TEXT_MAX], member[RECIPE_NAME_MAX];
+        if (!o->result || !recipe_option_is_read(o, recipe->method)) continue;
+        recipe_option_format(o, recipe, text);
+        write_option(w, recipe_option_member(o, member), o, text);
     }
 }

@@ -45,10 +45,21 @@ static int check_parts(const struct recipe_draft *draft, struct err *e)
                    name(draft, "accumulate", own), r->accumulate, r->batch, BATCH_MIN);
 }
 
+/* Who judges by held-out images needs some. */
+static int check_judges(const struct recipe_draft *draft, struct err *e)
+{
+    const struct recipe *r = &draft->recipe;
+    char own[RECIPE_NAME_MAX], holdout[RECIPE_NAME_MAX];
+    const char *judge = r->patience > 0 ? "patience" : r->keep == KEEP_BEST ? "keep" : NULL;
+    if (judge == NULL || r->holdout.images > 0) return 0;
+    return err_set(e, ERR_RANGE, "%s: there is nothing to judge by with %s 0",
+                   name(draft, judge, own), name(draft, "holdout", holdout));
+}
+
 int check_together(const struct recipe_draft *draft, struct err *e)
 {
-    static int (*const checks[])(const struct recipe_draft *, struct err *) = {check_cuts,
-                                                                               check_parts};
+    static int (*const checks[])(const struct recipe_draft *,
+                                 struct err *) = {check_cuts, check_parts, check_judges};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof(checks) / sizeof(checks[0]); i++)
         rc = checks[i](draft, e);
@@ -99,6 +110,20 @@ static void look_at_milestones(const struct recipe_draft *d, struct warnings *w)
     }
 }
 
+static void look_at_looks(const struct recipe_draft *d, struct warnings *w)
+{
+    const struct recipe *r = &d->recipe;
+    char own[RECIPE_NAME_MAX], epochs[RECIPE_NAME_MAX];
+    if (r->patience > 0 && r->patience * r->eval_every >= r->epochs) {
+        warn(w, "%s %" PRId64 ": it never ends before the last epoch, since %s is %" PRId64,
+             name(d, "patience", own), r->patience, name(d, "epochs", epochs), r->epochs);
+    }
+    if (r->eval_every > r->epochs && recipe_is_given(d, "eval-every")) {
+        warn(w, "%s %" PRId64 ": only the last epoch is looked at, since %s is %" PRId64,
+             name(d, "eval-every", own), r->eval_every, name(d, "epochs", epochs), r->epochs);
+    }
+}
+
 static void look_at_rate(const struct recipe_draft *d, struct warnings *w)
 {
     char lr[RECIPE_NAME_MAX];
@@ -126,7 +151,8 @@ size_t recipe_warnings(const struct recipe_draft *draft,
                        struct recipe_warning ret_warnings[RECIPE_WARNINGS_MAX])
 {
     static void (*const looks[])(const struct recipe_draft *, struct warnings *) = {
-        look_at_warmup, look_at_milestones, look_at_rate, look_at_labels, look_at_teacher};
+        look_at_warmup, look_at_milestones, look_at_looks,
+        look_at_rate,   look_at_labels,     look_at_teacher};
     struct warnings w = {ret_warnings, 0};
     for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++) looks[i](draft, &w);
     return w.n;

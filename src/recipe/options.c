@@ -26,6 +26,7 @@
 static const char *const heads[] = {"scala", "scala+attention", "sepconv+attention", NULL};
 static const char *const hints[] = {
     [HINT_MEAN] = "mean", [HINT_SUM] = "sum", [HINT_NORM] = "norm", NULL};
+static const char *const keeps[] = {[KEEP_LAST] = "last", [KEEP_BEST] = "best", NULL};
 static const char *const precisions[] = {"fp32", NULL};
 static const char *const optimizers[] = {
     [OPTIMIZER_SGD] = "sgd", [OPTIMIZER_ADAMW] = "adamw", NULL};
@@ -40,7 +41,7 @@ static const struct recipe_option options[] = {
     {"method", RECIPE_METHOD, RECIPE_WHAT, IN_RECIPE(method), .standard = "byot", .takes = "NAME",
      .help = "how it learns", .otherwise = "required"},
     {"epochs", RECIPE_WHOLE, RECIPE_WHAT, IN_RECIPE(epochs), .low = 1, .high = EPOCHS_MAX,
-     .standard = "200", .takes = "N", .help = "passes over the images"},
+     .standard = "200", .may_grow = true, .takes = "N", .help = "passes over the images"},
     {"width", RECIPE_WHOLE, RECIPE_WHAT, IN_DRAFT(width), .job = true, .low = 1,
      .high = CHANNELS_MAX, .takes = "W", .help = "channels of the first stage; all others scale",
      .otherwise = "the spec's own"},
@@ -119,6 +120,23 @@ static const struct recipe_option options[] = {
      .standard = "none", .implied = "none", .takes = "HOW",
      .help = "of the labels: none, inverse (to a class' number of images), effective:0.999, or "
              "given like 3=2.5,17=0.5 (all others 1)"},
+
+    {"limit-images", RECIPE_WHOLE, RECIPE_HOW, IN_RECIPE(limit_images), .high = INT32_MAX,
+     .standard = "0", .implied = "0", .takes = "N",
+     .help = "train on so many of the images, drawn by --holdout-seed", .otherwise = "0: all"},
+    {"limit-steps", RECIPE_WHOLE, RECIPE_HOW, IN_RECIPE(limit_steps), .high = 1e12, .standard = "0",
+     .implied = "0", .may_grow = true, .takes = "N",
+     .help = "end after so many steps of the schedule", .otherwise = "0: after all epochs"},
+    {"eval-every", RECIPE_WHOLE, RECIPE_HOW, IN_RECIPE(eval_every), .low = 1, .high = EPOCHS_MAX,
+     .standard = "1", .implied = "1", .takes = "N",
+     .help = "look at the held-out images after every Nth epoch and the last"},
+    {"patience", RECIPE_WHOLE, RECIPE_HOW, IN_RECIPE(patience), .high = EPOCHS_MAX, .standard = "0",
+     .implied = "0", .takes = "N",
+     .help = "end when the deepest classifier's held-out accuracy was no better N times",
+     .otherwise = "0: never"},
+    {"keep", RECIPE_CHOICE, RECIPE_HOW, IN_RECIPE(keep), .choices = keeps, .standard = "last",
+     .implied = "last", .takes = "WHICH",
+     .help = "epoch, of the last one or of the best held-out accuracy, becomes the model"},
 
     {"preset", RECIPE_PRESET, RECIPE_DISTILLATION, IN_DRAFT(preset), .job = true, .takes = "NAME",
      .help = "constants of a published code; other options go before it:"},

@@ -98,11 +98,11 @@ static void fill_heldout(const struct logits *l, const struct calibration *c, st
 static int end_epoch(struct train_session *s, const struct train_report *report, struct err *e)
 {
     struct heldout h = {0};
-    const bool last = trainer_done(s->trainer);
-    if (s->split.n_holdout > 0 || last) {
+    int rc = 0;
+    if (train_is_due(s, report) || trainer_done(s->trainer)) {
         struct logits l;
         struct trainer_models models;
-        int rc = trainer_models(s->trainer, &models, e);
+        rc = trainer_models(s->trainer, &models, e);
         if (rc < 0) return rc;
         const struct result r = {s->net, models.student, s->command.out};
         rc = judging_logits(s, &r, &l, e);
@@ -110,32 +110,36 @@ static int end_epoch(struct train_session *s, const struct train_report *report,
             err_prefix(e, "it diverged: after step %lld (epoch %lld, learning rate %g)",
                        (long long)report->step, (long long)report->epoch, report->rate);
         if (rc < 0) return rc;
-        if (s->split.n_holdout > 0) fill_heldout(&l, NULL, &h);
-        if (last) rc = check_logits(&l, e); /* before it becomes the checkpoint */
+        if (train_is_due(s, report)) {
+            fill_heldout(&l, NULL, &h);
+            rc = train_judge(s, report, &h, e);
+        }
+        if (rc == 0 && train_is_over(s))
+            rc = check_logits(&l, e); /* before it becomes the checkpoint */
         logits_release(&l);
         if (rc < 0) return rc;
     }
     progress_epoch(&s->progress, report, &h);
-    return 0;
+    return rc;
 }
 
 static int train(struct train_session *s, struct err *e)
 {
     int64_t saved_ns = clock_now(), every = s->command.checkpoint_steps;
     progress_start(&s->progress, trainer_position(s->trainer));
-    while (!trainer_done(s->trainer)) {
+    while (!train_is_over(s)) {
         struct train_report report;
         int rc = trainer_step(s->trainer, &report, e);
         if (rc < 0) break;
         progress_step(&s->progress, &report);
-        if (report.epoch_end) rc = end_epoch(s, &report, e);
+        if (report.epoch_end || trainer_done(s->trainer)) rc = end_epoch(s, &report, e);
         if (rc < 0) break;
         bool due = every > 0 ? report.step % every == 0 : clock_now() - saved_ns >= CHECKPOINT_NS;
-        if (due || report.epoch_end || stop_signal) {
+        if (due || report.epoch_end || train_is_over(s) || stop_signal) {
             if (trainer_save(s->trainer, s->checkpoint, e) < 0) break;
             saved_ns = clock_now();
         }
-        if (stop_signal) {
+        if (stop_signal && !train_is_over(s)) {
             err_set(e, ERR_CANCELLED,
                     "stopped at step %lld of %lld by signal %d: go on with --resume",
                     (long long)report.step, (long long)s->progress.steps, (int)stop_signal);
@@ -290,7 +294,8 @@ static int finish(struct train_session *s, struct err *e)
 {
     struct heldout h = {0}, peers = {0};
     struct trainer_models models;
-    int rc = trainer_models(s->trainer, &models, e);
+    int rc = train_take_best(s, e);
+    if (rc == 0) rc = trainer_models(s->trainer, &models, e);
     if (rc < 0) return rc;
     const struct result student = {s->net, models.student, s->command.out},
                         peer = {s->peer, models.peer, train_peer_out(s)};
@@ -300,7 +305,8 @@ static int finish(struct train_session *s, struct err *e)
     if (rc == 0) rc = write_result(s, &student, labels, &h, e);
     free_labels(labels, dataset_classes(s->set));
     if (rc < 0) return rc;
-    unlink(s->checkpoint);
+    if (!s->command.keep_checkpoint) unlink(s->checkpoint);
+    train_drop_best(s);
     progress_done(&s->progress, s->command.out, &h);
     return 0;
 }

@@ -23,7 +23,7 @@ struct train_command {
     struct recipe_draft draft;
     const char *spec, *out, *progress;
     int64_t classes, checkpoint_steps;
-    bool resume, force;
+    bool resume, force, keep_checkpoint;
     const char *algorithm;
     bool by_rule; /* that is its value */
 };
@@ -79,6 +79,20 @@ int train_holdout_choose(struct train_session *s, struct err *e);
 
 /* Makes s->split of it. */
 int train_holdout_split(struct train_session *s, struct err *e);
+
+/* Whether the held-out images are to be looked at after this epoch (train_control.c). */
+bool train_is_due(const struct train_session *s, const struct train_report *report);
+
+/* Takes note of what they say; writes the best epoch's checkpoint where it becomes the model. */
+int train_judge(struct train_session *s, const struct train_report *report, const struct heldout *h,
+                struct err *e);
+
+/* All steps are done, or more are not worth it. */
+bool train_is_over(const struct train_session *s);
+
+/* Goes back to the best epoch, if that becomes the model. */
+int train_take_best(struct train_session *s, struct err *e);
+void train_drop_best(const struct train_session *s);
 
 /* Opens s->peer after s->net, for a method that has one. */
 int train_peer_open(struct train_session *s, struct err *e);

@@ -65,6 +65,10 @@ int train_holdout_choose(struct train_session *s, struct err *e)
 int train_holdout_split(struct train_session *s, struct err *e)
 {
     const struct holdout *h = &s->command.draft.recipe.holdout;
+    const int64_t limit = s->command.draft.recipe.limit_images;
     int rc = split_make(s->set, (size_t)h->images, h->seed, &s->split, e);
-    return rc < 0 ? err_prefix(e, "--holdout %lld", (long long)h->images) : 0;
+    if (rc < 0) return err_prefix(e, "--holdout %lld", (long long)h->images), rc;
+    if (limit == 0) return 0;
+    rc = split_limit(&s->split, (size_t)limit, h->seed, e);
+    return rc < 0 ? err_prefix(e, "--limit-images %lld", (long long)limit) : 0;
 }

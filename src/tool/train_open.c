@@ -17,6 +17,7 @@
 #include "tool.h"
 #include "train.h"
 #include "train/checkpoint.h"
+#include "train/objective.h"
 
 /* Labels that the model file could not hold. */
 static int check_labels(const struct train_session *s, struct err *e)
@@ -251,6 +252,20 @@ int train_session_open(struct train_session *s, struct err *e)
     if (s->pool == NULL) return err_set(e, -EAGAIN, "cannot start %u threads", threads);
     rc = open_trainer(s, e);
     if (rc < 0) return rc;
+    s->progress.about = (struct progress_about){
+        .recipe = c->draft.recipe,
+        .network = net_spec(s->net)->name,
+        .data = dataset_kind(s->set),
+        .width = net_spec(s->net)->stages[0].channels,
+        .classes = net_classes(s->net),
+        .params = net_trained_size(s->net),
+        .exits = objective_exits(c->draft.recipe.method, net_sections(s->net)),
+        .n_train = s->split.n_train,
+        .n_holdout = s->split.n_holdout,
+        .parent = s->parent != NULL ? s->parent->sha256 : NULL,
+        .teacher = s->teacher != NULL ? s->teacher->sha256 : NULL,
+    };
+    s->progress.about.recipe.threads = threads;
     s->progress.epochs = c->draft.recipe.epochs;
     s->progress.batch = c->draft.recipe.batch;
     s->progress.steps = trainer_steps(s->trainer);

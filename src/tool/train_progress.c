@@ -40,60 +40,13 @@ static double eta_s(const struct progress *p, int64_t step)
     return p->img_per_s > 0 ? (double)(p->steps - step) * (double)p->batch / p->img_per_s : 0;
 }
 
-/* Out of memory costs a line, not the training; so does whoever reads no more. */
-static void print_line(struct progress *p, struct tool_json *json)
+void progress_write_speed(const struct progress *p, const struct train_report *r, double loss,
+                          struct json_writer *w)
 {
-    (void)tool_json_print(json, NULL);
-    if (!ferror(stdout)) return;
-    clearerr(stdout);
-    p->mode = PROGRESS_NONE;
-    fprintf(stderr, "autodidact train: warning: the progress cannot be written any more; the "
-                    "training goes on\n");
-}
-
-static void write_warnings(const struct progress *p, struct json_writer *w)
-{
-    json_write_open(w, "warnings", '[');
-    for (size_t i = 0; i < p->n_warnings; i++) json_write_string(w, NULL, p->warnings[i].text);
-    json_write_close(w, ']');
-}
-
-static void print_json(struct progress *p, const char *event, const struct train_report *r,
-                       double loss, const struct heldout *h, const char *path)
-{
-    struct tool_json json;
-    struct json_writer *w = tool_json_begin(&json);
-    json_write_string(w, "event", event);
-    json_write_int(w, "epoch", r->epoch);
-    json_write_int(w, "epochs", p->epochs);
-    json_write_int(w, "step", r->step);
-    json_write_int(w, "steps", p->steps);
-    if (strcmp(event, "step") == 0 || strcmp(event, "epoch") == 0) {
-        json_write_rounded(w, "loss", loss, TOOL_DIGITS);
-        json_write_rounded(w, "lr", r->rate, TOOL_DIGITS);
-        json_write_rounded(w, "img_per_s", p->img_per_s, TOOL_DIGITS);
-        json_write_rounded(w, "eta_s", eta_s(p, r->step), TOOL_DIGITS);
-    }
-    if (h != NULL && h->n_exits > 0) {
-        json_write_open(w, "exits", '[');
-        for (int i = 0; i < h->n_exits; i++) {
-            json_write_open(w, NULL, '{');
-            bool learned = (h->untrained >> i & 1) == 0;
-            json_write_string(w, "name", model_classifier_name(i));
-            if (learned)
-                json_write_rounded(w, "top1", h->exits[i].top1, TOOL_DIGITS);
-            else
-                json_write_bool(w, "learned", false);
-            json_write_close(w, '}');
-        }
-        json_write_close(w, ']');
-        json_write_open(w, "ensemble", '{');
-        json_write_rounded(w, "top1", h->ensemble.top1, TOOL_DIGITS);
-        json_write_close(w, '}');
-    }
-    if (path != NULL) json_write_string(w, "model", path);
-    if (strcmp(event, "start") == 0) write_warnings(p, w);
-    print_line(p, &json);
+    json_write_rounded(w, "loss", loss, TOOL_DIGITS);
+    json_write_rounded(w, "lr", r->rate, TOOL_DIGITS);
+    json_write_rounded(w, "img_per_s", p->img_per_s, TOOL_DIGITS);
+    json_write_rounded(w, "eta_s", eta_s(p, r->step), TOOL_DIGITS);
 }
 
 static void print_time(double seconds)
@@ -148,7 +101,7 @@ void progress_start(struct progress *p, int64_t step)
     p->window_step = step;
     p->last =
         (struct train_report){.epoch = step / p->epoch_steps + (step < p->steps), .step = step};
-    if (p->mode == PROGRESS_JSON) print_json(p, "start", &p->last, 0, NULL, NULL);
+    if (p->mode == PROGRESS_JSON) progress_print_event(p, EVENT_START, &p->last, NULL, NULL);
 }
 
 void progress_step(struct progress *p, const struct train_report *report)
@@ -161,7 +114,7 @@ void progress_step(struct progress *p, const struct train_report *report)
         p->said_ns = now;
     }
     if (p->mode == PROGRESS_JSON && now - p->said_ns >= CLOCK_SECOND) {
-        print_json(p, "step", report, report->loss, NULL, NULL);
+        progress_print_event(p, EVENT_STEP, report, NULL, NULL);
         p->said_ns = now;
     }
     if (report->epoch_end) measure(p, report->step, now, 0);
@@ -170,7 +123,7 @@ void progress_step(struct progress *p, const struct train_report *report)
 void progress_epoch(struct progress *p, const struct train_report *report, const struct heldout *h)
 {
     p->last = *report;
-    if (p->mode == PROGRESS_JSON) print_json(p, "epoch", report, report->mean_loss, h, NULL);
+    if (p->mode == PROGRESS_JSON) progress_print_event(p, EVENT_EPOCH, report, h, NULL);
     if (p->mode == PROGRESS_BAR || p->mode == PROGRESS_LINES) {
         progress_clear(p);
         fprintf(stderr, "epoch %lld/%lld  loss %.4f  lr %.4g  %.0f img/s", (long long)report->epoch,
@@ -184,7 +137,7 @@ void progress_epoch(struct progress *p, const struct train_report *report, const
 
 void progress_done(struct progress *p, const char *path, const struct heldout *h)
 {
-    if (p->mode == PROGRESS_JSON) print_json(p, "done", &p->last, 0, h, path);
+    if (p->mode == PROGRESS_JSON) progress_print_event(p, EVENT_DONE, &p->last, h, path);
     if (p->mode == PROGRESS_BAR || p->mode == PROGRESS_LINES) {
         progress_clear(p);
         fprintf(stderr, "wrote %s", path);

@@ -22,6 +22,9 @@
 #include "model/safetensors.h"
 #include "recipe/option.h"
 
+/* Of one epoch's sums: a number takes 24 characters. */
+enum { EPOCH_TEXT_MAX = 24 * ((OBJECTIVE_TERMS + 1) * SPEC_SECTIONS_MAX + 4) };
+
 enum { NAME_MAX_BYTES = 128, FORMAT_VERSION = 1, ALGORITHMS_MAX_BYTES = 1 << 20 };
 
 static const char *const key_algorithms = "autodidact.algorithms";
@@ -36,10 +39,10 @@ struct draft {
     struct tensor_out *tensors;
     char (*names)[NAME_MAX_BYTES];
     size_t n_tensors;
-    struct meta_out meta[RECIPE_TEXTS_MAX + 4];
+    struct meta_out meta[RECIPE_TEXTS_MAX + 6];
     int64_t counts[CHECKPOINT_ARRAYS_MAX];
     char keys[RECIPE_TEXTS_MAX][NAME_MAX_BYTES];
-    char position[128];
+    char position[128], history[128], epoch[EPOCH_TEXT_MAX];
     struct buf algorithms;
     size_t n_meta;
 };
@@ -71,6 +74,52 @@ static void add_meta(struct draft *d, const char *key, const char *value)
     d->meta[d->n_meta++] = (struct meta_out){key, value};
 }
 
+/* Numbers with a blank between them: batches, images, maps, then by exit what is right and each
+ * term. */
+static void format_sums(const struct objective_sums *sums, char ret_text[EPOCH_TEXT_MAX])
+{
+    size_t used = (size_t)snprintf(ret_text, EPOCH_TEXT_MAX, "%lld %lld %a",
+                                   (long long)sums->batches, (long long)sums->images, sums->maps);
+    for (int i = 0; i < SPEC_SECTIONS_MAX; i++) {
+        used += (size_t)snprintf(ret_text + used, EPOCH_TEXT_MAX - used, " %lld",
+                                 (long long)sums->right[i]);
+        for (int t = 0; t < OBJECTIVE_TERMS; t++)
+            used +=
+                (size_t)snprintf(ret_text + used, EPOCH_TEXT_MAX - used, " %a", sums->loss[t][i]);
+    }
+}
+
+static bool take_count(const char **at, int64_t *ret)
+{
+    char *end;
+    const long long value = strtoll(*at, &end, 10);
+    if (end == *at || value < 0) return false;
+    *at = end;
+    *ret = value;
+    return true;
+}
+
+static bool take_real(const char **at, double *ret)
+{
+    char *end;
+    const double value = strtod(*at, &end);
+    if (end == *at || !isfinite(value)) return false;
+    *at = end;
+    *ret = value;
+    return true;
+}
+
+static bool parse_sums(const char *text, struct objective_sums *ret)
+{
+    bool good = take_count(&text, &ret->batches) && take_count(&text, &ret->images) &&
+                take_real(&text, &ret->maps);
+    for (int i = 0; good && i < SPEC_SECTIONS_MAX; i++) {
+        good = take_count(&text, &ret->right[i]);
+        for (int t = 0; good && t < OBJECTIVE_TERMS; t++) good = take_real(&text, &ret->loss[t][i]);
+    }
+    return good && *text == '\0';
+}
+
 static void fill_meta(struct draft *d, const struct checkpoint_position *position,
                       const struct recipe_text *texts, size_t n_texts)
 {
@@ -78,6 +127,12 @@ static void fill_meta(struct draft *d, const struct checkpoint_position *positio
              (long long)position->loss_count, position->loss_sum);
     add_meta(d, "autodidact.checkpoint", "1");
     add_meta(d, "autodidact.position", d->position);
+    const struct checkpoint_history *h = &position->history;
+    snprintf(d->history, sizeof(d->history), "%lld %lld %a", (long long)h->best_epoch,
+             (long long)h->idle, h->best_top1);
+    add_meta(d, "autodidact.history", d->history);
+    format_sums(&position->sums, d->epoch);
+    add_meta(d, "autodidact.epoch", d->epoch);
     for (size_t i = 0; i < n_texts; i++) {
         snprintf(d->keys[i], NAME_MAX_BYTES, "option.%s", texts[i].name);
         add_meta(d, d->keys[i], texts[i].value);
@@ -143,6 +198,14 @@ out:
     return rc;
 }
 
+/* A training may be made longer, not shorter. 0 is no limit. */
+static bool may_go_on(const struct recipe_text *text, const char *stored)
+{
+    const struct recipe_option *option = recipe_option_find(text->name);
+    const long long was = strtoll(stored, NULL, 10), is = strtoll(text->value, NULL, 10);
+    return option != NULL && option->may_grow && was > 0 && (is == 0 || is > was);
+}
+
 static int compare_text(const struct safetensors *file, const struct recipe_text *text,
                         struct err *e)
 {
@@ -150,6 +213,7 @@ static int compare_text(const struct safetensors *file, const struct recipe_text
     snprintf(key, sizeof(key), "option.%s", text->name);
     const char *stored = safetensors_meta(file, key);
     if (stored == NULL ? text->implied : strcmp(stored, text->value) == 0) return 0;
+    if (stored != NULL && may_go_on(text, stored)) return 0;
     return err_set(e, ERR_CONFLICT,
                    "it was made with --%s %s, not %s: use the same, or remove it to start anew",
                    text->name, stored != NULL ? stored : "(not given)", text->value);
@@ -187,7 +251,17 @@ static int read_position(const struct safetensors *file, struct checkpoint_posit
         count < 0 || !isfinite(sum)) {
         return err_set(e, ERR_FORMAT, "its position is damaged");
     }
-    *ret = (struct checkpoint_position){step, sum, count};
+    struct checkpoint_position p = {.step = step, .loss_sum = sum, .loss_count = count};
+    /* Older checkpoints have neither; their epoch is then told of from here on. */
+    const char *history = safetensors_meta(file, "autodidact.history"),
+               *epoch = safetensors_meta(file, "autodidact.epoch");
+    bool good = epoch == NULL || parse_sums(epoch, &p.sums);
+    if (history != NULL) {
+        good = good && take_count(&history, &p.history.best_epoch) &&
+               take_count(&history, &p.history.idle) && take_real(&history, &p.history.best_top1);
+    }
+    if (!good) return err_set(e, ERR_FORMAT, "its position is damaged");
+    *ret = p;
     return 0;
 }
 

@@ -66,6 +66,7 @@ double learner_loss(const struct learner *l, const struct recipe *recipe,
         .targets = *targets,
         .source = source,
         .ensemble = l->ensemble,
+        .sums = l->sums,
     };
     for (int i = 0; i < b.n_exits; i++) {
         if ((l->exits >> i & 1) == 0) continue;

@@ -9,6 +9,7 @@
 #include "base/pool.h"
 #include "nn/grad.h"
 #include "nn/loss.h"
+#include "train/objective.h"
 #include "train/optimizer.h"
 #include "recipe/recipe.h"
 
@@ -19,8 +20,9 @@ struct learner {
     unsigned exits; /* bit i: exit i learns */
     struct grad *grad;
     struct optimizer *optimizer;
-    float *params, *dparams; /* blocks of the net: whole; trained */
-    float *ensemble;         /* of logits; NULL: nobody learns from it */
+    float *params, *dparams;     /* blocks of the net: whole; trained */
+    float *ensemble;             /* of logits; NULL: nobody learns from it */
+    struct objective_sums *sums; /* += the terms of each loss; NULL: nobody asks */
 };
 
 /* For micro-batches of recipe_micro_batch(). First parameters from the seed; how: of its

@@ -19,6 +19,8 @@
 
 #include "train/objective.h"
 
+#include <stddef.h>
+
 #include "nn/loss.h"
 #include "recipe/option.h"
 
@@ -73,12 +75,45 @@ double objective_guide_weight(const struct recipe *recipe)
     return recipe->method->guide == METHOD_ATTENTION ? recipe->beta / 2 : recipe->lambda;
 }
 
+/* Notes a term of an exit; returns it. */
+static double note(const struct objective_batch *b, enum objective_term term, int exit,
+                   double value)
+{
+    if (b->sums != NULL) b->sums->loss[term][exit] += value;
+    return value;
+}
+
+static int best_class(const float *logits, int classes)
+{
+    int best = 0;
+    for (int k = 1; k < classes; k++) {
+        if (logits[k] > logits[best]) best = k;
+    }
+    return best;
+}
+
+/* Of every exit that learns: how often it is right about what most of the image shows. */
+static void count_right(const struct objective_batch *b)
+{
+    const int32_t *labels =
+        b->targets.others != NULL && b->targets.share < 0.5 ? b->targets.others : b->targets.labels;
+    b->sums->batches++;
+    b->sums->images += b->n;
+    for (int i = 0; i < b->n_exits; i++) {
+        for (int k = 0; b->logits[i] != NULL && k < b->n; k++) {
+            const float *logits = b->logits[i] + (ptrdiff_t)k * b->classes;
+            b->sums->right[i] += best_class(logits, b->classes) == labels[k];
+        }
+    }
+}
+
 /* The label cross entropy of an exit; mixed and smoothed labels are the same for all. */
 static double learn_labels(const struct objective_batch *b, int exit, double weight)
 {
     if (weight == 0.0) return 0.0;
-    return loss_soft_cross_entropy(b->n, b->classes, b->logits[exit], &b->targets, weight,
-                                   b->dlogits[exit]);
+    return note(b, TERM_LABELS, exit,
+                loss_soft_cross_entropy(b->n, b->classes, b->logits[exit], &b->targets, weight,
+                                        b->dlogits[exit]));
 }
 
 /* What an exit learns of the answers of another one, which is a constant. */
@@ -87,8 +122,9 @@ static double learn_answers(const struct recipe *r, const struct objective_batch
 {
     const double scale = r->kd_scale ? r->temperature * r->temperature : 1.0;
     if (weight == 0.0) return 0.0;
-    return loss_distill(b->n, b->classes, b->logits[exit], teacher, r->temperature, weight * scale,
-                        b->dlogits[exit]);
+    return note(b, TERM_ANSWERS, exit,
+                loss_distill(b->n, b->classes, b->logits[exit], teacher, r->temperature,
+                             weight * scale, b->dlogits[exit]));
 }
 
 static double learn_features(const struct recipe *r, const struct objective_batch *b, int exit,
@@ -96,8 +132,9 @@ static double learn_features(const struct recipe *r, const struct objective_batc
 {
     const bool wanted = r->hint_exits == 0 || (r->hint_exits >> exit & 1) != 0;
     if (weight == 0.0 || !wanted) return 0.0;
-    return loss_hint_as((enum loss_hint_form)r->hint, b->n, b->features, b->feature[exit],
-                        b->feature[b->n_exits - 1], weight, b->dfeature[exit]);
+    return note(b, TERM_HINT, exit,
+                loss_hint_as((enum loss_hint_form)r->hint, b->n, b->features, b->feature[exit],
+                             b->feature[b->n_exits - 1], weight, b->dfeature[exit]));
 }
 
 /* The mean of the logits of all exits, in their order. */
@@ -125,6 +162,7 @@ static double learn_deepest(const struct recipe *r, const struct objective_batch
 
 double objective_loss(const struct recipe *r, const struct objective_batch *b)
 {
+    if (b->sums != NULL) count_right(b);
     const struct method *method = r->method;
     const int deepest = b->n_exits - 1;
     if (!method->shallow)

@@ -224,6 +224,7 @@ struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e)
         trainer_free(t);
         return NULL;
     }
+    t->student.sums = &t->position.sums;
     return t;
 }
 
@@ -277,12 +278,19 @@ int64_t trainer_epoch_steps(const struct trainer *trainer)
 
 int64_t trainer_steps(const struct trainer *trainer)
 {
-    return trainer->epoch_steps * trainer->recipe.epochs;
+    const struct recipe *r = &trainer->recipe;
+    const int64_t all = trainer->epoch_steps * r->epochs;
+    return r->limit_steps > 0 && r->limit_steps < all ? r->limit_steps : all;
 }
 
 int64_t trainer_position(const struct trainer *trainer)
 {
     return trainer->position.step;
+}
+
+struct checkpoint_history *trainer_history(struct trainer *trainer)
+{
+    return &trainer->position.history;
 }
 
 bool trainer_done(const struct trainer *trainer)
@@ -397,6 +405,7 @@ static double forward(struct trainer *t, const struct loss_targets *targets)
     if (t->guide != NULL) {
         double value = guide_pass(t->guide, t->student.grad);
         if (!isfinite(value)) note_fault(t, "what is compared with the teacher's maps");
+        t->position.sums.maps += value;
         return value + loss_of(t, &t->student, targets, guide_logits(t->guide));
     }
     if (t->peer.net == NULL) return loss_of(t, &t->student, targets, NULL);
@@ -502,6 +511,7 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
     if (step_of_epoch == 0) {
         at->loss_sum = 0;
         at->loss_count = 0;
+        at->sums = (struct objective_sums){0};
     }
     int rc = draw_batch(t, epoch, step_of_epoch, e);
     if (rc < 0) return rc;
@@ -521,6 +531,7 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
         .rate = rate,
         .mean_loss = at->loss_sum / (double)at->loss_count,
         .epoch_end = step_of_epoch + 1 == t->epoch_steps,
+        .sums = &at->sums,
     };
     return 0;
 }

@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .arrays = {{"regressor", "", array, ARRAY}}};
     static const struct recipe_text texts[] = {{.name = "lr", .value = "0.1"},
                                                {.name = "holdout", .value = "5000"}};
-    struct checkpoint_position position = {-1, NAN, -1};
+    struct checkpoint_position position = {.step = -1, .loss_sum = NAN, .loss_count = -1};
     struct err e = {0};
     int rc = checkpoint_read(path, texts, 2, &position, &state, &e);
     FUZZ_CHECK(rc == 0 || (e.code == rc && e.text[0] != '\0'));

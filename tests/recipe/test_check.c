@@ -37,6 +37,9 @@ static void test_refused(void **state)
          "\"cutmix_prob\": nothing is cut without \"cutmix\""},
         {"cutmix=1 cutmix-prob=1 mixup=0.2",
          "--mixup: with --cutmix-prob 1 every step is cut, none is left to it", "\"mixup\": with"},
+        {"patience=3 holdout=0", "--patience: there is nothing to judge by with --holdout 0",
+         "\"patience\": there is nothing to judge by with \"holdout\" 0"},
+        {"keep=best holdout=0", "--keep: there is nothing", "\"keep\": there is nothing"},
         {"width=0", "--width 0: it takes a whole number from 1", "\"width\" 0: it takes"},
         {"method=dml peer-width=0", "--peer-width 0: it takes a whole number from 1",
          "\"peer_width\" 0"},
@@ -76,6 +79,9 @@ static void test_warnings(void **state)
         {"label-smoothing=1", "--label-smoothing 1: nothing is left of the labels", 1},
         {"method=kd teacher=x alpha=0", "--alpha 0: nothing is learnt from the teacher", 1},
         {"method=at teacher=x", NULL, 0},
+        {"epochs=10 patience=10", "--patience 10: it never ends before the last epoch", 1},
+        {"epochs=10 eval-every=11", "--eval-every 11: only the last epoch is looked at", 1},
+        {"epochs=10 patience=4 eval-every=2", NULL, 0},
         {"lr=0 epochs=1", "--lr 0", 2},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -155,6 +155,121 @@ def test_numbers_that_overflow(p):
     assert "classifier 4 computes" in err and not os.path.exists(csv_out), err
 
 
+def epochs_of(text):
+    return [e for e in lines(text) if e["event"] == "epoch"]
+
+
+@many_minutes_on_reference
+def test_events(p):
+    """The configuration, the terms of the loss, which add up to it, and what the held-out images say."""
+    out = p.path("events.safetensors")
+    for method, terms, more in (("byot", {"labels", "answers", "hint"}, {}), ("baseline", {"labels"}, {}),
+                                ("fitnet", {"labels", "answers"}, {"teacher": p.model("byot")})):
+        events = lines(p.train(out, "--progress", "json", method=method, **more)[0])
+        start, epochs = events[0], [e for e in events if e["event"] == "epoch"]
+        assert start["network"]["name"] == "resnet18" and start["network"]["width"] == 4
+        assert start["images"] == {"data": "cifar100", "train": 1000, "holdout": 200}
+        recipe = start["recipe"]
+        assert (recipe["method"], recipe["lr"], recipe["batch"], recipe["threads"]) == (method, 0.05, 20, 2)
+        assert recipe["augment"] == "crop,flip" and recipe["momentum"] == 0.9 and recipe["mixup"] == 0
+        assert ("teacher" in start) == (method == "fitnet") and ("beta" in recipe) == False
+        for e in epochs:
+            train = e["train"]["exits"]
+            assert [x["name"] for x in train] == (["1", "2", "3", "4"] if method == "byot" else ["4"])
+            total = e["train"]["maps"] + sum(x[t] for x in train for t in ("labels", "answers", "hint"))
+            assert abs(total - e["loss"]) < 1e-6 * e["loss"], (total, e["loss"])
+            for x in train:
+                assert 0 <= x["top1"] <= 1
+                used = {t for t in ("labels", "answers", "hint") if x[t] > 0}
+                assert used == (terms if x["name"] != "4" or method != "byot" else {"labels"}), (method, x)
+            assert (e["train"]["maps"] > 0) == (method == "fitnet")
+            for x in [e["exits"][3], e["ensemble"]]:
+                assert x["nll"] > 0 and 0 <= x["ece"] <= 1
+        assert any(x["top1"] > 0 for e in epochs for x in e["train"]["exits"])
+
+
+@many_minutes_on_reference
+def test_events_resumed(p):
+    """A training that is killed says of an epoch what one says that is not."""
+    out, wanted = p.path("said.safetensors"), epochs_of(p.train(p.path("whole.safetensors"), "--progress", "json")[0])
+    args = p.options(out, checkpoint_steps=1)
+    child = start(*args)
+    wait_for_step(child, out, 70)
+    child.kill()
+    child.wait()
+    events = epochs_of(run("train", *args, "--resume", "--progress", "json")[0])
+    for said, e in zip(events, wanted[-len(events):]):
+        assert {k: said[k] for k in ("loss", "lr", "train", "exits")} == {k: e[k] for k in ("loss", "lr", "train", "exits")}
+
+
+@many_minutes_on_reference
+def test_limits(p):
+    """A limit cuts the training short and changes nothing before; lifted, it ends in the same bytes."""
+    out, whole = p.path("limited.safetensors"), p.model("byot")
+    args = p.options(out)
+    events = lines(run("train", *args, "--limit-steps", "30", "--keep-checkpoint", "--progress", "json")[0])
+    assert (events[-1]["event"], events[-1]["step"], events[-1]["steps"]) == ("done", 30, 30)
+    assert position(out + ".ckpt") == 30 and "--limit-steps 30" in json.loads(metadata(out)["autodidact.training"])["command"]
+    fails("train", *args, "--limit-steps", "20", "--resume", text="made with --limit-steps 30, not 20")
+    run("train", *args, "--limit-steps", "40", "--resume", "--keep-checkpoint")
+    run("train", *args, "--resume")
+    assert digest(out) == digest(whole) and not os.path.exists(out + ".ckpt")
+    # Fewer images: so many are trained on, and the same ones are held out.
+    events = lines(p.train(out, "--limit-images", "300", "--progress", "json", epochs=1)[0])
+    assert events[0]["images"] == {"data": "cifar100", "train": 300, "holdout": 200} and events[-1]["steps"] == 15
+    fails("train", *p.options(p.path("x.safetensors"), epochs=1), "--limit-images", "1001", "--force",
+          text="--limit-images 1001: there are only 1000 images to train on")
+    fails("train", *p.options(p.path("x.safetensors"), epochs=1), "--limit-images", "10", text="--batch 20: there are only 10")
+
+
+@many_minutes_on_reference
+def test_longer(p):
+    """More epochs for a training that has ended: with steps it is what it would have been from the start."""
+    out, whole = p.path("longer.safetensors"), p.path("long.safetensors")
+    more = dict(method="baseline", schedule="steps:1,3")
+    p.train(whole, epochs=4, **more)
+    p.train(out, "--keep-checkpoint", epochs=2, **more)
+    fails("train", *p.options(out, epochs=1, **more), "--resume", text="made with --epochs 2, not 1")
+    fails("train", *p.options(out, epochs=4, **{**more, "schedule": "cosine"}), "--resume", text="--schedule steps:1,3, not cosine")
+    p.train(out, "--resume", epochs=4, **more)
+    assert digest(out) == digest(whole)
+    # With a cosine the rates that come are those of the longer one.
+    rates = [e["lr"] for e in epochs_of(p.train(whole, "--progress", "json", method="baseline", epochs=4)[0])]
+    p.train(out, "--keep-checkpoint", method="baseline", epochs=2)
+    again = epochs_of(p.train(out, "--resume", "--progress", "json", method="baseline", epochs=4)[0])
+    assert [e["lr"] for e in again] == rates[2:]
+
+
+@many_minutes_on_reference
+def test_best(p):
+    """When it ends early and which epoch becomes the model, by the accuracies that it said itself; killed, the same."""
+    out, other = p.path("best.safetensors"), p.path("best.2.safetensors")
+    more = dict(method="baseline", epochs=12, lr=0.2, patience=2, keep="best", eval_every=2, schedule="steps:11",
+                limit_images=400)
+    events = lines(p.train(out, "--progress", "json", **more)[0])
+    epochs = [e for e in events if e["event"] == "epoch"]
+    looked = [(e["epoch"], e["exits"][3]["top1"]) for e in epochs if "exits" in e]
+    assert [n for n, _ in looked] == [n for n in range(2, epochs[-1]["epoch"] + 1, 2)], looked
+    best, idle = (0, -1.0), 0
+    for i, (n, top1) in enumerate(looked):
+        assert idle < 2, "it should have ended before"
+        best, idle = ((n, top1), 0) if top1 > best[1] else (best, idle + 1)
+    assert idle == 2 or epochs[-1]["epoch"] == 12, looked
+    print("#", looked, "best", best)
+    judged = json.loads(run("eval", out, "--data", p.data, "--split", "holdout", "--json")[0])
+    assert judged["exits"][3]["top1"] == best[1] == events[-1]["exits"][3]["top1"]
+    assert not os.path.exists(out + ".best.ckpt") and not os.path.exists(out + ".ckpt")
+    args = p.options(other, checkpoint_steps=1, **more)
+    child = start(*args)
+    wait_for_step(child, other, 20 * best[0] - 3)
+    child.kill()
+    child.wait()
+    run("train", *args, "--resume")
+    assert digest(other) == digest(out)
+    fails("train", *p.options(p.path("x.safetensors"), holdout=0, patience=1), code=2,
+          text="--patience: there is nothing to judge by with --holdout 0")
+
+
 def main():
     tests = [(n, f) for n, f in globals().items() if n.startswith("test_")]
     chosen = sys.argv[1:] or [n for n, _ in tests]

@@ -1,6 +1,7 @@
 /* Checkpoints: what goes in comes out to the bit; other options, other nets, damage and a full disk
  * are refused with the reason, and the file that was there stays. */
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -18,6 +19,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "../nn/tiny.h"
+#include "recipe/option.h"
 #include "train/checkpoint.h"
 
 struct fixture {
@@ -60,9 +62,24 @@ static int tear_down(void **state)
     return 0;
 }
 
+static struct checkpoint_position position_of(int64_t step)
+{
+    struct checkpoint_position at = {.step = step,
+                                     .loss_sum = 1.0 / 3 * (double)step,
+                                     .loss_count = 7,
+                                     .sums = {.batches = 7, .images = 350, .maps = 1.0 / 7},
+                                     .history = {0.1, step + 1, 3}};
+    for (int i = 0; i < SPEC_SECTIONS_MAX; i++) {
+        at.sums.right[i] = step + i;
+        for (int t = 0; t < OBJECTIVE_TERMS; t++)
+            at.sums.loss[t][i] = -DBL_MAX / (1 + i + 10 * t); /* the longest texts */
+    }
+    return at;
+}
+
 static int write_it(struct fixture *f, int64_t step, struct err *e)
 {
-    const struct checkpoint_position at = {step, 1.0 / 3 * (double)step, 7};
+    const struct checkpoint_position at = position_of(step);
     const struct checkpoint_state s = {
         .net = f->net,
         .n_blocks = 2,
@@ -77,7 +94,7 @@ static int64_t read_it(struct fixture *f, const struct net *net, struct err *e)
 {
     float *params = mem_new(net_block_size(net), sizeof(*params));
     float *momentum = mem_new(net_trained_size(net), sizeof(*momentum));
-    struct checkpoint_position at = {-1, 0, 0};
+    struct checkpoint_position at = {.step = -1};
     float extra[7] = {0};
     const struct checkpoint_state s = {
         .net = net,
@@ -90,7 +107,8 @@ static int64_t read_it(struct fixture *f, const struct net *net, struct err *e)
         assert_memory_equal(extra, f->extra, sizeof(extra));
         assert_memory_equal(params, f->params, net_block_size(net) * sizeof(*params));
         assert_memory_equal(momentum, f->momentum, net_trained_size(net) * sizeof(*params));
-        assert_true(at.loss_sum == 1.0 / 3 * (double)at.step && at.loss_count == 7);
+        const struct checkpoint_position wanted = position_of(at.step);
+        assert_memory_equal(&at, &wanted, sizeof(at));
     }
     mem_free(params);
     mem_free(momentum);
@@ -116,6 +134,14 @@ static void test_other_options(void **state)
     for (size_t i = 0; i < f->n_texts; i++) {
         struct recipe_text old = f->texts[i];
         strcat(f->texts[i].value, "1"); /* all are short */
+        const struct recipe_option *option_of = recipe_option_find(old.name);
+        if (option_of != NULL && option_of->may_grow && strcmp(old.value, "0") != 0) {
+            assert_int_equal(read_it(f, f->net, &e), 1); /* longer, but never shorter */
+            snprintf(f->texts[i].value, sizeof(f->texts[i].value), "1");
+            assert_int_equal(read_it(f, f->net, &e), ERR_CONFLICT);
+            f->texts[i] = old;
+            continue;
+        }
         assert_int_equal(read_it(f, f->net, &e), ERR_CONFLICT);
         char option[512];
         snprintf(option, sizeof(option), "--%s %s, not %s1", old.name, old.value, old.value);
