@@ -270,6 +270,17 @@ def test_best(p):
           text="--patience: there is nothing to judge by with --holdout 0")
 
 
+@many_minutes_on_reference
+def test_patience(p):
+    """Where nothing learns nothing gets better: it ends after the first look that is no better than the best one."""
+    out = p.path("patient.safetensors")
+    events = lines(p.train(out, "--progress", "json", method="baseline", epochs=60, lr=0, patience=1, limit_images=100)[0])
+    top1 = [e["exits"][3]["top1"] for e in events if e["event"] == "epoch"]
+    assert len(top1) < 60 and top1[-1] <= max(top1[:-1]), top1
+    assert all(top1[i] > max(top1[:i]) for i in range(1, len(top1) - 1)), top1
+    assert events[-1]["event"] == "done" and os.path.exists(out) and not os.path.exists(out + ".ckpt")
+
+
 def main():
     tests = [(n, f) for n, f in globals().items() if n.startswith("test_")]
     chosen = sys.argv[1:] or [n for n, _ in tests]
