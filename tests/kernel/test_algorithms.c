@@ -178,6 +178,16 @@ static void check_near(const char *what, const struct kernels *k, enum conv_algo
         fail_msg("%s, index %zu: %.9g instead of %.9g", what, at, (double)got->data[at],
                  (double)want->data[at]);
     }
+    double error_squared = 0, squared = 0;
+    for (size_t i = 0; i < want->count; i++) {
+        double e = (double)got->data[i] - (double)want->data[i];
+        error_squared += e * e;
+        squared += (double)want->data[i] * (double)want->data[i];
+    }
+    if (!(sqrt(error_squared) <= 1e-5 * sqrt(squared))) {
+        describe(k, a, g, n);
+        fail_msg("%s: %.3g of the gradient's length", what, sqrt(error_squared / squared));
+    }
     guarded_free(got);
     guarded_free(want);
 }
