@@ -6,6 +6,7 @@
 #include "judge.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #define TIE 1e-9 /* fractions of at most some million images: closer than one image is equal */
@@ -18,6 +19,88 @@ int judge_top1(const struct json *evaluation, double *ret_top1)
     if (!(value >= 0 && value <= 1)) return ERR_FORMAT;
     *ret_top1 = value;
     return 0;
+}
+
+/* Of a class in both evaluations: its images, and how many the deepest classifiers get right. */
+struct class_result {
+    double images, result, serving;
+};
+
+/* The deepest exit's place among the accuracies of a class; those of exits come first. */
+static double right_of(const struct json *evaluation, size_t k, double images)
+{
+    size_t deepest = json_count(json_get(evaluation, "exits")) - 1;
+    const struct json *class = json_item(json_get(evaluation, "classes"), k);
+    double share = json_number(json_item(json_get(class, "top1"), deepest), -1);
+    return share >= 0 && share <= 1 ? round(share * images) : -1;
+}
+
+/* false: nothing is to be said of it, because it has no images or the two cannot be compared. */
+static bool read_class(const struct evidence *v, size_t k, struct class_result *ret)
+{
+    double images =
+        json_number(json_get(json_item(json_get(v->result, "classes"), k), "images"), 0);
+    double others =
+        json_number(json_get(json_item(json_get(v->serving, "classes"), k), "images"), -1);
+    if (!(images >= 1 && images <= 1e9) || images != others) return false;
+    *ret = (struct class_result){images, right_of(v->result, k, images),
+                                 right_of(v->serving, k, images)};
+    return ret->result >= 0 && ret->serving >= 0;
+}
+
+static double log_choose(double n, double k)
+{
+    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1);
+}
+
+/* Fisher's exact test: how likely at most so many of the right ones are the result's, of n images
+ * each, if both are equally good. */
+static double chance_of(const struct class_result *c)
+{
+    double all = c->result + c->serving, n = c->images, sum = 0;
+    for (double k = all > n ? all - n : 0; k <= c->result; k++)
+        sum += exp(log_choose(n, k) + log_choose(n, all - k) - log_choose(2 * n, all));
+    return sum;
+}
+
+enum { NAMED_MAX = 3 };
+
+/* What the classes say against the result; "" when nothing does. */
+static void judge_classes(const struct evidence *v, char *ret_text, size_t size)
+{
+    const struct json *classes = json_get(v->result, "classes");
+    size_t n = json_count(classes), compared = 0, fallen = 0, used = 0;
+    double result = 0, serving = 0, variance = 0;
+    struct class_result c;
+    ret_text[0] = '\0';
+    for (size_t k = 0; k < n; k++) {
+        if (!read_class(v, k, &c)) continue;
+        /* Agresti and Coull's shares, so that none right or all right is not taken for certain. */
+        double p = (c.result + 1) / (c.images + 2), q = (c.serving + 1) / (c.images + 2);
+        variance += (p * (1 - p) + q * (1 - q)) / c.images;
+        result += c.result / c.images;
+        serving += c.serving / c.images;
+        compared++;
+    }
+    for (size_t k = 0; k < n; k++) {
+        if (!read_class(v, k, &c) || c.serving - c.result <= JUDGE_FALL * c.images + TIE) continue;
+        if (chance_of(&c) * (double)compared >= 0.05 || ++fallen > NAMED_MAX) continue;
+        const char *label = json_text(json_get(json_item(classes, k), "label"));
+        used += (size_t)snprintf(ret_text + used, size - used,
+                                 "; of class \"%.40s\" it gets %.0f of %.0f right, that one %.0f",
+                                 label != NULL ? label : "?", c.result, c.images, c.serving);
+    }
+    if (fallen > NAMED_MAX)
+        snprintf(ret_text + used, size - used, "; and so with %zu more classes",
+                 fallen - NAMED_MAX);
+    if (fallen > 0 || compared == 0) return;
+    double allowed = v->margin + 1.645 * sqrt(variance) / (double)compared;
+    result /= (double)compared;
+    serving /= (double)compared;
+    if (serving - result > allowed + TIE)
+        snprintf(ret_text, size,
+                 "; its balanced accuracy is %.4f, that one's %.4f (%.4f less are allowed)", result,
+                 serving, allowed);
 }
 
 int judge(const struct evidence *v, enum verdict *ret_verdict, char *ret_reason, size_t size,
@@ -45,14 +128,16 @@ int judge(const struct evidence *v, enum verdict *ret_verdict, char *ret_reason,
                  v->hindrance != NULL ? v->hindrance
                                       : "it was not compared with the serving version");
     } else {
-        bool worse = serving - result > v->margin + TIE;
+        char classes[320];
+        judge_classes(v, classes, sizeof(classes));
+        bool worse = serving - result > v->margin + TIE || classes[0] != '\0';
         *ret_verdict = worse ? VERDICT_REJECT : VERDICT_PROMOTE;
         snprintf(ret_reason, size,
                  "%s: its deepest classifier is right on %.4f of the held-out images, that of the "
                  "serving "
-                 "version %lld on %.4f (train.margin allows %.4f less)",
+                 "version %lld on %.4f (train.margin allows %.4f less)%s",
                  worse ? "rejected" : "promoted", result, (long long)v->serving_version, serving,
-                 v->margin);
+                 v->margin, classes);
     }
     return 0;
 }

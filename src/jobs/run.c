@@ -324,7 +324,7 @@ static void training_ended(struct run *run, int exit_code)
 /* What an evaluation printed; NULL when it is none. */
 static struct json *figures_of(const struct run *run, int exit_code)
 {
-    static const struct json_limits limits = {EVALUATION_MAX, 1 << 12};
+    static const struct json_limits limits = {EVALUATION_MAX, 1 << 20};
     if (exit_code != 0) return NULL;
     return json_parse("evaluation", buf_text(&run->out), run->out.size, &limits, JSON_KIND_OBJECT,
                       NULL);

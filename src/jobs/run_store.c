@@ -186,7 +186,11 @@ static bool labels_equal(const struct model *a, const struct model *b)
     return true;
 }
 
-static void build_evaluation(struct run *run, struct command *c, const char *model)
+/* Of more classes than these the figures would be longer than a line may be. */
+enum { CLASSES_MAX = 2000 };
+
+static void build_evaluation(struct run *run, struct command *c, const char *model,
+                             const struct model *result)
 {
     char holdout[32], seed[32];
     snprintf(holdout, sizeof(holdout), "%lld", (long long)run->holdout.images);
@@ -204,6 +208,7 @@ static void build_evaluation(struct run *run, struct command *c, const char *mod
                                  seed,
                                  "--json"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) command_add(c, words[i]);
+    if (net_classes(result->net) <= CLASSES_MAX) command_add(c, "--per-class");
     add_threads(run, c);
 }
 
@@ -227,7 +232,7 @@ static int compare_with(struct run *run, const struct model *result, const struc
                  "it has other labels than the serving version %lld", (long long)row->number);
     } else if (run->holdout.images > 0) {
         const struct training *t = &serving->training;
-        build_evaluation(run, &run->eval_serving, path);
+        build_evaluation(run, &run->eval_serving, path, result);
         if (strcmp(t->data, result->training.data) != 0 ||
             t->recipe.holdout.images != run->holdout.images ||
             t->recipe.holdout.seed != run->holdout.seed) {
@@ -253,7 +258,7 @@ static int note(struct run *run, struct db *db, struct err *e)
     run->holdout = result->training.recipe.holdout;
     command_release(&run->command);
     if (run->holdout.images > 0) {
-        build_evaluation(run, &run->command, run->result);
+        build_evaluation(run, &run->command, run->result, result);
     } else {
         snprintf(run->hindrance, sizeof(run->hindrance), "no images were held out to judge it by");
         run->next = RUN_CONCLUDING;
@@ -335,6 +340,14 @@ static int register_result(struct run *run, struct db *db, struct err *e)
                         &run->row.version, e);
 }
 
+/* Without those by class, which can be many; what counts of them is in the reason. */
+static void write_figures(struct json_writer *w, const struct json *figures)
+{
+    for (struct json_member m = {0}; json_next(figures, &m);) {
+        if (strcmp(m.name, "classes") != 0) json_write_value(w, m.name, m.value);
+    }
+}
+
 /* The figures of the version that serves, and which it is. */
 static void write_serving(const struct run *run, struct json_writer *w)
 {
@@ -343,9 +356,7 @@ static void write_serving(const struct run *run, struct json_writer *w)
         return;
     }
     json_write_open(w, "serving", '{');
-    for (struct json_member m = {0}; json_next(run->serving_figures, &m);) {
-        json_write_value(w, m.name, m.value);
-    }
+    write_figures(w, run->serving_figures);
     json_write_int(w, "version", run->serving_version);
     json_write_close(w, '}');
 }
@@ -364,10 +375,13 @@ static int keep_judgement(struct run *run, enum verdict verdict)
     json_write_int(&w, "holdout", run->holdout.images);
     json_write_seed(&w, "holdout_seed", run->holdout.seed);
     json_write_number(&w, "margin", run->jobs->options.margin);
-    if (run->result_figures != NULL)
-        json_write_value(&w, "result", run->result_figures);
-    else
+    if (run->result_figures != NULL) {
+        json_write_open(&w, "result", '{');
+        write_figures(&w, run->result_figures);
+        json_write_close(&w, '}');
+    } else {
         json_write_null(&w, "result");
+    }
     write_serving(run, &w);
     if (run->note[0] != '\0')
         json_write_string(&w, "note", run->note);

@@ -36,7 +36,7 @@ enum run_cancel {
     RUN_CANCELLED_LATE, /* while it was concluded: counts only if the job is queued again */
 };
 
-enum { EVALUATION_MAX = 256 << 10, PROGRESS_MAX = 4096 };
+enum { EVALUATION_MAX = 16 << 20, PROGRESS_MAX = 4096 };
 
 struct run {
     struct jobs *jobs;

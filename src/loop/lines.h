@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { LINES_MAX = 64 << 10 };
+enum { LINES_MAX = 1 << 20 };
 
 struct lines {
     char data[LINES_MAX + 1];

@@ -149,6 +149,56 @@ static void test_judge(void **state)
     }
 }
 
+/* Two classes of 50 images, one of 4: right of each, before and after. */
+static struct json *by_class(double top1, const int right[3])
+{
+    static const int images[3] = {50, 50, 4};
+    char text[512], *at = text;
+    at += sprintf(at, "{\"exits\":[{\"top1\":0.1},{\"top1\":%.3f}],\"classes\":[", top1);
+    for (int k = 0; k < 3; k++)
+        at += sprintf(at, "%s{\"label\":\"class %d\",\"images\":%d,\"top1\":[null,%.9g,0.9]}",
+                      k > 0 ? "," : "", k, images[k], (double)right[k] / images[k]);
+    strcpy(at, "]}");
+    return parse(text, NULL);
+}
+
+/* A good figure over all can hide a class that is lost. */
+static void test_judge_classes(void **state)
+{
+    (void)state;
+    static const struct {
+        int result[3], serving[3];
+        enum verdict verdict;
+        const char *words;
+    } rows[] = {
+        {{40, 40, 2}, {40, 40, 2}, VERDICT_PROMOTE, "promoted"},
+        {{50, 0, 2},
+         {40, 40, 2},
+         VERDICT_REJECT,
+         "of class \"class 1\" it gets 0 of 50 right, that one 40"},
+        {{50, 24, 2}, {40, 40, 2}, VERDICT_REJECT, "of class \"class 1\" it gets 24 of 50 right"},
+        {{50, 31, 2}, {40, 40, 2}, VERDICT_PROMOTE, "promoted"}, /* less than JUDGE_FALL */
+        {{50, 0, 2}, {40, 3, 2}, VERDICT_PROMOTE, "promoted"},
+        {{50, 50, 0}, {40, 40, 3}, VERDICT_PROMOTE, "promoted"}, /* of 4 images: chance */
+        {{30, 30, 1},
+         {36, 36, 4},
+         VERDICT_REJECT,
+         "balanced accuracy is 0.4833, that one's 0.8133"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct json *result = by_class(0.8, rows[i].result),
+                    *serving = by_class(0.7, rows[i].serving);
+        const struct evidence v = {result, serving, 3, false, NULL, 0.01};
+        enum verdict verdict;
+        char reason[512];
+        assert_int_equal(judge(&v, &verdict, reason, sizeof(reason), NULL), 0);
+        if (verdict != rows[i].verdict || strstr(reason, rows[i].words) == NULL)
+            fail_msg("row %zu: %d %s", i, verdict, reason);
+        json_free(result);
+        json_free(serving);
+    }
+}
+
 static void test_judge_nonsense(void **state)
 {
     (void)state;
@@ -175,9 +225,8 @@ static void test_judge_nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_progress),
-        cmocka_unit_test(test_garbage),
-        cmocka_unit_test(test_judge),
+        cmocka_unit_test(test_progress),       cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_judge),          cmocka_unit_test(test_judge_classes),
         cmocka_unit_test(test_judge_nonsense),
     };
     return cmocka_run_group_tests_name("jobs/follow", tests, NULL, NULL);
