@@ -5,6 +5,7 @@
 #ifndef NN_GRAD_H
 #define NN_GRAD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -22,6 +23,11 @@ struct grad_options {
     /* Bit i: the end of section i is shown to the caller. What is compared with another network
      * there keeps room for a batch of its gradient. */
     unsigned borders;
+
+    /* The trunk is not computed: the caller puts the ends of the sections into grad_end(), and no
+     * gradient goes further. The deepest head, whose gradient is nobody's then, uses running
+     * statistics and leaves them alone. */
+    bool frozen;
 
     enum precision precision;
 
@@ -64,6 +70,10 @@ float *grad_dfeatures(struct grad *grad, int exit);
  * grad_forward(), which clears the gradient, to grad_backward(). */
 const float *grad_border(const struct grad *grad, int section);
 float *grad_dborder(struct grad *grad, int section);
+
+/* With a frozen trunk, where the end of a section goes before grad_forward(), [batch][h][w][c], of
+ * sections whose exit is trained. */
+float *grad_end(struct grad *grad, int section);
 
 /* Backward: dparams[0, net_trained_size) = the gradient of the loss; entries of heads that are not
  * trained are 0. */

@@ -21,6 +21,9 @@ enum hint_form { HINT_MEAN, HINT_SUM, HINT_NORM };
 
 enum optimizer_kind { OPTIMIZER_SGD, OPTIMIZER_ADAMW };
 
+/* What keeps the parameters that it has. */
+enum freeze { FREEZE_NONE, FREEZE_TRUNK };
+
 /* Whose answers the classifiers of self distillation learn from. */
 enum distill_from { DISTILL_FROM_DEEPEST, DISTILL_FROM_ENSEMBLE };
 
@@ -50,6 +53,7 @@ struct recipe {
     int64_t ema_images; /* that its norms' statistics are made from */
     struct class_balance class_weights;
     struct exit_balance exit_weights; /* of methods whose shallow exits learn; so is the next */
+    int freeze;                       /* enum freeze */
     bool exit_rescale;                /* the trunk's gradient: the mean over exits, not the sum */
     double ps_kd;                     /* share of an image's last answers at the end; 0: off */
     int distill_from;                 /* enum distill_from */
@@ -79,6 +83,12 @@ void recipe_default(struct recipe *ret_recipe, const struct method *method);
 
 /* Images that go through the network at a time: a batch, or one of its equal parts. */
 int64_t recipe_micro_batch(const struct recipe *recipe);
+
+/* Whether sections and the deepest classifier stay as they are, and only shallow heads learn. */
+static inline bool recipe_is_frozen(const struct recipe *recipe)
+{
+    return recipe->freeze == FREEZE_TRUNK;
+}
 
 enum { RECIPE_TEXTS_MAX = 72, RECIPE_TEXT_MAX = 160 };
 

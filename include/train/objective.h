@@ -15,6 +15,10 @@
 /* Bit i: exit i learns. */
 unsigned objective_exits(const struct method *method, int n_exits);
 
+/* Bit i: the parameters of exit i move: all that learn, but for the deepest when the trunk is
+ * frozen. */
+unsigned objective_moving(const struct recipe *recipe, int n_exits);
+
 /* Bit i: exit i of a model that the recipe trained has learned, and may answer. Those whose head
  * was trained; a head that was not reads a trunk that has changed under it, whatever a parent had
  * taught it; nor has one whose loss had the weight 0. */

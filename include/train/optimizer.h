@@ -27,7 +27,8 @@ struct optimizer_step {
     double rate, scale;
 };
 
-/* exits: bit i set when exit i learns. All must outlive it. NULL when out of memory. */
+/* exits: bit i set when exit i learns; the trunk does unless the recipe has it frozen. All must
+ * outlive it. NULL when out of memory. */
 struct optimizer *optimizer_new(const struct net *net, const struct recipe *recipe, unsigned exits,
                                 struct pool *pool, const struct kernels *kernels, struct err *e);
 void optimizer_free(struct optimizer *optimizer);

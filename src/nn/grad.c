@@ -43,7 +43,7 @@ void *grad_take_aligned(struct grad *grad, size_t count, size_t size)
 static struct state_size state_size(const struct grad *grad, const struct op *op)
 {
     struct state_size size = {0};
-    if (!op_is_needed(op, grad->exits)) return size;
+    if (!grad_needs(grad, op)) return size;
     if (op->kind->train.size != NULL) op->kind->train.size(grad, op, &size);
     size.pack = grad_round_up(size.pack);
     size.pack_back = grad_round_up(size.pack_back);
@@ -144,6 +144,7 @@ struct grad *grad_new(const struct net *net, int batch, const struct grad_option
     grad->n_lanes = pool != NULL ? pool_threads(pool) : 1;
     grad->exits = exits;
     grad->borders = borders;
+    grad->frozen = options->frozen;
     grad->precision = options->precision;
     grad->batch_max = batch;
     grad->bytes = sizeof(*grad);
@@ -226,6 +227,12 @@ float *grad_dborder(struct grad *grad, int section)
     return is_shown(grad, section) ? grad->grads[grad->net->section_out[section]] : NULL;
 }
 
+float *grad_end(struct grad *grad, int section)
+{
+    assert(grad->frozen);
+    return grad->values[grad->net->section_out[section]];
+}
+
 /* --- passes ----------------------------------------------------------------------------------- */
 
 static float *at_image(const struct grad *grad, float *const *arrays, int value, int image)
@@ -292,8 +299,7 @@ static void pack_ops(struct grad *grad, unsigned lane, bool back)
         const struct op *op = &grad->net->ops[i];
         void (*pack)(struct grad *, int) =
             back ? op->kind->train.pack_backward : op->kind->train.pack_forward;
-        if (pack == NULL || !op_is_needed(op, grad->exits) || grad->states[i].packer != lane)
-            continue;
+        if (pack == NULL || !grad_needs(grad, op) || grad->states[i].packer != lane) continue;
         pack(grad, i);
     }
 }

@@ -15,7 +15,7 @@ static int lane_images(const struct grad *grad)
 static int images_of(const struct grad *grad, int number, enum conv_direction d)
 {
     const struct op *op = &grad->net->ops[number];
-    if (!op->kind->train.chooses || !op_is_needed(op, grad->exits)) return 0;
+    if (!op->kind->train.chooses || !grad_needs(grad, op)) return 0;
     enum op_phase phase = op->kind->train.phase_of[d];
     if (phase == PHASE_BACKWARD && d != CONV_BACKWARD_WEIGHT && op->in == 0) return 0;
     for (int i = 0; i < grad->n_tasks; i++) {

@@ -51,6 +51,7 @@ struct grad {
     struct pool *pool;
     unsigned n_lanes, exits;
     unsigned borders; /* sections whose ends the caller sees */
+    bool frozen;      /* the trunk is the caller's */
     enum precision precision;
     int batch_max, batch;
     size_t bytes;
@@ -90,6 +91,12 @@ struct task_args {
     const float *x, *residual;
     float *y, *dx, *dy, *dresidual;
 };
+
+/* Whether an operation is computed at all. */
+static inline bool grad_needs(const struct grad *grad, const struct op *op)
+{
+    return op_is_needed(op, grad->exits) && (op->exit >= 0 || !grad->frozen);
+}
 
 /* Of a value: its channels; of some images of it, pixels and floats. */
 static inline size_t grad_channels(const struct grad *grad, int value)

@@ -45,7 +45,7 @@ static int larger(int a, int b)
 
 static bool is_needed(const struct passes *s, int op)
 {
-    return op_is_needed(&s->net->ops[op], s->grad->exits);
+    return grad_needs(s->grad, &s->net->ops[op]);
 }
 
 static void add_task(struct passes *s, enum op_phase phase, int op, int round, int order)
@@ -251,6 +251,10 @@ static void find_lifetimes(struct passes *s)
     }
     for (int i = 0; i < net->spec.n_sections; i++) {
         if (!(s->grad->exits >> i & 1)) continue;
+        if (s->grad->frozen) { /* there before the first round */
+            use(&values[net->section_out[i]], 0);
+            use(&values[net->section_out[i]], end);
+        }
         const int shown[] = {net->features[i], net->logits[i]}; /* to the caller, at any time */
         for (int j = 0; j < 2; j++) {
             use(&values[shown[j]], 0);

@@ -126,14 +126,21 @@ static void statistics_finish(struct grad *grad, const struct task *task)
     float *moving_mean = grad->moving + grad->net->params[op->mean].offset;
     float *moving_variance = grad->moving + grad->net->params[op->variance].offset;
 
+    const bool still = grad->frozen && op->exit + 1 == grad->net->spec.n_sections;
+
     for (size_t c = 0; c < channels; c++) {
         double mean = sums[c] / rows;
         double variance = fmax(sums[channels + c] / rows - mean * mean, 0.0);
+        if (still) {
+            mean = (double)moving_mean[c];
+            variance = (double)moving_variance[c];
+        }
         double inverse = 1.0 / sqrt(variance + (double)NET_NORM_EPSILON);
         state.mean[c] = mean;
         state.inverse[c] = inverse;
         state.scale[c] = (float)(weight[c] * inverse);
         state.shift[c] = (float)(bias[c] - mean * weight[c] * inverse);
+        if (still) continue;
         const double m = grad->momentum;
         moving_mean[c] = (float)((1 - m) * moving_mean[c] + m * mean);
         moving_variance[c] = (float)((1 - m) * moving_variance[c] + m * variance * unbias);

@@ -56,10 +56,18 @@ static int check_judges(const struct recipe_draft *draft, struct err *e)
                    name(draft, judge, own), name(draft, "holdout", holdout));
 }
 
+static int check_frozen(const struct recipe_draft *draft, struct err *e)
+{
+    char own[RECIPE_NAME_MAX], init[RECIPE_NAME_MAX];
+    if (!recipe_is_frozen(&draft->recipe) || draft->init != NULL) return 0;
+    return err_set(e, ERR_RANGE, "%s: it needs %s, whose trunk is kept", name(draft, "freeze", own),
+                   name(draft, "init", init));
+}
+
 int check_together(const struct recipe_draft *draft, struct err *e)
 {
-    static int (*const checks[])(const struct recipe_draft *,
-                                 struct err *) = {check_cuts, check_parts, check_judges};
+    static int (*const checks[])(const struct recipe_draft *, struct err *) = {
+        check_cuts, check_parts, check_judges, check_frozen};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof(checks) / sizeof(checks[0]); i++)
         rc = checks[i](draft, e);

@@ -18,7 +18,8 @@ static const struct method methods[] = {
     {.name = "dsn",
      .summary = "all classifiers learn from the labels (deeply supervised nets)",
      .shallow = true,
-     .reads = {{"exit-weights", "equal"}, {"exit-rescale", "off"}, {"ps-kd", "0"}}},
+     .reads =
+         {{"exit-weights", "equal"}, {"freeze", "none"}, {"exit-rescale", "off"}, {"ps-kd", "0"}}},
     {.name = "byot",
      .summary = "self distillation: the shallow ones learn from the deepest one too",
      .shallow = true,
@@ -32,6 +33,7 @@ static const struct method methods[] = {
                {"hint-exits", "all"},
                {"distill-from", "deepest"},
                {"exit-weights", "equal"},
+               {"freeze", "none"},
                {"exit-rescale", "off"},
                {"ps-kd", "0"}}},
     {.name = "kd",

@@ -33,6 +33,7 @@ static const char *const optimizers[] = {
 static const char *const decays[] = {[DECAY_ON_ALL] = "all", [DECAY_ON_WEIGHTS] = "weights", NULL};
 static const char *const distillers[] = {
     [DISTILL_FROM_DEEPEST] = "deepest", [DISTILL_FROM_ENSEMBLE] = "ensemble", NULL};
+static const char *const freezes[] = {[FREEZE_NONE] = "none", [FREEZE_TRUNK] = "trunk", NULL};
 static const char *const stores[] = {"f32", "f16", "bf16", NULL};
 
 static const struct recipe_option options[] = {
@@ -159,8 +160,12 @@ static const struct recipe_option options[] = {
     {"exit-weights", RECIPE_EXIT_WEIGHTS, RECIPE_DISTILLATION, IN_RECIPE(exit_weights),
      .implied = "equal", .takes = "LIST",
      .help = "of each classifier's part of the loss, like 0.5,0.75,1,1"},
+    {"freeze", RECIPE_CHOICE, RECIPE_DISTILLATION, IN_RECIPE(freeze), .choices = freezes,
+     .implied = "none", .takes = "WHAT",
+     .help = "trunk: sections and the deepest classifier stay --init's, shallow heads learn"},
     {"exit-rescale", RECIPE_SWITCH, RECIPE_DISTILLATION, IN_RECIPE(exit_rescale), .implied = "off",
-     .takes = "on|off", .help = "sections learn from the mean of their classifiers, not the sum"},
+     .takes = "on|off", BESIDE("freeze", "none"),
+     .help = "sections learn from the mean of their classifiers, not the sum"},
     {"ps-kd", RECIPE_REAL, RECIPE_DISTILLATION, IN_RECIPE(ps_kd), .high = 1, .implied = "0",
      .takes = "X", BESIDE("mixup cutmix", "0"),
      .help = "share in an image's label, growing up to this, of what was answered an epoch ago"},

@@ -149,7 +149,9 @@ static int copy_parent(const struct train_session *s, float *params, struct err 
         bool equal = q != NULL && q->n_dims == p->n_dims &&
                      memcmp(q->dims, p->dims, (size_t)p->n_dims * sizeof(*p->dims)) == 0;
         bool linear = p->role == PARAM_LINEAR_WEIGHT || p->role == PARAM_LINEAR_BIAS;
-        if (!equal && q != NULL && linear && !same_classes) continue;
+        if (!equal && q != NULL && linear && !same_classes &&
+            !recipe_is_frozen(&s->command.draft.recipe))
+            continue;
         if (!equal) return refuse_parent(s, p, q != NULL, e);
         memcpy(params + p->offset, s->parent->params + q->offset, p->size * sizeof(*params));
     }

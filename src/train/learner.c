@@ -26,6 +26,7 @@ int learner_init(struct learner *l, const struct net *net, const struct recipe *
         return err_set(e, -ENOMEM, "out of memory for %zu parameters", net_block_size(net));
     struct grad_options options = *how;
     options.exits = l->exits;
+    options.frozen = recipe_is_frozen(recipe);
     l->grad = grad_new(net, (int)recipe_micro_batch(recipe), &options, pool, kernels, e);
     if (l->grad == NULL) return e->code;
     if (objective_has_ensemble(recipe)) {
@@ -33,7 +34,8 @@ int learner_init(struct learner *l, const struct net *net, const struct recipe *
                               (size_t)net_classes(net) * sizeof(*l->ensemble));
         if (l->ensemble == NULL) return err_set(e, -ENOMEM, "out of memory for an ensemble");
     }
-    l->optimizer = optimizer_new(net, recipe, l->exits, pool, kernels, e);
+    l->optimizer =
+        optimizer_new(net, recipe, objective_moving(recipe, net_sections(net)), pool, kernels, e);
     if (l->optimizer == NULL) return e->code;
     net_init_params(net, seed, l->params);
     return 0;

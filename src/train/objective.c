@@ -34,6 +34,12 @@ unsigned objective_exits(const struct method *method, int n_exits)
     return method->shallow ? deepest | (deepest - 1) : deepest;
 }
 
+unsigned objective_moving(const struct recipe *recipe, int n_exits)
+{
+    const unsigned exits = objective_exits(recipe->method, n_exits);
+    return recipe_is_frozen(recipe) ? exits & ~(1u << (n_exits - 1)) : exits;
+}
+
 unsigned objective_learned(const struct recipe *recipe, int n_exits)
 {
     unsigned learned = objective_exits(recipe->method, n_exits);
@@ -61,6 +67,8 @@ static int check_hints(const struct recipe *recipe, int n_exits, struct err *e)
 int objective_check(const struct recipe *recipe, int n_exits, struct err *e)
 {
     const struct exit_balance *w = &recipe->exit_weights;
+    if (recipe_is_frozen(recipe) && n_exits == 1)
+        return err_set(e, ERR_RANGE, "nothing learns: the network has no shallow classifier");
     char text[BALANCE_TEXT_MAX];
     int rc = check_hints(recipe, n_exits, e);
     if (rc < 0 || !recipe->method->shallow || w->n == 0 || w->n == n_exits) return rc;

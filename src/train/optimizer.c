@@ -96,8 +96,8 @@ struct optimizer *optimizer_new(const struct net *net, const struct recipe *reci
     }
     for (size_t i = 0; i < n_params; i++) {
         const struct param *p = &params[i];
-        if (p->trained && (p->exit < 0 || (exits >> p->exit & 1) != 0))
-            add_range(o, p->offset, p->size, decays(recipe, p));
+        const bool moves = p->exit < 0 ? !recipe_is_frozen(recipe) : (exits >> p->exit & 1) != 0;
+        if (p->trained && moves) add_range(o, p->offset, p->size, decays(recipe, p));
     }
     return o;
 }

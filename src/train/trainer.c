@@ -27,6 +27,7 @@
 #include "learner.h"
 #include "mix.h"
 #include "progressive.h"
+#include "trunk.h"
 #include "nn/grad.h"
 #include "train/checkpoint.h"
 #include "train/objective.h"
@@ -37,6 +38,7 @@ struct trainer {
     struct learner student, peer;                   /* peer.net NULL: there is none */
     struct average *average, *peers_average;        /* NULL: there is none */
     struct guide *guide;                            /* NULL: there is no teacher */
+    struct trunk *trunk;                            /* NULL: it learns */
     struct progressive *progressive;                /* NULL: there are no answers of before */
     float *weights;                                 /* [classes]; NULL: all 1 */
     struct accumulator students, peers, regressors; /* of their gradients */
@@ -191,6 +193,10 @@ static int allocate(struct trainer *t, struct err *e)
         t->guide = guide_new(r, s->net, s->teacher->plan, s->pool, s->kernels, e);
         if (t->guide == NULL) rc = e->code;
     }
+    if (rc == 0 && recipe_is_frozen(r)) {
+        t->trunk = trunk_new(s->net, r, s->pool, s->kernels, e);
+        if (t->trunk == NULL) rc = e->code;
+    }
     if (rc == 0 && progressive_is_on(r)) {
         t->progressive = progressive_new(s->set, r, e);
         if (t->progressive == NULL) rc = e->code;
@@ -232,6 +238,7 @@ void trainer_free(struct trainer *trainer)
 {
     if (trainer == NULL) return;
     guide_free(trainer->guide);
+    trunk_free(trainer->trunk);
     progressive_free(trainer->progressive);
     average_free(trainer->average);
     average_free(trainer->peers_average);
@@ -265,6 +272,7 @@ size_t trainer_bytes(const struct trainer *trainer)
         bytes += (size_t)trainer->recipe.batch * shape_size(net_input(trainer->student.net)) *
                  sizeof(*trainer->images);
     }
+    if (trainer->trunk != NULL) bytes += trunk_bytes(trainer->trunk);
     if (trainer->progressive != NULL) bytes += progressive_bytes(trainer->progressive);
     if (trainer->average != NULL) bytes += average_bytes(trainer->average);
     if (trainer->peers_average != NULL) bytes += average_bytes(trainer->peers_average);
@@ -401,6 +409,7 @@ static double forward(struct trainer *t, const struct loss_targets *targets)
 {
     const struct recipe *r = &t->recipe;
     int batch = (int)recipe_micro_batch(r), deepest = net_sections(t->student.net) - 1;
+    if (t->trunk != NULL) trunk_pass(t->trunk, t->student.grad);
     grad_forward(t->student.grad, t->student.params, batch);
     if (t->guide != NULL) {
         double value = guide_pass(t->guide, t->student.grad);
@@ -513,7 +522,8 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
         at->loss_count = 0;
         at->sums = (struct objective_sums){0};
     }
-    int rc = draw_batch(t, epoch, step_of_epoch, e);
+    int rc = t->trunk != NULL ? trunk_settle(t->trunk, t->student.params, e) : 0;
+    if (rc == 0) rc = draw_batch(t, epoch, step_of_epoch, e);
     if (rc < 0) return rc;
     mix_batch(t, epoch, step_of_epoch);
     t->fault[0] = '\0';
@@ -543,13 +553,16 @@ int trainer_models(struct trainer *t, struct trainer_models *ret_models, struct 
     if (t->average == NULL) return 0;
     m.student = average_begin(t->average, t->student.params);
     if (t->peers_average != NULL) m.peer = average_begin(t->peers_average, t->peer.params);
+    int rc = t->trunk != NULL ? trunk_settle(t->trunk, t->student.params, e) : 0;
+    if (rc < 0) return rc;
     const int64_t epoch = (t->position.step - 1) / t->epoch_steps, parts = t->recipe.accumulate;
     const int64_t n = average_batches(&t->recipe, t->epoch_steps) * parts;
     const int batch = (int)recipe_micro_batch(&t->recipe);
     for (int64_t i = 0; i < n; i++) {
-        int rc = i % parts == 0 ? draw_batch(t, epoch, i / parts, e) : 0;
+        rc = i % parts == 0 ? draw_batch(t, epoch, i / parts, e) : 0;
         if (rc < 0) return rc;
         take_part(t, i % parts);
+        if (t->trunk != NULL) trunk_pass(t->trunk, t->student.grad);
         grad_forward_moving(t->student.grad, m.student, batch, 1.0 / (double)(i + 1));
         if (t->peers_average == NULL) continue;
         copy_to_peer(t);
@@ -640,6 +653,7 @@ int trainer_restore(struct trainer *trainer, const char *path, struct err *e)
 {
     struct checkpoint_position position;
     const struct checkpoint_state state = state_of(trainer);
+    if (trainer->trunk != NULL) trunk_unsettle(trainer->trunk);
     int rc = checkpoint_read(path, trainer->texts, trainer->n_texts, &position, &state, e);
     if (rc < 0) return rc;
     if (position.step > trainer_steps(trainer)) {

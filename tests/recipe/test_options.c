@@ -319,6 +319,11 @@ static void test_unread(void **state)
          "\"ps_kd\": it does not go with \"mixup\""},
         {"cutmix=1 cutmix-prob=0.5 ps-kd=0.8", "--ps-kd: it does not go with --cutmix",
          "\"cutmix\""},
+        {"freeze=trunk", "--freeze: it needs --init, whose trunk is kept", "\"freeze\": it needs"},
+        {"freeze=trunk init=x exit-rescale=on", "--exit-rescale: --freeze trunk does not read it",
+         "\"exit_rescale\""},
+        {"method=baseline freeze=trunk",
+         "--freeze: --method baseline does not read it: it is of dsn", "\"freeze\""},
         {"method=at", "--method at needs --teacher", "\"method\" at needs \"teacher\""},
     };
     struct recipe_draft draft;

@@ -179,6 +179,36 @@ static void test_resume_progressive(void **state)
     pool_free(pool);
 }
 
+/* With a frozen trunk nothing moves but the shallow head and its statistics; what it sees is what
+ * the network says when it is served. */
+static void test_frozen(void **state)
+{
+    struct fixture *f = *state;
+    struct pool *pool = pool_new(2);
+    size_t n;
+    choose_method(f, "byot");
+    f->recipe.freeze = FREEZE_TRUNK;
+    f->recipe.ps_kd = 0.5;
+    f->recipe.ema = 0.9;
+    check_resume(f, pool, 4);
+    const size_t all = net_block_size(f->net);
+    struct trainer *t = make(f, pool);
+    float *first = mem_new(all, sizeof(*first));
+    memcpy(first, trainer_params(t), all * sizeof(*first));
+    double before = run(t, 5).mean_loss, after = run(t, 15).mean_loss;
+    assert_true(after < before);
+    const struct param *list = net_params(f->net, &n);
+    const float *params = trainer_params(t), *model = models_of(t).student;
+    for (size_t i = 0; i < n; i++) {
+        const size_t bytes = list[i].size * sizeof(*first), at = list[i].offset;
+        assert_int_equal(memcmp(first + at, params + at, bytes) == 0, list[i].exit != 0);
+        assert_int_equal(memcmp(first + at, model + at, bytes) == 0, list[i].exit != 0);
+    }
+    mem_free(first);
+    trainer_free(t);
+    pool_free(pool);
+}
+
 static void test_resume_average(void **state)
 {
     struct fixture *f = *state;
@@ -202,6 +232,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_average, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_progressive, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume_progressive, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_frozen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume_average, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,7 +182,7 @@ void check_resume(struct fixture *f, struct pool *pool, int64_t stride)
         assert_int_equal(trainer_save(a, f->checkpoint, &e), 0);
         struct choices *kept = choices_new(kernels_best());
         assert_int_equal(checkpoint_algorithms(f->checkpoint, kept, &e), 0);
-        assert_true(choices_count(kept) > 10);
+        assert_true(choices_count(kept) > 0);
         choices_free(kept);
         assert_int_equal(trainer_restore(b, f->checkpoint, &e), 0);
         assert_int_equal(trainer_position(b), stop);
