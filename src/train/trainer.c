@@ -619,6 +619,7 @@ static int probe(struct trainer *t, struct err *e)
 {
     struct learner *student = &t->student, *peer = &t->peer;
     const size_t n = statistics_size(student), n_peer = statistics_size(peer);
+    const struct checkpoint_position position = t->position; /* whose sums the pass adds to */
     const int64_t step = trainer_done(t) ? t->position.step - 1 : t->position.step;
     const int64_t epoch = step / t->epoch_steps, step_of_epoch = step % t->epoch_steps;
     float *kept = mem_new(n + n_peer + 1, sizeof(*kept));
@@ -633,6 +634,7 @@ static int probe(struct trainer *t, struct err *e)
     take_part(t, 0);
     t->fault[0] = '\0';
     if (!isfinite(forward(t, &targets))) rc = say_diverged(t, step, e);
+    t->position = position;
     memcpy(student->params + net_trained_size(student->net), kept, n * sizeof(*kept));
     if (peer->net != NULL)
         memcpy(peer->params + net_trained_size(peer->net), kept + n, n_peer * sizeof(*kept));
