@@ -67,6 +67,8 @@ struct training {
     char command[1024];            /* the command line, for people */
     unsigned untrained;            /* bit i: exit i never learned, or not what it reads now; its
                                       figures and thresholds mean nothing. Never the deepest */
+    int64_t skipped;               /* images that could not be read and were left out */
+    struct holdout_border border;  /* of a loaded model its own; else the caller's */
     bool has_figures;              /* on the held-out images */
     struct training_figures exits[SPEC_SECTIONS_MAX], ensemble;
 };

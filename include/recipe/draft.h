@@ -21,6 +21,7 @@ struct recipe_draft {
     const char *data, *init, *teacher, *peer, *peer_out;
     const struct preset *preset;
     int64_t width, peer_width; /* 0: the spec's own */
+    int64_t broken_max;        /* images that may be left out */
     int heads, precision, store;
 };
 

@@ -17,6 +17,7 @@ enum recipe_kind {
     RECIPE_WHOLE,         /* int64_t */
     RECIPE_SEED,          /* uint64_t */
     RECIPE_REAL,          /* double */
+    RECIPE_AMOUNT,        /* struct holdout, at its first member: 5000 images, 10% of them */
     RECIPE_SWITCH,        /* bool: on, off */
     RECIPE_CHOICE,        /* int, an index into choices; -1: none was made */
     RECIPE_METHOD,        /* const struct method * */

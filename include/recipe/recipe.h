@@ -13,6 +13,7 @@
 
 #include "recipe/augment.h"
 #include "recipe/balance.h"
+#include "recipe/holdout.h"
 #include "recipe/method.h"
 #include "recipe/schedule.h"
 
@@ -32,12 +33,6 @@ enum decay_on { DECAY_ON_ALL, DECAY_ON_WEIGHTS };
 
 /* Which epoch a model is of. */
 enum keep { KEEP_LAST, KEEP_BEST };
-
-/* Which images are held out; data/split.h says how the choice is made. */
-struct holdout {
-    int64_t images; /* the wish; 0: none */
-    uint64_t seed;
-};
 
 struct recipe {
     const struct method *method; /* NULL: nothing was trained */

@@ -36,6 +36,7 @@ struct trainer_setup {
     const struct kernels *kernels;
     const struct model *teacher; /* for methods with a teacher; else NULL */
     const struct net *peer;      /* for methods with a peer; else NULL */
+    unsigned loaders;            /* threads that make batches ahead; 0: one a processor */
 
     /* The algorithms of convolutions, as in struct grad_options. Those of a checkpoint that is to
      * be restored come from checkpoint_algorithms(). */

@@ -12,12 +12,19 @@
 
 _Static_assert(SHA256_SIZE == SHA256_DIGEST_SIZE, "one digest, two names");
 
-void sha256(const void *data, size_t size, uint8_t ret_digest[SHA256_SIZE])
+void sha256_two(const void *first, size_t first_size, const void *second, size_t second_size,
+                uint8_t ret_digest[SHA256_SIZE])
 {
     struct sha256_ctx state;
     sha256_init(&state);
-    if (size > 0) sha256_update(&state, size, data);
+    if (first_size > 0) sha256_update(&state, first_size, first);
+    if (second_size > 0) sha256_update(&state, second_size, second);
     sha256_digest(&state, SHA256_SIZE, ret_digest);
+}
+
+void sha256(const void *data, size_t size, uint8_t ret_digest[SHA256_SIZE])
+{
+    sha256_two(data, size, NULL, 0, ret_digest);
 }
 
 void sha256_hex(const uint8_t digest[SHA256_SIZE], char ret_text[SHA256_HEX_SIZE])

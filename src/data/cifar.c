@@ -219,12 +219,16 @@ static int cifar_read(const struct layout *l, const char *dir, enum data_part pa
     return 0;
 }
 
-int cifar10_read(const char *dir, enum data_part part, struct dataset *set, struct err *e)
+int cifar10_read(const char *dir, enum data_part part, const struct dataset_options *options,
+                 struct dataset *set, struct err *e)
 {
+    (void)options; /* of files that are images each */
     return cifar_read(&cifar10, dir, part, set, e);
 }
 
-int cifar100_read(const char *dir, enum data_part part, struct dataset *set, struct err *e)
+int cifar100_read(const char *dir, enum data_part part, const struct dataset_options *options,
+                  struct dataset *set, struct err *e)
 {
+    (void)options; /* of files that are images each */
     return cifar_read(&cifar100, dir, part, set, e);
 }

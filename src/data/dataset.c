@@ -1,8 +1,8 @@
 /* Data sets: the table of known kinds and the accessors.
  *
- * A set is wholly in memory: CIFAR's 50,000 images are 154 MB of pixels, and every epoch wants all
- * of them in another order. Photographs are kept as their files are, a tenth of their pixels, and
- * decoded by whoever wants one. What does not fit into memory even so is deliberately left out. */
+ * CIFAR is wholly in memory: its 50,000 images are 154 MB of pixels, and every epoch wants all of
+ * them in another order. Photographs stay on the disk, so that a set may be larger than memory;
+ * reading a file that the system still has costs a hundredth of decoding it. */
 #include "config.h"
 
 #include "data/dataset.h"
@@ -13,10 +13,12 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "view_cache.h"
 
 static const struct kind {
     const char *name;
-    int (*read)(const char *dir, enum data_part part, struct dataset *set, struct err *e);
+    int (*read)(const char *dir, enum data_part part, const struct dataset_options *options,
+                struct dataset *set, struct err *e);
 } kinds[] = {
     {"cifar100", cifar100_read},
     {"cifar10", cifar10_read},
@@ -42,8 +44,10 @@ static const char *known_kinds(char *text, size_t size)
     return text;
 }
 
-int dataset_open(const char *source, enum data_part part, struct dataset **ret_set, struct err *e)
+int dataset_open(const char *source, enum data_part part, const struct dataset_options *options,
+                 struct dataset **ret_set, struct err *e)
 {
+    static const struct dataset_options none = {0};
     char known[256];
     const char *colon = strchr(source, ':');
     if (colon == NULL || colon[1] == '\0') {
@@ -56,7 +60,9 @@ int dataset_open(const char *source, enum data_part part, struct dataset **ret_s
 
         struct dataset *set = mem_new(1, sizeof(*set));
         if (set == NULL) return err_set(e, -ENOMEM, "no memory for the data set %.200s", source);
-        int rc = kinds[i].read(colon + 1, part, set, e);
+        if (options == NULL) options = &none;
+        set->key_seed = options->key_seed;
+        int rc = kinds[i].read(colon + 1, part, options, set, e);
         if (rc < 0) {
             dataset_free(set);
             return rc;
@@ -75,8 +81,8 @@ void dataset_free(struct dataset *set)
     mem_free(set->pixels);
     for (size_t i = 0; set->files != NULL && i < set->count; i++) {
         mem_free(set->files[i].name);
-        mem_free(set->files[i].bytes);
     }
+    view_cache_free(set->kept);
     mem_free(set->files);
     mem_free(set->classes);
     mem_free(set->labels);
@@ -87,6 +93,11 @@ void dataset_free(struct dataset *set)
 size_t dataset_count(const struct dataset *set)
 {
     return set->count;
+}
+
+size_t dataset_skipped(const struct dataset *set)
+{
+    return set->skipped;
 }
 
 int dataset_width(const struct dataset *set)
@@ -133,7 +144,12 @@ int dataset_image(const struct dataset *set, size_t i, struct image_want want, s
     }
     const struct dataset_file *file = &set->files[i];
     const struct image_decoding decoding = {.limits = &image_limits_default, .want = want};
-    int rc = image_decode(file->bytes, file->size, &decoding, arena, ret_image, e);
+    char *bytes;
+    size_t size;
+    int rc = dataset_file_read(file, &bytes, &size, e);
+    if (rc < 0) return rc;
+    rc = image_decode(bytes, size, &decoding, arena, ret_image, e);
+    mem_free(bytes);
     if (rc < 0) err_prefix(e, "%.250s", file->name);
     return rc;
 }
@@ -145,15 +161,53 @@ size_t dataset_image_bytes(const struct dataset *set, size_t i)
     return image_arena_bytes(file->width, file->height);
 }
 
-const void *dataset_content(const struct dataset *set, size_t i, size_t *ret_size)
+uint64_t dataset_content_key(const void *content, size_t size, uint64_t seed)
+{
+    uint8_t salt[8], digest[SHA256_SIZE];
+    uint64_t key = 0;
+    for (int i = 0; i < 8; i++) salt[i] = (uint8_t)(seed >> (8 * i));
+    sha256_two(salt, sizeof(salt), content, size, digest);
+    for (int i = 0; i < 8; i++) key = key << 8 | digest[i];
+    return key;
+}
+
+uint64_t dataset_key(const struct dataset *set, size_t i)
 {
     assert(i < set->count);
-    if (set->files != NULL) {
-        *ret_size = set->files[i].size;
-        return set->files[i].bytes;
+    if (set->files != NULL) return set->files[i].key;
+    const size_t size = (size_t)set->height * (size_t)set->width * 3;
+    return dataset_content_key(set->pixels + i * size, size, set->key_seed);
+}
+
+uint64_t dataset_key_seed(const struct dataset *set)
+{
+    return set->key_seed;
+}
+
+int dataset_use_seed(struct dataset *set, uint64_t seed, struct err *e)
+{
+    for (size_t i = 0; set->files != NULL && set->key_seed != seed && i < set->count; i++) {
+        char *bytes;
+        size_t size;
+        int rc = dataset_file_read(&set->files[i], &bytes, &size, e);
+        if (rc < 0) return rc;
+        set->files[i].key = dataset_content_key(bytes, size, seed);
+        mem_free(bytes);
     }
-    *ret_size = (size_t)set->height * (size_t)set->width * 3;
-    return set->pixels + i * *ret_size;
+    set->key_seed = seed;
+    return 0;
+}
+
+int dataset_keep(struct dataset *set, const struct preprocess *p, uint64_t bytes_max, struct err *e)
+{
+    size_t bytes;
+    assert(set->kept == NULL);
+    if (set->width == p->width && set->height == p->height) return 0; /* they are there */
+    int rc = mem_size(set->count, (size_t)p->width * (size_t)p->height * 3, 0, &bytes);
+    if (rc < 0 || bytes > bytes_max) return 0;
+    set->kept = view_cache_new(p, set->count);
+    if (set->kept == NULL) return err_set(e, -ENOMEM, "no memory to keep %zu images", set->count);
+    return 1;
 }
 
 const char *dataset_file(const struct dataset *set, size_t i)
@@ -167,10 +221,17 @@ struct chain {
     uint8_t bytes[2][SHA256_SIZE]; /* of all before, of the next part */
 };
 
+static void chain_next(struct chain *chain, const uint8_t digest[SHA256_SIZE])
+{
+    memcpy(chain->bytes[1], digest, SHA256_SIZE);
+    sha256(chain->bytes, sizeof(chain->bytes), chain->bytes[0]);
+}
+
 static void chain_add(struct chain *chain, const void *data, size_t size)
 {
-    sha256(data, size, chain->bytes[1]);
-    sha256(chain->bytes, sizeof(chain->bytes), chain->bytes[0]);
+    uint8_t digest[SHA256_SIZE];
+    sha256(data, size, digest);
+    chain_next(chain, digest);
 }
 
 void dataset_digest(const struct dataset *set, char ret_text[SHA256_HEX_SIZE])
@@ -186,7 +247,7 @@ void dataset_digest(const struct dataset *set, char ret_text[SHA256_HEX_SIZE])
         chain_add(&chain, set->pixels, set->count * (size_t)set->height * (size_t)set->width * 3);
     }
     for (size_t i = 0; set->files != NULL && i < set->count; i++) {
-        chain_add(&chain, set->files[i].bytes, set->files[i].size);
+        chain_next(&chain, set->files[i].digest);
     }
     sha256_hex(chain.bytes[0], ret_text);
 }

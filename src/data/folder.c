@@ -2,28 +2,20 @@
  *
  * Classes are the sorted names of train's subdirectories, images are sorted by name within them, so
  * that a folder is the same set everywhere. A class that has no images of its own, but a directory
- * "images", has them there (Tiny-ImageNet's layout). Files are read whole and kept as they are: a
- * photograph's pixels are ten times as many bytes. All are decoded once, on all processors, because
- * a file that cannot be read must be said now and not in the middle of an epoch. How much is read
- * is bounded before the first byte is. */
+ * "images", has them there (Tiny-ImageNet's layout). Here files are listed; what is in them is
+ * folder_check.c's, which looks at all of them before the first is used. */
 #include "config.h"
 
 #include "dataset.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/cpu.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/pool.h"
 #include "folder_list.h"
-
-enum { ARENA_SLACK = 4096 };
 
 /* What photographs of the world usually are (ImageNet's training images). */
 static const float folder_mean[3] = {0.485f, 0.456f, 0.406f};
@@ -33,16 +25,8 @@ struct reading {
     const char *part_dir;
     struct folder_list classes;
     struct dataset *set;
-    size_t capacity;      /* of set->files and set->classes */
-    uint64_t bytes, most; /* of files so far, and how many there may be */
+    size_t capacity; /* of set->files and set->classes */
 };
-
-static uint64_t bytes_allowed(void)
-{
-    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    const uint64_t half = pages > 0 && page > 0 ? (uint64_t)pages / 2 * (uint64_t)page : UINT64_MAX;
-    return half < DATASET_BYTES_MAX ? half : DATASET_BYTES_MAX;
-}
 
 static int grow(struct reading *r, struct err *e)
 {
@@ -61,7 +45,7 @@ static int grow(struct reading *r, struct err *e)
     return 0;
 }
 
-/* Notes one file; its content comes later. */
+/* Notes one file; what is in it comes later. */
 static int add_file(struct reading *r, const char *dir, const char *name, size_t class_index,
                     struct err *e)
 {
@@ -70,26 +54,13 @@ static int add_file(struct reading *r, const char *dir, const char *name, size_t
     if (file_join(path, sizeof(path), dir, name) < 0) {
         return err_set(e, -ENAMETOOLONG, "%.300s: a path in it is too long", dir);
     }
-    const int64_t size = file_size(path);
-    if (size < 0) return err_set(e, (int)size, "%s: %s", path, err_text((int)size));
-    if (size == 0) return err_set(e, ERR_FORMAT, "%s: the file is empty", path);
-    if ((uint64_t)size > image_limits_default.bytes_max) {
-        return err_set(e, ERR_LIMIT, "%s: it is %" PRId64 " bytes long, at most %zu are taken",
-                       path, size, image_limits_default.bytes_max);
-    }
     int rc = grow(r, e);
     if (rc < 0) return rc;
     char *copy = mem_strdup(path);
     if (copy == NULL) return err_set(e, -ENOMEM, "no memory for the images of %s", r->part_dir);
-    set->files[set->count] = (struct dataset_file){.name = copy, .size = (size_t)size};
+    set->files[set->count] = (struct dataset_file){.name = copy};
     set->classes[set->count++] = (int32_t)class_index;
-    r->bytes += (uint64_t)size;
-    if (r->bytes <= r->most) return 0;
-    return err_set(
-        e, ERR_LIMIT,
-        "%s: the images take more than %" PRIu64 " MiB, which is what a folder may (half "
-        "of this machine's memory, at most %" PRIu64 " GiB); make them smaller, or fewer",
-        r->part_dir, r->most >> 20, DATASET_BYTES_MAX >> 30);
+    return 0;
 }
 
 static int list_class(struct reading *r, const char *name, size_t class_index, struct err *e)
@@ -159,85 +130,6 @@ static int keep_labels(struct reading *r, struct err *e)
     return 0;
 }
 
-static int read_files(struct reading *r, struct err *e)
-{
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < r->set->count; i++) {
-        struct dataset_file *f = &r->set->files[i];
-        int rc = file_read(f->name, image_limits_default.bytes_max, &f->bytes, &f->size, e);
-        if (rc < 0) return rc;
-        bytes += f->size;
-        if (bytes > r->most) { /* they have grown since they were listed */
-            return err_set(e, ERR_LIMIT, "%s: the images take more than %" PRIu64 " MiB",
-                           r->part_dir, r->most >> 20);
-        }
-    }
-    return 0;
-}
-
-/* What a lane found to be wrong first. */
-struct check {
-    struct dataset *set;
-    struct err *errors; /* one a lane */
-};
-
-static int check_file(struct dataset_file *f, struct err *e)
-{
-    /* Whether it can be decoded does not depend on the size it is decoded at, but for the memory
-     * that this takes, and a crop may ask for all pixels. */
-    static const struct image_decoding decoding = {.limits = &image_limits_default, .want = {1, 1}};
-    struct image image;
-    struct image_info info;
-    struct arena *arena = NULL;
-    int rc = image_probe(f->bytes, f->size, &info, e);
-    if (rc == 0) rc = image_check_limits(&info, decoding.limits, (struct image_want){0, 0}, e);
-    if (rc == 0) {
-        arena = arena_new(image_arena_bytes(info.width, info.height) + ARENA_SLACK);
-        rc = arena == NULL ? err_set(e, -ENOMEM, "no memory to decode it")
-                           : image_decode(f->bytes, f->size, &decoding, arena, &image, e);
-    }
-    if (rc == 0) {
-        f->width = image.full_width;
-        f->height = image.full_height;
-    } else {
-        err_prefix(e, "%.250s", f->name);
-    }
-    arena_free(arena);
-    return rc;
-}
-
-static void check_part(void *arg, unsigned lane, unsigned n_lanes)
-{
-    const struct check *check = arg;
-    size_t first, end;
-    int rc = 0;
-    pool_range(check->set->count, lane, n_lanes, &first, &end);
-    for (size_t i = first; rc == 0 && i < end; i++) {
-        rc = check_file(&check->set->files[i], &check->errors[lane]);
-    }
-}
-
-/* Of several bad files the first one is named. */
-static int check_files(struct dataset *set, struct err *e)
-{
-    const unsigned n = cpu_count();
-    struct pool *pool = pool_new(n);
-    struct check check = {set, mem_new(n, sizeof(*check.errors))};
-    int rc = 0;
-    if (pool == NULL || check.errors == NULL) {
-        rc = err_set(e, -ENOMEM, "no memory to decode %zu images", set->count);
-    } else {
-        pool_run(pool, check_part, &check);
-        for (unsigned i = 0; rc == 0 && i < n; i++) {
-            rc = check.errors[i].code;
-            if (rc < 0 && e != NULL) *e = check.errors[i];
-        }
-    }
-    mem_free(check.errors);
-    pool_free(pool);
-    return rc;
-}
-
 /* Where the part's classes stand, and where those stand that name them. */
 static int find_parts(const char *dir, enum data_part part, char *ret_part, char *ret_train,
                       struct err *e)
@@ -270,17 +162,17 @@ static int find_parts(const char *dir, enum data_part part, char *ret_part, char
     return 0;
 }
 
-int folder_read(const char *dir, enum data_part part, struct dataset *set, struct err *e)
+int folder_read(const char *dir, enum data_part part, const struct dataset_options *options,
+                struct dataset *set, struct err *e)
 {
     char part_dir[PATH_MAX], train_dir[PATH_MAX];
-    struct reading r = {.part_dir = part_dir, .set = set, .most = bytes_allowed()};
+    struct reading r = {.part_dir = part_dir, .set = set};
     int rc = find_parts(dir, part, part_dir, train_dir, e);
     if (rc == 0) rc = folder_list_classes(train_dir, &r.classes, e);
     if (rc == 0) rc = list_part(&r, e);
     if (rc == 0) rc = keep_labels(&r, e);
     folder_list_release(&r.classes);
-    if (rc == 0) rc = read_files(&r, e);
-    if (rc == 0) rc = check_files(set, e);
+    if (rc == 0) rc = folder_check(set, options, e);
     memcpy(set->mean, folder_mean, sizeof(set->mean));
     memcpy(set->std, folder_std, sizeof(set->std));
     return rc;

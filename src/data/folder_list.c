@@ -86,21 +86,20 @@ static bool ends_in(const char *name, const char *const *ends, size_t n)
     return false;
 }
 
-static int choose_image(const char *path, const char *name, struct err *e)
+bool folder_list_is_other(const char *name)
 {
-    static const char *const taken[] = {"jpg", "jpeg", "jpe", "jfif", "png"};
     static const char *const others[] = {"webp", "gif", "bmp", "tif", "tiff", "heic", "heif",
                                          "avif", "jp2", "jxl", "ppm", "pgm",  "tga",  "svg"};
-    if (ends_in(name, others, sizeof(others) / sizeof(others[0]))) {
-        return err_set(e, ERR_UNSUPPORTED,
-                       "%s: only JPEG and PNG images are read; convert it or take it away", path);
-    }
-    if (!ends_in(name, taken, sizeof(taken) / sizeof(taken[0]))) return 0;
-    struct stat st;
-    int rc = stat_entry(path, &st, e);
-    if (rc < 0) return rc;
-    if (S_ISREG(st.st_mode)) return 1;
-    return err_set(e, ERR_FORMAT, "%s: it is named like an image, but is no regular file", path);
+    return ends_in(name, others, sizeof(others) / sizeof(others[0]));
+}
+
+/* Pictures of other kinds are taken, too, so that they are not left out in silence. */
+static int choose_image(const char *path, const char *name, struct err *e)
+{
+    (void)path;
+    (void)e;
+    static const char *const taken[] = {"jpg", "jpeg", "jpe", "jfif", "png"};
+    return ends_in(name, taken, sizeof(taken) / sizeof(taken[0])) || folder_list_is_other(name);
 }
 
 static int list_directory(const char *dir, chooser *choose, struct folder_list *list, struct err *e)

@@ -25,9 +25,11 @@ bool folder_is_directory(const char *path);
  * from. The list is to be released after a failure, too. */
 int folder_list_classes(const char *dir, struct folder_list *list, struct err *e);
 
-/* The JPEG and PNG files of dir, by the ends of their names. ERR_UNSUPPORTED when there is a
- * picture of another kind, which must not be left out in silence; what is no picture is left out.
- * Errors also for a picture that is no regular file. */
+/* What in dir is named like a picture, of any kind and whatever it is; what is not named so is left
+ * out. */
 int folder_list_images(const char *dir, struct folder_list *list, struct err *e);
+
+/* Whether the name is that of a picture which is neither a JPEG nor a PNG. */
+bool folder_list_is_other(const char *name);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "base/rng.h"
 #include "dataset.h"
+#include "view_cache.h"
 
 enum { TRIES = 10, ARENA_SLACK = 4096 };
 
@@ -59,6 +60,8 @@ size_t view_arena_bytes(const struct dataset *set, size_t i, const struct prepro
                         const struct augment *augment)
 {
     const struct view_size full = full_size(set, i);
+    if ((augment->words & AUGMENT_RESIZED_CROP) == 0 && view_cache_get(set->kept, p, i) != NULL)
+        return 0;
     const bool resized = (augment->words & AUGMENT_RESIZED_CROP) != 0 || full.width != p->width ||
                          full.height != p->height;
     size_t bytes = dataset_image_bytes(set, i);
@@ -72,8 +75,12 @@ int view_pixels(const struct dataset *set, size_t i, const struct preprocess *p,
 {
     struct image image;
     if ((augment->words & AUGMENT_RESIZED_CROP) == 0) {
+        *ret_pixels = view_cache_get(set->kept, p, i);
+        if (*ret_pixels != NULL) return 0;
         int rc = dataset_image(set, i, preprocess_want(p), arena, &image, e);
-        return rc < 0 ? rc : preprocess_resize(p, &image, arena, ret_pixels, e);
+        if (rc == 0) rc = preprocess_resize(p, &image, arena, ret_pixels, e);
+        if (rc == 0) view_cache_put(set->kept, p, i, *ret_pixels);
+        return rc;
     }
     const struct view_size full = full_size(set, i);
     const struct preprocess_box box =

@@ -54,6 +54,8 @@ static const char *text_of(const struct recipe_option *option, const struct json
     const int64_t whole = json_int(value, -1);
     switch (recipe_option_json(option)) {
     case RECIPE_JSON_INT:
+        if (option->kind == RECIPE_AMOUNT && json_is(value, JSON_KIND_STRING))
+            return json_text(value);
         if (!json_is(value, JSON_KIND_INT)) return NULL;
         snprintf(ret_text, RECIPE_TEXT_MAX, "%" PRId64, whole);
         return ret_text;

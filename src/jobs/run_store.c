@@ -192,9 +192,6 @@ enum { CLASSES_MAX = 2000 };
 static void build_evaluation(struct run *run, struct command *c, const char *model,
                              const struct model *result)
 {
-    char holdout[32], seed[32];
-    snprintf(holdout, sizeof(holdout), "%lld", (long long)run->holdout.images);
-    snprintf(seed, sizeof(seed), "%llu", (unsigned long long)run->holdout.seed);
     const char *const words[] = {run->jobs->options.program,
                                  "eval",
                                  model,
@@ -202,10 +199,8 @@ static void build_evaluation(struct run *run, struct command *c, const char *mod
                                  run->data,
                                  "--split",
                                  "holdout",
-                                 "--holdout",
-                                 holdout,
-                                 "--holdout-seed",
-                                 seed,
+                                 "--holdout-of",
+                                 run->result,
                                  "--json"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) command_add(c, words[i]);
     if (net_classes(result->net) <= CLASSES_MAX) command_add(c, "--per-class");
@@ -234,8 +229,7 @@ static int compare_with(struct run *run, const struct model *result, const struc
         const struct training *t = &serving->training;
         build_evaluation(run, &run->eval_serving, path, result);
         if (strcmp(t->data, result->training.data) != 0 ||
-            t->recipe.holdout.images != run->holdout.images ||
-            t->recipe.holdout.seed != run->holdout.seed) {
+            !holdout_border_is_within(&result->training.border, &t->border)) {
             snprintf(run->note, sizeof(run->note),
                      "the serving version %lld was trained with another choice of held-out images "
                      "and may "

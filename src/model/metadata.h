@@ -9,6 +9,7 @@
 #define METADATA_PREPROCESS "autodidact.preprocess"
 #define METADATA_CALIBRATION "autodidact.calibration"
 #define METADATA_TRAINING "autodidact.training"
+#define METADATA_HOLDOUT "autodidact.holdout" /* holdout_border_format() */
 
 extern const char *const preprocess_resize_names[2];
 extern const char *const preprocess_crop_names[2]; /* what each way of resizing implies */

@@ -349,6 +349,8 @@ static int read_training(const struct json_place *root, int sections, struct tra
     for (size_t i = 0; i < COUNT(strings) && rc == 0; i++) {
         rc = json_read_string(root, strings[i].member, strings[i].text, strings[i].size);
     }
+    if (rc == 0 && json_get(root->value, "skipped") != NULL)
+        rc = json_read_int(root, "skipped", 0, COUNT_MAX, &ret->skipped);
     /* Of methods with a teacher, only some. */
     if (rc == 0 && json_get(root->value, "teacher") != NULL)
         rc = json_read_string(root, "teacher", ret->teacher, sizeof(ret->teacher));

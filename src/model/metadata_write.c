@@ -174,6 +174,7 @@ char *metadata_format_training(const struct training *t, int sections, int *ret_
     metadata_write_recipe(w, &t->recipe, false, RECIPE_JSON_BOOL);
     metadata_write_recipe(w, &t->recipe, true, RECIPE_JSON_INT);
     metadata_write_recipe(w, &t->recipe, true, RECIPE_JSON_SEED);
+    if (t->skipped > 0) json_write_int(w, "skipped", t->skipped);
     json_write_string(w, "command", t->command);
     json_write_open(w, "learned", '[');
     for (int i = 0; i < sections; i++) {

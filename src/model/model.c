@@ -23,7 +23,8 @@ void model_free(struct model *model)
     plan_free(model->plan);
     mem_free(model->params);
     mem_free(model->labels); /* one block */
-    net_free(model->net);    /* after the plan, which points into it */
+    holdout_border_release(&model->training.border);
+    net_free(model->net); /* after the plan, which points into it */
     mem_free(model);
 }
 
@@ -69,6 +70,11 @@ static int read_description(const struct safetensors *file, struct model *model,
     if (text != NULL) {
         rc = metadata_parse_training(text, spec->n_sections, &model->training, e);
         if (rc < 0) return rc;
+    }
+    text = safetensors_meta(file, METADATA_HOLDOUT);
+    if (text != NULL) {
+        rc = holdout_border_parse(text, &model->training.border, e);
+        if (rc < 0) return err_prefix(e, METADATA_HOLDOUT), rc;
     }
     text = safetensors_meta(file, METADATA_CALIBRATION);
     if (text == NULL) return 0;

@@ -15,7 +15,7 @@
 #include "model/spec_file.h"
 #include "model_file.h"
 
-enum { META_MAX = 5 };
+enum { META_MAX = 6 };
 
 int model_check_label(const char *label, struct err *e)
 {
@@ -114,7 +114,8 @@ static int make_meta(struct meta_texts *meta, const struct net *net, char *const
     text = metadata_format_training(training, sections, &status);
     rc = add_text(meta, METADATA_TRAINING, text, status, e);
     if (rc == 0) rc = metadata_parse_training(text, sections, &read_back.training, e);
-    return rc;
+    if (rc < 0 || !training->border.known) return rc;
+    return add_text(meta, METADATA_HOLDOUT, holdout_border_format(&training->border), -ENOMEM, e);
 }
 
 int model_write(const char *path, enum tensor_type type, const struct net *net, const float *params,

@@ -50,6 +50,9 @@ static const struct recipe_option options[] = {
      .takes = "KIND", .help = "of the shallow classifiers", .otherwise = "the spec's own"},
     {"init", RECIPE_PLACE, RECIPE_WHAT, IN_DRAFT(init), .job = true, .takes = "MODEL",
      .help = "start from this model's parameters and keep its held-out images"},
+    {"skip-broken", RECIPE_WHOLE, RECIPE_WHAT, IN_DRAFT(broken_max), .job = true, .high = INT32_MAX,
+     .standard = "0", .takes = "N",
+     .help = "go on without up to N images of a folder that cannot be read"},
 
     {"batch", RECIPE_WHOLE, RECIPE_HOW, IN_RECIPE(batch), .low = 2, .high = 65536,
      .standard = "128", .takes = "N",
@@ -180,8 +183,9 @@ static const struct recipe_option options[] = {
     {"peer-out", RECIPE_PLACE, RECIPE_DISTILLATION, IN_DRAFT(peer_out), .takes = "FILE",
      .help = "keep the second network, too", .otherwise = "it is dropped at the end"},
 
-    {"holdout", RECIPE_WHOLE, RECIPE_HOLDOUT, IN_RECIPE(holdout.images), .high = INT32_MAX,
-     .standard = "5000", .takes = "N", .help = "how many; 0: none, then no calibration",
+    {"holdout", RECIPE_AMOUNT, RECIPE_HOLDOUT, IN_RECIPE(holdout.images), .high = INT32_MAX,
+     .standard = "5000", .takes = "N|P%",
+     .help = "how many, or which part of each class; 0: none, then no calibration",
      .otherwise = "a tenth, at most 5000"},
     {"holdout-seed", RECIPE_SEED, RECIPE_HOLDOUT, IN_RECIPE(holdout.seed), .standard = "0",
      .takes = "N", .help = "another choice of them"},

@@ -26,6 +26,7 @@ enum recipe_json recipe_option_json(const struct recipe_option *option)
 {
     switch (option->kind) {
     case RECIPE_WHOLE:
+    case RECIPE_AMOUNT:
         return RECIPE_JSON_INT;
     case RECIPE_SEED:
         return RECIPE_JSON_SEED;
@@ -56,6 +57,28 @@ static bool parse_choice(const char *text, const char *const *choices, int *ret_
         return true;
     }
     return false;
+}
+
+/* A number of images, or a part of all of them that leaves some. */
+static bool parse_amount(const char *text, struct holdout *ret_value)
+{
+    char number[TEXT_NUMBER_MAX];
+    const size_t n = strlen(text);
+    double percent;
+    int64_t images;
+    if (n == 0 || text[n - 1] != '%') {
+        if (!text_to_int(text, &images)) return false;
+        ret_value->images = images;
+        ret_value->share = 0;
+        return true;
+    }
+    if (n > sizeof(number)) return false;
+    memcpy(number, text, n - 1);
+    number[n - 1] = '\0';
+    if (!text_to_real(number, &percent) || !(percent > 0 && percent < 100)) return false;
+    ret_value->images = 0;
+    ret_value->share = percent / 100;
+    return true;
 }
 
 static bool parse_exits(const char *text, unsigned *ret_value)
@@ -100,6 +123,9 @@ int recipe_option_parse(const struct recipe_option *option, const char *text,
         break;
     case RECIPE_REAL:
         good = text_to_real(text, value);
+        break;
+    case RECIPE_AMOUNT:
+        good = parse_amount(text, value);
         break;
     case RECIPE_SWITCH:
         good = parse_switch(text, value);
@@ -147,6 +173,8 @@ int recipe_option_check(const struct recipe_option *option, const char *text,
     double value;
     if (option->kind == RECIPE_WHOLE)
         value = (double)*(const int64_t *)at;
+    else if (option->kind == RECIPE_AMOUNT)
+        value = (double)((const struct holdout *)at)->images;
     else if (option->kind == RECIPE_REAL)
         value = *(const double *)at;
     else
@@ -177,6 +205,16 @@ static void format_real(double value, char *ret_text)
         snprintf(ret_text, RECIPE_TEXT_MAX, "%g", value);
 }
 
+static void format_amount(const struct holdout *holdout, char *ret_text)
+{
+    if (holdout->share > 0) {
+        text_double(holdout->share * 100, ret_text);
+        strcat(ret_text, "%");
+    } else {
+        snprintf(ret_text, RECIPE_TEXT_MAX, "%" PRId64, holdout->images);
+    }
+}
+
 /* A text of the storage that lives on, or "" for none. */
 static void format_name(const char *name, char *ret_text)
 {
@@ -200,6 +238,9 @@ const char *recipe_option_format(const struct recipe_option *option, const void 
         break;
     case RECIPE_REAL:
         format_real(*(const double *)value, ret_text);
+        break;
+    case RECIPE_AMOUNT:
+        format_amount(value, ret_text);
         break;
     case RECIPE_SWITCH:
         format_name(*(const bool *)value ? "on" : "off", ret_text);

@@ -99,6 +99,9 @@ static void say_takes(struct words *w, const struct recipe_option *o, enum recip
     case RECIPE_WHOLE:
         say(w, "%sa whole number from %.0f to %.0f", o->or_zero ? "0, or " : "", o->low, o->high);
         break;
+    case RECIPE_AMOUNT:
+        say(w, "a whole number from %.0f to %.0f, or a part like 10%%", o->low, o->high);
+        break;
     case RECIPE_SEED:
         say(w, "a whole number from 0%s",
             voice == RECIPE_JSON_BODY ? ", past 2^53 as a string of digits" : "");

@@ -52,8 +52,7 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
             &c->wish, SELECTION_SPLIT,
             "test, holdout (those that both have held out) or train (that both were trained on) "
             "(test)"),
-        selection_option(&c->wish, SELECTION_HOLDOUT, NULL),
-        selection_option(&c->wish, SELECTION_HOLDOUT_SEED, NULL),
+        selection_option(&c->wish, SELECTION_HOLDOUT_OF, NULL),
         {"threads", OPTION_INT, "N", &c->threads, NULL, "(0: all processors)"},
         {"precision", OPTION_STRING, "P", &c->plan.precision, NULL, TOOL_PRECISION_HELP},
         {"algorithm", OPTION_STRING, "A", &c->plan.algorithm, NULL, TOOL_ALGORITHM_HELP},
@@ -92,7 +91,7 @@ static int open_side(struct comparison *c, int which, struct err *e)
     int rc = model_load(c->command.paths[which], &s->model, e);
     if (rc < 0) return rc;
     if (c->set == NULL)
-        rc = dataset_open(c->command.data, selection_part(&c->command.wish), &c->set, e);
+        rc = selection_open(&c->command.wish, c->command.data, s->model, &c->set, e);
     if (rc < 0) return rc;
     rc = selection_check_classes(s->model, c->set, e);
     if (rc == 0) rc = selection_choose(&c->command.wish, s->model, c->set, &s->selection, e);

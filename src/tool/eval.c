@@ -45,8 +45,7 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         {"data", OPTION_STRING, "KIND:DIR", &c->data, NULL,
          "the images: cifar100:DIR, cifar10:DIR or folder:DIR (required)"},
         selection_option(&c->wish, SELECTION_SPLIT, "train, holdout or test (required)"),
-        selection_option(&c->wish, SELECTION_HOLDOUT, NULL),
-        selection_option(&c->wish, SELECTION_HOLDOUT_SEED, NULL),
+        selection_option(&c->wish, SELECTION_HOLDOUT_OF, NULL),
         {NULL, 0, NULL, NULL, NULL, "More figures:"},
         {"per-class", OPTION_FLAG, NULL, &c->per_class, NULL,
          "of each class, how many of its images each classifier gets right"},
@@ -119,7 +118,7 @@ static int open_all(struct evaluation *v, struct err *e)
     int rc = tool_threads(c->threads, &threads, e);
     if (rc == 0) rc = model_load(c->model, &v->model, e);
     if (rc == 0) rc = find_classifier(v, e);
-    if (rc == 0) rc = dataset_open(c->data, selection_part(&c->wish), &v->set, e);
+    if (rc == 0) rc = selection_open(&c->wish, c->data, v->model, &v->set, e);
     if (rc == 0) rc = selection_check_classes(v->model, v->set, e);
     if (rc == 0) rc = selection_choose(&c->wish, v->model, v->set, &v->selection, e);
     if (rc < 0) return rc;

@@ -32,8 +32,7 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
          "images to look at the models on: cifar100:DIR, cifar10:DIR or folder:DIR; without, the\n"
          "page has only what the files say of themselves"},
         selection_option(&c->wish, SELECTION_SPLIT, "train, holdout or test (test)"),
-        selection_option(&c->wish, SELECTION_HOLDOUT, NULL),
-        selection_option(&c->wish, SELECTION_HOLDOUT_SEED, NULL),
+        selection_option(&c->wish, SELECTION_HOLDOUT_OF, NULL),
         {"log", OPTION_STRING, "FILE,FILE..", &c->logs, NULL,
          "for the curves: what `autodidact train --progress json` printed, or the log of a job,\n"
          "one for each model in their order; an empty name for a model without one (the model's\n"
@@ -126,7 +125,7 @@ static int read_logs(const struct command *c, struct report *r, struct err *e)
 }
 
 /* Looks at the images. */
-static int look(const struct command *c, struct report_model *m, const struct dataset *set,
+static int look(const struct command *c, struct report_model *m, struct dataset *set,
                 struct pool *pool, struct err *e)
 {
     struct model *model = m->model;
@@ -166,7 +165,7 @@ static int look_all(const struct command *c, struct report *r, struct err *e)
     unsigned threads = 1;
     int rc = tool_threads(c->threads, &threads, e);
     note("reading the images", "");
-    if (rc == 0) rc = dataset_open(c->data, selection_part(&c->wish), &set, e);
+    if (rc == 0) rc = selection_open(&c->wish, c->data, NULL, &set, e);
     if (rc == 0) {
         pool = pool_new(threads);
         if (pool == NULL) rc = err_set(e, -EAGAIN, "cannot start %u threads", threads);

@@ -12,23 +12,12 @@
 struct option_row selection_option(struct selection_wish *w, enum selection_option which,
                                    const char *help)
 {
-    switch (which) {
-    case SELECTION_HOLDOUT:
-        return (struct option_row){
-            "holdout",
-            OPTION_INT,
-            "N",
-            &w->holdout.images,
-            &w->holdout_given,
-            "so many held-out images instead of a model's own choice, to judge models alike"};
-    case SELECTION_HOLDOUT_SEED:
-        return (struct option_row){
-            "holdout-seed",   OPTION_SEED,    "N",
-            &w->holdout.seed, &w->seed_given, "of that choice; goes with --holdout (0)"};
-    case SELECTION_SPLIT:
-        break;
-    }
-    return (struct option_row){"split", OPTION_STRING, "NAME", &w->split, NULL, help};
+    if (which == SELECTION_SPLIT)
+        return (struct option_row){"split", OPTION_STRING, "NAME", &w->split, NULL, help};
+    return (struct option_row){
+        "holdout-of", OPTION_STRING,
+        "MODEL",      &w->holdout_of,
+        NULL,         "the held-out images of that model, to judge models alike (each one's own)"};
 }
 
 int selection_check(const struct selection_wish *w, const char *usage, struct err *e)
@@ -38,21 +27,19 @@ int selection_check(const struct selection_wish *w, const char *usage, struct er
         strcmp(w->split, "test") != 0) {
         return err_set(e, ERR_USAGE, "--split %s: it takes train, holdout or test", w->split);
     }
-    if (w->seed_given && !w->holdout_given) {
-        return err_set(e, ERR_USAGE, "--holdout-seed goes with --holdout");
-    }
-    if (w->holdout_given && (w->holdout.images < 1 || strcmp(w->split, "test") == 0)) {
-        return err_set(
-            e, ERR_USAGE,
-            "--holdout %lld: it takes a whole number from 1, with --split holdout or train",
-            (long long)w->holdout.images);
-    }
+    if (w->holdout_of != NULL && strcmp(w->split, "test") == 0)
+        return err_set(e, ERR_USAGE, "--holdout-of goes with --split holdout or train");
     return 0;
 }
 
-enum data_part selection_part(const struct selection_wish *wish)
+int selection_open(const struct selection_wish *wish, const char *data, const struct model *model,
+                   struct dataset **ret_set, struct err *e)
 {
-    return strcmp(wish->split, "test") == 0 ? DATA_TEST : DATA_TRAIN;
+    const bool test = strcmp(wish->split, "test") == 0;
+    const bool known = model != NULL && !test;
+    const struct dataset_options options = tool_dataset_options(
+        known ? tool_border_seed(model) : 0, known ? model->training.skipped : 0);
+    return dataset_open(data, test ? DATA_TEST : DATA_TRAIN, &options, ret_set, e);
 }
 
 int selection_check_classes(const struct model *model, const struct dataset *set, struct err *e)
@@ -71,25 +58,41 @@ int selection_check_classes(const struct model *model, const struct dataset *set
     return 0;
 }
 
-int selection_choose(const struct selection_wish *w, const struct model *model,
-                     const struct dataset *set, struct selection *ret_selection, struct err *e)
+/* The split by the border of `judge`. */
+static int split_by(const struct selection_wish *w, const struct model *judge, struct dataset *set,
+                    struct selection *s, struct err *e)
 {
-    bool same_data = w->holdout_given || tool_same_data(model, set);
-    const struct holdout h = w->holdout_given ? w->holdout : model->training.recipe.holdout;
+    struct holdout_border border = {.known = false};
+    const bool holdout = strcmp(w->split, "holdout") == 0;
+    if (!holdout && !tool_shares_data(judge, set)) return 0;
+    int rc = dataset_use_seed(set, tool_border_seed(judge), e);
+    if (rc == 0) rc = tool_border(judge, set, &border, e);
+    if (rc == 0) rc = split_by_border(set, &border, &s->split, e);
+    holdout_border_release(&border);
+    if (rc < 0) return rc;
+    s->indices = holdout ? s->split.holdout : s->split.train;
+    s->n = holdout ? s->split.n_holdout : s->split.n_train;
+    if (s->n > 0) return 0;
+    split_release(&s->split);
+    return err_set(e, ERR_NOT_FOUND, "%s",
+                   holdout ? "of these images nothing was held out when the model was trained"
+                           : "all of these images were held out");
+}
+
+int selection_choose(const struct selection_wish *w, const struct model *model, struct dataset *set,
+                     struct selection *ret_selection, struct err *e)
+{
     struct selection s = {.n = dataset_count(set)};
+    struct model *judge = NULL;
     *ret_selection = s;
     if (strcmp(w->split, "test") == 0) return 0;
-    bool holdout = strcmp(w->split, "holdout") == 0;
-    if (holdout && (!same_data || h.images == 0)) {
-        return err_set(e, ERR_NOT_FOUND, "--split holdout: %s",
-                       same_data ? "nothing was held out when the model was trained"
-                                 : "the model was trained on other data");
+    if (w->holdout_of != NULL) {
+        int rc = model_load(w->holdout_of, &judge, e);
+        if (rc < 0) return err_prefix(e, "--holdout-of"), rc;
     }
-    if (!same_data || h.images == 0) return 0;
-    int rc = split_make(set, (size_t)h.images, h.seed, &s.split, e);
-    if (rc < 0) return rc;
-    s.indices = holdout ? s.split.holdout : s.split.train;
-    s.n = holdout ? s.split.n_holdout : s.split.n_train;
+    int rc = split_by(w, judge != NULL ? judge : model, set, &s, e);
+    model_free(judge);
+    if (rc < 0) return err_prefix(e, "--split %s", w->split), rc;
     *ret_selection = s;
     return 0;
 }
@@ -112,8 +115,8 @@ int selection_meet(struct selection *s, const struct selection *other, struct er
     s->n = n;
     if (n > 0) return 0;
     return err_set(e, ERR_CONFLICT,
-                   "the models have no image of the split in common: --split test, or --holdout N "
-                   "for a choice that is neither's");
+                   "the models have no image of the split in common: --split test, or "
+                   "--holdout-of one of them");
 }
 
 void selection_release(struct selection *selection)

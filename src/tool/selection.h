@@ -15,9 +15,8 @@
 
 /* The options of a command that say it. */
 struct selection_wish {
-    const char *split; /* train, holdout or test */
-    struct holdout holdout;
-    bool holdout_given, seed_given; /* images and seed: instead of the model's own */
+    const char *split;      /* train, holdout or test */
+    const char *holdout_of; /* the file of a model whose choice counts; NULL: each model's own */
 };
 
 struct selection {
@@ -28,23 +27,26 @@ struct selection {
 };
 
 /* The options of a command line that fill in a wish; help: of the split. */
-enum selection_option { SELECTION_SPLIT, SELECTION_HOLDOUT, SELECTION_HOLDOUT_SEED };
+enum selection_option { SELECTION_SPLIT, SELECTION_HOLDOUT_OF };
 struct option_row selection_option(struct selection_wish *wish, enum selection_option which,
                                    const char *help);
 
 /* Whether the wish makes sense; usage: for the message that --split is missing. ERR_USAGE. */
 int selection_check(const struct selection_wish *wish, const char *usage, struct err *e);
 
-/* The part of the data set that has the split. */
-enum data_part selection_part(const struct selection_wish *wish);
+/* Opens the part of the data set that has the split; broken images that the model (NULL: none is
+ * known yet) was trained without are left out again. */
+int selection_open(const struct selection_wish *wish, const char *data, const struct model *model,
+                   struct dataset **ret_set, struct err *e);
 
 /* Whether the classes mean the same in model and data set, or figures mean nothing. ERR_CONFLICT.
  */
 int selection_check_classes(const struct model *model, const struct dataset *set, struct err *e);
 
-/* ERR_NOT_FOUND when there are no such images. selection_release() is due afterwards. */
+/* By the border of the model, or of the one that is wished. ERR_NOT_FOUND when there are no such
+ * images. selection_release() is due afterwards. */
 int selection_choose(const struct selection_wish *wish, const struct model *model,
-                     const struct dataset *set, struct selection *ret_selection, struct err *e);
+                     struct dataset *set, struct selection *ret_selection, struct err *e);
 
 /* Leaves those that the other has, too: of two models, what both have held out. ERR_CONFLICT when
  * nothing is left. */

@@ -242,8 +242,7 @@ static int evaluate(struct session *s, const char *model_path, const char *figur
     struct eval_figures figures = {.n = 0};
     struct tool_plan how = TOOL_PLAN_DEFAULT;
     int rc = model_load(model_path, &model, e);
-    if (rc == 0 && s->set == NULL)
-        rc = dataset_open(s->study->data, selection_part(&wish), &s->set, e);
+    if (rc == 0 && s->set == NULL) rc = selection_open(&wish, s->study->data, model, &s->set, e);
     if (rc == 0) rc = selection_check_classes(model, s->set, e);
     if (rc == 0) rc = selection_choose(&wish, model, s->set, &selection, e);
     if (rc == 0) {

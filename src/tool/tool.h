@@ -66,9 +66,22 @@ int tool_json_print(struct tool_json *json, struct err *e);
 /* Of a daemon's answer. */
 extern const struct json_limits tool_answer_limits;
 
-/* Whether the model was trained on this data set, so that its held-out images are to be found in
- * it: of the same kind, and of a folder with the same classes. */
-bool tool_same_data(const struct model *model, const struct dataset *set);
+/* Whether images of this data set may have trained the model: it is of the same kind, and shares a
+ * class, as a folder does that has changed. */
+bool tool_shares_data(const struct model *model, const struct dataset *set);
+
+/* The border between what the model has seen of the set and what it has not, of the set's key seed.
+ * Models of programs that stored a number instead: those that the number means in this set.
+ * ERR_NOT_FOUND when it was not trained on such data, ERR_CONFLICT when its seed is another one.
+ * holdout_border_release() when it is owned. */
+int tool_border(const struct model *model, const struct dataset *set,
+                struct holdout_border *ret_border, struct err *e);
+
+/* The seed of the model's held-out images, which a set must be opened with to find them. */
+uint64_t tool_border_seed(const struct model *model);
+
+/* Options of dataset_open(): which broken images it names, it names on stderr. */
+struct dataset_options tool_dataset_options(uint64_t key_seed, int64_t broken_max);
 
 /* --- measured algorithms of this machine (choices.c) ------------------------------------------ */
 

@@ -206,6 +206,8 @@ static void fill_training(const struct train_session *s, const struct result *r,
         .recipe = s->command.draft.recipe, .has_figures = h->n_exits > 0, .ensemble = h->ensemble};
     t->recipe.threads = pool_threads(s->pool);
     t->untrained = untrained_of(s, r);
+    t->skipped = (int64_t)dataset_skipped(s->set);
+    t->border = s->split.border;
     memcpy(t->exits, h->exits, sizeof(t->exits));
     snprintf(t->method, sizeof(t->method), "%s", t->recipe.method->name);
     snprintf(t->data, sizeof(t->data), "%s", dataset_kind(s->set));
@@ -342,6 +344,7 @@ int tool_train(int argc, char **argv, struct err *e)
         rc = train_session_open(s, e);
         progress_clear(&s->progress);
         if (rc == 0) warn(s);
+        if (rc == 0) train_holdout_say(s);
         if (rc == 0) rc = train(s, e);
         if (rc == 0) rc = finish(s, e);
         if (rc == ERR_DIVERGED) rc = explain_diverged(s, e);

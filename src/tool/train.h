@@ -23,6 +23,7 @@ struct train_command {
     struct recipe_draft draft;
     const char *spec, *out, *progress;
     int64_t classes, checkpoint_steps;
+    int64_t cache_mb, loaders; /* -1: a quarter of the memory; 0: one a processor */
     bool resume, force, keep_checkpoint;
     const char *algorithm;
     bool by_rule; /* that is its value */
@@ -73,12 +74,16 @@ int train_out_check_writable(const char *option, const char *out, struct err *e)
 /* Of files that need not be there: the same name in the same directory. */
 bool train_out_is_same(const char *a, const char *b);
 
-/* Settles which images are held out, once data, parent and teacher are open: a tenth unless
- * somebody says otherwise, and those of the models. ERR_CONFLICT when these do not go together. */
-int train_holdout_choose(struct train_session *s, struct err *e);
+/* The seed of the images' keys, once parent and teacher are open: theirs, unless it is said. */
+uint64_t train_holdout_seed(const struct train_session *s);
 
-/* Makes s->split of it. */
+/* Makes s->split, once the data are open: a tenth is held out unless somebody says otherwise, and
+ * nothing that parent or teacher have seen. ERR_CONFLICT when these do not go together, else errors
+ * as split_make()'s. The recipe then says how many it is. */
 int train_holdout_split(struct train_session *s, struct err *e);
+
+/* Says on stderr how many images of each class train and are held out. */
+void train_holdout_say(const struct train_session *s);
 
 /* Whether the held-out images are to be looked at after this epoch (train_control.c). */
 bool train_is_due(const struct train_session *s, const struct train_report *report);

@@ -9,7 +9,7 @@
 #include "tool.h"
 #include "train.h"
 
-enum { ROWS_MAX = 96 };
+enum { ROWS_MAX = 96, CACHE_MB_MAX = 1 << 30, LOADERS_MAX = 1024 };
 
 /* Rows with the texts that they need. */
 struct rows {
@@ -63,6 +63,11 @@ static void make_rows(struct rows *r, struct train_command *c)
         {"algorithm", OPTION_STRING, "HOW", &c->algorithm, NULL,
          "how each convolution's is chosen: measured, and kept for this machine, or rule "
          "(measured)"},
+        {"cache-mb", OPTION_INT, "N", &c->cache_mb, NULL,
+         "keep decoded images if all of them fit into N MiB, else decode them in each epoch\n"
+         "(a quarter of the memory)"},
+        {"loaders", OPTION_INT, "N", &c->loaders, NULL,
+         "threads that read, decode and augment ahead (0: one a processor)"},
         {"progress", OPTION_STRING, "MODE", &c->progress, NULL,
          "bar, json or none (bar on a terminal, else a line an epoch)"},
     };
@@ -103,6 +108,14 @@ static int check_command(const struct command_line *line, struct train_command *
     c->by_rule = c->algorithm != NULL && strcmp(c->algorithm, "rule") == 0;
     if (c->algorithm != NULL && !c->by_rule && strcmp(c->algorithm, "measured") != 0)
         return err_set(e, ERR_USAGE, "--algorithm %s: it takes measured or rule", c->algorithm);
+    if (c->cache_mb < -1 || c->cache_mb > CACHE_MB_MAX) {
+        return err_set(e, ERR_USAGE, "--cache-mb %lld: it takes a whole number from 0 to %d",
+                       (long long)c->cache_mb, CACHE_MB_MAX);
+    }
+    if (c->loaders < 0 || c->loaders > LOADERS_MAX) {
+        return err_set(e, ERR_USAGE, "--loaders %lld: it takes a whole number from 0 to %d",
+                       (long long)c->loaders, LOADERS_MAX);
+    }
     return progress_mode_parse(c->progress, ret_mode, e);
 }
 
@@ -110,7 +123,7 @@ int train_command_parse(int argc, char **argv, struct train_command *c,
                         enum progress_mode *ret_mode, struct err *e)
 {
     struct rows rows;
-    *c = (struct train_command){.spec = NULL};
+    *c = (struct train_command){.cache_mb = -1};
     recipe_draft_init(&c->draft, RECIPE_COMMAND_LINE);
     make_rows(&rows, c);
     const struct command_line line = {

@@ -172,6 +172,7 @@ static int make_trainer(struct train_session *s, struct choices *choices, double
                                         .kernels = s->kernels,
                                         .teacher = s->teacher,
                                         .peer = s->peer,
+                                        .loaders = (unsigned)c->loaders,
                                         .choices = choices,
                                         .measure_s = measure_s};
     s->trainer = trainer_new(&setup, e);
@@ -227,6 +228,22 @@ static int choose_threads(const struct train_session *s, unsigned *ret_threads, 
     return tool_threads(wish, ret_threads, e);
 }
 
+static int open_data(struct train_session *s, struct err *e)
+{
+    const struct recipe_draft *d = &s->command.draft;
+    const struct dataset_options options =
+        tool_dataset_options(train_holdout_seed(s), d->broken_max);
+    return dataset_open(d->data, DATA_TRAIN, &options, &s->set, e);
+}
+
+/* What decoded images may take. */
+static uint64_t cache_bytes(const struct train_command *c)
+{
+    if (c->cache_mb >= 0) return (uint64_t)c->cache_mb << 20;
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page > 0 ? (uint64_t)pages / 4 * (uint64_t)page : 0;
+}
+
 int train_session_open(struct train_session *s, struct err *e)
 {
     struct train_command *c = &s->command;
@@ -234,21 +251,22 @@ int train_session_open(struct train_session *s, struct err *e)
     int rc = train_out_check(s, e);
     if (rc == 0) rc = choose_threads(s, &threads, e);
     if (rc == 0 && c->draft.init != NULL) rc = model_load(c->draft.init, &s->parent, e);
-    if (rc == 0) rc = dataset_open(c->draft.data, DATA_TRAIN, &s->set, e);
-    if (rc == 0) rc = check_labels(s, e);
     if (rc == 0 && c->draft.teacher != NULL) {
         const struct plan_options by_rule = {0};
         rc = model_load(c->draft.teacher, &s->teacher, e);
         if (rc == 0) rc = model_plan(s->teacher, &by_rule, e);
         if (rc < 0) err_prefix(e, "--teacher");
     }
-    if (rc == 0) rc = train_holdout_choose(s, e);
+    if (rc == 0) rc = open_data(s, e);
+    if (rc == 0) rc = check_labels(s, e);
     if (rc == 0) rc = open_net(s, e);
     if (rc == 0) rc = check_teacher(s, e);
     if (rc == 0) rc = train_peer_open(s, e);
     if (rc == 0) rc = train_holdout_split(s, e);
     if (rc < 0) return rc;
     choose_preprocess(s);
+    rc = dataset_keep(s->set, &s->preprocess, cache_bytes(c), e);
+    if (rc < 0) return rc;
     s->kernels = kernels_best();
     s->pool = pool_new(threads);
     if (s->pool == NULL) return err_set(e, -EAGAIN, "cannot start %u threads", threads);

@@ -228,7 +228,8 @@ static int compare_texts(const struct safetensors *file, const struct recipe_tex
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < n_texts && rc == 0; i++) {
             const struct recipe_option *option = recipe_option_find(texts[i].name);
-            bool of_holdout = option != NULL && option->section == RECIPE_HOLDOUT;
+            bool of_holdout = option != NULL ? option->section == RECIPE_HOLDOUT
+                                             : strcmp(texts[i].name, "held-out") == 0;
             if (of_holdout == (pass == 1)) rc = compare_text(file, &texts[i], e);
         }
     }

@@ -5,8 +5,8 @@
  * the mean of their gradients. A teacher and a peer see the same input; two peers each learn from
  * what the other said before either moved (our choice; the paper moves one and asks it again, a
  * pass more). Everything is in a fixed order; what is random comes from (seed,
- * epoch, sample), so nothing random belongs to the state. The order of an epoch is made anew when
- * the epoch changes. Left out: clocks, evaluation and files other than checkpoints; the caller
+ * epoch, sample), so nothing random belongs to the state. Batches are made ahead (data/loader.h).
+ * Left out: clocks, evaluation and files other than checkpoints; the caller
  * decides when. */
 #include "config.h"
 
@@ -18,8 +18,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "data/loader.h"
 #include "model/spec_file.h"
 #include "accumulator.h"
 #include "average.h"
@@ -42,13 +44,10 @@ struct trainer {
     struct progressive *progressive;                /* NULL: there are no answers of before */
     float *weights;                                 /* [classes]; NULL: all 1 */
     struct accumulator students, peers, regressors; /* of their gradients */
-    float *images;         /* [batch], of a batch in several parts; NULL: it is one */
-    int32_t *labels;       /* [batch] */
-    int32_t *others;       /* [batch], what is mixed into labels; NULL: nothing is */
-    struct mix mix;        /* of this step */
-    struct err *errors;    /* one a lane */
-    uint32_t *order;       /* [split->n_train], of the epoch ordered_epoch */
-    int64_t ordered_epoch; /* -1: none yet */
+    struct loader *loader;
+    struct loader_batch batch; /* of this step */
+    int32_t *others;           /* [batch], what is mixed into labels; NULL: nothing is */
+    struct mix mix;            /* of this step */
     int64_t epoch_steps;
     struct choices *algorithms; /* of all convolutions */
     char fault[80];             /* what was not finite, the first of it; "": nothing */
@@ -81,6 +80,23 @@ static int add_spec(struct trainer *t, const char *name, const struct net *net, 
     return 0;
 }
 
+/* Which images are held out, by a digest: their number does not say it. */
+static int add_border(struct trainer *t, struct err *e)
+{
+    uint8_t digest[SHA256_SIZE];
+    char hex[SHA256_HEX_SIZE];
+    char *border = holdout_border_format(&t->setup.split->border);
+    if (border == NULL) return err_set(e, -ENOMEM, "out of memory for the border's text");
+    sha256(border, strlen(border), digest);
+    sha256_hex(digest, hex);
+    mem_free(border);
+    struct recipe_text *text = &t->texts[t->n_texts++];
+    *text = (struct recipe_text){.name = "held-out", .implied = t->setup.split->n_holdout == 0};
+    snprintf(text->value, sizeof(text->value), "%zu images (%.16s)", t->setup.split->n_holdout,
+             hex);
+    return 0;
+}
+
 static int make_texts(struct trainer *t, struct err *e)
 {
     char data[SHA256_HEX_SIZE];
@@ -99,6 +115,8 @@ static int make_texts(struct trainer *t, struct err *e)
     text->name = "data";
     snprintf(text->value, sizeof(text->value), "%.64s of %zu images (%.16s)",
              dataset_kind(t->setup.set), dataset_count(t->setup.set), data);
+    if (rc == 0) rc = add_border(t, e);
+    if (rc < 0) return rc;
     text = &t->texts[t->n_texts++];
     text->name = "init";
     snprintf(text->value, sizeof(text->value), "%.64s",
@@ -165,20 +183,22 @@ static int allocate(struct trainer *t, struct err *e)
 {
     const struct trainer_setup *s = &t->setup;
     const struct recipe *r = &t->recipe;
-    t->labels = mem_new((size_t)r->batch, sizeof(*t->labels));
-    t->order = mem_new(s->split->n_train, sizeof(*t->order));
-    t->errors = mem_new(pool_threads(s->pool), sizeof(*t->errors));
-    if (t->labels == NULL || t->order == NULL || t->errors == NULL)
-        return err_set(e, -ENOMEM, "out of memory for the order of %zu images", s->split->n_train);
+    const struct loader_setup loading = {
+        .set = s->set,
+        .images = s->split->train,
+        .n_images = s->split->n_train,
+        .preprocess = s->preprocess,
+        .augment = &r->augment,
+        .seed = r->seed,
+        .batch = (size_t)r->batch,
+        .steps = trainer_steps(t),
+        .threads = s->loaders > 0 ? s->loaders : cpu_count(),
+    };
+    t->loader = loader_new(&loading, e);
+    if (t->loader == NULL) return e->code;
     if (mix_is_on(r)) {
         t->others = mem_new((size_t)r->batch, sizeof(*t->others));
         if (t->others == NULL) return err_set(e, -ENOMEM, "out of memory for labels to mix in");
-    }
-    if (r->accumulate > 1) {
-        t->images =
-            mem_new_aligned((size_t)r->batch, shape_size(net_input(s->net)) * sizeof(*t->images));
-        if (t->images == NULL)
-            return err_set(e, -ENOMEM, "out of memory for a batch of %lld", (long long)r->batch);
     }
     int rc = allocate_learners(t, e);
     if (rc == 0 && average_is_on(r)) {
@@ -224,7 +244,6 @@ struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e)
     t->setup = *setup;
     t->recipe = *setup->recipe;
     t->recipe.threads = pool_threads(setup->pool);
-    t->ordered_epoch = -1;
     t->epoch_steps = (int64_t)n_train / t->recipe.batch;
     if (make_texts(t, e) < 0 || allocate(t, e) < 0) {
         trainer_free(t);
@@ -237,6 +256,7 @@ struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e)
 void trainer_free(struct trainer *trainer)
 {
     if (trainer == NULL) return;
+    loader_free(trainer->loader);
     guide_free(trainer->guide);
     trunk_free(trainer->trunk);
     progressive_free(trainer->progressive);
@@ -247,13 +267,9 @@ void trainer_free(struct trainer *trainer)
     accumulator_release(&trainer->students);
     accumulator_release(&trainer->peers);
     accumulator_release(&trainer->regressors);
-    mem_free(trainer->images);
     mem_free(trainer->weights);
     choices_free(trainer->algorithms);
-    mem_free(trainer->labels);
     mem_free(trainer->others);
-    mem_free(trainer->order);
-    mem_free(trainer->errors);
     mem_free(trainer);
 }
 
@@ -268,10 +284,7 @@ size_t trainer_bytes(const struct trainer *trainer)
     if (trainer->peer.net != NULL) bytes += learner_bytes(&trainer->peer);
     bytes += accumulator_bytes(&trainer->students) + accumulator_bytes(&trainer->peers) +
              accumulator_bytes(&trainer->regressors);
-    if (trainer->images != NULL) {
-        bytes += (size_t)trainer->recipe.batch * shape_size(net_input(trainer->student.net)) *
-                 sizeof(*trainer->images);
-    }
+    bytes += loader_bytes(trainer->loader);
     if (trainer->trunk != NULL) bytes += trunk_bytes(trainer->trunk);
     if (trainer->progressive != NULL) bytes += progressive_bytes(trainer->progressive);
     if (trainer->average != NULL) bytes += average_bytes(trainer->average);
@@ -306,54 +319,10 @@ bool trainer_done(const struct trainer *trainer)
     return trainer->position.step >= trainer_steps(trainer);
 }
 
-/* What the lanes need to fill the input. */
-struct preparation {
-    const struct trainer *trainer;
-    const uint32_t *indices;
-    uint32_t epoch;
-    float *input;
-    struct err *errors; /* one a lane: its first */
-};
-
-static void prepare_lane(void *arg, unsigned lane, unsigned n_lanes)
+/* Images and labels of a step as they are augmented, in t->batch. */
+static int draw_batch(struct trainer *t, int64_t step, struct err *e)
 {
-    const struct preparation *p = arg;
-    const struct trainer *t = p->trainer;
-    size_t first, end, size = shape_size(net_input(t->setup.net));
-    pool_range((size_t)t->recipe.batch, lane, n_lanes, &first, &end);
-    int rc = 0;
-    for (size_t i = first; rc == 0 && i < end; i++) {
-        rc = batch_sample(t->setup.set, p->indices[i], t->setup.preprocess, &t->recipe.augment,
-                          t->recipe.seed, p->epoch, p->input + i * size, &p->errors[lane]);
-        t->labels[i] = dataset_class(t->setup.set, p->indices[i]);
-    }
-}
-
-/* Where a batch is drawn to. */
-static float *batch_images(struct trainer *t)
-{
-    return t->images != NULL ? t->images : grad_input(t->student.grad);
-}
-
-/* Images and labels as they are augmented. */
-static int draw_batch(struct trainer *t, int64_t epoch, int64_t step_of_epoch, struct err *e)
-{
-    const unsigned n_lanes = pool_threads(t->setup.pool);
-    if (t->ordered_epoch != epoch) {
-        batch_order(t->setup.split->train, t->setup.split->n_train, t->recipe.seed, (uint32_t)epoch,
-                    t->order);
-        t->ordered_epoch = epoch;
-    }
-    struct preparation p = {t, t->order + step_of_epoch * t->recipe.batch, (uint32_t)epoch,
-                            batch_images(t), t->errors};
-    for (unsigned i = 0; i < n_lanes; i++) t->errors[i].code = 0;
-    pool_run(t->setup.pool, prepare_lane, &p);
-    for (unsigned i = 0; i < n_lanes; i++) {
-        if (t->errors[i].code == 0) continue;
-        if (e != NULL) *e = t->errors[i];
-        return t->errors[i].code;
-    }
-    return 0;
+    return loader_take(t->loader, step, &t->batch, e);
 }
 
 /* Images and labels in pairs, where the recipe wants it. */
@@ -363,8 +332,8 @@ static void mix_batch(struct trainer *t, int64_t epoch, int64_t step_of_epoch)
     const struct shape image = net_input(t->setup.net);
     if (t->others == NULL) return;
     t->mix = mix_draw(&t->recipe, (uint32_t)epoch, (uint32_t)step_of_epoch, image);
-    mix_images(&t->mix, batch_images(t), batch, image, t->setup.pool);
-    mix_labels(t->labels, batch, t->others);
+    mix_images(&t->mix, t->batch.input, batch, image, t->setup.pool);
+    mix_labels(t->batch.labels, batch, t->others);
 }
 
 /* Puts the images of a micro-batch where the student's pass begins. */
@@ -372,9 +341,8 @@ static void take_part(struct trainer *t, int64_t part)
 {
     const size_t count =
         (size_t)recipe_micro_batch(&t->recipe) * shape_size(net_input(t->setup.net));
-    if (t->images == NULL) return;
-    memcpy(grad_input(t->student.grad), t->images + (size_t)part * count,
-           count * sizeof(*t->images));
+    memcpy(grad_input(t->student.grad), t->batch.input + (size_t)part * count,
+           count * sizeof(*t->batch.input));
 }
 
 static void copy_to_peer(struct trainer *t)
@@ -427,24 +395,23 @@ static double forward(struct trainer *t, const struct loss_targets *targets)
     return isfinite(peers) ? value : peers;
 }
 
-/* The images of a step's micro-batch, while the order is that of its epoch. */
-static const uint32_t *indices_of(const struct trainer *t, int64_t step, int64_t part)
+/* The images of a micro-batch of the step that was drawn. */
+static const uint32_t *images_of(const struct trainer *t, int64_t part)
 {
-    return t->order + step % t->epoch_steps * t->recipe.batch +
-           part * recipe_micro_batch(&t->recipe);
+    return t->batch.images + part * recipe_micro_batch(&t->recipe);
 }
 
 /* What the labels of a step's micro-batch become. */
 static struct loss_targets targets_of(struct trainer *t, int64_t step, int64_t part)
 {
     const size_t n = (size_t)recipe_micro_batch(&t->recipe), first = (size_t)part * n;
-    struct loss_targets targets = {.labels = t->labels + first,
+    struct loss_targets targets = {.labels = t->batch.labels + first,
                                    .share = t->mix.share,
                                    .smoothing = t->recipe.label_smoothing,
                                    .weights = t->weights};
     if (t->mix.kind != MIX_NOTHING) targets.others = t->others + first;
     if (t->progressive == NULL) return targets;
-    targets.past = progressive_answers(t->progressive, indices_of(t, step, part), n);
+    targets.past = progressive_answers(t->progressive, images_of(t, part), n);
     targets.past_share = progressive_share(&t->recipe, step / t->epoch_steps + 1);
     return targets;
 }
@@ -458,8 +425,7 @@ static double learn_part(struct trainer *t, int64_t part)
     if (!isfinite(value)) return value;
     if (t->progressive != NULL) {
         const int deepest = net_sections(t->student.net) - 1;
-        progressive_keep(t->progressive, indices_of(t, t->position.step, part),
-                         (size_t)recipe_micro_batch(&t->recipe),
+        progressive_keep(t->progressive, images_of(t, part), (size_t)recipe_micro_batch(&t->recipe),
                          grad_logits(t->student.grad, deepest));
     }
     learner_backward(&t->student);
@@ -523,7 +489,7 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
         at->sums = (struct objective_sums){0};
     }
     int rc = t->trunk != NULL ? trunk_settle(t->trunk, t->student.params, e) : 0;
-    if (rc == 0) rc = draw_batch(t, epoch, step_of_epoch, e);
+    if (rc == 0) rc = draw_batch(t, at->step, e);
     if (rc < 0) return rc;
     mix_batch(t, epoch, step_of_epoch);
     t->fault[0] = '\0';
@@ -559,7 +525,7 @@ int trainer_models(struct trainer *t, struct trainer_models *ret_models, struct 
     const int64_t n = average_batches(&t->recipe, t->epoch_steps) * parts;
     const int batch = (int)recipe_micro_batch(&t->recipe);
     for (int64_t i = 0; i < n; i++) {
-        rc = i % parts == 0 ? draw_batch(t, epoch, i / parts, e) : 0;
+        rc = i % parts == 0 ? draw_batch(t, epoch * t->epoch_steps + i / parts, e) : 0;
         if (rc < 0) return rc;
         take_part(t, i % parts);
         if (t->trunk != NULL) trunk_pass(t->trunk, t->student.grad);
@@ -624,7 +590,7 @@ static int probe(struct trainer *t, struct err *e)
     const int64_t epoch = step / t->epoch_steps, step_of_epoch = step % t->epoch_steps;
     float *kept = mem_new(n + n_peer + 1, sizeof(*kept));
     if (kept == NULL) return err_set(e, -ENOMEM, "out of memory for statistics of norms");
-    int rc = draw_batch(t, epoch, step_of_epoch, e);
+    int rc = draw_batch(t, step, e);
     if (rc < 0) goto out;
     mix_batch(t, epoch, step_of_epoch);
     memcpy(kept, student->params + net_trained_size(student->net), n * sizeof(*kept));

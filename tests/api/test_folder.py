@@ -198,6 +198,53 @@ def other_classes_and_sizes():
     assert compare(large, data, lambda names: range(0, len(names), 4)) > 20
 
 
+def images_of(model, data, split):
+    """The files of a split, as (class, name)."""
+    out = path("split.csv")
+    tool("eval", model, "--data", data, "--split", split, "--predictions", out, "--json")
+    train = os.path.join(data.split(":", 1)[1], "train")
+    all_ = [(c, n) for c in sorted(os.listdir(train)) for n in sorted(os.listdir(os.path.join(train, c)))]
+    with open(out) as f:
+        return {all_[int(row["index"])] for row in csv.DictReader(f)}
+
+
+def a_folder_that_changes():
+    """images come, go and change their class: what trained the parent never judges the child"""
+    data, parent, child = make_folder("changing"), path("changing.safetensors"), path("changed.safetensors")
+    train = os.path.join(ROOT, "changing", "train")
+    tool("train", SPEC, *options(data, parent, width=4, epochs=1, holdout=32))
+    trained, held = images_of(parent, data, "train"), images_of(parent, data, "holdout")
+    assert len(held) == 32 and all(sum(c == label for c, _ in held) == 8 for label in ("red", "green", "blue", "grey"))
+    for label in ("red", "green", "blue", "grey"):
+        for i in range(0, 40, 3):
+            os.remove(os.path.join(train, label, f"{i:04}.png"))
+    for i in range(40):
+        with open(os.path.join(train, "red", f"new{i:04}.png"), "wb") as f:
+            f.write(png(32, 32, 0, f"new{i}"))
+    os.makedirs(os.path.join(train, "violet"))
+    for i in range(20, 40):
+        if i % 3:
+            os.rename(os.path.join(train, "blue", f"{i:04}.png"), os.path.join(train, "violet", f"{i:04}b.png"))
+    tool("train", *options(data, child, init=parent, epochs=1))
+    same = lambda c, n: (c, n) if c != "violet" else ("blue", n[:-5] + ".png")
+    judging, learnt = ({same(*x) for x in images_of(child, data, s)} for s in ("holdout", "train"))
+    assert judging and not judging & trained, f"{len(judging & trained)} of {len(judging)} have trained the parent"
+    assert any(n.startswith("new") for _, n in judging), "new images are held out, too"
+    assert not learnt & held and all(any(c == x for c, _ in learnt) for x in ("red", "green", "grey"))
+    with open(os.path.join(train, "red", "new0000.png"), "wb") as f:
+        f.write(b"no image")
+    with open(os.path.join(train, "grey", "bad.jpg"), "wb") as f:
+        f.write(b"")
+    error = tool("train", *options(data, child, init=parent, epochs=1), "--force", "--skip-broken", 1, code=1)
+    assert "grey/bad.jpg: the file is empty" in error and "red/new0000.png" in error and "--skip-broken 2" in error, error
+    tool("train", *options(data, child, init=parent, epochs=1, cache_mb=0), "--force", "--skip-broken", 2)
+    with open(child, "rb") as f:
+        n, = struct.unpack("<Q", f.read(8))
+        assert json.loads(json.loads(f.read(n))["__metadata__"]["autodidact.training"])["skipped"] == 2
+    figures, = tool("eval", child, "--data", data, "--split", "holdout", "--json")
+    assert figures["n"] > 10, figures
+
+
 def bad_images():
     """a bad image is named, and nothing is trained"""
     data, out = make_folder("bad", train=8, val=1), path("bad.safetensors")
@@ -271,5 +318,5 @@ def tiny_imagenet():
 
 
 if __name__ == "__main__":
-    wire.run([folder_from_training_to_http, folder_retrained_as_job, other_classes_and_sizes, bad_images, cifar10,
+    wire.run([folder_from_training_to_http, folder_retrained_as_job, other_classes_and_sizes, a_folder_that_changes, bad_images, cifar10,
               tiny_imagenet])

@@ -462,7 +462,7 @@ def test_failed():
     os.makedirs(os.path.join(world.data_root, "empty"), exist_ok=True)
     for members, words in [({"data": "cifar100:empty"}, "train.bin"),
                            ({"spec": "resnet18", "holdout": 5000}, "holdout"),
-                           ({"init": "resnet18", "holdout": 100}, "holdout")]:
+                           ({"init": "resnet18", "holdout": 300}, "holdout")]:
         members = members if "init" in members else {"spec": "resnet18", **members}
         job = world.wait(world.create(**members), "failed")
         assert words in job["reason"] and job["version"] is None, job

@@ -362,7 +362,7 @@ static int open_set(void **state)
     struct err e = {0};
     if (fake_begin(state) < 0) return -1;
     fake_write_records("train.bin", which, 4);
-    return dataset_open(fake_source, DATA_TRAIN, &set, &e);
+    return dataset_open(fake_source, DATA_TRAIN, NULL, &set, &e);
 }
 
 static int close_set(void **state)

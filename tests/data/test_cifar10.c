@@ -68,7 +68,7 @@ static void test_records(void **state)
     (void)state;
     struct dataset *set;
     struct err e = {0};
-    if (dataset_open(source, DATA_TRAIN, &set, &e) < 0) fail_msg("%s", e.text);
+    if (dataset_open(source, DATA_TRAIN, NULL, &set, &e) < 0) fail_msg("%s", e.text);
     assert_int_equal(dataset_count(set), 17);
     assert_int_equal(dataset_classes(set), 10);
     assert_string_equal(dataset_kind(set), "cifar10");
@@ -84,7 +84,7 @@ static void test_records(void **state)
         }
     }
     dataset_free(set);
-    assert_int_equal(dataset_open(source, DATA_TEST, &set, &e), 0);
+    assert_int_equal(dataset_open(source, DATA_TEST, NULL, &set, &e), 0);
     assert_int_equal(dataset_count(set), 2);
     assert_int_equal(dataset_class(set, 1), 1);
     dataset_free(set);
@@ -94,7 +94,7 @@ static void assert_refused(int code, const char *words)
 {
     struct dataset *set = NULL;
     struct err e = {0};
-    int rc = dataset_open(source, DATA_TRAIN, &set, &e);
+    int rc = dataset_open(source, DATA_TRAIN, NULL, &set, &e);
     if (rc != code || strstr(e.text, words) == NULL) {
         fail_msg("wanted %d with '%s', got %d: %s", code, words, rc, e.text);
     }

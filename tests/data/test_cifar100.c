@@ -22,7 +22,7 @@ static void test_train(void **state)
     (void)state;
     struct dataset *set;
     struct err e = {0};
-    if (dataset_open(source, DATA_TRAIN, &set, &e) < 0) fail_msg("%s", e.text);
+    if (dataset_open(source, DATA_TRAIN, NULL, &set, &e) < 0) fail_msg("%s", e.text);
     assert_int_equal(dataset_count(set), 50000);
     assert_string_equal(dataset_label(set, 0), "apple");
     assert_string_equal(dataset_label(set, 99), "worm");
@@ -56,7 +56,7 @@ static void test_test(void **state)
     (void)state;
     struct dataset *set;
     struct err e = {0};
-    if (dataset_open(source, DATA_TEST, &set, &e) < 0) fail_msg("%s", e.text);
+    if (dataset_open(source, DATA_TEST, NULL, &set, &e) < 0) fail_msg("%s", e.text);
     assert_int_equal(dataset_count(set), 10000);
     int counts[100] = {0};
     for (size_t i = 0; i < 10000; i++) counts[dataset_class(set, i)]++;

@@ -19,7 +19,7 @@ static void assert_refused(const char *source, enum data_part part, int code, co
 {
     struct dataset *set = NULL;
     struct err e = {0};
-    int rc = dataset_open(source, part, &set, &e);
+    int rc = dataset_open(source, part, NULL, &set, &e);
     if (rc != code || e.code != code || strstr(e.text, words) == NULL) {
         fail_msg("wanted %d with '%s', got %d: %s", code, words, rc, e.text);
     }
@@ -34,7 +34,7 @@ static void test_records(void **state)
     struct err e = {0};
     fake_write_records("train.bin", which, 3);
     fake_write_records("test.bin", which + 1, 1);
-    assert_int_equal(dataset_open(fake_source, DATA_TRAIN, &set, &e), 0);
+    assert_int_equal(dataset_open(fake_source, DATA_TRAIN, NULL, &set, &e), 0);
     assert_int_equal(dataset_count(set), 3);
     assert_int_equal(dataset_width(set), 32);
     assert_int_equal(dataset_height(set), 32);
@@ -54,7 +54,7 @@ static void test_records(void **state)
     }
     dataset_free(set);
 
-    assert_int_equal(dataset_open(fake_source, DATA_TEST, &set, &e), 0);
+    assert_int_equal(dataset_open(fake_source, DATA_TEST, NULL, &set, &e), 0);
     assert_int_equal(dataset_count(set), 1);
     dataset_free(set);
     dataset_free(NULL);
@@ -77,12 +77,12 @@ static void test_places(void **state)
     strcpy(fake_directory, kept);
 
     snprintf(source, sizeof(source), "cifar100:%s/", kept);
-    assert_int_equal(dataset_open(source, DATA_TEST, &set, &e), 0);
+    assert_int_equal(dataset_open(source, DATA_TEST, NULL, &set, &e), 0);
     assert_string_equal(dataset_label(set, 0), "class_0");
     assert_string_equal(dataset_label(set, 42), "class_42");
     dataset_free(set);
     snprintf(source, sizeof(source), "cifar100:%s/cifar-100-binary", kept);
-    assert_int_equal(dataset_open(source, DATA_TEST, &set, &e), 0);
+    assert_int_equal(dataset_open(source, DATA_TEST, NULL, &set, &e), 0);
     dataset_free(set);
 }
 
@@ -148,7 +148,7 @@ static void test_no_memory(void **state)
         struct dataset *set = NULL;
         struct err e = {0};
         mem_fail_at(n);
-        int rc = dataset_open(fake_source, DATA_TRAIN, &set, &e);
+        int rc = dataset_open(fake_source, DATA_TRAIN, NULL, &set, &e);
         bool fired = mem_fail_left() == 0;
         mem_fail_at(0);
         if (!fired) {

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -12,14 +13,14 @@
 #include <cmocka.h>
 
 #include "data/dataset.h"
-#include "data/split.h"
+#include "../../src/data/dataset.h"
 #include "fake_folder.h"
 
 static struct dataset *open_part(enum data_part part)
 {
     struct dataset *set = NULL;
     struct err e = {0};
-    if (dataset_open(folder_source, part, &set, &e) < 0) fail_msg("%s", e.text);
+    if (dataset_open(folder_source, part, NULL, &set, &e) < 0) fail_msg("%s", e.text);
     return set;
 }
 
@@ -27,7 +28,7 @@ static void assert_refused(enum data_part part, int code, const char *words)
 {
     struct dataset *set = NULL;
     struct err e = {0};
-    int rc = dataset_open(folder_source, part, &set, &e);
+    int rc = dataset_open(folder_source, part, NULL, &set, &e);
     if (rc != code || e.code != code || strstr(e.text, words) == NULL) {
         fail_msg("wanted %d with '%s', got %d: %s", code, words, rc, e.text);
     }
@@ -63,10 +64,9 @@ static void test_order(void **state)
         assert_int_equal(image.height, expected[i].height);
         arena_free(arena);
     }
-    size_t size, same;
+    size_t size;
     char *bytes = folder_vector("rgb8.png", &size);
-    assert_memory_equal(dataset_content(set, 2, &same), bytes, size);
-    assert_int_equal(same, size);
+    assert_true(dataset_key(set, 2) == dataset_content_key(bytes, size, 0));
     mem_free(bytes);
     dataset_free(set);
 }
@@ -175,7 +175,7 @@ static void test_links_and_pipes(void **state)
     assert_refused(DATA_TRAIN, ERR_FORMAT, "no regular file");
 }
 
-/* The bounds hold before anything is read: the files here are holes. */
+/* The bound holds before anything is read: the file here is a hole. */
 static void test_limits(void **state)
 {
     (void)state;
@@ -184,14 +184,6 @@ static void test_limits(void **state)
     folder_path("train/cat/huge.jpg", path);
     assert_int_equal(truncate(path, (24 << 20) + 1), 0);
     assert_refused(DATA_TRAIN, ERR_LIMIT, "cat/huge.jpg: it is 25165825 bytes long");
-    assert_int_equal(truncate(path, 24 << 20), 0);
-    for (int i = 0; i < 1024; i++) {
-        char name[64], other[256];
-        snprintf(name, sizeof(name), "train/cat/huge%d.jpg", i);
-        folder_path(name, other);
-        assert_int_equal(link(path, other), 0);
-    }
-    assert_refused(DATA_TRAIN, ERR_LIMIT, "make them smaller, or fewer");
 }
 
 /* A crop may ask for all pixels of an image at any step of a training, so the memory that these
@@ -215,44 +207,136 @@ static void test_limits_of_all_pixels(void **state)
     assert_refused(DATA_TRAIN, ERR_LIMIT, "MiB of memory");
 }
 
-/* Held-out images follow the content, whatever the file is called and wherever it stands. */
-static void test_split_and_digest(void **state)
+/* Keys follow the content, whatever the file is called and wherever it stands; the digest says that
+ * it has moved. */
+static void test_key_and_digest(void **state)
 {
     (void)state;
-    char before[SHA256_HEX_SIZE], after[SHA256_HEX_SIZE];
-    struct split split;
-    struct err e = {0};
-    size_t size;
-    struct dataset *set = open_part(DATA_TRAIN);
-    dataset_digest(set, before);
-    assert_int_equal(split_make(set, 2, 5, &split, &e), 0);
-    assert_int_equal(split.n_holdout, 2);
-    char held[2][32];
-    for (int i = 0; i < 2; i++) {
-        memcpy(held[i], (const char *)dataset_content(set, split.holdout[i], &size) + 16, 32);
-    }
-    split_release(&split);
-    dataset_free(set);
-
     static const char *const moves[][2] = {{"train/cat/a.PNG", "train/cat/z.png"},
                                            {"train/cat/b.jpg", "train/Dog/images/b.jpg"}};
+    char before[SHA256_HEX_SIZE], after[SHA256_HEX_SIZE];
+    uint64_t sum = 0;
+    struct dataset *set = open_part(DATA_TRAIN);
+    dataset_digest(set, before);
+    for (size_t i = 0; i < dataset_count(set); i++) sum += dataset_key(set, i);
+    dataset_free(set);
     for (int k = 0; k < 2; k++) {
         char from[256], to[256];
+        uint64_t same = 0;
         folder_path(moves[k][0], from);
         folder_path(moves[k][1], to);
         assert_int_equal(rename(from, to), 0);
         set = open_part(DATA_TRAIN);
         dataset_digest(set, after);
         assert_string_not_equal(before, after);
-        assert_int_equal(split_make(set, 2, 5, &split, &e), 0);
-        for (int i = 0; i < 2; i++) {
-            const char *content = dataset_content(set, split.holdout[i], &size);
-            assert_true(memcmp(content + 16, held[0], 32) == 0 ||
-                        memcmp(content + 16, held[1], 32) == 0);
-        }
-        split_release(&split);
+        for (size_t i = 0; i < dataset_count(set); i++) same += dataset_key(set, i);
+        assert_true(same == sum);
         dataset_free(set);
     }
+}
+
+/* What was said of broken images. */
+struct told {
+    size_t n;
+    char texts[8][ERR_TEXT_MAX];
+};
+
+static void note_broken(void *arg, const char *text)
+{
+    struct told *told = arg;
+    if (told->n < 8) snprintf(told->texts[told->n], sizeof(told->texts[0]), "%s", text);
+    told->n++;
+}
+
+/* All broken images are named at once, in their order; as many as are allowed are left out. */
+static void test_broken(void **state)
+{
+    (void)state;
+    static const char *const expected[] = {"Dog/images/a.webp: only JPEG and PNG",
+                                           "cat/aa.jpg: the file is empty",
+                                           "cat/b2.jpg: ", "cat/lost.jpg: "};
+    struct told told = {0};
+    struct dataset_options options = {.broken = note_broken, .broken_arg = &told};
+    char path[256], whole[SHA256_HEX_SIZE], rest[SHA256_HEX_SIZE];
+    struct dataset *set = open_part(DATA_TRAIN);
+    struct err e = {0};
+    dataset_digest(set, whole);
+    dataset_free(set);
+    folder_write("train/Dog/images/a.webp", "x", 1);
+    folder_write("train/cat/aa.jpg", "", 0);
+    folder_put("train/cat/b2.jpg", "cut.jpg");
+    folder_path("train/cat/lost.jpg", path);
+    assert_int_equal(symlink("/does/not/exist", path), 0);
+    for (options.broken_max = 0; options.broken_max < 6; options.broken_max++) {
+        told.n = 0;
+        int rc = dataset_open(folder_source, DATA_TRAIN, &options, &set, &e);
+        assert_int_equal(told.n, 4);
+        for (int i = 0; i < 4; i++) {
+            if (strstr(told.texts[i], expected[i]) == NULL)
+                fail_msg("'%s' is not in '%s'", expected[i], told.texts[i]);
+        }
+        if (options.broken_max < 4) {
+            assert_int_equal(rc, ERR_UNSUPPORTED);
+            assert_non_null(strstr(e.text, expected[0]));
+            assert_non_null(strstr(e.text, "and 3 more of 9 images cannot be read"));
+            assert_non_null(strstr(e.text, "--skip-broken 4"));
+            continue;
+        }
+        assert_int_equal(rc, 0);
+        assert_int_equal(dataset_count(set), 5);
+        assert_int_equal(dataset_skipped(set), 4);
+        dataset_digest(set, rest);
+        assert_string_equal(rest, whole); /* as if they were not there */
+        dataset_free(set);
+    }
+    folder_path("train/ant/1.png", path); /* the only one of its class */
+    assert_int_equal(truncate(path, 20), 0);
+    assert_int_equal(dataset_open(folder_source, DATA_TRAIN, &options, &set, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "no image of the class ant can be read"));
+}
+
+/* Of many broken ones a hundred are named, and how many there are. */
+static void test_many_broken(void **state)
+{
+    (void)state;
+    struct told told = {0};
+    const struct dataset_options options = {
+        .broken_max = 129, .broken = note_broken, .broken_arg = &told};
+    struct dataset *set;
+    struct err e = {0};
+    for (int i = 0; i < 130; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "train/cat/bad%03d.jpg", i);
+        folder_write(name, "text", 4);
+    }
+    assert_true(dataset_open(folder_source, DATA_TRAIN, &options, &set, &e) < 0);
+    assert_int_equal(told.n, DATASET_BROKEN_TOLD);
+    assert_non_null(strstr(told.texts[0], "bad000.jpg"));
+    assert_non_null(strstr(e.text, "and 129 more of 135 images"));
+}
+
+/* A file that is replaced while the set is in use is found out, one that is only touched is not. */
+static void test_changed(void **state)
+{
+    (void)state;
+    char path[256];
+    struct image image;
+    struct err e = {0};
+    const struct image_want all = {0, 0};
+    struct dataset *set = open_part(DATA_TRAIN);
+    struct arena *arena = arena_new(1 << 20);
+    folder_path("train/cat/b.jpg", path);
+    const struct timespec times[2] = {{.tv_sec = 12345}, {.tv_sec = 12345}};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    assert_int_equal(dataset_image(set, 3, all, arena, &image, &e), 0);
+    folder_put("train/cat/b.jpg", "grey.jpg");
+    assert_int_equal(dataset_image(set, 3, all, arena, &image, &e), ERR_CONFLICT);
+    assert_non_null(strstr(e.text, "cat/b.jpg: the file has changed"));
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(dataset_image(set, 3, all, arena, &image, &e), -ENOENT);
+    assert_non_null(strstr(e.text, "cat/b.jpg"));
+    arena_free(arena);
+    dataset_free(set);
 }
 
 static void test_no_memory(void **state)
@@ -263,7 +347,7 @@ static void test_no_memory(void **state)
         struct dataset *set = NULL;
         struct err e = {0};
         mem_fail_at(n);
-        int rc = dataset_open(folder_source, DATA_TRAIN, &set, &e);
+        int rc = dataset_open(folder_source, DATA_TRAIN, NULL, &set, &e);
         bool fired = mem_fail_left() == 0;
         mem_fail_at(0);
         if (!fired) {
@@ -292,7 +376,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_links_and_pipes, folder_begin, folder_end),
         cmocka_unit_test_setup_teardown(test_limits, folder_begin, folder_end),
         cmocka_unit_test_setup_teardown(test_limits_of_all_pixels, folder_begin, folder_end),
-        cmocka_unit_test_setup_teardown(test_split_and_digest, folder_begin, folder_end),
+        cmocka_unit_test_setup_teardown(test_key_and_digest, folder_begin, folder_end),
+        cmocka_unit_test_setup_teardown(test_broken, folder_begin, folder_end),
+        cmocka_unit_test_setup_teardown(test_many_broken, folder_begin, folder_end),
+        cmocka_unit_test_setup_teardown(test_changed, folder_begin, folder_end),
         cmocka_unit_test_setup_teardown(test_no_memory, folder_begin, folder_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

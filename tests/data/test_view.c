@@ -31,17 +31,19 @@ static void test_as_served(void **state)
     static const enum preprocess_resize resizes[] = {PREPROCESS_COVER, PREPROCESS_STRETCH};
     struct dataset *set;
     struct err e = {0};
-    assert_int_equal(dataset_open(folder_source, DATA_TRAIN, &set, &e), 0);
+    assert_int_equal(dataset_open(folder_source, DATA_TRAIN, NULL, &set, &e), 0);
     for (size_t i = 0; i < 2 * dataset_count(set); i++) {
         static float input[FLOATS], served[FLOATS];
         size_t size, at = i / 2;
         struct image image;
         normal.resize = resizes[i % 2];
-        const void *bytes = dataset_content(set, at, &size);
+        char *bytes;
+        assert_int_equal(file_read(dataset_file(set, at), 1 << 24, &bytes, &size, &e), 0);
         struct arena *arena = arena_new(1 << 20);
         const struct image_decoding decoding = {.limits = &image_limits_default,
                                                 .want = preprocess_want(&normal)};
         assert_int_equal(image_decode(bytes, size, &decoding, arena, &image, &e), 0);
+        mem_free(bytes);
         assert_int_equal(preprocess_apply(&normal, &image, arena, served, &e), 0);
         arena_free(arena);
         assert_int_equal(batch_sample(set, at, &normal, NULL, 1, 2, input, &e), 0);
@@ -57,6 +59,43 @@ static void test_as_served(void **state)
     dataset_free(set);
 }
 
+/* With decoded images kept or not, also while they are filled in: the same input. Those that do not
+ * fit are not kept, and neither are random crops. */
+static void test_kept(void **state)
+{
+    (void)state;
+    struct dataset *sets[2];
+    struct err e = {0};
+    static float plain[FLOATS], kept[FLOATS];
+    const struct augment nothing = {0}, plain_words = {.words = AUGMENT_FLIP | AUGMENT_CROP},
+                         random_crop = {.words = AUGMENT_RESIZED_CROP, .scale = 80};
+    struct preprocess other = normal;
+    other.width = SIDE + 1;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(dataset_open(folder_source, DATA_TRAIN, NULL, &sets[i], &e), 0);
+    const size_t n = dataset_count(sets[0]);
+    assert_int_equal(dataset_keep(sets[1], &normal, n * FLOATS - 1, &e), 0);
+    assert_int_equal(view_arena_bytes(sets[1], 0, &normal, &nothing),
+                     view_arena_bytes(sets[0], 0, &normal, &nothing));
+    assert_int_equal(dataset_keep(sets[1], &normal, n * FLOATS, &e), 1);
+    for (size_t k = 0; k < 3 * n; k++) {
+        const size_t i = k % n;
+        const struct augment *augment = k < 2 * n ? &plain_words : &random_crop;
+        const uint32_t epoch = (uint32_t)(k / n);
+        assert_int_equal(batch_sample(sets[0], i, &normal, augment, 1, epoch, plain, &e), 0);
+        assert_int_equal(batch_sample(sets[1], i, &normal, augment, 1, epoch, kept, &e), 0);
+        assert_memory_equal(plain, kept, sizeof(plain));
+        assert_true(view_arena_bytes(sets[1], i, &normal, &nothing) == 0);
+        assert_true(view_arena_bytes(sets[1], i, &normal, &random_crop) > 0);
+        assert_true(view_arena_bytes(sets[1], i, &other, &nothing) > 0);
+    }
+    /* What is kept does not ask the disk. */
+    assert_int_equal(remove(dataset_file(sets[1], 0)), 0);
+    assert_int_equal(batch_sample(sets[1], 0, &normal, NULL, 1, 0, kept, &e), 0);
+    assert_int_equal(batch_sample(sets[0], 0, &normal, NULL, 1, 0, plain, &e), -ENOENT);
+    for (int i = 0; i < 2; i++) dataset_free(sets[i]);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -65,7 +104,7 @@ static void test_no_memory(void **state)
     static float input[FLOATS];
     const struct augment both[] = {{0},
                                    {.words = AUGMENT_RESIZED_CROP | AUGMENT_FLIP, .scale = 80}};
-    assert_int_equal(dataset_open(folder_source, DATA_TRAIN, &set, &e), 0);
+    assert_int_equal(dataset_open(folder_source, DATA_TRAIN, NULL, &set, &e), 0);
     for (int k = 0; k < 2; k++) {
         for (unsigned n = 1;; n++) {
             mem_fail_at(n);
@@ -134,7 +173,7 @@ static void test_crop(void **state)
     struct image image;
     const struct augment crop = {.words = AUGMENT_RESIZED_CROP, .scale = 500},
                          both = {.words = AUGMENT_RESIZED_CROP | AUGMENT_FLIP, .scale = 500};
-    assert_int_equal(dataset_open(folder_source, DATA_TRAIN, &set, &e), 0);
+    assert_int_equal(dataset_open(folder_source, DATA_TRAIN, NULL, &set, &e), 0);
     struct arena *arena = arena_new(1 << 20);
     assert_int_equal(dataset_image(set, 3, (struct image_want){0, 0}, arena, &image, &e), 0);
     int flips = 0;
@@ -169,6 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_as_served, folder_begin, folder_end),
+        cmocka_unit_test_setup_teardown(test_kept, folder_begin, folder_end),
         cmocka_unit_test_setup_teardown(test_no_memory, folder_begin, folder_end),
         cmocka_unit_test(test_boxes),
         cmocka_unit_test_setup_teardown(test_crop, folder_begin, folder_end),

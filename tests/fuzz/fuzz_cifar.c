@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct dataset *set = NULL;
     struct err e = {0};
     snprintf(source, sizeof(source), "cifar100:%s", directory);
-    int rc = dataset_open(source, DATA_TEST, &set, &e);
+    int rc = dataset_open(source, DATA_TEST, NULL, &set, &e);
     if (rc < 0) {
         FUZZ_CHECK(e.code == rc && strstr(e.text, directory) != NULL && set == NULL);
         return 0;

@@ -193,6 +193,16 @@ def exifs():
     write("exif", "short", b"MM\0*")
 
 
+def holdout():
+    head = "seed 0 limit 1999999999999999"
+    write("holdout", "usual", head + " apart 0123456789abcdef 2000000000000000")
+    write("holdout", "none", "seed 18446744073709551615 limit 0000000000000000")
+    write("holdout", "all", head)
+    write("holdout", "disorder", head + " apart 2000000000000000 0123456789abcdef")
+    write("holdout", "short", head + " apart 0123456789abcde")
+    write("holdout", "empty", head + " apart")
+
+
 def choices():
     """Behind the first line, which the target writes for its own processor."""
     write("choices", "usual", "plan fp32 1 32x32x16 16 3x3 1 1 1 direct\nplan fp32 8 32x32x64 64 3x3 1 1 1 winograd\n"
@@ -638,6 +648,7 @@ models()
 images()
 exifs()
 choices()
+holdout()
 metadata()
 cifars()
 checkpoints()

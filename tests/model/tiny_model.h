@@ -83,7 +83,7 @@ static inline void tiny_make(struct tiny *t)
                                                .hint = HINT_NORM,
                                                .hint_exits = 1,
                                                .kd_scale = true,
-                                               .holdout = {5000, 3}},
+                                               .holdout = {.images = 5000, .seed = 3}},
                                     .command = "autodidact train",
                                     .has_figures = true,
                                     .exits = {{0.5, 0.8, 1.25, 0.01}, {0.6, 0.9, 1.1, 0.02}},

@@ -123,6 +123,9 @@ static void random_text(const struct recipe_option *o, struct rng *rng, char tex
         value = floor(o->low + rng_uniform(rng) * (o->high - o->low));
         snprintf(text, RECIPE_TEXT_MAX, "%.0f", o->or_zero && pick % 8 == 0 ? 0 : value);
         return;
+    case RECIPE_AMOUNT:
+        snprintf(text, RECIPE_TEXT_MAX, pick % 2 ? "%u" : "%u.25%%", pick / 2 % 100);
+        return;
     case RECIPE_SEED:
         snprintf(text, RECIPE_TEXT_MAX, "%llu",
                  (unsigned long long)pick << (rng_u32(rng) % 33) | rng_u32(rng));
@@ -171,6 +174,7 @@ static size_t value_size(enum recipe_kind kind)
     static const size_t sizes[] = {[RECIPE_WHOLE] = sizeof(int64_t),
                                    [RECIPE_SEED] = sizeof(uint64_t),
                                    [RECIPE_REAL] = sizeof(double),
+                                   [RECIPE_AMOUNT] = sizeof(struct holdout),
                                    [RECIPE_SWITCH] = sizeof(bool),
                                    [RECIPE_CHOICE] = sizeof(int),
                                    [RECIPE_METHOD] = sizeof(const struct method *),

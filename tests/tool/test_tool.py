@@ -1,14 +1,13 @@
 """The program `autodidact` as its users see it: exit codes, messages, figures, training that is killed and resumed.
 Prints TAP. Standard library only."""
-import csv, http.server, json, os, random, resource, signal, subprocess, sys, tempfile, threading, time
-import traceback
+import csv, http.server, json, os, random, resource, signal, subprocess, sys, threading, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from program import (PROGRAM, REFERENCE, SPEC, TOP, digest, fails, lines, many_minutes_on_reference, metadata,
                      rewrite_metadata, run)
 from tiny_cifar import write_set
-from trainings import Place, position
+from trainings import main, position
 
 SEED = int(os.environ.get("TEST_SEED", str(time.time_ns() % 1000000)))
 
@@ -175,7 +174,8 @@ def test_train_events(p):
     assert p.folder not in text and "/home" not in text
     # On a terminal the time before the first step has a line, too, and the next one takes its place.
     err = p.train(out, "--progress", "bar", method="baseline", epochs=1)[1]
-    assert err.startswith("\nreading the images ...\x1b[K\nmeasuring the convolutions ...\x1b[K\n\x1b[K\nepoch 1/1"), err[:200]  # \r, read as text
+    assert err.startswith("\nreading the images ...\x1b[K\nmeasuring the convolutions ...\x1b[K\n\x1b[K1000 images to train on, "), err[:200]  # \r, read as text
+    assert "; 200 images held out, 0 to 22 of a class\n\nepoch 1/1" in err, err[:300]
 
 
 @many_minutes_on_reference
@@ -313,9 +313,7 @@ def test_bad_teacher(p):
         m["autodidact.preprocess"] = json.dumps(d)
 
     def other_holdout(m):
-        d = json.loads(m["autodidact.training"])
-        d["holdout"] = 100
-        m["autodidact.training"] = json.dumps(d)
+        m["autodidact.holdout"] = m["autodidact.holdout"].replace("seed 0", "seed 5")
     for name, change in (("label", other_label), ("size", other_size), ("mean", other_mean),
                          ("resize", other_resize), ("holdout", other_holdout)):
         rewrite_metadata(own, p.path(name + ".safetensors"), change)
@@ -333,11 +331,12 @@ def test_bad_teacher(p):
         (kd + ["--teacher", SPEC], 1, "--teacher"),
         (kd + ["--teacher", p.path("label.safetensors")], 1, 'class 7 is "seven" there and "fine_7" in the data set'),
         (kd + ["--teacher", p.path("size.safetensors")], 1, "it takes images of 64x64 with 3 channels, the student of 32x32"),
-        (kd + ["--teacher", own, "--holdout", "100"], 1, "--holdout 100: the model of --teacher was made with 200"),
-        (kd + ["--teacher", p.path("holdout.safetensors")], 1,
-         "--holdout 200: the model of --teacher was made with 100"),
+        (kd + ["--teacher", own, "--holdout", "300"], 1,
+         "--holdout 300: 300 images cannot be held out of 1200, only 200: a model cannot be judged by images that"),
+        (kd + ["--teacher", p.path("holdout.safetensors"), "--holdout-seed", "0"], 1,
+         "its model was made with --holdout-seed 5, and images that it saw cannot judge what learns from it"),
         (p.options(out, method="kd", holdout=None) + ["--teacher", p.path("holdout.safetensors"), "--init", own], 1,
-         "--teacher: its model was made with --holdout 100, that of --init with 200"),
+         "its model was made with --holdout-seed 5, and images that it saw cannot judge what learns from it"),
         (p.options(out, holdout=None, preset="scan") + ["--init", p.model("byot")], 1,
          "its heads are scala, not scala+attention as --preset scan says: --heads scala keeps them"),
         (p.options(out, holdout=None, heads="sepconv+attention") + ["--init", p.model("byot")], 1,
@@ -527,9 +526,13 @@ def test_init(p):
     text = json.dumps(metadata(out))
     assert digest(parent) in text
     assert json.loads(run("eval", out, "--data", p.data, "--split", "holdout", "--json")[0])["n"] == 200
-    fails("train", *base, "--init", parent, "--holdout", "100", text="--holdout 100")
-    fails("train", *base, "--init", parent, "--holdout-seed", "9", text="--holdout-seed 9")
-    run("train", *base, "--init", parent, "--holdout", "200")
+    assert metadata(out)["autodidact.holdout"] == metadata(parent)["autodidact.holdout"]
+    fails("train", *base, "--init", parent, "--holdout", "300", text="only 200: a model cannot be judged")
+    fails("train", *base, "--init", parent, "--holdout-seed", "9", text="its model was made with --holdout-seed 0")
+    run("train", *base, "--init", parent, "--holdout", "100", "--epochs", "1")  # fewer may be
+    assert json.loads(run("eval", out, "--data", p.data, "--split", "holdout", "--json")[0])["n"] == 100
+    _, err = run("train", *base, "--init", parent, "--holdout", "200", "--progress", "bar")
+    assert "1000 images to train on" in err and "; 200 images held out, 0 to " in err and "held out of 90 of" not in err, err
     fails("train", SPEC, *base, "--init", parent, text="another one")
     # With a rate of 0 the weights stay those of the parent; only running statistics move.
     run("train", *base, "--init", parent, "--lr", "0", "--epochs", "1")
@@ -582,21 +585,6 @@ def test_bad_precision(p):
     fails(*base, "--precision", "int8", code=2, text="--precision int8: it takes fp32, bf16 or auto")
     fails(*base, "--algorithm", "quick", code=2, text="--algorithm quick: it takes rule, measured")
     fails("bench", SPEC, "--width", "4", "--train", "--precision", "bf16", code=2, text="--precision bf16: training takes fp32")
-
-
-@many_minutes_on_reference
-def test_same_images(p):
-    """--holdout of eval: two models judged on the same images, whatever they remember."""
-    all_, own = p.path("none.safetensors"), p.model("byot")
-    p.train(all_, holdout=0, epochs=1, method="baseline")
-    judge = ["--data", p.data, "--split", "holdout", "--json"]
-    a, b = (json.loads(run("eval", m, *judge, "--holdout", "150", "--holdout-seed", "3")[0]) for m in (all_, own))
-    assert a["n"] == b["n"] == 150
-    c, d = (json.loads(run("eval", own, *judge, *more)[0]) for more in ([], ["--holdout", "200"]))
-    assert c == d
-    fails("eval", own, *judge, "--holdout", "0", code=2, text="--holdout 0")
-    fails("eval", own, *judge, "--holdout-seed", "1", code=2, text="--holdout-seed")
-    fails("eval", own, *judge, "--holdout", "1200", text="1200")
 
 
 @many_minutes_on_reference
@@ -713,27 +701,4 @@ def test_client(p):
     fails("classify", "--url", url, "--classifier", "1,,2", code=2, text="--classifier takes")
 
 
-def main():
-    tests = [(n, f) for n, f in globals().items() if n.startswith("test_")]
-    chosen = sys.argv[1:] or [n for n, _ in tests]
-    print(f"1..{len(chosen)}", flush=True)
-    failed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        place = Place(folder)
-        for i, (name, f) in enumerate([t for t in tests if t[0] in chosen], 1):
-            if getattr(f, "skipped", False):
-                print(f"ok {i} - {name} # SKIP several trainings take many minutes with the reference kernels", flush=True)
-                continue
-            start = time.monotonic()
-            try:
-                f(place)
-                print(f"ok {i} - {name} # {time.monotonic() - start:.1f} s", flush=True)
-            except Exception:
-                failed += 1
-                for line in traceback.format_exc().splitlines():
-                    print("#", line)
-                print(f"not ok {i} - {name}", flush=True)
-    return 1 if failed else 0
-
-
-sys.exit(main())
+sys.exit(main(globals()))

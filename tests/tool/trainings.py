@@ -1,5 +1,5 @@
 """Small trainings of the program, for its tests. Standard library only."""
-import os
+import os, sys, tempfile, time, traceback
 
 from program import SPEC, metadata, run
 from tiny_cifar import write_set
@@ -38,3 +38,28 @@ def position(path):
         return int(metadata(path)["autodidact.position"].split()[0])
     except OSError:
         return -1
+
+
+def main(names):
+    """Runs the tests of a module, or those that the command line names; -> the exit code. Prints TAP."""
+    tests = [(n, f) for n, f in names.items() if n.startswith("test_")]
+    chosen = sys.argv[1:] or [n for n, _ in tests]
+    print(f"1..{len(chosen)}", flush=True)
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(folder)
+        for i, (name, f) in enumerate([t for t in tests if t[0] in chosen], 1):
+            if getattr(f, "skipped", False):
+                print(f"ok {i} - {name} # SKIP several trainings take many minutes with the reference kernels", flush=True)
+                continue
+            start = time.monotonic()
+            try:
+                f(place)
+                print(f"ok {i} - {name} # {time.monotonic() - start:.1f} s", flush=True)
+            except Exception:
+                failed += 1
+                for line in traceback.format_exc().splitlines():
+                    print("#", line)
+                print(f"not ok {i} - {name}", flush=True)
+    return 1 if failed else 0
+

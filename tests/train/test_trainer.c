@@ -100,7 +100,7 @@ static void test_resume_elsewhere(void **state)
     assert_int_equal(fclose(file), 0);
     dataset_free(f->set);
     f->set = NULL;
-    assert_int_equal(dataset_open(f->source, DATA_TRAIN, &f->set, &e), 0);
+    assert_int_equal(dataset_open(f->source, DATA_TRAIN, NULL, &f->set, &e), 0);
     t = make(f, pool);
     assert_int_equal(trainer_restore(t, f->checkpoint, &e), ERR_CONFLICT);
     assert_non_null(strstr(e.text, "--data"));

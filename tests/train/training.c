@@ -80,8 +80,8 @@ int set_up(void **state)
     write_records(f->dir, "train.bin", IMAGES);
     write_labels(f->dir, "fine_label_names.txt", CLASSES);
     write_labels(f->dir, "coarse_label_names.txt", 20);
-    if (dataset_open(f->source, DATA_TRAIN, &f->set, &e) < 0) fail_msg("%s", e.text);
-    assert_int_equal(split_make(f->set, 40, 0, &f->split, &e), 0);
+    if (dataset_open(f->source, DATA_TRAIN, NULL, &f->set, &e) < 0) fail_msg("%s", e.text);
+    assert_int_equal(split_make(f->set, 40, NULL, 0, &f->split, &e), 0);
     f->net = tiny_net(32, CLASSES);
     make_others(f);
     f->preprocess = (struct preprocess){.width = 32, .height = 32};
@@ -119,6 +119,7 @@ struct trainer_setup setup_of(const struct fixture *f, struct pool *pool)
                                   .parent = "",
                                   .pool = pool,
                                   .kernels = kernels_best(),
+                                  .loaders = 2,
                                   .teacher = m->source == METHOD_TEACHER ? f->teacher : NULL,
                                   .peer = m->source == METHOD_PEER ? f->peer : NULL};
 }
