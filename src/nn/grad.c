@@ -1,8 +1,8 @@
 /* The grad object and its two passes. A pass is a list of rounds; each is one loop of the pool, in
- * which every lane takes its images block by block through the round's tasks, and is followed by
- * what needs the sums of all lanes. Weights are packed at the beginning of each pass, as they
- * change with every step of the optimizer. This file leaves out what the tasks do (op_NAME.c) and
- * their order (grad_schedule.c). */
+ * which every lane takes its images through the round's stretches of tasks, block by block through
+ * each, and is followed by what needs the sums of all lanes. Weights are packed at the beginning of
+ * each pass, as they change with every step of the optimizer. This file leaves out what the tasks
+ * do (op_NAME.c) and their order (grad_schedule.c). */
 #include "config.h"
 
 #include "nn/grad.h"
@@ -169,6 +169,7 @@ void grad_free(struct grad *grad)
     if (grad == NULL) return;
     mem_free(grad->tasks);
     mem_free(grad->rounds);
+    mem_free(grad->stretches);
     mem_free(grad->activations);
     mem_free(grad->values);
     mem_free(grad->grads);
@@ -267,6 +268,17 @@ static void finish_task(struct grad *grad, const struct task *task)
     if (finish != NULL && op->bias >= 0) finish(grad, task);
 }
 
+/* Images [first, end), block by block. */
+static void run_stretch(struct grad *grad, const struct stretch *s, unsigned lane, int first,
+                        int end)
+{
+    for (int at = first, n; at < end; at += n) {
+        n = end - at < s->block ? end - at : s->block;
+        for (int i = s->first; i < s->first + s->n; i++)
+            run_task(grad, &grad->tasks[i], lane, at, n);
+    }
+}
+
 static void round_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
     struct grad *grad = arg;
@@ -276,10 +288,8 @@ static void round_lane(void *arg, unsigned lane, unsigned n_lanes)
 
     size_t first, end;
     pool_range((size_t)grad->batch, lane, n_lanes, &first, &end);
-    for (int at = (int)first; at < (int)end; at += round->block) {
-        int left = (int)end - at, n = left < round->block ? left : round->block;
-        for (int i = 0; i < round->n; i++) run_task(grad, &tasks[i], lane, at, n);
-    }
+    for (int i = 0; i < round->n_stretches; i++)
+        run_stretch(grad, &grad->stretches[round->first_stretch + i], lane, (int)first, (int)end);
 }
 
 static void run_rounds(struct grad *grad, int first, int end)

@@ -5,11 +5,6 @@
 #include "base/clock.h"
 #include "grad_impl.h"
 
-static int lane_images(const struct grad *grad)
-{
-    return (grad->batch_max - 1) / (int)grad->n_lanes + 1;
-}
-
 /* How many images a lane takes at a time through a direction of an operation; 0: it is not
  * computed. The gradient of the images is nobody's. */
 static int images_of(const struct grad *grad, int number, enum conv_direction d)
@@ -17,12 +12,11 @@ static int images_of(const struct grad *grad, int number, enum conv_direction d)
     const struct op *op = &grad->net->ops[number];
     if (!op->kind->train.chooses || !grad_needs(grad, op)) return 0;
     enum op_phase phase = op->kind->train.phase_of[d];
-    if (phase == PHASE_BACKWARD && d != CONV_BACKWARD_WEIGHT && op->in == 0) return 0;
-    for (int i = 0; i < grad->n_tasks; i++) {
-        const struct task *t = &grad->tasks[i];
-        if (t->op != number || t->phase != phase) continue;
-        int block = grad->rounds[t->round].block, most = lane_images(grad);
-        return block < most ? block : most;
+    if (phase == PHASE_BACKWARD && op->in == 0) return 0;
+    for (int i = 0; i < grad->n_stretches; i++) {
+        const struct stretch *s = &grad->stretches[i];
+        for (const struct task *t = &grad->tasks[s->first]; t < &grad->tasks[s->first + s->n]; t++)
+            if (t->op == number && t->phase == phase) return s->block;
     }
     return 0;
 }
@@ -39,7 +33,7 @@ static int choose(struct grad *grad, const struct grad_options *o, int number,
                                      .g = &grad->net->ops[number].conv,
                                      .precision = grad->precision,
                                      .images = images,
-                                     .passes = (lane_images(grad) - 1) / images + 1};
+                                     .passes = (grad_lane_images(grad) - 1) / images + 1};
     int rc = measure ? choices_measure_training(o->choices, &load, grad->pool) : 0;
     if (o->choices == NULL || !choices_find(o->choices, choice_use_of(d), load.g, grad->precision,
                                             choice_index(images), ret))

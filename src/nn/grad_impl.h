@@ -15,14 +15,21 @@
 struct task {
     enum op_phase phase;
     int op;
-    int round, order;         /* within the round */
+    int round, turn, order;   /* within the round, first by turn */
+    bool whole;               /* on all images of a lane at once */
     bool accumulate;          /* into the gradient of op's in */
     bool accumulate_residual; /* into that of op's residual */
 };
 
 struct round {
     int first, n; /* tasks */
-    int block;    /* images at a time */
+    int first_stretch, n_stretches;
+};
+
+/* Tasks of a round that run together on a block of images. */
+struct stretch {
+    int first, n;
+    int block; /* images */
 };
 
 /* What an operation keeps beside its values. Sums of lane l begin at sums + l * sums_stride. */
@@ -60,6 +67,8 @@ struct grad {
     int n_tasks;
     struct round *rounds; /* the forward ones first */
     int n_rounds, n_forward;
+    struct stretch *stretches; /* in the order of rounds */
+    int n_stretches;
 
     float *activations; /* one block: values and their gradients, placed by lifetime */
     float **values;     /* [n_values]; NULL: not computed */
@@ -113,6 +122,12 @@ static inline size_t grad_rows(const struct grad *grad, int value, int images)
 static inline size_t grad_count_of(const struct grad *grad, int value, int images)
 {
     return (size_t)images * shape_size(grad->net->values[value].shape);
+}
+
+/* Images of a lane, at most. */
+static inline int grad_lane_images(const struct grad *grad)
+{
+    return (grad->batch_max - 1) / (int)grad->n_lanes + 1;
 }
 
 /* Floats rounded up to whole cache lines, as every array of a state is. */

@@ -6,6 +6,12 @@
  * that follow them. Norms whose result is wanted later only (shortcuts) move to the round that
  * wants it.
  *
+ * Within a round the trunk and each head are stretches of their own, each with as many images at a
+ * time as keep its own values in the cache: a head's first map is twice as large as any of the
+ * trunk beside it. Weights that are many are worth more than the values: what multiplies with them
+ * on a few pixels an image does so for all images of a lane at once, and so does what sums their
+ * gradient, for which the sums of a block would have to be added up again and again.
+ *
  * Values and gradients then share one block of memory by lifetime, in rounds: in one round lanes
  * are at different images and tasks, so what meets in a round never overlaps. A norm's dx
  * overwrites its dy (in_place), which saves a pass over memory. */
@@ -25,6 +31,10 @@
  * width 262, 367, 403 GFLOP/s with 64, 256, 512 KB), larger ones lose the values between two tasks.
  */
 enum { BLOCK_BYTES = 512 * 1024, FLOATS_PER_LINE = MEM_ALIGN / sizeof(float) };
+
+/* Weights that the second-level cache does not hold beside a block's values, and the pixels for
+ * which they are worth to be read once more. */
+enum { MANY_WEIGHTS = 65536, FEW_PIXELS = 128 };
 
 struct passes {
     struct grad *grad;
@@ -48,10 +58,43 @@ static bool is_needed(const struct passes *s, int op)
     return grad_needs(s->grad, &s->net->ops[op]);
 }
 
+/* Images whose larger value of the operation is one block. */
+static int own_block(const struct grad *grad, const struct op *op)
+{
+    size_t in = shape_size(grad->net->values[op->in].shape);
+    size_t out = shape_size(grad->net->values[op->out].shape);
+    size_t block = BLOCK_BYTES / sizeof(float) / (in > out ? in : out);
+    return block < 1 ? 1 : block > (size_t)grad->batch_max ? grad->batch_max : (int)block;
+}
+
+/* Each weight is used, and its gradient summed, once a pixel of the smaller map. */
+static bool is_whole(const struct grad *grad, const struct op *op, enum op_phase phase)
+{
+    if (op->weight < 0 || grad->net->params[op->weight].size < MANY_WEIGHTS) return false;
+    if (phase == PHASE_WEIGHTS) return true;
+    size_t in = grad_rows(grad, op->in, 1), out = grad_rows(grad, op->out, 1);
+    return (size_t)own_block(grad, op) * (in < out ? in : out) < FEW_PIXELS;
+}
+
+/* Heads read what the trunk has made and add to its gradient, never the other way round. What sums
+ * over all images of a lane does so when all are there. */
+static int turn_of(const struct op *op, enum op_phase phase, bool whole)
+{
+    if (phase == PHASE_WEIGHTS && whole) return SPEC_SECTIONS_MAX + 2;
+    if (phase == PHASE_STATISTICS || phase == PHASE_FORWARD) return op->exit + 1;
+    return op->exit >= 0 ? op->exit : SPEC_SECTIONS_MAX + 1;
+}
+
 static void add_task(struct passes *s, enum op_phase phase, int op, int round, int order)
 {
-    s->grad->tasks[s->grad->n_tasks++] =
-        (struct task){.phase = phase, .op = op, .round = round, .order = order};
+    const struct op *of = &s->net->ops[op];
+    bool whole = is_whole(s->grad, of, phase);
+    s->grad->tasks[s->grad->n_tasks++] = (struct task){.phase = phase,
+                                                       .op = op,
+                                                       .round = round,
+                                                       .turn = turn_of(of, phase, whole),
+                                                       .order = order,
+                                                       .whole = whole};
 }
 
 /* --- forward ---------------------------------------------------------------------------------- */
@@ -126,6 +169,7 @@ static void add_backward_tasks(struct passes *s)
         int round = s->grad_round[op->out], order = 2 * (net->n_ops - i);
         if (op_has_phase(op, PHASE_BACK_SUMS)) add_task(s, PHASE_BACK_SUMS, i, round++, order);
         add_task(s, PHASE_BACKWARD, i, round, order);
+        if (op_has_phase(op, PHASE_WEIGHTS)) add_task(s, PHASE_WEIGHTS, i, round, order + 1);
         contribute(s, op->in, round);
         contribute(s, op->residual, round);
     }
@@ -137,6 +181,7 @@ static int compare_tasks(const void *a, const void *b)
 {
     const struct task *x = a, *y = b;
     if (x->round != y->round) return x->round < y->round ? -1 : 1;
+    if (x->turn != y->turn) return x->turn < y->turn ? -1 : 1;
     if (x->order != y->order) return x->order < y->order ? -1 : 1;
     /* One value can feed two operations with statistics; no two tasks are equal otherwise. */
     return (x->op > y->op) - (x->op < y->op);
@@ -161,7 +206,7 @@ static void mark_accumulation(struct passes *s)
     for (int i = 0; i < s->grad->n_tasks; i++) {
         struct task *task = &s->grad->tasks[i];
         const struct op *op = &net->ops[task->op];
-        if (task->round < s->grad->n_forward || task->phase == PHASE_BACK_SUMS) continue;
+        if (task->phase != PHASE_BACKWARD) continue;
         task->accumulate = op->in > 0 && s->touched[op->in];
         s->touched[op->in] = true;
         if (op->residual >= 0) {
@@ -171,28 +216,34 @@ static void mark_accumulation(struct passes *s)
     }
 }
 
-static int block_of(const struct grad *grad, const struct round *round)
+/* Whether a task begins a stretch: the first one of a round and of a turn, and around each whole
+ * one. */
+static bool begins_stretch(const struct grad *grad, int i)
 {
-    size_t largest = 1;
-    for (int i = round->first; i < round->first + round->n; i++) {
-        const struct op *op = &grad->net->ops[grad->tasks[i].op];
-        size_t in = shape_size(grad->net->values[op->in].shape);
-        size_t out = shape_size(grad->net->values[op->out].shape);
-        largest = in > largest ? in : largest;
-        largest = out > largest ? out : largest;
-    }
-    size_t block = BLOCK_BYTES / sizeof(float) / largest;
-    return block < 1 ? 1 : block > (size_t)grad->batch_max ? grad->batch_max : (int)block;
+    const struct task *task = &grad->tasks[i], *last = task - 1;
+    return i == 0 || task->round != last->round || task->turn != last->turn || task->whole ||
+           last->whole;
 }
 
 static void cut_rounds(struct grad *grad)
 {
+    int lane = grad_lane_images(grad);
     for (int i = 0; i < grad->n_tasks; i++) {
-        struct round *round = &grad->rounds[grad->tasks[i].round];
-        if (round->n++ == 0) round->first = i;
+        const struct task *task = &grad->tasks[i];
+        struct round *round = &grad->rounds[task->round];
+        int block = task->whole ? lane : own_block(grad, &grad->net->ops[task->op]);
+        if (round->n++ == 0) {
+            round->first = i;
+            round->first_stretch = grad->n_stretches;
+        }
+        if (begins_stretch(grad, i)) {
+            round->n_stretches++;
+            grad->stretches[grad->n_stretches++] = (struct stretch){.first = i, .block = lane};
+        }
+        struct stretch *stretch = &grad->stretches[grad->n_stretches - 1];
+        stretch->n++;
+        stretch->block = stretch->block < block ? stretch->block : block;
     }
-    for (int i = 0; i < grad->n_rounds; i++)
-        grad->rounds[i].block = block_of(grad, &grad->rounds[i]);
 }
 
 /* --- memory ----------------------------------------------------------------------------------- */
@@ -240,7 +291,7 @@ static void find_lifetimes(struct passes *s)
         if (needs & NEEDS_OUT) use(&values[op->out], task->round);
         if (needs & NEEDS_RESIDUAL) use(&values[op->residual], task->round);
         use(&grads[grad_home(s, op->out)], task->round);
-        if (task->phase == PHASE_BACK_SUMS) continue;
+        if (task->phase != PHASE_BACKWARD) continue;
         if (op->in > 0) use(&grads[grad_home(s, op->in)], task->round);
         if (op->residual >= 0) use(&grads[grad_home(s, op->residual)], task->round);
     }
@@ -306,12 +357,14 @@ int grad_schedule(struct grad *grad, struct err *e)
     s.items = mem_new(2 * n_values, sizeof(*s.items));
     s.order = mem_new(2 * n_values, sizeof(*s.order));
     grad->tasks = grad_take(grad, OP_PHASES * n_ops, sizeof(*grad->tasks)); /* one a phase */
+    grad->stretches = grad_take(grad, OP_PHASES * n_ops, sizeof(*grad->stretches));
     grad->values = grad_take(grad, n_values, sizeof(*grad->values));
     grad->grads = grad_take(grad, n_values, sizeof(*grad->grads));
     int rc = -ENOMEM;
     if (s.value_round == NULL || s.grad_round == NULL || s.op_round == NULL ||
         s.consumers == NULL || s.touched == NULL || s.items == NULL || s.order == NULL ||
-        grad->tasks == NULL || grad->values == NULL || grad->grads == NULL)
+        grad->tasks == NULL || grad->stretches == NULL || grad->values == NULL ||
+        grad->grads == NULL)
         goto out;
 
     place_forward_ops(&s);

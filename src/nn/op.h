@@ -17,17 +17,18 @@ struct state_size;
 struct task;
 struct task_args;
 
-/* When an operation works in training, two phases in each pass. Its statistics and its sums are of
- * the whole batch: what reads them waits for the next round (grad_schedule.c). */
+/* When an operation works in training, two phases forward, three backward. Its statistics and its
+ * sums are of the whole batch: what reads them waits for the next round (grad_schedule.c). */
 enum op_phase {
     PHASE_STATISTICS, /* sums over its input, before it can compute */
     PHASE_FORWARD,
     PHASE_BACK_SUMS, /* sums over the gradient of its output, before it can go on backward */
     PHASE_BACKWARD,
+    PHASE_WEIGHTS, /* the gradient of its weights, behind PHASE_BACKWARD, which does the rest */
     OP_PHASES
 };
 
-/* What PHASE_BACK_SUMS and PHASE_BACKWARD read beside the gradient of the output. A relu reads the
+/* What the phases backward read beside the gradient of the output. A relu reads the
  * output anyway. */
 enum { NEEDS_IN = 1, NEEDS_OUT = 2, NEEDS_RESIDUAL = 4 };
 
@@ -91,7 +92,7 @@ struct op_kind {
 
         /* Its work on some images, and what is done once all lanes have done theirs, for which an
          * operation with a bias has sums [2][channels] a lane. Forward and backward are there;
-         * the other two where it needs them. */
+         * the others where it needs them. */
         struct {
             void (*run)(const struct task_args *a);
             void (*finish)(struct grad *grad, const struct task *task);

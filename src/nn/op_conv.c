@@ -285,16 +285,21 @@ static void residual_backward(const struct task_args *a)
 static void backward(const struct task_args *a)
 {
     const struct op *op = a->op;
-    void *scratch = grad_scratch(a->grad, a->lane);
     if (op->bias >= 0) grad_bias_sums(a);
     if (op->residual >= 0) residual_backward(a);
-    grad_method(a->grad, op, CONV_BACKWARD_WEIGHT)
-        ->backward_weight.run(&op->conv, a->n, a->x, a->dy,
-                              grad_dparam(a->grad, op->weight, a->lane), scratch);
     if (goes_on_back(op))
         grad_method(a->grad, op, CONV_BACKWARD_DATA)
             ->backward_data.run(&op->conv, a->n, a->dy, a->grad->states[a->task->op].packed_back,
-                                a->task->accumulate, a->dx, scratch);
+                                a->task->accumulate, a->dx, grad_scratch(a->grad, a->lane));
+}
+
+static void weights(const struct task_args *a)
+{
+    const struct op *op = a->op;
+    grad_method(a->grad, op, CONV_BACKWARD_WEIGHT)
+        ->backward_weight.run(&op->conv, a->n, a->x, a->dy,
+                              grad_dparam(a->grad, op->weight, a->lane),
+                              grad_scratch(a->grad, a->lane));
 }
 
 const struct op_kind op_conv = {
@@ -308,13 +313,13 @@ const struct op_kind op_conv = {
               .run = op_conv_run,
               .may_cut = op_conv_may_cut,
               .describe = describe},
-    .train =
-        {.needs = NEEDS_IN,
-         .chooses = true,
-         .phase_of = {PHASE_FORWARD, PHASE_BACKWARD, PHASE_BACKWARD},
-         .size = size,
-         .pack_forward = pack_forward,
-         .pack_backward = pack_backward,
-         .phases =
-             {[PHASE_FORWARD] = {.run = forward}, [PHASE_BACKWARD] = {backward, grad_bias_finish}}},
+    .train = {.needs = NEEDS_IN,
+              .chooses = true,
+              .phase_of = {PHASE_FORWARD, PHASE_BACKWARD, PHASE_WEIGHTS},
+              .size = size,
+              .pack_forward = pack_forward,
+              .pack_backward = pack_backward,
+              .phases = {[PHASE_FORWARD] = {.run = forward},
+                         [PHASE_BACKWARD] = {backward, grad_bias_finish},
+                         [PHASE_WEIGHTS] = {.run = weights}}},
 };

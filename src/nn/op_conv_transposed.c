@@ -164,15 +164,20 @@ static void forward(const struct task_args *a)
 static void backward(const struct task_args *a)
 {
     const struct op *op = a->op;
-    void *scratch = grad_scratch(a->grad, a->lane);
     struct conv_epilogue epilogue = {.residual = a->task->accumulate ? a->dx : NULL};
     if (op->bias >= 0) grad_bias_sums(a);
-    grad_method(a->grad, op, CONV_BACKWARD_WEIGHT)
-        ->backward_weight.run(&op->conv, a->n, a->dy, a->x,
-                              grad_dparam(a->grad, op->weight, a->lane), scratch);
     grad_method(a->grad, op, CONV_FORWARD)
         ->forward.run(&op->conv, a->n, a->dy, a->grad->states[a->task->op].packed, &epilogue, a->dx,
-                      scratch, conv_whole);
+                      grad_scratch(a->grad, a->lane), conv_whole);
+}
+
+static void weights(const struct task_args *a)
+{
+    const struct op *op = a->op;
+    grad_method(a->grad, op, CONV_BACKWARD_WEIGHT)
+        ->backward_weight.run(&op->conv, a->n, a->dy, a->x,
+                              grad_dparam(a->grad, op->weight, a->lane),
+                              grad_scratch(a->grad, a->lane));
 }
 
 const struct op_kind op_conv_transposed = {
@@ -181,13 +186,13 @@ const struct op_kind op_conv_transposed = {
     .macs = macs,
     .fuse = {.takes_behind = takes_behind},
     .infer = {.choose = choose, .pack = pack, .run = run, .describe = describe},
-    .train =
-        {.needs = NEEDS_IN,
-         .chooses = true,
-         .phase_of = {PHASE_BACKWARD, PHASE_FORWARD, PHASE_BACKWARD},
-         .size = size,
-         .pack_forward = pack_forward,
-         .pack_backward = pack_backward,
-         .phases =
-             {[PHASE_FORWARD] = {.run = forward}, [PHASE_BACKWARD] = {backward, grad_bias_finish}}},
+    .train = {.needs = NEEDS_IN,
+              .chooses = true,
+              .phase_of = {PHASE_BACKWARD, PHASE_FORWARD, PHASE_WEIGHTS},
+              .size = size,
+              .pack_forward = pack_forward,
+              .pack_backward = pack_backward,
+              .phases = {[PHASE_FORWARD] = {.run = forward},
+                         [PHASE_BACKWARD] = {backward, grad_bias_finish},
+                         [PHASE_WEIGHTS] = {.run = weights}}},
 };

@@ -79,10 +79,16 @@ static void backward(const struct task_args *a)
     const struct op *op = a->op;
     int in = op->conv.in_channels, out = op->conv.out_channels;
     grad_bias_sums(a);
-    a->grad->kernels->gemm(true, false, out, in, a->n, a->dy, out, a->x, in, 1.0f,
-                           grad_dparam(a->grad, op->weight, a->lane), in);
     a->grad->kernels->gemm(false, false, a->n, in, out, a->dy, out, grad_param(a->grad, op->weight),
                            in, a->task->accumulate ? 1.0f : 0.0f, a->dx, in);
+}
+
+static void weights(const struct task_args *a)
+{
+    const struct op *op = a->op;
+    int in = op->conv.in_channels, out = op->conv.out_channels;
+    a->grad->kernels->gemm(true, false, out, in, a->n, a->dy, out, a->x, in, 1.0f,
+                           grad_dparam(a->grad, op->weight, a->lane), in);
 }
 
 const struct op_kind op_linear = {
@@ -96,8 +102,8 @@ const struct op_kind op_linear = {
               .run = op_conv_run,
               .may_cut = op_conv_may_cut,
               .describe = describe},
-    .train =
-        {.needs = NEEDS_IN,
-         .phases =
-             {[PHASE_FORWARD] = {.run = forward}, [PHASE_BACKWARD] = {backward, grad_bias_finish}}},
+    .train = {.needs = NEEDS_IN,
+              .phases = {[PHASE_FORWARD] = {.run = forward},
+                         [PHASE_BACKWARD] = {backward, grad_bias_finish},
+                         [PHASE_WEIGHTS] = {.run = weights}}},
 };

@@ -42,6 +42,7 @@ static void test_rows(void **state)
         assert_non_null(k->train.phases[PHASE_FORWARD].run);
         assert_non_null(k->train.phases[PHASE_BACKWARD].run);
         assert_null(k->train.phases[PHASE_FORWARD].finish); /* sums are of other phases */
+        assert_null(k->train.phases[PHASE_WEIGHTS].finish);
         for (int p = 0; p < OP_PHASES; p++)
             if (k->train.phases[p].finish != NULL) assert_non_null(k->train.phases[p].run);
         bool sums = k->train.phases[PHASE_STATISTICS].run != NULL;
@@ -54,6 +55,7 @@ static void test_rows(void **state)
         if (k->train.chooses) {
             for (int d = 0; d < CONV_DIRECTIONS; d++)
                 assert_non_null(k->train.phases[k->train.phase_of[d]].run);
+            assert_int_equal(k->train.phase_of[CONV_BACKWARD_WEIGHT], PHASE_WEIGHTS);
         }
         assert_int_equal(k->train.pack_forward != NULL, k->train.pack_backward != NULL);
         if (k->train.pack_forward != NULL) assert_non_null(k->train.size);
