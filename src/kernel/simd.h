@@ -313,15 +313,23 @@ void ISA(conv_backward_data)(const struct conv_geometry *g, int n, const float *
                              const float *packed, bool accumulate, float *dx, void *scratch);
 
 #if HAS_BF16
-/* The forward direction with x and w rounded to bfloat16, sums in fp32; one group. */
-bool ISA(conv_pairs_takes)(const struct conv_geometry *g);
-size_t ISA(conv_pairs_packed_size)(const struct conv_geometry *g);
-void ISA(conv_pairs_pack)(const struct conv_geometry *g, const float *w, const float *scale,
-                          float *packed);
-size_t ISA(conv_pairs_scratch_bytes)(const struct conv_geometry *g);
-void ISA(conv_pairs_forward)(const struct conv_geometry *g, int n, const float *x,
-                             const float *packed, const struct conv_epilogue *epilogue, float *y,
-                             void *scratch, struct conv_part part);
+/* The three directions with both factors rounded to bfloat16, sums in fp32; one group. */
+bool ISA(pairs_takes)(const struct conv_geometry *g);
+size_t ISA(pairs_size)(const struct conv_geometry *g);
+void ISA(pairs_pack)(const struct conv_geometry *g, const float *w, const float *scale,
+                     float *packed);
+size_t ISA(pairs_scratch)(const struct conv_geometry *g);
+void ISA(pairs_forward)(const struct conv_geometry *g, int n, const float *x, const float *packed,
+                        const struct conv_epilogue *epilogue, float *y, void *scratch,
+                        struct conv_part part);
+size_t ISA(pairs_back_size)(const struct conv_geometry *g);
+void ISA(pairs_back_pack)(const struct conv_geometry *g, const float *w, float *packed);
+size_t ISA(pairs_back_scratch)(const struct conv_geometry *g);
+void ISA(pairs_back)(const struct conv_geometry *g, int n, const float *dy, const float *packed,
+                     bool accumulate, float *dx, void *scratch);
+size_t ISA(pairs_weight_scratch)(const struct conv_geometry *g);
+void ISA(pairs_weight)(const struct conv_geometry *g, int n, const float *x, const float *dy,
+                       float *dw, void *scratch);
 #endif
 
 /* simd_conv_weight.c */

@@ -197,26 +197,40 @@ void ISA(conv_backward_data)(const struct conv_geometry *g, int n, const float *
 
 #if HAS_BF16
 
-/* --- forward with pairs ----------------------------------------------------------------------- */
+/* --- with pairs ------------------------------------------------------------------------------- */
 
-bool ISA(conv_pairs_takes)(const struct conv_geometry *g)
+bool ISA(pairs_takes)(const struct conv_geometry *g)
 {
     return conv_groups(g) == 1;
 }
 
-size_t ISA(conv_pairs_scratch_bytes)(const struct conv_geometry *g)
+size_t ISA(pairs_scratch)(const struct conv_geometry *g)
 {
-    struct pass p = ISA(pass_pairs_of)(g);
+    struct pass p = ISA(pass_pairs_of)(g, false);
     return ISA(pass_scratch)(&p) * sizeof(float);
 }
 
-void ISA(conv_pairs_forward)(const struct conv_geometry *g, int n, const float *x,
-                             const float *packed, const struct conv_epilogue *epilogue, float *y,
-                             void *scratch, struct conv_part part)
+void ISA(pairs_forward)(const struct conv_geometry *g, int n, const float *x, const float *packed,
+                        const struct conv_epilogue *epilogue, float *y, void *scratch,
+                        struct conv_part part)
 {
-    struct pass p = ISA(pass_pairs_of)(g);
+    struct pass p = ISA(pass_pairs_of)(g, false);
     pass_part(&p, part);
     if (p.begin < p.end) pass_images(&p, (size_t)n, x, packed, epilogue, y, scratch);
+}
+
+size_t ISA(pairs_back_scratch)(const struct conv_geometry *g)
+{
+    struct pass p = ISA(pass_pairs_of)(g, true);
+    return ISA(pass_scratch)(&p) * sizeof(float);
+}
+
+void ISA(pairs_back)(const struct conv_geometry *g, int n, const float *dy, const float *packed,
+                     bool accumulate, float *dx, void *scratch)
+{
+    struct pass p = ISA(pass_pairs_of)(g, true);
+    struct conv_epilogue epilogue = {.residual = accumulate ? dx : NULL};
+    pass_images(&p, (size_t)n, dy, packed, &epilogue, dx, scratch);
 }
 
 #endif

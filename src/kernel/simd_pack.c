@@ -79,36 +79,68 @@ void ISA(conv_pack_back)(const struct conv_geometry *g, const float *w, float *p
 
 /* --- as pairs ------------------------------------------------------------------------------- */
 
-size_t ISA(conv_pairs_packed_size)(const struct conv_geometry *g)
+/* One tap of a block of outputs: [pair of channels][lane]. Between neighbours of channels and of
+ * outputs w has so many floats. */
+static float *pack_tap_pairs(const struct pass *p, size_t first, const float *w, size_t channel,
+                             size_t output, const float *scale, float *packed)
 {
-    struct pass p = ISA(pass_pairs_of)(g);
-    return packed_size(&p);
+    size_t width = block_width(p, first), lanes = min_size(p->outputs - first, width);
+    for (size_t c = 0; c < p->given_channels; c += 2, packed += width) {
+        float low[BLOCK] = {0}, high[BLOCK] = {0};
+        for (size_t l = 0; l < lanes; l++) {
+            const float *from = w + (first + l) * output + c * channel;
+            float factor = scale != NULL ? scale[first + l] : 1;
+            low[l] = from[0] * factor;
+            high[l] = c + 1 < p->given_channels ? from[channel] * factor : 0;
+        }
+        for (size_t l = 0; l < width; l += LANES)
+            vec_store(packed + l, vec_interleave_pairs(vec_load(low + l), vec_load(high + l)));
+    }
+    return packed;
 }
 
-/* [block of outputs][tap][pair of channels][lane] */
-void ISA(conv_pairs_pack)(const struct conv_geometry *g, const float *w, const float *scale,
-                          float *packed)
+static void pack_pairs(const struct pass *p, const float *w, const float *scale, float *packed)
 {
-    struct pass p = ISA(pass_pairs_of)(g);
-    size_t taps = (size_t)g->kernel_height * (size_t)g->kernel_width, channels = p.given_channels;
-    for (size_t first = 0; first < p.outputs; first += BLOCK) {
-        size_t width = block_width(&p, first), lanes = min_size(p.outputs - first, width);
-        for (size_t tap = 0; tap < taps; tap++) {
-            for (size_t c = 0; c < channels; c += 2, packed += width) {
-                float low[BLOCK] = {0}, high[BLOCK] = {0};
-                for (size_t l = 0; l < lanes; l++) {
-                    const float *from = w + ((first + l) * channels + c) * taps + tap;
-                    float factor = scale != NULL ? scale[first + l] : 1;
-                    low[l] = from[0] * factor;
-                    high[l] = c + 1 < channels ? from[taps] * factor : 0;
-                }
-                for (size_t l = 0; l < width; l += LANES) {
-                    vec_store(packed + l,
-                              vec_interleave_pairs(vec_load(low + l), vec_load(high + l)));
-                }
+    size_t taps = (size_t)p->g->kernel_height * (size_t)p->g->kernel_width;
+    size_t filter = (size_t)p->g->in_channels * taps; /* floats of an output's weights */
+    for (int phase = 0; phase < p->phases * p->phases; phase++) {
+        struct axis v = ISA(pass_axis)(p, true, phase / p->phases);
+        struct axis h = ISA(pass_axis)(p, false, phase % p->phases);
+        for (size_t first = 0; first < p->outputs; first += BLOCK) {
+            for (int tap = 0; tap < v.taps * h.taps; tap++) {
+                int kh = v.tap_first + tap / h.taps * v.tap_step;
+                int kw = h.tap_first + tap % h.taps * h.tap_step;
+                packed =
+                    pack_tap_pairs(p, first, w + kh * p->g->kernel_width + kw,
+                                   p->back ? filter : taps, p->back ? taps : filter, scale, packed);
             }
         }
     }
+}
+
+size_t ISA(pairs_size)(const struct conv_geometry *g)
+{
+    struct pass p = ISA(pass_pairs_of)(g, false);
+    return packed_size(&p);
+}
+
+void ISA(pairs_pack)(const struct conv_geometry *g, const float *w, const float *scale,
+                     float *packed)
+{
+    struct pass p = ISA(pass_pairs_of)(g, false);
+    pack_pairs(&p, w, scale, packed);
+}
+
+size_t ISA(pairs_back_size)(const struct conv_geometry *g)
+{
+    struct pass p = ISA(pass_pairs_of)(g, true);
+    return packed_size(&p);
+}
+
+void ISA(pairs_back_pack)(const struct conv_geometry *g, const float *w, float *packed)
+{
+    struct pass p = ISA(pass_pairs_of)(g, true);
+    pack_pairs(&p, w, NULL, packed);
 }
 
 #endif

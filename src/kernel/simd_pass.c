@@ -35,9 +35,9 @@ struct pass ISA(pass_of)(const struct conv_geometry *g, bool back)
 }
 
 #if HAS_BF16
-struct pass ISA(pass_pairs_of)(const struct conv_geometry *g)
+struct pass ISA(pass_pairs_of)(const struct conv_geometry *g, bool back)
 {
-    struct pass p = ISA(pass_of)(g, false);
+    struct pass p = ISA(pass_of)(g, back);
     p.pairs = true;
     p.channels = (p.given_channels + 1) / 2;
     return p;

@@ -22,7 +22,7 @@ struct pass {
 
 struct pass ISA(pass_of)(const struct conv_geometry *g, bool back);
 #if HAS_BF16
-struct pass ISA(pass_pairs_of)(const struct conv_geometry *g); /* forward, with pairs */
+struct pass ISA(pass_pairs_of)(const struct conv_geometry *g, bool back); /* with pairs */
 #endif
 struct axis ISA(pass_axis)(const struct pass *p, bool vertical, int phase);
 size_t ISA(pass_scratch)(const struct pass *p); /* floats */

@@ -1,6 +1,7 @@
 /* The operator cases of convolution, shared by the tests against the reference, by the gradient
  * check and by the test of batches: every code path (flat, grouped, by taps, padded; one and two
- * vectors; rest channels; phases without taps; a frame for few channels) has at least one. */
+ * vectors; rest channels; phases without taps; a frame for few channels; slabs of a weight
+ * gradient) has at least one. */
 #ifndef TESTS_KERNEL_CASES_H
 #define TESTS_KERNEL_CASES_H
 
@@ -50,6 +51,12 @@ static const struct conv_geometry conv_cases[] = {
     {33, 31, 3, 8, 7, 7, 2, 3, 1},
     {32, 32, 64, 64, 3, 3, 1, 1, 1},
     {16, 16, 100, 100, 3, 3, 1, 1, 1},
+    /* no pixel seen by two taps: several slabs of taps, of outputs; a whole map; pixels left out */
+    {8, 8, 260, 96, 4, 4, 4, 0, 1},
+    {4, 4, 514, 100, 2, 2, 2, 0, 1},
+    {4, 4, 70, 90, 4, 4, 1, 0, 1},
+    {7, 5, 300, 200, 1, 1, 2, 0, 1},
+    {9, 7, 12, 40, 2, 3, 4, 0, 1},
     /* groups, also of one output or input channel */
     {5, 7, 4, 6, 3, 3, 1, 1, 2},
     {8, 8, 16, 32, 3, 3, 2, 1, 4},

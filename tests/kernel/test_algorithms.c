@@ -73,6 +73,7 @@ static void round_operands(struct operands *o)
 {
     for (size_t i = 0; i < o->x.count; i++) o->x.data[i] = to_bf16(o->x.data[i]);
     for (size_t i = 0; i < o->w.count; i++) o->w.data[i] = to_bf16(o->w.data[i]);
+    for (size_t i = 0; i < o->dy.count; i++) o->dy.data[i] = to_bf16(o->dy.data[i]);
     for (size_t i = 0; i < o->scale.count; i++) o->scale.data[i] = i % 3 != 0 ? -0.5F : 1;
 }
 
@@ -192,7 +193,15 @@ static void check_near(const char *what, const struct kernels *k, enum conv_algo
     guarded_free(want);
 }
 
-/* Tolerances as compare()'s below. The reference sums in double. */
+/* Only on rounded operands are the algorithms comparable. Winograd's sums lose about two digits
+ * more than the definition's: the transforms multiply by up to 8 and 1/24 and add up to 36 terms.
+ * The error grows with the root of the terms. */
+static double tolerance(enum conv_algorithm a, double terms)
+{
+    return a == CONV_BF16 ? 1e-6 + 1e-7 * terms : 1.5e-5 * sqrt(terms);
+}
+
+/* The reference sums in double. */
 static void compare_backward(const struct kernels *k, const struct conv_geometry *g, int n,
                              const struct operands *o)
 {
@@ -205,7 +214,7 @@ static void compare_backward(const struct kernels *k, const struct conv_geometry
             const struct guarded *onto = add != 0 ? &o->x : NULL;
             struct guarded want = backward_data(reference, CONV_DIRECT, g, 0, n, o, onto);
             struct guarded got = backward_data(k, a, g, 0, n, o, onto);
-            check_near("data", k, a, g, n, &got, &want, 1.5e-5 * sqrt(data_terms));
+            check_near("data", k, a, g, n, &got, &want, tolerance(a, data_terms));
         }
         if (!conv_takes(k, CONV_BACKWARD_WEIGHT, a, g)) continue;
         struct guarded want = backward_weight(reference, CONV_DIRECT, g, n, o);
@@ -213,7 +222,7 @@ static void compare_backward(const struct kernels *k, const struct conv_geometry
         struct guarded again = backward_weight(k, a, g, n, o);
         assert_memory_equal(got.data, again.data, got.count * sizeof(float));
         guarded_free(&again);
-        check_near("weight", k, a, g, n, &got, &want, 1.5e-5 * sqrt(weight_terms));
+        check_near("weight", k, a, g, n, &got, &want, tolerance(a, weight_terms));
     }
 }
 
@@ -227,17 +236,13 @@ static void each_table(const struct conv_geometry *g, int n, const struct operan
 
 /* --- forward ---------------------------------------------------------------------------------- */
 
-/* Only on rounded operands are the algorithms comparable. Winograd's sums lose about two digits
- * more than the definition's: the transforms multiply by up to 8 and 1/24 and add up to 36 terms.
- * The error grows with the root of the terms. */
 static void compare(const struct kernels *k, enum conv_algorithm a, const struct conv_geometry *g,
                     int n, const struct operands *o)
 {
     for (int variant = 0; variant < 8; variant++) {
         struct guarded want = forward(kernels_of(CPU_REFERENCE), CONV_DIRECT, g, 0, n, o, variant);
         struct guarded got = forward(k, a, g, 0, n, o, variant);
-        double terms = (double)conv_weight_size(g) / g->out_channels;
-        double error = a == CONV_BF16 ? 1e-6 + 1e-7 * terms : 1.5e-5 * sqrt(terms);
+        double error = tolerance(a, (double)conv_weight_size(g) / g->out_channels);
         size_t at = first_difference(got.data, want.data, want.count, error, 1e-5);
         if (at != want.count) {
             describe(k, a, g, n);
