@@ -22,7 +22,7 @@ struct recipe_draft {
     const struct preset *preset;
     int64_t width, peer_width; /* 0: the spec's own */
     int64_t broken_max;        /* images that may be left out */
-    int heads, precision, store;
+    int heads, store;
 };
 
 void recipe_draft_init(struct recipe_draft *draft, enum recipe_voice voice);

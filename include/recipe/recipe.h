@@ -28,6 +28,9 @@ enum freeze { FREEZE_NONE, FREEZE_TRUNK };
 /* Whose answers the classifiers of self distillation learn from. */
 enum distill_from { DISTILL_FROM_DEEPEST, DISTILL_FROM_ENSEMBLE };
 
+/* What the factors of products are rounded to. Parameters, sums and all else are fp32. */
+enum recipe_precision { RECIPE_FP32, RECIPE_BF16 };
+
 /* Which tensors weight decay is of: all, or those of convolutions and linear layers alone. */
 enum decay_on { DECAY_ON_ALL, DECAY_ON_WEIGHTS };
 
@@ -69,6 +72,7 @@ struct recipe {
     int64_t patience; /* looks without a better accuracy, after which it ends; 0: it does not */
     int keep;         /* enum keep */
     uint64_t seed;
+    int precision;   /* enum recipe_precision */
     int64_t threads; /* 0: all processors, as a wish only */
 };
 

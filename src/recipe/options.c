@@ -27,7 +27,7 @@ static const char *const heads[] = {"scala", "scala+attention", "sepconv+attenti
 static const char *const hints[] = {
     [HINT_MEAN] = "mean", [HINT_SUM] = "sum", [HINT_NORM] = "norm", NULL};
 static const char *const keeps[] = {[KEEP_LAST] = "last", [KEEP_BEST] = "best", NULL};
-static const char *const precisions[] = {"fp32", NULL};
+static const char *const precisions[] = {[RECIPE_FP32] = "fp32", [RECIPE_BF16] = "bf16", NULL};
 static const char *const optimizers[] = {
     [OPTIMIZER_SGD] = "sgd", [OPTIMIZER_ADAMW] = "adamw", NULL};
 static const char *const decays[] = {[DECAY_ON_ALL] = "all", [DECAY_ON_WEIGHTS] = "weights", NULL};
@@ -195,8 +195,10 @@ static const struct recipe_option options[] = {
     {"threads", RECIPE_WHOLE, RECIPE_RUN, IN_RECIPE(threads), .high = 1024, .standard = "0",
      .takes = "N", .help = "equal threads give equal bits",
      .otherwise = "0: all processors; with --resume as before"},
-    {"precision", RECIPE_CHOICE, RECIPE_RUN, IN_DRAFT(precision), .job = true,
-     .choices = precisions, .standard = "fp32", .takes = "P", .help = "of all arithmetic"},
+    {"precision", RECIPE_CHOICE, RECIPE_RUN, IN_RECIPE(precision), .choices = precisions,
+     .standard = "fp32", .implied = "fp32", .takes = "P",
+     .help = "bf16 rounds the factors of convolutions where that is quicker; sums, parameters and "
+             "all else stay fp32"},
     {"store", RECIPE_CHOICE, RECIPE_RUN, IN_DRAFT(store), .job = true, .choices = stores,
      .standard = "f32", .takes = "TYPE", .help = "what FILE holds; it is calibrated as stored"},
 };

@@ -85,9 +85,6 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
                        SECONDS_MAX);
     }
     if (c->batch == NULL) c->batch = c->train ? "128" : "1,8,32,128";
-    if (c->train && strcmp(c->plan.precision, "fp32") != 0) {
-        return err_set(e, ERR_USAGE, "--precision %s: training takes fp32", c->plan.precision);
-    }
     return tool_plan_parse(&c->plan, e);
 }
 
@@ -323,7 +320,8 @@ static int bench_training(struct bench *b, int batch, struct err *e)
     const struct kernels *kernels = kernels_best();
     struct training_bench t = {.bench = b, .batch = batch};
     recipe_default(&t.recipe, method_find(b->heads & (b->heads - 1) ? "dsn" : "baseline"));
-    const struct grad_options options = {.exits = b->heads};
+    const struct grad_options options = {.exits = b->heads,
+                                         .precision = b->command->plan.options.precision};
     t.grad = grad_new(net, batch, &options, b->pool, kernels, e);
     if (t.grad != NULL) t.optimizer = optimizer_new(net, &t.recipe, b->heads, b->pool, kernels, e);
     t.dparams = mem_new_aligned(net_trained_size(net), sizeof(*t.dparams));

@@ -27,6 +27,12 @@ int learner_init(struct learner *l, const struct net *net, const struct recipe *
     struct grad_options options = *how;
     options.exits = l->exits;
     options.frozen = recipe_is_frozen(recipe);
+    if (recipe->precision == RECIPE_BF16) options.precision = PRECISION_BF16;
+    if (options.precision == PRECISION_BF16 &&
+        kernels->conv[CONV_BF16].backward_weight.takes == NULL)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "--precision bf16: the kernels in use, %s, do not have it; use fp32",
+                       cpu_isa_name(kernels->isa));
     l->grad = grad_new(net, (int)recipe_micro_batch(recipe), &options, pool, kernels, e);
     if (l->grad == NULL) return e->code;
     if (objective_has_ensemble(recipe)) {

@@ -425,7 +425,7 @@ def test_bad_bodies():
         ({**good, "mixup": 1e-7}, 400, '"mixup" 1e-07: it takes 0, or a number from 1e-06'),
         ({**good, "teacher": "resnet18"}, 400, '"teacher": "method" byot does not read it'),
         ({**good, "method": "kd"}, 400, '"method" kd needs "teacher"'),
-        ({**good, "precision": "bf16"}, 400, '"precision" bf16: it takes fp32'),
+        ({**good, "precision": "int8"}, 400, '"precision" int8: it takes fp32 or bf16'),
         ({**good, "peer_width": 8}, 400, "peer_width"), ({**good, "kd-scale": True}, 400, "kd-scale"),
         ({**good, "data": "tiny"}, 400, "data"), ({**good, "data": "mnist:tiny"}, 400, "data"),
         ({**good, "data": "cifar100:nonesuch"}, 400, "data"), ({**good, "data": "cifar100:../outside"}, 400, "data"),

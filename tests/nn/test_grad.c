@@ -231,6 +231,110 @@ static void test_algorithms(void **state)
     net_free(net);
 }
 
+/* One pass of byot over five random images. */
+static struct result pass_over_five(const struct net *net, const struct kernels *kernels,
+                                    const struct grad_options *options, unsigned threads)
+{
+    enum { BATCH = 5 };
+    struct err e;
+    struct rng rng;
+    struct result r = {.params = mem_new(net_block_size(net), sizeof(float)),
+                       .dparams = mem_new(net_trained_size(net), sizeof(float))};
+    struct pool *pool = threads > 1 ? pool_new(threads) : NULL;
+    struct grad *grad = grad_new(net, BATCH, options, pool, kernels, &e);
+    const int32_t labels[BATCH] = {0, 1, 2, 3, 4};
+    if (grad == NULL) fail_msg("%s", e.text);
+    assert_true(r.params != NULL && r.dparams != NULL);
+    net_init_params(net, 1, r.params);
+    rng_init(&rng, 1, RNG_TEST, 0, 0);
+    for (size_t i = 0; i < BATCH * shape_size(net_input(net)); i++)
+        grad_input(grad)[i] = (float)rng_normal(&rng);
+    grad_forward(grad, r.params, BATCH);
+    r.loss = method_loss(grad, net, BYOT, BATCH, labels);
+    grad_backward(grad, r.params, r.dparams);
+    grad_free(grad);
+    pool_free(pool);
+    return r;
+}
+
+static void compare_gradients(const struct net *net, const struct result *got,
+                              const struct result *want, double tolerance)
+{
+    size_t n;
+    const struct param *params = net_params(net, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (!params[i].trained) continue;
+        struct record record = {.values = want->dparams + params[i].offset,
+                                .count = params[i].size};
+        snprintf(record.name, sizeof(record.name), "%s", params[i].name);
+        vectors_compare(&record, got->dparams + params[i].offset, params[i].size, tolerance);
+    }
+}
+
+static struct net *net_of_many_weights(void)
+{
+    struct err e;
+    struct spec spec = spec_resnet18();
+    spec.height = spec.width = 16;
+    assert_int_equal(spec_scale(&spec, 16, 100, &e), 0);
+    struct net *net = net_new(&spec, &e);
+    assert_non_null(net);
+    return net;
+}
+
+/* So many weights that their operations work on all images of a lane at once: every table against
+ * the reference, whose sums are doubles. */
+static void test_many_weights(void **state)
+{
+    (void)state;
+    struct net *net = net_of_many_weights();
+    const struct grad_options options = {.exits = exits_of(net, BYOT)};
+    struct result want = pass_over_five(net, kernels_of(CPU_REFERENCE), &options, 1);
+    for (int isa = CPU_REFERENCE + 1; isa < CPU_ISA_COUNT; isa++) {
+        const struct kernels *kernels = kernels_of((enum cpu_isa)isa);
+        for (unsigned threads = 1; kernels != NULL && threads <= 2; threads++) {
+            struct result got = pass_over_five(net, kernels, &options, threads);
+            compare_gradients(net, &got, &want, TOLERANCE);
+            result_free(&got);
+        }
+    }
+    result_free(&want);
+    net_free(net);
+}
+
+/* In bf16 gradients stay near those of fp32, though not the same. A factor is off by 2^-9 of itself
+ * at most, but what is rounded passes through some twenty layers with norms over as few as twenty
+ * pixels, and a relu that opens changes a whole one's gradient. */
+static void test_bf16(void **state)
+{
+    (void)state;
+    const struct kernels *kernels = kernels_best();
+    if (kernels->conv[CONV_BF16].backward_weight.takes == NULL) skip();
+    struct net *net = net_of_many_weights();
+    const struct grad_options exact = {.exits = exits_of(net, BYOT)};
+    const struct grad_options rounded = {.exits = exact.exits, .precision = PRECISION_BF16};
+    struct result want = pass_over_five(net, kernels, &exact, 2);
+    struct result got = pass_over_five(net, kernels, &rounded, 2);
+    struct result again = pass_over_five(net, kernels, &rounded, 2);
+    size_t size = net_trained_size(net);
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < size; i++) {
+        double d = (double)got.dparams[i] - (double)want.dparams[i];
+        difference += d * d;
+        norm += (double)want.dparams[i] * (double)want.dparams[i];
+    }
+    double error = sqrt(difference / norm);
+    print_message("# of the gradient in bf16: %.3g; of the loss: %.3g\n", error,
+                  fabs(got.loss / want.loss - 1));
+    assert_true(error > 1e-4 && error < 0.2);
+    assert_true(fabs(got.loss / want.loss - 1) < 2e-3);
+    assert_memory_equal(got.dparams, again.dparams, size * sizeof(float));
+    result_free(&want);
+    result_free(&got);
+    result_free(&again);
+    net_free(net);
+}
+
 /* Nets for differences and for running out of memory: every kind of block with every kind of head,
  * then what only some nets have. */
 enum { KINDS = 5 * 3, PROBES = KINDS + 4 };
@@ -478,8 +582,10 @@ int main(void)
         cmocka_unit_test(test_dsn),
         cmocka_unit_test(test_byot),
         cmocka_unit_test(test_byot_odd_sizes),
-        cmocka_unit_test(test_algorithms),
         cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_algorithms),
+        cmocka_unit_test(test_many_weights),
+        cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_central_differences),
         cmocka_unit_test(test_borders),
         cmocka_unit_test(test_borders_change_nothing),

@@ -247,7 +247,7 @@ static void test_refused(void **state)
         {"hint-exits", "8,x", "--hint-exits 8,x", "hint_exits"},
         {"schedule", "steps:9,5", "--schedule: ", "\"schedule\": "},
         {"augment", "crop,spin", "--augment: ", "\"augment\": "},
-        {"precision", "bf16", "--precision bf16: it takes fp32", "\"precision\""},
+        {"precision", "int8", "--precision int8: it takes fp32 or bf16", "\"precision\" int8"},
         {"data", "", "--data : it takes a text that is not empty", "\"data\""},
         {"method", "\x1b[31m\xff", "--method ?[31m?: it takes", "\"method\" ?[31m?"},
     };

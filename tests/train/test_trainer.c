@@ -222,6 +222,48 @@ static void test_no_memory(void **state)
     }
 }
 
+/* Wide enough for convolutions that round their factors. The losses of fifteen steps stay near
+ * those of fp32, and a training that goes on has the same bits. */
+static void test_bf16(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    f->recipe.precision = RECIPE_BF16;
+    struct trainer_setup setup = setup_of(f, NULL);
+    setup.kernels = kernels_of(CPU_REFERENCE);
+    assert_null(trainer_new(&setup, &e));
+    assert_int_equal(e.code, ERR_UNSUPPORTED);
+    assert_non_null(strstr(e.text, "reference, do not have it; use fp32"));
+    if (kernels_best()->conv[CONV_BF16].backward_weight.takes == NULL) skip();
+
+    struct spec spec = *net_spec(f->net);
+    assert_int_equal(spec_scale(&spec, 16, CLASSES, &e), 0);
+    struct net *narrow = f->net, *wide = net_new(&spec, &e);
+    assert_non_null(wide);
+    f->net = wide;
+    f->recipe.rate = 0.01;
+    struct trainer *rounded = make(f, NULL);
+    f->recipe.precision = RECIPE_FP32;
+    struct trainer *exact = make(f, NULL);
+    for (int64_t step = 1; step <= 15; step++) {
+        double got = run(rounded, step).loss, want = run(exact, step).loss;
+        if (fabs(got - want) > 0.01 * want) fail_msg("step %d: %g, not %g", (int)step, got, want);
+    }
+    assert_memory_not_equal(trainer_params(rounded), trainer_params(exact),
+                            net_trained_size(wide) * sizeof(float));
+    assert_int_equal(trainer_save(exact, f->checkpoint, &e), 0);
+    assert_int_equal(trainer_restore(rounded, f->checkpoint, &e), ERR_CONFLICT);
+    assert_non_null(strstr(e.text, "--precision fp32, not bf16"));
+    trainer_free(rounded);
+    trainer_free(exact);
+    f->recipe.precision = RECIPE_BF16;
+    struct pool *pool = pool_new(2);
+    check_resume(f, pool, 6);
+    pool_free(pool);
+    f->net = narrow;
+    net_free(wide);
+}
+
 /* A checkpoint belongs to a teacher, by its digest, and to a peer, by its architecture. */
 static void test_resume_with_others(void **state)
 {
@@ -454,6 +496,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_baseline_leaves_heads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_diverges, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_saves_what_is_good, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_bf16, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_few_images, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume_with_others, set_up, tear_down),
