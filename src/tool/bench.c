@@ -29,6 +29,7 @@ enum { ROUNDS = 3, BATCHES_MAX = 32, BATCH_MAX = 65536, SECONDS_MAX = 3600 };
 
 struct command {
     const char *path, *batch, *exits;
+    const struct method *method; /* of training; NULL: by the exits */
     int64_t width, classes, threads;
     double seconds; /* that a round lasts at least */
     bool train, json;
@@ -46,6 +47,7 @@ struct bench {
 
 static int parse(int argc, char **argv, struct command *c, struct err *e)
 {
+    const char *method = NULL;
     *c = (struct command){.exits = "deepest", .plan = TOOL_PLAN_DEFAULT, .seconds = 0.5};
     const struct option_row rows[] = {
         {"batch", OPTION_STRING, "N,N,...", &c->batch, NULL,
@@ -54,6 +56,8 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
          "deepest, all, or 1..N: up to this one, its head only (deepest)"},
         {"train", OPTION_FLAG, NULL, &c->train, NULL,
          "training steps (deepest: baseline, all: dsn)"},
+        {"method", OPTION_STRING, "M", &method, NULL,
+         "of them, with its exits and losses: baseline, dsn or byot"},
         {"width", OPTION_INT, "W", &c->width, NULL,
          "channels of the first stage; all others scale (the spec's own)"},
         {"classes", OPTION_INT, "N", &c->classes, NULL, "classes (the spec's own)"},
@@ -85,6 +89,14 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
                        SECONDS_MAX);
     }
     if (c->batch == NULL) c->batch = c->train ? "128" : "1,8,32,128";
+    if (method != NULL) {
+        c->method = method_find(method);
+        if (!c->train || c->method == NULL || c->method->source != METHOD_LABELS) {
+            return err_set(e, ERR_USAGE,
+                           "--method %s: with --train it takes a method of one network, like byot",
+                           method);
+        }
+    }
     return tool_plan_parse(&c->plan, e);
 }
 
@@ -114,6 +126,10 @@ static int parse_exits(struct bench *b, struct err *e)
     int n = net_sections(b->n.net);
     b->sections = n;
     b->heads = 1u << (n - 1);
+    if (b->command->method != NULL) {
+        b->heads = objective_exits(b->command->method, n);
+        return 0;
+    }
     if (strcmp(text, "deepest") == 0) return 0;
     if (strcmp(text, "all") == 0) {
         b->heads |= b->heads - 1;
@@ -319,7 +335,9 @@ static int bench_training(struct bench *b, int batch, struct err *e)
     const struct net *net = b->n.net;
     const struct kernels *kernels = kernels_best();
     struct training_bench t = {.bench = b, .batch = batch};
-    recipe_default(&t.recipe, method_find(b->heads & (b->heads - 1) ? "dsn" : "baseline"));
+    const struct method *method = b->command->method;
+    if (method == NULL) method = method_find(b->heads & (b->heads - 1) ? "dsn" : "baseline");
+    recipe_default(&t.recipe, method);
     const struct grad_options options = {.exits = b->heads,
                                          .precision = b->command->plan.options.precision};
     t.grad = grad_new(net, batch, &options, b->pool, kernels, e);
