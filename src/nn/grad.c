@@ -180,6 +180,7 @@ void grad_free(struct grad *grad)
     mem_free(grad->packs);
     mem_free(grad->scratch);
     mem_free(grad->lane_dparams);
+    mem_free(grad->times);
     mem_free(grad);
 }
 
@@ -257,7 +258,9 @@ static void run_task(struct grad *grad, const struct task *task, unsigned lane, 
                                    .dx = at_image(grad, grad->grads, op->in, first),
                                    .dy = at_image(grad, grad->grads, op->out, first),
                                    .dresidual = at_image(grad, grad->grads, op->residual, first)};
+    int64_t begin = grad_timer(grad);
     op->kind->train.phases[task->phase].run(&args);
+    grad_took(grad, lane, (size_t)(task - grad->tasks), begin);
 }
 
 /* Nothing was summed for a bias that is not there. */
@@ -297,14 +300,17 @@ static void run_rounds(struct grad *grad, int first, int end)
     for (grad->running = first; grad->running < end; grad->running++) {
         const struct round *round = &grad->rounds[grad->running];
         pool_run(grad->pool, round_lane, grad);
+        int64_t begin = grad_timer(grad);
         for (int i = round->first; i < round->first + round->n; i++)
             finish_task(grad, &grad->tasks[i]);
+        grad_took_beside(grad, 0, GRAD_FINISHING, begin);
     }
 }
 
 /* Packs the lane's operations for a pass. */
 static void pack_ops(struct grad *grad, unsigned lane, bool back)
 {
+    int64_t begin = grad_timer(grad);
     for (int i = 0; i < grad->net->n_ops; i++) {
         const struct op *op = &grad->net->ops[i];
         void (*pack)(struct grad *, int) =
@@ -312,6 +318,7 @@ static void pack_ops(struct grad *grad, unsigned lane, bool back)
         if (pack == NULL || !grad_needs(grad, op) || grad->states[i].packer != lane) continue;
         pack(grad, i);
     }
+    grad_took_beside(grad, lane, GRAD_PACKING, begin);
 }
 
 static void pack_lane(void *arg, unsigned lane, unsigned n_lanes)
@@ -342,6 +349,7 @@ void grad_forward(struct grad *grad, float *params, int batch)
 void grad_forward_moving(struct grad *grad, float *params, int batch, double momentum)
 {
     assert(batch >= 1 && batch <= grad->batch_max);
+    int64_t begin = grad_timer(grad);
     grad->batch = batch;
     grad->momentum = momentum;
     grad->params = grad->moving = params;
@@ -349,6 +357,7 @@ void grad_forward_moving(struct grad *grad, float *params, int batch, double mom
     run_rounds(grad, 0, grad->n_forward);
     clear_caller_gradients(grad);
     grad->moving = NULL;
+    grad->pass_ns += grad_timer(grad) - begin;
 }
 
 /* Packs for the way back and clears the lane's gradients. */
@@ -357,8 +366,10 @@ static void prepare_back_lane(void *arg, unsigned lane, unsigned n_lanes)
     struct grad *grad = arg;
     size_t size = grad->net->trained_size;
     (void)n_lanes;
+    int64_t begin = grad_timer(grad);
     memset(lane == 0 ? grad->dparams : grad->lane_dparams + (lane - 1) * size, 0,
            size * sizeof(float));
+    grad_took_beside(grad, lane, GRAD_ADDING, begin);
     pack_ops(grad, lane, true);
 }
 
@@ -367,15 +378,18 @@ static void reduce_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
     struct grad *grad = arg;
     size_t size = grad->net->trained_size, first, end;
+    int64_t begin = grad_timer(grad);
     pool_range(size, lane, n_lanes, &first, &end);
     for (unsigned l = 1; l < grad->n_lanes; l++)
         grad->kernels->add(end - first, grad->lane_dparams + (l - 1) * size + first,
                            grad->dparams + first);
+    grad_took_beside(grad, lane, GRAD_ADDING, begin);
 }
 
 void grad_backward(struct grad *grad, const float *params, float *dparams)
 {
     assert(grad->batch >= 1);
+    int64_t begin = grad_timer(grad);
     grad->params = params;
     grad->dparams = dparams;
     pool_run(grad->pool, prepare_back_lane, grad);
@@ -383,4 +397,5 @@ void grad_backward(struct grad *grad, const float *params, float *dparams)
     if (grad->n_lanes > 1) pool_run(grad->pool, reduce_lane, grad);
     grad->params = NULL;
     grad->dparams = NULL;
+    grad->pass_ns += grad_timer(grad) - begin;
 }

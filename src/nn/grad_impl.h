@@ -1,6 +1,7 @@
 /* The inside of a grad, shared by grad.c (object and passes), grad_schedule.c (which task in which
- * round, where buffers lie), grad_choose.c (which algorithms), grad_sums.c (sums over the batch)
- * and the operators (op_NAME.c), which compute. */
+ * round, where buffers lie), grad_choose.c (which algorithms), grad_sums.c (sums over the batch),
+ * grad_lanes.c (gradients by lane), grad_profile.c (what takes the time) and the operators
+ * (op_NAME.c), which compute. */
 #ifndef NN_GRAD_IMPL_H
 #define NN_GRAD_IMPL_H
 
@@ -87,6 +88,8 @@ struct grad {
     double momentum;     /* how far running statistics move */
     float *dparams;
     int running; /* round */
+
+    int64_t *times, pass_ns; /* grad_profile.c; NULL: nobody measures */
 };
 
 /* What a task works on: n images of a lane, their values and gradients. What its operation has not
@@ -177,6 +180,14 @@ void grad_clear_sums(struct grad *grad, const struct task *task, unsigned lane);
 /* The gradient of a bias: the sum of dy over images and pixels. */
 void grad_bias_sums(const struct task_args *a);
 void grad_bias_finish(struct grad *grad, const struct task *task);
+
+/* grad_profile.c: what a lane did since grad_timer() counts for a part: a task by its number, or
+ * what belongs to none. Nothing happens when nobody measures. */
+enum grad_beside { GRAD_PACKING, GRAD_FINISHING, GRAD_ADDING, GRAD_BESIDES };
+
+int64_t grad_timer(const struct grad *grad);
+void grad_took(struct grad *grad, unsigned lane, size_t task, int64_t since);
+void grad_took_beside(struct grad *grad, unsigned lane, enum grad_beside what, int64_t since);
 
 /* Allocates and counts; NULL when out of memory. */
 void *grad_take(struct grad *grad, size_t count, size_t size);

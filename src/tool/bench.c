@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "bench_profile.h"
 #include "nn/grad.h"
 #include "nn/plan.h"
 #include "options.h"
@@ -28,7 +29,7 @@
 enum { ROUNDS = 3, BATCHES_MAX = 32, BATCH_MAX = 65536, SECONDS_MAX = 3600 };
 
 struct command {
-    const char *path, *batch, *exits;
+    const char *path, *batch, *exits, *profile;
     const struct method *method; /* of training; NULL: by the exits */
     int64_t width, classes, threads;
     double seconds; /* that a round lasts at least */
@@ -58,6 +59,8 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
          "training steps (deepest: baseline, all: dsn)"},
         {"method", OPTION_STRING, "M", &method, NULL,
          "of them, with its exits and losses: baseline, dsn or byot"},
+        {"profile", OPTION_STRING, "BY", &c->profile, NULL,
+         "what their time goes to, by kind of operation or by kind and shape (kind, shape)"},
         {"width", OPTION_INT, "W", &c->width, NULL,
          "channels of the first stage; all others scale (the spec's own)"},
         {"classes", OPTION_INT, "N", &c->classes, NULL, "classes (the spec's own)"},
@@ -89,6 +92,11 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
                        SECONDS_MAX);
     }
     if (c->batch == NULL) c->batch = c->train ? "128" : "1,8,32,128";
+    if (c->profile != NULL &&
+        (!c->train || (strcmp(c->profile, "kind") != 0 && strcmp(c->profile, "shape") != 0))) {
+        return err_set(e, ERR_USAGE, "--profile %s: with --train it takes kind or shape",
+                       c->profile);
+    }
     if (method != NULL) {
         c->method = method_find(method);
         if (!c->train || c->method == NULL || c->method->source != METHOD_LABELS) {
@@ -302,6 +310,7 @@ struct training_bench {
     float *dparams;
     int32_t *labels;
     int batch, repeats;
+    int64_t loss_ns, update_ns; /* of all steps so far */
 };
 
 /* Called on one thread; grad and optimizer use the pool themselves. */
@@ -324,10 +333,26 @@ static void train(void *arg)
             m.dlogits[i] = grad_dlogits(t->grad, i);
             m.dfeature[i] = grad_dfeatures(t->grad, i);
         }
+        int64_t start = clock_now();
         objective_loss(&t->recipe, &m);
+        t->loss_ns += clock_now() - start;
         grad_backward(t->grad, b->params, t->dparams);
+        start = clock_now();
         optimizer_step(t->optimizer, &step, t->dparams, b->params);
+        t->update_ns += clock_now() - start;
     }
+}
+
+/* As many steps as a round had, once more. */
+static int profile_training(struct training_bench *t, struct err *e)
+{
+    const struct command *c = t->bench->command;
+    if (grad_profile(t->grad) < 0) return err_set(e, -ENOMEM, "out of memory for times");
+    t->loss_ns = t->update_ns = 0;
+    train(t);
+    struct bench_profile p = {t->grad,    t->bench->threads, t->repeats,
+                              t->loss_ns, t->update_ns,      strcmp(c->profile, "shape") == 0};
+    return bench_profile_print(&p, c->json, e);
 }
 
 static int bench_training(struct bench *b, int batch, struct err *e)
@@ -355,6 +380,7 @@ static int bench_training(struct bench *b, int batch, struct err *e)
         size_t weights = net_block_size(net) + 2 * net_trained_size(net);
         double seconds = best_round(b->command, train, &t, &t.repeats);
         rc = print_result(b, batch, seconds, weights * sizeof(float), grad_bytes(t.grad), e);
+        if (rc == 0 && b->command->profile != NULL) rc = profile_training(&t, e);
     }
     grad_free(t.grad);
     optimizer_free(t.optimizer);

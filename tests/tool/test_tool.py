@@ -664,6 +664,30 @@ def test_bench(p):
     assert abs(x["img_per_s"] - 8000 / x["ms"]) < 0.01 * x["img_per_s"]
 
 
+def test_bench_profile(p):
+    """The parts of a training step: shares of a whole, and as many products as a step has."""
+    network = [SPEC, "--width", "4", "--batch", "8", "--train", "--seconds", "0"]
+    for by in "kind", "shape":
+        out = lines(run("bench", *network, "--method", "byot", "--profile", by, "--json")[0])
+        parts = out[1:]
+        assert all(list(x) == ["part", "ms", "share", "gflops"] for x in parts), parts
+        assert abs(sum(x["share"] for x in parts) - 1) < 1e-6
+        assert len({x["part"] for x in parts}) == len(parts)
+        names = " ".join(x["part"] for x in parts)
+        for word in "conv", "norm", "statistics", "weights", "packing", "adding lanes", "waiting", "losses", "update":
+            assert word in names, (word, names)
+        macs = json.loads(run("describe", SPEC, "--width", "4", "--json")[0])["ensemble"]["macs"]
+        stem = 32 * 32 * 27 * 4  # nobody asks for the gradient of the images
+        flop = sum(1e6 * x["gflops"] * x["ms"] for x in parts)
+        assert abs(flop - 8 * 2 * (3 * macs - stem)) < 1e-3 * flop, (flop, macs)
+    assert "norm statistics, heads" in run("bench", *network, "--exits", "all", "--profile", "kind")[0]
+    assert ", heads" not in "".join(l for l in run("bench", *network, "--profile", "kind")[0].splitlines() if "conv" in l)
+    fails("bench", SPEC, "--profile", "kind", code=2, text="--profile kind: with --train it takes kind or shape")
+    fails("bench", SPEC, "--train", "--profile", "time", code=2, text="--profile time: with --train it takes")
+    fails("bench", SPEC, "--train", "--method", "kd", code=2, text="--method kd: with --train it takes a method of one network")
+    fails("bench", SPEC, "--method", "byot", code=2, text="--method byot: with --train it takes a method of one network")
+
+
 class Answer(http.server.BaseHTTPRequestHandler):
     """Says what was asked; keeps the last headers."""
     def do_GET(self):
