@@ -79,4 +79,25 @@ float *grad_end(struct grad *grad, int section);
  * trained are 0. */
 void grad_backward(struct grad *grad, const float *params, float *dparams);
 
+/* For whoever sends gradients away while the pass goes on: after each of its loops (some dozens to
+ * hundreds a pass) grad_backward() calls fn on its own thread with those entries of dparams that
+ * have become final since, often none. What is trained comes once in each pass, in the same order,
+ * what is not never does. The other threads wait meanwhile. fn NULL: nobody asks. */
+struct grad_range {
+    size_t first, end;
+};
+
+typedef void grad_ready_fn(void *arg, const struct grad_range *ranges, size_t n);
+
+void grad_on_ready(struct grad *grad, grad_ready_fn *fn, void *arg);
+
+/* One of `grads` grads, each with as many images of one batch, whose norms use the statistics of
+ * all of them ("synchronized batch norm"). add() makes sums [n] those of all; it is called by the
+ * thread of a pass, for the same norms in the same order by each of them. The gradients remain
+ * those of the own images: added up, those of the batch when the loss is a sum over images. Not
+ * during a pass; with grads 1 nobody is asked. */
+typedef void grad_add_fn(void *arg, double *sums, size_t n);
+
+void grad_share_norms(struct grad *grad, int grads, grad_add_fn *add, void *arg);
+
 #endif

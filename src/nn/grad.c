@@ -147,15 +147,17 @@ struct grad *grad_new(const struct net *net, int batch, const struct grad_option
     grad->frozen = options->frozen;
     grad->precision = options->precision;
     grad->batch_max = batch;
+    grad->sharers = 1;
     grad->bytes = sizeof(*grad);
     if (grad_schedule(grad, e) < 0) {
         grad_free(grad);
         return NULL;
     }
+    int rc = grad_find_ranges(grad);
     size_t others = grad->n_lanes - 1;
     if (others > 0)
         grad->lane_dparams = grad_take_aligned(grad, others, net->trained_size * sizeof(float));
-    if ((others > 0 && grad->lane_dparams == NULL) || make_states(grad, options) < 0) {
+    if (rc < 0 || (others > 0 && grad->lane_dparams == NULL) || make_states(grad, options) < 0) {
         err_set(e, -ENOMEM, "training: out of memory for the gradients of %u threads; use fewer",
                 grad->n_lanes);
         grad_free(grad);
@@ -170,6 +172,7 @@ void grad_free(struct grad *grad)
     mem_free(grad->tasks);
     mem_free(grad->rounds);
     mem_free(grad->stretches);
+    mem_free(grad->ranges);
     mem_free(grad->activations);
     mem_free(grad->values);
     mem_free(grad->grads);
@@ -288,6 +291,7 @@ static void round_lane(void *arg, unsigned lane, unsigned n_lanes)
     const struct round *round = &grad->rounds[grad->running];
     const struct task *tasks = grad->tasks + round->first;
     for (int i = 0; i < round->n; i++) grad_clear_sums(grad, &tasks[i], lane);
+    grad_add_lanes(grad, grad->running - 1, lane);
 
     size_t first, end;
     pool_range((size_t)grad->batch, lane, n_lanes, &first, &end);
@@ -304,6 +308,7 @@ static void run_rounds(struct grad *grad, int first, int end)
         for (int i = round->first; i < round->first + round->n; i++)
             finish_task(grad, &grad->tasks[i]);
         grad_took_beside(grad, 0, GRAD_FINISHING, begin);
+        grad_tell_ready(grad, grad->n_lanes > 1 ? grad->running - 1 : grad->running);
     }
 }
 
@@ -363,27 +368,16 @@ void grad_forward_moving(struct grad *grad, float *params, int batch, double mom
 /* Packs for the way back and clears the lane's gradients. */
 static void prepare_back_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
-    struct grad *grad = arg;
-    size_t size = grad->net->trained_size;
     (void)n_lanes;
-    int64_t begin = grad_timer(grad);
-    memset(lane == 0 ? grad->dparams : grad->lane_dparams + (lane - 1) * size, 0,
-           size * sizeof(float));
-    grad_took_beside(grad, lane, GRAD_ADDING, begin);
-    pack_ops(grad, lane, true);
+    grad_clear_lane(arg, lane);
+    pack_ops(arg, lane, true);
 }
 
-/* Adds the other lanes' gradients to lane 0's, in lane order; each lane sums its part of them. */
-static void reduce_lane(void *arg, unsigned lane, unsigned n_lanes)
+static void add_last_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
-    struct grad *grad = arg;
-    size_t size = grad->net->trained_size, first, end;
-    int64_t begin = grad_timer(grad);
-    pool_range(size, lane, n_lanes, &first, &end);
-    for (unsigned l = 1; l < grad->n_lanes; l++)
-        grad->kernels->add(end - first, grad->lane_dparams + (l - 1) * size + first,
-                           grad->dparams + first);
-    grad_took_beside(grad, lane, GRAD_ADDING, begin);
+    const struct grad *grad = arg;
+    (void)n_lanes;
+    grad_add_lanes(arg, grad->n_rounds - 1, lane);
 }
 
 void grad_backward(struct grad *grad, const float *params, float *dparams)
@@ -394,7 +388,10 @@ void grad_backward(struct grad *grad, const float *params, float *dparams)
     grad->dparams = dparams;
     pool_run(grad->pool, prepare_back_lane, grad);
     run_rounds(grad, grad->n_forward, grad->n_rounds);
-    if (grad->n_lanes > 1) pool_run(grad->pool, reduce_lane, grad);
+    if (grad->n_lanes > 1) {
+        pool_run(grad->pool, add_last_lane, grad);
+        grad_tell_ready(grad, grad->n_rounds - 1);
+    }
     grad->params = NULL;
     grad->dparams = NULL;
     grad->pass_ns += grad_timer(grad) - begin;

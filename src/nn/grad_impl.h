@@ -25,6 +25,7 @@ struct task {
 struct round {
     int first, n; /* tasks */
     int first_stretch, n_stretches;
+    int first_range, n_ranges; /* of gradients to which it adds last */
 };
 
 /* Tasks of a round that run together on a block of images. */
@@ -70,6 +71,7 @@ struct grad {
     int n_rounds, n_forward;
     struct stretch *stretches; /* in the order of rounds */
     int n_stretches;
+    struct grad_range *ranges; /* likewise */
 
     float *activations; /* one block: values and their gradients, placed by lifetime */
     float **values;     /* [n_values]; NULL: not computed */
@@ -88,6 +90,11 @@ struct grad {
     double momentum;     /* how far running statistics move */
     float *dparams;
     int running; /* round */
+    grad_ready_fn *ready;
+    void *ready_arg;
+    int sharers; /* of norms' statistics, this one included */
+    grad_add_fn *add_shared;
+    void *add_shared_arg;
 
     int64_t *times, pass_ns; /* grad_profile.c; NULL: nobody measures */
 };
@@ -175,11 +182,24 @@ int grad_schedule(struct grad *grad, struct err *e);
  * into lane 0's. */
 double *grad_sums(const struct grad *grad, int op, unsigned lane);
 const double *grad_reduce_sums(struct grad *grad, int op, size_t channels);
+/* Then makes lane 0's those of all grads that share the batch, which has so many rows of a value.
+ */
+const double *grad_share_sums(struct grad *grad, int op, size_t channels);
+double grad_shared_rows(const struct grad *grad, int value);
+
 void grad_clear_sums(struct grad *grad, const struct task *task, unsigned lane);
 
 /* The gradient of a bias: the sum of dy over images and pixels. */
 void grad_bias_sums(const struct task_args *a);
 void grad_bias_finish(struct grad *grad, const struct task *task);
+
+/* grad_lanes.c: fills ranges, -ENOMEM. Then during a pass backward: clears a lane's gradients; adds
+ * a lane's part of those that became whole in a round, and tells whoever asked; nothing happens for
+ * rounds forward. */
+int grad_find_ranges(struct grad *grad);
+void grad_clear_lane(struct grad *grad, unsigned lane);
+void grad_add_lanes(struct grad *grad, int round, unsigned lane);
+void grad_tell_ready(struct grad *grad, int round);
 
 /* grad_profile.c: what a lane did since grad_timer() counts for a part: a task by its number, or
  * what belongs to none. Nothing happens when nobody measures. */

@@ -1,5 +1,6 @@
 /* Sums over the batch: each lane keeps its own, they are added in the order of lanes when a round
- * is over, so that equal threads give equal bits. */
+ * is over, so that equal threads give equal bits; then those of other grads, where several share a
+ * batch. */
 #include "config.h"
 
 #include <string.h>
@@ -19,6 +20,25 @@ const double *grad_reduce_sums(struct grad *grad, int op, size_t channels)
         for (size_t c = 0; c < 2 * channels; c++) sums[c] += more[c];
     }
     return sums;
+}
+
+void grad_share_norms(struct grad *grad, int grads, grad_add_fn *add, void *arg)
+{
+    grad->sharers = grads;
+    grad->add_shared = grads > 1 ? add : NULL;
+    grad->add_shared_arg = arg;
+}
+
+const double *grad_share_sums(struct grad *grad, int op, size_t channels)
+{
+    double *sums = grad_sums(grad, op, 0);
+    if (grad->add_shared != NULL) grad->add_shared(grad->add_shared_arg, sums, 2 * channels);
+    return sums;
+}
+
+double grad_shared_rows(const struct grad *grad, int value)
+{
+    return (double)grad_rows(grad, value, grad->batch) * grad->sharers;
 }
 
 void grad_clear_sums(struct grad *grad, const struct task *task, unsigned lane)

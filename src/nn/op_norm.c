@@ -119,9 +119,10 @@ static void statistics_finish(struct grad *grad, const struct task *task)
     const struct op *op = &grad->net->ops[task->op];
     struct norm_state state = state_of(grad, task->op);
     size_t channels = grad_channels(grad, op->in);
-    double rows = (double)grad_rows(grad, op->in, grad->batch);
+    double rows = grad_shared_rows(grad, op->in);
     double unbias = rows > 1 ? rows / (rows - 1) : 1.0;
-    const double *sums = grad_reduce_sums(grad, task->op, channels);
+    grad_reduce_sums(grad, task->op, channels);
+    const double *sums = grad_share_sums(grad, task->op, channels);
     const float *weight = grad_param(grad, op->weight), *bias = grad_param(grad, op->bias);
     float *moving_mean = grad->moving + grad->net->params[op->mean].offset;
     float *moving_variance = grad->moving + grad->net->params[op->variance].offset;
@@ -166,24 +167,28 @@ static void back_sums(const struct task_args *a)
 
 /* With n rows, h = (x - mean) * inverse and the sums over the batch (Ioffe and Szegedy 2015,
  * section 3): dweight = sum(dz h), dbias = sum(dz), dx = weight * inverse * (dz - dbias / n - h *
- * dweight / n). */
+ * dweight / n). The parameters' gradients are of the own images, dx knows those of all who share
+ * the statistics. */
 static void back_sums_finish(struct grad *grad, const struct task *task)
 {
     const struct op *op = &grad->net->ops[task->op];
     struct norm_state state = state_of(grad, task->op);
     size_t channels = grad_channels(grad, op->in);
-    double rows = (double)grad_rows(grad, op->in, grad->batch);
+    double rows = grad_shared_rows(grad, op->in);
     const double *sums = grad_reduce_sums(grad, task->op, channels);
     const float *weight = grad_param(grad, op->weight);
     float *dweight = grad_dparam(grad, op->weight, 0), *dbias = grad_dparam(grad, op->bias, 0);
 
     for (size_t c = 0; c < channels; c++) {
+        dweight[c] = (float)((sums[channels + c] - state.mean[c] * sums[c]) * state.inverse[c]);
+        dbias[c] = (float)sums[c];
+    }
+    sums = grad_share_sums(grad, task->op, channels);
+    for (size_t c = 0; c < channels; c++) {
         double sum_dz = sums[c];
         double sum_dzh = (sums[channels + c] - state.mean[c] * sum_dz) * state.inverse[c];
         double a = weight[c] * state.inverse[c];
         double b = -a * state.inverse[c] * sum_dzh / rows;
-        dweight[c] = (float)sum_dzh;
-        dbias[c] = (float)sum_dz;
         state.a[c] = (float)a;
         state.b[c] = (float)b;
         state.k[c] = (float)(-a * sum_dz / rows - b * state.mean[c]);
