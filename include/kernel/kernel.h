@@ -146,6 +146,13 @@ struct conv_method {
     struct conv_backward_weight backward_weight;
 };
 
+/* The ReLU behind a norm lets through where y > 0, its output, or, y NULL, where x * scale[c] +
+ * shift[c] > 0, which is the same when nothing was added; with scale NULL, too, there is no ReLU.
+ */
+struct norm_relu {
+    const float *y, *scale, *shift;
+};
+
 /* SGD with momentum and weight decay, PyTorch's form: g = scale g + decay w; v = momentum v + g;
  * w -= rate v, with Nesterov's momentum (Sutskever et al. 2013, equations 3 and 4, in the form that
  * has the gradient where the parameters are) w -= rate (g + momentum v). */
@@ -181,15 +188,15 @@ struct kernels {
         void (*forward)(size_t rows, size_t channels, const float *x, const float *scale,
                         const float *shift, const float *residual, bool relu, float *y);
 
-        /* With dz = dy where y > 0 (y given: a ReLU followed), else dz = dy (y NULL):
-         * sum_dz[c] += sum of dz, sum_dzx[c] += sum of dz * x. */
-        void (*backward_sums)(size_t rows, size_t channels, const float *dy, const float *y,
+        /* dy becomes dz, what passes the ReLU behind the norm; sum_dz[c] += sum of dz, sum_dzx[c]
+         * += sum of dz * x. */
+        void (*backward_sums)(size_t rows, size_t channels, const struct norm_relu *relu, float *dy,
                               const float *x, double *sum_dz, double *sum_dzx);
 
         /* dx = dz * a[c] + x * b[c] + k[c]; if dresidual is given, it is = or += dz. dx may be
-         * dy. */
-        void (*backward)(size_t rows, size_t channels, const float *dy, const float *y,
-                         const float *x, const float *a, const float *b, const float *k, float *dx,
+         * dz. */
+        void (*backward)(size_t rows, size_t channels, const float *dz, const float *x,
+                         const float *a, const float *b, const float *k, float *dx,
                          float *dresidual, bool accumulate);
     } norm;
 

@@ -233,29 +233,34 @@ static void norm_forward(size_t rows, size_t channels, const float *x, const flo
     }
 }
 
-static void norm_backward_sums(size_t rows, size_t channels, const float *dy, const float *y,
-                               const float *x, double *sum_dz, double *sum_dzx)
+static bool passes(const struct norm_relu *relu, size_t at, size_t c, float x)
 {
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t c = 0; c < channels; c++, dy++, x++) {
-            float dz = y == NULL || *y++ > 0 ? *dy : 0.0F;
-            sum_dz[c] += (double)dz;
-            sum_dzx[c] += (double)dz * (double)*x;
+    if (relu->y != NULL) return relu->y[at] > 0;
+    return relu->scale == NULL || x * relu->scale[c] + relu->shift[c] > 0;
+}
+
+static void norm_backward_sums(size_t rows, size_t channels, const struct norm_relu *relu,
+                               float *dy, const float *x, double *sum_dz, double *sum_dzx)
+{
+    for (size_t r = 0, at = 0; r < rows; r++) {
+        for (size_t c = 0; c < channels; c++, at++) {
+            if (!passes(relu, at, c, x[at])) dy[at] = 0;
+            sum_dz[c] += (double)dy[at];
+            sum_dzx[c] += (double)dy[at] * (double)x[at];
         }
     }
 }
 
-static void norm_backward(size_t rows, size_t channels, const float *dy, const float *y,
-                          const float *x, const float *a, const float *b, const float *k, float *dx,
+static void norm_backward(size_t rows, size_t channels, const float *dz, const float *x,
+                          const float *a, const float *b, const float *k, float *dx,
                           float *dresidual, bool accumulate)
 {
     for (size_t r = 0; r < rows; r++) {
         for (size_t c = 0; c < channels; c++) {
-            float dz = y == NULL || *y++ > 0 ? *dy : 0.0F;
-            dy++;
-            *dx++ = dz * a[c] + *x++ * b[c] + k[c];
+            float z = *dz++;
+            *dx++ = z * a[c] + *x++ * b[c] + k[c];
             if (dresidual != NULL) {
-                *dresidual = accumulate ? *dresidual + dz : dz;
+                *dresidual = accumulate ? *dresidual + z : z;
                 dresidual++;
             }
         }

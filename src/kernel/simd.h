@@ -491,11 +491,11 @@ void ISA(winograd_weights_2)(const float *w, size_t tap, size_t depth, size_t wi
 void ISA(norm_moments)(size_t rows, size_t channels, const float *x, double *sum, double *square);
 void ISA(norm_forward)(size_t rows, size_t channels, const float *x, const float *scale,
                        const float *shift, const float *residual, bool relu, float *y);
-void ISA(norm_backward_sums)(size_t rows, size_t channels, const float *dy, const float *y,
+void ISA(norm_backward_sums)(size_t rows, size_t channels, const struct norm_relu *relu, float *dy,
                              const float *x, double *sum_dz, double *sum_dzx);
-void ISA(norm_backward)(size_t rows, size_t channels, const float *dy, const float *y,
-                        const float *x, const float *a, const float *b, const float *k, float *dx,
-                        float *dresidual, bool accumulate);
+void ISA(norm_backward)(size_t rows, size_t channels, const float *dz, const float *x,
+                        const float *a, const float *b, const float *k, float *dx, float *dresidual,
+                        bool accumulate);
 
 /* simd_map.c */
 void ISA(max_pool)(const struct pool_geometry *g, int n, const float *x, float *y);

@@ -28,33 +28,57 @@ static void add_to_doubles(const float *run, size_t count, double *sum)
 
 /* --- sums --------------------------------------------------------------------------------- */
 
-/* What is summed: of a = x alone: a and a^2; with dy given: dz and dz * x. */
+/* What is summed: z = x alone and z * x, its squares; or z = what of dy passes the ReLU, by its
+ * output or by its input, which replaces dy. */
+enum sum { SUM_MOMENTS, SUM_ALL, SUM_BY_OUTPUT, SUM_BY_INPUT };
+
 struct summed {
-    const float *x, *dy, *y;
+    const float *x;
+    float *dy;
+    struct norm_relu relu;
 };
 
-static struct summed summed_from(const struct summed *s, size_t at)
+/* From row and column on. */
+static struct summed summed_from(const struct summed *s, size_t at, size_t column)
 {
-    return (struct summed){.x = s->x + at,
-                           .dy = s->dy != NULL ? s->dy + at : NULL,
-                           .y = s->y != NULL ? s->y + at : NULL};
+    struct summed t = {.x = s->x + at, .dy = s->dy != NULL ? s->dy + at : NULL};
+    if (s->relu.y != NULL) t.relu.y = s->relu.y + at;
+    if (s->relu.scale == NULL) return t;
+    t.relu.scale = s->relu.scale + column;
+    t.relu.shift = s->relu.shift + column;
+    return t;
+}
+
+static enum sum sum_of(const struct summed *s)
+{
+    if (s->dy == NULL) return SUM_MOMENTS;
+    if (s->relu.y != NULL) return SUM_BY_OUTPUT;
+    return s->relu.scale != NULL ? SUM_BY_INPUT : SUM_ALL;
 }
 
 /* Sums `vectors` vectors of columns over at most RUN_ROWS rows; one vector may have fewer lanes. */
 ALWAYS_INLINE void run_body(const struct summed *s, size_t rows, size_t width, size_t lanes,
-                            double *first, double *second, const int vectors, const bool backward,
-                            const bool rectified)
+                            double *first, double *second, const int vectors, const enum sum what)
 {
-    vec a[4], b[4];
+    vec a[4], b[4], scale[4], shift[4];
     vec_mask m = vec_first(min_size(lanes, LANES));
-    for (int v = 0; v < vectors; v++) a[v] = b[v] = vec_zero();
+    for (int v = 0; v < vectors; v++) {
+        a[v] = b[v] = vec_zero();
+        if (what != SUM_BY_INPUT) continue;
+        scale[v] = vec_get(s->relu.scale + v * LANES, vectors > 1, m);
+        shift[v] = vec_get(s->relu.shift + v * LANES, vectors > 1, m);
+    }
     for (size_t r = 0; r < rows; r++) {
         UNROLL
         for (int v = 0; v < vectors; v++) {
             size_t at = r * width + (size_t)v * LANES;
             vec x = vec_get(s->x + at, vectors > 1, m), z = x;
-            if (backward) z = vec_get(s->dy + at, vectors > 1, m);
-            if (rectified) z = vec_where_positive(vec_get(s->y + at, vectors > 1, m), z);
+            if (what != SUM_MOMENTS) z = vec_get(s->dy + at, vectors > 1, m);
+            if (what == SUM_BY_OUTPUT)
+                z = vec_where_positive(vec_get(s->relu.y + at, vectors > 1, m), z);
+            if (what == SUM_BY_INPUT) z = vec_where_positive(vec_fma(x, scale[v], shift[v]), z);
+            if (what == SUM_BY_OUTPUT || what == SUM_BY_INPUT)
+                vec_put(s->dy + at, vectors > 1, m, z);
             a[v] = vec_add(a[v], z);
             b[v] = vec_fma(z, x, b[v]);
         }
@@ -67,30 +91,37 @@ ALWAYS_INLINE void run_body(const struct summed *s, size_t rows, size_t width, s
 }
 
 ALWAYS_INLINE void runs(const struct summed *s, size_t rows, size_t width, double *first,
-                        double *second, const bool backward, const bool rectified)
+                        double *second, const enum sum what)
 {
     for (size_t r = 0; r < rows; r += RUN_ROWS) {
         size_t count = min_size(rows - r, RUN_ROWS), c = 0;
         for (; c + WIDE <= width; c += WIDE) {
-            struct summed t = summed_from(s, r * width + c);
-            run_body(&t, count, width, WIDE, first + c, second + c, 4, backward, rectified);
+            struct summed t = summed_from(s, r * width + c, c);
+            run_body(&t, count, width, WIDE, first + c, second + c, 4, what);
         }
         for (; c < width; c += LANES) {
-            struct summed t = summed_from(s, r * width + c);
-            run_body(&t, count, width, min_size(width - c, LANES), first + c, second + c, 1,
-                     backward, rectified);
+            struct summed t = summed_from(s, r * width + c, c);
+            run_body(&t, count, width, min_size(width - c, LANES), first + c, second + c, 1, what);
         }
     }
 }
 
 static void sums(const struct summed *s, size_t rows, size_t width, double *first, double *second)
 {
-    if (s->dy == NULL)
-        runs(s, rows, width, first, second, false, false);
-    else if (s->y == NULL)
-        runs(s, rows, width, first, second, true, false);
-    else
-        runs(s, rows, width, first, second, true, true);
+    switch (sum_of(s)) {
+    case SUM_MOMENTS:
+        runs(s, rows, width, first, second, SUM_MOMENTS);
+        break;
+    case SUM_ALL:
+        runs(s, rows, width, first, second, SUM_ALL);
+        break;
+    case SUM_BY_OUTPUT:
+        runs(s, rows, width, first, second, SUM_BY_OUTPUT);
+        break;
+    case SUM_BY_INPUT:
+        runs(s, rows, width, first, second, SUM_BY_INPUT);
+        break;
+    }
 }
 
 static void sums_folded(const struct summed *s, size_t rows, size_t channels, double *first,
@@ -99,14 +130,20 @@ static void sums_folded(const struct summed *s, size_t rows, size_t channels, do
     size_t together = rows_together(channels), wide_rows = together > 1 ? rows / together : 0;
     if (wide_rows > 0) {
         double a[WIDE] = {0}, b[WIDE] = {0};
-        sums(s, wide_rows, WIDE, a, b);
+        float scale[WIDE], shift[WIDE];
+        struct summed wide = *s;
+        if (sum_of(s) == SUM_BY_INPUT) {
+            wide.relu.scale = repeat(s->relu.scale, channels, scale);
+            wide.relu.shift = repeat(s->relu.shift, channels, shift);
+        }
+        sums(&wide, wide_rows, WIDE, a, b);
         for (size_t i = 0; i < WIDE; i++) {
             first[i % channels] += a[i];
             second[i % channels] += b[i];
         }
     }
     size_t done = wide_rows * together;
-    struct summed rest = summed_from(s, done * channels);
+    struct summed rest = summed_from(s, done * channels, 0);
     sums(&rest, rows - done, channels, first, second);
 }
 
@@ -116,10 +153,10 @@ void ISA(norm_moments)(size_t rows, size_t channels, const float *x, double *sum
     sums_folded(&s, rows, channels, sum, square);
 }
 
-void ISA(norm_backward_sums)(size_t rows, size_t channels, const float *dy, const float *y,
+void ISA(norm_backward_sums)(size_t rows, size_t channels, const struct norm_relu *relu, float *dy,
                              const float *x, double *sum_dz, double *sum_dzx)
 {
-    struct summed s = {.x = x, .dy = dy, .y = y};
+    struct summed s = {.x = x, .dy = dy, .relu = *relu};
     sums_folded(&s, rows, channels, sum_dz, sum_dzx);
 }
 
@@ -186,17 +223,15 @@ void ISA(norm_forward)(size_t rows, size_t channels, const float *x, const float
 
 /* The operands of one call, so that the bodies stay readable. */
 struct backward {
-    const float *dy, *y, *x, *a, *b, *k;
+    const float *dz, *x, *a, *b, *k;
     float *dx, *dresidual;
 };
 
 /* One vector of columns; c counts from the row's begin, `at` from the operands'. */
 ALWAYS_INLINE void backward_vector(const struct backward *o, size_t at, size_t c, const bool whole,
-                                   vec_mask m, const bool rectified, const bool residual,
-                                   const bool accumulate)
+                                   vec_mask m, const bool residual, const bool accumulate)
 {
-    vec z = vec_get(o->dy + at, whole, m);
-    if (rectified) z = vec_where_positive(vec_get(o->y + at, whole, m), z);
+    vec z = vec_get(o->dz + at, whole, m);
     vec shift = vec_fma(vec_get(o->x + at, whole, m), vec_get(o->b + c, whole, m),
                         vec_get(o->k + c, whole, m));
     vec_put(o->dx + at, whole, m, vec_fma(z, vec_get(o->a + c, whole, m), shift));
@@ -207,44 +242,34 @@ ALWAYS_INLINE void backward_vector(const struct backward *o, size_t at, size_t c
 }
 
 ALWAYS_INLINE void backward_body(const struct backward *o, size_t rows, size_t width,
-                                 const bool rectified, const bool residual, const bool accumulate)
+                                 const bool residual, const bool accumulate)
 {
     vec_mask rest = vec_first(width % LANES);
     for (size_t at = 0; at < rows * width; at += width) {
         size_t c = 0;
-        for (; c + LANES <= width; c += LANES) {
-            backward_vector(o, at + c, c, true, rest, rectified, residual, accumulate);
-        }
-        if (c < width) {
-            backward_vector(o, at + c, c, false, rest, rectified, residual, accumulate);
-        }
+        for (; c + LANES <= width; c += LANES)
+            backward_vector(o, at + c, c, true, rest, residual, accumulate);
+        if (c < width) backward_vector(o, at + c, c, false, rest, residual, accumulate);
     }
 }
 
 static void backward(const struct backward *o, size_t rows, size_t width, bool accumulate)
 {
-    bool rectified = o->y != NULL, residual = o->dresidual != NULL;
-    if (rectified && residual && accumulate)
-        backward_body(o, rows, width, true, true, true);
-    else if (rectified && residual)
-        backward_body(o, rows, width, true, true, false);
-    else if (rectified)
-        backward_body(o, rows, width, true, false, false);
-    else if (residual && accumulate)
-        backward_body(o, rows, width, false, true, true);
-    else if (residual)
-        backward_body(o, rows, width, false, true, false);
+    if (o->dresidual == NULL)
+        backward_body(o, rows, width, false, false);
+    else if (accumulate)
+        backward_body(o, rows, width, true, true);
     else
-        backward_body(o, rows, width, false, false, false);
+        backward_body(o, rows, width, true, false);
 }
 
-void ISA(norm_backward)(size_t rows, size_t channels, const float *dy, const float *y,
-                        const float *x, const float *a, const float *b, const float *k, float *dx,
-                        float *dresidual, bool accumulate)
+void ISA(norm_backward)(size_t rows, size_t channels, const float *dz, const float *x,
+                        const float *a, const float *b, const float *k, float *dx, float *dresidual,
+                        bool accumulate)
 {
     size_t together = rows_together(channels), wide_rows = together > 1 ? rows / together : 0;
     size_t done = wide_rows * together, at = done * channels;
-    struct backward o = {dy, y, x, a, b, k, dx, dresidual};
+    struct backward o = {dz, x, a, b, k, dx, dresidual};
     if (wide_rows > 0) {
         float wide[3][WIDE];
         o.a = repeat(a, channels, wide[0]);
@@ -252,9 +277,7 @@ void ISA(norm_backward)(size_t rows, size_t channels, const float *dy, const flo
         o.k = repeat(k, channels, wide[2]);
         backward(&o, wide_rows, WIDE, accumulate);
     }
-    struct backward rest = {dy + at, y != NULL ? y + at : NULL,
-                            x + at,  a,
-                            b,       k,
-                            dx + at, dresidual != NULL ? dresidual + at : NULL};
+    struct backward rest = {
+        dz + at, x + at, a, b, k, dx + at, dresidual != NULL ? dresidual + at : NULL};
     backward(&rest, rows - done, channels, accumulate);
 }

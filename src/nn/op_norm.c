@@ -156,13 +156,21 @@ static void forward(const struct task_args *a)
                                    a->x, state.scale, state.shift, a->residual, op->relu, a->y);
 }
 
+/* The ReLU's mask is what the output says; where nothing was added to it, the input does as well,
+ * and the output need not be kept. */
 static void back_sums(const struct task_args *a)
 {
     const struct op *op = a->op;
+    struct norm_state state = state_of(a->grad, a->task->op);
     size_t channels = grad_channels(a->grad, op->in);
     double *sums = grad_sums(a->grad, a->task->op, a->lane);
-    a->grad->kernels->norm.backward_sums(grad_rows(a->grad, op->in, a->n), channels, a->dy,
-                                         op->relu ? a->y : NULL, a->x, sums, sums + channels);
+    struct norm_relu relu = {0};
+    if (op->relu && op->residual >= 0)
+        relu.y = a->y;
+    else if (op->relu)
+        relu = (struct norm_relu){.scale = state.scale, .shift = state.shift};
+    a->grad->kernels->norm.backward_sums(grad_rows(a->grad, op->in, a->n), channels, &relu, a->dy,
+                                         a->x, sums, sums + channels);
 }
 
 /* With n rows, h = (x - mean) * inverse and the sums over the batch (Ioffe and Szegedy 2015,
@@ -202,9 +210,8 @@ static void backward(const struct task_args *a)
     size_t rows = grad_rows(a->grad, op->in, a->n), channels = grad_channels(a->grad, op->in);
     float *dy = a->dy;
     float *dx = op->in > 0 && !a->task->accumulate ? a->dx : dy;
-    a->grad->kernels->norm.backward(rows, channels, dy, op->relu ? a->y : NULL, a->x, state.a,
-                                    state.b, state.k, dx, a->dresidual,
-                                    a->task->accumulate_residual);
+    a->grad->kernels->norm.backward(rows, channels, dy, a->x, state.a, state.b, state.k, dx,
+                                    a->dresidual, a->task->accumulate_residual);
     if (a->task->accumulate) a->grad->kernels->add(rows * channels, dx, a->dx);
 }
 

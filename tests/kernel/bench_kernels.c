@@ -164,10 +164,11 @@ static void bench_norm(const struct kernels *k, size_t rows, size_t channels, in
     printf(" moments %6.1f", gb / seconds);
     BEST(rounds, k->norm.forward(rows, channels, x, a, b, NULL, true, y), seconds);
     printf(" apply %6.1f", 2 * gb / seconds);
-    BEST(rounds, k->norm.backward_sums(rows, channels, dy, y, x, sum, sum + channels), seconds);
+    const struct norm_relu relu = {.scale = a, .shift = b};
+    BEST(rounds, k->norm.backward_sums(rows, channels, &relu, dy, x, sum, sum + channels), seconds);
     printf(" sums %6.1f", 3 * gb / seconds);
-    BEST(rounds, k->norm.backward(rows, channels, dy, y, x, a, b, c, z, NULL, false), seconds);
-    printf(" backward %6.1f", 4 * gb / seconds);
+    BEST(rounds, k->norm.backward(rows, channels, dy, x, a, b, c, z, NULL, false), seconds);
+    printf(" backward %6.1f", 3 * gb / seconds);
     const struct sgd sgd = {.scale = 1.0F};
     BEST(rounds, k->sgd_step(count, &sgd, x, z, y), seconds);
     printf(" sgd %6.1f GB/s\n", 5 * gb / seconds);

@@ -120,44 +120,79 @@ static void case_backward_sums(const struct kernels *k, size_t rows, size_t chan
     size_t count = rows * channels;
     struct guarded x = guarded_random(count, r), y = guarded_random(count, r);
     struct guarded dy = guarded_random(count, r);
-    for (int rectified = 0; rectified < 2; rectified++) {
+    struct guarded scale = guarded_random(channels, r), shift = guarded_random(channels, r);
+    const struct norm_relu relus[] = {
+        {0}, {.y = y.data}, {.scale = scale.data, .shift = shift.data}};
+    for (size_t i = 0; i < sizeof(relus) / sizeof(*relus); i++) {
         double got[2][512] = {{0}}, want[2][512] = {{0}};
-        const float *out = rectified != 0 ? y.data : NULL;
+        struct guarded dz = guarded_copy(&dy), want_dz = guarded_copy(&dy);
         got[0][0] = want[0][0] = 5;
-        k->norm.backward_sums(rows, channels, dy.data, out, x.data, got[0], got[1]);
+        k->norm.backward_sums(rows, channels, &relus[i], dz.data, x.data, got[0], got[1]);
         kernels_of(CPU_REFERENCE)
-            ->norm.backward_sums(rows, channels, dy.data, out, x.data, want[0], want[1]);
+            ->norm.backward_sums(rows, channels, &relus[i], want_dz.data, x.data, want[0], want[1]);
         check_sums("sum of dz", k, rows, channels, got[0], want[0]);
         check_sums("sum of dz * x", k, rows, channels, got[1], want[1]);
+        assert_memory_equal(dz.data, want_dz.data, count * sizeof(float));
+        guarded_free(&dz);
+        guarded_free(&want_dz);
     }
     guarded_free(&x);
     guarded_free(&y);
     guarded_free(&dy);
+    guarded_free(&scale);
+    guarded_free(&shift);
+}
+
+/* What a norm's ReLU lets through is the same by its output and by its input, to the last case. */
+static void case_relu_by_input(const struct kernels *k, size_t rows, size_t channels, struct rng *r)
+{
+    size_t count = rows * channels;
+    struct guarded x = guarded_random(count, r), y = guarded_new(count);
+    struct guarded scale = guarded_random(channels, r), shift = guarded_random(channels, r);
+    struct guarded a = guarded_random(count, r), b = guarded_copy(&a);
+    double sums[4][512] = {{0}};
+    for (size_t i = 0; i < count; i += 3) /* as close to 0 as can be */
+        x.data[i] = -shift.data[i % channels] / scale.data[i % channels];
+    k->norm.forward(rows, channels, x.data, scale.data, shift.data, NULL, true, y.data);
+    k->norm.backward_sums(rows, channels, &(struct norm_relu){.y = y.data}, a.data, x.data, sums[0],
+                          sums[1]);
+    k->norm.backward_sums(rows, channels,
+                          &(struct norm_relu){.scale = scale.data, .shift = shift.data}, b.data,
+                          x.data, sums[2], sums[3]);
+    assert_memory_equal(a.data, b.data, count * sizeof(float));
+    assert_memory_equal(sums[0], sums[2], channels * sizeof(double));
+    assert_memory_equal(sums[1], sums[3], channels * sizeof(double));
+    guarded_free(&x);
+    guarded_free(&y);
+    guarded_free(&scale);
+    guarded_free(&shift);
+    guarded_free(&a);
+    guarded_free(&b);
 }
 
 static void test_backward_sums(void **state)
 {
     (void)state;
     each_case(case_backward_sums);
+    each_case(case_relu_by_input);
 }
 
 static void case_backward_apply(const struct kernels *k, size_t rows, size_t channels,
                                 struct rng *r)
 {
     size_t count = rows * channels;
-    struct guarded x = guarded_random(count, r), y = guarded_random(count, r);
-    struct guarded dy = guarded_random(count, r), before = guarded_random(count, r);
+    struct guarded x = guarded_random(count, r);
+    struct guarded dz = guarded_random(count, r), before = guarded_random(count, r);
     struct guarded f[3] = {guarded_random(channels, r), guarded_random(channels, r),
                            guarded_random(channels, r)};
-    for (int variant = 0; variant < 6; variant++) {
-        const float *out = variant % 2 != 0 ? y.data : NULL;
-        bool residual = variant >= 2, accumulate = variant >= 4;
-        struct guarded want = guarded_new(count), got = guarded_copy(&dy); /* dx is dy */
+    for (int variant = 0; variant < 3; variant++) {
+        bool residual = variant >= 1, accumulate = variant >= 2;
+        struct guarded want = guarded_new(count), got = guarded_copy(&dz); /* dx is dz */
         struct guarded want_r = guarded_copy(&before), got_r = guarded_copy(&before);
         kernels_of(CPU_REFERENCE)
-            ->norm.backward(rows, channels, dy.data, out, x.data, f[0].data, f[1].data, f[2].data,
+            ->norm.backward(rows, channels, dz.data, x.data, f[0].data, f[1].data, f[2].data,
                             want.data, residual ? want_r.data : NULL, accumulate);
-        k->norm.backward(rows, channels, got.data, out, x.data, f[0].data, f[1].data, f[2].data,
+        k->norm.backward(rows, channels, got.data, x.data, f[0].data, f[1].data, f[2].data,
                          got.data, residual ? got_r.data : NULL, accumulate);
         check_close("dx", k, rows, channels, got.data, want.data, count);
         check_close("dresidual", k, rows, channels, got_r.data, want_r.data, count);
@@ -168,8 +203,7 @@ static void case_backward_apply(const struct kernels *k, size_t rows, size_t cha
     }
     for (int i = 0; i < 3; i++) guarded_free(&f[i]);
     guarded_free(&x);
-    guarded_free(&y);
-    guarded_free(&dy);
+    guarded_free(&dz);
     guarded_free(&before);
 }
 
@@ -227,7 +261,7 @@ static void test_norm_gradient(void **state)
     for (int i = 0; i < COUNT; i++) x[i] = (float)rng_normal(&r), u[i] = (float)rng_normal(&r);
     for (int c = 0; c < CHANNELS; c++) gamma[c] = (float)rng_normal(&r);
     struct norm_state s = norm_of(k, x);
-    k->norm.backward_sums(ROWS, CHANNELS, u, NULL, x, sum, product);
+    k->norm.backward_sums(ROWS, CHANNELS, &(struct norm_relu){0}, u, x, sum, product);
     for (int c = 0; c < CHANNELS; c++) {
         /* dx = gamma * d * (dy - mean(dy) - xhat * mean(dy * xhat)), xhat = (x - mean) * d */
         double d = s.deviation[c], slope = (product[c] - s.mean[c] * sum[c]) * d / ROWS;
@@ -236,7 +270,7 @@ static void test_norm_gradient(void **state)
         b[c] = (float)(-factor * d * slope);
         shift[c] = (float)(factor * (s.mean[c] * d * slope - sum[c] / ROWS));
     }
-    k->norm.backward(ROWS, CHANNELS, u, NULL, x, a, b, shift, dx, NULL, false);
+    k->norm.backward(ROWS, CHANNELS, u, x, a, b, shift, dx, NULL, false);
     for (int i = 0; i < COUNT; i++) {
         float kept = x[i];
         x[i] = kept + 0.01F;
