@@ -68,7 +68,8 @@ static int make_states(struct grad *grad, const struct grad_options *options)
     if (grad->states == NULL || grad_choose(grad, options) < 0) return -ENOMEM;
     for (int i = 0; i < net->n_ops; i++) {
         struct state_size size = state_size(grad, &net->ops[i]);
-        all.pack += size.pack + size.pack_back;
+        all.pack += size.pack;
+        all.pack_back += size.pack_back;
         all.floats += size.floats;
         all.doubles += size.doubles;
         all.sums += size.sums;
@@ -77,7 +78,8 @@ static int make_states(struct grad *grad, const struct grad_options *options)
 
     grad->sums_stride = all.sums;
     grad->scratch_stride = round_up(all.scratch, MEM_ALIGN);
-    grad->packs = grad_take_aligned(grad, all.pack, sizeof(float));
+    size_t packs = all.pack > all.pack_back ? all.pack : all.pack_back;
+    grad->packs = grad_take_aligned(grad, packs, sizeof(float));
     grad->state_floats = grad_take_aligned(grad, all.floats, sizeof(float));
     grad->state_doubles = grad_take_aligned(grad, all.doubles, sizeof(double));
     grad->sums = grad_take_aligned(grad, grad->n_lanes, grad->sums_stride * sizeof(double));
@@ -89,19 +91,20 @@ static int make_states(struct grad *grad, const struct grad_options *options)
         return -ENOMEM;
     }
 
-    float *pack = grad->packs, *floats = grad->state_floats;
+    /* What is multiplied with forward is not needed backward any more. */
+    float *pack = grad->packs, *pack_back = grad->packs, *floats = grad->state_floats;
     double *doubles = grad->state_doubles, *sums = grad->sums;
     for (int i = 0; i < net->n_ops; i++) {
         struct state_size size = state_size(grad, &net->ops[i]);
-        size_t packs = size.pack + size.pack_back;
         struct op_state *state = &grad->states[i];
         state->packed = pack;
-        state->packed_back = pack + size.pack;
-        state->packer = least_loaded(load, grad->n_lanes, packs);
+        state->packed_back = pack_back;
+        state->packer = least_loaded(load, grad->n_lanes, size.pack + size.pack_back);
         state->floats = floats;
         state->doubles = doubles;
         state->sums = sums;
-        pack += packs;
+        pack += size.pack;
+        pack_back += size.pack_back;
         floats += size.floats;
         doubles += size.doubles;
         sums += size.sums;
@@ -175,6 +178,8 @@ void grad_free(struct grad *grad)
     mem_free(grad->ranges);
     mem_free(grad->activations);
     mem_free(grad->values);
+    mem_free(grad->values_back);
+    mem_free(grad->remade);
     mem_free(grad->grads);
     mem_free(grad->states);
     mem_free(grad->state_floats);
@@ -250,14 +255,15 @@ static float *at_image(const struct grad *grad, float *const *arrays, int value,
 static void run_task(struct grad *grad, const struct task *task, unsigned lane, int first, int n)
 {
     const struct op *op = &grad->net->ops[task->op];
+    float *const *values = task->round < grad->n_forward ? grad->values : grad->values_back;
     const struct task_args args = {.grad = grad,
                                    .task = task,
                                    .op = op,
                                    .lane = lane,
                                    .n = n,
-                                   .x = at_image(grad, grad->values, op->in, first),
-                                   .residual = at_image(grad, grad->values, op->residual, first),
-                                   .y = at_image(grad, grad->values, op->out, first),
+                                   .x = at_image(grad, values, op->in, first),
+                                   .residual = at_image(grad, values, op->residual, first),
+                                   .y = at_image(grad, values, op->out, first),
                                    .dx = at_image(grad, grad->grads, op->in, first),
                                    .dy = at_image(grad, grad->grads, op->out, first),
                                    .dresidual = at_image(grad, grad->grads, op->residual, first)};

@@ -1,7 +1,7 @@
 /* The inside of a grad, shared by grad.c (object and passes), grad_schedule.c (which task in which
- * round, where buffers lie), grad_choose.c (which algorithms), grad_sums.c (sums over the batch),
- * grad_lanes.c (gradients by lane), grad_profile.c (what takes the time) and the operators
- * (op_NAME.c), which compute. */
+ * round), grad_place.c (where buffers lie), grad_choose.c (which algorithms), grad_sums.c (sums
+ * over the batch), grad_lanes.c (gradients by lane), grad_profile.c (what takes the time) and the
+ * operators (op_NAME.c), which compute. */
 #ifndef NN_GRAD_IMPL_H
 #define NN_GRAD_IMPL_H
 
@@ -37,7 +37,7 @@ struct stretch {
 /* What an operation keeps beside its values. Sums of lane l begin at sums + l * sums_stride. */
 struct op_state {
     enum conv_algorithm algorithms[CONV_DIRECTIONS];
-    float *packed, *packed_back; /* as its passes multiply with */
+    float *packed, *packed_back; /* as its passes multiply with, one after the other */
     unsigned packer;             /* the lane that packs them */
     float *floats;               /* of its own */
     double *doubles;
@@ -73,9 +73,11 @@ struct grad {
     int n_stretches;
     struct grad_range *ranges; /* likewise */
 
-    float *activations; /* one block: values and their gradients, placed by lifetime */
-    float **values;     /* [n_values]; NULL: not computed */
-    float **grads;      /* [n_values]; NULL: nobody asks */
+    float *activations;  /* one block: values and their gradients, placed by lifetime */
+    float **values;      /* [n_values]; NULL: not computed */
+    float **values_back; /* as the way back reads them: what is made once more lies elsewhere */
+    bool *remade;        /* [n_values]: made once more */
+    float **grads;       /* [n_values]; NULL: nobody asks */
     struct op_state *states;
     float *state_floats;
     double *state_doubles, *sums;
@@ -147,6 +149,15 @@ static inline size_t grad_round_up(size_t floats)
     return (floats + line - 1) / line * line;
 }
 
+/* Whether the caller sees this value: the end of a section that it asked for. */
+static inline bool grad_is_border(const struct grad *grad, int value)
+{
+    for (int i = 0; i < grad->net->spec.n_sections; i++) {
+        if ((grad->borders >> i & 1) != 0 && grad->net->section_out[i] == value) return true;
+    }
+    return false;
+}
+
 /* A parameter, and where a lane adds up its gradient; lane 0 does in the result itself. */
 static inline const float *grad_param(const struct grad *grad, int param)
 {
@@ -175,8 +186,9 @@ static inline const struct conv_method *grad_method(const struct grad *grad, con
 /* grad_choose.c: fills the states' algorithms, once the rounds are known. -ENOMEM. */
 int grad_choose(struct grad *grad, const struct grad_options *options);
 
-/* grad_schedule.c: fills tasks, rounds, values, grads, activations. */
+/* grad_schedule.c: fills tasks, rounds and remade, then grad_place.c values, grads, activations. */
 int grad_schedule(struct grad *grad, struct err *e);
+int grad_place(struct grad *grad);
 
 /* grad_sums.c: the sums of an operation [2][channels] by lane; those of all lanes, in their order,
  * into lane 0's. */

@@ -13,8 +13,8 @@
 #include "grad_impl.h"
 
 static const char *const phases[OP_PHASES] = {
-    [PHASE_STATISTICS] = "statistics", [PHASE_FORWARD] = "forward", [PHASE_BACK_SUMS] = "sums",
-    [PHASE_BACKWARD] = "backward",     [PHASE_WEIGHTS] = "weights",
+    [PHASE_STATISTICS] = "statistics", [PHASE_FORWARD] = "forward",   [PHASE_REMAKE] = "remaking",
+    [PHASE_BACK_SUMS] = "sums",        [PHASE_BACKWARD] = "backward", [PHASE_WEIGHTS] = "weights",
 };
 
 static const char *const beside_names[GRAD_BESIDES] = {

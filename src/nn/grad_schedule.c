@@ -12,9 +12,7 @@
  * on a few pixels an image does so for all images of a lane at once, and so does what sums their
  * gradient, for which the sums of a block would have to be added up again and again.
  *
- * Values and gradients then share one block of memory by lifetime, in rounds: in one round lanes
- * are at different images and tasks, so what meets in a round never overlaps. A norm's dx
- * overwrites its dy (in_place), which saves a pass over memory. */
+ * Left out: where buffers lie (grad_place.c). */
 #include "config.h"
 
 #include <assert.h>
@@ -24,7 +22,6 @@
 
 #include "base/mem.h"
 #include "grad_impl.h"
-#include "place.h"
 
 /* A block's largest tensor. Measured with bench_grad on a Zen 5 (1 MB of second-level cache a
  * core): smaller blocks pass the weights of the deep layers through the cache too often (at full
@@ -39,13 +36,10 @@ enum { MANY_WEIGHTS = 65536, FEW_PIXELS = 128 };
 struct passes {
     struct grad *grad;
     const struct net *net;
-    int *value_round;         /* complete in this round */
-    int *grad_round;          /* likewise; -1: no contribution yet */
-    int *op_round;            /* forward */
-    int *consumers;           /* of a value */
-    bool *touched;            /* a gradient that has been written */
-    struct place_item *items; /* values, then gradients */
-    int *order;
+    int *value_round; /* complete in this round */
+    int *grad_round;  /* likewise; -1: no contribution yet */
+    int *op_round;    /* forward */
+    bool *touched;    /* a gradient that has been written */
 };
 
 static int larger(int a, int b)
@@ -109,8 +103,6 @@ static void place_forward_ops(struct passes *s)
         if (op_has_phase(op, PHASE_STATISTICS)) round++;
         if (op->residual >= 0) round = larger(round, s->value_round[op->residual]);
         s->op_round[i] = s->value_round[op->out] = round;
-        s->consumers[op->in]++;
-        if (op->residual >= 0) s->consumers[op->residual]++;
     }
 }
 
@@ -175,6 +167,52 @@ static void add_backward_tasks(struct passes *s)
     }
 }
 
+static bool reads(const struct op *op, enum op_phase phase, int value)
+{
+    unsigned needs = op_needs(op, phase);
+    return (op->in == value && (needs & NEEDS_IN) != 0) ||
+           (op->out == value && (needs & NEEDS_OUT) != 0) ||
+           (op->residual == value && (needs & NEEDS_RESIDUAL) != 0);
+}
+
+static bool is_before(const struct task *a, const struct task *b)
+{
+    if (a->round != b->round) return a->round < b->round;
+    return a->turn != b->turn ? a->turn < b->turn : a->order < b->order;
+}
+
+/* The first task backward that reads a value beside gradients; NULL: none does. */
+static const struct task *first_reader(const struct passes *s, int value)
+{
+    const struct task *first = NULL;
+    for (int i = 0; i < s->grad->n_tasks; i++) {
+        const struct task *task = &s->grad->tasks[i];
+        if (!reads(&s->net->ops[task->op], task->phase, value)) continue;
+        if (first == NULL || is_before(task, first)) first = task;
+    }
+    return first;
+}
+
+/* What can be made once more from what is kept anyway is not kept itself, where somebody reads it
+ * in the way back: it is made in front of its first reader, while its input passes the cache for
+ * the sums of the same norm. From the last operation to the first, as one may read what another
+ * makes. The caller must not see it. */
+static void add_remaking_tasks(struct passes *s)
+{
+    for (int i = s->net->n_ops - 1; i >= 0; i--) {
+        const struct op *op = &s->net->ops[i];
+        if (!is_needed(s, i) || !op_has_phase(op, PHASE_REMAKE) || op->residual >= 0) continue;
+        if (grad_is_border(s->grad, op->out)) continue;
+        const struct task *reader = first_reader(s, op->out);
+        if (reader == NULL) continue;
+        int turn = reader->turn;
+        add_task(s, PHASE_REMAKE, i, reader->round, reader->order - 1);
+        struct task *task = &s->grad->tasks[s->grad->n_tasks - 1];
+        task->turn = task->turn < turn ? task->turn : turn;
+        s->grad->remade[op->out] = true;
+    }
+}
+
 /* --- rounds ----------------------------------------------------------------------------------- */
 
 static int compare_tasks(const void *a, const void *b)
@@ -187,22 +225,13 @@ static int compare_tasks(const void *a, const void *b)
     return (x->op > y->op) - (x->op < y->op);
 }
 
-/* Whether the caller sees this value: the end of a section that it asked for. */
-static bool is_border(const struct passes *s, int value)
-{
-    for (int i = 0; i < s->net->spec.n_sections; i++) {
-        if ((s->grad->borders >> i & 1) != 0 && s->net->section_out[i] == value) return true;
-    }
-    return false;
-}
-
 /* Who writes a gradient first sets it, the others add to it. The features' and a border's have the
  * caller's part. */
 static void mark_accumulation(struct passes *s)
 {
     const struct net *net = s->net;
     for (int i = 0; i < net->spec.n_sections; i++) s->touched[net->features[i]] = true;
-    for (int i = 0; i < net->n_values; i++) s->touched[i] |= is_border(s, i);
+    for (int i = 0; i < net->n_values; i++) s->touched[i] |= grad_is_border(s->grad, i);
     for (int i = 0; i < s->grad->n_tasks; i++) {
         struct task *task = &s->grad->tasks[i];
         const struct op *op = &net->ops[task->op];
@@ -246,104 +275,6 @@ static void cut_rounds(struct grad *grad)
     }
 }
 
-/* --- memory ----------------------------------------------------------------------------------- */
-
-/* The value whose buffer holds the gradient of `value`: where an operation works in place and is
- * its input's only reader, the caller included, that of its output. */
-static int grad_home(const struct passes *s, int value)
-{
-    if (is_border(s, value)) return value;
-    for (int i = 0; i < s->net->n_ops; i++) {
-        const struct op *op = &s->net->ops[i];
-        if (op->kind->train.in_place && op->in == value && is_needed(s, i) &&
-            s->consumers[value] == 1)
-            return op->out;
-    }
-    return value;
-}
-
-static void use(struct place_item *item, int round)
-{
-    item->first = item->first < round ? item->first : round;
-    item->last = larger(item->last, round);
-}
-
-static void find_lifetimes(struct passes *s)
-{
-    const struct net *net = s->net;
-    struct place_item *values = s->items, *grads = s->items + net->n_values;
-    int end = s->grad->n_rounds - 1;
-
-    use(&values[0], 0);
-    use(&values[0], end);
-    for (int i = 0; i < s->grad->n_tasks; i++) {
-        const struct task *task = &s->grad->tasks[i];
-        const struct op *op = &net->ops[task->op];
-        if (task->round < s->grad->n_forward) {
-            use(&values[op->in], task->round);
-            if (task->phase == PHASE_STATISTICS) continue;
-            use(&values[op->out], task->round);
-            if (op->residual >= 0) use(&values[op->residual], task->round);
-            continue;
-        }
-        unsigned needs = op->kind->train.needs | (op->relu ? NEEDS_OUT : 0);
-        if (needs & NEEDS_IN) use(&values[op->in], task->round);
-        if (needs & NEEDS_OUT) use(&values[op->out], task->round);
-        if (needs & NEEDS_RESIDUAL) use(&values[op->residual], task->round);
-        use(&grads[grad_home(s, op->out)], task->round);
-        if (task->phase != PHASE_BACKWARD) continue;
-        if (op->in > 0) use(&grads[grad_home(s, op->in)], task->round);
-        if (op->residual >= 0) use(&grads[grad_home(s, op->residual)], task->round);
-    }
-    for (int i = 0; i < net->n_values; i++) {
-        if (!is_border(s, i)) continue; /* the caller is at work before backward begins */
-        use(&values[i], s->grad->n_forward);
-        use(&grads[i], s->grad->n_forward);
-    }
-    for (int i = 0; i < net->spec.n_sections; i++) {
-        if (!(s->grad->exits >> i & 1)) continue;
-        if (s->grad->frozen) { /* there before the first round */
-            use(&values[net->section_out[i]], 0);
-            use(&values[net->section_out[i]], end);
-        }
-        const int shown[] = {net->features[i], net->logits[i]}; /* to the caller, at any time */
-        for (int j = 0; j < 2; j++) {
-            use(&values[shown[j]], 0);
-            use(&values[shown[j]], end);
-            use(&grads[shown[j]], 0);
-            use(&grads[shown[j]], end);
-        }
-    }
-}
-
-static int place_buffers(struct passes *s)
-{
-    struct grad *grad = s->grad;
-    const struct net *net = s->net;
-    int n = net->n_values;
-    for (int i = 0; i < 2 * n; i++) {
-        struct place_item *item = &s->items[i];
-        size_t lines;
-        item->first = INT_MAX;
-        item->last = -1;
-        if (mem_size(shape_size(net->values[i % n].shape), (size_t)grad->batch_max,
-                     FLOATS_PER_LINE - 1, &lines) < 0)
-            return -ENOMEM;
-        item->size = lines / FLOATS_PER_LINE * FLOATS_PER_LINE;
-    }
-    find_lifetimes(s);
-    size_t whole = place_items(s->items, 2 * n, s->order);
-    grad->activations = grad_take_aligned(grad, whole, sizeof(float));
-    if (grad->activations == NULL) return -ENOMEM;
-
-    for (int i = 0; i < n; i++) {
-        if (s->items[i].last >= 0) grad->values[i] = grad->activations + s->items[i].offset;
-        int home = n + grad_home(s, i);
-        if (s->items[home].last >= 0) grad->grads[i] = grad->activations + s->items[home].offset;
-    }
-    return 0;
-}
-
 int grad_schedule(struct grad *grad, struct err *e)
 {
     const struct net *net = grad->net;
@@ -352,32 +283,27 @@ int grad_schedule(struct grad *grad, struct err *e)
     s.value_round = mem_new(n_values, sizeof(*s.value_round));
     s.grad_round = mem_new(n_values, sizeof(*s.grad_round));
     s.op_round = mem_new(n_ops, sizeof(*s.op_round));
-    s.consumers = mem_new(n_values, sizeof(*s.consumers));
     s.touched = mem_new(n_values, sizeof(*s.touched));
-    s.items = mem_new(2 * n_values, sizeof(*s.items));
-    s.order = mem_new(2 * n_values, sizeof(*s.order));
     grad->tasks = grad_take(grad, OP_PHASES * n_ops, sizeof(*grad->tasks)); /* one a phase */
     grad->stretches = grad_take(grad, OP_PHASES * n_ops, sizeof(*grad->stretches));
-    grad->values = grad_take(grad, n_values, sizeof(*grad->values));
-    grad->grads = grad_take(grad, n_values, sizeof(*grad->grads));
     int rc = -ENOMEM;
-    if (s.value_round == NULL || s.grad_round == NULL || s.op_round == NULL ||
-        s.consumers == NULL || s.touched == NULL || s.items == NULL || s.order == NULL ||
-        grad->tasks == NULL || grad->stretches == NULL || grad->values == NULL ||
-        grad->grads == NULL)
+    grad->remade = grad_take(grad, n_values, sizeof(*grad->remade));
+    if (s.value_round == NULL || s.grad_round == NULL || s.op_round == NULL || s.touched == NULL ||
+        grad->tasks == NULL || grad->stretches == NULL || grad->remade == NULL)
         goto out;
 
     place_forward_ops(&s);
     delay_ops(&s);
     add_forward_tasks(&s);
     add_backward_tasks(&s);
+    add_remaking_tasks(&s);
     qsort(grad->tasks, (size_t)grad->n_tasks, sizeof(*grad->tasks), compare_tasks);
     grad->n_rounds = grad->tasks[grad->n_tasks - 1].round + 1;
     grad->rounds = grad_take(grad, (size_t)grad->n_rounds, sizeof(*grad->rounds));
     if (grad->rounds == NULL) goto out;
     mark_accumulation(&s);
     cut_rounds(grad);
-    rc = place_buffers(&s);
+    rc = grad_place(grad);
 out:
     if (rc < 0)
         err_set(e, rc, "training: out of memory for a batch of %d images; use a smaller batch",
@@ -385,9 +311,6 @@ out:
     mem_free(s.value_round);
     mem_free(s.grad_round);
     mem_free(s.op_round);
-    mem_free(s.consumers);
     mem_free(s.touched);
-    mem_free(s.items);
-    mem_free(s.order);
     return rc;
 }

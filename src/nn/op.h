@@ -17,20 +17,21 @@ struct state_size;
 struct task;
 struct task_args;
 
-/* When an operation works in training, two phases forward, three backward. Its statistics and its
+/* When an operation works in training, two phases forward, four backward. Its statistics and its
  * sums are of the whole batch: what reads them waits for the next round (grad_schedule.c). */
 enum op_phase {
     PHASE_STATISTICS, /* sums over its input, before it can compute */
     PHASE_FORWARD,
+    PHASE_REMAKE,    /* the output once more, for the way back, so that it need not be kept */
     PHASE_BACK_SUMS, /* sums over the gradient of its output, before it can go on backward */
     PHASE_BACKWARD,
     PHASE_WEIGHTS, /* the gradient of its weights, behind PHASE_BACKWARD, which does the rest */
     OP_PHASES
 };
 
-/* What the phases backward read beside the gradient of the output. A relu reads the
- * output anyway. */
-enum { NEEDS_IN = 1, NEEDS_OUT = 2, NEEDS_RESIDUAL = 4 };
+/* What a phase backward reads beside the gradient of the output. NEEDS_SUM: the output, where
+ * something was added to it before a relu. */
+enum { NEEDS_IN = 1, NEEDS_OUT = 2, NEEDS_RESIDUAL = 4, NEEDS_SUM = 8 };
 
 struct op_kind {
     const char *name; /* as plans describe it */
@@ -74,8 +75,8 @@ struct op_kind {
     } infer;
 
     struct {
-        unsigned needs; /* NEEDS_IN and so on */
-        bool in_place;  /* the gradient of its input may overwrite that of its output */
+        unsigned needs[OP_PHASES]; /* NEEDS_IN and so on, of those backward */
+        bool in_place;             /* the gradient of its input may overwrite that of its output */
 
         /* Whether its convolution has an algorithm for each direction (grad_choose.c), and in which
          * phase it computes each. */
@@ -99,6 +100,12 @@ struct op_kind {
         } phases[OP_PHASES];
     } train;
 };
+
+static inline unsigned op_needs(const struct op *op, enum op_phase phase)
+{
+    unsigned needs = op->kind->train.needs[phase];
+    return (needs & NEEDS_SUM) != 0 && op->relu && op->residual >= 0 ? needs | NEEDS_OUT : needs;
+}
 
 static inline bool op_has_phase(const struct op *op, enum op_phase phase)
 {

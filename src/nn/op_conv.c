@@ -313,7 +313,7 @@ const struct op_kind op_conv = {
               .run = op_conv_run,
               .may_cut = op_conv_may_cut,
               .describe = describe},
-    .train = {.needs = NEEDS_IN,
+    .train = {.needs = {[PHASE_WEIGHTS] = NEEDS_IN},
               .chooses = true,
               .phase_of = {PHASE_FORWARD, PHASE_BACKWARD, PHASE_WEIGHTS},
               .size = size,

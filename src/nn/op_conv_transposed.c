@@ -123,8 +123,8 @@ static void size(const struct grad *grad, const struct op *op, struct state_size
     const struct conv_forward *m = &grad_method(grad, op, CONV_FORWARD)->forward;
     const struct conv_backward_data *back =
         &grad_method(grad, op, CONV_BACKWARD_DATA)->backward_data;
-    size->pack = m->packed_size(&op->conv);
-    size->pack_back = back->packed_size(&op->conv);
+    size->pack = back->packed_size(&op->conv);
+    size->pack_back = m->packed_size(&op->conv);
     state_scratch(size, m->scratch_bytes(&op->conv));
     state_scratch(size, back->scratch_bytes(&op->conv));
     state_scratch(
@@ -132,20 +132,21 @@ static void size(const struct grad *grad, const struct op *op, struct state_size
         grad_method(grad, op, CONV_BACKWARD_WEIGHT)->backward_weight.scratch_bytes(&op->conv));
 }
 
-/* A pass goes the other way than the convolution's. */
+/* A pass goes the other way than the convolution's, so that what is packed for the pass forward is
+ * what the convolution has for the way back. */
 static void pack_forward(struct grad *grad, int number)
 {
     const struct op *op = &grad->net->ops[number];
     grad_method(grad, op, CONV_BACKWARD_DATA)
-        ->backward_data.pack(&op->conv, grad_param(grad, op->weight),
-                             grad->states[number].packed_back);
+        ->backward_data.pack(&op->conv, grad_param(grad, op->weight), grad->states[number].packed);
 }
 
 static void pack_backward(struct grad *grad, int number)
 {
     const struct op *op = &grad->net->ops[number];
     grad_method(grad, op, CONV_FORWARD)
-        ->forward.pack(&op->conv, grad_param(grad, op->weight), NULL, grad->states[number].packed);
+        ->forward.pack(&op->conv, grad_param(grad, op->weight), NULL,
+                       grad->states[number].packed_back);
 }
 
 static void forward(const struct task_args *a)
@@ -156,7 +157,7 @@ static void forward(const struct task_args *a)
     for (size_t i = 0; op->bias >= 0 && i < count; i += channels)
         memcpy(a->y + i, grad_param(a->grad, op->bias), channels * sizeof(*a->y));
     grad_method(a->grad, op, CONV_BACKWARD_DATA)
-        ->backward_data.run(&op->conv, a->n, a->x, a->grad->states[a->task->op].packed_back,
+        ->backward_data.run(&op->conv, a->n, a->x, a->grad->states[a->task->op].packed,
                             op->bias >= 0, a->y, grad_scratch(a->grad, a->lane));
 }
 
@@ -167,8 +168,8 @@ static void backward(const struct task_args *a)
     struct conv_epilogue epilogue = {.residual = a->task->accumulate ? a->dx : NULL};
     if (op->bias >= 0) grad_bias_sums(a);
     grad_method(a->grad, op, CONV_FORWARD)
-        ->forward.run(&op->conv, a->n, a->dy, a->grad->states[a->task->op].packed, &epilogue, a->dx,
-                      grad_scratch(a->grad, a->lane), conv_whole);
+        ->forward.run(&op->conv, a->n, a->dy, a->grad->states[a->task->op].packed_back, &epilogue,
+                      a->dx, grad_scratch(a->grad, a->lane), conv_whole);
 }
 
 static void weights(const struct task_args *a)
@@ -186,7 +187,7 @@ const struct op_kind op_conv_transposed = {
     .macs = macs,
     .fuse = {.takes_behind = takes_behind},
     .infer = {.choose = choose, .pack = pack, .run = run, .describe = describe},
-    .train = {.needs = NEEDS_IN,
+    .train = {.needs = {[PHASE_WEIGHTS] = NEEDS_IN},
               .chooses = true,
               .phase_of = {PHASE_BACKWARD, PHASE_FORWARD, PHASE_WEIGHTS},
               .size = size,

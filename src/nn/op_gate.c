@@ -35,6 +35,6 @@ const struct op_kind op_gate = {
     .name = "sigmoid gate",
     .shape = op_same_shape,
     .infer = {.run = run, .describe = op_describe_map},
-    .train = {.needs = NEEDS_IN | NEEDS_RESIDUAL,
+    .train = {.needs = {[PHASE_BACKWARD] = NEEDS_IN | NEEDS_RESIDUAL},
               .phases = {[PHASE_FORWARD] = {.run = forward}, [PHASE_BACKWARD] = {.run = backward}}},
 };

@@ -102,7 +102,7 @@ const struct op_kind op_linear = {
               .run = op_conv_run,
               .may_cut = op_conv_may_cut,
               .describe = describe},
-    .train = {.needs = NEEDS_IN,
+    .train = {.needs = {[PHASE_WEIGHTS] = NEEDS_IN},
               .phases = {[PHASE_FORWARD] = {.run = forward},
                          [PHASE_BACKWARD] = {backward, grad_bias_finish},
                          [PHASE_WEIGHTS] = {.run = weights}}},

@@ -40,6 +40,6 @@ const struct op_kind op_max_pool = {
     .name = "max pool",
     .shape = shape,
     .infer = {.run = run, .describe = op_describe_map},
-    .train = {.needs = NEEDS_IN | NEEDS_OUT,
+    .train = {.needs = {[PHASE_BACKWARD] = NEEDS_IN | NEEDS_OUT},
               .phases = {[PHASE_FORWARD] = {.run = forward}, [PHASE_BACKWARD] = {.run = backward}}},
 };

@@ -34,6 +34,6 @@ const struct op_kind op_relu = {
     .shape = op_same_shape,
     .fuse = {.is_elementwise = true},
     .infer = {.run = run, .describe = op_describe_in},
-    .train = {.needs = NEEDS_OUT,
+    .train = {.needs = {[PHASE_BACKWARD] = NEEDS_OUT},
               .phases = {[PHASE_FORWARD] = {.run = forward}, [PHASE_BACKWARD] = {.run = backward}}},
 };

@@ -59,7 +59,15 @@ static void test_rows(void **state)
         }
         assert_int_equal(k->train.pack_forward != NULL, k->train.pack_backward != NULL);
         if (k->train.pack_forward != NULL) assert_non_null(k->train.size);
-        assert_int_equal(k->train.needs & ~(unsigned)(NEEDS_IN | NEEDS_OUT | NEEDS_RESIDUAL), 0);
+        for (int p = 0; p < OP_PHASES; p++) {
+            unsigned needs = k->train.needs[p], all = NEEDS_IN | NEEDS_OUT | NEEDS_RESIDUAL;
+            assert_int_equal(needs & ~(all | NEEDS_SUM), 0);
+            if (needs != 0) assert_true(p > PHASE_FORWARD && k->train.phases[p].run != NULL);
+        }
+        if (k->train.phases[PHASE_REMAKE].run != NULL) {
+            assert_ptr_equal(k->train.phases[PHASE_REMAKE].run, k->train.phases[PHASE_FORWARD].run);
+            assert_int_equal(k->train.needs[PHASE_REMAKE], NEEDS_IN);
+        }
     }
 }
 
@@ -80,7 +88,8 @@ static void check_op(const struct net *net, const struct op *op, bool *used)
     if (op->kind->macs != NULL) assert_true(op->weight >= 0 && op->kind->macs(net, op) > 0);
     if (op->kind->infer.pack != NULL) assert_true(op->weight >= 0);
     if (op_has_phase(op, PHASE_STATISTICS)) assert_true(op->bias >= 0);
-    if (op->kind->train.needs & NEEDS_RESIDUAL) assert_true(op->residual >= 0);
+    for (int p = 0; p < OP_PHASES; p++)
+        if (op->kind->train.needs[p] & NEEDS_RESIDUAL) assert_true(op->residual >= 0);
 }
 
 static void test_nets(void **state)
