@@ -402,7 +402,7 @@ def algorithms():
                 continue
             path, = (os.path.join(cache, name) for name in os.listdir(cache))
             text = open(path).read()
-            assert text.startswith("autodidact choices 1, ") and "\nfp32 " in text, text
+            assert text.startswith("autodidact choices 2, ") and "\nplan fp32 " in text, text
             if not settings:
                 assert text == before, "measured again"
                 open(path, "a").write("damaged\n")
