@@ -191,7 +191,7 @@ static int allocate(struct trainer *t, struct err *e)
         .augment = &r->augment,
         .seed = r->seed,
         .batch = (size_t)r->batch,
-        .steps = trainer_steps(t),
+        .steps = t->epoch_steps * r->epochs, /* an average looks at batches behind a limit, too */
         .threads = s->loaders > 0 ? s->loaders : cpu_count(),
     };
     t->loader = loader_new(&loading, e);
@@ -590,7 +590,8 @@ static int probe(struct trainer *t, struct err *e)
     const int64_t epoch = step / t->epoch_steps, step_of_epoch = step % t->epoch_steps;
     float *kept = mem_new(n + n_peer + 1, sizeof(*kept));
     if (kept == NULL) return err_set(e, -ENOMEM, "out of memory for statistics of norms");
-    int rc = draw_batch(t, step, e);
+    int rc = t->trunk != NULL ? trunk_settle(t->trunk, student->params, e) : 0;
+    if (rc == 0) rc = draw_batch(t, step, e);
     if (rc < 0) goto out;
     mix_batch(t, epoch, step_of_epoch);
     memcpy(kept, student->params + net_trained_size(student->net), n * sizeof(*kept));

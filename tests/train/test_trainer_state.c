@@ -119,6 +119,25 @@ static void test_average(void **state)
     trainer_free(t);
 }
 
+/* An average is made of batches of its epoch, also of those that a limit leaves out. */
+static void test_average_limited(void **state)
+{
+    struct fixture *f = *state;
+    choose_method(f, "byot");
+    f->recipe.ema = 0.6;
+    f->recipe.ema_images = 250;
+    struct trainer *whole = make(f, NULL);
+    f->recipe.limit_steps = 2;
+    struct trainer *t = make(f, NULL);
+    run(whole, 2);
+    run(t, 2);
+    assert_true(trainer_done(t));
+    assert_memory_equal(models_of(t).student, models_of(whole).student,
+                        net_block_size(f->net) * sizeof(float));
+    trainer_free(whole);
+    trainer_free(t);
+}
+
 /* Two epochs by hand with answers that are kept here: the same bits. */
 static void test_progressive(void **state)
 {
@@ -230,6 +249,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_resume_augmented, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume_optimizers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_average, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_average_limited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_progressive, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume_progressive, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_frozen, set_up, tear_down),

@@ -187,6 +187,7 @@ void check_resume(struct fixture *f, struct pool *pool, int64_t stride)
         choices_free(kept);
         assert_int_equal(trainer_restore(b, f->checkpoint, &e), 0);
         assert_int_equal(trainer_position(b), stop);
+        assert_int_equal(trainer_save(b, f->checkpoint, &e), 0); /* killed again before a step */
         struct train_report end = run(b, 15);
         assert_memory_equal(&end, &last, offsetof(struct train_report, epoch_end));
         assert_memory_equal(trainer_params(b), trainer_params(whole), bytes);
