@@ -51,7 +51,7 @@ static int check_judges(const struct recipe_draft *draft, struct err *e)
     const struct recipe *r = &draft->recipe;
     char own[RECIPE_NAME_MAX], holdout[RECIPE_NAME_MAX];
     const char *judge = r->patience > 0 ? "patience" : r->keep == KEEP_BEST ? "keep" : NULL;
-    if (judge == NULL || r->holdout.images > 0) return 0;
+    if (judge == NULL || r->holdout.images > 0 || r->holdout.share > 0) return 0;
     return err_set(e, ERR_RANGE, "%s: there is nothing to judge by with %s 0",
                    name(draft, judge, own), name(draft, "holdout", holdout));
 }

@@ -53,8 +53,12 @@ static void test_refused(void **state)
         if (strstr(e.text, rows[i].body) == NULL) fail_msg("%s", e.text);
     }
     struct err e = {0};
-    static const char *const good[] = {"cutmix=1", "cutmix=1 mixup=0.2", "cutmix=1 cutmix-prob=1",
-                                       "cutmix=0 mixup=0.2", "width=1"};
+    static const char *const good[] = {"cutmix=1",
+                                       "cutmix=1 mixup=0.2",
+                                       "cutmix=1 cutmix-prob=1",
+                                       "cutmix=0 mixup=0.2",
+                                       "width=1",
+                                       "keep=best patience=3 holdout=10%"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         assert_int_equal(draft_of(good[i], RECIPE_COMMAND_LINE, &draft, &e), 0);
 }
