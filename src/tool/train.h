@@ -95,7 +95,12 @@ int train_judge(struct train_session *s, const struct train_report *report, cons
 /* All steps are done, or more are not worth it. */
 bool train_is_over(const struct train_session *s);
 
-/* Goes back to the best epoch, if that becomes the model. */
+/* Whether there is what an epoch is chosen by, and the best one so far where it goes on from a
+ * checkpoint: said before the first step. ERR_RANGE, ERR_NOT_FOUND. */
+int train_control_check(const struct train_session *s, struct err *e);
+
+/* Goes back to the best epoch, if that becomes the model. What is kept of it goes when the
+ * checkpoint does. */
 int train_take_best(struct train_session *s, struct err *e);
 void train_drop_best(const struct train_session *s);
 

@@ -59,7 +59,7 @@ static void make_rows(struct rows *r, struct train_command *c)
          "go on from FILE.ckpt if there is one; options must be the same"},
         {"force", OPTION_FLAG, NULL, &c->force, NULL, "overwrite a model that is there"},
         {"keep-checkpoint", OPTION_FLAG, NULL, &c->keep_checkpoint, NULL,
-         "leave FILE.ckpt beside the model, to go on from it with more epochs"},
+         "leave FILE.ckpt (and FILE.best.ckpt) beside the model, to go on with more epochs"},
         {"algorithm", OPTION_STRING, "HOW", &c->algorithm, NULL,
          "how each convolution's is chosen: measured, and kept for this machine, or rule "
          "(measured)"},

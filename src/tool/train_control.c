@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "train.h"
 #include "train/checkpoint.h"
 
@@ -70,9 +71,28 @@ int train_take_best(struct train_session *s, struct err *e)
     return trainer_restore(s->trainer, path, e);
 }
 
+/* A checkpoint that stays needs it: more epochs may be no better. */
 void train_drop_best(const struct train_session *s)
 {
     char path[PATH_MAX];
     best_path(s, path);
-    if (keeps_best(s)) unlink(path);
+    if (keeps_best(s) && !s->command.keep_checkpoint) unlink(path);
+}
+
+int train_control_check(const struct train_session *s, struct err *e)
+{
+    char path[PATH_MAX];
+    const bool judges = keeps_best(s) || s->command.draft.recipe.patience > 0;
+    if (judges && s->split.n_holdout == 0) {
+        return err_set(e, ERR_RANGE,
+                       "there is nothing to choose an epoch by: no image is held out; ask for some "
+                       "by --holdout, or take the last epoch");
+    }
+    if (!keeps_best(s) || trainer_history(s->trainer)->best_epoch == 0) return 0;
+    best_path(s, path);
+    if (file_exists(path)) return 0;
+    return err_set(e, ERR_NOT_FOUND,
+                   "%.300s is not there: it is the best epoch of %.300s, which cannot be gone on "
+                   "from without",
+                   path, s->checkpoint);
 }

@@ -271,6 +271,7 @@ int train_session_open(struct train_session *s, struct err *e)
     s->pool = pool_new(threads);
     if (s->pool == NULL) return err_set(e, -EAGAIN, "cannot start %u threads", threads);
     rc = open_trainer(s, e);
+    if (rc == 0) rc = train_control_check(s, e);
     if (rc < 0) return rc;
     s->progress.about = (struct progress_about){
         .recipe = c->draft.recipe,

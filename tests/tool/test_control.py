@@ -272,6 +272,23 @@ def test_best(p):
 
 
 @many_minutes_on_reference
+def test_best_longer(p):
+    """The best epoch stays beside the checkpoint, and a longer training ends as if it had been so from the start."""
+    out, whole = p.path("best_longer.safetensors"), p.path("best_long.safetensors")
+    more = dict(method="baseline", keep="best", schedule="steps:9", lr=0.2, limit_images=200, holdout="10%")
+    p.train(whole, epochs=4, **more)
+    p.train(out, "--keep-checkpoint", epochs=2, **more)
+    assert os.path.exists(out + ".best.ckpt")
+    os.rename(out + ".best.ckpt", out + ".away")
+    fails("train", *p.options(out, epochs=4, **more), "--resume", text="it is the best epoch of " + out + ".ckpt")
+    os.rename(out + ".away", out + ".best.ckpt")
+    p.train(out, "--resume", epochs=4, **more)
+    assert digest(out) == digest(whole) and not os.path.exists(out + ".best.ckpt")
+    fails("train", *p.options(p.path("x.safetensors"), **{**more, "holdout": "0.01%"}),
+          text="there is nothing to choose an epoch by")
+
+
+@many_minutes_on_reference
 def test_patience(p):
     """Where nothing learns nothing gets better: it ends after the first look that is no better than the best one."""
     out = p.path("patient.safetensors")
