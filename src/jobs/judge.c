@@ -8,6 +8,9 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
 
 #define TIE 1e-9 /* fractions of at most some million images: closer than one image is equal */
 
@@ -63,7 +66,28 @@ static double chance_of(const struct class_result *c)
     return sum;
 }
 
-enum { NAMED_MAX = 3 };
+enum { NAMED_MAX = 3, LABEL_SHOWN = 40 };
+
+/* How many bytes of a label are shown: whole characters. */
+static int shown_of(const char *label)
+{
+    size_t n = 0, left = strlen(label), more;
+    while (n < left && (more = text_utf8_length(label + n, left - n)) > 0 &&
+           n + more <= LABEL_SHOWN)
+        n += more;
+    return (int)n;
+}
+
+/* One of the classes that have fallen. Returns the end of the text, which may be cut. */
+static size_t name_class(const struct class_result *c, const char *label, char *text, size_t used,
+                         size_t size)
+{
+    if (label == NULL) label = "?";
+    int n = snprintf(text + used, size - used,
+                     "; of class \"%.*s\" it gets %.0f of %.0f right, that one %.0f",
+                     shown_of(label), label, c->result, c->images, c->serving);
+    return used + (size_t)n < size ? used + (size_t)n : size - 1;
+}
 
 /* What the classes say against the result; "" when nothing does. */
 static void judge_classes(const struct evidence *v, char *ret_text, size_t size)
@@ -86,9 +110,7 @@ static void judge_classes(const struct evidence *v, char *ret_text, size_t size)
         if (!read_class(v, k, &c) || c.serving - c.result <= JUDGE_FALL * c.images + TIE) continue;
         if (chance_of(&c) * (double)compared >= 0.05 || ++fallen > NAMED_MAX) continue;
         const char *label = json_text(json_get(json_item(classes, k), "label"));
-        used += (size_t)snprintf(ret_text + used, size - used,
-                                 "; of class \"%.40s\" it gets %.0f of %.0f right, that one %.0f",
-                                 label != NULL ? label : "?", c.result, c.images, c.serving);
+        used = name_class(&c, label, ret_text, used, size);
     }
     if (fallen > NAMED_MAX)
         snprintf(ret_text + used, size - used, "; and so with %zu more classes",

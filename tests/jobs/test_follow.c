@@ -14,6 +14,7 @@
 #include "../../src/jobs/judge.h"
 #include "../../src/jobs/progress.h"
 #include "../json/parse.h"
+#include "base/text.h"
 
 static enum progress_event read_text(struct progress *p, const char *text)
 {
@@ -199,6 +200,39 @@ static void test_judge_classes(void **state)
     }
 }
 
+/* Of many classes with long names, in letters of two bytes, some are named, each in whole letters.
+ */
+static void test_judge_many_classes(void **state)
+{
+    (void)state;
+    static const char *const start = "{\"exits\":[{\"top1\":0.5}],\"classes\":[";
+    char texts[2][4096], reason[512];
+    for (int side = 0; side < 2; side++) {
+        char *at = texts[side] + sprintf(texts[side], "%s", start);
+        for (int k = 0; k < 6; k++) {
+            at += sprintf(at, "%s{\"label\":\"%d", k > 0 ? "," : "", k);
+            for (int i = 0; i < 30; i++) at += sprintf(at, "\xc3\xa9");
+            at += sprintf(at, "\",\"images\":1000000000,\"top1\":[%s]}",
+                          side == 0 ? "0.0001" : "0.9");
+        }
+        strcpy(at, "]}");
+    }
+    struct json *result = parse(texts[0], NULL), *serving = parse(texts[1], NULL);
+    const struct evidence v = {result, serving, 3, false, NULL, 0.01};
+    enum verdict verdict;
+    assert_int_equal(judge(&v, &verdict, reason, sizeof(reason), NULL), 0);
+    assert_int_equal(verdict, VERDICT_REJECT);
+    assert_non_null(strstr(reason, "\"2\xc3\xa9"));
+    for (size_t i = 0, left = strlen(reason); left > 0;) {
+        size_t n = text_utf8_length(reason + i, left);
+        if (n == 0) fail_msg("%s: byte %zu", reason, i);
+        i += n;
+        left -= n;
+    }
+    json_free(result);
+    json_free(serving);
+}
+
 static void test_judge_nonsense(void **state)
 {
     (void)state;
@@ -225,8 +259,11 @@ static void test_judge_nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_progress),       cmocka_unit_test(test_garbage),
-        cmocka_unit_test(test_judge),          cmocka_unit_test(test_judge_classes),
+        cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_judge),
+        cmocka_unit_test(test_judge_classes),
+        cmocka_unit_test(test_judge_many_classes),
         cmocka_unit_test(test_judge_nonsense),
     };
     return cmocka_run_group_tests_name("jobs/follow", tests, NULL, NULL);
