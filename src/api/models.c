@@ -6,19 +6,27 @@
 #include "handlers.h"
 #include "json/write.h"
 
-/* Of everything that it takes: of an ensemble the heads that have a part in it. */
+/* Whether its head has a part in a running ensemble. */
+static bool has_part(const struct model *model, int running, int exit)
+{
+    return model->calibration.running[running].weights[exit] > 0;
+}
+
+/* Of everything that it takes: of an ensemble the heads that have a part in it, and the sections
+ * up to the last of these. */
 static struct net_cost cost_of(const struct model *model, int classifier)
 {
     const int exits = net_sections(model->net);
     int last = classifier >= 0 && classifier < SPEC_SECTIONS_MAX ? classifier : exits - 1;
     struct net_cost sum = {0};
-    if (classifier >= MODEL_RUNNING(0)) last = classifier - MODEL_RUNNING(0);
+    const int running = classifier - MODEL_RUNNING(0);
+    if (running >= 0)
+        for (last = running; last > 0 && !has_part(model, running, last);) last--;
     for (int i = 0; i <= last; i++) {
         struct net_cost section = net_section_cost(model->net, i), head = {0};
-        bool takes =
-            classifier == i ||
-            (classifier == MODEL_ENSEMBLE && (model->training.untrained >> i & 1) == 0) ||
-            (classifier >= MODEL_RUNNING(0) && model->calibration.running[last].weights[i] > 0);
+        bool takes = classifier == i ||
+                     (classifier == MODEL_ENSEMBLE && (model->training.untrained >> i & 1) == 0) ||
+                     (running >= 0 && has_part(model, running, i));
         if (takes) head = net_exit_cost(model->net, i);
         sum.params += section.params + head.params;
         sum.macs += section.macs + head.macs;
@@ -51,6 +59,8 @@ static void put_classifier(struct json_writer *w, const char *key, struct engine
         json_write_null(w, "accuracy");
     if (learned)
         json_write_rounded(w, "cost_ms", 1e3 * engine_cost(engine, version, classifier), 5);
+    else
+        json_write_null(w, "cost_ms");
     if (single && learned && c->has_thresholds)
         json_write_rounded(w, "threshold", c->thresholds[classifier], 6);
     if (running != NULL) {

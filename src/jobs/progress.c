@@ -107,7 +107,8 @@ void progress_write_epoch(const struct progress *p, struct json_writer *w)
             if (learned)
                 json_write_number(w, "top1", p->top1[i]);
             else
-                json_write_bool(w, "learned", false);
+                json_write_null(w, "top1");
+            if (!learned) json_write_bool(w, "learned", false);
             json_write_close(w, '}');
         }
         json_write_close(w, ']');

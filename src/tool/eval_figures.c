@@ -66,12 +66,19 @@ static void write_row(struct json_writer *w, const char *key, const struct eval_
     if (key == NULL) json_write_string(w, "name", model_classifier_name(row->classifier));
     if (row->classifier >= 0 && row->classifier < SPEC_SECTIONS_MAX)
         json_write_bool(w, "learned", row->learned);
-    if (row->learned) {
-        json_write_rounded(w, "top1", f->top1, TOOL_DIGITS);
-        json_write_rounded(w, "balanced", row->balanced, TOOL_DIGITS);
-        json_write_rounded(w, "top5", f->top5, TOOL_DIGITS);
-        json_write_rounded(w, "nll", f->nll, TOOL_DIGITS);
-        json_write_rounded(w, "ece", f->ece, TOOL_DIGITS);
+    const struct {
+        const char *key;
+        double value;
+    } figures[] = {{"top1", f->top1},
+                   {"balanced", row->balanced},
+                   {"top5", f->top5},
+                   {"nll", f->nll},
+                   {"ece", f->ece}};
+    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
+        if (row->learned)
+            json_write_rounded(w, figures[i].key, figures[i].value, TOOL_DIGITS);
+        else
+            json_write_null(w, figures[i].key);
     }
     if (row->weights != NULL) {
         json_write_open(w, "weights", '[');

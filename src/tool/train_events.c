@@ -49,6 +49,15 @@ static void write_figures(struct json_writer *w, const struct training_figures *
     json_write_rounded(w, "ece", f->ece, TOOL_DIGITS);
 }
 
+/* Of an exit that has not learned. The members are there all the same. */
+static void write_no_figures(struct json_writer *w)
+{
+    static const char *const figures[] = {"top1", "nll", "ece"};
+    json_write_bool(w, "learned", false);
+    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+        json_write_null(w, figures[i]);
+}
+
 static void write_heldout(const struct heldout *h, struct json_writer *w)
 {
     if (h == NULL || h->n_exits == 0) return;
@@ -60,7 +69,7 @@ static void write_heldout(const struct heldout *h, struct json_writer *w)
         if (learned)
             write_figures(w, &h->exits[i]);
         else
-            json_write_bool(w, "learned", false);
+            write_no_figures(w);
         json_write_close(w, '}');
     }
     json_write_close(w, ']');

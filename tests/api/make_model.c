@@ -1,12 +1,13 @@
 /* Writes a small model with random weights for the tests of the daemon.
  *
- *   make_model SPEC.json OUT WIDTH CLASSES SEED calibrated|flat|plain|overflow|infinite|constant
- * [NAME]
+ *   make_model SPEC.json OUT WIDTH CLASSES SEED
+ * calibrated|flat|partly|plain|overflow|infinite|constant [NAME]
  *
  * "calibrated": exits of rising accuracy 0.40 0.50 0.60 0.70.., the ensemble 0.05 above the
  * deepest, and thresholds. Temperatures fall with depth, so that confidence rises with it: the
  * first exit is nearly sure of nothing, the deepest of everything. "flat": the same accuracies,
- * with the ensemble below the deepest, and no classifier is sure of anything. "plain": no
+ * with the ensemble below the deepest, and no classifier is sure of anything. "partly": calibrated,
+ * but the first has not learned, and "ensemble:4" has no part of the deepest. "plain": no
  * calibration at all. "overflow": what the second classifier computes is not finite for a picture
  * of more contrast than the canary's (a chessboard of single pixels), "infinite": for any;
  * "constant": it is the same for all. */
@@ -115,6 +116,10 @@ int main(int argc, char **argv)
     bool flat = strcmp(argv[6], "flat") == 0;
     if (strcmp(argv[6], "plain") != 0) calibration = calibrate(net_sections(net), flat);
     struct training training = {.method = "none"};
+    if (strcmp(argv[6], "partly") == 0) {
+        training.untrained = 1;
+        calibration.running[3] = (struct calibration_running){true, {0.8, 1}, {0, 0.25, 0.75, 0}};
+    }
     if (rc == 0)
         rc = model_write(argv[2], TENSOR_F32, net, params, labels, &preprocess, &calibration,
                          &training, &e);

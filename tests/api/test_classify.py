@@ -284,7 +284,15 @@ def models():
         values = [e[key] for e in m["exits"]] + [m["ensemble"][key]]
         assert values == sorted(values) and values[0] > 0, (key, values)
     parts = json.load(open(os.path.join(SOURCE, "models/resnet18.json")))
-    assert m["architecture"] == parts["name"]
+    assert m["architecture"] == parts["name"] and m["running"] == []
+    # What has not learned has every member, too; what takes no part in an ensemble costs nothing.
+    with Daemon(["engine.workers=1"], make_model(kind="partly")) as partly:
+        n, = once(partly.address, "GET", "/v1/models").json["models"]
+    assert [e["learned"] for e in n["exits"]] == [False, True, True, True]
+    first, third, running = n["exits"][0], n["exits"][2], n["running"][0]
+    assert first["accuracy"] is None and first["cost_ms"] is None and first["macs"] == m["exits"][0]["macs"]
+    assert running["name"] == "ensemble:4" and running["weights"] == [0, 0.25, 0.75, 0]
+    assert third["macs"] < running["macs"] < n["exits"][3]["macs"] and running["cost_ms"] > third["cost_ms"]
 
 
 def health():

@@ -59,6 +59,16 @@ static void test_progress(void **state)
     assert_string_equal(buf_text(&text),
                         "{\"epoch\":3,\"epochs\":9,\"step\":21,\"steps\":90,\"loss\":1,\"lr\":0.1,"
                         "\"img_per_s\":100,\"eta_s\":0}");
+    /* What has not learned has every member, too. */
+    assert_int_equal(read_text(&p,
+                               "{\"event\":\"epoch\",\"exits\":[{\"name\":\"1\",\"learned\":false,"
+                               "\"top1\":null},{\"name\":\"2\",\"top1\":0.5}]}"),
+                     PROGRESS_EPOCH);
+    buf_clear(&text);
+    json_writer_init(&w, &text);
+    progress_write_epoch(&p, &w);
+    assert_non_null(strstr(buf_text(&text),
+                           "[{\"name\":\"1\",\"top1\":null,\"learned\":false},{\"name\":\"2\","));
     buf_release(&text);
     assert_int_equal(read_text(&p, "{\"event\":\"done\"}"), PROGRESS_DONE);
 }
