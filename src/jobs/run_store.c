@@ -207,6 +207,25 @@ static void build_evaluation(struct run *run, struct command *c, const char *mod
     add_threads(run, c);
 }
 
+/* Whoever names one of the classifiers that the result takes away is refused from then on. */
+static void note_lost(struct run *run, const struct model *result, const struct model *serving)
+{
+    const int exits = net_sections(serving->net);
+    const size_t size = sizeof(run->note);
+    size_t used = strlen(run->note);
+    bool any = false;
+    if (net_sections(result->net) != exits) return;
+    for (int i = 0; i < exits && used < size; i++) {
+        if ((result->training.untrained & ~serving->training.untrained & 1u << i) == 0) continue;
+        const char *before = used > 0 ? "; " : "";
+        used += (size_t)snprintf(run->note + used, size - used, "%s%s", any ? ", " : before,
+                                 any ? "" : "it has not learned what answers now as classifier ");
+        any = true;
+        if (used < size)
+            used += (size_t)snprintf(run->note + used, size - used, "%s", model_classifier_name(i));
+    }
+}
+
 static int compare_with(struct run *run, const struct model *result, const struct version_row *row,
                         struct err *e)
 {
@@ -237,6 +256,7 @@ static int compare_with(struct run *run, const struct model *result, const struc
                      (long long)row->number);
         }
     }
+    if (run->hindrance[0] == '\0') note_lost(run, result, serving);
     model_free(serving);
     return 0;
 }
@@ -245,6 +265,7 @@ static int note(struct run *run, struct db *db, struct err *e)
 {
     struct model *result = NULL;
     struct version_row row;
+    run->note[0] = '\0'; /* of a try that was put off */
     run->row.state = JOB_EVALUATING;
     int rc = job_table_update(db, &run->row, e);
     if (rc == 0) rc = model_load(run->result, &result, e);

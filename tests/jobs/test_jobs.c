@@ -63,7 +63,8 @@ static void write_text(struct fixture *f, const char *name, const char *text)
     assert_int_equal(file_write_atomic(path, &piece, 1, NULL), 0);
 }
 
-static void write_model(const char *path, uint64_t seed, const char *label, int64_t holdout)
+static void write_model(const char *path, uint64_t seed, const char *label, int64_t holdout,
+                        unsigned untrained)
 {
     struct err e = {0};
     struct net *net = tiny_net(8, 2);
@@ -75,6 +76,7 @@ static void write_model(const char *path, uint64_t seed, const char *label, int6
         .width = 8, .height = 8, .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}};
     const struct calibration calibration = {0};
     struct training training = {
+        .untrained = untrained,
         .recipe.holdout = {.images = holdout, .seed = UINT64_MAX},
         .border = {.known = true, .seed = UINT64_MAX, .limit = (uint64_t)holdout << 56}};
     snprintf(training.data, sizeof(training.data), "cifar100");
@@ -90,7 +92,14 @@ static void result_is(struct fixture *f, const char *label, int64_t holdout)
 {
     char path[256];
     snprintf(path, sizeof(path), "%s/set/model", f->data_root);
-    write_model(path, 2, label, holdout);
+    write_model(path, 2, label, holdout, 0);
+}
+
+static void loses_classifiers(struct fixture *f, int64_t holdout, unsigned untrained)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/set/model", f->data_root);
+    write_model(path, 2, "cat", holdout, untrained);
 }
 
 static int serve_first(struct db *db, void *arg, struct err *e)
@@ -99,7 +108,7 @@ static int serve_first(struct db *db, void *arg, struct err *e)
     char path[256];
     int64_t version;
     snprintf(path, sizeof(path), "%s/first", f->data_root);
-    write_model(path, 1, "cat", 10);
+    write_model(path, 1, "cat", 10, 0);
     int rc = registry_add(f->registry, db, "tiny", path, "import", "first", &version, e);
     return rc < 0 ? rc : registry_activate(f->registry, db, "tiny", version, e);
 }
@@ -282,6 +291,12 @@ static void test_verdicts(void **state)
     ends(f, create(f, ""), "succeeded", "promoted");
     assert_non_null(strstr(json_text(json_get(json_get(f->document, "judgement"), "note")),
                            "another choice of held-out images"));
+    loses_classifiers(f, 12, 1);
+    ends(f, create(f, ""), "succeeded", "promoted");
+    assert_string_equal(json_text(json_get(json_get(f->document, "judgement"), "note")),
+                        "it has not learned what answers now as classifier 1");
+    ends(f, create(f, ""), "succeeded", "promoted"); /* they are lost already */
+    assert_true(json_is(json_get(json_get(f->document, "judgement"), "note"), JSON_KIND_NULL));
     int64_t latest = serving(f, "tiny");
     ends(f, create(f, ",\"model\":\"new-name\""), "succeeded", "no version of this model served");
     assert_int_equal(number_of(f, "version"), 1);
