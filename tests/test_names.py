@@ -43,6 +43,7 @@ OPTIONS_OF_THE_FIELD = {
     "preset": "a table of its own, struct preset",
     "hint": "a loss between features or maps (nn/loss.h, train/guide.h)",
     "keep": "what anybody does with anything",
+    "ranks": "the processes of a training (train/ranks.h), and what each of them is",
     "peer": "the second network of a training, and who is at the other end of a connection",
 }
 

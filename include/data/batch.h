@@ -15,6 +15,11 @@
 void batch_order(const uint32_t *source, size_t n, uint64_t seed, uint32_t epoch,
                  uint32_t *indices);
 
+/* Where image i of share `share` of `shares` equal ones stands in a batch of n. A share begins at
+ * both ends and has with an image that which stands as far from the other end, since these are
+ * mixed (train/mix.h), except for the middle one of an odd number. */
+size_t batch_share(size_t n, size_t shares, size_t share, size_t i);
+
 /* The input of sample i of the set in an epoch, [height][width][3] of p. An image of another size
  * is resized as serving does it; augment NULL, or without words: the input is exactly what serving
  * computes.

@@ -27,6 +27,8 @@ struct loader_setup {
     const struct augment *augment; /* NULL: none */
     uint64_t seed;
     size_t batch;     /* at most n_images; an epoch's last, partial batch is dropped */
+    size_t shares;    /* equal ones that a batch is cut in (batch_share()); 0: one */
+    size_t share;     /* the one that is loaded, from 0 */
     int64_t steps;    /* in all; nothing is made for later ones */
     unsigned threads; /* at least 1 */
 };
@@ -37,7 +39,7 @@ void loader_free(struct loader *loader);
 size_t loader_bytes(const struct loader *loader);
 
 struct loader_batch {
-    float *input; /* [batch][height][width][3]; the taker may change it */
+    float *input; /* [batch / shares][height][width][3]; the taker may change it */
     const uint32_t *images;
     const int32_t *labels;
 };

@@ -43,6 +43,11 @@ bool recipe_said_by(const struct recipe_draft *draft, const char *name,
  * needs what was not. */
 int recipe_finish(struct recipe_draft *draft, struct err *e);
 
+/* Makes a finished draft the recipe of so many processes. ERR_CONFLICT when somebody gave another
+ * number, ERR_RANGE when they cannot share its batches, ERR_UNSUPPORTED for what only a whole batch
+ * can be asked. */
+int recipe_share(struct recipe_draft *draft, int64_t ranks, struct err *e);
+
 /* What a finished draft says that cannot be meant although it can be done: one sentence each.
  * Returns how many. */
 enum { RECIPE_WARNINGS_MAX = 8, RECIPE_WARNING_SIZE = 200 };

@@ -74,13 +74,16 @@ struct recipe {
     uint64_t seed;
     int precision;   /* enum recipe_precision */
     int64_t threads; /* 0: all processors, as a wish only */
+    int64_t ranks;   /* processes that share each batch */
+    bool sync_bn;    /* norms' statistics are those of the ranks together */
 };
 
 /* The defaults of a method. byot's are the recipe of SCAN with a cosine instead of steps: 200
  * epochs of batches of 128, a rate of 0.1, crop and flip, 5,000 held-out images. */
 void recipe_default(struct recipe *ret_recipe, const struct method *method);
 
-/* Images that go through the network at a time: a batch, or one of its equal parts. */
+/* Images that go through the network at a time: a rank's share of a batch, or one of its equal
+ * parts. */
 int64_t recipe_micro_batch(const struct recipe *recipe);
 
 /* Whether sections and the deepest classifier stay as they are, and only shallow heads learn. */

@@ -4,8 +4,11 @@
  * (with equal threads and an equal processor). It knows no clock and writes nothing but
  * checkpoints.
  *
- * Life: trainer_new(), perhaps other first values in trainer_params() or trainer_restore(), then
- * trainer_step() until trainer_done(). One caller at a time. */
+ * In a job of several ranks each has a trainer, with the same setup but its own ranks; whatever
+ * they do is done by all (train/ranks.h), and they have the same state behind it.
+ *
+ * Life: trainer_new(), trainer_agree(), perhaps other first values in trainer_params() or
+ * trainer_restore(), then trainer_step() until trainer_done(). One caller at a time. */
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
 
@@ -21,6 +24,7 @@
 #include "nn/choices.h"
 #include "nn/net.h"
 #include "recipe/recipe.h"
+#include "train/ranks.h"
 #include "train/checkpoint.h"
 #include "train/objective.h"
 
@@ -31,7 +35,8 @@ struct trainer_setup {
     const struct dataset *set;
     const struct split *split;
     const struct preprocess *preprocess;
-    const char *parent; /* SHA-256 of the model whose parameters are the first ones, or "" */
+    const char *parent;  /* SHA-256 of the model whose parameters are the first ones, or "" */
+    struct ranks *ranks; /* those with the other parts of each batch; NULL: there are none */
     struct pool *pool;
     const struct kernels *kernels;
     const struct model *teacher; /* for methods with a teacher; else NULL */
@@ -50,6 +55,12 @@ struct trainer;
  * fewer images than a batch has, or hints for classifiers that the net does not have. */
 struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e);
 void trainer_free(struct trainer *trainer);
+
+/* By all ranks: whether they train the same. ERR_CONFLICT. */
+int trainer_agree(struct trainer *trainer, struct err *e);
+
+/* The algorithms that it computes with. */
+const struct choices *trainer_algorithms(const struct trainer *trainer);
 
 float *trainer_params(struct trainer *trainer); /* the net's block: what the steps move */
 
@@ -86,8 +97,9 @@ struct train_report {
  * it is: the parameters keep their values, only running statistics have moved. */
 int trainer_step(struct trainer *trainer, struct train_report *ret_report, struct err *e);
 
-/* Errors as checkpoint_write() and checkpoint_read(). Nothing is written either, ERR_DIVERGED, when
- * the next step would have no finite loss: what a checkpoint holds can be gone on from. */
+/* By rank 0's file, which nobody else needs. Errors as checkpoint_write() and checkpoint_read().
+ * Nothing is written either, ERR_DIVERGED, when the next step would have no finite loss: what a
+ * checkpoint holds can be gone on from. */
 int trainer_save(struct trainer *trainer, const char *path, struct err *e);
 int trainer_restore(struct trainer *trainer, const char *path, struct err *e);
 

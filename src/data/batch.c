@@ -32,6 +32,13 @@ void batch_order(const uint32_t *source, size_t n, uint64_t seed, uint32_t epoch
     }
 }
 
+size_t batch_share(size_t n, size_t shares, size_t share, size_t i)
+{
+    const size_t size = n / shares, back = size / 2, front = size - back;
+    assert(share < shares && i < size && size * shares == n);
+    return i < front ? share * front + i : n - (share + 1) * back + (i - front);
+}
+
 /* Where pixel (0,0) of the crop lies in the padded image, and the mirror. */
 struct view {
     int top, left;

@@ -42,6 +42,7 @@ struct buffer {
 struct loader {
     struct loader_setup setup;
     size_t size; /* floats of an image's input */
+    size_t n;    /* images of a batch that are loaded */
     pthread_mutex_t lock;
     pthread_cond_t work, done; /* something may be claimed; a batch is done */
     struct buffer buffers[LOADER_BATCHES];
@@ -69,10 +70,11 @@ static void open_buffer(struct loader *l, struct buffer *b)
     }
     b->step = l->next++;
     b->claimed = b->done = 0;
-    b->end = s->batch;
+    b->end = l->n;
     b->failed = SIZE_MAX;
-    for (size_t i = 0; i < s->batch; i++) {
-        b->images[i] = l->order[(size_t)at * s->batch + i];
+    for (size_t i = 0; i < l->n; i++) {
+        const size_t place = batch_share(s->batch, s->batch / l->n, s->share, i);
+        b->images[i] = l->order[(size_t)at * s->batch + place];
         b->labels[i] = dataset_class(s->set, b->images[i]);
     }
 }
@@ -168,9 +170,9 @@ static bool allocate(struct loader *l)
     for (int i = 0; i < LOADER_BATCHES && made; i++) {
         struct buffer *b = &l->buffers[i];
         b->step = -1;
-        b->input = mem_new_aligned(s->batch, l->size * sizeof(*b->input));
-        b->images = mem_new(s->batch, sizeof(*b->images));
-        b->labels = mem_new(s->batch, sizeof(*b->labels));
+        b->input = mem_new_aligned(l->n, l->size * sizeof(*b->input));
+        b->images = mem_new(l->n, sizeof(*b->images));
+        b->labels = mem_new(l->n, sizeof(*b->labels));
         made = b->input != NULL && b->images != NULL && b->labels != NULL;
     }
     return made;
@@ -185,6 +187,7 @@ struct loader *loader_new(const struct loader_setup *setup, struct err *e)
         return NULL;
     }
     l->setup = *setup;
+    l->n = setup->batch / (setup->shares > 0 ? setup->shares : 1);
     l->size = (size_t)setup->preprocess->width * (size_t)setup->preprocess->height * 3;
     l->next = l->ordered = -1;
     pthread_mutex_init(&l->lock, NULL);
@@ -223,7 +226,7 @@ void loader_free(struct loader *l)
 size_t loader_bytes(const struct loader *l)
 {
     const size_t image = l->size * sizeof(float) + sizeof(uint32_t) + sizeof(int32_t);
-    return LOADER_BATCHES * l->setup.batch * image + l->setup.n_images * sizeof(*l->order);
+    return LOADER_BATCHES * l->n * image + l->setup.n_images * sizeof(*l->order);
 }
 
 static struct buffer *find_step(struct loader *l, int64_t step)

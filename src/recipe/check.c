@@ -74,6 +74,35 @@ int check_together(const struct recipe_draft *draft, struct err *e)
     return rc;
 }
 
+int recipe_share(struct recipe_draft *draft, int64_t ranks, struct err *e)
+{
+    struct recipe *r = &draft->recipe;
+    const int64_t wish = r->ranks;
+    char own[RECIPE_NAME_MAX], other[RECIPE_NAME_MAX];
+    r->ranks = ranks;
+    if (recipe_is_given(draft, "ranks") && wish != ranks) {
+        return err_set(e, ERR_CONFLICT,
+                       "%s %" PRId64 ": there %s: mpirun -np %" PRId64 " starts as many",
+                       name(draft, "ranks", own), wish, ranks == 1 ? "is one" : "are others", wish);
+    }
+    if (ranks == 1) return 0;
+    if (r->batch % (r->accumulate * ranks) != 0 || recipe_micro_batch(r) < BATCH_MIN) {
+        return err_set(e, ERR_RANGE,
+                       "%s %" PRId64 ": %" PRId64 " ranks with %s %" PRId64
+                       " cannot share it in equal parts of at least %d images",
+                       name(draft, "batch", own), r->batch, ranks, name(draft, "accumulate", other),
+                       r->accumulate, BATCH_MIN);
+    }
+    if (r->method->self_distillation && r->hint == HINT_NORM) {
+        return err_set(
+            e, ERR_UNSUPPORTED,
+            "%s norm: it is the root of a sum over a whole batch, of which a rank sees a "
+            "part: mean and sum work with ranks",
+            name(draft, "hint", own));
+    }
+    return 0;
+}
+
 /* --- warnings --------------------------------------------------------------------------------- */
 
 struct warnings {

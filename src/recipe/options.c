@@ -195,6 +195,11 @@ static const struct recipe_option options[] = {
     {"threads", RECIPE_WHOLE, RECIPE_RUN, IN_RECIPE(threads), .high = 1024, .standard = "0",
      .takes = "N", .help = "equal threads give equal bits",
      .otherwise = "0: all processors; with --resume as before"},
+    {"ranks", RECIPE_WHOLE, RECIPE_RUN, IN_RECIPE(ranks), .low = 1, .high = 4096, .standard = "1",
+     .implied = "1", .takes = "N",
+     .help = "processes with a share of each batch each; mpirun starts them, and says how many"},
+    {"sync-bn", RECIPE_SWITCH, RECIPE_RUN, IN_RECIPE(sync_bn), .standard = "off", .implied = "off",
+     .takes = "on|off", .help = "norms use the statistics of all ranks' images, not of their own"},
     {"precision", RECIPE_CHOICE, RECIPE_RUN, IN_RECIPE(precision), .choices = precisions,
      .standard = "fp32", .implied = "fp32", .takes = "P",
      .help = "bf16 rounds the factors of convolutions where that is quicker; sums, parameters and "

@@ -9,7 +9,7 @@
 
 int64_t recipe_micro_batch(const struct recipe *recipe)
 {
-    return recipe->batch / recipe->accumulate;
+    return recipe->batch / recipe->accumulate / recipe->ranks;
 }
 
 size_t recipe_texts(const struct recipe *recipe, struct recipe_text ret_texts[RECIPE_TEXTS_MAX])

@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,9 +28,16 @@
 
 static volatile sig_atomic_t stop_signal;
 
+/* mpirun sends SIGTERM to all when a rank has died, whom the step in flight then waits for, and
+ * ends them soon. So it is said here what there is to go on from. */
+static char last_words[PATH_MAX + 160];
+
 static void on_signal(int number)
 {
     stop_signal = number;
+    if (number != SIGTERM) return;
+    ssize_t ignored = write(STDERR_FILENO, last_words, strlen(last_words));
+    (void)ignored;
 }
 
 /* A network whose training is over, and where it goes. */
@@ -95,32 +103,58 @@ static void fill_heldout(const struct logits *l, const struct calibration *c, st
     h->ensemble = evaluate_figures(l, MODEL_ENSEMBLE, c != NULL ? c->ensemble.temperature : 1.0);
 }
 
+/* What the first rank sees in the held-out images. */
+struct look {
+    struct heldout heldout;
+    struct err exploded; /* of what may be the end */
+};
+
+static int look_at(struct train_session *s, const struct train_report *report,
+                   const struct trainer_models *models, struct look *ret_look, struct err *e)
+{
+    const struct result r = {s->net, models->student, s->command.out};
+    struct logits l;
+    int rc = judging_logits(s, &r, &l, e);
+    if (rc == ERR_DIVERGED)
+        err_prefix(e, "it diverged: after step %lld (epoch %lld, learning rate %g)",
+                   (long long)report->step, (long long)report->epoch, report->rate);
+    if (rc < 0) return rc;
+    if (train_is_due(s, report)) fill_heldout(&l, NULL, &ret_look->heldout);
+    check_logits(&l, &ret_look->exploded);
+    logits_release(&l);
+    return 0;
+}
+
 static int end_epoch(struct train_session *s, const struct train_report *report, struct err *e)
 {
-    struct heldout h = {0};
+    struct look look = {0};
     int rc = 0;
     if (train_is_due(s, report) || trainer_done(s->trainer)) {
-        struct logits l;
         struct trainer_models models;
         rc = trainer_models(s->trainer, &models, e);
         if (rc < 0) return rc;
-        const struct result r = {s->net, models.student, s->command.out};
-        rc = judging_logits(s, &r, &l, e);
-        if (rc == ERR_DIVERGED)
-            err_prefix(e, "it diverged: after step %lld (epoch %lld, learning rate %g)",
-                       (long long)report->step, (long long)report->epoch, report->rate);
+        if (train_is_first(s)) rc = look_at(s, report, &models, &look, e);
+        rc = ranks_settle(s->ranks, rc, e);
         if (rc < 0) return rc;
-        if (train_is_due(s, report)) {
-            fill_heldout(&l, NULL, &h);
-            rc = train_judge(s, report, &h, e);
+        ranks_tell(s->ranks, &look, sizeof(look));
+        if (train_is_due(s, report)) rc = train_judge(s, report, &look.heldout, e);
+        if (rc == 0 && train_is_over(s) && look.exploded.code < 0) { /* it becomes no checkpoint */
+            *e = look.exploded;
+            rc = e->code;
         }
-        if (rc == 0 && train_is_over(s))
-            rc = check_logits(&l, e); /* before it becomes the checkpoint */
-        logits_release(&l);
         if (rc < 0) return rc;
     }
-    progress_epoch(&s->progress, report, &h);
+    progress_epoch(&s->progress, report, &look.heldout);
     return rc;
+}
+
+/* What one rank has heard of, all do: to stop, and, of the first, that it is time to save. */
+static void agree(struct train_session *s, bool *due, bool *stop)
+{
+    double flags[2] = {*due && train_is_first(s), *stop};
+    ranks_sum(s->ranks, flags, 2);
+    *due = flags[0] > 0;
+    *stop = flags[1] > 0;
 }
 
 static int train(struct train_session *s, struct err *e)
@@ -134,15 +168,19 @@ static int train(struct train_session *s, struct err *e)
         progress_step(&s->progress, &report);
         if (report.epoch_end || trainer_done(s->trainer)) rc = end_epoch(s, &report, e);
         if (rc < 0) break;
+        const int number = stop_signal;
         bool due = every > 0 ? report.step % every == 0 : clock_now() - saved_ns >= CHECKPOINT_NS;
-        if (due || report.epoch_end || train_is_over(s) || stop_signal) {
+        bool stop = number != 0;
+        agree(s, &due, &stop);
+        if (due || report.epoch_end || train_is_over(s) || stop) {
             if (trainer_save(s->trainer, s->checkpoint, e) < 0) break;
             saved_ns = clock_now();
         }
-        if (stop_signal && !train_is_over(s)) {
+        if (stop && !train_is_over(s)) {
             err_set(e, ERR_CANCELLED,
                     "stopped at step %lld of %lld by signal %d: go on with --resume",
-                    (long long)report.step, (long long)s->progress.steps, (int)stop_signal);
+                    (long long)report.step, (long long)s->progress.steps,
+                    number != 0 ? number : SIGTERM);
             break;
         }
     }
@@ -292,18 +330,15 @@ static int write_result(struct train_session *s, const struct result *r, char **
 
 /* Writes what was trained, the peer first if it is wanted: when the model is there, all is. Then
  * the checkpoint goes. */
-static int finish(struct train_session *s, struct err *e)
+static int write_results(struct train_session *s, const struct trainer_models *models,
+                         struct err *e)
 {
     struct heldout h = {0}, peers = {0};
-    struct trainer_models models;
-    int rc = train_take_best(s, e);
-    if (rc == 0) rc = trainer_models(s->trainer, &models, e);
-    if (rc < 0) return rc;
-    const struct result student = {s->net, models.student, s->command.out},
-                        peer = {s->peer, models.peer, train_peer_out(s)};
+    const struct result student = {s->net, models->student, s->command.out},
+                        peer = {s->peer, models->peer, train_peer_out(s)};
     char **labels = copy_labels(s->set, e);
     if (labels == NULL) return -ENOMEM;
-    rc = peer.out != NULL ? write_result(s, &peer, labels, &peers, e) : 0;
+    int rc = peer.out != NULL ? write_result(s, &peer, labels, &peers, e) : 0;
     if (rc == 0) rc = write_result(s, &student, labels, &h, e);
     free_labels(labels, dataset_classes(s->set));
     if (rc < 0) return rc;
@@ -313,12 +348,34 @@ static int finish(struct train_session *s, struct err *e)
     return 0;
 }
 
+static int finish(struct train_session *s, struct err *e)
+{
+    struct trainer_models models;
+    int rc = train_take_best(s, e);
+    if (rc == 0) rc = trainer_models(s->trainer, &models, e);
+    if (rc < 0) return rc;
+    if (train_is_first(s)) rc = write_results(s, &models, e);
+    return ranks_settle(s->ranks, rc, e);
+}
+
 static void warn(struct train_session *s)
 {
     struct progress *p = &s->progress;
     p->n_warnings = recipe_warnings(&s->command.draft, p->warnings);
     for (size_t i = 0; i < p->n_warnings; i++)
         fprintf(stderr, "autodidact train: warning: %s\n", p->warnings[i].text);
+}
+
+static void begin(struct train_session *s)
+{
+    warn(s);
+    train_holdout_say(s);
+    if (s->ranks == NULL) return;
+    snprintf(
+        last_words, sizeof(last_words),
+        "autodidact train: mpirun ends the training; where a rank has died, go on from the last "
+        "checkpoint, %.*s, by the same command with --resume\n",
+        PATH_MAX, s->checkpoint);
 }
 
 /* Who reads the progress may go away, the training stays. A terminal that is closed stops it,
@@ -333,22 +390,36 @@ static void catch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* By all ranks; whatever goes wrong, all end with the same error. */
+static int train_together(struct train_session *s, int argc, char **argv, struct err *e)
+{
+    int rc = train_command_parse(argc, argv, &s->command, &s->progress.mode, e);
+    if (rc > 0) return rc;
+    rc = ranks_settle(s->ranks, rc, e);
+    if (rc < 0) return rc;
+    if (!train_is_first(s)) s->progress.mode = PROGRESS_NONE;
+    catch_signals();
+    progress_note(&s->progress, "reading the images"); /* of a large folder: minutes */
+    rc = train_session_open(s, e);
+    progress_clear(&s->progress);
+    if (rc == 0 && train_is_first(s)) begin(s);
+    if (rc == 0) rc = train(s, e);
+    if (rc == 0) rc = finish(s, e);
+    if (rc == ERR_DIVERGED) rc = explain_diverged(s, e);
+    train_session_close(s);
+    return rc;
+}
+
 int tool_train(int argc, char **argv, struct err *e)
 {
     struct train_session *s = mem_new(1, sizeof(*s));
     if (s == NULL) return err_set(e, -ENOMEM, "out of memory");
-    int rc = train_command_parse(argc, argv, &s->command, &s->progress.mode, e);
+    int rc = ranks_open(&s->ranks, e);
     if (rc == 0) {
-        catch_signals();
-        progress_note(&s->progress, "reading the images"); /* of a large folder: minutes */
-        rc = train_session_open(s, e);
-        progress_clear(&s->progress);
-        if (rc == 0) warn(s);
-        if (rc == 0) train_holdout_say(s);
-        if (rc == 0) rc = train(s, e);
-        if (rc == 0) rc = finish(s, e);
-        if (rc == ERR_DIVERGED) rc = explain_diverged(s, e);
-        train_session_close(s);
+        rc = train_together(s, argc, argv, e);
+        /* The first one says what went wrong; mpirun ends it before it could if others fail. */
+        if (!train_is_first(s)) rc = 0;
+        ranks_close(s->ranks);
     }
     mem_free(s);
     return rc;

@@ -1,6 +1,7 @@
 /* `autodidact train`: the command line (train_command.c), opening everything (train_open.c; of that
  * where it writes, train_out.c, which images it holds out, train_holdout.c, and a second network,
- * train_peer.c), and the training with the model that it ends in (train.c). */
+ * train_peer.c, and other processes, train_ranks.c), and the training with the model that it ends
+ * in (train.c). */
 #ifndef TOOL_TRAIN_H
 #define TOOL_TRAIN_H
 
@@ -8,12 +9,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/pool.h"
 #include "data/dataset.h"
 #include "data/split.h"
 #include "model/model.h"
 #include "recipe/draft.h"
+#include "train/ranks.h"
 #include "train/trainer.h"
 #include "train_lock.h"
 #include "train_progress.h"
@@ -32,6 +35,8 @@ struct train_command {
 /* Everything that is open while a training runs. */
 struct train_session {
     struct train_command command;
+    struct ranks *ranks;
+    bool goes_on; /* from a checkpoint that is there */
     char checkpoint[PATH_MAX];
     struct train_lock locks[2]; /* of what it becomes, and of its peer */
     struct dataset *set;
@@ -57,6 +62,13 @@ void train_session_close(struct train_session *s);
 
 /* The network that the command asks for, at the width of its spec. */
 int train_choose_spec(const struct train_session *s, struct spec *ret_spec, struct err *e);
+
+/* Whether this process writes, evaluates and reports: of several ranks the first. */
+bool train_is_first(const struct train_session *s);
+
+/* By all ranks, with an empty text but for the first: it becomes that of all, unless one has rc < 0
+ * and *e, which then all have. */
+int train_ranks_tell(struct train_session *s, int rc, struct buf *text, struct err *e);
 
 /* Whether everything can be written; fills in s->checkpoint and takes the locks. ERR_CONFLICT when
  * another training writes there, when its checkpoint is there, or a model that is not to be

@@ -12,12 +12,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "model/spec_file.h"
 #include "tool.h"
 #include "train.h"
 #include "train/checkpoint.h"
 #include "train/objective.h"
+
+enum { ALGORITHMS_MAX_BYTES = 1 << 20 };
 
 /* Labels that the model file could not hold. */
 static int check_labels(const struct train_session *s, struct err *e)
@@ -168,6 +171,7 @@ static int make_trainer(struct train_session *s, struct choices *choices, double
                                         .split = &s->split,
                                         .preprocess = &s->preprocess,
                                         .parent = s->parent != NULL ? s->parent->sha256 : "",
+                                        .ranks = s->ranks,
                                         .pool = s->pool,
                                         .kernels = s->kernels,
                                         .teacher = s->teacher,
@@ -184,15 +188,13 @@ static int make_trainer(struct train_session *s, struct choices *choices, double
  * not be kept: then two trainings with one seed would differ. */
 static int choose_algorithms(struct train_session *s, struct err *e)
 {
-    const struct train_command *c = &s->command;
     const double measure_s = 10;
     struct tool_choices kept = {.lock = -1};
-    bool known = c->resume && file_exists(s->checkpoint);
     struct choices *choices = NULL;
     int rc = 0;
-    if (known || c->by_rule) {
+    if (s->goes_on || s->command.by_rule) {
         choices = choices_new(s->kernels);
-        if (known && choices != NULL) rc = checkpoint_algorithms(s->checkpoint, choices, e);
+        if (s->goes_on && choices != NULL) rc = checkpoint_algorithms(s->checkpoint, choices, e);
     } else {
         progress_note(&s->progress, "measuring the convolutions");
         choices = tool_choices_open(&kept);
@@ -204,14 +206,41 @@ static int choose_algorithms(struct train_session *s, struct err *e)
     return rc;
 }
 
+/* The other ranks compute with rank 0's. */
+static int take_algorithms(struct train_session *s, const struct buf *lines, struct err *e)
+{
+    struct choices *choices = choices_new(s->kernels);
+    int rc = choices == NULL ? err_set(e, -ENOMEM, "out of memory for algorithms") : 0;
+    if (rc == 0) rc = choices_read_lines(choices, buf_text(lines), lines->size, e);
+    if (rc == 0) rc = make_trainer(s, choices, 0, e);
+    choices_free(choices);
+    return rc;
+}
+
+static int make_trainers(struct train_session *s, struct err *e)
+{
+    struct buf lines;
+    int rc = 0;
+    buf_init(&lines, ALGORITHMS_MAX_BYTES);
+    if (train_is_first(s)) {
+        rc = choose_algorithms(s, e);
+        if (rc == 0 && choices_write_lines(trainer_algorithms(s->trainer), &lines) < 0)
+            rc = err_set(e, -ENOMEM, "out of memory for algorithms");
+    }
+    rc = train_ranks_tell(s, rc, &lines, e);
+    if (rc == 0 && !train_is_first(s)) rc = take_algorithms(s, &lines, e);
+    rc = ranks_settle(s->ranks, rc, e);
+    buf_release(&lines);
+    return rc == 0 ? trainer_agree(s->trainer, e) : rc;
+}
+
 static int open_trainer(struct train_session *s, struct err *e)
 {
-    const struct train_command *c = &s->command;
-    int rc = choose_algorithms(s, e);
+    int rc = make_trainers(s, e);
     if (rc < 0) return rc;
-    if (c->resume && file_exists(s->checkpoint))
-        return trainer_restore(s->trainer, s->checkpoint, e);
-    return s->parent != NULL ? copy_parent(s, trainer_params(s->trainer), e) : 0;
+    if (s->goes_on) return trainer_restore(s->trainer, s->checkpoint, e);
+    if (s->parent != NULL) rc = copy_parent(s, trainer_params(s->trainer), e);
+    return ranks_settle(s->ranks, rc, e);
 }
 
 /* A training goes on with the threads that it began with, as other ones give other bits, unless the
@@ -220,7 +249,7 @@ static int choose_threads(const struct train_session *s, unsigned *ret_threads, 
 {
     int64_t wish = s->command.draft.recipe.threads;
     char text[RECIPE_TEXT_MAX];
-    if (wish == 0 && s->command.resume && file_exists(s->checkpoint)) {
+    if (wish == 0 && s->goes_on) {
         int rc = checkpoint_text(s->checkpoint, "threads", text, e);
         if (rc < 0) return rc;
         wish = strtoll(text, NULL, 10);
@@ -244,13 +273,14 @@ static uint64_t cache_bytes(const struct train_command *c)
     return pages > 0 && page > 0 ? (uint64_t)pages / 4 * (uint64_t)page : 0;
 }
 
-int train_session_open(struct train_session *s, struct err *e)
+/* Data and networks; each rank has them. */
+static int open_files(struct train_session *s, struct err *e)
 {
-    struct train_command *c = &s->command;
-    unsigned threads = 1;
-    int rc = train_out_check(s, e);
-    if (rc == 0) rc = choose_threads(s, &threads, e);
-    if (rc == 0 && c->draft.init != NULL) rc = model_load(c->draft.init, &s->parent, e);
+    const struct train_command *c = &s->command;
+    int rc = 0;
+    if (c->draft.init != NULL) rc = model_load(c->draft.init, &s->parent, e);
+    if (rc == 0) rc = open_data(s, e);
+    if (rc == 0) rc = check_labels(s, e);
     if (rc == 0 && c->draft.teacher != NULL) {
         const struct plan_options by_rule = {0};
         rc = model_load(c->draft.teacher, &s->teacher, e);
@@ -265,13 +295,30 @@ int train_session_open(struct train_session *s, struct err *e)
     if (rc == 0) rc = train_holdout_split(s, e);
     if (rc < 0) return rc;
     choose_preprocess(s);
-    rc = dataset_keep(s->set, &s->preprocess, cache_bytes(c), e);
+    return dataset_keep(s->set, &s->preprocess, cache_bytes(c), e);
+}
+
+int train_session_open(struct train_session *s, struct err *e)
+{
+    struct train_command *c = &s->command;
+    unsigned threads = 1;
+    int rc = recipe_share(&c->draft, ranks_count(s->ranks), e);
+    if (rc == 0 && train_is_first(s)) {
+        rc = train_out_check(s, e);
+        s->goes_on = c->resume && file_exists(s->checkpoint);
+        if (rc == 0) rc = choose_threads(s, &threads, e);
+    }
+    if (rc == 0) rc = open_files(s, e);
+    rc = ranks_settle(s->ranks, rc, e);
     if (rc < 0) return rc;
+    ranks_tell(s->ranks, &s->goes_on, sizeof(s->goes_on));
+    ranks_tell(s->ranks, &threads, sizeof(threads));
     s->kernels = kernels_best();
     s->pool = pool_new(threads);
-    if (s->pool == NULL) return err_set(e, -EAGAIN, "cannot start %u threads", threads);
-    rc = open_trainer(s, e);
-    if (rc == 0) rc = train_control_check(s, e);
+    if (s->pool == NULL) rc = err_set(e, -EAGAIN, "cannot start %u threads", threads);
+    rc = ranks_settle(s->ranks, rc, e);
+    if (rc == 0) rc = open_trainer(s, e);
+    if (rc == 0) rc = ranks_settle(s->ranks, train_is_first(s) ? train_control_check(s, e) : 0, e);
     if (rc < 0) return rc;
     s->progress.about = (struct progress_about){
         .recipe = c->draft.recipe,

@@ -47,9 +47,35 @@ int learner_init(struct learner *l, const struct net *net, const struct recipe *
     return 0;
 }
 
+static void add_sums(void *ranks, double *sums, size_t n)
+{
+    ranks_sum(ranks, sums, n);
+}
+
+/* A piece for each parameter at most. */
+int learner_join(struct learner *l, struct ranks *ranks, struct err *e)
+{
+    const size_t trained = net_trained_size(l->net), others = net_block_size(l->net) - trained;
+    size_t pieces;
+    if (ranks == NULL) return 0;
+    l->ranks = ranks;
+    net_params(l->net, &pieces);
+    int rc = exchange_new(ranks, trained, pieces, &l->gradients, e);
+    if (rc < 0) return rc;
+    if (!l->recipe->sync_bn) {
+        l->statistics = mem_new(others, sizeof(*l->statistics));
+        if (l->statistics == NULL) return err_set(e, -ENOMEM, "out of memory for statistics");
+    }
+    if (l->recipe->accumulate == 1) grad_on_ready(l->grad, exchange_ready, l->gradients);
+    if (l->recipe->sync_bn) grad_share_norms(l->grad, ranks_count(ranks), add_sums, ranks);
+    return 0;
+}
+
 void learner_release(struct learner *l)
 {
     grad_free(l->grad);
+    exchange_free(l->gradients);
+    mem_free(l->statistics);
     optimizer_free(l->optimizer);
     mem_free(l->params);
     mem_free(l->dparams);
@@ -60,7 +86,8 @@ void learner_release(struct learner *l)
 size_t learner_bytes(const struct learner *l)
 {
     const size_t trained = (1 + optimizer_moments(l->recipe)) * net_trained_size(l->net);
-    return grad_bytes(l->grad) + (net_block_size(l->net) + trained) * sizeof(float);
+    return grad_bytes(l->grad) + exchange_bytes(l->gradients) +
+           (net_block_size(l->net) + trained) * sizeof(float);
 }
 
 double learner_loss(const struct learner *l, const struct recipe *recipe,
@@ -102,8 +129,27 @@ void learner_fault(const struct learner *l, int n, char *ret_text, size_t size)
 
 void learner_backward(struct learner *l)
 {
+    const bool is_whole = l->recipe->accumulate == 1;
+    if (is_whole) exchange_begin(l->gradients, l->dparams);
     grad_backward(l->grad, l->params, l->dparams);
+    if (is_whole) exchange_end(l->gradients);
     if (l->recipe->exit_rescale) equilibrium_scale(l->net, l->pool, l->dparams);
+}
+
+void learner_share(struct learner *l)
+{
+    if (l->recipe->accumulate > 1) exchange_mean(l->gradients, l->dparams);
+    learner_share_statistics(l, l->params);
+}
+
+void learner_share_statistics(struct learner *l, float *params)
+{
+    const size_t trained = net_trained_size(l->net), n = net_block_size(l->net) - trained;
+    const double count = (double)ranks_count(l->ranks);
+    if (l->statistics == NULL) return;
+    for (size_t i = 0; i < n; i++) l->statistics[i] = (double)params[trained + i];
+    ranks_sum(l->ranks, l->statistics, n); /* of equal ones the mean is the same number again */
+    for (size_t i = 0; i < n; i++) params[trained + i] = (float)(l->statistics[i] / count);
 }
 
 void learner_update(struct learner *l, const struct optimizer_step *step)

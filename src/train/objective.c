@@ -140,6 +140,7 @@ static double learn_features(const struct recipe *r, const struct objective_batc
 {
     const bool wanted = r->hint_exits == 0 || (r->hint_exits >> exit & 1) != 0;
     if (weight == 0.0 || !wanted) return 0.0;
+    if (r->hint == HINT_SUM && r->ranks > 1) weight *= (double)r->ranks; /* of which is the mean */
     return note(b, TERM_HINT, exit,
                 loss_hint_as((enum loss_hint_form)r->hint, b->n, b->features, b->feature[exit],
                              b->feature[b->n_exits - 1], weight, b->dfeature[exit]));

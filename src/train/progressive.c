@@ -17,6 +17,9 @@ struct progressive {
     size_t classes, count; /* count: numbers in all */
     float *values;         /* [images][classes] */
     float *batch;          /* [micro-batch][classes] */
+    struct ranks *ranks;
+    uint32_t *kept;     /* [ranks][micro-batch], the images that are answered together */
+    float *kept_logits; /* [ranks][micro-batch][classes] */
 };
 
 bool progressive_is_on(const struct recipe *recipe)
@@ -25,8 +28,9 @@ bool progressive_is_on(const struct recipe *recipe)
 }
 
 struct progressive *progressive_new(const struct dataset *set, const struct recipe *recipe,
-                                    struct err *e)
+                                    struct ranks *ranks, struct err *e)
 {
+    const size_t together = (size_t)recipe_micro_batch(recipe) * (size_t)ranks_count(ranks);
     const size_t images = dataset_count(set), classes = (size_t)dataset_classes(set);
     size_t bytes;
     if (mem_size(images, classes * sizeof(float), 0, &bytes) < 0 || bytes > BYTES_MAX) {
@@ -37,11 +41,14 @@ struct progressive *progressive_new(const struct dataset *set, const struct reci
     }
     struct progressive *p = mem_new(1, sizeof(*p));
     if (p != NULL) {
-        *p = (struct progressive){.classes = classes, .count = images * classes};
+        *p = (struct progressive){.classes = classes, .count = images * classes, .ranks = ranks};
         p->values = mem_new(p->count, sizeof(*p->values));
+        p->kept = mem_new(together, sizeof(*p->kept));
+        p->kept_logits = mem_new(together, classes * sizeof(*p->kept_logits));
         p->batch = mem_new((size_t)recipe_micro_batch(recipe), classes * sizeof(*p->batch));
     }
-    if (p == NULL || p->values == NULL || p->batch == NULL) {
+    if (p == NULL || p->values == NULL || p->batch == NULL || p->kept == NULL ||
+        p->kept_logits == NULL) {
         progressive_free(p);
         err_set(e, -ENOMEM, "out of memory for the answers to %zu images", images);
         return NULL;
@@ -57,6 +64,8 @@ void progressive_free(struct progressive *progressive)
     if (progressive == NULL) return;
     mem_free(progressive->values);
     mem_free(progressive->batch);
+    mem_free(progressive->kept);
+    mem_free(progressive->kept_logits);
     mem_free(progressive);
 }
 
@@ -81,9 +90,11 @@ const float *progressive_answers(struct progressive *p, const uint32_t *indices,
 
 void progressive_keep(struct progressive *p, const uint32_t *indices, size_t n, const float *logits)
 {
-    for (size_t i = 0; i < n; i++) {
-        loss_softmax((int)p->classes, logits + i * p->classes, 1.0,
-                     p->values + indices[i] * p->classes);
+    ranks_gather(p->ranks, indices, n * sizeof(*indices), p->kept);
+    ranks_gather(p->ranks, logits, n * p->classes * sizeof(*logits), p->kept_logits);
+    for (size_t i = 0; i < n * (size_t)ranks_count(p->ranks); i++) {
+        loss_softmax((int)p->classes, p->kept_logits + i * p->classes, 1.0,
+                     p->values + p->kept[i] * p->classes);
     }
 }
 

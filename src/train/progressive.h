@@ -12,16 +12,17 @@
 #include "base/err.h"
 #include "data/dataset.h"
 #include "recipe/recipe.h"
+#include "train/ranks.h"
 
 struct progressive;
 
 /* Whether the recipe asks for it. */
 bool progressive_is_on(const struct recipe *recipe);
 
-/* At first each image was answered with its label. Set and recipe must outlive it. ERR_LIMIT when
+/* At first each image was answered with its label. Everything must outlive it. ERR_LIMIT when
  * the set has too many images of too many classes, -ENOMEM. */
 struct progressive *progressive_new(const struct dataset *set, const struct recipe *recipe,
-                                    struct err *e);
+                                    struct ranks *ranks, struct err *e);
 void progressive_free(struct progressive *progressive);
 size_t progressive_bytes(const struct progressive *progressive);
 
@@ -34,7 +35,8 @@ double progressive_share(const struct recipe *recipe, int64_t epoch);
 const float *progressive_answers(struct progressive *progressive, const uint32_t *indices,
                                  size_t n);
 
-/* What is answered now, as logits [n][classes], is kept for the next epoch. */
+/* By all ranks with n images each: what they answer now, as logits [n][classes], is kept by all for
+ * the next epoch, since an image is then another rank's. */
 void progressive_keep(struct progressive *progressive, const uint32_t *indices, size_t n,
                       const float *logits);
 

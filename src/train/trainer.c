@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "base/sha256.h"
@@ -44,9 +45,11 @@ struct trainer {
     struct progressive *progressive;                /* NULL: there are no answers of before */
     float *weights;                                 /* [classes]; NULL: all 1 */
     struct accumulator students, peers, regressors; /* of their gradients */
+    struct exchange *regressors_exchange;           /* NULL: no other rank has any */
     struct loader *loader;
     struct loader_batch batch; /* of this step */
-    int32_t *others;           /* [batch], what is mixed into labels; NULL: nothing is */
+    size_t share;              /* images of a batch that are this rank's */
+    int32_t *others;           /* [share], what is mixed into labels; NULL: nothing is */
     struct mix mix;            /* of this step */
     int64_t epoch_steps;
     struct choices *algorithms; /* of all convolutions */
@@ -133,7 +136,9 @@ static int allocate_sums(struct trainer *t, struct err *e)
         rc = accumulator_init(&t->peers, net_trained_size(t->peer.net), parts, e);
     if (rc < 0 || t->guide == NULL) return rc;
     guide_regressor(t->guide, &n_regressor);
-    return accumulator_init(&t->regressors, n_regressor, parts, e);
+    rc = accumulator_init(&t->regressors, n_regressor, parts, e);
+    if (rc < 0) return rc;
+    return exchange_new(t->setup.ranks, n_regressor, 1, &t->regressors_exchange, e);
 }
 
 /* By the numbers of the images that are trained on. */
@@ -169,9 +174,11 @@ static int allocate_learners(struct trainer *t, struct err *e)
     t->algorithms = choices_new(s->kernels);
     if (t->algorithms == NULL) return err_set(e, -ENOMEM, "out of memory for algorithms");
     int rc = learner_init(&t->student, s->net, r, &how, r->seed, s->pool, s->kernels, e);
+    if (rc == 0) rc = learner_join(&t->student, s->ranks, e);
     if (rc == 0 && s->peer != NULL) {
         how.borders = 0;
         rc = learner_init(&t->peer, s->peer, r, &how, r->seed + 1, s->pool, s->kernels, e);
+        if (rc == 0) rc = learner_join(&t->peer, s->ranks, e);
     }
     if (rc < 0) return rc;
     rc = grad_choices(t->student.grad, t->algorithms);
@@ -191,13 +198,15 @@ static int allocate(struct trainer *t, struct err *e)
         .augment = &r->augment,
         .seed = r->seed,
         .batch = (size_t)r->batch,
+        .shares = (size_t)r->ranks,
+        .share = (size_t)ranks_number(s->ranks),
         .steps = t->epoch_steps * r->epochs, /* an average looks at batches behind a limit, too */
         .threads = s->loaders > 0 ? s->loaders : cpu_count(),
     };
     t->loader = loader_new(&loading, e);
     if (t->loader == NULL) return e->code;
     if (mix_is_on(r)) {
-        t->others = mem_new((size_t)r->batch, sizeof(*t->others));
+        t->others = mem_new(t->share, sizeof(*t->others));
         if (t->others == NULL) return err_set(e, -ENOMEM, "out of memory for labels to mix in");
     }
     int rc = allocate_learners(t, e);
@@ -218,7 +227,7 @@ static int allocate(struct trainer *t, struct err *e)
         if (t->trunk == NULL) rc = e->code;
     }
     if (rc == 0 && progressive_is_on(r)) {
-        t->progressive = progressive_new(s->set, r, e);
+        t->progressive = progressive_new(s->set, r, s->ranks, e);
         if (t->progressive == NULL) rc = e->code;
     }
     if (rc == 0) rc = weigh_classes(t, e);
@@ -244,6 +253,8 @@ struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e)
     t->setup = *setup;
     t->recipe = *setup->recipe;
     t->recipe.threads = pool_threads(setup->pool);
+    t->recipe.ranks = ranks_count(setup->ranks);
+    t->share = (size_t)(recipe_micro_batch(&t->recipe) * t->recipe.accumulate);
     t->epoch_steps = (int64_t)n_train / t->recipe.batch;
     if (make_texts(t, e) < 0 || allocate(t, e) < 0) {
         trainer_free(t);
@@ -269,6 +280,7 @@ void trainer_free(struct trainer *trainer)
     accumulator_release(&trainer->regressors);
     mem_free(trainer->weights);
     choices_free(trainer->algorithms);
+    exchange_free(trainer->regressors_exchange);
     mem_free(trainer->others);
     mem_free(trainer);
 }
@@ -322,18 +334,18 @@ bool trainer_done(const struct trainer *trainer)
 /* Images and labels of a step as they are augmented, in t->batch. */
 static int draw_batch(struct trainer *t, int64_t step, struct err *e)
 {
-    return loader_take(t->loader, step, &t->batch, e);
+    int rc = loader_take(t->loader, step, &t->batch, e);
+    return ranks_settle(t->setup.ranks, rc, e);
 }
 
 /* Images and labels in pairs, where the recipe wants it. */
 static void mix_batch(struct trainer *t, int64_t epoch, int64_t step_of_epoch)
 {
-    const size_t batch = (size_t)t->recipe.batch;
     const struct shape image = net_input(t->setup.net);
     if (t->others == NULL) return;
     t->mix = mix_draw(&t->recipe, (uint32_t)epoch, (uint32_t)step_of_epoch, image);
-    mix_images(&t->mix, t->batch.input, batch, image, t->setup.pool);
-    mix_labels(t->batch.labels, batch, t->others);
+    mix_images(&t->mix, t->batch.input, t->share, image, t->setup.pool);
+    mix_labels(t->batch.labels, t->share, t->others);
 }
 
 /* Puts the images of a micro-batch where the student's pass begins. */
@@ -416,12 +428,19 @@ static struct loss_targets targets_of(struct trainer *t, int64_t step, int64_t p
     return targets;
 }
 
+/* The mean of the ranks' losses. */
+static double mean_loss(const struct trainer *t, double value)
+{
+    ranks_sum(t->setup.ranks, &value, 1);
+    return value / (double)t->recipe.ranks;
+}
+
 /* One of the batch's micro-batches: its loss, and its part of the gradients. */
 static double learn_part(struct trainer *t, int64_t part)
 {
     const struct loss_targets targets = targets_of(t, t->position.step, part);
     take_part(t, part);
-    double value = forward(t, &targets);
+    double value = mean_loss(t, forward(t, &targets));
     if (!isfinite(value)) return value;
     if (t->progressive != NULL) {
         const int deepest = net_sections(t->student.net) - 1;
@@ -442,10 +461,14 @@ static double learn_part(struct trainer *t, int64_t part)
 /* The batch's loss, the mean of its parts'; their mean gradient stands ready. */
 static double learn_batch(struct trainer *t)
 {
+    const int64_t parts = t->recipe.accumulate;
     double sum = 0;
-    for (int64_t part = 0; part < t->recipe.accumulate && isfinite(sum); part++)
-        sum += learn_part(t, part);
-    return sum / (double)t->recipe.accumulate;
+    for (int64_t part = 0; part < parts && isfinite(sum); part++) sum += learn_part(t, part);
+    if (!isfinite(sum)) return sum;
+    learner_share(&t->student);
+    if (t->peer.net != NULL) learner_share(&t->peer);
+    if (t->guide != NULL) exchange_mean(t->regressors_exchange, guide_dregressor(t->guide));
+    return sum / (double)parts;
 }
 
 /* The factor of the gradient of a network and what is trained beside it. */
@@ -469,13 +492,49 @@ static void update(struct trainer *t, double rate)
     if (t->peers_average != NULL) average_take(t->peers_average, s.number, peer->params);
 }
 
-/* At a step, from 0, whose loss is not finite. */
-static int say_diverged(const struct trainer *t, int64_t step, struct err *e)
+static int set_diverged(const struct trainer *t, int64_t step, struct err *e)
 {
     return err_set(e, ERR_DIVERGED,
                    "it diverged: at step %lld (epoch %lld, learning rate %g) %s not finite",
                    (long long)step + 1, (long long)(step / t->epoch_steps) + 1,
                    schedule_rate(&t->recipe, step, t->epoch_steps), t->fault);
+}
+
+/* At a step, from 0, whose loss is not finite: what that rank says in which something is not. */
+static int say_diverged(struct trainer *t, int64_t step, struct err *e)
+{
+    const bool knows = t->fault[0] != '\0';
+    note_fault(t, "the ranks' losses together are");
+    int rc = set_diverged(t, step, e), told = ranks_settle(t->setup.ranks, knows ? rc : 0, e);
+    return told < 0 ? told : rc;
+}
+
+/* What the losses of this step, of all ranks' images, added to the epoch's sums. */
+static void share_sums(struct trainer *t, const struct objective_sums *before)
+{
+    enum { TERMS = OBJECTIVE_TERMS * SPEC_SECTIONS_MAX, ALL = TERMS + SPEC_SECTIONS_MAX + 2 };
+    struct objective_sums *sums = &t->position.sums;
+    const double *was = &before->loss[0][0];
+    double *is = &sums->loss[0][0], all[ALL];
+    const double ranks = (double)t->recipe.ranks;
+    if (t->setup.ranks == NULL) return;
+    for (int i = 0; i < TERMS; i++) all[i] = is[i] - was[i];
+    for (int i = 0; i < SPEC_SECTIONS_MAX; i++)
+        all[TERMS + i] = (double)(sums->right[i] - before->right[i]);
+    all[ALL - 2] = sums->maps - before->maps;
+    all[ALL - 1] = (double)(sums->images - before->images);
+    ranks_sum(t->setup.ranks, all, ALL);
+    for (int i = 0; i < TERMS; i++) is[i] = was[i] + all[i] / ranks;
+    for (int i = 0; i < SPEC_SECTIONS_MAX; i++)
+        sums->right[i] = before->right[i] + (int64_t)all[TERMS + i];
+    sums->maps = before->maps + all[ALL - 2] / ranks;
+    sums->images = before->images + (int64_t)all[ALL - 1];
+}
+
+static int settle_trunk(struct trainer *t, struct err *e)
+{
+    int rc = t->trunk != NULL ? trunk_settle(t->trunk, t->student.params, e) : 0;
+    return ranks_settle(t->setup.ranks, rc, e);
 }
 
 int trainer_step(struct trainer *t, struct train_report *ret_report, struct err *e)
@@ -488,14 +547,16 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
         at->loss_count = 0;
         at->sums = (struct objective_sums){0};
     }
-    int rc = t->trunk != NULL ? trunk_settle(t->trunk, t->student.params, e) : 0;
+    int rc = settle_trunk(t, e);
     if (rc == 0) rc = draw_batch(t, at->step, e);
     if (rc < 0) return rc;
     mix_batch(t, epoch, step_of_epoch);
     t->fault[0] = '\0';
+    const struct objective_sums before = at->sums;
     double value = learn_batch(t);
     double rate = schedule_rate(r, at->step, t->epoch_steps);
     if (!isfinite(value)) return say_diverged(t, at->step, e);
+    share_sums(t, &before);
     update(t, rate);
     at->step++;
     at->loss_sum += value;
@@ -519,7 +580,7 @@ int trainer_models(struct trainer *t, struct trainer_models *ret_models, struct 
     if (t->average == NULL) return 0;
     m.student = average_begin(t->average, t->student.params);
     if (t->peers_average != NULL) m.peer = average_begin(t->peers_average, t->peer.params);
-    int rc = t->trunk != NULL ? trunk_settle(t->trunk, t->student.params, e) : 0;
+    int rc = settle_trunk(t, e);
     if (rc < 0) return rc;
     const int64_t epoch = (t->position.step - 1) / t->epoch_steps, parts = t->recipe.accumulate;
     const int64_t n = average_batches(&t->recipe, t->epoch_steps) * parts;
@@ -534,6 +595,8 @@ int trainer_models(struct trainer *t, struct trainer_models *ret_models, struct 
         copy_to_peer(t);
         grad_forward_moving(t->peer.grad, m.peer, batch, 1.0 / (double)(i + 1));
     }
+    learner_share_statistics(&t->student, m.student);
+    if (t->peers_average != NULL) learner_share_statistics(&t->peer, m.peer);
     *ret_models = m;
     return 0;
 }
@@ -589,8 +652,9 @@ static int probe(struct trainer *t, struct err *e)
     const int64_t step = trainer_done(t) ? t->position.step - 1 : t->position.step;
     const int64_t epoch = step / t->epoch_steps, step_of_epoch = step % t->epoch_steps;
     float *kept = mem_new(n + n_peer + 1, sizeof(*kept));
-    if (kept == NULL) return err_set(e, -ENOMEM, "out of memory for statistics of norms");
-    int rc = t->trunk != NULL ? trunk_settle(t->trunk, student->params, e) : 0;
+    int rc = kept == NULL ? err_set(e, -ENOMEM, "out of memory for statistics of norms") : 0;
+    if (rc == 0 && t->trunk != NULL) rc = trunk_settle(t->trunk, student->params, e);
+    rc = ranks_settle(t->setup.ranks, rc, e);
     if (rc == 0) rc = draw_batch(t, step, e);
     if (rc < 0) goto out;
     mix_batch(t, epoch, step_of_epoch);
@@ -600,7 +664,7 @@ static int probe(struct trainer *t, struct err *e)
     const struct loss_targets targets = targets_of(t, step, 0);
     take_part(t, 0);
     t->fault[0] = '\0';
-    if (!isfinite(forward(t, &targets))) rc = say_diverged(t, step, e);
+    if (!isfinite(mean_loss(t, forward(t, &targets)))) rc = say_diverged(t, step, e);
     t->position = position;
     memcpy(student->params + net_trained_size(student->net), kept, n * sizeof(*kept));
     if (peer->net != NULL)
@@ -612,25 +676,79 @@ out:
 
 int trainer_save(struct trainer *trainer, const char *path, struct err *e)
 {
+    struct ranks *ranks = trainer->setup.ranks;
     int rc = probe(trainer, e);
     if (rc < 0) return rc;
     const struct checkpoint_state state = state_of(trainer);
-    return checkpoint_write(path, &state, &trainer->position, trainer->texts, trainer->n_texts, e);
+    if (ranks_number(ranks) == 0)
+        rc =
+            checkpoint_write(path, &state, &trainer->position, trainer->texts, trainer->n_texts, e);
+    return ranks_settle(ranks, rc, e);
+}
+
+static int read_state(struct trainer *t, const char *path, const struct checkpoint_state *state,
+                      struct checkpoint_position *ret_position, struct err *e)
+{
+    int rc = checkpoint_read(path, t->texts, t->n_texts, ret_position, state, e);
+    if (rc < 0 || ret_position->step <= trainer_steps(t)) return rc;
+    return err_set(e, ERR_FORMAT, "the checkpoint %s stands at step %lld of %lld", path,
+                   (long long)ret_position->step, (long long)trainer_steps(t));
 }
 
 int trainer_restore(struct trainer *trainer, const char *path, struct err *e)
 {
-    struct checkpoint_position position;
+    struct ranks *ranks = trainer->setup.ranks;
+    struct checkpoint_position position = {0};
     const struct checkpoint_state state = state_of(trainer);
     if (trainer->trunk != NULL) trunk_unsettle(trainer->trunk);
-    int rc = checkpoint_read(path, trainer->texts, trainer->n_texts, &position, &state, e);
+    int rc = ranks_number(ranks) == 0 ? read_state(trainer, path, &state, &position, e) : 0;
+    rc = ranks_settle(ranks, rc, e);
     if (rc < 0) return rc;
-    if (position.step > trainer_steps(trainer)) {
-        return err_set(e, ERR_FORMAT, "the checkpoint %s stands at step %lld of %lld", path,
-                       (long long)position.step, (long long)trainer_steps(trainer));
+    for (size_t i = 0; i < state.n_blocks; i++) {
+        const struct checkpoint_block *b = &state.blocks[i];
+        size_t n = b->whole ? net_block_size(state.net) : net_trained_size(state.net);
+        ranks_tell(ranks, b->values, n * sizeof(*b->values));
     }
+    for (size_t i = 0; i < state.n_arrays; i++) {
+        const struct checkpoint_array *a = &state.arrays[i];
+        ranks_tell(ranks, a->values, a->count * sizeof(*a->values));
+    }
+    ranks_tell(ranks, &position, sizeof(position));
     trainer->position = position;
     return 0;
+}
+
+/* Of all that says which training it is. */
+static int digest_texts(const struct trainer *t, uint8_t ret_digest[SHA256_SIZE], struct err *e)
+{
+    struct buf text;
+    int rc = 0;
+    buf_init(&text, RECIPE_TEXTS_MAX * sizeof(t->texts[0]));
+    for (size_t i = 0; i < t->n_texts && rc == 0; i++)
+        rc = buf_printf(&text, "%s=%s\n", t->texts[i].name, t->texts[i].value);
+    if (rc < 0) rc = err_set(e, rc, "out of memory for the options' digest");
+    if (rc == 0) sha256(buf_text(&text), text.size, ret_digest);
+    buf_release(&text);
+    return rc;
+}
+
+int trainer_agree(struct trainer *t, struct err *e)
+{
+    struct ranks *ranks = t->setup.ranks;
+    uint8_t own[SHA256_SIZE] = {0}, first[SHA256_SIZE];
+    int rc = digest_texts(t, own, e);
+    memcpy(first, own, sizeof(first));
+    ranks_tell(ranks, first, sizeof(first));
+    if (rc == 0 && memcmp(first, own, sizeof(own)) != 0)
+        rc = err_set(e, ERR_CONFLICT,
+                     "it has other options, images or models than rank 0: each rank needs the same "
+                     "files at the same places");
+    return ranks_settle(ranks, rc, e);
+}
+
+const struct choices *trainer_algorithms(const struct trainer *trainer)
+{
+    return trainer->algorithms;
 }
 
 int trainer_check_teacher(const struct model *teacher, const struct method *method,

@@ -177,12 +177,40 @@ static void test_resumable(void **state)
     assert_true(same < 5);
 }
 
+/* Every image has one place in one share; an image and its mirror are in the same one. */
+static void test_shares(void **state)
+{
+    (void)state;
+    enum { MAX = 64 };
+    for (size_t shares = 1; shares <= 5; shares++) {
+        for (size_t size = 1; size <= MAX / shares; size++) {
+            const size_t n = shares * size;
+            size_t share_of[MAX], place_in[MAX], found[MAX] = {0};
+            for (size_t share = 0; share < shares; share++) {
+                for (size_t i = 0; i < size; i++) {
+                    const size_t at = batch_share(n, shares, share, i);
+                    assert_true(at < n);
+                    found[at]++;
+                    share_of[at] = share;
+                    place_in[at] = i;
+                }
+            }
+            for (size_t at = 0; at < n; at++) {
+                assert_int_equal(found[at], 1);
+                if (size % 2 == 1) continue;
+                assert_int_equal(share_of[n - 1 - at], share_of[at]);
+                assert_int_equal(place_in[n - 1 - at], size - 1 - place_in[at]);
+            }
+        }
+    }
+    for (size_t i = 0; i < MAX; i++) assert_int_equal(batch_share(MAX, 1, 0, i), i);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_order_uniform),
-        cmocka_unit_test(test_sample),
+        cmocka_unit_test(test_order),     cmocka_unit_test(test_order_uniform),
+        cmocka_unit_test(test_sample),    cmocka_unit_test(test_shares),
         cmocka_unit_test(test_resumable),
     };
     return cmocka_run_group_tests(tests, open_set, close_set);

@@ -1,0 +1,164 @@
+"""Trainings of two ranks on this machine: the gradients of one, what a kill leaves, what is refused. Prints TAP. Standard
+library only."""
+import json, math, os, signal, struct, subprocess, sys, tempfile, time, traceback
+from array import array
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+import mpi
+from program import digest, many_minutes_on_reference, metadata, run
+from trainings import Place, position
+
+
+def tensors(path, prefix):
+    with open(path, "rb") as f:
+        n, = struct.unpack("<Q", f.read(8))
+        header, data = json.loads(f.read(n)), f.read()
+    return {k: array("f", data[slice(*v["data_offsets"])]) for k, v in header.items() if k.startswith(prefix)}
+
+
+def distance(a, b):
+    """Of two sets of tensors, relative to the first one's length."""
+    assert a and a.keys() == b.keys()
+    square = sum((x - y) ** 2 for k in a for x, y in zip(a[k], b[k]))
+    return math.sqrt(square / sum(x * x for k in a for x in a[k]))
+
+
+def first_gradients(p, ranks, name, *flags, **more):
+    """After one step from nothing SGD's momentum is the gradient."""
+    out = p.path(name + ".safetensors")
+    args = p.options(out, weight_decay=0, threads=1, epochs=1, limit_steps=1, algorithm="rule", **more)
+    flags = ["--keep-checkpoint", "--force", *flags]
+    if ranks == 1:
+        run("train", *args, *flags)
+    else:
+        mpi.train(ranks, *args, *flags)
+    return tensors(out + ".ckpt", "momentum."), tensors(out + ".ckpt", "model.")
+
+
+def test_first_step(p):
+    """With --sync-bn the gradients of two ranks are those of one on the same batch; without, they are not."""
+    one, after_one = first_gradients(p, 1, "one")
+    two, after_two = first_gradients(p, 2, "two", sync_bn="on")
+    assert distance(one, two) < 1e-3, distance(one, two)
+    assert distance(after_one, after_two) < 1e-5, distance(after_one, after_two)
+    own, _ = first_gradients(p, 2, "own")
+    assert distance(one, own) > 0.01, distance(one, own)
+
+
+@many_minutes_on_reference
+def test_whole_recipe(p):
+    """The same of what looks at a whole batch: pairs that are mixed, a hint that is a sum, clipping, weights of classes,
+    a teacher with a regressor, a peer, a gradient that is divided by the exits it comes from. The seed is one with which
+    no unit lies so near to the edge of its ReLU that the last bits decide."""
+    hint = {"hint": "sum", "lambda": "5e-5", "clip": 1, "class_weights": "inverse", "exit_rescale": "on"}
+    cases = [("byot", {"mixup": 0.3, "seed": 1, **hint}), ("byot", {"cutmix": 1, "cutmix_prob": 1}), ("dml", {}),
+             ("fitnet", {"teacher": p.model("baseline"), "warmup": None})]
+    for i, (method, more) in enumerate(cases):
+        one, _ = first_gradients(p, 1, f"one{i}", method=method, **more)
+        two, _ = first_gradients(p, 2, f"two{i}", method=method, sync_bn="on", **more)
+        assert distance(one, two) < 1e-3, (method, more, distance(one, two))
+
+
+def start(p, out, *flags, **more):
+    return subprocess.Popen(mpi.command(2, *p.options(out, threads=1, algorithm="rule", **more), *flags), env=mpi.environment(),
+                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def ranks_of(out):
+    """-> {rank: process} of a training that writes out"""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                words = f.read().split(b"\0")
+            with open(f"/proc/{pid}/environ", "rb") as f:
+                environ = dict(v.split(b"=", 1) for v in f.read().split(b"\0") if b"=" in v)
+        except OSError:
+            continue
+        if words[1:2] == [b"train"] and out.encode() in words and b"OMPI_COMM_WORLD_RANK" in environ:
+            found[int(environ[b"OMPI_COMM_WORLD_RANK"])] = int(pid)
+    return found
+
+
+def wait_for_step(child, out, step):
+    while position(out + ".ckpt") < step:
+        assert child.poll() is None, child.stderr.read()
+        time.sleep(0.002)
+
+
+@many_minutes_on_reference
+def test_killed(p):
+    """A rank that is killed ends the job with an error, and one that is gone on with ends in the same bytes; whatever
+    state there is (averages, answers of the epoch before, statistics of norms)."""
+    more = {"epochs": 3, "ema": 0.9, "ema_images": 40, "ps_kd": 0.5, "checkpoint_steps": 7, "method": "baseline"}
+    whole, out = p.path("whole.safetensors"), p.path("killed.safetensors")
+    child = start(p, whole, **more)
+    err = child.communicate()[1]
+    assert child.returncode == 0, err
+    assert json.loads(metadata(whole)["autodidact.training"])["ranks"] == 2
+    for rank, step in ((1, 14), (0, 70)):
+        child = start(p, out, "--resume", **more)
+        wait_for_step(child, out, step)
+        os.kill(ranks_of(out)[rank], signal.SIGKILL)
+        err = child.communicate(timeout=60)[1]
+        assert child.returncode != 0 and "signal 9" in err, err
+        if rank == 1:
+            assert f"go on from the last checkpoint, {out}.ckpt, by the same command with --resume" in err, err
+        assert not ranks_of(out) and not os.path.exists(out)
+    err = mpi.train(2, *p.options(out, threads=1, algorithm="rule", **more), "--resume")
+    assert digest(out) == digest(whole)
+
+
+def test_stopped(p):
+    """SIGTERM to one rank stops all after the step, with a checkpoint; one rank cannot go on with it."""
+    out = p.path("stopped.safetensors")
+    child = start(p, out, epochs=50, checkpoint_steps=1)
+    wait_for_step(child, out, 2)
+    os.kill(ranks_of(out)[1], signal.SIGTERM)
+    err = child.communicate(timeout=60)[1]
+    assert child.returncode == 1 and "stopped at step" in err and "go on with --resume" in err, err
+    args = p.options(out, threads=1, epochs=50, algorithm="rule")
+    _, err = run("train", *args, "--resume", code=1)
+    assert "it was made with --ranks 2, not 1" in err, err
+
+
+def test_refused(p):
+    """One line, of the first rank, that says what is wrong."""
+    out = p.path("refused.safetensors")
+    folder = p.path("other")
+    cases = [(1, ["--ranks", "3"], {}, "--ranks 3: there are others: mpirun -np 3 starts as many"),
+             (1, [], {"batch": 21}, "--batch 21: 2 ranks with --accumulate 1 cannot share it in equal parts"),
+             (1, [], {"batch": 20, "accumulate": 10}, "2 ranks with --accumulate 10 cannot share it"),
+             (1, ["--hint", "norm"], {}, "--hint norm: it is the root of a sum over a whole batch"),
+             (2, ["--epochs", "none"], {}, "--epochs none"),
+             (1, [], {"data": "cifar100:" + folder}, folder)]
+    for code, flags, more, text in cases:
+        err = mpi.train(2, *p.options(out, **more), *flags, code=code)
+        said = [l for l in err.splitlines() if l.startswith("autodidact train: ")]
+        assert len(said) == 1 and text in said[0], err
+    _, err = run("train", *p.options(out), "--ranks", "2", code=1)
+    assert "--ranks 2: there is one: mpirun -np 2 starts as many" in err, err
+
+
+if __name__ == "__main__":
+    if mpi.missing():
+        print(f"1..0 # SKIP {mpi.missing()}")
+        sys.exit(0)
+    tests = [f for name, f in sorted(globals().items()) if name.startswith("test_")]
+    print(f"1..{len(tests)}")
+    bad = 0
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(folder)
+        for i, test in enumerate(tests, 1):
+            if getattr(test, "skipped", False):
+                print(f"ok {i} - {test.__name__} # SKIP reference kernels", flush=True)
+                continue
+            try:
+                test(place)
+                print(f"ok {i} - {test.__name__}", flush=True)
+            except Exception:
+                bad += 1
+                print("".join("# " + l for l in traceback.format_exc().splitlines(True)))
+                print(f"not ok {i} - {test.__name__}", flush=True)
+    sys.exit(bad > 0)
