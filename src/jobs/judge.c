@@ -89,8 +89,9 @@ static size_t name_class(const struct class_result *c, const char *label, char *
     return used + (size_t)n < size ? used + (size_t)n : size - 1;
 }
 
-/* What the classes say against the result; "" when nothing does. */
-static void judge_classes(const struct evidence *v, char *ret_text, size_t size)
+/* What the classes say against the result, "" when nothing does; returns whether that rejects it.
+ */
+static bool judge_classes(const struct evidence *v, char *ret_text, size_t size)
 {
     const struct json *classes = json_get(v->result, "classes");
     size_t n = json_count(classes), compared = 0, fallen = 0, used = 0;
@@ -107,7 +108,8 @@ static void judge_classes(const struct evidence *v, char *ret_text, size_t size)
         compared++;
     }
     for (size_t k = 0; k < n; k++) {
-        if (!read_class(v, k, &c) || c.serving - c.result <= JUDGE_FALL * c.images + TIE) continue;
+        const bool known = read_class(v, k, &c);
+        if (!known || c.serving - c.result <= (JUDGE_FALL + v->margin) * c.images + TIE) continue;
         if (chance_of(&c) * (double)compared >= 0.05 || ++fallen > NAMED_MAX) continue;
         const char *label = json_text(json_get(json_item(classes, k), "label"));
         used = name_class(&c, label, ret_text, used, size);
@@ -115,14 +117,16 @@ static void judge_classes(const struct evidence *v, char *ret_text, size_t size)
     if (fallen > NAMED_MAX)
         snprintf(ret_text + used, size - used, "; and so with %zu more classes",
                  fallen - NAMED_MAX);
-    if (fallen > 0 || compared == 0) return;
-    double allowed = v->margin + 1.645 * sqrt(variance) / (double)compared;
+    if (compared == 0) return false;
+    double doubt = 1.645 * sqrt(variance) / (double)compared, allowed = v->margin + doubt;
     result /= (double)compared;
     serving /= (double)compared;
-    if (serving - result > allowed + TIE)
-        snprintf(ret_text, size,
-                 "; its balanced accuracy is %.4f, that one's %.4f (%.4f less are allowed)", result,
-                 serving, allowed);
+    if (fallen > 0) return result - serving <= doubt;
+    if (serving - result <= allowed + TIE) return false;
+    snprintf(ret_text, size,
+             "; its balanced accuracy is %.4f, that one's %.4f (%.4f less are allowed)", result,
+             serving, allowed);
+    return true;
 }
 
 int judge(const struct evidence *v, enum verdict *ret_verdict, char *ret_reason, size_t size,
@@ -151,8 +155,8 @@ int judge(const struct evidence *v, enum verdict *ret_verdict, char *ret_reason,
                                       : "it was not compared with the serving version");
     } else {
         char classes[320];
-        judge_classes(v, classes, sizeof(classes));
-        bool worse = serving - result > v->margin + TIE || classes[0] != '\0';
+        bool worse = judge_classes(v, classes, sizeof(classes));
+        worse |= serving - result > v->margin + TIE;
         *ret_verdict = worse ? VERDICT_REJECT : VERDICT_PROMOTE;
         snprintf(ret_reason, size,
                  "%s: its deepest classifier is right on %.4f of the held-out images, that of the "

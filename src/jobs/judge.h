@@ -26,11 +26,13 @@ struct evidence {
 /* The rule, where both were evaluated on the same held-out images. Rejected is what is worse
  *   by more than the margin in top-1;
  *   by more than the margin and 1.645 standard errors in balanced accuracy, the mean over classes
- * of their share of right answers, which no frequent class can make up for; in a class by more than
- * JUDGE_FALL of its images, when Fisher's exact test, one-sided, gives chance less than 0.05 over
- * the number of classes (Bonferroni): it is named. The images are the same on both sides, so that
- * the test, which takes them for others, rejects less than it might. The last two where the
- * evaluations have "classes" (eval --per-class). */
+ * of their share of right answers, which no frequent class can make up for;
+ *   in a class by more than the margin and JUDGE_FALL of its images, when Fisher's exact test,
+ * one-sided, gives chance less than 0.05 over the number of classes (Bonferroni), unless balanced
+ * accuracy is better by more than 1.645 standard errors. Such a class is named in any case. The
+ * images are the same on both sides, so that the test, which takes them for others, rejects less
+ * than it might.
+ * The last two where the evaluations have "classes" (eval --per-class). */
 #define JUDGE_FALL 0.2
 
 /* The deepest classifier's top-1 of an evaluation; ERR_FORMAT when it is none. */

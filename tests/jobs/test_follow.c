@@ -187,6 +187,7 @@ static void test_judge_classes(void **state)
          {40, 40, 2},
          VERDICT_REJECT,
          "of class \"class 1\" it gets 0 of 50 right, that one 40"},
+        {{50, 20, 4}, {5, 40, 0}, VERDICT_PROMOTE, "of class \"class 1\" it gets 20 of 50 right"},
         {{50, 24, 2}, {40, 40, 2}, VERDICT_REJECT, "of class \"class 1\" it gets 24 of 50 right"},
         {{50, 31, 2}, {40, 40, 2}, VERDICT_PROMOTE, "promoted"}, /* less than JUDGE_FALL */
         {{50, 0, 2}, {40, 3, 2}, VERDICT_PROMOTE, "promoted"},
