@@ -279,8 +279,6 @@ static int open_files(struct train_session *s, struct err *e)
     const struct train_command *c = &s->command;
     int rc = 0;
     if (c->draft.init != NULL) rc = model_load(c->draft.init, &s->parent, e);
-    if (rc == 0) rc = open_data(s, e);
-    if (rc == 0) rc = check_labels(s, e);
     if (rc == 0 && c->draft.teacher != NULL) {
         const struct plan_options by_rule = {0};
         rc = model_load(c->draft.teacher, &s->teacher, e);
