@@ -25,6 +25,7 @@
 #include "base/err.h"
 #include "policy/classifiers.h"
 #include "policy/decode_cost.h"
+#include "policy/margin.h"
 #include "policy/sched.h"
 #include "policy/sla.h"
 #include "policy/way.h"
@@ -74,7 +75,8 @@ struct desk_request {
     int pending;    /* items that have not ended */
     int given_up;   /* the code with which all of it ends: cancelled, shed; or 0 */
     enum desk_refusal refusal;
-    int retry_after_s; /* with ERR_BUSY, whether it was refused or shed */
+    int retry_after_s;   /* with ERR_BUSY, whether it was refused or shed */
+    int64_t computed_ns; /* when the last of its answers was there; 0: none was computed */
     struct desk_burden {
         int n;
         double sum_s, longest_s; /* predicted, to decode them */
@@ -209,6 +211,11 @@ int desk_conclude(const struct desk_request *request);
 /* The sentence for the human that goes with a refusal, or with what desk_conclude() said. Touches
  * the request alone. Returns status. */
 int desk_explain(const struct desk_request *request, int status, struct err *e);
+
+/* A reply has left, as far as the caller can see it go, for a request with that computed_ns: so
+ * much of every deadline is kept for what comes after computing. */
+void desk_replied(struct desk *desk, int64_t computed_ns, int64_t left_ns);
+double desk_margin_s(const struct desk *desk);
 
 size_t desk_in_flight(const struct desk *desk); /* items that have not ended */
 size_t desk_waiting(const struct desk *desk);   /* of those, how many wait for a section */

@@ -124,7 +124,7 @@ static int make_room(struct desk *desk, struct desk_request *request, size_t n)
 static int first_in_time(const struct desk *desk, const struct desk_request *request,
                          int64_t now_ns, double begin, int from, struct way *ret_way)
 {
-    int64_t deadline = request->arrival_ns + request->sla->deadline_ns;
+    int64_t deadline = request->arrival_ns + request->sla->deadline_ns - margin_ns(&desk->margin);
     struct way way;
     for (int n = from; way_choose(request->sla, &request->version->classifiers, n, &way); n++) {
         if (now_ns + ns_of(begin + compute_s(desk, request, &way)) <= deadline) {
@@ -211,6 +211,7 @@ int desk_arrived(struct desk *desk, struct desk_request *request, int64_t now_ns
     request->refusal = DESK_ADMITTED;
     request->given_up = 0;
     request->pending = 0;
+    request->computed_ns = 0;
     request->blames_decoding = false;
     decoding_weigh(desk, request, now_ns);
     int rc = 0, n = request->burden[DESK_FOREGROUND].n + request->burden[DESK_BACKGROUND].n;

@@ -13,15 +13,15 @@
 #include <string.h>
 
 /* Time before a section that is about to run in a batch of n. */
-static enum way_time judge_before(const struct desk_batch *b, const struct desk_item *item, int n,
-                                  int64_t now_ns)
+static enum way_time judge_before(const struct desk *desk, const struct desk_batch *b,
+                                  const struct desk_item *item, int n, int64_t now_ns)
 {
     int64_t deadline = item->sched.deadline_ns;
     if (deadline == 0) return WAY_ENOUGH;
     if (now_ns > deadline) return WAY_OVER;
     const struct cost *cost = b->version->classifiers.cost;
     double s = cost_section(cost, b->section, n) + cost_head(cost, b->section, n);
-    return now_ns + ns_of(s) > deadline ? WAY_SHORT : WAY_ENOUGH;
+    return now_ns + ns_of(s) > deadline - margin_ns(&desk->margin) ? WAY_SHORT : WAY_ENOUGH;
 }
 
 /* Time after a section, its heads not run yet. Those of the batch with earlier targets are expected
@@ -39,6 +39,7 @@ static enum way_time judge_after(const struct desk *desk, const struct desk_batc
     double queue = seconds_of(sched_queued_before(&desk->sched, item->sched.target_ns));
     double end = cost_head(cost, b->section, b->n) + section + cost_head(cost, next, along) +
                  queue / desk->options.workers;
+    deadline -= margin_ns(&desk->margin);
     if (now_ns + ns_of(end) > deadline) return WAY_SHORT;
     return now_ns + ns_of(end + section) > deadline ? WAY_TIGHT : WAY_ENOUGH;
 }
@@ -52,12 +53,13 @@ static void drop_late(struct desk *desk, struct desk_batch *b, int taken, int64_
         item->wait_ns = now_ns - item->sched.since_ns;
         item->waited_ns += item->wait_ns;
         item->step = way_before(&item->request->way, item->computed,
-                                judge_before(b, item, taken, now_ns), &item->answer);
+                                judge_before(desk, b, item, taken, now_ns), &item->answer);
         if (item->step == WAY_CONTINUE) {
             item->ahead = b->n;
             b->items[b->n++] = item;
         } else {
             item->dropped = true;
+            if (item->step == WAY_STOP) item->request->computed_ns = now_ns;
             desk_end(desk, item, item->step == WAY_STOP ? 0 : ERR_DEADLINE);
         }
     }
@@ -183,6 +185,7 @@ void desk_part(struct desk *desk, struct desk_batch *batch, int64_t now_ns)
         int over = item->request->given_up != 0 ? item->request->given_up : item->fault;
         if (over == 0 && item->step == WAY_EXPIRED) over = ERR_DEADLINE;
         if (over != 0 || item->step == WAY_STOP) {
+            if (over == 0) item->request->computed_ns = now_ns;
             desk_end(desk, item, over);
             continue;
         }

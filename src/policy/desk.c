@@ -25,6 +25,7 @@ struct desk *desk_new(const struct desk_options *options, struct err *e)
     desk->options = *options;
     desk->ended_last = &desk->ended_first;
     sched_init(&desk->sched);
+    margin_init(&desk->margin, 0);
     desk->workers = mem_new(options->workers, sizeof(*desk->workers));
     desk->others = mem_new(options->workers, sizeof(*desk->others));
     desk->taken = mem_new((size_t)options->batch_max, sizeof(struct sched_item *));
@@ -167,6 +168,16 @@ int desk_explain(const struct desk_request *request, int status, struct err *e)
 }
 
 /* ---- what is known from outside ---- */
+
+void desk_replied(struct desk *desk, int64_t computed_ns, int64_t left_ns)
+{
+    if (computed_ns != 0) margin_learn(&desk->margin, left_ns - computed_ns);
+}
+
+double desk_margin_s(const struct desk *desk)
+{
+    return seconds_of(margin_ns(&desk->margin));
+}
 
 void desk_occupied(struct desk *desk, unsigned worker, int64_t until_ns)
 {

@@ -35,6 +35,7 @@ struct desk {
     struct desk_stage stages[DESK_SEATS];
     struct sched_queue held;
     struct decode_cost decode_cost;
+    struct margin margin;
     struct desk_item *ended_first, **ended_last;
     struct desk_worker *workers;
     int64_t *others;           /* room for the free_ns of all workers but one */
