@@ -46,6 +46,10 @@ int file_remove_tree(const char *path, struct err *e);
 int file_open_standard(void);
 
 bool file_exists(const char *path);
+
+/* 0 when it is a regular file that this process may execute: -ENOENT, -EACCES.. */
+int file_check_program(const char *path);
+
 int64_t file_size(const char *path); /* bytes, or a negated errno */
 
 /* "dir/name" into a fixed buffer; ERR_LIMIT when it does not fit. */

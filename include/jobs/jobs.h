@@ -8,6 +8,7 @@
 #ifndef JOBS_JOBS_H
 #define JOBS_JOBS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,6 +25,8 @@ struct jobs;
 struct jobs_options {
     const char *directory; /* STATE/jobs: ID/ below it is the child's own place */
     const char *program;   /* the tool; NULL or "": `autodidact` beside this program's file */
+    const char *launcher;  /* words that start it for a training, like "mpirun -np 2"; NULL or "":
+                              none */
     const char *data_root; /* data of jobs lies below it; NULL or "": jobs are refused */
     const char
         *spec_directory; /* NAME.json of jobs' "spec"; NULL or "": where the models are installed */
@@ -41,6 +44,11 @@ void jobs_options_default(struct jobs_options *options);
 /* The program that trains: `given`, or the tool beside this one where that is empty or NULL.
  * mem_free(); NULL when out of memory. */
 char *jobs_program(const char *given);
+
+/* The file of a launcher's first word, which is its path or a name that is looked for in PATH; ""
+ * for one without words. Errors say what was looked for, without the option: -ENOENT, -EACCES..,
+ * ERR_UNSUPPORTED for a relative path. */
+int jobs_launcher_find(const char *launcher, char ret_path[PATH_MAX], struct err *e);
 
 /* Options are copied. metrics may be NULL. Nothing runs before jobs_start(). */
 int jobs_new(struct loop *loop, struct store *store, struct registry *registry,

@@ -218,10 +218,7 @@ static void check_program(struct check *check)
 {
     struct err e = {0};
     char *path = jobs_program(check->config->train_program);
-    struct stat st;
-    int rc = path == NULL ? -ENOMEM : stat(path, &st) == 0 ? 0 : -errno;
-    if (rc == 0 && !S_ISREG(st.st_mode)) rc = -EACCES;
-    if (rc == 0 && faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) != 0) rc = -errno;
+    int rc = path == NULL ? -ENOMEM : file_check_program(path);
     if (rc < 0) {
         err_set(&e, rc, "train.program: %s: %s", path != NULL ? path : "", err_text(rc));
         bad(check, &e);
@@ -229,6 +226,18 @@ static void check_program(struct check *check)
         good("train.program", "%s", path);
     }
     mem_free(path);
+}
+
+static void check_launcher(struct check *check)
+{
+    struct err e = {0};
+    char path[PATH_MAX];
+    if (jobs_launcher_find(check->config->train_launcher, path, &e) < 0) {
+        err_prefix(&e, "train.launcher");
+        bad(check, &e);
+    } else if (path[0] != '\0') {
+        good("train.launcher", "%s", path);
+    }
 }
 
 /* A file that is there is opened as the log would; otherwise its directory must let it be made. */
@@ -290,6 +299,7 @@ int check_everything(const struct settings *settings, const struct config *confi
     check_state(&check);
     check_model(&check);
     check_program(&check);
+    check_launcher(&check);
     for (size_t i = 0; i < option_count; i++)
         if (option_table[i].type == OPTION_DIRECTORY) check_directory(&check, &option_table[i]);
     check_log(&check);

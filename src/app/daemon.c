@@ -496,6 +496,7 @@ static int make_jobs(struct daemon *d, struct err *e)
     jobs_options_default(&options);
     options.directory = jobs;
     options.program = c->train_program;
+    options.launcher = c->train_launcher;
     options.data_root = c->train_data_root;
     options.spec_directory = c->model_specs;
     options.margin = c->train_margin;

@@ -110,6 +110,9 @@ const struct option option_table[] = {
     MS(drain, timeout_ms, "30000", 0, 3600000, "then: for requests in flight to be answered", LIVE),
     DIRECTORY(train, data_root, "", "data sets of jobs lie below it; empty: no training over HTTP"),
     TEXT(train, program, "", "the tool; empty: autodidact beside this program"),
+    TEXT(train, launcher, "",
+         "words before the tool's for a training, like mpirun -np 2; without a / the first one is "
+         "looked for in PATH"),
     REAL(train, margin, "0.01", 0, 1, "a result may be this much worse (top-1) than what serves"),
     INTEGER(train, threads, "0", 0, 1024, "of a training unless the job says; 0: one a processor"),
     INTEGER(train, niceness, "10", 0, 19, "of a training"),

@@ -239,6 +239,14 @@ bool file_exists(const char *path)
     return stat(path, &st) == 0;
 }
 
+int file_check_program(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0) return -errno;
+    if (!S_ISREG(st.st_mode)) return -EACCES;
+    return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0 ? 0 : -errno;
+}
+
 int64_t file_size(const char *path)
 {
     struct stat st;

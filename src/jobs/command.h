@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { COMMAND_WORDS_MAX = 96 };
+enum { COMMAND_WORDS_MAX = 256 };
 
 struct command {
     char *words[COMMAND_WORDS_MAX + 1]; /* ends in NULL */

@@ -71,6 +71,7 @@ void jobs_options_release(struct jobs_options *options)
 {
     mem_free((char *)(uintptr_t)options->directory);
     mem_free((char *)(uintptr_t)options->program);
+    mem_free((char *)(uintptr_t)options->launcher);
     mem_free((char *)(uintptr_t)options->data_root);
     mem_free((char *)(uintptr_t)options->spec_directory);
 }
@@ -86,10 +87,11 @@ int jobs_options_copy(const struct jobs_options *options, struct jobs_options *r
             ret->directory = mem_strdup(path);
     }
     ret->program = jobs_program(options->program);
+    ret->launcher = copy_or_default(options->launcher, no_default);
     ret->data_root = copy_or_default(options->data_root, no_default);
     ret->spec_directory = copy_or_default(options->spec_directory, default_specs);
-    if (ret->directory != NULL && ret->program != NULL && ret->data_root != NULL &&
-        ret->spec_directory != NULL)
+    if (ret->directory != NULL && ret->program != NULL && ret->launcher != NULL &&
+        ret->data_root != NULL && ret->spec_directory != NULL)
         return 0;
     return err_set(e, -ENOMEM, "jobs: out of memory");
 }

@@ -30,6 +30,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "launcher.h"
 #include "state.h"
 
 static void training_ended(struct run *run, int exit_code);
@@ -250,6 +251,8 @@ static void child_ended(void *arg, int exit_code, int signal)
     const struct phase *phase = &phases[run->phase];
     run->child = NULL;
     loop_timer_stop(run->jobs->grace);
+    if (run->phase == RUN_TRAINING && run->jobs->options.launcher[0] != '\0' && signal == 0)
+        signal = launcher_signal(exit_code);
     if (!is_decided(run)) {
         if (signal != 0)
             killed(run, phase->child, signal);

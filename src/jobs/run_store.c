@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/model.h"
+#include "launcher.h"
 #include "state.h"
 
 enum { SPEC_FILE_MAX = 1 << 20 };
@@ -87,6 +88,11 @@ static int add_version(struct run *run, const char *member, const char *option, 
 static int build_training(struct run *run, struct err *e)
 {
     struct command *c = &run->command;
+    int rc = launcher_add(run->jobs->options.launcher, c, e);
+    if (rc < 0) {
+        err_prefix(e, "the launcher");
+        return rc;
+    }
     command_add(c, run->jobs->options.program);
     command_add(c, "train");
     if (run->spec[0] != '\0') command_add(c, run->spec);
@@ -94,7 +100,7 @@ static int build_training(struct run *run, struct err *e)
     command_add(c, run->data);
     request_add_options(run->request, c);
     if (json_get(run->request, "threads") == NULL) add_threads(run, c);
-    int rc = add_version(run, "init", "--init", e);
+    rc = add_version(run, "init", "--init", e);
     if (rc == 0) rc = add_version(run, "teacher", "--teacher", e);
     if (rc < 0) return rc;
     command_add(c, "--out");
@@ -102,7 +108,7 @@ static int build_training(struct run *run, struct err *e)
     command_add(c, "--resume"); /* goes on from a checkpoint if there is one */
     command_add(c, "--progress");
     command_add(c, "json");
-    return c->failed ? err_set(e, -ENOMEM, "out of memory") : 0;
+    return c->failed ? err_set(e, -ENOMEM, "out of memory for its words, or too many of them") : 0;
 }
 
 static int prepare(struct run *run, struct err *e)
@@ -302,10 +308,27 @@ void run_note(struct run *run, struct db *db)
 
 /* ---- the end ---- */
 
-/* Appends the last line of the log, where the tool says in one line what went wrong. */
+/* The line in which the tool says what went wrong: the last one of the log, but where a launcher
+ * has had the last word. */
+static const char *last_words(const struct run *run, char *text)
+{
+    static const char tool[] = "autodidact train: ", warning[] = "autodidact train: warning: ";
+    const char *last = text, *tools = NULL;
+    for (char *line = text; line != NULL;) {
+        char *end = strchr(line, '\n');
+        if (end != NULL) *end++ = '\0';
+        last = line;
+        if (strncmp(line, tool, strlen(tool)) == 0 && strncmp(line, warning, strlen(warning)) != 0)
+            tools = line;
+        line = end;
+    }
+    return run->jobs->options.launcher[0] != '\0' && tools != NULL ? tools : last;
+}
+
+/* Appends them to the reason. */
 static void add_last_words(struct run *run)
 {
-    char text[1024];
+    char text[4096];
     int fd = open(run->log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) return;
     off_t size = lseek(fd, 0, SEEK_END),
@@ -315,8 +338,7 @@ static void add_last_words(struct run *run)
     while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' ')) n--;
     if (n <= 0) return;
     text[n] = '\0';
-    const char *line = strrchr(text, '\n');
-    outcome_add_words(&run->outcome, line != NULL ? line + 1 : text);
+    outcome_add_words(&run->outcome, last_words(run, text));
 }
 
 static int set_text(char **text, const char *value)

@@ -188,8 +188,8 @@ def check():
               settings=[f"http.listen={http}", f"admin.listen={admin}", f"admin.token_file={token}"])
     code, _, err = call("--check-config", "--set", "http.listen=127.0.0.1:0", "--set", "state.directory=")
     assert code == 1 and "state.directory (--set)" in err, err
-    wrong(["train.program", text], ["model.specs"], ["train.data_root"], ["log.file"],
-          settings=[f"train.program={text}", "model.specs=/no/such", f"train.data_root={text}", "log.file=/no/such/log"])
+    wrong(["train.program", text], ["train.launcher", "nonesuch"], ["model.specs"], ["train.data_root"], ["log.file"],
+          settings=[f"train.program={text}", "train.launcher=nonesuch -np 2", "model.specs=/no/such", f"train.data_root={text}", "log.file=/no/such/log"])
     wrong(warnings=[["engine.workers"]], settings=["engine.workers=1024"])
     log = os.path.join(FOLDER.name, "log")
     wrong(settings=[f"log.file={log}"])

@@ -386,6 +386,38 @@ static void test_cannot_start(void **state)
     assert_int_equal(f->error.code, ERR_UNSUPPORTED);
 }
 
+/* What starts the tool of a training in its stead: its words, its end, its noise. */
+static void test_launcher(void **state)
+{
+    struct fixture *f = *state;
+    char noisy[300];
+    snprintf(noisy, sizeof(noisy), "\t%.*sfake_launcher.sh  -x ",
+             (int)(strlen(f->tool) - strlen("fake_tool.sh")), f->tool);
+    const struct {
+        const char *launcher, *text, *state, *words;
+    } rows[] = {
+        {"nice -n 5", "[ $(nice) -ge 15 ] || exit 3\n" COPY, "succeeded", "promoted"},
+        {noisy, "[ \"$launched\" = -x ] || exit 3\n" COPY, "succeeded", "promoted"},
+        {noisy,
+         "echo 'autodidact train: no luck' >&2; echo 'autodidact train: warning: x' >&2; exit 1\n",
+         "failed", "exit code 1: autodidact train: no luck"},
+        {noisy, "exit 2\n", "failed", "exit code 2: it had the last word"},
+        {noisy, "kill -9 $$\n", "failed", "killed by signal 9, at attempt 3 of 3"},
+        {"nonesuch -n 5", COPY, "failed", "the launcher: nonesuch in PATH: "},
+        {"/nonesuch", COPY, "failed", "the launcher: /nonesuch: "},
+        {"./nice", COPY, "failed", "the launcher: ./nice: it takes a path that begins with /"},
+        {"/tmp", COPY, "failed", "the launcher: /tmp: "},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        stop_jobs(f);
+        f->options.launcher = rows[i].launcher;
+        make_jobs(f);
+        jobs_start(f->jobs);
+        write_text(f, "train", rows[i].text);
+        ends(f, create(f, ""), rows[i].state, rows[i].words);
+    }
+}
+
 /* One that does not hear SIGTERM is killed after the grace time. */
 static void test_cancel(void **state)
 {
@@ -612,6 +644,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_overtaken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_misbehaving, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cannot_start, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_launcher, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel_late, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_asked_while_store_works, set_up, tear_down),

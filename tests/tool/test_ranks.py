@@ -65,22 +65,6 @@ def start(p, out, *flags, **more):
                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
-def ranks_of(out):
-    """-> {rank: process} of a training that writes out"""
-    found = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as f:
-                words = f.read().split(b"\0")
-            with open(f"/proc/{pid}/environ", "rb") as f:
-                environ = dict(v.split(b"=", 1) for v in f.read().split(b"\0") if b"=" in v)
-        except OSError:
-            continue
-        if words[1:2] == [b"train"] and out.encode() in words and b"OMPI_COMM_WORLD_RANK" in environ:
-            found[int(environ[b"OMPI_COMM_WORLD_RANK"])] = int(pid)
-    return found
-
-
 def wait_for_step(child, out, step):
     while position(out + ".ckpt") < step:
         assert child.poll() is None, child.stderr.read()
@@ -100,12 +84,12 @@ def test_killed(p):
     for rank, step in ((1, 14), (0, 70)):
         child = start(p, out, "--resume", **more)
         wait_for_step(child, out, step)
-        os.kill(ranks_of(out)[rank], signal.SIGKILL)
+        os.kill(mpi.ranks_of(out)[rank], signal.SIGKILL)
         err = child.communicate(timeout=60)[1]
         assert child.returncode != 0 and "signal 9" in err, err
         if rank == 1:
             assert f"go on from the last checkpoint, {out}.ckpt, by the same command with --resume" in err, err
-        assert not ranks_of(out) and not os.path.exists(out)
+        assert not mpi.ranks_of(out) and not os.path.exists(out)
     err = mpi.train(2, *p.options(out, threads=1, algorithm="rule", **more), "--resume")
     assert digest(out) == digest(whole)
 
@@ -115,7 +99,7 @@ def test_stopped(p):
     out = p.path("stopped.safetensors")
     child = start(p, out, epochs=50, checkpoint_steps=1)
     wait_for_step(child, out, 2)
-    os.kill(ranks_of(out)[1], signal.SIGTERM)
+    os.kill(mpi.ranks_of(out)[1], signal.SIGTERM)
     err = child.communicate(timeout=60)[1]
     assert child.returncode == 1 and "stopped at step" in err and "go on with --resume" in err, err
     args = p.options(out, threads=1, epochs=50, algorithm="rule")
