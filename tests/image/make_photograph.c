@@ -1,9 +1,11 @@
 /* Writes a JPEG of any size to its output, the same for the same arguments:
  *
- *     make_photograph noise|smooth WIDTH HEIGHT [QUALITY [SEED [WORD...]]] > FILE
+ *     make_photograph noise|smooth|natural WIDTH HEIGHT [QUALITY [SEED [WORD...]]] > FILE
  *
  * Noise is bytes by chance, the most that entropy decoding can be given; smooth are slow waves of
- * colour, the least that a photograph is. Words: grey, cmyk, 444, 422, progressive, arithmetic,
+ * colour, the least that a photograph is; natural is what most of them are to a decoder: as much
+ * contrast at every scale (Field, J. Opt. Soc. Am. A 4, 1987), detail in some places and not in
+ * others, little of it in colour. Words: grey, cmyk, 444, 422, progressive, arithmetic,
  * restart (markers after every row). For the benches and tests that post photographs, which have
  * to be made where there is no encoder but the library's. */
 #include "config.h"
@@ -26,13 +28,24 @@ enum {
     NOISE_LEAST = 75, /* a picture of 4000x3000 takes 7.5 MB at quality 90 */
     NOISE_RANGE = 106,
     WAVE = 1 << 12,
+    OCTAVES = 8, /* of natural: grids of 1, 2 .. 128 pixels, */
+    FINE = 3,    /* the first of which are in places only */
+};
+
+enum kind { NOISE, SMOOTH, NATURAL };
+
+/* Values by chance at the points of a grid: those of the two rows that the present one is between.
+ */
+struct grid {
+    int8_t rows[2][SIDE_MAX + 2];
 };
 
 struct photograph {
-    bool noise;
+    enum kind kind;
     int width, height, channels;
     struct rng rng;
     uint8_t wave[WAVE]; /* one of a sine */
+    struct grid light[OCTAVES], warmth[OCTAVES], places;
 };
 
 static void noise_row(struct photograph *p, uint8_t *row, size_t bytes)
@@ -54,6 +67,56 @@ static void smooth_row(struct photograph *p, uint8_t *row, int y)
             const unsigned b = x * WAVE / width - (unsigned)y * WAVE / height * (1 + c);
             *row++ = (uint8_t)((p->wave[a % WAVE] + p->wave[b % WAVE]) / 2);
         }
+    }
+}
+
+static void draw_points(struct photograph *p, int8_t *points, int octave)
+{
+    for (int i = 0; i <= (p->width >> octave) + 1; i++)
+        points[i] = (int8_t)((int)rng_below(&p->rng, 255) - 127);
+}
+
+static void grid_next(struct photograph *p, struct grid *g, int octave, int y)
+{
+    if (y % (1 << octave) != 0) return;
+    if (y == 0) draw_points(p, g->rows[1], octave);
+    memcpy(g->rows[0], g->rows[1], sizeof(g->rows[0]));
+    draw_points(p, g->rows[1], octave);
+}
+
+/* -1 to 1. */
+static float grid_at(const struct grid *g, int octave, int x, int y)
+{
+    const int i = x >> octave, size = 1 << octave;
+    const float right = (float)(x % size) / (float)size, down = (float)(y % size) / (float)size;
+    const float up = (float)g->rows[0][i] * (1 - right) + (float)g->rows[0][i + 1] * right;
+    const float low = (float)g->rows[1][i] * (1 - right) + (float)g->rows[1][i + 1] * right;
+    return (up * (1 - down) + low * down) / 127;
+}
+
+static uint8_t clamp(float value)
+{
+    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+static void natural_row(struct photograph *p, uint8_t *row, int y)
+{
+    static const float light[OCTAVES] = {10, 28, 36, 36, 36, 36, 36, 36};
+    const int places = OCTAVES - 2;
+    for (int k = 0; k < OCTAVES; k++) {
+        grid_next(p, &p->light[k], k, y);
+        grid_next(p, &p->warmth[k], k, y);
+    }
+    grid_next(p, &p->places, places, y);
+    for (int x = 0; x < p->width; x++) {
+        const float detail = grid_at(&p->places, places, x, y);
+        float bright = 120, warm = 0;
+        for (int k = 0; k < OCTAVES; k++) {
+            const float part = k >= FINE ? 1 : detail > 0 ? 0.35F + detail : 0.35F;
+            bright += light[k] * part * grid_at(&p->light[k], k, x, y);
+            if (k > FINE) warm += 12 * grid_at(&p->warmth[k], k, x, y);
+        }
+        for (int c = 0; c < p->channels; c++) *row++ = clamp(bright + (float)(1 - c) * warm);
     }
 }
 
@@ -102,10 +165,12 @@ static int write_jpeg(struct photograph *p, int quality, int argc, char **argv)
     }
     jpeg_start_compress(&cinfo, TRUE);
     for (int y = 0; y < p->height; y++) {
-        if (p->noise)
+        if (p->kind == NOISE)
             noise_row(p, row, (size_t)p->width * (size_t)p->channels);
-        else
+        else if (p->kind == SMOOTH)
             smooth_row(p, row, y);
+        else
+            natural_row(p, row, y);
         jpeg_write_scanlines(&cinfo, rows, 1);
     }
     jpeg_finish_compress(&cinfo);
@@ -116,16 +181,16 @@ static int write_jpeg(struct photograph *p, int quality, int argc, char **argv)
 int main(int argc, char **argv)
 {
     if (argc < 4) return 2;
+    static const char *const kinds[] = {"noise", "smooth", "natural"};
     static struct photograph p;
-    p.noise = strcmp(argv[1], "noise") == 0;
+    while (strcmp(argv[1], kinds[p.kind]) != 0) {
+        if (++p.kind > NATURAL) return 2;
+    }
     p.width = atoi(argv[2]);
     p.height = atoi(argv[3]);
     p.channels = has_word(argc, argv, "grey") ? 1 : has_word(argc, argv, "cmyk") ? 4 : 3;
     const int quality = argc > 4 ? atoi(argv[4]) : 90;
-    if ((!p.noise && strcmp(argv[1], "smooth") != 0) || p.width < 1 || p.height < 1 ||
-        p.width > SIDE_MAX || p.height > SIDE_MAX) {
-        return 2;
-    }
+    if (p.width < 1 || p.height < 1 || p.width > SIDE_MAX || p.height > SIDE_MAX) return 2;
     rng_init(&p.rng, argc > 5 ? strtoull(argv[5], NULL, 10) : 0, RNG_TEST, 0, 0);
     for (int i = 0; i < WAVE; i++) {
         p.wave[i] = (uint8_t)(127.5 + 127 * sin(2 * 3.14159265358979 * i / WAVE));
