@@ -60,18 +60,32 @@ const struct choices *trainer_algorithms(const struct trainer *trainer)
 /* Images and labels of a step as they are augmented, in t->batch. */
 static int draw_batch(struct trainer *t, int64_t step, struct err *e)
 {
+    t->mixed = -1;
     int rc = loader_take(t->loader, step, &t->batch, e);
     return ranks_settle(t->setup.ranks, rc, e);
 }
 
 /* Images and labels in pairs, where the recipe wants it. */
-static void mix_batch(struct trainer *t, int64_t epoch, int64_t step_of_epoch)
+static void mix_batch(struct trainer *t, int64_t step)
 {
     const struct shape image = net_input(t->setup.net);
+    const uint32_t epoch = (uint32_t)(step / t->epoch_steps);
     if (t->others == NULL) return;
-    t->mix = mix_draw(&t->recipe, (uint32_t)epoch, (uint32_t)step_of_epoch, image);
+    t->mix = mix_draw(&t->recipe, epoch, (uint32_t)(step % t->epoch_steps), image);
     mix_images(&t->mix, t->batch.input, t->share, image, t->setup.pool);
     mix_labels(t->batch.labels, t->share, t->others);
+}
+
+/* The batch that a step learns from. One that has been tried is there: taking it once more would
+ * have it made again, and throw away those that are made ahead. */
+static int draw_mixed(struct trainer *t, int64_t step, struct err *e)
+{
+    if (t->mixed == step) return 0;
+    int rc = draw_batch(t, step, e);
+    if (rc < 0) return rc;
+    mix_batch(t, step);
+    t->mixed = step;
+    return 0;
 }
 
 /* Puts the images of a micro-batch where the student's pass begins. */
@@ -265,9 +279,8 @@ static int settle_trunk(struct trainer *t, struct err *e)
 int trainer_try(struct trainer *t, int64_t step, struct err *e)
 {
     int rc = settle_trunk(t, e);
-    if (rc == 0) rc = draw_batch(t, step, e);
+    if (rc == 0) rc = draw_mixed(t, step, e);
     if (rc < 0) return rc;
-    mix_batch(t, step / t->epoch_steps, step % t->epoch_steps);
     const struct loss_targets targets = targets_of(t, step, 0);
     take_part(t, 0);
     t->fault[0] = '\0';
@@ -285,9 +298,8 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
         at->sums = (struct objective_sums){0};
     }
     int rc = settle_trunk(t, e);
-    if (rc == 0) rc = draw_batch(t, at->step, e);
+    if (rc == 0) rc = draw_mixed(t, at->step, e);
     if (rc < 0) return rc;
-    mix_batch(t, epoch, step_of_epoch);
     t->fault[0] = '\0';
     const struct objective_sums before = at->sums;
     double value = learn_batch(t);

@@ -136,6 +136,7 @@ struct trainer *trainer_new(const struct trainer_setup *setup, struct err *e)
         return NULL;
     }
     t->setup = *setup;
+    t->mixed = -1;
     t->recipe = *setup->recipe;
     t->recipe.threads = pool_threads(setup->pool);
     t->recipe.ranks = ranks_count(setup->ranks);

@@ -37,6 +37,7 @@ struct trainer {
     struct exchange *regressors_exchange;           /* NULL: no other rank has any */
     struct loader *loader;
     struct loader_batch batch; /* of this step */
+    int64_t mixed;             /* the step that it is of when it has been mixed; else -1 */
     int64_t parts;             /* micro-batches of a batch */
     size_t share;              /* images of a batch that are this rank's */
     int32_t *others;           /* [share], what is mixed into labels; NULL: nothing is */

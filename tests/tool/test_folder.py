@@ -75,4 +75,15 @@ def test_reads(p):
     assert sum(times.values()) > CLASSES * IMAGES, times  # not all are in an epoch, since the last batch would be short
 
 
+@many_minutes_on_reference
+def test_streams(p):
+    """Where none is kept, an image is read once in each epoch that trains on it, whatever is saved in between."""
+    top = os.path.join(folder(p), "train")
+    opens = Opens(*(os.path.join(top, d) for d in os.listdir(top)))
+    run(*words(p, "streams.safetensors", loaders=1, cache_mb=0, checkpoint_steps=1))
+    times = opens.take()
+    trained, held_out = 3 * 5 * 8, 6 * (3 + 1)  # 3 epochs of 5 batches of 8; a look behind each, and one at the end
+    assert sum(times.values()) == CLASSES * IMAGES + trained + held_out, times
+
+
 sys.exit(main(globals()))
