@@ -25,6 +25,11 @@ def cifar100(folder, part):
     return out
 
 
+def resident_kb(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
+
+
 class Daemon:
     def __init__(self, program, model, state=None, settings=()):
         self.temporary = None if state else tempfile.TemporaryDirectory(prefix="autodidact-")
@@ -70,8 +75,7 @@ class Daemon:
         return out
 
     def resident_kb(self):
-        with open(f"/proc/{self.process.pid}/status") as f:
-            return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
+        return resident_kb(self.process.pid)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
