@@ -31,7 +31,7 @@ def walk(tops, suffixes):
 
 
 documents = DOCUMENTS + sorted(walk(["doc"], (".md",)))
-sources = sorted(walk(["src", "include", "tests"], (".c", ".h", ".py", ".am")))
+sources = sorted(walk(["src", "include", "tests", "bench"], (".c", ".h", ".py", ".am")))
 names = {os.path.basename(path) for path in sources}
 
 

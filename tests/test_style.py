@@ -17,7 +17,7 @@ WORDS_NO_TYPE = {"return", "sizeof", "case", "else", "goto", "typedef"}
 
 def sources(pattern):
     found = []
-    for top in ("src", "include", "tests"):
+    for top in ("src", "include", "tests", "bench"):
         for folder, _, names in os.walk(os.path.join(ROOT, top)):
             found += [os.path.join(folder, n) for n in sorted(names) if re.search(pattern, n)]
     return found
