@@ -79,8 +79,8 @@ def main():
             for i, method in enumerate(args.method or METHODS):
                 options = ["--batch", str(args.batch), "--holdout", "10"] + RECIPES[(number + i) % len(RECIPES)]
                 options += OF_METHOD.get(method, [])
-                if method == "fitnet" and "--clip" not in options:
-                    options += ["--clip", "1"]  # hints of four images at once, without one some networks diverge
+                if "--lr" not in options:
+                    options += ["--lr", "0.001"]  # by batches of four some diverge at the default, and nothing is published
                 out = os.path.join(directory, f"{network}-{method}.safetensors")
                 if method in ("kd", "fitnet", "at"):
                     if teacher is None:
