@@ -150,7 +150,11 @@ int dataset_image(const struct dataset *set, size_t i, struct image_want want, s
     if (rc < 0) return rc;
     rc = image_decode(bytes, size, &decoding, arena, ret_image, e);
     mem_free(bytes);
-    if (rc < 0) err_prefix(e, "%.250s", file->name);
+    if (rc < 0) {
+        err_prefix(e, "%.250s", file->name);
+    } else if (ret_image->full_width != file->width || ret_image->full_height != file->height) {
+        rc = dataset_file_changed(file, e); /* and callers rely on what the sides were */
+    }
     return rc;
 }
 

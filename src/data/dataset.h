@@ -50,5 +50,6 @@ uint64_t dataset_content_key(const void *content, size_t size, uint64_t seed);
 /* The content of a file of a set, for mem_free(); ERR_CONFLICT when it has changed. */
 int dataset_file_read(const struct dataset_file *file, char **ret_bytes, size_t *ret_size,
                       struct err *e);
+int dataset_file_changed(const struct dataset_file *file, struct err *e); /* says so */
 
 #endif

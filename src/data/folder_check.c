@@ -87,15 +87,18 @@ static int check_entry(struct dataset_file *f, struct err *e)
     return 0;
 }
 
+/* The error names the file. */
 static int check_file(struct dataset_file *f, uint64_t key_seed, struct err *e)
 {
     char *bytes;
     int rc = check_entry(f, e);
-    if (rc < 0) return rc;
+    if (rc < 0) return err_prefix(e, "%.250s", f->name), rc;
     rc = file_read(f->name, image_limits_default.bytes_max, &bytes, &f->size, e);
     if (rc < 0) return rc;
     rc = decode(bytes, f, e);
-    if (rc == 0) {
+    if (rc < 0) {
+        err_prefix(e, "%.250s", f->name);
+    } else {
         sha256(bytes, f->size, f->digest);
         f->key = dataset_content_key(bytes, f->size, key_seed);
     }
@@ -120,7 +123,6 @@ static void check_lane(void *arg, unsigned index, unsigned n_lanes)
         struct err why = {0};
         int rc = check_file(f, check->set->key_seed, &why);
         if (rc == 0) continue;
-        err_prefix(&why, "%.250s", f->name);
         if (is_ours(rc)) {
             lane->failed = why;
             return;
@@ -226,6 +228,12 @@ int folder_check(struct dataset *set, const struct dataset_options *options, str
     return rc;
 }
 
+int dataset_file_changed(const struct dataset_file *f, struct err *e)
+{
+    return err_set(e, ERR_CONFLICT, "%.250s: the file has changed since it was first read",
+                   f->name);
+}
+
 int dataset_file_read(const struct dataset_file *f, char **ret_bytes, size_t *ret_size,
                       struct err *e)
 {
@@ -239,8 +247,7 @@ int dataset_file_read(const struct dataset_file *f, char **ret_bytes, size_t *re
     if (!known && size == f->size) sha256(bytes, size, digest); /* touched; but changed? */
     if (size != f->size || (!known && memcmp(digest, f->digest, sizeof(digest)) != 0)) {
         mem_free(bytes);
-        return err_set(e, ERR_CONFLICT, "%.250s: the file has changed since it was first read",
-                       f->name);
+        return dataset_file_changed(f, e);
     }
     *ret_bytes = bytes;
     *ret_size = size;

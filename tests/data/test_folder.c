@@ -12,6 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "data/batch.h"
 #include "data/dataset.h"
 #include "../../src/data/dataset.h"
 #include "fake_folder.h"
@@ -339,6 +340,39 @@ static void test_changed(void **state)
     dataset_free(set);
 }
 
+/* One that is replaced by an image of other sides, of as many bytes and from the same moment: what
+ * is cut out of it must lie within it. */
+static void test_other_sides(void **state)
+{
+    (void)state;
+    static float input[16 * 16 * 3];
+    static const struct preprocess p = {16,        16,       PREPROCESS_COVER, PREPROCESS_BILINEAR,
+                                        {0, 0, 0}, {1, 1, 1}};
+    static const struct augment cut = {.words = AUGMENT_RESIZED_CROP, .scale = 900};
+    char path[256];
+    size_t size, at = 0;
+    struct stat st;
+    struct err e = {0};
+    struct dataset *set = open_part(DATA_TRAIN);
+    char *jpeg = folder_vector("rgb420.jpg", &size);
+    while (memcmp(jpeg + at, "\xff\xc0", 2) != 0) at++;
+    assert_memory_equal(jpeg + at + 5, "\0\25\0\42", 4);
+    jpeg[at + 6] -= 4; /* 30x17: as many blocks */
+    jpeg[at + 8] -= 4;
+    folder_path("train/cat/b.jpg", path);
+    assert_int_equal(batch_sample(set, 3, &p, &cut, 1, 1, input, &e), 0);
+    assert_int_equal(stat(path, &st), 0);
+    folder_write("train/cat/b.jpg", jpeg, size);
+    const struct timespec times[2] = {st.st_atim, st.st_mtim};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    for (uint32_t epoch = 0; epoch < 10; epoch++) {
+        assert_int_equal(batch_sample(set, 3, &p, &cut, 1, epoch, input, &e), ERR_CONFLICT);
+        assert_non_null(strstr(e.text, "cat/b.jpg: the file has changed"));
+    }
+    mem_free(jpeg);
+    dataset_free(set);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -380,6 +414,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_broken, folder_begin, folder_end),
         cmocka_unit_test_setup_teardown(test_many_broken, folder_begin, folder_end),
         cmocka_unit_test_setup_teardown(test_changed, folder_begin, folder_end),
+        cmocka_unit_test_setup_teardown(test_other_sides, folder_begin, folder_end),
         cmocka_unit_test_setup_teardown(test_no_memory, folder_begin, folder_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
