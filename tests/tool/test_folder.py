@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """A folder of images as trainings of the program read it: how often, by how many threads, and what becomes of a training
 whose files vanish or change. Prints TAP. Standard library only."""
-import collections, ctypes, os, random, struct, sys, zlib
+import collections, ctypes, os, random, shutil, struct, subprocess, sys, time, zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
-from program import SPEC, digest, fails, many_minutes_on_reference, run
-from trainings import main
+from program import PROGRAM, digest, many_minutes_on_reference, run
+from trainings import main, position
 
 CLASSES, IMAGES = 3, 16  # of each
 
@@ -84,6 +84,69 @@ def test_streams(p):
     times = opens.take()
     trained, held_out = 3 * 5 * 8, 6 * (3 + 1)  # 3 epochs of 5 batches of 8; a look behind each, and one at the end
     assert sum(times.values()) == CLASSES * IMAGES + trained + held_out, times
+
+
+@many_minutes_on_reference
+def test_same_bytes(p):
+    """Whoever reads ahead, and whether images are kept: what is learnt is the same."""
+    found = set()
+    for loaders in (0, 1, 8):
+        for cache_mb in (0, 1, None):
+            run(*words(p, "same.safetensors", "--force", loaders=loaders, cache_mb=cache_mb, epochs=1))
+            found.add(digest(p.path("same.safetensors")))
+    assert len(found) == 1, found
+
+
+def gone(path):
+    os.rename(path, path + ".gone")
+
+
+def emptied(path):
+    os.rename(path, path + ".gone")
+    with open(path, "wb"):
+        pass
+
+
+def swapped(path):
+    """For another image, of the same size in bytes, or of one byte less."""
+    with open(path, "rb") as f:
+        data = f.read()
+    os.rename(path, path + ".gone")
+    with open(path, "wb") as f:
+        f.write(data[:60] + bytes([data[60] ^ 1]) + data[61:])
+
+
+def now_a_folder(path):
+    os.rename(path, path + ".gone")
+    os.mkdir(path)
+
+
+@many_minutes_on_reference
+def test_files_that_change(p):
+    """Files that vanish or change in the middle of a training end it with their names; it goes on when they are back, and ends
+    in the bytes of one that nobody disturbed. One that is only touched disturbs nobody."""
+    whole, disturbed, epochs = p.path("calm.safetensors"), p.path("disturbed.safetensors"), 30
+    more = {"epochs": epochs, "cache_mb": 0, "checkpoint_steps": 1, "eval_every": 30}
+    run(*words(p, "calm.safetensors", **more))
+    at = 0
+    for change, text in ((gone, "No such file"), (emptied, "has changed since"), (swapped, "has changed since"),
+                         (now_a_folder, "Is a directory")):
+        path = os.path.join(folder(p), "train", "1", "7.png")
+        child = subprocess.Popen([PROGRAM, *words(p, "disturbed.safetensors", "--resume", **more)], stderr=subprocess.PIPE,
+                                 text=True)
+        while position(disturbed + ".ckpt") < at + 5 and child.poll() is None:
+            time.sleep(0.001)
+        os.utime(os.path.join(folder(p), "train", "0", "3.png"))
+        change(path)
+        error = child.communicate()[1]
+        assert child.returncode == 1 and error.count("\n") == 1 and path in error and text in error, (child.returncode, error)
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+        os.replace(path + ".gone", path)
+        at = position(disturbed + ".ckpt")
+        assert 5 <= at < 5 * epochs, at
+    run(*words(p, "disturbed.safetensors", "--resume", **more))
+    assert digest(whole) == digest(disturbed)
 
 
 sys.exit(main(globals()))
