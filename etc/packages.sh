@@ -35,9 +35,9 @@ need_packages() {
 BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config libuv1-dev libjansson-dev \
 libopenblas-dev libstb-dev libjpeg62-turbo-dev libsqlite3-dev libcurl4-openssl-dev nettle-dev zlib1g-dev \
 libprotobuf-c-dev protobuf-c-compiler libseccomp-dev libopenmpi-dev"
-# openmpi-bin has mpirun, python3-onnx checks exported models, python3-pil and libjpeg-turbo-progs decoded images, clang-format (always this
+# openmpi-bin has mpirun, iproute2 makes networks of one machine, python3-yaml reads etc/mpijob.yaml, python3-onnx checks exported models, python3-pil and libjpeg-turbo-progs decoded images, clang-format (always this
 # version) the sources.
-TEST_PACKAGES="libcmocka-dev openmpi-bin python3 python3-onnx python3-pil libjpeg-turbo-progs clang-format-14"
+TEST_PACKAGES="libcmocka-dev openmpi-bin iproute2 python3 python3-onnx python3-pil python3-yaml libjpeg-turbo-progs clang-format-14"
 
 # need_onnxruntime BUILD: puts ONNX Runtime, which Debian does not have, into BUILD/node. Without it the tests that
 # ask it are skipped.

@@ -1,7 +1,8 @@
 """Trainings of several ranks, by mpirun. Standard library only."""
-import os, shutil, subprocess
+import os, shutil, subprocess, time
 
 from program import PROGRAM
+from trainings import position
 
 MPIRUN = shutil.which("mpirun")
 VERSION = subprocess.run([PROGRAM, "--version"], stdout=subprocess.PIPE, text=True).stdout
@@ -22,16 +23,29 @@ def environment():
                 OMPI_MCA_hwloc_base_binding_policy="none", OMPI_MCA_btl_base_warn_component_unused="0")
 
 
-def command(ranks, *args):
-    return [MPIRUN, "-np", str(ranks), PROGRAM, "train", *args]
+def command(ranks, *args, mpirun=()):
+    return [MPIRUN, *mpirun, "-np", str(ranks), PROGRAM, "train", *args]
 
 
-def train(ranks, *args, code=0):
-    """-> stderr, with mpirun's own words."""
-    p = subprocess.run(command(ranks, *args), env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                       stderr=subprocess.PIPE, text=True, timeout=240)
-    assert p.returncode == code, f"exit code {p.returncode}, wanted {code}\n{p.stdout}\n{p.stderr}"
-    return p.stderr
+def start(ranks, *args, mpirun=()):
+    """The process of mpirun, whose stderr has its own words, too."""
+    return subprocess.Popen(command(ranks, *args, mpirun=mpirun), env=environment(), stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def train(ranks, *args, mpirun=(), code=0):
+    """-> stderr"""
+    p = start(ranks, *args, mpirun=mpirun)
+    err = p.communicate(timeout=240)[1]
+    assert p.returncode == code, f"exit code {p.returncode}, wanted {code}\n{err}"
+    return err
+
+
+def wait_for_step(child, out, step):
+    """Until a training's checkpoint stands there."""
+    while position(out + ".ckpt") < step:
+        assert child.poll() is None, child.stderr.read()
+        time.sleep(0.002)
 
 
 def ranks_of(out):

@@ -1,6 +1,6 @@
 """Trainings of two ranks on this machine: the gradients of one, what a kill leaves, what is refused. Prints TAP. Standard
 library only."""
-import json, math, os, signal, struct, subprocess, sys, tempfile, time, traceback
+import json, math, os, signal, struct, sys, tempfile, traceback
 from array import array
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -61,14 +61,7 @@ def test_whole_recipe(p):
 
 
 def start(p, out, *flags, **more):
-    return subprocess.Popen(mpi.command(2, *p.options(out, threads=1, algorithm="rule", **more), *flags), env=mpi.environment(),
-                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for_step(child, out, step):
-    while position(out + ".ckpt") < step:
-        assert child.poll() is None, child.stderr.read()
-        time.sleep(0.002)
+    return mpi.start(2, *p.options(out, threads=1, algorithm="rule", **more), *flags)
 
 
 @many_minutes_on_reference
@@ -83,7 +76,7 @@ def test_killed(p):
     assert json.loads(metadata(whole)["autodidact.training"])["ranks"] == 2
     for rank, step in ((1, 14), (0, 70)):
         child = start(p, out, "--resume", **more)
-        wait_for_step(child, out, step)
+        mpi.wait_for_step(child, out, step)
         os.kill(mpi.ranks_of(out)[rank], signal.SIGKILL)
         err = child.communicate(timeout=60)[1]
         assert child.returncode != 0 and "signal 9" in err, err
@@ -98,7 +91,7 @@ def test_stopped(p):
     """SIGTERM to one rank stops all after the step, with a checkpoint; one rank cannot go on with it."""
     out = p.path("stopped.safetensors")
     child = start(p, out, epochs=50, checkpoint_steps=1)
-    wait_for_step(child, out, 2)
+    mpi.wait_for_step(child, out, 2)
     os.kill(mpi.ranks_of(out)[1], signal.SIGTERM)
     err = child.communicate(timeout=60)[1]
     assert child.returncode == 1 and "stopped at step" in err and "go on with --resume" in err, err
