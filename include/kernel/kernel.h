@@ -49,7 +49,7 @@ static inline int conv_out_width(const struct conv_geometry *g)
 /* What is done to each output before it is stored: y = act(conv + bias + residual). */
 struct conv_epilogue {
     const float *bias;     /* [out_channels], or NULL */
-    const float *residual; /* as the output, or NULL */
+    const float *residual; /* as the output, which it may be; or NULL */
     bool relu;
 };
 

@@ -2,8 +2,9 @@
  * once and in order. Rows of few channels are first taken together to one wide row of four vectors
  * (16 channels: four rows), whose per-channel factors repeat; what is left over goes the general
  * way. Sums run in float over RUN_ROWS rows, then go into the caller's doubles: in double
- * throughout they would cost more than the memory, and a run's error is far below that of the
- * convolutions. */
+ * throughout they would cost more than the memory. In a run x counts from its first row, so that
+ * what the caller takes a variance from does not lose it in the square of the mean: of values that
+ * are all the same it is 0. */
 #include "simd.h"
 
 enum { WIDE = 4 * LANES, RUN_ROWS = 32 };
@@ -21,14 +22,25 @@ static const float *repeat(const float *factor, size_t channels, float *wide)
     return wide;
 }
 
-static void add_to_doubles(const float *run, size_t count, double *sum)
+/* Sums over so many rows of z and of z * (x - from), as those of z and of z * x; of moments z is
+ * x - from, for which x is meant. */
+static void add_to_doubles(const float *z, const float *zx, const float *from, size_t rows,
+                           bool moments, size_t count, double *first, double *second)
 {
-    for (size_t i = 0; i < count; i++) sum[i] += (double)run[i];
+    for (size_t i = 0; i < count; i++) {
+        double a = (double)z[i], b = (double)zx[i], start = (double)from[i];
+        if (moments) {
+            b += start * a;
+            a += start * (double)rows;
+        }
+        first[i] += a;
+        second[i] += b + start * a;
+    }
 }
 
 /* --- sums --------------------------------------------------------------------------------- */
 
-/* What is summed: z = x alone and z * x, its squares; or z = what of dy passes the ReLU, by its
+/* What is summed: z = x and z * x, its squares; or z = what of dy passes the ReLU, by its
  * output or by its input, which replaces dy. */
 enum sum { SUM_MOMENTS, SUM_ALL, SUM_BY_OUTPUT, SUM_BY_INPUT };
 
@@ -60,10 +72,11 @@ static enum sum sum_of(const struct summed *s)
 ALWAYS_INLINE void run_body(const struct summed *s, size_t rows, size_t width, size_t lanes,
                             double *first, double *second, const int vectors, const enum sum what)
 {
-    vec a[4], b[4], scale[4], shift[4];
+    vec a[4], b[4], from[4], scale[4], shift[4];
     vec_mask m = vec_first(min_size(lanes, LANES));
     for (int v = 0; v < vectors; v++) {
         a[v] = b[v] = vec_zero();
+        from[v] = vec_get(s->x + v * LANES, vectors > 1, m);
         if (what != SUM_BY_INPUT) continue;
         scale[v] = vec_get(s->relu.scale + v * LANES, vectors > 1, m);
         shift[v] = vec_get(s->relu.shift + v * LANES, vectors > 1, m);
@@ -72,7 +85,7 @@ ALWAYS_INLINE void run_body(const struct summed *s, size_t rows, size_t width, s
         UNROLL
         for (int v = 0; v < vectors; v++) {
             size_t at = r * width + (size_t)v * LANES;
-            vec x = vec_get(s->x + at, vectors > 1, m), z = x;
+            vec x = vec_get(s->x + at, vectors > 1, m), above = vec_sub(x, from[v]), z = above;
             if (what != SUM_MOMENTS) z = vec_get(s->dy + at, vectors > 1, m);
             if (what == SUM_BY_OUTPUT)
                 z = vec_where_positive(vec_get(s->relu.y + at, vectors > 1, m), z);
@@ -80,14 +93,16 @@ ALWAYS_INLINE void run_body(const struct summed *s, size_t rows, size_t width, s
             if (what == SUM_BY_OUTPUT || what == SUM_BY_INPUT)
                 vec_put(s->dy + at, vectors > 1, m, z);
             a[v] = vec_add(a[v], z);
-            b[v] = vec_fma(z, x, b[v]);
+            b[v] = vec_fma(z, above, b[v]);
         }
     }
-    float run[WIDE];
-    for (int v = 0; v < vectors; v++) vec_store(run + v * LANES, a[v]);
-    add_to_doubles(run, lanes, first);
-    for (int v = 0; v < vectors; v++) vec_store(run + v * LANES, b[v]);
-    add_to_doubles(run, lanes, second);
+    float run[3][WIDE];
+    for (int v = 0; v < vectors; v++) {
+        vec_store(run[0] + v * LANES, a[v]);
+        vec_store(run[1] + v * LANES, b[v]);
+        vec_store(run[2] + v * LANES, from[v]);
+    }
+    add_to_doubles(run[0], run[1], run[2], rows, what == SUM_MOMENTS, lanes, first, second);
 }
 
 ALWAYS_INLINE void runs(const struct summed *s, size_t rows, size_t width, double *first,

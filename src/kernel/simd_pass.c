@@ -66,8 +66,7 @@ enum { HALF_CACHE = 131072 };
 
 /* Slices of the taps, by rows, that all outputs of the flat way go through before the next one:
  * one, but where a block's weights would not stay in the cache from one tile to the next (8x8 taps
- * of 128 channels are 1 MB). Sums wait in y meanwhile, so there is none where y is what is added
- * to. */
+ * of 128 channels are 1 MB). */
 int ISA(pass_slices)(const struct pass *p)
 {
     size_t taps = (size_t)p->g->kernel_height * (size_t)p->g->kernel_width;

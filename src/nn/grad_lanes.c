@@ -28,10 +28,9 @@ static void add_param(struct grad *grad, struct round *round, int param)
 {
     if (param < 0) return;
     const struct param *p = &grad->net->params[param];
-    struct grad_range *ranges = grad->ranges + round->first_range, *last = ranges;
-    last += round->n_ranges - 1;
-    if (round->n_ranges > 0 && last->end == p->offset) {
-        last->end += p->size;
+    struct grad_range *ranges = grad->ranges + round->first_range;
+    if (round->n_ranges > 0 && ranges[round->n_ranges - 1].end == p->offset) {
+        ranges[round->n_ranges - 1].end += p->size;
         return;
     }
     ranges[round->n_ranges++] = (struct grad_range){p->offset, p->offset + p->size};

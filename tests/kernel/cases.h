@@ -66,6 +66,7 @@ static const struct conv_geometry conv_cases[] = {
     {6, 6, 12, 3, 2, 2, 2, 0, 3},
     {9, 6, 40, 60, 1, 1, 1, 0, 20},
     {16, 16, 66, 66, 3, 3, 1, 1, 2},
+    {6, 6, 512, 80, 5, 5, 1, 0, 2}, /* in slices of taps */
     /* groups of few channels, of which several are taken at once, or all */
     {8, 8, 32, 32, 3, 3, 1, 1, 8},
     {7, 9, 64, 64, 3, 3, 2, 1, 8},

@@ -169,6 +169,25 @@ static void compare_backward(const struct kernels *k, const struct conv_geometry
     guarded_free(&got);
 }
 
+/* What is added may lie where the output goes. */
+static void compare_in_place(const struct kernels *k, const struct conv_geometry *g, int n,
+                             const struct operands *o)
+{
+    const struct conv_forward *m = &direct_of(k, g)->forward;
+    struct conv_epilogue e = {o->bias.data, o->residual.data, true};
+    struct guarded want = forward(k, g, n, o->x.data, o->w.data, NULL, &e);
+    struct guarded packed = guarded_new(m->packed_size(g)), got = guarded_copy(&o->residual);
+    struct guarded scratch = scratch_of(m->scratch_bytes(g));
+    e.residual = got.data;
+    m->pack(g, o->w.data, NULL, packed.data);
+    m->run(g, n, o->x.data, packed.data, &e, got.data, scratch.data, conv_whole);
+    check_equal("in place", k, g, n, got.data, want.data, want.count);
+    guarded_free(&want);
+    guarded_free(&packed);
+    guarded_free(&scratch);
+    guarded_free(&got);
+}
+
 static void compare_tables(const struct conv_geometry *g, int n, struct rng *r)
 {
     struct operands o = operands_new(g, n, r);
@@ -176,6 +195,7 @@ static void compare_tables(const struct conv_geometry *g, int n, struct rng *r)
         const struct kernels *k = kernels_of((enum cpu_isa)isa);
         if (k == NULL || (int)k->isa != isa) continue;
         compare_forward(k, g, n, &o);
+        compare_in_place(k, g, n, &o);
         compare_backward(k, g, n, &o);
     }
     operands_free(&o);

@@ -70,10 +70,43 @@ static void case_moments(const struct kernels *k, size_t rows, size_t channels, 
     guarded_free(&x);
 }
 
+/* Far from 0 a variance keeps its digits, and of what is all the same it is 0: channel 0. */
+static void case_far_moments(const struct kernels *k, size_t rows, size_t channels, struct rng *r)
+{
+    struct guarded x = guarded_random(rows * channels, r), dz = guarded_random(rows * channels, r);
+    double sums[512] = {0}, squares[512] = {0}, dz_sums[512] = {0}, products[512] = {0};
+    for (size_t i = 0; i < rows * channels; i++)
+        x.data[i] = i % channels == 0 ? 0.3F : x.data[i] + 100;
+    k->norm.moments(rows, channels, x.data, sums, squares);
+    k->norm.backward_sums(rows, channels, &(struct norm_relu){0}, dz.data, x.data, dz_sums,
+                          products);
+    for (size_t c = 0; c < channels; c++) {
+        double got_mean = sums[c] / (double)rows, mean = 0, variance = 0, product = 0;
+        for (size_t i = c; i < rows * channels; i += channels)
+            mean += (double)x.data[i] / (double)rows;
+        for (size_t i = c; i < rows * channels; i += channels) {
+            variance += pow((double)x.data[i] - mean, 2) / (double)rows;
+            product += (double)dz.data[i] * ((double)x.data[i] - mean);
+        }
+        double got = squares[c] / (double)rows - got_mean * got_mean;
+        double got_product = products[c] - got_mean * dz_sums[c];
+        if (!(fabs(got_mean - mean) <= 1e-7 * fabs(mean) && fabs(got - variance) <= 2e-6 &&
+              fabs(got_product - product) <= 2e-6 * (double)rows))
+            fail_msg("%s, %zu x %zu, channel %zu: mean %.9g, variance %.9g, product %.9g instead "
+                     "of %.9g, %.9g, %.9g",
+                     cpu_isa_name(k->isa), rows, channels, c, got_mean, got, got_product, mean,
+                     variance, product);
+        if (c == 0 && !(fabs(got) <= 1e-12)) fail_msg("a variance of %g instead of 0", got);
+    }
+    guarded_free(&x);
+    guarded_free(&dz);
+}
+
 static void test_moments(void **state)
 {
     (void)state;
     each_case(case_moments);
+    each_case(case_far_moments);
 }
 
 static void case_apply(const struct kernels *k, size_t rows, size_t channels, struct rng *r)
