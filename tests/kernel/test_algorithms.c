@@ -448,6 +448,78 @@ static void test_rounding(void **state)
     guarded_free(&y);
 }
 
+/* --- factors that must be rounded ------------------------------------------------------------- */
+
+/* Copies, rounded to bfloat16 or without their signs. */
+static struct operands operands_made(const struct operands *o, bool round)
+{
+    struct operands made = {guarded_copy(&o->x),        guarded_copy(&o->w),
+                            guarded_copy(&o->scale),    guarded_copy(&o->bias),
+                            guarded_copy(&o->residual), guarded_copy(&o->dy)};
+    struct guarded *const factors[] = {&made.x, &made.w, &made.dy};
+    for (size_t f = 0; f < sizeof(factors) / sizeof(factors[0]); f++)
+        for (size_t i = 0; i < factors[f]->count; i++)
+            factors[f]->data[i] = round ? to_bf16(factors[f]->data[i]) : fabsf(factors[f]->data[i]);
+    return made;
+}
+
+/* A direction without anything beside the products. */
+static struct guarded products(const struct kernels *k, enum conv_algorithm a,
+                               const struct conv_geometry *g, int n, const struct operands *o,
+                               enum conv_direction d)
+{
+    struct operands onto = *o;
+    if (d == CONV_FORWARD) return forward(k, a, g, 0, n, o, 0);
+    if (d == CONV_BACKWARD_DATA) return backward_data(k, a, g, 0, n, o, NULL);
+    onto.w = guarded_new(o->w.count);
+    memset(onto.w.data, 0, onto.w.count * sizeof(float));
+    struct guarded dw = backward_weight(k, a, g, n, &onto);
+    guarded_free(&onto.w);
+    return dw;
+}
+
+/* A bfloat16 has 8 bits, so rounding changes a factor by 2^-8 of it at most, and a product by 2^-7
+ * + 2^-16. The sums are in fp32. */
+static void test_rounded_factors(void **state)
+{
+    (void)state;
+    const struct kernels *k = kernels_of(CPU_AVX512BF16), *exact = kernels_of(CPU_REFERENCE);
+    if (k == NULL) skip();
+    for (uint32_t i = 0; i < 60; i++) {
+        struct rng r;
+        rng_init(&r, 20240918, RNG_TEST, i, 0);
+        struct conv_geometry g = conv_random(&r);
+        int n = 1 + (int)rng_below(&r, 5);
+        if (!affordable(&g, n) || !conv_takes(k, CONV_FORWARD, CONV_BF16, &g)) continue;
+        struct operands o = operands_new(&g, n, &r);
+        struct operands rounded = operands_made(&o, true), sizes = operands_made(&o, false);
+        for (int d = 0; d < CONV_DIRECTIONS; d++) {
+            struct guarded got = products(k, CONV_BF16, &g, n, &o, (enum conv_direction)d);
+            struct guarded want =
+                products(exact, CONV_DIRECT, &g, n, &rounded, (enum conv_direction)d);
+            struct guarded plain = products(exact, CONV_DIRECT, &g, n, &o, (enum conv_direction)d);
+            struct guarded size =
+                products(exact, CONV_DIRECT, &g, n, &sizes, (enum conv_direction)d);
+            for (size_t at = 0; at < got.count; at++) {
+                double y = (double)got.data[at], added = (double)size.data[at];
+                if (fabs(y - (double)want.data[at]) <= 1e-6 * added &&
+                    fabs(y - (double)plain.data[at]) <= (0x1p-7 + 0x1p-16 + 1e-6) * added)
+                    continue;
+                describe(k, CONV_BF16, &g, n);
+                fail_msg("direction %d, index %zu: %.9g instead of %.9g", d, at, y,
+                         (double)want.data[at]);
+            }
+            guarded_free(&got);
+            guarded_free(&want);
+            guarded_free(&plain);
+            guarded_free(&size);
+        }
+        operands_free(&o);
+        operands_free(&rounded);
+        operands_free(&sizes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -458,6 +530,7 @@ int main(void)
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_nan),
         cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_rounded_factors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

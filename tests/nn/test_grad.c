@@ -302,39 +302,6 @@ static void test_many_weights(void **state)
     net_free(net);
 }
 
-/* In bf16 gradients stay near those of fp32, though not the same. A factor is off by 2^-9 of itself
- * at most, but what is rounded passes through some twenty layers with norms over as few as twenty
- * pixels, and a relu that opens changes a whole one's gradient. */
-static void test_bf16(void **state)
-{
-    (void)state;
-    const struct kernels *kernels = kernels_best();
-    if (kernels->conv[CONV_BF16].backward_weight.takes == NULL) skip();
-    struct net *net = net_of_many_weights();
-    const struct grad_options exact = {.exits = exits_of(net, BYOT)};
-    const struct grad_options rounded = {.exits = exact.exits, .precision = PRECISION_BF16};
-    struct result want = pass_over_five(net, kernels, &exact, 2);
-    struct result got = pass_over_five(net, kernels, &rounded, 2);
-    struct result again = pass_over_five(net, kernels, &rounded, 2);
-    size_t size = net_trained_size(net);
-    double difference = 0, norm = 0;
-    for (size_t i = 0; i < size; i++) {
-        double d = (double)got.dparams[i] - (double)want.dparams[i];
-        difference += d * d;
-        norm += (double)want.dparams[i] * (double)want.dparams[i];
-    }
-    double error = sqrt(difference / norm);
-    print_message("# of the gradient in bf16: %.3g; of the loss: %.3g\n", error,
-                  fabs(got.loss / want.loss - 1));
-    assert_true(error > 1e-4 && error < 0.2);
-    assert_true(fabs(got.loss / want.loss - 1) < 2e-3);
-    assert_memory_equal(got.dparams, again.dparams, size * sizeof(float));
-    result_free(&want);
-    result_free(&got);
-    result_free(&again);
-    net_free(net);
-}
-
 /* Nets for differences and for running out of memory: every kind of block with every kind of head,
  * then what only some nets have. */
 enum { KINDS = 5 * 3, PROBES = KINDS + 4 };
@@ -578,19 +545,12 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_baseline),
-        cmocka_unit_test(test_dsn),
-        cmocka_unit_test(test_byot),
-        cmocka_unit_test(test_byot_odd_sizes),
-        cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_algorithms),
-        cmocka_unit_test(test_many_weights),
-        cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_central_differences),
-        cmocka_unit_test(test_borders),
-        cmocka_unit_test(test_borders_change_nothing),
-        cmocka_unit_test(test_refuses),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_baseline),     cmocka_unit_test(test_dsn),
+        cmocka_unit_test(test_byot),         cmocka_unit_test(test_byot_odd_sizes),
+        cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_algorithms),
+        cmocka_unit_test(test_many_weights), cmocka_unit_test(test_central_differences),
+        cmocka_unit_test(test_borders),      cmocka_unit_test(test_borders_change_nothing),
+        cmocka_unit_test(test_refuses),      cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("grad", tests, NULL, NULL);
 }
