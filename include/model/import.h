@@ -18,8 +18,8 @@ struct import_report {
 
 /* Fills the net's parameter block. Heads of shallow exits may be missing, each as a whole, and get
  * their first values from the seed; everything else must be there once, in the net's shapes, and be
- * finite. ERR_CONFLICT with the first names that are missing, unexpected or of another shape;
- * ERR_RANGE for a value; -ENOMEM. Any thread. */
+ * finite; of a weight in I8 also its scales, as in a model. ERR_CONFLICT with the first names that
+ * are missing, unexpected or of another shape; ERR_RANGE for a value; -ENOMEM. Any thread. */
 int import_params(const struct safetensors *file, const struct net *net, uint64_t seed,
                   float *ret_params, struct import_report *ret_report, struct err *e);
 

@@ -76,6 +76,8 @@ struct training {
 struct model {
     char name[MODEL_NAME_MAX + 1]; /* the spec's, or what the registry calls it */
     char sha256[SHA256_HEX_SIZE];
+    enum tensor_type stored; /* of most of the file's elements */
+    size_t file_bytes;
     struct net *net;
     float *params;     /* the net's block */
     struct plan *plan; /* an outline until model_plan() */
@@ -121,7 +123,9 @@ bool model_has_doubled_label(char *const *labels, int n, int ret_classes[2]);
 struct json_writer;
 void model_write_recipe(struct json_writer *w, const struct recipe *recipe);
 
-/* Writes a model file: the net's parameters and everything else as given. labels: net_classes(). */
+/* Writes a model file: the net's parameters and everything else as given. labels: net_classes().
+ * type: of all tensors, up to TENSOR_I8: then weights of convolutions and linear layers become
+ * whole numbers, with a scale for each output channel, and all else F32 (doc/interchange.md). */
 int model_write(const char *path, enum tensor_type type, const struct net *net, const float *params,
                 char *const *labels, const struct preprocess *preprocess,
                 const struct calibration *calibration, const struct training *training,

@@ -45,6 +45,7 @@ struct param {
     int exit; /* the head it belongs to, -1: the trunk. The deepest classifier's is n_exits-1 */
     bool trained;
     enum param_role role;
+    int out_dim; /* which of dims counts the output channels of a weight: 0, transposed 1 */
     enum param_init init;
     size_t fan_in; /* of the weight that a bias goes with, too */
 };

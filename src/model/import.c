@@ -118,6 +118,10 @@ static void match_tensors(const struct safetensors *file, struct match *m,
             report->ignored++;
             continue;
         }
+        if (model_is_scale(file, t)) { /* read with what it is of */
+            report->taken++;
+            continue;
+        }
         struct found *f = find_any(m, name);
         text_printable(shown, sizeof(shown), t->name);
         if (f == NULL) {
@@ -127,7 +131,7 @@ static void match_tensors(const struct safetensors *file, struct match *m,
         } else {
             f->tensor = t;
             report->taken++;
-            if (t->type > TENSOR_F64)
+            if (!tensor_is_float(t) && t->type != TENSOR_I8)
                 complain(shapes, "%s is of integers", shown);
             else if (!has_shape(t, f->param))
                 complain(shapes, "%s is %s, not %s", shown, dims_text(t->n_dims, t->dims, theirs),
@@ -211,14 +215,13 @@ static int say_complaints(const struct net *net, const struct match *m,
 
 /* --- all of it -------------------------------------------------------------------------------- */
 
-static int read_values(const struct match *m, float *params, struct err *e)
+static int read_values(const struct safetensors *file, const struct match *m, float *params,
+                       struct err *e)
 {
     for (size_t i = 0; i < m->n; i++) {
         const struct found *f = &m->found[i];
         if (f->tensor == NULL) continue;
-        float *values = params + f->param->offset;
-        tensor_to_floats(f->tensor, values);
-        int rc = model_check_values(f->param, values, e);
+        int rc = model_read_values(file, f->tensor, f->param, params + f->param->offset, e);
         if (rc < 0) return rc;
     }
     return 0;
@@ -242,7 +245,7 @@ int import_params(const struct safetensors *file, const struct net *net, uint64_
     int rc = say_complaints(net, &m, complaints, sizeof(complaints) / sizeof(complaints[0]), e);
     if (rc == 0) {
         net_init_params(net, seed, ret_params);
-        rc = read_values(&m, ret_params, e);
+        rc = read_values(file, &m, ret_params, e);
     }
     mem_free(m.found);
     if (rc == 0) *ret_report = report;

@@ -16,6 +16,7 @@
 #include "metadata.h"
 #include "model/spec_file.h"
 #include "model_file.h"
+#include "safetensors.h"
 
 void model_free(struct model *model)
 {
@@ -82,6 +83,19 @@ static int read_description(const struct safetensors *file, struct model *model,
                                       &model->calibration, e);
 }
 
+/* The one that most elements have. */
+static enum tensor_type stored_type(const struct safetensors *file)
+{
+    size_t counts[TENSOR_MODEL_TYPES] = {0};
+    enum tensor_type most = TENSOR_F32;
+    for (size_t i = 0; i < safetensors_count(file); i++) {
+        const struct tensor *t = safetensors_at(file, i);
+        counts[t->type] += t->count;
+        if (counts[t->type] > counts[most]) most = t->type;
+    }
+    return most;
+}
+
 static int fill(struct model *model, const void *bytes, size_t size, struct err *e)
 {
     struct safetensors *file = NULL;
@@ -101,7 +115,7 @@ static int fill(struct model *model, const void *bytes, size_t size, struct err 
         rc = err_set(e, local.code < 0 ? local.code : -ENOMEM, "%s", local.text);
         goto out;
     }
-    if (net_block_size(model->net) > size / 2) { /* before a lying spec costs memory */
+    if (net_block_size(model->net) > size) { /* before a lying spec costs memory */
         rc = err_set(e, ERR_CONFLICT,
                      "the spec asks for %zu parameters, but the file has only %zu bytes",
                      net_block_size(model->net), size);
@@ -114,6 +128,8 @@ static int fill(struct model *model, const void *bytes, size_t size, struct err 
     }
     rc = model_read_params(file, model->net, model->params, e);
     if (rc < 0) goto out;
+    model->stored = stored_type(file);
+    model->file_bytes = size;
     model->plan = plan_new(model->net, NULL, kernels_best(), &local);
     if (model->plan == NULL) {
         rc = err_set(e, local.code < 0 ? local.code : -ENOMEM, "%s", local.text);

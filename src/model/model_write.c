@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +119,99 @@ static int make_meta(struct meta_texts *meta, const struct net *net, char *const
     return add_text(meta, METADATA_HOLDOUT, holdout_border_format(&training->border), -ENOMEM, e);
 }
 
+/* --- tensors ---------------------------------------------------------------------------------- */
+
+/* What a weight becomes as whole numbers; in the order of the parameters. */
+struct numbers {
+    char name[sizeof(((struct param *)NULL)->name) + sizeof(MODEL_SCALE_SUFFIX)]; /* the scales' */
+    int64_t channels;
+    int8_t *numbers; /* one block with those of all others */
+    float *scales;   /* likewise */
+};
+
+struct tensors {
+    struct tensor_out *out;
+    size_t n;
+    struct numbers *weights; /* [parameters]; channels 0: it is not one. NULL unless of I8 */
+    int8_t *numbers;
+    float *scales;
+};
+
+static void tensors_release(struct tensors *t)
+{
+    mem_free(t->out);
+    mem_free(t->weights);
+    mem_free(t->numbers);
+    mem_free(t->scales);
+}
+
+static int make_numbers(struct tensors *t, const struct param *params, size_t n_params,
+                        const float *values, struct err *e)
+{
+    struct int8_shape shape;
+    size_t n_numbers = 0, n_scales = 0;
+    for (size_t i = 0; i < n_params; i++) {
+        if (!model_int8_shape(&params[i], &shape)) continue;
+        n_numbers += params[i].size;
+        n_scales += shape.channels;
+    }
+    t->weights = mem_new(n_params, sizeof(*t->weights));
+    t->numbers = mem_new(n_numbers, sizeof(*t->numbers));
+    t->scales = mem_new(n_scales, sizeof(*t->scales));
+    if (t->weights == NULL || t->numbers == NULL || t->scales == NULL)
+        return err_set(e, -ENOMEM, "no memory for %zu whole numbers", n_numbers);
+    int8_t *numbers = t->numbers;
+    float *scales = t->scales;
+    for (size_t i = 0; i < n_params; i++) {
+        struct numbers *w = &t->weights[i];
+        if (!model_int8_shape(&params[i], &shape)) continue;
+        snprintf(w->name, sizeof(w->name), "%s" MODEL_SCALE_SUFFIX, params[i].name);
+        w->channels = (int64_t)shape.channels;
+        w->numbers = numbers;
+        w->scales = scales;
+        int8_from_floats(&shape, values + params[i].offset, numbers, scales);
+        numbers += params[i].size;
+        scales += shape.channels;
+    }
+    return 0;
+}
+
+static void put_tensor(struct tensors *t, const char *name, int n_dims, const int64_t *dims,
+                       const void *values, enum tensor_type type)
+{
+    t->out[t->n++] = (struct tensor_out){name, n_dims, dims, values, type};
+}
+
+/* Whole numbers come last, so that floats begin where floats may. */
+static int make_tensors(struct tensors *t, enum tensor_type type, const struct param *params,
+                        size_t n_params, const float *values, struct err *e)
+{
+    for (size_t i = 0; i < n_params; i++) {
+        int rc = model_check_values(&params[i], values + params[i].offset, e);
+        if (rc < 0) return rc;
+    }
+    t->out = mem_new(2 * n_params, sizeof(*t->out));
+    if (t->out == NULL) return err_set(e, -ENOMEM, "no memory for %zu tensors", n_params);
+    int rc = type == TENSOR_I8 ? make_numbers(t, params, n_params, values, e) : 0;
+    if (rc < 0) return rc;
+    for (size_t i = 0; i < n_params; i++) {
+        const struct param *p = &params[i];
+        const struct numbers *w = t->weights != NULL ? &t->weights[i] : NULL;
+        if (w == NULL)
+            put_tensor(t, p->name, p->n_dims, p->dims, values + p->offset, type);
+        else if (w->channels == 0)
+            put_tensor(t, p->name, p->n_dims, p->dims, values + p->offset, TENSOR_F32);
+        else
+            put_tensor(t, w->name, 1, &w->channels, w->scales, TENSOR_F32);
+    }
+    for (size_t i = 0; i < n_params && t->weights != NULL; i++) {
+        const struct param *p = &params[i];
+        if (t->weights[i].channels == 0) continue;
+        put_tensor(t, p->name, p->n_dims, p->dims, t->weights[i].numbers, TENSOR_I8);
+    }
+    return 0;
+}
+
 int model_write(const char *path, enum tensor_type type, const struct net *net, const float *params,
                 char *const *labels, const struct preprocess *preprocess,
                 const struct calibration *calibration, const struct training *training,
@@ -126,20 +220,15 @@ int model_write(const char *path, enum tensor_type type, const struct net *net, 
     size_t n;
     const struct param *descriptions = net_params(net, &n);
     struct meta_texts meta = {.n = 0};
-    struct tensor_out *tensors = mem_new(n, sizeof(*tensors));
-    int rc = tensors != NULL ? 0 : err_set(e, -ENOMEM, "no memory for %zu tensors", n);
-    for (size_t i = 0; i < n && rc == 0; i++) {
-        const struct param *p = &descriptions[i];
-        tensors[i] = (struct tensor_out){p->name, p->n_dims, p->dims, params + p->offset};
-        rc = model_check_values(p, tensors[i].values, e);
-    }
+    struct tensors tensors = {.n = 0};
+    int rc = make_tensors(&tensors, type, descriptions, n, params, e);
     if (rc == 0) rc = make_meta(&meta, net, labels, preprocess, calibration, training, e);
     if (rc < 0) {
         err_prefix(e, "cannot write %s", path);
     } else {
-        rc = safetensors_write(path, type, tensors, n, meta.out, meta.n, e);
+        rc = safetensors_write(path, tensors.out, tensors.n, meta.out, meta.n, e);
     }
     for (size_t i = 0; i < meta.n; i++) mem_free(meta.texts[i]);
-    mem_free(tensors);
+    tensors_release(&tensors);
     return rc;
 }

@@ -4,7 +4,7 @@
 
 #include "model/safetensors.h"
 
-enum { TENSOR_TYPES = TENSOR_BOOL + 1, TENSOR_MODEL_TYPES = TENSOR_BF16 + 1 };
+enum { TENSOR_TYPES = TENSOR_BOOL + 1, TENSOR_MODEL_TYPES = TENSOR_I8 + 1 };
 
 extern const char *const tensor_type_names[TENSOR_TYPES]; /* "F32".., in the order of the enum */
 size_t tensor_type_bytes(enum tensor_type type);

@@ -31,8 +31,8 @@ enum { HEADER_VALUES_MAX = 1 << 18, LENGTH_BYTES = 8 };
 
 static const char metadata_key[] = "__metadata__";
 
-const char *const tensor_type_names[TENSOR_TYPES] = {"F32", "F16", "BF16", "F64", "I64",
-                                                     "I32", "I16", "I8",   "U8",  "BOOL"};
+const char *const tensor_type_names[TENSOR_TYPES] = {"F32", "F16", "BF16", "I8", "F64",
+                                                     "I64", "I32", "I16",  "U8", "BOOL"};
 
 struct safetensors {
     size_t n_types; /* those that are taken: the first of the enum */
@@ -45,7 +45,7 @@ struct safetensors {
 
 size_t tensor_type_bytes(enum tensor_type type)
 {
-    static const unsigned char bytes[TENSOR_TYPES] = {4, 2, 2, 8, 8, 4, 2, 1, 1, 1};
+    static const unsigned char bytes[TENSOR_TYPES] = {4, 2, 2, 1, 8, 8, 4, 2, 1, 1};
     return bytes[type];
 }
 
@@ -293,6 +293,11 @@ const struct tensor *safetensors_find(const struct safetensors *file, const char
 const char *safetensors_meta(const struct safetensors *file, const char *key)
 {
     return json_text(json_get(file->metadata, key));
+}
+
+bool tensor_is_float(const struct tensor *t)
+{
+    return t->type <= TENSOR_BF16 || t->type == TENSOR_F64;
 }
 
 void tensor_to_floats(const struct tensor *t, float *ret_values)

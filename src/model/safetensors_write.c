@@ -23,8 +23,14 @@ struct image_of_file {
     struct buf header;
     unsigned char length[8];
     struct file_piece *pieces; /* length, header, then the tensors */
-    uint16_t *halves;          /* converted elements of all tensors; NULL for F32 */
+    uint16_t *halves;          /* converted elements of all tensors of 16 bits; NULL without any */
 };
+
+static bool is_half(enum tensor_type type)
+{
+    assert(type <= TENSOR_I8);
+    return type == TENSOR_F16 || type == TENSOR_BF16;
+}
 
 static int count_elements(const struct tensor_out *t, size_t *ret_count)
 {
@@ -43,11 +49,10 @@ static void put_metadata(struct json_writer *w, const struct meta_out *meta, siz
     json_write_close(w, '}');
 }
 
-static void put_tensor(struct json_writer *w, enum tensor_type type, const struct tensor_out *t,
-                       size_t begin, size_t end)
+static void put_tensor(struct json_writer *w, const struct tensor_out *t, size_t begin, size_t end)
 {
     json_write_open(w, t->name, '{');
-    json_write_string(w, "dtype", tensor_type_names[type]);
+    json_write_string(w, "dtype", tensor_type_names[t->type]);
     json_write_open(w, "shape", '[');
     for (int i = 0; i < t->n_dims; i++) json_write_int(w, NULL, t->dims[i]);
     json_write_close(w, ']');
@@ -59,42 +64,42 @@ static void put_tensor(struct json_writer *w, enum tensor_type type, const struc
 }
 
 /* count values as 16-bit ones; a finite value that would become infinite is refused. */
-static int convert(enum tensor_type type, const struct tensor_out *t, size_t count, uint16_t *ret,
-                   struct err *e)
+static int convert(const struct tensor_out *t, size_t count, uint16_t *ret, struct err *e)
 {
+    const float *values = t->values;
     for (size_t i = 0; i < count; i++) {
-        float value = t->values[i];
-        ret[i] = type == TENSOR_F16 ? half_from_float(value) : bfloat_from_float(value);
-        float stored = type == TENSOR_F16 ? half_to_float(ret[i]) : bfloat_to_float(ret[i]);
+        const float value = values[i];
+        ret[i] = t->type == TENSOR_F16 ? half_from_float(value) : bfloat_from_float(value);
+        float stored = t->type == TENSOR_F16 ? half_to_float(ret[i]) : bfloat_to_float(ret[i]);
         if (isfinite(value) && !isfinite(stored)) {
             return err_set(e, ERR_RANGE,
                            "tensor %s, element %zu: %g does not fit into %s; write F32", t->name, i,
-                           (double)value, tensor_type_names[type]);
+                           (double)value, tensor_type_names[t->type]);
         }
     }
     return 0;
 }
 
 /* Sizes and header; halves are allocated here and filled later. */
-static int lay_out(struct image_of_file *image, enum tensor_type type,
-                   const struct tensor_out *tensors, size_t n_tensors, const struct meta_out *meta,
-                   size_t n_meta, struct err *e)
+static int lay_out(struct image_of_file *image, const struct tensor_out *tensors, size_t n_tensors,
+                   const struct meta_out *meta, size_t n_meta, struct err *e)
 {
     struct buf *header = &image->header;
     struct json_writer w;
-    const size_t width = tensor_type_bytes(type);
-    size_t at = 0;
+    size_t at = 0, half_bytes = 0;
     json_writer_init(&w, header);
     json_write_open(&w, NULL, '{');
     if (n_meta > 0) put_metadata(&w, meta, n_meta);
     for (size_t i = 0; i < n_tensors; i++) {
+        const size_t width = tensor_type_bytes(tensors[i].type);
         size_t count, end;
         if (count_elements(&tensors[i], &count) < 0 || mem_size(count, width, at, &end) < 0 ||
             end > INT64_MAX) {
             return err_set(e, ERR_LIMIT, "tensor %s: its size does not fit", tensors[i].name);
         }
-        put_tensor(&w, type, &tensors[i], at, end);
+        put_tensor(&w, &tensors[i], at, end);
         image->pieces[2 + i].size = end - at;
+        if (is_half(tensors[i].type)) half_bytes += end - at;
         at = end;
     }
     json_write_close(&w, '}');
@@ -108,18 +113,18 @@ static int lay_out(struct image_of_file *image, enum tensor_type type,
         image->length[i] = (unsigned char)((uint64_t)header->size >> (8 * i));
     image->pieces[0] = (struct file_piece){image->length, sizeof(image->length)};
     image->pieces[1] = (struct file_piece){header->data, header->size};
-    if (type == TENSOR_F32) return 0;
-    image->halves = mem_new_aligned(at, 1);
-    return image->halves != NULL ? 0
-                                 : err_set(e, -ENOMEM, "no memory for %zu bytes of tensors", at);
+    if (half_bytes == 0) return 0;
+    image->halves = mem_new_aligned(half_bytes, 1);
+    return image->halves != NULL
+               ? 0
+               : err_set(e, -ENOMEM, "no memory for %zu bytes of tensors", half_bytes);
 }
 
-int safetensors_write(const char *path, enum tensor_type type, const struct tensor_out *tensors,
-                      size_t n_tensors, const struct meta_out *meta, size_t n_meta, struct err *e)
+int safetensors_write(const char *path, const struct tensor_out *tensors, size_t n_tensors,
+                      const struct meta_out *meta, size_t n_meta, struct err *e)
 {
     struct image_of_file image = {.pieces = NULL, .halves = NULL};
     size_t n_pieces;
-    assert(type <= TENSOR_BF16);
     int rc = -ENOMEM;
     buf_init(&image.header, SAFETENSORS_HEADER_MAX);
     if (mem_size(n_tensors, 1, 2, &n_pieces) == 0)
@@ -127,15 +132,15 @@ int safetensors_write(const char *path, enum tensor_type type, const struct tens
     if (image.pieces == NULL) {
         err_set(e, rc, "no memory for %zu tensors", n_tensors);
     } else {
-        rc = lay_out(&image, type, tensors, n_tensors, meta, n_meta, e);
+        rc = lay_out(&image, tensors, n_tensors, meta, n_meta, e);
     }
     uint16_t *halves = image.halves;
     for (size_t i = 0; i < n_tensors && rc == 0; i++) {
         struct file_piece *piece = &image.pieces[2 + i];
         piece->data = tensors[i].values;
-        if (type == TENSOR_F32) continue;
+        if (!is_half(tensors[i].type)) continue;
         size_t count = piece->size / sizeof(*halves);
-        rc = convert(type, &tensors[i], count, halves, e);
+        rc = convert(&tensors[i], count, halves, e);
         piece->data = halves;
         halves += count;
     }

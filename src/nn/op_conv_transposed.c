@@ -35,6 +35,7 @@ int build_conv_transposed(struct builder *b, int in, const char *name, int out_c
     int64_t dims[4] = {x.channels, out_channels, o.kernel_height, o.kernel_width};
     op.weight =
         build_param(b, name, "weight", PARAM_CONV_WEIGHT, PARAM_INIT_UNIFORM, 4, dims, fan_in);
+    if (b->rc == 0) b->net->params[op.weight].out_dim = 1;
     if (o.bias)
         op.bias =
             build_param(b, name, "bias", PARAM_CONV_BIAS, PARAM_INIT_UNIFORM, 1, dims + 1, fan_in);

@@ -34,7 +34,7 @@ static const char *const decays[] = {[DECAY_ON_ALL] = "all", [DECAY_ON_WEIGHTS] 
 static const char *const distillers[] = {
     [DISTILL_FROM_DEEPEST] = "deepest", [DISTILL_FROM_ENSEMBLE] = "ensemble", NULL};
 static const char *const freezes[] = {[FREEZE_NONE] = "none", [FREEZE_TRUNK] = "trunk", NULL};
-static const char *const stores[] = {"f32", "f16", "bf16", NULL};
+static const char *const stores[] = {"f32", "f16", "bf16", "i8", NULL};
 
 static const struct recipe_option options[] = {
     {"data", RECIPE_PLACE, RECIPE_WHAT, IN_DRAFT(data), .job = true, .takes = "KIND:DIR",

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "nn/plan.h"
 #include "options.h"
+#include "recipe/draft.h"
 #include "tool.h"
 
 enum {
@@ -130,6 +131,10 @@ static int print_json(const struct net *net, const struct model *model, char *pl
     json_write_open(w, "ensemble", '{');
     write_cost(w, net_ensemble_cost(net));
     json_write_close(w, '}');
+    if (model != NULL) {
+        json_write_string(w, "stored", recipe_choice("store", (int)model->stored));
+        json_write_int(w, "file_bytes", (int64_t)model->file_bytes);
+    }
     if (plan != NULL) write_plan(w, plan);
     return tool_json_print(&json, e);
 }
@@ -156,10 +161,11 @@ static void print_untrained(unsigned untrained)
 static void print_model(const struct model *m)
 {
     const struct training *t = &m->training;
+    printf("\n%zu bytes, numbers as %s\n", m->file_bytes, recipe_choice("store", (int)m->stored));
     if (strcmp(t->method, "import") == 0) {
-        printf("\nimported from a checkpoint\n");
+        printf("imported from a checkpoint\n");
     } else if (t->method[0] != '\0') {
-        printf("\ntrained with %s on %s, %lld epochs, seed %llu, %lld images held out\n", t->method,
+        printf("trained with %s on %s, %lld epochs, seed %llu, %lld images held out\n", t->method,
                t->data, (long long)t->recipe.epochs, (unsigned long long)t->recipe.seed,
                (long long)t->recipe.holdout.images);
     }

@@ -17,6 +17,8 @@
 #include "base/text.h"
 #include "model/import.h"
 #include "options.h"
+#include "recipe/draft.h"
+#include "recipe/option.h"
 #include "tool.h"
 
 enum { LABELS_MAX_BYTES = 16 << 20, NOTE_MAX = 160 };
@@ -76,13 +78,12 @@ static int parse_triple(const char *option, const char *text, float least, float
 
 static int check(struct import *im, struct err *e)
 {
-    static const char *const types[] = {
-        [TENSOR_F32] = "f32", [TENSOR_F16] = "f16", [TENSOR_BF16] = "bf16"};
     struct command *c = &im->command;
-    size_t type = 0;
-    while (type < 3 && strcmp(types[type], c->store) != 0) type++;
-    if (type == 3) return err_set(e, ERR_USAGE, "--store %s: it takes f32, f16 or bf16", c->store);
-    c->type = (enum tensor_type)type;
+    struct recipe_draft draft;
+    if (recipe_option_parse(recipe_option_find("store"), c->store, RECIPE_COMMAND_LINE, &draft, e) <
+        0)
+        return e->code = ERR_USAGE;
+    c->type = (enum tensor_type)draft.store;
     if ((c->mean == NULL) != (c->std == NULL))
         return err_set(e, ERR_USAGE, "--mean and --std go together");
     float mean[3], std[3];
@@ -110,7 +111,7 @@ static int parse(int argc, char **argv, struct import *im, struct err *e)
         {"seed", OPTION_SEED, "N", &c->seed, NULL,
          "of the classifiers that the checkpoint does not have (0)"},
         {"store", OPTION_STRING, "TYPE", &c->store, NULL,
-         "numbers in the file: f32, f16, bf16 (f32)"},
+         "numbers in the file: f32, f16, bf16 or i8 (f32)"},
         {"json", OPTION_FLAG, NULL, &c->json, NULL, "say what was taken as one JSON object"},
         {NULL, 0, NULL, NULL, NULL, NULL},
     };

@@ -49,8 +49,7 @@ struct result {
 
 static enum tensor_type store_type(const struct train_session *s)
 {
-    static const enum tensor_type types[] = {TENSOR_F32, TENSOR_F16, TENSOR_BF16};
-    return types[s->command.draft.store];
+    return (enum tensor_type)s->command.draft.store;
 }
 
 static unsigned untrained_of(const struct train_session *s, const struct result *r)

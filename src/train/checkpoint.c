@@ -57,7 +57,7 @@ static void add_block(struct draft *d, const struct net *net, const struct check
         char *name = d->names[d->n_tensors];
         snprintf(name, NAME_MAX_BYTES, "%s.%s", block->name, p->name);
         d->tensors[d->n_tensors++] =
-            (struct tensor_out){name, p->n_dims, p->dims, block->values + p->offset};
+            (struct tensor_out){name, p->n_dims, p->dims, block->values + p->offset, TENSOR_F32};
     }
 }
 
@@ -66,7 +66,7 @@ static void add_array(struct draft *d, const struct checkpoint_array *array, int
     char *name = d->names[d->n_tensors];
     snprintf(name, NAME_MAX_BYTES, "%s%s%s", prefix_state, array->name, array->of);
     *count = (int64_t)array->count;
-    d->tensors[d->n_tensors++] = (struct tensor_out){name, 1, count, array->values};
+    d->tensors[d->n_tensors++] = (struct tensor_out){name, 1, count, array->values, TENSOR_F32};
 }
 
 static void add_meta(struct draft *d, const char *key, const char *value)
@@ -186,7 +186,7 @@ int checkpoint_write(const char *path, const struct checkpoint_state *state,
         if (rc < 0) goto out;
         add_meta(d, key_algorithms, buf_text(&d->algorithms));
     }
-    rc = safetensors_write(path, TENSOR_F32, d->tensors, d->n_tensors, d->meta, d->n_meta, e);
+    rc = safetensors_write(path, d->tensors, d->n_tensors, d->meta, d->n_meta, e);
 out:
     if (rc == -ENOMEM) err_set(e, rc, "out of memory for the checkpoint %s", path);
     if (d != NULL) {

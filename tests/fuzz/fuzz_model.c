@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     FUZZ_CHECK(strlen(m->sha256) == 64 && m->name[0] != '\0');
+    FUZZ_CHECK(m->stored <= TENSOR_I8 && m->file_bytes == size);
     FUZZ_CHECK(m->preprocess.width == net_input(m->net).width);
     for (int i = 0; i < net_classes(m->net); i++) FUZZ_CHECK(m->labels[i][0] != '\0');
     for (size_t i = 0; i < net_block_size(m->net); i++) FUZZ_CHECK(isfinite(m->params[i]));

@@ -141,6 +141,29 @@ def model(meta=META, drop=None, value=0.25):
     return tensors_file(header, data)
 
 
+def model_int8(weight="I8", scale="F32", value=0.01, drop=None, long=False):
+    """Weights of convolutions and linear layers as whole numbers, with a scale for each output channel."""
+    header, data, rnd = {"__metadata__": META}, b"", random.Random(8)
+
+    def add(name, dtype, shape, packed):
+        nonlocal data
+        header[name] = tensor(dtype, shape, len(data), len(data) + len(packed))
+        data += packed
+
+    for name, shape in params():
+        n = 1
+        for d in shape:
+            n *= d
+        if not name.endswith(".weight") or len(shape) < 2:
+            add(name, "F32", shape, struct.pack(f"<{n}f", *(0.25 if "running_var" in name else rnd.uniform(-1, 1) for _ in range(n))))
+            continue
+        if name != drop:
+            scales = [value] * (shape[0] + long)
+            add(name + "_scale", scale, [len(scales)], struct.pack(f"<{len(scales)}{'f' if scale == 'F32' else 'e'}", *scales))
+        add(name, weight, shape, bytes(rnd.randrange(256) for _ in range(n)))
+    return tensors_file(header, data)
+
+
 def models():
     write("model", "good", model())
     write("model", "no_calibration", model({k: v for k, v in META.items() if "calibration" not in k}))
@@ -151,6 +174,15 @@ def models():
     write("model", "cut_short", model()[:-3])
     write("model", "labels", model(META | {"autodidact.labels": '["cat"]'}))
     write("model", "std", model(META | {"autodidact.preprocess": META["autodidact.preprocess"].replace("0.25]", "0]")}))
+    write("model", "int8", model_int8())
+    write("model", "int8_unsigned", model_int8(weight="U8"))
+    write("model", "int8_half", model_int8(scale="F16"))
+    write("model", "int8_missing", model_int8(drop="fc.weight"))
+    write("model", "int8_long", model_int8(long=True))
+    write("model", "int8_zero", model_int8(value=0))
+    write("model", "int8_negative", model_int8(value=-1))
+    write("model", "int8_not_finite", model_int8(value=float("nan")))
+    write("model", "int8_too_large", model_int8(value=3e38))
 
 
 def images():

@@ -108,7 +108,7 @@ static void test_types(void **state)
         size_t bytes;
         bool model;
     } table[] = {{"F32", 4, true},  {"F16", 2, true},  {"BF16", 2, true}, {"F64", 8, false},
-                 {"I64", 8, false}, {"I32", 4, false}, {"I16", 2, false}, {"I8", 1, false},
+                 {"I64", 8, false}, {"I32", 4, false}, {"I16", 2, false}, {"I8", 1, true},
                  {"U8", 1, false},  {"BOOL", 1, false}};
     const unsigned char data[64] = {0};
     unsigned char bytes[512];
@@ -119,7 +119,7 @@ static void test_types(void **state)
         assert_int_equal(safetensors_parse_checkpoint(bytes, size, &file, &e), 0);
         assert_int_equal(safetensors_at(file, 0)->count, 3);
         safetensors_free(file);
-        /* A model has three types only. */
+        /* A model has four types only. */
         int rc = safetensors_parse(bytes, size, &file, &e);
         assert_int_equal(rc, table[i].model ? 0 : ERR_UNSUPPORTED);
         if (rc == 0) safetensors_free(file);

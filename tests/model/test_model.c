@@ -324,7 +324,7 @@ static void take_parts(const struct tiny *t, const struct safetensors *file, str
     p->n_tensors = n;
     for (size_t i = 0; i < n; i++) {
         p->tensors[i] = (struct tensor_out){params[i].name, params[i].n_dims, params[i].dims,
-                                            t->params + params[i].offset};
+                                            t->params + params[i].offset, TENSOR_F32};
     }
     p->n_meta = 5;
     for (size_t i = 0; i < 5; i++) {
@@ -337,8 +337,7 @@ static void assert_load_refused(const struct parts *p, int code, const char *wor
 {
     struct model *m = NULL;
     struct err e = {0};
-    if (safetensors_write(tiny_path, TENSOR_F32, p->tensors, p->n_tensors, p->meta, p->n_meta, &e) <
-        0) {
+    if (safetensors_write(tiny_path, p->tensors, p->n_tensors, p->meta, p->n_meta, &e) < 0) {
         fail_msg("%s", e.text);
     }
     int rc = model_load(tiny_path, &m, &e);
@@ -375,7 +374,7 @@ static void test_bad_tensors(void **state)
         assert_load_refused(&p, ERR_CONFLICT, "has the shape [1,");
     }
     p = good;
-    p.tensors[p.n_tensors++] = (struct tensor_out){"fc.extra", 0, NULL, t->params};
+    p.tensors[p.n_tensors++] = (struct tensor_out){"fc.extra", 0, NULL, t->params, TENSOR_F32};
     assert_load_refused(&p, ERR_CONFLICT, "tensor fc.extra is unknown");
 
     size_t n;
@@ -540,8 +539,7 @@ static void test_bad_metadata(void **state)
     snprintf(text, sizeof(text), "{\"unheard_of\": {\"name\": \"lion\"}, %s",
              good.meta[4].value + 1);
     p.meta[4].value = text;
-    assert_int_equal(
-        safetensors_write(tiny_path, TENSOR_F32, p.tensors, p.n_tensors, p.meta, p.n_meta, &e), 0);
+    assert_int_equal(safetensors_write(tiny_path, p.tensors, p.n_tensors, p.meta, p.n_meta, &e), 0);
     model_free(tiny_load());
 
     /* Options that are younger than a file, and words of a later program. */
@@ -556,8 +554,7 @@ static void test_bad_metadata(void **state)
     char *word = strstr(text, "crop,flip");
     assert_non_null(word);
     memcpy(word, "later,one", 9);
-    assert_int_equal(
-        safetensors_write(tiny_path, TENSOR_F32, p.tensors, p.n_tensors, p.meta, p.n_meta, &e), 0);
+    assert_int_equal(safetensors_write(tiny_path, p.tensors, p.n_tensors, p.meta, p.n_meta, &e), 0);
     struct model *m = tiny_load();
     const struct recipe *r = &m->training.recipe;
     assert_true(r->label_smoothing == 0 && r->hint == HINT_MEAN && r->hint_exits == 0);
@@ -578,7 +575,7 @@ static void test_damaged(void **state)
     char *bytes;
     size_t size;
     struct model *m = NULL;
-    write_tiny(t, TENSOR_F16);
+    write_tiny(t, TENSOR_I8);
     assert_int_equal(file_read(tiny_path, 1 << 24, &bytes, &size, &e), 0);
     for (int i = 0; i < CUTS; i++) {
         size_t n = i == 0 ? size - 1 : i < 16 ? (size_t)i - 1 : rng_below(&rng, (uint32_t)size);
@@ -612,7 +609,7 @@ static void test_damaged(void **state)
 static void test_no_memory(void **state)
 {
     const struct tiny *t = *state;
-    write_tiny(t, TENSOR_F16);
+    write_tiny(t, TENSOR_I8);
     for (unsigned n = 1;; n++) {
         struct model *m = NULL;
         struct err e = {0};
@@ -633,7 +630,7 @@ static void test_no_memory(void **state)
         struct err e = {0};
         unlink(tiny_path);
         mem_fail_at(n);
-        int rc = tiny_write(t, TENSOR_F16, &e);
+        int rc = tiny_write(t, TENSOR_I8, &e);
         bool fired = mem_fail_left() == 0;
         mem_fail_at(0);
         if (!fired) {

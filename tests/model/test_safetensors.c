@@ -342,11 +342,19 @@ static void test_random_bytes(void **state)
 static const int64_t dims_a[] = {2, 3}, dims_c[] = {0};
 static const float values_a[] = {1, -2.5f, 1.0f / 3, 65504, 1e-7f, -0.0f};
 static const float value_b = 3.14159265f;
-static const struct tensor_out tensors[] = {{"conv.weight", 2, dims_a, values_a},
-                                            {"scalar", 0, NULL, &value_b},
-                                            {"nothing", 1, dims_c, NULL}};
+static const struct tensor_out all[] = {{"conv.weight", 2, dims_a, values_a, TENSOR_F32},
+                                        {"scalar", 0, NULL, &value_b, TENSOR_F32},
+                                        {"nothing", 1, dims_c, NULL, TENSOR_F32}};
 static const struct meta_out meta[] = {{"key", "line\nquote\" back\\ \xc3\xa9 \x01"},
                                        {"other", ""}};
+
+static void set_type(struct tensor_out tensors[3], enum tensor_type type)
+{
+    for (int i = 0; i < 3; i++) {
+        tensors[i] = all[i];
+        tensors[i].type = type;
+    }
+}
 
 static void test_round_trip(void **state)
 {
@@ -356,7 +364,9 @@ static void test_round_trip(void **state)
         size_t size;
         struct err e = {0};
         struct safetensors *file;
-        if (safetensors_write(path, (enum tensor_type)type, tensors, 3, meta, 2, &e) < 0) {
+        struct tensor_out tensors[3];
+        set_type(tensors, (enum tensor_type)type);
+        if (safetensors_write(path, tensors, 3, meta, 2, &e) < 0) {
             fail_msg("%s", e.text);
         }
         assert_int_equal(file_read(path, 1 << 20, &bytes, &size, &e), 0);
@@ -390,8 +400,7 @@ static void test_round_trip(void **state)
         char *again, second[80];
         size_t again_size;
         snprintf(second, sizeof(second), "%s/second", directory);
-        assert_int_equal(safetensors_write(second, (enum tensor_type)type, tensors, 3, meta, 2, &e),
-                         0);
+        assert_int_equal(safetensors_write(second, tensors, 3, meta, 2, &e), 0);
         assert_int_equal(file_read(second, 1 << 20, &again, &again_size, &e), 0);
         assert_int_equal(size, again_size);
         assert_memory_equal(bytes, again, size);
@@ -407,23 +416,24 @@ static void test_write_errors(void **state)
     static const float big = 1e5f, largest = 3.4028235e38f, infinite = INFINITY;
     struct err e = {0};
     unlink(path);
-    struct tensor_out t = {"layer.weight", 1, one, &big};
-    assert_int_equal(safetensors_write(path, TENSOR_F16, &t, 1, NULL, 0, &e), ERR_RANGE);
+    struct tensor_out t = {"layer.weight", 1, one, &big, TENSOR_F16};
+    assert_int_equal(safetensors_write(path, &t, 1, NULL, 0, &e), ERR_RANGE);
     assert_non_null(strstr(e.text, "layer.weight"));
     assert_non_null(strstr(e.text, path));
     t.values = &largest;
-    assert_int_equal(safetensors_write(path, TENSOR_BF16, &t, 1, NULL, 0, &e), ERR_RANGE);
+    t.type = TENSOR_BF16;
+    assert_int_equal(safetensors_write(path, &t, 1, NULL, 0, &e), ERR_RANGE);
     t.values = &infinite; /* infinite it was: a checkpoint may hold that */
-    assert_int_equal(safetensors_write(path, TENSOR_F16, &t, 1, NULL, 0, &e), 0);
+    t.type = TENSOR_F16;
+    assert_int_equal(safetensors_write(path, &t, 1, NULL, 0, &e), 0);
     unlink(path);
     t.dims = negative;
-    assert_int_equal(safetensors_write(path, TENSOR_F32, &t, 1, NULL, 0, &e), ERR_LIMIT);
+    assert_int_equal(safetensors_write(path, &t, 1, NULL, 0, &e), ERR_LIMIT);
     static const struct meta_out latin1 = {"key", "\xe9"};
-    assert_int_equal(safetensors_write(path, TENSOR_F32, NULL, 0, &latin1, 1, &e), ERR_FORMAT);
+    assert_int_equal(safetensors_write(path, NULL, 0, &latin1, 1, &e), ERR_FORMAT);
     assert_non_null(strstr(e.text, "UTF-8"));
     assert_false(file_exists(path));
-    assert_int_equal(safetensors_write("/does/not/exist/m", TENSOR_F32, tensors, 3, meta, 2, &e),
-                     -ENOENT);
+    assert_int_equal(safetensors_write("/does/not/exist/m", all, 3, meta, 2, &e), -ENOENT);
     assert_non_null(strstr(e.text, "/does/not/exist/m"));
 }
 
@@ -451,9 +461,11 @@ static void test_no_memory(void **state)
     mem_free(bytes);
     for (unsigned n = 1;; n++) {
         struct err e = {0};
+        struct tensor_out tensors[3];
+        set_type(tensors, TENSOR_BF16);
         unlink(path);
         mem_fail_at(n);
-        int rc = safetensors_write(path, TENSOR_BF16, tensors, 3, meta, 2, &e);
+        int rc = safetensors_write(path, tensors, 3, meta, 2, &e);
         bool fired = mem_fail_left() == 0;
         mem_fail_at(0);
         if (!fired) {
