@@ -47,6 +47,13 @@ enum recipe_section {
     RECIPE_RUN,
 };
 
+/* What a training that goes on from a checkpoint may have instead of the checkpoint's value. */
+enum recipe_change {
+    RECIPE_SAME,
+    RECIPE_MORE, /* a larger one, or 0 for no limit */
+    RECIPE_ANY   /* it says only how the training is looked at and when it ends */
+};
+
 struct recipe_option {
     const char *name; /* "label-smoothing"; in JSON "label_smoothing" */
     enum recipe_kind kind;
@@ -57,7 +64,7 @@ struct recipe_option {
     size_t at;        /* in struct recipe_draft, which begins with the recipe */
     double low, high; /* of RECIPE_WHOLE and RECIPE_REAL */
     bool or_zero;     /* 0 is allowed, too */
-    bool may_grow;    /* a training that goes on may have a larger value, or 0 for no limit */
+    enum recipe_change change;  /* of a training that goes on */
     const char *const *choices; /* ends with NULL */
     const char *standard;       /* the default; NULL: there is none, or it is the method's */
     const char *implied; /* what files mean that do not say it; NULL: files have always said it */

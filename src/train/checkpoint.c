@@ -198,25 +198,44 @@ out:
     return rc;
 }
 
-/* A training may be made longer, not shorter. 0 is no limit. */
-static bool may_go_on(const struct recipe_text *text, const char *stored)
+/* Whether a training that had one value can go on with another. */
+static bool may_go_on(const struct recipe_option *option, const char *stored, const char *value)
 {
-    const struct recipe_option *option = recipe_option_find(text->name);
-    const long long was = strtoll(stored, NULL, 10), is = strtoll(text->value, NULL, 10);
-    return option != NULL && option->may_grow && was > 0 && (is == 0 || is > was);
+    const long long was = strtoll(stored, NULL, 10), is = strtoll(value, NULL, 10);
+    if (option == NULL || option->change == RECIPE_SAME) return false;
+    return option->change == RECIPE_ANY || (was > 0 && (is == 0 || is > was));
+}
+
+/* What is not an option of its own, the network and the images that are held out, has no "--". */
+static int refuse_text(const struct recipe_option *option, const struct recipe_text *text,
+                       const char *stored, struct err *e)
+{
+    static const char remedy[] = "to go on, give what it was made with; to begin anew, remove it";
+    if (option == NULL) {
+        return err_set(e, ERR_CONFLICT, "it was made with another %s: %s, not %s: %s", text->name,
+                       stored, text->value, remedy);
+    }
+    if (option->change == RECIPE_MORE) {
+        return err_set(e, ERR_CONFLICT,
+                       "it was made with --%s %s, not %s, and may have more of them, not fewer: %s",
+                       text->name, stored, text->value, remedy);
+    }
+    return err_set(e, ERR_CONFLICT, "it was made with --%s %s, not %s: %s", text->name, stored,
+                   text->value, remedy);
 }
 
 static int compare_text(const struct safetensors *file, const struct recipe_text *text,
                         struct err *e)
 {
+    const struct recipe_option *option = recipe_option_find(text->name);
     char key[NAME_MAX_BYTES];
     snprintf(key, sizeof(key), "option.%s", text->name);
     const char *stored = safetensors_meta(file, key);
     if (stored == NULL ? text->implied : strcmp(stored, text->value) == 0) return 0;
-    if (stored != NULL && may_go_on(text, stored)) return 0;
-    return err_set(e, ERR_CONFLICT,
-                   "it was made with --%s %s, not %s: use the same, or remove it to start anew",
-                   text->name, stored != NULL ? stored : "(not given)", text->value);
+    if (stored == NULL)
+        stored = option != NULL && option->implied != NULL ? option->implied : "(not given)";
+    if (may_go_on(option, stored, text->value)) return 0;
+    return refuse_text(option, text, stored, e);
 }
 
 /* The held-out images come last: they may be another model's or data set's own, and then it is that

@@ -224,6 +224,23 @@ def test_limits(p):
 
 
 @many_minutes_on_reference
+def test_changed(p):
+    """What says only how a training is looked at, when it ends and how it is stored may change on the way: then it is what
+    a training is that had it from the start."""
+    out, whole = p.path("changed.safetensors"), p.path("unchanged.safetensors")
+    more = ["--eval-every", "2", "--patience", "5", "--store", "i8", "--algorithm", "rule"]
+    p.train(whole, *more, method="baseline", epochs=3)
+    p.train(out, "--limit-steps", "60", "--patience", "1", "--keep-checkpoint", "--algorithm", "rule", method="baseline", epochs=3)
+    fails("train", *p.options(out, method="baseline", epochs=3, seed=1), "--resume",
+          text="ckpt: it was made with --seed 0, not 1: to go on, give what it was made with; to begin anew, remove it")
+    fails("train", *p.options(out, method="baseline", epochs=3), "--keep", "best", "--resume", text="--keep last, not best")
+    fails("train", *p.options(out, method="baseline", epochs=2), "--resume",
+          text="--epochs 3, not 2, and may have more of them, not fewer")
+    p.train(out, *more, "--resume", method="baseline", epochs=3)
+    assert digest(out) == digest(whole)
+
+
+@many_minutes_on_reference
 def test_longer(p):
     """More epochs for a training that has ended: with steps it is what it would have been from the start."""
     out, whole = p.path("longer.safetensors"), p.path("long.safetensors")

@@ -427,9 +427,11 @@ def test_stopped(p):
         # It is not overwritten by accident, nor continued with other options.
         before = digest(out + ".ckpt")
         fails("train", *p.options(out, method="baseline"), text="--resume")
-        fails("train", *p.options(out, method="baseline", lr=0.03), "--resume", text="--lr 0.05, not 0.03")
+        fails("train", *p.options(out, method="baseline", lr=0.03), "--resume",
+              text=out + ".ckpt: it was made with --lr 0.05, not 0.03: to go on, give what it was made with; to begin anew, remove it")
         fails("train", *p.options(out, method="dsn"), "--resume", text="--method baseline, not dsn")
-        fails("train", *p.options(out, method="baseline", width=5), "--resume", text="--spec")
+        fails("train", *p.options(out, method="baseline", width=5), "--resume",
+              text="another spec: resnet18 with 4 channels")
         fails("train", *p.options(out, method="baseline", holdout=100), "--resume", text="--holdout 200, not 100")
         assert digest(out + ".ckpt") == before
         events = lines(p.train(out, "--resume", "--progress", "json", method="baseline")[0])

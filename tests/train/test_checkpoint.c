@@ -135,17 +135,27 @@ static void test_other_options(void **state)
         struct recipe_text old = f->texts[i];
         strcat(f->texts[i].value, "1"); /* all are short */
         const struct recipe_option *option_of = recipe_option_find(old.name);
-        if (option_of != NULL && option_of->may_grow && strcmp(old.value, "0") != 0) {
+        const enum recipe_change change = option_of != NULL ? option_of->change : RECIPE_SAME;
+        if (change == RECIPE_ANY || (change == RECIPE_MORE && strcmp(old.value, "0") != 0)) {
             assert_int_equal(read_it(f, f->net, &e), 1); /* longer, but never shorter */
             snprintf(f->texts[i].value, sizeof(f->texts[i].value), "1");
-            assert_int_equal(read_it(f, f->net, &e), ERR_CONFLICT);
+            if (change == RECIPE_MORE) {
+                assert_int_equal(read_it(f, f->net, &e), ERR_CONFLICT);
+                assert_non_null(strstr(e.text, "and may have more of them, not fewer"));
+            } else {
+                assert_int_equal(read_it(f, f->net, &e), 1);
+            }
             f->texts[i] = old;
             continue;
         }
         assert_int_equal(read_it(f, f->net, &e), ERR_CONFLICT);
         char option[512];
-        snprintf(option, sizeof(option), "--%s %s, not %s1", old.name, old.value, old.value);
+        snprintf(option, sizeof(option),
+                 option_of != NULL ? "made with --%s %s, not %s1"
+                                   : "made with another %s: %s, not %s1",
+                 old.name, old.value, old.value);
         assert_non_null(strstr(e.text, option));
+        assert_non_null(strstr(e.text, "to begin anew, remove it"));
         assert_non_null(strstr(e.text, f->path));
         f->texts[i] = old;
     }
