@@ -208,20 +208,32 @@ static int read_weights(const struct json_place *at, int exits, unsigned untrain
     return rc;
 }
 
+/* The number of an exit, of a list in which they rise: above *last, which it becomes. */
+static int read_rising(const struct json_place *at, const char *member, int sections, int64_t *last)
+{
+    int64_t exit;
+    int rc = json_read_int(at, member, 1, sections, &exit);
+    if (rc == 0 && exit <= *last)
+        rc = json_read_fail(at, member, ERR_RANGE, "exit %d comes behind exit %d; they must rise",
+                            (int)exit, (int)*last);
+    if (rc == 0) *last = exit;
+    return rc;
+}
+
 /* The running ensembles, in the order of the exits that they end with. */
 static int read_running(const struct json_place *root, int sections, unsigned untrained,
                         struct calibration *ret)
 {
     static const char *const known[] = {"exits", "top1", "temperature", "weights"};
     struct json_place array, entry;
-    int64_t exits = 1;
+    int64_t exits = 1; /* one alone is no ensemble */
     if (json_get(root->value, "running") == NULL) return 0;
     int rc = json_read_array(root, "running", 1, (size_t)sections, &array);
     for (size_t i = 0; rc == 0 && i < json_count(array.value); i++) {
         const struct json_place item = json_place_item(&array, i);
         rc = json_read_object(&item, NULL, &entry);
         if (rc == 0) rc = json_read_known(&entry, known, COUNT(known));
-        if (rc == 0) rc = json_read_int(&entry, "exits", exits + 1, sections, &exits);
+        if (rc == 0) rc = read_rising(&entry, "exits", sections, &exits);
         if (rc == 0 && is_void(untrained, (int)exits - 1))
             rc = json_read_fail(&entry, "exits", ERR_FORMAT, "must be one that has learned");
         if (rc < 0) break;
@@ -322,7 +334,7 @@ static int read_learned(const struct json_place *root, int sections, struct trai
     int rc = json_read_array(root, "learned", 1, (size_t)sections, &array);
     for (size_t i = 0; rc == 0 && i < json_count(array.value); i++) {
         const struct json_place item = json_place_item(&array, i);
-        rc = json_read_int(&item, NULL, last + 1, sections, &last);
+        rc = read_rising(&item, NULL, sections, &last);
         if (rc == 0) learned |= 1u << (last - 1);
     }
     if (rc == 0 && (learned & deepest) == 0)

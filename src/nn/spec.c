@@ -105,12 +105,15 @@ static int check_cuts(const struct spec *spec, int blocks, struct err *e)
 
     int last = spec->n_sections - 1;
     for (int i = 0; i <= last; i++) {
-        int low = i > 0 ? spec->cuts[i - 1] + 1 : 1;
-        if (spec->cuts[i] < low || spec->cuts[i] > blocks)
-            return err_set(
-                e, ERR_RANGE,
-                "spec: cuts[%d] is %d, it must lie in %d..%d (cuts rise and count blocks)", i,
-                spec->cuts[i], low, blocks);
+        if (spec->cuts[i] < 1 || spec->cuts[i] > blocks)
+            return err_set(e, ERR_RANGE,
+                           "spec: cuts[%d] is %d, it must lie in 1..%d (cuts count blocks)", i,
+                           spec->cuts[i], blocks);
+        if (i > 0 && spec->cuts[i] <= spec->cuts[i - 1])
+            return err_set(e, ERR_RANGE,
+                           "spec: cuts[%d] is %d, behind %d: cuts rise, they count blocks from the "
+                           "beginning of the network",
+                           i, spec->cuts[i], spec->cuts[i - 1]);
     }
     if (spec->cuts[last] != blocks)
         return err_set(e, ERR_RANGE,

@@ -113,7 +113,8 @@ static void test_learned(void **state)
     model_free(m);
 }
 
-static unsigned parse_untrained(const char *method, const char *command, const char *learned)
+static int parse_training(const char *method, const char *command, const char *learned,
+                          struct training *ret, struct err *e)
 {
     static const char format[] =
         "{\"method\": \"%s\", \"data\": \"\", \"program\": \"\", \"schedule\": \"cosine\", "
@@ -122,11 +123,26 @@ static unsigned parse_untrained(const char *method, const char *command, const c
         "\"temperature\": 1, \"alpha\": 0, \"lambda\": 0, \"kd_scale\": true, \"holdout\": 0, "
         "\"holdout_seed\": 0, \"command\": \"%s\"%s}";
     char text[1024];
+    snprintf(text, sizeof(text), format, method, command, learned);
+    return metadata_parse_training(text, 4, ret, e);
+}
+
+static unsigned parse_untrained(const char *method, const char *command, const char *learned)
+{
     struct training training;
     struct err e = {0};
-    snprintf(text, sizeof(text), format, method, command, learned);
-    if (metadata_parse_training(text, 4, &training, &e) < 0) fail_msg("%s", e.text);
+    if (parse_training(method, command, learned, &training, &e) < 0) fail_msg("%s", e.text);
     return training.untrained;
+}
+
+static void refuse_learned(const char *list, const char *words)
+{
+    char learned[64];
+    struct training training;
+    struct err e = {0};
+    snprintf(learned, sizeof(learned), ", \"learned\": %s", list);
+    assert_true(parse_training("byot", "", learned, &training, &e) < 0);
+    if (strstr(e.text, words) == NULL) fail_msg("wanted '%s', got: %s", words, e.text);
 }
 
 /* Files that do not say who has learned: their method does, and an import's command. */
@@ -148,6 +164,11 @@ static void test_learned_derived(void **state)
         5);
     assert_int_equal(parse_untrained("baseline", "", ", \"learned\": [1, 2, 3, 4]"), 0);
     assert_int_equal(parse_untrained("byot", "", ", \"learned\": [2, 4]"), 5);
+    refuse_learned("[4, 4]", "learned[1]: exit 4 comes behind exit 4; they must rise");
+    refuse_learned("[3, 2, 4]", "learned[1]: exit 2 comes behind exit 3; they must rise");
+    refuse_learned("[0, 4]", "learned[0]: must be an integer in 1..4, not 0");
+    refuse_learned("[4, 5]", "learned[1]: must be an integer in 1..4, not 5");
+    refuse_learned("[1, 2]", "learned: must end with the deepest exit, 4");
 }
 
 static void test_running(void **state)

@@ -72,8 +72,8 @@ static void test_how_things_fit(void **state)
 {
     (void)state;
     refuse("cuts[0]", ERR_RANGE, offsetof(struct spec, cuts[0]), 0);
-    refuse("cuts[1]", ERR_RANGE, offsetof(struct spec, cuts[1]), 2); /* not above cuts[0] */
-    refuse("cuts[2]", ERR_RANGE, offsetof(struct spec, cuts[1]), 6); /* not above cuts[1] */
+    refuse("cuts[1] is 2, behind 2: cuts rise", ERR_RANGE, offsetof(struct spec, cuts[1]), 2);
+    refuse("cuts[2] is 6, behind 8: cuts rise", ERR_RANGE, offsetof(struct spec, cuts[1]), 8);
     refuse("cuts[3]", ERR_RANGE, offsetof(struct spec, cuts[3]), 7); /* not the last block */
     refuse("cuts[3]", ERR_RANGE, offsetof(struct spec, cuts[3]), 9); /* more than there are */
     refuse("stages[3].blocks", ERR_RANGE, offsetof(struct spec, stages[3].blocks),
