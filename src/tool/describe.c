@@ -123,8 +123,7 @@ static int print_json(const struct net *net, const struct model *model, char *pl
         json_write_open(w, NULL, '{');
         json_write_string(w, "name", model_classifier_name(i));
         write_cost(w, net_exit_cost(net, i));
-        if (model != NULL && (model->training.untrained >> i & 1) != 0)
-            json_write_bool(w, "learned", false);
+        if (model != NULL) json_write_bool(w, "learned", (model->training.untrained >> i & 1) == 0);
         json_write_close(w, '}');
     }
     json_write_close(w, ']');

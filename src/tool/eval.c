@@ -62,7 +62,8 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
          "all logits for NumPy, float32 [images][classifiers][classes], the ensemble last; and\n"
          "FILE.labels.npy, int32 [images]"},
         {"predictions", OPTION_STRING, "FILE.csv", &c->predictions, NULL,
-         "index,label, and of each classifier its class and its margin"},
+         "index,label, and of each classifier its class and its margin (empty where it has "
+         "not\nlearned)"},
         {NULL, 0, NULL, NULL, NULL, "How:"},
         {"threads", OPTION_INT, "N", &c->threads, NULL, "(0: all processors)"},
         {"precision", OPTION_STRING, "P", &c->plan.precision, NULL, TOOL_PRECISION_HELP},

@@ -33,7 +33,6 @@ int eval_write_predictions(const char *path, const struct logits *l, const uint3
     if (f == NULL) return e->code;
     fprintf(f, "index,label");
     for (int c = 0; c <= l->n_exits; c++) {
-        if ((l->untrained >> c & 1) != 0) continue;
         const char *name = model_classifier_name(c < l->n_exits ? c : MODEL_ENSEMBLE);
         fprintf(f, ",%s,%s_margin", name, name);
     }
@@ -41,7 +40,10 @@ int eval_write_predictions(const char *path, const struct logits *l, const uint3
     for (size_t i = 0; i < l->n; i++) {
         fprintf(f, "%zu,%d", indices != NULL ? indices[i] : i, (int)l->labels[i]);
         for (int c = 0; c <= l->n_exits; c++) {
-            if ((l->untrained >> c & 1) != 0) continue;
+            if ((l->untrained >> c & 1) != 0) { /* the columns are the same for every method */
+                fprintf(f, ",,");
+                continue;
+            }
             const float *z =
                 logits_of(l, c < l->n_exits ? c : MODEL_ENSEMBLE) + i * (size_t)l->classes;
             float margin;

@@ -7,8 +7,8 @@
 #include "base/err.h"
 #include "train/evaluate.h"
 
-/* CSV: index,label, and of each classifier that has learned its class and its margin. indices: of
- * the images in their file; NULL: 0.. */
+/* CSV: index,label, and of each classifier its class and its margin, which are empty where it has
+ * not learned. indices: of the images in their file; NULL: 0.. */
 int eval_write_predictions(const char *path, const struct logits *logits, const uint32_t *indices,
                            struct err *e);
 

@@ -1,5 +1,5 @@
-/* `autodidact jobs`: starts, lists, follows and cancels a daemon's training jobs. It polls, so that
- * it also survives a restart of the daemon in the middle of a job. */
+/* `autodidact jobs`: submits, lists, follows and cancels a daemon's training jobs. It polls, so
+ * that it also survives a restart of the daemon in the middle of a job. */
 #include "config.h"
 
 #include <errno.h>
@@ -82,24 +82,68 @@ static void print_job(const struct json *job)
     putchar('\n');
 }
 
+/* An object of the daemon's as it is, in a line. */
+static int print_object(const struct json *object, struct err *e)
+{
+    struct tool_json json;
+    struct json_writer *w = tool_json_begin(&json);
+    for (struct json_member m = {0}; json_next(object, &m);) json_write_value(w, m.name, m.value);
+    return tool_json_print(&json, e);
+}
+
 /* Frees the answer. */
 static int show(struct jobs *jobs, struct json *answer, struct err *e)
 {
     const struct json *list = json_get(answer, "jobs");
     int status = 0;
     if (jobs->json) {
-        struct tool_json json;
-        struct json_writer *w = tool_json_begin(&json);
-        for (struct json_member m = {0}; json_next(answer, &m);) {
-            json_write_value(w, m.name, m.value);
-        }
-        status = tool_json_print(&json, e);
+        status = print_object(answer, e);
     } else if (json_is(list, JSON_KIND_ARRAY)) {
         for (size_t i = 0; i < json_count(list); i++) print_job(json_item(list, i));
     } else {
         print_job(answer);
     }
     json_free(answer);
+    return status;
+}
+
+static void print_top1(const struct json *figures)
+{
+    const struct json *top1 = json_get(figures, "top1");
+    if (json_is(top1, JSON_KIND_INT) || json_is(top1, JSON_KIND_REAL))
+        printf(" %.4f", json_number(top1, 0));
+    else
+        printf(" -");
+}
+
+static void print_epoch(const struct json *epoch)
+{
+    const struct json *exits = json_get(epoch, "exits");
+    printf("epoch %lld  loss %.4f  lr %.4g  %.0f img/s",
+           (long long)json_int(json_get(epoch, "epoch"), 0),
+           json_number(json_get(epoch, "loss"), 0), json_number(json_get(epoch, "lr"), 0),
+           json_number(json_get(epoch, "img_per_s"), 0));
+    if (json_count(exits) > 0) {
+        printf("  held-out top-1");
+        for (size_t i = 0; i < json_count(exits); i++) print_top1(json_item(exits, i));
+        printf(" ensemble");
+        print_top1(json_get(epoch, "ensemble"));
+    }
+    putchar('\n');
+}
+
+/* The epochs that a job has behind it, a line each. Frees the answer. */
+static int show_log(const struct jobs *jobs, struct json *job, struct err *e)
+{
+    const struct json *epochs = json_get(job, "epochs");
+    int status = 0;
+    for (size_t i = 0; i < json_count(epochs) && status == 0; i++) {
+        if (jobs->json)
+            status = print_object(json_item(epochs, i), e);
+        else
+            print_epoch(json_item(epochs, i));
+    }
+    json_free(job);
     return status;
 }
 
@@ -129,7 +173,7 @@ static bool names_kind(const char *const *words)
     return *words != NULL;
 }
 
-static int start(struct jobs *jobs, const char *const *words, struct err *e)
+static int submit(struct jobs *jobs, const char *const *words, struct err *e)
 {
     struct buf body;
     struct json_writer w;
@@ -208,10 +252,11 @@ int tool_jobs(int argc, char **argv, struct err *e)
     };
     const struct command_line line = {
         .program = "autodidact jobs",
-        .usage = "--admin URL list | show ID | watch ID | cancel ID | start KEY=VALUE...",
+        .usage = "--admin URL list | submit KEY=VALUE... | show|watch|log|cancel ID",
         .about =
-            "Training jobs of a daemon. start takes the members of POST /admin/v1/jobs, for\n"
-            "example spec=resnet18 data=cifar100:/data/cifar-100-binary method=byot epochs=30.",
+            "Training jobs of a daemon. submit takes the members of POST /admin/v1/jobs, for\n"
+            "example spec=resnet18 data=cifar100:/data/cifar-100-binary method=byot epochs=30.\n"
+            "watch follows a job to its end; log has a line for each of its epochs.",
         .rows = rows,
         .positional_min = 1,
         .positional_max = argc,
@@ -233,7 +278,8 @@ int tool_jobs(int argc, char **argv, struct err *e)
 
     struct json *answer;
     const char *verb = words[0];
-    bool takes_id = !strcmp(verb, "show") || !strcmp(verb, "watch") || !strcmp(verb, "cancel");
+    bool takes_id = !strcmp(verb, "show") || !strcmp(verb, "watch") || !strcmp(verb, "log") ||
+                    !strcmp(verb, "cancel");
     if (takes_id && (words[1] == NULL || words[2] != NULL)) {
         status = err_set(e, ERR_USAGE, "%s takes one job's ID", verb);
     } else if (takes_id && buf_printf(&path, "/admin/v1/jobs/%s%s", words[1],
@@ -244,14 +290,16 @@ int tool_jobs(int argc, char **argv, struct err *e)
     } else if (takes_id) {
         status =
             ask(&jobs, strcmp(verb, "cancel") ? "GET" : "POST", buf_text(&path), NULL, &answer, e);
-        if (status == 0) status = show(&jobs, answer, e);
+        if (status == 0)
+            status = strcmp(verb, "log") ? show(&jobs, answer, e) : show_log(&jobs, answer, e);
     } else if (!strcmp(verb, "list") && words[1] == NULL) {
         status = ask(&jobs, "GET", "/admin/v1/jobs", NULL, &answer, e);
         if (status == 0) status = show(&jobs, answer, e);
-    } else if (!strcmp(verb, "start")) {
-        status = start(&jobs, words + 1, e);
+    } else if (!strcmp(verb, "submit")) {
+        status = submit(&jobs, words + 1, e);
     } else {
-        status = err_set(e, ERR_USAGE, "\"%s\" is none of list, show, watch, cancel, start", verb);
+        status =
+            err_set(e, ERR_USAGE, "\"%s\" is none of submit, list, show, watch, log, cancel", verb);
     }
 out:
     client_free(jobs.client);

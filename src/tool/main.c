@@ -30,7 +30,7 @@ static const struct subcommand subcommands[] = {
     {"import", tool_import, "a PyTorch checkpoint as a model"},
     {"export", tool_export, "a model as an ONNX file for other runtimes"},
     {"classify", tool_classify, "send images to a daemon"},
-    {"jobs", tool_jobs, "training jobs of a daemon: start, list, watch, cancel"},
+    {"jobs", tool_jobs, "training jobs of a daemon: submit, list, watch, log, cancel"},
 };
 
 enum {

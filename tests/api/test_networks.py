@@ -99,6 +99,8 @@ class Way:
     def describe(self):
         model, = tool("describe", self.model, "--json")
         spec, = tool("describe", self.spec, "--width", self.width, "--json")
+        assert model.pop("stored") == "f32" and model.pop("file_bytes") == os.path.getsize(self.model)
+        assert all(e.pop("learned") for e in model["exits"])
         assert model == spec, f"the model is {model}, its spec {spec}"
         assert len(model["sections"]) == len(model["exits"]) == 4, model
 

@@ -128,6 +128,7 @@ def test_describe(p):
     direct = json.loads(run("describe", SPEC, "--width", "4", "--plan", "--json", "--algorithm", "direct")[0])["plan"]
     assert {line.split("; ")[1] for line in direct if "; " in line} == {"direct"}
     m = json.loads(run("describe", p.model("byot"), "--json")[0])
+    assert [x.pop("learned") for x in m["exits"]] == [True] * 4
     s = json.loads(run("describe", SPEC, "--json", "--width", "4")[0])
     assert (m.pop("stored"), m.pop("file_bytes")) == ("f32", os.path.getsize(p.model("byot")))
     assert m == s
@@ -209,7 +210,16 @@ def test_predictions(p):
         rows = list(csv.DictReader(file))
     assert [int(r["index"]) for r in rows] == list(range(200))
     names = ["1", "2", "3", "4", "ensemble"]
-    assert list(rows[0]) == ["index", "label"] + [w for n in names for w in (n, n + "_margin")]
+    columns = ["index", "label"] + [w for n in names for w in (n, n + "_margin")]
+    assert list(rows[0]) == columns
+    # Of classifiers that have not learned the columns are there, and empty.
+    baseline = p.path("baseline.csv")
+    run("eval", p.model("baseline"), "--data", p.data, "--split", "test", "--predictions", baseline)
+    with open(baseline) as file:
+        few = list(csv.DictReader(file))
+    assert list(few[0]) == columns and len(few) == 200
+    for r in few:
+        assert [r[c] for c in columns[2:8]] == [""] * 6 and r["4"] == r["ensemble"] != "" and float(r["4_margin"]) >= 0, r
     for name, figures in zip(names, f["exits"] + [f["ensemble"]]):
         right = sum(r[name] == r["label"] for r in rows)
         assert abs(right / 200 - figures["top1"]) < 1e-9
@@ -710,10 +720,23 @@ def test_bench_profile(p):
     fails("bench", SPEC, "--method", "byot", code=2, text="--method byot: with --train it takes a method of one network")
 
 
+EPOCHS = [{"epoch": 1, "step": 5, "loss": 2.5, "lr": 0.1, "img_per_s": 80.0},
+          {"epoch": 2, "step": 10, "loss": 1.25, "lr": 0.05, "img_per_s": 90.4,
+           "exits": [{"name": "1", "top1": None, "learned": False}, {"name": "2", "top1": 0.5}], "ensemble": {"top1": 0.5}}]
+
+
 class Answer(http.server.BaseHTTPRequestHandler):
-    """Says what was asked; keeps the last headers."""
+    """Says what was asked, of one job with its epochs; keeps the last headers and body."""
     def do_GET(self):
-        body = json.dumps({"jobs": [{"id": 7, "state": "running", "method": "byot", "data": self.path}]}).encode()
+        job = {"id": 7, "state": "running", "method": "byot", "data": self.path}
+        self.answer(job | {"epochs": EPOCHS} if self.path.endswith("/7") else {"jobs": [job]})
+
+    def do_POST(self):
+        Answer.body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer({"id": 8, "state": "queued", "method": "byot", "data": self.path})
+
+    def answer(self, document):
+        body = json.dumps(document).encode()
         Answer.seen = self.headers
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -736,6 +759,14 @@ def test_client(p):
     out, _ = run("jobs", "--admin", url, "--token-file", token, "list", env=proxied)
     assert out.startswith("7 ") and "running" in out and "/admin/v1/jobs" in out, out
     assert Answer.seen["Authorization"] == "Bearer secret"
+    out, _ = run("jobs", "--admin", url, "submit", "spec=resnet18", "data=cifar100:x", "epochs=3", env=proxied)
+    assert out.startswith("8 ") and "queued" in out, out
+    assert json.loads(Answer.body) == {"kind": "train", "spec": "resnet18", "data": "cifar100:x", "epochs": 3}
+    out, _ = run("jobs", "--admin", url, "log", "7", env=proxied)
+    assert out == ("epoch 1  loss 2.5000  lr 0.1  80 img/s\n"
+                   "epoch 2  loss 1.2500  lr 0.05  90 img/s  held-out top-1 - 0.5000 ensemble 0.5000\n"), out
+    assert lines(run("jobs", "--admin", url, "--json", "log", "7", env=proxied)[0]) == EPOCHS
+    fails("jobs", "--admin", url, "log", code=2, text="log takes one job's ID")
     server.shutdown()
     server.server_close()
     fails("jobs", "--admin", url, "list", text=url)
