@@ -5,6 +5,7 @@
 #ifndef DATA_SPLIT_H
 #define DATA_SPLIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,7 @@ void split_release(struct split *split); /* fine on zeros */
  * together, so that it can be some more or fewer. Nothing is held out that one of the borders
  * (known, of the set's seed) has on the other side: images that a model has seen cannot judge its
  * child; the new border lies within them, and is the first one itself where that is what comes out.
+ * It remembers what they do, and images that are trained on.
  * ERR_RANGE when so many cannot be held out; ERR_LIMIT when the border would take too many keys;
  * -ENOMEM. */
 int split_make(const struct dataset *set, size_t images, const struct holdout_border *const *within,
@@ -41,6 +43,10 @@ int split_limit(struct split *split, size_t n, uint64_t seed, struct err *e);
 /* What a border (of the set's seed) makes of the set, exactly. -ENOMEM. */
 int split_by_border(const struct dataset *set, const struct holdout_border *border,
                     struct split *ret_split, struct err *e);
+
+/* Whether the set has an image that a border remembers as trained on; false also where its seed is
+ * another one. */
+bool split_has_seen(const struct dataset *set, const struct holdout_border *border);
 
 /* The border of programs that stored how many were held out, and no border: the smallest keys of
  * all classes together were. It is what that model knew as long as the set is what it was.

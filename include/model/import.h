@@ -10,6 +10,7 @@
 #include "image/preprocess.h"
 #include "model/safetensors.h"
 #include "nn/net.h"
+#include "recipe/lineage.h"
 
 struct import_report {
     size_t taken, ignored; /* tensors; ignored: PyTorch's counters of batches */
@@ -32,5 +33,11 @@ int import_preprocess(const struct safetensors *file, struct preprocess *ret, st
  * was a model says so. ERR_FORMAT. */
 int import_untrained(const struct safetensors *file, int sections, unsigned fresh,
                      unsigned *ret_untrained, struct err *e);
+
+/* What a file that was a model of n classes has seen, which the import has then, too; of another
+ * one, that nothing is known (model/model.h). lineage_release(). ERR_FORMAT, ERR_CONFLICT, or as
+ * lineage_add(). */
+int import_lineage(const struct safetensors *file, int sections, int n, struct lineage *ret,
+                   struct err *e);
 
 #endif

@@ -16,6 +16,7 @@
 #include "nn/net.h"
 #include "nn/plan.h"
 #include "nn/spec.h"
+#include "recipe/lineage.h"
 #include "recipe/recipe.h"
 
 enum {
@@ -69,7 +70,9 @@ struct training {
                                       figures and thresholds mean nothing. Never the deepest */
     int64_t skipped;               /* images that could not be read and were left out */
     struct holdout_border border;  /* of a loaded model its own; else the caller's */
-    bool has_figures;              /* on the held-out images */
+    struct lineage lineage;        /* so is this: what else it comes from than these data */
+    bool has_lineage; /* false: of a program that did not write them, which may have had one */
+    bool has_figures; /* on the held-out images */
     struct training_figures exits[SPEC_SECTIONS_MAX], ensemble;
 };
 
@@ -97,6 +100,19 @@ int model_load_bytes(const void *bytes, size_t size, struct model **ret_model, s
 int model_plan(struct model *model, const struct plan_options *options, struct err *e);
 
 void model_free(struct model *model); /* NULL is fine */
+
+/* The data that it was trained on, for lineage_set_release(). ERR_NOT_FOUND when there are none,
+ * or lineage_set_make()'s errors. */
+int model_data(const struct model *model, struct lineage_set *ret, struct err *e);
+
+/* Everything that it has seen: these data first, where there are some, and its lineage.
+ * lineage_release(). Errors as lineage_add()'s. */
+int model_lineage(const struct model *model, struct lineage *ret, struct err *e);
+
+/* Whether the model, or one that it comes from, may have been trained on images that the other one
+ * holds out: as far as is known, or where it is not. Errors as model_lineage()'s. */
+int model_may_have_seen(const struct model *model, const struct model *holdout_of, bool *ret,
+                        struct err *e);
 
 /* The names that users see: "1".."N" for exits 0..N-1, "ensemble", "ensemble:2".."ensemble:N".
  * Static storage. */

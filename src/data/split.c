@@ -229,7 +229,16 @@ static bool is_first(const struct work *w)
     return true;
 }
 
-static int make_border(const struct work *w, struct holdout_border *ret, struct err *e)
+/* The border remembers those that are trained on, and what others remember of this data. */
+static void note_seen(const struct work *w, struct holdout_border *b)
+{
+    for (size_t k = 0; k < w->n_within; k++) holdout_border_see_all(b, w->within[k]);
+    for (size_t i = 0; i < w->count; i++) {
+        if (!w->items[i].held) holdout_border_see(b, w->items[i].key);
+    }
+}
+
+static int choose_border(const struct work *w, struct holdout_border *ret, struct err *e)
 {
     struct holdout_border b = {.known = true, .seed = dataset_key_seed(w->set)};
     size_t room = w->count;
@@ -279,7 +288,8 @@ static int finish(const struct work *w, struct split *ret, struct err *e)
     if (held == NULL) return no_memory(w->set, e);
     for (size_t i = 0; i < w->count; i++) held[w->items[i].index] = w->items[i].held;
     int rc = list_sides(w->set, held, w->n_held, &split, e);
-    if (rc == 0) rc = make_border(w, &split.border, e);
+    if (rc == 0) rc = choose_border(w, &split.border, e);
+    if (rc == 0) note_seen(w, &split.border);
     if (rc == 0)
         *ret = split;
     else
@@ -337,6 +347,19 @@ int split_by_border(const struct dataset *set, const struct holdout_border *bord
     else
         split_release(&split);
     return rc;
+}
+
+bool split_has_seen(const struct dataset *set, const struct holdout_border *border)
+{
+    const size_t n = border->n_seen;
+    const uint64_t last = n > 0 ? border->seen[n - 1] : 0;
+    if (n == 0 || border->seed != dataset_key_seed(set)) return false;
+    for (size_t i = 0; i < dataset_count(set); i++) {
+        const uint64_t key = dataset_key(set, i);
+        for (size_t k = 0; key <= last && k < n; k++)
+            if (border->seen[k] == key) return true;
+    }
+    return false;
 }
 
 int split_border_of_count(const struct dataset *set, size_t images,

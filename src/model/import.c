@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "import_names.h"
+#include "history.h"
 #include "metadata.h"
 #include "model_file.h"
 
@@ -274,5 +275,26 @@ int import_untrained(const struct safetensors *file, int sections, unsigned fres
     struct training training = {.untrained = 0};
     int rc = text != NULL ? metadata_parse_training(text, sections, &training, e) : 0;
     if (rc == 0) *ret_untrained = fresh | training.untrained;
+    return rc;
+}
+
+int import_lineage(const struct safetensors *file, int sections, int n, struct lineage *ret,
+                   struct err *e)
+{
+    const char *text = safetensors_meta(file, METADATA_TRAINING);
+    struct training training = {.untrained = 0};
+    struct lineage none = {.has_unknown = true};
+    char **labels = NULL;
+    int rc = import_labels(file, n, &labels, e);
+    if (rc < 0 || text == NULL || labels == NULL) {
+        mem_free(labels);
+        *ret = none;
+        return rc;
+    }
+    rc = metadata_parse_training(text, sections, &training, e);
+    if (rc == 0) rc = history_read(file, &training, e);
+    if (rc == 0) rc = history_lineage(&training, labels, n, ret, e);
+    history_release(&training);
+    mem_free(labels);
     return rc;
 }

@@ -1,4 +1,5 @@
-/* The strings in a model file's __metadata__ <-> what they mean. All are JSON documents. */
+/* The strings in a model file's __metadata__ <-> what they mean. All are JSON documents, but
+ * for what decides who is held out. */
 #ifndef SRC_MODEL_METADATA_H
 #define SRC_MODEL_METADATA_H
 
@@ -10,6 +11,7 @@
 #define METADATA_CALIBRATION "autodidact.calibration"
 #define METADATA_TRAINING "autodidact.training"
 #define METADATA_HOLDOUT "autodidact.holdout" /* holdout_border_format() */
+#define METADATA_LINEAGE "autodidact.lineage" /* lineage_format() */
 
 extern const char *const preprocess_resize_names[2];
 extern const char *const preprocess_crop_names[2]; /* what each way of resizing implies */

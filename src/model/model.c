@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "history.h"
 #include "metadata.h"
 #include "model/spec_file.h"
 #include "model_file.h"
@@ -24,7 +25,7 @@ void model_free(struct model *model)
     plan_free(model->plan);
     mem_free(model->params);
     mem_free(model->labels); /* one block */
-    holdout_border_release(&model->training.border);
+    history_release(&model->training);
     net_free(model->net); /* after the plan, which points into it */
     mem_free(model);
 }
@@ -72,11 +73,8 @@ static int read_description(const struct safetensors *file, struct model *model,
         rc = metadata_parse_training(text, spec->n_sections, &model->training, e);
         if (rc < 0) return rc;
     }
-    text = safetensors_meta(file, METADATA_HOLDOUT);
-    if (text != NULL) {
-        rc = holdout_border_parse(text, &model->training.border, e);
-        if (rc < 0) return err_prefix(e, METADATA_HOLDOUT), rc;
-    }
+    rc = history_read(file, &model->training, e);
+    if (rc < 0) return rc;
     text = safetensors_meta(file, METADATA_CALIBRATION);
     if (text == NULL) return 0;
     return metadata_parse_calibration(text, spec->n_sections, model->training.untrained,
@@ -181,6 +179,16 @@ int model_load(const char *path, struct model **ret_model, struct err *e)
     if (rc < 0) err_prefix(e, "%s", path);
     mem_free(bytes);
     return rc;
+}
+
+int model_data(const struct model *model, struct lineage_set *ret, struct err *e)
+{
+    return history_data(&model->training, model->labels, net_classes(model->net), ret, e);
+}
+
+int model_lineage(const struct model *model, struct lineage *ret, struct err *e)
+{
+    return history_lineage(&model->training, model->labels, net_classes(model->net), ret, e);
 }
 
 double model_temperature(const struct model *model, int classifier)

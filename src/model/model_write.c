@@ -16,7 +16,7 @@
 #include "model/spec_file.h"
 #include "model_file.h"
 
-enum { META_MAX = 6 };
+enum { META_MAX = 7 };
 
 int model_check_label(const char *label, struct err *e)
 {
@@ -77,6 +77,18 @@ static int add_text(struct meta_texts *meta, const char *key, char *text, int st
     return 0;
 }
 
+/* Where there is nothing else to say, that it comes from somewhere says that there was nothing. */
+static int add_history(struct meta_texts *meta, const struct training *t, struct err *e)
+{
+    int rc = 0;
+    if (t->border.known)
+        rc = add_text(meta, METADATA_HOLDOUT, holdout_border_format(&t->border), -ENOMEM, e);
+    if (rc < 0 || (t->parent[0] == '\0' && t->teacher[0] == '\0' && t->lineage.n == 0 &&
+                   !t->lineage.has_unknown))
+        return rc;
+    return add_text(meta, METADATA_LINEAGE, lineage_format(&t->lineage), ERR_LIMIT, e);
+}
+
 static int make_meta(struct meta_texts *meta, const struct net *net, char *const *labels,
                      const struct preprocess *preprocess, const struct calibration *calibration,
                      const struct training *training, struct err *e)
@@ -115,8 +127,7 @@ static int make_meta(struct meta_texts *meta, const struct net *net, char *const
     text = metadata_format_training(training, sections, &status);
     rc = add_text(meta, METADATA_TRAINING, text, status, e);
     if (rc == 0) rc = metadata_parse_training(text, sections, &read_back.training, e);
-    if (rc < 0 || !training->border.known) return rc;
-    return add_text(meta, METADATA_HOLDOUT, holdout_border_format(&training->border), -ENOMEM, e);
+    return rc == 0 ? add_history(meta, training, e) : rc;
 }
 
 /* --- tensors ---------------------------------------------------------------------------------- */

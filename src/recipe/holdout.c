@@ -10,8 +10,9 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "keys.h"
 
-enum { KEY_DIGITS = 16, HEAD_MAX = 96 };
+enum { HEAD_MAX = 96 };
 
 void holdout_border_release(struct holdout_border *border)
 {
@@ -33,23 +34,9 @@ int holdout_border_copy(const struct holdout_border *border, struct holdout_bord
     return 0;
 }
 
-static bool is_apart(const struct holdout_border *b, uint64_t key)
-{
-    size_t first = 0, end = b->n_apart;
-    while (first < end) {
-        const size_t middle = first + (end - first) / 2;
-        if (b->apart[middle] == key) return true;
-        if (b->apart[middle] < key)
-            first = middle + 1;
-        else
-            end = middle;
-    }
-    return false;
-}
-
 bool holdout_border_holds(const struct holdout_border *border, uint64_t key)
 {
-    return (key < border->limit) != is_apart(border, key);
+    return (key < border->limit) != keys_have(border->apart, border->n_apart, key);
 }
 
 /* Below a limit nearly every key is held out, beyond it nearly none, so only those that stand apart
@@ -70,37 +57,31 @@ bool holdout_border_is_within(const struct holdout_border *inner,
     return true;
 }
 
+void holdout_border_see(struct holdout_border *b, uint64_t key)
+{
+    const size_t at = keys_find(b->seen, b->n_seen, key);
+    if (at == HOLDOUT_SEEN_MAX || (at < b->n_seen && b->seen[at] == key)) return;
+    if (b->n_seen < HOLDOUT_SEEN_MAX) b->n_seen++;
+    memmove(b->seen + at + 1, b->seen + at, (b->n_seen - 1 - at) * sizeof(*b->seen));
+    b->seen[at] = key;
+}
+
+void holdout_border_see_all(struct holdout_border *border, const struct holdout_border *other)
+{
+    for (size_t i = 0; i < other->n_seen && other->seed == border->seed; i++)
+        holdout_border_see(border, other->seen[i]);
+}
+
 char *holdout_border_format(const struct holdout_border *b)
 {
-    const size_t size = HEAD_MAX + b->n_apart * (KEY_DIGITS + 1);
+    const size_t size = HEAD_MAX + (b->n_apart + b->n_seen) * (KEY_DIGITS + 1);
     char *text = mem_new(size, 1);
     if (text == NULL) return NULL;
-    size_t used = (size_t)snprintf(text, size, "seed %" PRIu64 " limit %016" PRIx64 "%s", b->seed,
-                                   b->limit, b->n_apart > 0 ? " apart" : "");
-    for (size_t i = 0; i < b->n_apart; i++)
-        used += (size_t)snprintf(text + used, size - used, " %016" PRIx64, b->apart[i]);
+    size_t used =
+        (size_t)snprintf(text, size, "seed %" PRIu64 " limit %016" PRIx64, b->seed, b->limit);
+    used += keys_put(text + used, size - used, " apart", b->apart, b->n_apart);
+    keys_put(text + used, size - used, " seen", b->seen, b->n_seen);
     return text;
-}
-
-/* Goes behind a word; NULL when another one stands there. */
-static const char *behind(const char *at, const char *word)
-{
-    const size_t n = strlen(word);
-    return at != NULL && strncmp(at, word, n) == 0 ? at + n : NULL;
-}
-
-/* Goes behind a number of 16 digits. */
-static const char *read_key(const char *at, uint64_t *ret)
-{
-    uint64_t key = 0;
-    for (int i = 0; i < KEY_DIGITS; i++) {
-        const char c = at[i];
-        const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-        if (digit < 0) return NULL;
-        key = key << 4 | (uint64_t)digit;
-    }
-    *ret = key;
-    return at + KEY_DIGITS;
 }
 
 static const char *read_seed(const char *at, uint64_t *ret)
@@ -115,41 +96,50 @@ static const char *read_seed(const char *at, uint64_t *ret)
 
 static int refuse(struct err *e)
 {
-    return err_set(e, ERR_FORMAT,
-                   "it is not \"seed N limit KEY\", perhaps with \" apart\" and "
-                   "keys that increase, of 16 hexadecimal digits each");
+    return err_set(
+        e, ERR_FORMAT,
+        "it is not \"seed N limit KEY\", perhaps with \" apart\" and \" seen\", each with "
+        "keys that increase, of 16 hexadecimal digits each");
+}
+
+static int check_number(size_t n, size_t most, const char *what, struct err *e)
+{
+    if (n <= most) return 0;
+    return err_set(e, ERR_LIMIT, "%zu keys %s, at most %zu are taken", n, what, most);
+}
+
+/* The lists of keys, of which either may be missing; *at goes behind them, or becomes NULL. */
+static int read_lists(const char **at, struct holdout_border *b, struct err *e)
+{
+    const char *list = keys_behind(*at, " apart");
+    int rc = 0;
+    if (list != NULL) {
+        b->n_apart = keys_count(list);
+        rc = check_number(b->n_apart, HOLDOUT_APART_MAX, "stand apart", e);
+        if (rc < 0) return rc;
+        b->apart = mem_new(b->n_apart + 1, sizeof(*b->apart));
+        if (b->apart == NULL) return err_set(e, -ENOMEM, "no memory for %zu keys", b->n_apart);
+        *at = keys_read(list, b->n_apart, b->apart);
+    }
+    list = keys_behind(*at, " seen");
+    if (list == NULL) return 0;
+    b->n_seen = keys_count(list);
+    rc = check_number(b->n_seen, HOLDOUT_SEEN_MAX, "were seen", e);
+    if (rc == 0) *at = keys_read(list, b->n_seen, b->seen);
+    return rc;
 }
 
 int holdout_border_parse(const char *text, struct holdout_border *ret, struct err *e)
 {
     struct holdout_border b = {.known = true};
-    const char *at = behind(text, "seed ");
-    if (at != NULL) at = behind(read_seed(at, &b.seed), " limit ");
-    if (at != NULL) at = read_key(at, &b.limit);
-    if (at != NULL && *at == '\0') {
+    const char *at = keys_behind(text, "seed ");
+    if (at != NULL) at = keys_behind(read_seed(at, &b.seed), " limit ");
+    if (at != NULL) at = keys_read_one(at, &b.limit);
+    int rc = at != NULL ? read_lists(&at, &b, e) : 0;
+    if (rc == 0 && (at == NULL || *at != '\0')) rc = refuse(e);
+    if (rc == 0)
         *ret = b;
-        return 0;
-    }
-    at = behind(at, " apart");
-    const size_t n = at != NULL ? strlen(at) / (KEY_DIGITS + 1) : 0;
-    if (n == 0) return refuse(e);
-    if (n > HOLDOUT_APART_MAX) {
-        return err_set(e, ERR_LIMIT, "%zu keys stand apart, at most %d are taken", n,
-                       HOLDOUT_APART_MAX);
-    }
-    b.apart = mem_new(n, sizeof(*b.apart));
-    if (b.apart == NULL) return err_set(e, -ENOMEM, "no memory for %zu keys", n);
-    while (at != NULL && b.n_apart < n) {
-        uint64_t *key = &b.apart[b.n_apart];
-        at = behind(at, " ");
-        if (at != NULL) at = read_key(at, key);
-        if (at != NULL && b.n_apart > 0 && *key <= key[-1]) at = NULL;
-        b.n_apart++;
-    }
-    if (at == NULL || *at != '\0') {
-        mem_free(b.apart);
-        return refuse(e);
-    }
-    *ret = b;
-    return 0;
+    else
+        holdout_border_release(&b);
+    return rc;
 }

@@ -51,7 +51,8 @@ struct import {
     float *params;
     struct preprocess preprocess;
     struct import_report report;
-    unsigned untrained; /* bit i: exit i has not learned */
+    unsigned untrained;     /* bit i: exit i has not learned */
+    struct lineage lineage; /* what the checkpoint has seen */
 };
 
 /* --- the command line ------------------------------------------------------------------------- */
@@ -256,6 +257,7 @@ static int write_model(const struct import *im, struct err *e)
     const struct command *c = &im->command;
     struct training t = {.method = "import", .program = PACKAGE_STRING, .recipe.seed = c->seed};
     t.untrained = im->untrained;
+    t.lineage = im->lineage;
     snprintf(t.command, sizeof(t.command),
              "autodidact import CHECKPOINT --spec %s.json --width %d --classes %d --seed %llu",
              net_spec(im->net.net)->name, net_spec(im->net.net)->stages[0].channels,
@@ -320,6 +322,9 @@ static int import(struct import *im, struct err *e)
     if (rc == 0)
         rc = import_untrained(im->file, net_sections(im->net.net), im->report.fresh, &im->untrained,
                               e);
+    if (rc == 0)
+        rc = import_lineage(im->file, net_sections(im->net.net), net_classes(im->net.net),
+                            &im->lineage, e);
     if (rc < 0) return err_prefix(e, "%s", c->checkpoint), rc;
     warn_of_doubled_label(im);
     rc = write_model(im, e);
@@ -331,6 +336,7 @@ int tool_import(int argc, char **argv, struct err *e)
     struct import im = {.bytes = NULL};
     int rc = parse(argc, argv, &im, e);
     if (rc == 0) rc = import(&im, e);
+    lineage_release(&im.lineage);
     mem_free(im.params);
     mem_free(im.own_labels);
     mem_free(im.label_lines);

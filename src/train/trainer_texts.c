@@ -43,7 +43,10 @@ static int add_border(struct trainer *t, struct err *e)
 {
     uint8_t digest[SHA256_SIZE];
     char hex[SHA256_HEX_SIZE];
-    char *border = holdout_border_format(&t->setup.split->border);
+    struct holdout_border sides =
+        t->setup.split->border; /* what it remembers beside decides nothing */
+    sides.n_seen = 0;
+    char *border = holdout_border_format(&sides);
     if (border == NULL) return err_set(e, -ENOMEM, "out of memory for the border's text");
     sha256(border, strlen(border), digest);
     sha256_hex(digest, hex);

@@ -233,6 +233,28 @@ def holdout():
     write("holdout", "disorder", head + " apart 2000000000000000 0123456789abcdef")
     write("holdout", "short", head + " apart 0123456789abcde")
     write("holdout", "empty", head + " apart")
+    write("holdout", "seen", head + " seen 1999999999999999 ffffffffffffffff")
+    write("holdout", "both", head + " apart 0123456789abcdef seen 2000000000000000")
+    write("holdout", "seen_first", head + " seen 2000000000000000 apart 0123456789abcdef")
+    write("holdout", "seen_many", head + " seen" + "".join(f" {i:016x}" for i in range(65)))
+
+
+def lineages():
+    border, classes = "seed 0 limit 1999999999999999", " classes 0123456789abcdef fedcba9876543210 "
+    write("lineage", "usual", "cifar100" + classes + border + " apart 0123456789abcdef seen 2000000000000000\n"
+                              "folder classes 00000000000000ff " + border + "\nfolder" + classes + "seed 3 count 500\n")
+    write("lineage", "unknown", "unknown\ncifar10" + classes + border + "\n")
+    write("lineage", "only_unknown", "unknown\n")
+    write("lineage", "none", "")
+    write("lineage", "same", "".join(f"folder classes {i:016x} {border} seen {i:016x}\n" for i in range(4)))
+    write("lineage", "within", "folder" + classes + border + "\nfolder" + classes + border.replace("19", "18", 1) + "\n")
+    write("lineage", "many", "".join(f"folder classes {i:016x} seed {i} count 1\n" for i in range(33)))
+    write("lineage", "disorder", "folder classes 02 01 " + border + "\n")
+    write("lineage", "no_classes", "folder classes " + border + "\n")
+    write("lineage", "no_kind", " classes 0123456789abcdef " + border + "\n")
+    write("lineage", "no_end", "folder" + classes + border)
+    write("lineage", "long_kind", "x" * 32 + classes + border + "\n")
+    write("lineage", "count", "folder" + classes + "seed 0 count 9223372036854775808\n")
 
 
 def choices():
@@ -681,6 +703,7 @@ images()
 exifs()
 choices()
 holdout()
+lineages()
 metadata()
 cifars()
 checkpoints()

@@ -59,7 +59,10 @@ static void test_text(void **state)
     static const char *const good[] = {
         "seed 0 limit 0000000000000000",
         "seed 18446744073709551615 limit ffffffffffffffff apart 0000000000000000",
-        "seed 7 limit 1999999999999999 apart 0123456789abcdef 0123456789abcdf0 ffffffffffffffff"};
+        "seed 7 limit 1999999999999999 apart 0123456789abcdef 0123456789abcdf0 ffffffffffffffff",
+        "seed 7 limit 1999999999999999 apart 0123456789abcdef seen 1999999999999999",
+        "seed 7 limit 1999999999999999 seen 1999999999999999 ffffffffffffffff"};
+    static const size_t n_apart[] = {0, 1, 3, 1, 0}, n_seen[] = {0, 0, 0, 1, 2};
     static const char *const bad[] = {
         "",
         "seed",
@@ -81,12 +84,15 @@ static void test_text(void **state)
         "seed 0 limit 0000000000000000 apart 0000000000000001  0000000000000002",
         "seed 0 limit 0000000000000000 apart 0000000000000001 000000000000000",
         "seed 0 limit 0000000000000000 apart 0000000000000001 0000000000000002 ",
-        "seed 0 limit 0000000000000000 aparT 0000000000000001"};
+        "seed 0 limit 0000000000000000 aparT 0000000000000001",
+        "seed 0 limit 0000000000000000 seen",
+        "seed 0 limit 0000000000000000 seen 0000000000000002 0000000000000001",
+        "seed 0 limit 0000000000000000 seen 0000000000000001 apart 0000000000000001"};
     struct holdout_border b, copy;
     struct err e = {0};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         if (holdout_border_parse(good[i], &b, &e) < 0) fail_msg("%s", e.text);
-        assert_true(b.known && b.n_apart == (i == 0 ? 0 : 2 * i - 1));
+        assert_true(b.known && b.n_apart == n_apart[i] && b.n_seen == n_seen[i]);
         char *text = holdout_border_format(&b);
         assert_string_equal(text, good[i]);
         mem_free(text);
