@@ -103,6 +103,10 @@ static int build_training(struct run *run, struct err *e)
     rc = add_version(run, "init", "--init", e);
     if (rc == 0) rc = add_version(run, "teacher", "--teacher", e);
     if (rc < 0) return rc;
+    if (run->jobs->options.choices[0] != '\0') {
+        command_add(c, "--choices");
+        command_add(c, run->jobs->options.choices);
+    }
     command_add(c, "--out");
     command_add(c, run->result);
     command_add(c, "--resume"); /* goes on from a checkpoint if there is one */
@@ -213,6 +217,19 @@ static void build_evaluation(struct run *run, struct command *c, const char *mod
     add_threads(run, c);
 }
 
+static int note_seen(struct run *run, const struct model *result, const struct model *serving,
+                     struct err *e)
+{
+    bool seen = false;
+    int rc = model_may_have_seen(serving, result, &seen, e);
+    if (rc < 0 || !seen) return rc;
+    snprintf(run->note, sizeof(run->note),
+             "the serving version %lld was trained with another choice of held-out images and may "
+             "have seen some of these, which is to its advantage",
+             (long long)run->serving_version);
+    return 0;
+}
+
 /* Whoever names one of the classifiers that the result takes away is refused from then on. */
 static void note_lost(struct run *run, const struct model *result, const struct model *serving)
 {
@@ -251,20 +268,12 @@ static int compare_with(struct run *run, const struct model *result, const struc
         snprintf(run->hindrance, sizeof(run->hindrance),
                  "it has other labels than the serving version %lld", (long long)row->number);
     } else if (run->holdout.images > 0) {
-        const struct training *t = &serving->training;
         build_evaluation(run, &run->eval_serving, path, result);
-        if (strcmp(t->data, result->training.data) != 0 ||
-            !holdout_border_is_within(&result->training.border, &t->border)) {
-            snprintf(run->note, sizeof(run->note),
-                     "the serving version %lld was trained with another choice of held-out images "
-                     "and may "
-                     "have seen some of these, which is to its advantage",
-                     (long long)row->number);
-        }
+        rc = note_seen(run, result, serving, e);
     }
     if (run->hindrance[0] == '\0') note_lost(run, result, serving);
     model_free(serving);
-    return 0;
+    return rc;
 }
 
 static int note(struct run *run, struct db *db, struct err *e)
@@ -469,13 +478,16 @@ static int decide(struct run *run, struct db *db, struct err *e)
     return 0;
 }
 
-/* What only a run needs; the log stays. After a failure the checkpoint stays too, to be looked at.
+/* What only a run needs; the log stays. After a failure the checkpoints stay too, to be looked at.
  */
 static void remove_remains(const struct run *run)
 {
-    char checkpoint[PATH_MAX + 8];
-    snprintf(checkpoint, sizeof(checkpoint), "%s.ckpt", run->result);
-    if (run->row.state != JOB_FAILED) unlink(checkpoint);
+    static const char *const ends[] = {".ckpt", ".best.ckpt", ".lock"};
+    for (size_t i = 0; run->row.state != JOB_FAILED && i < sizeof(ends) / sizeof(ends[0]); i++) {
+        char path[PATH_MAX + 16];
+        snprintf(path, sizeof(path), "%s%s", run->result, ends[i]);
+        unlink(path);
+    }
     if (run->row.version > 0) unlink(run->result); /* the registry has it */
 }
 

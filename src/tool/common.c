@@ -8,7 +8,6 @@
 
 #include "base/cpu.h"
 #include "base/file.h"
-#include "data/split.h"
 #include "model/spec_file.h"
 #include "tool.h"
 
@@ -161,37 +160,6 @@ int tool_json_print(struct tool_json *json, struct err *e)
     }
     buf_release(&json->text);
     return rc < 0 ? err_set(e, rc, "the output: %s", err_text(rc)) : 0;
-}
-
-bool tool_shares_data(const struct model *model, const struct dataset *set)
-{
-    if (strcmp(model->training.data, dataset_kind(set)) != 0) return false;
-    for (int i = 0; i < net_classes(model->net); i++) {
-        for (int k = 0; k < dataset_classes(set); k++)
-            if (strcmp(model->labels[i], dataset_label(set, k)) == 0) return true;
-    }
-    return false;
-}
-
-uint64_t tool_border_seed(const struct model *model)
-{
-    const struct training *t = &model->training;
-    return t->border.known ? t->border.seed : t->recipe.holdout.seed;
-}
-
-int tool_border(const struct model *model, const struct dataset *set,
-                struct holdout_border *ret_border, struct err *e)
-{
-    const struct training *t = &model->training;
-    const uint64_t seed = tool_border_seed(model);
-    if (!tool_shares_data(model, set))
-        return err_set(e, ERR_NOT_FOUND, "the model was trained on other data");
-    if (seed != dataset_key_seed(set)) {
-        return err_set(e, ERR_CONFLICT, "its held-out images were chosen with --holdout-seed %llu",
-                       (unsigned long long)seed);
-    }
-    if (t->border.known) return holdout_border_copy(&t->border, ret_border, e);
-    return split_border_of_count(set, (size_t)t->recipe.holdout.images, ret_border, e);
 }
 
 static void tell_broken(void *arg, const char *text)

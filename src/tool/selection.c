@@ -4,6 +4,7 @@
 #include "selection.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -64,9 +65,12 @@ static int split_by(const struct selection_wish *w, const struct model *judge, s
 {
     struct holdout_border border = {.known = false};
     const bool holdout = strcmp(w->split, "holdout") == 0;
-    if (!holdout && !tool_shares_data(judge, set)) return 0;
     int rc = dataset_use_seed(set, tool_border_seed(judge), e);
     if (rc == 0) rc = tool_border(judge, set, &border, e);
+    if (rc == ERR_NOT_FOUND && !holdout) {
+        *e = (struct err){.code = 0};
+        return 0;
+    }
     if (rc == 0) rc = split_by_border(set, &border, &s->split, e);
     holdout_border_release(&border);
     if (rc < 0) return rc;
@@ -77,6 +81,20 @@ static int split_by(const struct selection_wish *w, const struct model *judge, s
     return err_set(e, ERR_NOT_FOUND, "%s",
                    holdout ? "of these images nothing was held out when the model was trained"
                            : "all of these images were held out");
+}
+
+/* Figures on images that a model was trained on are too good, and no longer comparable. */
+static int warn_of_seen(const struct selection_wish *w, const struct model *model,
+                        const struct model *judge, struct err *e)
+{
+    bool seen = false;
+    int rc = model_may_have_seen(model, judge, &seen, e);
+    if (rc == 0 && seen)
+        fprintf(stderr,
+                "autodidact: warning: the model (%.8s..) may have been trained on images that %s "
+                "holds out\n",
+                model->sha256, w->holdout_of);
+    return rc;
 }
 
 int selection_choose(const struct selection_wish *w, const struct model *model, struct dataset *set,
@@ -91,6 +109,8 @@ int selection_choose(const struct selection_wish *w, const struct model *model, 
         if (rc < 0) return err_prefix(e, "--holdout-of"), rc;
     }
     int rc = split_by(w, judge != NULL ? judge : model, set, &s, e);
+    if (rc == 0 && judge != NULL && strcmp(w->split, "holdout") == 0)
+        rc = warn_of_seen(w, model, judge, e);
     model_free(judge);
     if (rc < 0) return err_prefix(e, "--split %s", w->split), rc;
     *ret_selection = s;

@@ -66,22 +66,35 @@ int tool_json_print(struct tool_json *json, struct err *e);
 /* Of a daemon's answer. */
 extern const struct json_limits tool_answer_limits;
 
-/* Whether images of this data set may have trained the model: it is of the same kind, and shares a
- * class, as a folder does that has changed. */
-bool tool_shares_data(const struct model *model, const struct dataset *set);
+/* Options of dataset_open(): which broken images it names, it names on stderr. */
+struct dataset_options tool_dataset_options(uint64_t key_seed, int64_t broken_max);
 
-/* The border between what the model has seen of the set and what it has not, of the set's key seed.
- * Models of programs that stored a number instead: those that the number means in this set.
- * ERR_NOT_FOUND when it was not trained on such data, ERR_CONFLICT when its seed is another one.
- * holdout_border_release() when it is owned. */
+/* --- what a model has seen (seen.c) ------------------------------------------------------------
+ */
+
+/* The data set as one of a lineage, with a border (or, where that is not known, its seed and how
+ * many are held out). lineage_set_release(). Errors as lineage_set_make()'s. */
+int tool_data(const struct dataset *set, const struct holdout_border *border, int64_t images,
+              struct lineage_set *ret, struct err *e);
+
+/* Whether images of this data set may have trained what has seen that one: the two are alike, as a
+ * folder is that has changed, or one of its images is known to have been seen. here: tool_data().
+ */
+bool tool_shares_data(const struct lineage_set *seen, const struct lineage_set *here,
+                      const struct dataset *set);
+
+/* The border of a set of a lineage; where there is none, what the number means in the data set.
+ * ERR_CONFLICT when the data set has keys of another seed. holdout_border_release(). */
+int tool_border_of(const struct lineage_set *seen, const struct dataset *set,
+                   struct holdout_border *ret_border, struct err *e);
+
+/* The border between what the model was trained on of the set and what it was not. ERR_NOT_FOUND
+ * when it was trained on other data; else as tool_border_of(). */
 int tool_border(const struct model *model, const struct dataset *set,
                 struct holdout_border *ret_border, struct err *e);
 
 /* The seed of the model's held-out images, which a set must be opened with to find them. */
 uint64_t tool_border_seed(const struct model *model);
-
-/* Options of dataset_open(): which broken images it names, it names on stderr. */
-struct dataset_options tool_dataset_options(uint64_t key_seed, int64_t broken_max);
 
 /* --- measured algorithms of this machine (choices.c) ------------------------------------------ */
 
@@ -96,8 +109,9 @@ struct tool_choices {
 };
 
 /* Those known so far, without any where nothing can be kept; the caller's, to be freed after
- * tool_choices_close(). NULL: out of memory. Other programs wait until then. */
-struct choices *tool_choices_open(struct tool_choices *kept);
+ * tool_choices_close(). path: their file, or NULL for the user's own. NULL: out of memory. Other
+ * programs wait until then. */
+struct choices *tool_choices_open(struct tool_choices *kept, const char *path);
 
 /* Writes down what has come to them. Fine after a failure. */
 void tool_choices_close(struct tool_choices *kept);

@@ -245,6 +245,7 @@ static void fill_training(const struct train_session *s, const struct result *r,
     t->untrained = untrained_of(s, r);
     t->skipped = (int64_t)dataset_skipped(s->set);
     t->border = s->split.border;
+    t->lineage = s->lineage;
     memcpy(t->exits, h->exits, sizeof(t->exits));
     snprintf(t->method, sizeof(t->method), "%s", t->recipe.method->name);
     snprintf(t->data, sizeof(t->data), "%s", dataset_kind(s->set));
@@ -361,6 +362,7 @@ static void warn(struct train_session *s)
 {
     struct progress *p = &s->progress;
     p->n_warnings = recipe_warnings(&s->command.draft, p->warnings);
+    train_holdout_warn(s);
     for (size_t i = 0; i < p->n_warnings; i++)
         fprintf(stderr, "autodidact train: warning: %s\n", p->warnings[i].text);
 }

@@ -28,8 +28,8 @@ struct train_command {
     int64_t classes, checkpoint_steps;
     int64_t cache_mb, loaders; /* -1: a quarter of the memory; 0: one a processor */
     bool resume, force, keep_checkpoint;
-    const char *algorithm;
-    bool by_rule; /* that is its value */
+    const char *algorithm, *choices; /* choices: the file; NULL: the user's own */
+    bool by_rule;                    /* that is its value */
 };
 
 /* Everything that is open while a training runs. */
@@ -44,6 +44,8 @@ struct train_session {
     struct model *teacher;  /* --teacher, or NULL */
     struct net *net, *peer; /* peer NULL: the method has none */
     struct split split;
+    struct lineage lineage; /* what the model comes from beside its own data */
+    bool is_doubtful[2];    /* of parent and teacher: who knows whether they saw what is held out */
     struct preprocess preprocess;
     struct pool *pool;
     const struct kernels *kernels;
@@ -80,19 +82,26 @@ int train_out_check(struct train_session *s, struct err *e);
 int train_out_claim(struct train_session *s, const char *option, const char *out,
                     struct train_lock *lock, struct err *e);
 
-/* Whether the option's file can be written in its directory. */
+/* Whether the option's file can be written in its directory, and no training may keep another file
+ * of that name: ERR_USAGE. */
 int train_out_check_writable(const char *option, const char *out, struct err *e);
 
 /* Of files that need not be there: the same name in the same directory. */
 bool train_out_is_same(const char *a, const char *b);
 
-/* The seed of the images' keys, once parent and teacher are open: theirs, unless it is said. */
-uint64_t train_holdout_seed(const struct train_session *s);
+/* The seed of the images' keys, once parent and teacher are open: theirs, or that of what they come
+ * from, unless it is said. Errors as model_lineage()'s. */
+int train_holdout_seed(const struct train_session *s, uint64_t *ret_seed, struct err *e);
 
-/* Makes s->split, once the data are open: a tenth is held out unless somebody says otherwise, and
- * nothing that parent or teacher have seen. ERR_CONFLICT when these do not go together, else errors
- * as split_make()'s. The recipe then says how many it is. */
+/* Makes s->split and s->lineage, once the data are open: a tenth is held out unless somebody says
+ * otherwise, and nothing that parent or teacher have seen, or what those come from. ERR_CONFLICT
+ * when these do not go together, else errors as split_make()'s. The recipe then says how many it
+ * is. */
 int train_holdout_split(struct train_session *s, struct err *e);
+
+/* Warns where it cannot be told whether held-out images have been seen: one line for each of
+ * --init and --teacher at most. */
+void train_holdout_warn(struct train_session *s);
 
 /* Says on stderr how many images of each class train and are held out. */
 void train_holdout_say(const struct train_session *s);

@@ -1,10 +1,12 @@
 /* Which images a training holds out.
  *
- * Those that a parent or a teacher has seen never are: nothing is judged on images that it, or who
- * taught it, was trained on. What they hold out stays so, of whatever has become of the data; a
- * smaller number may be asked for, a larger one not. */
+ * Those that a parent or a teacher has seen never are, nor those that any model has seen which
+ * these come from: nothing is judged on images that it, or who taught it, was trained on. What they
+ * hold out stays so, of whatever has become of the data and whatever came between; a smaller number
+ * may be asked for, a larger one not. */
 #include "config.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,54 +17,113 @@
 
 enum { IMAGES_DEFAULT_PART = 10 };
 
-/* Whether the model may have been trained on data of the kind that the command names. */
-static bool is_of_kind(const struct train_session *s, const struct model *model)
+/* --- what is known of those that it begins with and learns from ------------------------------- */
+
+/* One of them: where it comes from. */
+struct origin {
+    const struct model *model; /* NULL: there is none */
+    const char *option;
+    struct lineage lineage;
+    bool is_doubtful; /* it may have seen these images, and that cannot be told */
+};
+
+enum { ORIGINS = 2 };
+
+static void name_origins(const struct train_session *s, struct origin origins[ORIGINS])
+{
+    origins[0] = (struct origin){.model = s->parent, .option = "--init"};
+    origins[1] = (struct origin){.model = s->teacher, .option = "--teacher"};
+}
+
+static int trace(struct origin *origin, struct err *e)
+{
+    if (origin->model == NULL) return 0;
+    int rc = model_lineage(origin->model, &origin->lineage, e);
+    return rc < 0 ? err_prefix(e, "%s", origin->option) : 0;
+}
+
+/* Whether it was trained on data of the kind that the command names. */
+static bool is_of_kind(const struct train_session *s, const struct lineage_set *set)
 {
     const char *data = s->command.draft.data;
-    const size_t n = strlen(model->training.data);
-    return n > 0 && strncmp(data, model->training.data, n) == 0 && data[n] == ':';
+    const size_t n = strlen(set->kind);
+    return strncmp(data, set->kind, n) == 0 && data[n] == ':';
 }
 
-uint64_t train_holdout_seed(const struct train_session *s)
+int train_holdout_seed(const struct train_session *s, uint64_t *ret_seed, struct err *e)
 {
     const struct recipe_draft *d = &s->command.draft;
-    if (recipe_is_given(d, "holdout-seed")) return d->recipe.holdout.seed;
-    if (s->parent != NULL && is_of_kind(s, s->parent)) return tool_border_seed(s->parent);
-    if (s->teacher != NULL && is_of_kind(s, s->teacher)) return tool_border_seed(s->teacher);
-    return d->recipe.holdout.seed;
+    struct origin origins[ORIGINS];
+    bool found = recipe_is_given(d, "holdout-seed");
+    int rc = 0;
+    *ret_seed = d->recipe.holdout.seed;
+    name_origins(s, origins);
+    for (int i = 0; rc == 0 && i < ORIGINS && !found; i++) {
+        const struct lineage *l = &origins[i].lineage;
+        rc = trace(&origins[i], e);
+        for (size_t k = 0; k < l->n && !found; k++) {
+            found = is_of_kind(s, &l->sets[k]);
+            if (found) *ret_seed = l->sets[k].border.seed;
+        }
+        lineage_release(&origins[i].lineage);
+    }
+    return rc;
 }
 
-/* The borders within which the new one must lie. */
+/* --- the borders within which the new one must lie -------------------------------------------- */
+
+enum { BOUNDS_MAX = ORIGINS * (LINEAGE_SETS_MAX + 1) };
+
 struct bounds {
-    struct holdout_border borders[2];
-    const struct holdout_border *list[2];
+    struct holdout_border borders[BOUNDS_MAX];
+    const struct holdout_border *list[BOUNDS_MAX];
     size_t n;
 };
 
-static int add_bound(const struct train_session *s, const struct model *model, const char *from,
-                     struct bounds *bounds, struct err *e)
+/* Why the border of a set cannot be had; *e has what is wrong with it. */
+static int refuse_set(const struct origin *origin, const struct lineage_set *set, bool is_own,
+                      struct err *e)
 {
-    if (model == NULL || !tool_shares_data(model, s->set)) return 0;
-    struct holdout_border *b = &bounds->borders[bounds->n];
-    int rc = tool_border(model, s->set, b, e);
-    if (rc == ERR_CONFLICT) {
+    const char *whose = is_own ? "its model" : "one that its model comes from";
+    char text[ERR_TEXT_MAX];
+    if (e->code == ERR_CONFLICT) {
         return err_set(
-            e, rc,
-            "%s: its model was made with --holdout-seed %llu, and images that it saw "
+            e, ERR_CONFLICT,
+            "%s: %s was made with --holdout-seed %llu, and images that it saw "
             "cannot judge what learns from it: use the same seed, and models of one seed",
-            from, (unsigned long long)tool_border_seed(model));
+            origin->option, whose, (unsigned long long)set->border.seed);
     }
-    if (rc == ERR_RANGE) {
-        char text[ERR_TEXT_MAX];
-        snprintf(text, sizeof(text), "%s", e->text);
-        return err_set(e, ERR_CONFLICT,
-                       "%s: its model says how many images were held out, but not which, as "
-                       "programs once did: %.200s: use the data that it was trained on",
-                       from, text);
+    if (e->code != ERR_RANGE) return err_prefix(e, "%s", origin->option);
+    snprintf(text, sizeof(text), "%s", e->text);
+    return err_set(e, ERR_CONFLICT,
+                   "%s: %s says how many images were held out, but not which, as "
+                   "programs once did: %.200s: use the data that it was trained on",
+                   origin->option, whose, text);
+}
+
+/* Those of an origin. What it has seen of the same kind, and is not these data by anything that
+ * would say so, may be these under other names where nothing could. */
+static int add_bounds(const struct train_session *s, struct origin *origin,
+                      const struct lineage_set *here, struct bounds *bounds, struct err *e)
+{
+    const struct lineage *l = &origin->lineage;
+    bool own_is_here = false;
+    for (size_t i = 0; i < l->n; i++) {
+        const struct lineage_set *set = &l->sets[i];
+        const bool is_own = i == 0 && origin->model->training.data[0] != '\0';
+        if (!tool_shares_data(set, here, s->set)) {
+            const bool told = set->border.n_seen > 0 && set->border.seed == here->border.seed;
+            origin->is_doubtful |= strcmp(set->kind, here->kind) == 0 && !told;
+            continue;
+        }
+        struct holdout_border *b = &bounds->borders[bounds->n];
+        if (tool_border_of(set, s->set, b, e) < 0) return refuse_set(origin, set, is_own, e);
+        bounds->list[bounds->n] = b;
+        bounds->n++;
+        own_is_here |= is_own;
     }
-    if (rc < 0) return err_prefix(e, "%s", from), rc;
-    bounds->list[bounds->n] = b;
-    bounds->n++;
+    if (origin->model != NULL && l->has_unknown)
+        origin->is_doubtful |= !own_is_here || !origin->model->training.has_lineage;
     return 0;
 }
 
@@ -79,31 +140,84 @@ static size_t choose_number(const struct train_session *s, const struct bounds *
     return (size_t)h->images < tenth ? (size_t)h->images : tenth;
 }
 
+/* The split within the bounds, and how many that is. */
+static int split_within(struct train_session *s, const struct bounds *bounds, struct err *e)
+{
+    struct recipe *recipe = &s->command.draft.recipe;
+    const struct recipe_option *option = recipe_option_find("holdout");
+    const size_t images = choose_number(s, bounds);
+    char text[RECIPE_TEXT_MAX];
+    int rc = split_make(s->set, images, bounds->list, bounds->n, &s->split, e);
+    if (rc < 0) return err_prefix(e, "--holdout %s", recipe_option_format(option, recipe, text));
+    recipe->holdout.images = (int64_t)(images == SPLIT_ALL ? s->split.n_holdout : images);
+    recipe->holdout.share = 0;
+    if (recipe->limit_images == 0) return 0;
+    rc = split_limit(&s->split, (size_t)recipe->limit_images, recipe->holdout.seed, e);
+    return rc < 0 ? err_prefix(e, "--limit-images %lld", (long long)recipe->limit_images) : 0;
+}
+
+/* What the model will come from, less what its own data say. */
+static int keep_lineage(struct train_session *s, const struct origin origins[ORIGINS],
+                        struct err *e)
+{
+    struct lineage_set own;
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < ORIGINS; i++)
+        rc = lineage_add_all(&s->lineage, &origins[i].lineage, e);
+    if (rc == 0) rc = tool_data(s->set, &s->split.border, 0, &own, e);
+    if (rc < 0) return rc;
+    lineage_drop(&s->lineage, &own);
+    holdout_border_see_all(&s->split.border, &own.border);
+    lineage_set_release(&own);
+    return lineage_check(&s->lineage, e);
+}
+
+/* Memory for the work, which is large. */
+struct work {
+    struct origin origins[ORIGINS];
+    struct bounds bounds;
+    struct lineage_set here;
+};
+
+static int make_split(struct train_session *s, struct work *w, struct err *e)
+{
+    const struct holdout_border none = {.seed = dataset_key_seed(s->set)};
+    int rc = tool_data(s->set, &none, 0, &w->here, e);
+    name_origins(s, w->origins);
+    for (int i = 0; rc == 0 && i < ORIGINS; i++) {
+        rc = trace(&w->origins[i], e);
+        if (rc == 0) rc = add_bounds(s, &w->origins[i], &w->here, &w->bounds, e);
+        s->is_doubtful[i] = w->origins[i].is_doubtful;
+    }
+    if (rc == 0) rc = split_within(s, &w->bounds, e);
+    return rc == 0 ? keep_lineage(s, w->origins, e) : rc;
+}
+
 int train_holdout_split(struct train_session *s, struct err *e)
 {
-    struct recipe_draft *draft = &s->command.draft;
-    struct holdout *h = &draft->recipe.holdout;
-    const struct recipe_option *option = recipe_option_find("holdout");
-    struct bounds bounds = {.n = 0};
-    char text[RECIPE_TEXT_MAX];
-    size_t images = 0;
-    h->seed = dataset_key_seed(s->set);
-    int rc = add_bound(s, s->parent, "--init", &bounds, e);
-    if (rc == 0) rc = add_bound(s, s->teacher, "--teacher", &bounds, e);
-    if (rc == 0) {
-        images = choose_number(s, &bounds);
-        rc = split_make(s->set, images, bounds.list, bounds.n, &s->split, e);
-        if (rc < 0)
-            err_prefix(e, "--holdout %s", recipe_option_format(option, &draft->recipe, text));
+    struct work *w = mem_new(1, sizeof(*w));
+    if (w == NULL) return err_set(e, -ENOMEM, "out of memory for borders");
+    s->command.draft.recipe.holdout.seed = dataset_key_seed(s->set);
+    int rc = make_split(s, w, e);
+    for (int i = 0; i < ORIGINS; i++) lineage_release(&w->origins[i].lineage);
+    for (size_t i = 0; i < w->bounds.n; i++) holdout_border_release(&w->bounds.borders[i]);
+    lineage_set_release(&w->here);
+    mem_free(w);
+    return rc;
+}
+
+void train_holdout_warn(struct train_session *s)
+{
+    struct progress *p = &s->progress;
+    struct origin origins[ORIGINS];
+    name_origins(s, origins);
+    for (int i = 0; i < ORIGINS && s->split.n_holdout > 0; i++) {
+        if (!s->is_doubtful[i] || p->n_warnings == RECIPE_WARNINGS_MAX) continue;
+        snprintf(p->warnings[p->n_warnings++].text, RECIPE_WARNING_SIZE,
+                 "%s: not all is known that its model, or one that it comes from, was trained on: "
+                 "if some are the images that are held out here, these judge too well",
+                 origins[i].option);
     }
-    for (size_t i = 0; i < bounds.n; i++) holdout_border_release(&bounds.borders[i]);
-    if (rc < 0) return rc;
-    h->images = (int64_t)(images == SPLIT_ALL ? s->split.n_holdout : images);
-    h->share = 0;
-    const int64_t limit = draft->recipe.limit_images;
-    if (limit == 0) return 0;
-    rc = split_limit(&s->split, (size_t)limit, h->seed, e);
-    return rc < 0 ? err_prefix(e, "--limit-images %lld", (long long)limit) : 0;
 }
 
 /* Images of each class on one side. */

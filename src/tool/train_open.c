@@ -197,7 +197,7 @@ static int choose_algorithms(struct train_session *s, struct err *e)
         if (s->goes_on && choices != NULL) rc = checkpoint_algorithms(s->checkpoint, choices, e);
     } else {
         progress_note(&s->progress, "measuring the convolutions");
-        choices = tool_choices_open(&kept);
+        choices = tool_choices_open(&kept, s->command.choices);
     }
     if (choices == NULL) rc = err_set(e, -ENOMEM, "out of memory for algorithms");
     if (rc == 0) rc = make_trainer(s, choices, kept.kept ? measure_s : 0, e);
@@ -260,8 +260,10 @@ static int choose_threads(const struct train_session *s, unsigned *ret_threads, 
 static int open_data(struct train_session *s, struct err *e)
 {
     const struct recipe_draft *d = &s->command.draft;
-    const struct dataset_options options =
-        tool_dataset_options(train_holdout_seed(s), d->broken_max);
+    uint64_t seed;
+    int rc = train_holdout_seed(s, &seed, e);
+    if (rc < 0) return rc;
+    const struct dataset_options options = tool_dataset_options(seed, d->broken_max);
     return dataset_open(d->data, DATA_TRAIN, &options, &s->set, e);
 }
 
@@ -344,6 +346,7 @@ void train_session_close(struct train_session *s)
     trainer_free(s->trainer);
     pool_free(s->pool);
     split_release(&s->split);
+    lineage_release(&s->lineage);
     net_free(s->net);
     net_free(s->peer);
     dataset_free(s->set);
