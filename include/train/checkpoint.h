@@ -15,11 +15,14 @@
 #include "recipe/recipe.h"
 #include "train/objective.h"
 
-/* What evaluations of held-out images have said so far. */
+/* What evaluations of held-out images have said so far. What one says behind the last step alone
+ * stands apart: a training that is made longer would not have had it. */
 struct checkpoint_history {
     double best_top1;
     int64_t best_epoch; /* 0: there was none yet */
     int64_t idle;       /* evaluations since then */
+    bool has_end;
+    double end_top1;
 };
 
 struct checkpoint_position {

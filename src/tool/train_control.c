@@ -1,6 +1,7 @@
 /* What evaluations of held-out images decide: which epoch is the best so far, and whether more are
  * worth it. What they have said is part of the checkpoint, so that a training that was killed
- * decides as one that was not.
+ * decides as one that was not. The look behind the last step, where no training of another length
+ * has one, decides about the model of this length alone.
  *
  * The best epoch stands in OUT.best.ckpt, written before the checkpoint that knows of it: whoever
  * is killed between the two comes to the same epoch again, and to the same bytes. Test images are
@@ -25,11 +26,16 @@ static void best_path(const struct train_session *s, char ret_path[PATH_MAX])
     snprintf(ret_path, PATH_MAX, "%.*s.best.ckpt", PATH_MAX - 11, s->command.out);
 }
 
+/* Whether a training of any length looks at this moment. */
+static bool is_regular(const struct train_session *s, const struct train_report *report)
+{
+    return report->epoch_end && report->epoch % s->command.draft.recipe.eval_every == 0;
+}
+
 bool train_is_due(const struct train_session *s, const struct train_report *report)
 {
-    const struct recipe *r = &s->command.draft.recipe;
     if (s->split.n_holdout == 0) return false;
-    return report->epoch % r->eval_every == 0 || trainer_done(s->trainer);
+    return is_regular(s, report) || trainer_done(s->trainer);
 }
 
 /* The deepest classifier that learns. */
@@ -46,6 +52,11 @@ int train_judge(struct train_session *s, const struct train_report *report, cons
     struct checkpoint_history *history = trainer_history(s->trainer);
     const double top1 = judge(h);
     char path[PATH_MAX];
+    history->has_end = !is_regular(s, report);
+    if (history->has_end) {
+        history->end_top1 = top1;
+        return 0;
+    }
     if (history->best_epoch > 0 && top1 <= history->best_top1) {
         history->idle++;
         return 0;
@@ -65,8 +76,10 @@ bool train_is_over(const struct train_session *s)
 
 int train_take_best(struct train_session *s, struct err *e)
 {
+    const struct checkpoint_history *history = trainer_history(s->trainer);
     char path[PATH_MAX];
-    if (!keeps_best(s) || trainer_history(s->trainer)->best_epoch == 0) return 0;
+    if (!keeps_best(s) || history->best_epoch == 0) return 0;
+    if (history->has_end && history->end_top1 > history->best_top1) return 0;
     best_path(s, path);
     return trainer_restore(s->trainer, path, e);
 }

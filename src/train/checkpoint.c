@@ -128,8 +128,9 @@ static void fill_meta(struct draft *d, const struct checkpoint_position *positio
     add_meta(d, "autodidact.checkpoint", "1");
     add_meta(d, "autodidact.position", d->position);
     const struct checkpoint_history *h = &position->history;
-    snprintf(d->history, sizeof(d->history), "%lld %lld %a", (long long)h->best_epoch,
-             (long long)h->idle, h->best_top1);
+    const int n = snprintf(d->history, sizeof(d->history), "%lld %lld %a", (long long)h->best_epoch,
+                           (long long)h->idle, h->best_top1);
+    if (h->has_end) snprintf(d->history + n, sizeof(d->history) - (size_t)n, " %a", h->end_top1);
     add_meta(d, "autodidact.history", d->history);
     format_sums(&position->sums, d->epoch);
     add_meta(d, "autodidact.epoch", d->epoch);
@@ -255,6 +256,15 @@ static int compare_texts(const struct safetensors *file, const struct recipe_tex
     return rc;
 }
 
+static bool parse_history(const char *text, struct checkpoint_history *ret)
+{
+    bool good = take_count(&text, &ret->best_epoch) && take_count(&text, &ret->idle) &&
+                take_real(&text, &ret->best_top1);
+    ret->has_end = good && *text != '\0';
+    if (ret->has_end) good = take_real(&text, &ret->end_top1);
+    return good && *text == '\0';
+}
+
 static int read_position(const struct safetensors *file, struct checkpoint_position *ret,
                          struct err *e)
 {
@@ -276,10 +286,7 @@ static int read_position(const struct safetensors *file, struct checkpoint_posit
     const char *history = safetensors_meta(file, "autodidact.history"),
                *epoch = safetensors_meta(file, "autodidact.epoch");
     bool good = epoch == NULL || parse_sums(epoch, &p.sums);
-    if (history != NULL) {
-        good = good && take_count(&history, &p.history.best_epoch) &&
-               take_count(&history, &p.history.idle) && take_real(&history, &p.history.best_top1);
-    }
+    if (good && history != NULL) good = parse_history(history, &p.history);
     if (!good) return err_set(e, ERR_FORMAT, "its position is damaged");
     *ret = p;
     return 0;
