@@ -13,10 +13,29 @@
 #include "tool.h"
 #include "train.h"
 
+/* Beside a model X stand X.ckpt, X.best.ckpt, X.lock and X.part while it is trained, so that a name
+ * with such an end, or whose own checkpoint would have one, may be another training's file. */
+static int check_end(const char *option, const char *out, struct err *e)
+{
+    static const char *const ends[] = {".ckpt", ".best", ".lock", ".part"};
+    const size_t n = strlen(out);
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        const size_t end = strlen(ends[i]);
+        if (n < end || strcmp(out + n - end, ends[i]) != 0) continue;
+        return err_set(e, ERR_USAGE,
+                       "%s %s: a name that ends in %s is kept for what stands beside a model while "
+                       "it is trained: name another file",
+                       option, out, ends[i]);
+    }
+    return 0;
+}
+
 int train_out_check_writable(const char *option, const char *out, struct err *e)
 {
     char dir[PATH_MAX];
     struct stat st;
+    int rc = check_end(option, out, e);
+    if (rc < 0) return rc;
     if (strlen(out) + sizeof(".ckpt") > sizeof(dir)) {
         return err_set(e, -ENAMETOOLONG, "%s: %s", option, err_text(-ENAMETOOLONG));
     }

@@ -13,7 +13,7 @@ const char *train_peer_out(const struct train_session *s)
     return s->command.draft.peer_out;
 }
 
-/* It would be overwritten by the model, or removed with the checkpoint. */
+/* It would be overwritten by the model. */
 int train_peer_check_out(struct train_session *s, struct err *e)
 {
     const char *peer_out = train_peer_out(s), *spec = s->command.draft.peer;
@@ -22,11 +22,9 @@ int train_peer_check_out(struct train_session *s, struct err *e)
     if (spec != NULL && tool_check_output("peer-out", peer_out, spec, e) < 0) return ERR_USAGE;
     int rc = train_out_check_writable("--peer-out", peer_out, e);
     if (rc < 0) return rc;
-    bool is_out = train_out_is_same(peer_out, s->command.out);
-    if (!is_out && !train_out_is_same(peer_out, s->checkpoint))
+    if (!train_out_is_same(peer_out, s->command.out))
         return train_out_claim(s, "peer-out", peer_out, &s->locks[1], e);
-    return err_set(e, ERR_USAGE, "--peer-out %s: that is %s: name another file", peer_out,
-                   is_out ? "--out" : "the checkpoint of --out");
+    return err_set(e, ERR_USAGE, "--peer-out %s: that is --out: name another file", peer_out);
 }
 
 /* The second network: another spec, or the same one again, of the first one's width unless it has

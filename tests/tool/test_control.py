@@ -1,11 +1,11 @@
 """What guards a training and what steers it: one writer at a time, nothing overwritten by accident, progress that nobody
 reads any more, recipes that can hardly be meant. Prints TAP. Standard library only."""
-import json, os, resource, signal, struct, subprocess, sys, tempfile, time, traceback
+import json, os, signal, struct, subprocess, sys, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from program import PROGRAM, SPEC, digest, fails, lines, many_minutes_on_reference, metadata, run
-from trainings import Place, position
+from trainings import main, position
 
 
 def start(*args, **more):
@@ -316,27 +316,46 @@ def test_patience(p):
     assert events[-1]["event"] == "done" and os.path.exists(out) and not os.path.exists(out + ".ckpt")
 
 
-def main():
-    tests = [(n, f) for n, f in globals().items() if n.startswith("test_")]
-    chosen = sys.argv[1:] or [n for n, _ in tests]
-    print(f"1..{len(chosen)}", flush=True)
-    failed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        place = Place(folder)
-        for i, (name, f) in enumerate([t for t in tests if t[0] in chosen], 1):
-            if getattr(f, "skipped", False):
-                print(f"ok {i} - {name} # SKIP several trainings take many minutes with the reference kernels", flush=True)
-                continue
-            begun = time.monotonic()
-            try:
-                f(place)
-                print(f"ok {i} - {name} # {time.monotonic() - begun:.1f} s", flush=True)
-            except Exception:
-                failed += 1
-                for line in traceback.format_exc().splitlines():
-                    print("#", line)
-                print(f"not ok {i} - {name}", flush=True)
-    return 1 if failed else 0
+@many_minutes_on_reference
+def test_look_at_the_end(p):
+    """The look behind the last step of a short training is not one of the longer training that it becomes."""
+    out, whole = p.path("short.safetensors"), p.path("straight.safetensors")
+    for name, short, long, more in (
+            ("an epoch between two looks", {"epochs": 3}, {"epochs": 8}, {"patience": 2, "eval_every": 2}),
+            ("the middle of an epoch", {"epochs": 6, "limit_steps": 23}, {"epochs": 6}, {"patience": 1})):
+        options = dict(method="baseline", lr=0, keep="best", schedule="steps:99", limit_images=200, algorithm="rule", **more)
+        straight = epochs_of(p.train(whole, "--progress", "json", **options, **long)[0])
+        first = epochs_of(p.train(out, "--keep-checkpoint", "--progress", "json", **options, **short)[0])
+        again = epochs_of(p.train(out, "--resume", "--progress", "json", **options, **long)[0])
+        assert "exits" in first[-1]  # it is looked at, and may be what becomes of this length
+        looks = lambda events: [(e["epoch"], e["exits"][3]["top1"]) for e in events if "exits" in e]
+        print("#", name, looks(straight), looks(first), looks(again))
+        assert len(straight) == again[-1]["epoch"] and digest(out) == digest(whole), name
 
 
-sys.exit(main())
+@many_minutes_on_reference
+def test_best_at_the_end(p):
+    """Where the look behind the last step is the best one, that step becomes the model, after a kill as well."""
+    out = p.path("ends_best.safetensors")
+    options = dict(method="baseline", epochs=3, eval_every=2, keep="best", lr=0.2, warmup=1, limit_images=600)
+    looks = [e["exits"][3]["top1"] for e in epochs_of(p.train(out, "--keep-checkpoint", "--progress", "json", **options)[0]) if "exits" in e]
+    best = json.loads(run("eval", out, "--data", p.data, "--split", "holdout", "--json")[0])["exits"][3]["top1"]
+    assert len(looks) == 2 and best == max(looks), (looks, best)
+    before = digest(out)
+    os.unlink(out)
+    p.train(out, "--resume", **options)  # as if it had been killed before the model was written
+    assert digest(out) == before, looks
+
+
+def test_names_beside(p):
+    """A name that another training's files may have is no model's, whichever of the two begins first."""
+    for end in (".ckpt", ".best", ".lock", ".part"):
+        out = p.path("beside.safetensors" + end)
+        for options in ({"out": out}, {"method": "dml", "peer_out": out}):
+            options = p.options(options.pop("out", p.path("beside.safetensors")), epochs=1, **options)
+            fails("train", *options, code=2, text=f"a name that ends in {end} is kept for what stands beside a model")
+            fails("train", *options, "--force", code=2, text=out)
+        assert not os.path.exists(out) and not os.path.exists(out + ".lock")
+
+
+sys.exit(main(globals()))

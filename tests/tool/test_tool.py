@@ -86,7 +86,7 @@ def test_bad_options(p):
         (["--data", "cifar100:" + p.path("nowhere")], 1, "nowhere"),
         (["--init", p.path("nothing.safetensors")], 1, "nothing.safetensors"),
         (["--method", "dml", "--peer-out", os.path.join(p.folder, ".", "x.safetensors")], 2, "that is --out"),
-        (["--method", "dml", "--peer-out", p.path("x.safetensors.ckpt")], 2, "that is the checkpoint"),
+        (["--method", "dml", "--peer-out", p.path("x.safetensors.ckpt")], 2, "a name that ends in .ckpt is kept for what stands beside a model"),
     ]
     for args, code, text in table:
         fails("train", *good, *args, code=code, text=text)
