@@ -30,6 +30,8 @@ struct jobs_options {
     const char *data_root; /* data of jobs lies below it; NULL or "": jobs are refused */
     const char
         *spec_directory; /* NAME.json of jobs' "spec"; NULL or "": where the models are installed */
+    const char *choices; /* the file in which trainings keep what they measured of the machine; NULL
+                          * or "": where the tool does by itself */
     double margin;       /* how much worse than the serving model's deepest top-1 */
     int64_t threads;     /* --threads of the children unless the job says; 0: one a processor */
     int niceness;        /* of the children */

@@ -486,15 +486,18 @@ static int make_engine(struct daemon *d, struct err *e)
 static int make_jobs(struct daemon *d, struct err *e)
 {
     const struct config *c = d->config;
-    char models[PATH_MAX], jobs[PATH_MAX];
+    char models[PATH_MAX], jobs[PATH_MAX], choices[PATH_MAX], name[64];
     struct jobs_options options;
+    snprintf(name, sizeof(name), "cache/training-%s", cpu_isa_name(kernels_best()->isa));
     int rc = state_path(c, "models", models, e);
     if (rc == 0) rc = state_path(c, "jobs", jobs, e);
+    if (rc == 0) rc = state_path(c, name, choices, e);
     if (rc < 0) return rc;
     rc = registry_new(models, (size_t)c->model_bytes_max, d->engine, &d->registry, e);
     if (rc < 0) return rc;
     jobs_options_default(&options);
     options.directory = jobs;
+    options.choices = choices;
     options.program = c->train_program;
     options.launcher = c->train_launcher;
     options.data_root = c->train_data_root;

@@ -74,24 +74,32 @@ void jobs_options_release(struct jobs_options *options)
     mem_free((char *)(uintptr_t)options->launcher);
     mem_free((char *)(uintptr_t)options->data_root);
     mem_free((char *)(uintptr_t)options->spec_directory);
+    mem_free((char *)(uintptr_t)options->choices);
+}
+
+/* Children work elsewhere. */
+static char *absolute(const char *path)
+{
+    char here[PATH_MAX], joined[PATH_MAX];
+    if (path[0] == '/') return mem_strdup(path);
+    if (getcwd(here, sizeof(here)) == NULL || file_join(joined, sizeof(joined), here, path) < 0)
+        return NULL;
+    return mem_strdup(joined);
 }
 
 int jobs_options_copy(const struct jobs_options *options, struct jobs_options *ret, struct err *e)
 {
     *ret = *options;
-    ret->directory = options->directory[0] == '/' ? mem_strdup(options->directory) : NULL;
-    if (ret->directory == NULL) { /* children work elsewhere */
-        char here[PATH_MAX], path[PATH_MAX];
-        if (getcwd(here, sizeof(here)) != NULL &&
-            file_join(path, sizeof(path), here, options->directory) == 0)
-            ret->directory = mem_strdup(path);
-    }
+    ret->directory = absolute(options->directory);
+    ret->choices = options->choices != NULL && options->choices[0] != '\0'
+                       ? absolute(options->choices)
+                       : mem_strdup("");
     ret->program = jobs_program(options->program);
     ret->launcher = copy_or_default(options->launcher, no_default);
     ret->data_root = copy_or_default(options->data_root, no_default);
     ret->spec_directory = copy_or_default(options->spec_directory, default_specs);
     if (ret->directory != NULL && ret->program != NULL && ret->launcher != NULL &&
-        ret->data_root != NULL && ret->spec_directory != NULL)
+        ret->choices != NULL && ret->data_root != NULL && ret->spec_directory != NULL)
         return 0;
     return err_set(e, -ENOMEM, "jobs: out of memory");
 }

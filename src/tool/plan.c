@@ -51,7 +51,7 @@ int tool_plan_parse(struct tool_plan *p, struct err *e)
 static struct choices *measure(const struct plan *plan, enum precision precision, int batch_max)
 {
     struct tool_choices kept;
-    struct choices *choices = tool_choices_open(&kept);
+    struct choices *choices = tool_choices_open(&kept, NULL);
     int added = choices != NULL
                     ? choices_measure(choices, plan, precision, batch_max, measure_budget_s)
                     : -ENOMEM;

@@ -63,6 +63,8 @@ static void make_rows(struct rows *r, struct train_command *c)
         {"algorithm", OPTION_STRING, "HOW", &c->algorithm, NULL,
          "how each convolution's is chosen: measured, and kept for this machine, or rule "
          "(measured)"},
+        {"choices", OPTION_STRING, "FILE", &c->choices, NULL,
+         "where what was measured is kept (~/.cache/autodidact/choices-..)"},
         {"cache-mb", OPTION_INT, "N", &c->cache_mb, NULL,
          "keep decoded images if all of them fit into N MiB, else decode them in each epoch\n"
          "(a quarter of the memory)"},
