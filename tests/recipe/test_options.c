@@ -16,6 +16,7 @@
 #include "../seeded.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "draft_of.h"
 #include "recipe/draft.h"
 
 static const struct recipe_option *option(const char *name)
@@ -267,23 +268,6 @@ static void test_refused(void **state)
 }
 
 /* --- drafts ----------------------------------------------------------------------------------- */
-
-/* "NAME=VALUE NAME=VALUE" */
-static int draft_of(const char *words, enum recipe_voice voice, struct recipe_draft *draft,
-                    struct err *e)
-{
-    static char text[512];
-    char *rest = text;
-    snprintf(text, sizeof(text), "%s", words);
-    recipe_draft_init(draft, voice);
-    for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
-        char *equals = strchr(word, '=');
-        *equals = '\0';
-        int rc = recipe_give(draft, option(word), equals + 1, e);
-        if (rc < 0) return rc;
-    }
-    return recipe_finish(draft, e);
-}
 
 static void test_unread(void **state)
 {

@@ -1,11 +1,12 @@
 """`autodidact compare`: counts and differences computed again from both models' predictions. Prints TAP. Standard
 library only."""
-import csv, json, math, os, sys, tempfile, traceback
+import csv, json, math, os, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from program import SPEC, TOP, fails, run
 from tiny_cifar import write_set
+from trainings import main
 
 
 class Place:
@@ -104,21 +105,4 @@ def test_usage(p):
     fails("compare", p.byot, shipped, "--data", p.data, text=shipped + ": class 0 is")
 
 
-def main():
-    tests = [t for n, t in globals().items() if n.startswith("test_")]
-    print(f"1..{len(tests)}")
-    failed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        place = Place(folder)
-        for i, test in enumerate(tests, 1):
-            try:
-                test(place)
-                print(f"ok {i} - {test.__name__}", flush=True)
-            except Exception:
-                failed += 1
-                print("# " + traceback.format_exc().replace("\n", "\n# "))
-                print(f"not ok {i} - {test.__name__}", flush=True)
-    return 1 if failed else 0
-
-
-sys.exit(main())
+sys.exit(main(globals(), Place))

@@ -1,11 +1,12 @@
 """`autodidact eval`: everything that it prints is computed again from the logits that it writes. Prints TAP. Standard
 library only."""
-import array, ast, csv, json, math, os, struct, sys, tempfile, traceback
+import array, ast, csv, json, math, os, struct, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from program import SPEC, TOP, digest, fails, metadata, run
 from tiny_cifar import write_set
+from trainings import main
 
 NAMES = ["1", "2", "3", "4", "ensemble"]
 
@@ -186,21 +187,4 @@ def test_usage(p):
     fails("eval", p.model, "--data", p.data, code=2, text="--split is missing")
 
 
-def main():
-    tests = [t for n, t in globals().items() if n.startswith("test_")]
-    print(f"1..{len(tests)}")
-    failed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        place = Place(folder)
-        for i, test in enumerate(tests, 1):
-            try:
-                test(place)
-                print(f"ok {i} - {test.__name__}", flush=True)
-            except Exception:
-                failed += 1
-                print("# " + traceback.format_exc().replace("\n", "\n# "))
-                print(f"not ok {i} - {test.__name__}", flush=True)
-    return 1 if failed else 0
-
-
-sys.exit(main())
+sys.exit(main(globals(), Place))

@@ -1,11 +1,12 @@
 """`autodidact report`: the page is whole, well formed, needs nothing from outside, and says what eval says. Prints TAP.
 Standard library only."""
-import hashlib, html.parser, json, os, re, struct, sys, tempfile, traceback, zlib
+import hashlib, html.parser, json, os, re, struct, sys, zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from program import SPEC, fails, run
 from tiny_cifar import write_set
+from trainings import main
 
 VOID = {"meta", "br", "input", "link", "img"}
 
@@ -147,21 +148,4 @@ def test_usage(p):
     assert p.folder in text
 
 
-def main():
-    tests = [t for n, t in globals().items() if n.startswith("test_")]
-    print(f"1..{len(tests)}")
-    failed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        place = Place(folder)
-        for i, test in enumerate(tests, 1):
-            try:
-                test(place)
-                print(f"ok {i} - {test.__name__}", flush=True)
-            except Exception:
-                failed += 1
-                print("# " + traceback.format_exc().replace("\n", "\n# "))
-                print(f"not ok {i} - {test.__name__}", flush=True)
-    return 1 if failed else 0
-
-
-sys.exit(main())
+sys.exit(main(globals(), Place))

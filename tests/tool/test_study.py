@@ -1,11 +1,12 @@
 """`autodidact study`: the table is computed again from the models' figures; killed and resumed it ends in the same
 bytes; a study that was changed trains what is new. Prints TAP. Standard library only."""
-import csv, json, math, os, signal, subprocess, sys, tempfile, time, traceback
+import csv, json, math, os, signal, subprocess, sys, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from program import PROGRAM, TOP, digest, fails, run
 from tiny_cifar import write_set
+from trainings import main
 
 STUDY = {"data": "cifar100:data", "networks": ["resnet18.json"], "widths": [4], "seeds": [0, 1],
          "methods": ["baseline", {"name": "byot-half", "method": "byot", "temperature": 2}],
@@ -135,21 +136,4 @@ def test_bad_files(p):
     fails("study", code=2, text="an argument is missing")
 
 
-def main():
-    tests = [t for n, t in globals().items() if n.startswith("test_")]
-    print(f"1..{len(tests)}")
-    failed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        place = Place(folder)
-        for i, test in enumerate(tests, 1):
-            try:
-                test(place)
-                print(f"ok {i} - {test.__name__}", flush=True)
-            except Exception:
-                failed += 1
-                print("# " + traceback.format_exc().replace("\n", "\n# "))
-                print(f"not ok {i} - {test.__name__}", flush=True)
-    return 1 if failed else 0
-
-
-sys.exit(main())
+sys.exit(main(globals(), Place))

@@ -40,14 +40,15 @@ def position(path):
         return -1
 
 
-def main(names):
-    """Runs the tests of a module, or those that the command line names; -> the exit code. Prints TAP."""
+def main(names, place_of=Place):
+    """Runs the tests of a module, or those that the command line names, all with one place_of(a new folder); -> the exit
+    code. Prints TAP."""
     tests = [(n, f) for n, f in names.items() if n.startswith("test_")]
     chosen = sys.argv[1:] or [n for n, _ in tests]
     print(f"1..{len(chosen)}", flush=True)
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        place = Place(folder)
+        place = place_of(folder)
         for i, (name, f) in enumerate([t for t in tests if t[0] in chosen], 1):
             if getattr(f, "skipped", False):
                 print(f"ok {i} - {name} # SKIP several trainings take many minutes with the reference kernels", flush=True)
