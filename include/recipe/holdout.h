@@ -25,7 +25,7 @@ struct holdout {
 enum { HOLDOUT_APART_MAX = 1 << 17, HOLDOUT_SEEN_MAX = 64 };
 
 struct holdout_border {
-    bool known; /* false: of a model that was not trained, or says only how many */
+    bool known; /* false: of a model that was not trained, or says only how many; the seed counts */
     uint64_t seed;
     uint64_t limit;  /* of keys that are held out */
     uint64_t *apart; /* [n_apart], increasing; mem_free() by holdout_border_release() */

@@ -13,6 +13,7 @@ int history_read(const struct safetensors *file, struct training *t, struct err 
     const char *text = safetensors_meta(file, METADATA_HOLDOUT);
     int rc = text != NULL ? holdout_border_parse(text, &t->border, e) : 0;
     if (rc < 0) return err_prefix(e, METADATA_HOLDOUT), rc;
+    if (!t->border.known) t->border.seed = t->recipe.holdout.seed;
     text = safetensors_meta(file, METADATA_LINEAGE);
     if (text != NULL) rc = lineage_parse(text, &t->lineage, e);
     if (rc < 0) return err_prefix(e, METADATA_LINEAGE), rc;
@@ -32,10 +33,8 @@ void history_release(struct training *t)
 int history_data(const struct training *t, char *const *labels, int n, struct lineage_set *ret,
                  struct err *e)
 {
-    struct holdout_border border = t->border;
     if (t->data[0] == '\0') return err_set(e, ERR_NOT_FOUND, "the model was not trained");
-    if (!border.known) border.seed = t->recipe.holdout.seed;
-    return lineage_set_make(t->data, (const char *const *)labels, (size_t)n, &border,
+    return lineage_set_make(t->data, (const char *const *)labels, (size_t)n, &t->border,
                             t->recipe.holdout.images, ret, e);
 }
 

@@ -31,7 +31,7 @@ int tool_border_of(const struct lineage_set *seen, const struct dataset *set,
 {
     const struct holdout_border *border = &seen->border;
     if (border->seed != dataset_key_seed(set)) {
-        return err_set(e, ERR_CONFLICT, "its held-out images were chosen with --holdout-seed %llu",
+        return err_set(e, ERR_CONFLICT, "its held-out images were chosen by the seed %llu",
                        (unsigned long long)border->seed);
     }
     if (border->known) return holdout_border_copy(border, ret_border, e);
@@ -55,6 +55,5 @@ int tool_border(const struct model *model, const struct dataset *set,
 
 uint64_t tool_border_seed(const struct model *model)
 {
-    const struct training *t = &model->training;
-    return t->border.known ? t->border.seed : t->recipe.holdout.seed;
+    return model->training.border.seed;
 }
