@@ -313,14 +313,17 @@ def test_note():
 
 
 def test_manual():
-    """manual: waits for a person, who activates it"""
-    number = world.create(init="resnet18/1", promote="manual", lr=0)
+    """manual: waits for a person, who activates it; stored as whole numbers, it serves like others"""
+    number = world.create(init="resnet18/1", promote="manual", lr=0, store="i8")
     job = world.wait(number, "succeeded")
     assert job["version"] == 3 and "waits for a person" in job["reason"], job
     assert job["judgement"]["verdict"] == "waiting" and world.serving() == 2, job
     answer = world.call("POST", "/admin/v1/models/resnet18/activate", {"version": 3})
     assert answer.status == 200 and answer.json["active"] == 3, answer
     assert world.serving() == 3
+    assert os.path.getsize(world.version_file(3)) < 0.5 * os.path.getsize(world.version_file(1))
+    a = wire.once(world.http, "POST", "/v1/classify", png(1), [("Content-Type", "image/png"), ("SLA-Classifier", "ensemble")])
+    assert a.status == 200 and a.json["version"] == 3 and 0 < a.json["confidence"] <= 1, a
 
 
 def test_rollback():
