@@ -240,7 +240,7 @@ def test_promoted():
     for t in threads:
         t.start()
     try:
-        number = world.create(init="resnet18", epochs=2, width=4)
+        number = world.create(init="resnet18", epochs=4, width=4)  # fewer may lose a class, as chance will have it
         job = world.wait(number, "succeeded")
         before = len(answers)
         wire.until(lambda: len(answers) > before + 20, "answers after the swap")
@@ -253,7 +253,7 @@ def test_promoted():
     assert set(versions) == {1, 2} and world.serving() == 2, set(versions)
     assert job["version"] == 2 and job["attempts"] == 1, job
     assert job["request"]["init"] == "resnet18/1", job
-    assert [e["epoch"] for e in job["epochs"]] == [1, 2], job["epochs"]
+    assert [e["epoch"] for e in job["epochs"]] == [1, 2, 3, 4], job["epochs"]
     assert all(len(e["exits"]) == 4 and 0 <= e["ensemble"]["top1"] <= 1 for e in job["epochs"]), job["epochs"]
     judged = job["judgement"]
     assert judged["verdict"] == "promoted" and judged["serving"]["version"] == 1, judged
@@ -273,7 +273,7 @@ def test_same_bits():
     assert len(kept) == ("reference" not in BUILD), os.listdir(cache)  # whose kernels have one algorithm each
     choices = {"choices": os.path.join(cache, kept[0])} if kept else {}
     before = [digest(path) for path in choices.values()]
-    world.train(out, init=world.model, epochs=2, **choices)
+    world.train(out, init=world.model, epochs=4, **choices)
     assert before == [digest(path) for path in choices.values()]  # nothing was left to be measured
     assert digest(out) == digest(world.version_file(2))
 
