@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cpu.h"
 #include "base/file.h"
@@ -234,22 +235,51 @@ int dataset_file_changed(const struct dataset_file *f, struct err *e)
                    f->name);
 }
 
-int dataset_file_read(const struct dataset_file *f, char **ret_bytes, size_t *ret_size,
-                      struct err *e)
+/* As many bytes as the file had, and one more if there is one. */
+static int read_known(int fd, const struct dataset_file *f, char *bytes, size_t *ret_size)
+{
+    size_t size = 0;
+    while (size <= f->size) {
+        ssize_t n = read(fd, bytes + size, f->size + 1 - size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return -errno;
+        if (n == 0) break;
+        size += (size_t)n;
+    }
+    *ret_size = size;
+    return 0;
+}
+
+/* Whether the bytes that were read through fd are those of when the set was opened. The time is
+ * looked at behind reading, of the file that was read: at its path there may be another one. */
+static bool is_same(int fd, const struct dataset_file *f, const char *bytes, size_t size)
 {
     struct stat st;
     uint8_t digest[SHA256_SIZE];
-    char *bytes;
-    size_t size;
-    const bool known = stat(f->name, &st) == 0 && modified_ns(&st) == f->modified_ns;
-    int rc = file_read(f->name, image_limits_default.bytes_max, &bytes, &size, e);
-    if (rc < 0) return rc;
-    if (!known && size == f->size) sha256(bytes, size, digest); /* touched; but changed? */
-    if (size != f->size || (!known && memcmp(digest, f->digest, sizeof(digest)) != 0)) {
-        mem_free(bytes);
-        return dataset_file_changed(f, e);
+    if (size != f->size) return false;
+    if (fstat(fd, &st) == 0 && modified_ns(&st) == f->modified_ns) return true;
+    sha256(bytes, size, digest); /* touched; but changed? */
+    return memcmp(digest, f->digest, sizeof(digest)) == 0;
+}
+
+int dataset_file_read(const struct dataset_file *f, char **ret_bytes, size_t *ret_size,
+                      struct err *e)
+{
+    int64_t length;
+    size_t size = 0;
+    int fd = file_open(f->name, &length, e);
+    if (fd < 0) return fd;
+    char *bytes = mem_new_aligned(f->size + 1, 1);
+    int rc = bytes != NULL ? read_known(fd, f, bytes, &size) : -ENOMEM;
+    if (rc < 0) {
+        err_set(e, rc, "cannot read %.250s: %s", f->name, err_text(rc));
+    } else if (!is_same(fd, f, bytes, size)) {
+        rc = dataset_file_changed(f, e);
+    } else {
+        *ret_bytes = bytes;
+        *ret_size = size;
     }
-    *ret_bytes = bytes;
-    *ret_size = size;
-    return 0;
+    close(fd);
+    if (rc < 0) mem_free(bytes);
+    return rc;
 }

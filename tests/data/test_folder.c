@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -340,6 +342,59 @@ static void test_changed(void **state)
     dataset_free(set);
 }
 
+struct swapping {
+    char path[256], kept[2][256], next[256];
+    atomic_bool over;
+};
+
+/* Now one, now the other file stands at the path. */
+static void *swap_main(void *arg)
+{
+    struct swapping *s = arg;
+    for (int i = 1; !atomic_load(&s->over); i ^= 1) {
+        if (link(s->kept[i], s->next) < 0 || rename(s->next, s->path) < 0) abort();
+    }
+    return NULL;
+}
+
+/* What is read is what was there when the set was opened, or an error, however fast files are
+ * exchanged for others of as many bytes. */
+static void test_exchanged(void **state)
+{
+    (void)state;
+    static struct swapping s;
+    size_t size, read_size;
+    char *own = folder_vector("rgb420.jpg", &size), *read;
+    struct err e = {0};
+    pthread_t thread;
+    struct dataset *set = open_part(DATA_TRAIN);
+    folder_path("train/cat/b.jpg", s.path);
+    folder_path("next", s.next);
+    folder_path("own", s.kept[0]);
+    folder_path("other", s.kept[1]);
+    assert_int_equal(link(s.path, s.kept[0]), 0);
+    char *other = folder_vector("rgb420.jpg", &size);
+    other[size / 2] ^= 1;
+    folder_write("other", other, size);
+    atomic_store(&s.over, false);
+    assert_int_equal(pthread_create(&thread, NULL, swap_main, &s), 0);
+    int wrong = 0, whole = 0;
+    for (int i = 0; i < 5000 || whole == 0; i++) {
+        int rc = dataset_file_read(&set->files[3], &read, &read_size, &e);
+        wrong += rc != 0 && rc != ERR_CONFLICT;
+        if (rc < 0) continue;
+        wrong += read_size != size || memcmp(read, own, size) != 0;
+        whole++;
+        mem_free(read);
+    }
+    atomic_store(&s.over, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(wrong, 0);
+    mem_free(own);
+    mem_free(other);
+    dataset_free(set);
+}
+
 /* One that is replaced by an image of other sides, of as many bytes and from the same moment: what
  * is cut out of it must lie within it. */
 static void test_other_sides(void **state)
@@ -414,6 +469,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_broken, folder_begin, folder_end),
         cmocka_unit_test_setup_teardown(test_many_broken, folder_begin, folder_end),
         cmocka_unit_test_setup_teardown(test_changed, folder_begin, folder_end),
+        cmocka_unit_test_setup_teardown(test_exchanged, folder_begin, folder_end),
         cmocka_unit_test_setup_teardown(test_other_sides, folder_begin, folder_end),
         cmocka_unit_test_setup_teardown(test_no_memory, folder_begin, folder_end),
     };
