@@ -16,6 +16,7 @@
 
 #include <mpi.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 struct ranks {
@@ -75,15 +76,18 @@ int ranks_number(const struct ranks *ranks)
     return ranks != NULL ? ranks->number : 0;
 }
 
-/* Some microseconds at first, since what is asked for in a step takes no longer; then pauses. */
+/* Without pauses for as long as what is asked for in a step takes, since it goes on only in here;
+ * whoever else wants the processor has it meanwhile. */
 static void wait_for(MPI_Request *request)
 {
-    enum { HASTY = 200, SHORT = 2000 };
-    for (int i = 0, done = 0; !done; i += i < SHORT) {
+    static const int64_t hasty_ns = 3 * CLOCK_MS, short_ns = 100 * CLOCK_MS;
+    const int64_t begin = clock_now();
+    for (int done = 0;;) {
         MPI_Test(request, &done, MPI_STATUS_IGNORE);
-        if (done) break;
-        const struct timespec pause = {.tv_nsec = i < SHORT ? 20000 : 1000000};
-        if (i < HASTY)
+        if (done) return;
+        const int64_t waited = clock_now() - begin;
+        const struct timespec pause = {.tv_nsec = waited < short_ns ? 20000 : 1000000};
+        if (waited < hasty_ns)
             sched_yield();
         else
             nanosleep(&pause, NULL);

@@ -168,20 +168,13 @@ static struct loss_targets targets_of(struct trainer *t, int64_t step, int64_t p
     return targets;
 }
 
-/* The mean of the ranks' losses. */
-static double mean_loss(const struct trainer *t, double value)
-{
-    ranks_sum(t->setup.ranks, &value, 1);
-    return value / (double)ranks_count(t->setup.ranks);
-}
-
-/* One of the batch's micro-batches: its loss, and its part of the gradients. */
+/* One of the batch's micro-batches: this rank's loss, and its part of the gradients. One that is
+ * not finite is learned, too, since the other ranks are, which do not know of it yet. */
 static double learn_part(struct trainer *t, int64_t part)
 {
     const struct loss_targets targets = targets_of(t, t->position.step, part);
     take_part(t, part);
-    double value = mean_loss(t, forward(t, &targets));
-    if (!isfinite(value)) return value;
+    double value = forward(t, &targets);
     if (t->progressive != NULL) {
         const int deepest = net_sections(t->student.net) - 1;
         progressive_keep(t->progressive, images_of(t, part), (size_t)recipe_micro_batch(&t->recipe),
@@ -198,12 +191,11 @@ static double learn_part(struct trainer *t, int64_t part)
     return value;
 }
 
-/* The batch's loss, the mean of its parts'; their mean gradient stands ready. */
+/* This rank's loss, the mean of its parts'; the mean gradient of all ranks' stands ready. */
 static double learn_batch(struct trainer *t)
 {
     double sum = 0;
-    for (int64_t part = 0; part < t->parts && isfinite(sum); part++) sum += learn_part(t, part);
-    if (!isfinite(sum)) return sum;
+    for (int64_t part = 0; part < t->parts; part++) sum += learn_part(t, part);
     learner_share(&t->student);
     if (t->peer.net != NULL) learner_share(&t->peer);
     if (t->guide != NULL) exchange_mean(t->regressors_exchange, guide_dregressor(t->guide));
@@ -248,10 +240,12 @@ static int say_diverged(struct trainer *t, int64_t step, struct err *e)
     return told < 0 ? told : rc;
 }
 
-/* What the losses of this step, of all ranks' images, added to the epoch's sums. */
-static void share_sums(struct trainer *t, const struct objective_sums *before)
+/* The loss of this step becomes the mean of the ranks', and what the epoch's sums have of it that
+ * of all ranks' images. Behind the way back: at a meeting before it all would wait for the slowest
+ * one once more. */
+static void share_sums(struct trainer *t, const struct objective_sums *before, double *loss)
 {
-    enum { TERMS = OBJECTIVE_TERMS * SPEC_SECTIONS_MAX, ALL = TERMS + SPEC_SECTIONS_MAX + 2 };
+    enum { TERMS = OBJECTIVE_TERMS * SPEC_SECTIONS_MAX, ALL = TERMS + SPEC_SECTIONS_MAX + 3 };
     struct objective_sums *sums = &t->position.sums;
     const double *was = &before->loss[0][0];
     double *is = &sums->loss[0][0], all[ALL];
@@ -260,12 +254,14 @@ static void share_sums(struct trainer *t, const struct objective_sums *before)
     for (int i = 0; i < TERMS; i++) all[i] = is[i] - was[i];
     for (int i = 0; i < SPEC_SECTIONS_MAX; i++)
         all[TERMS + i] = (double)(sums->right[i] - before->right[i]);
+    all[ALL - 3] = *loss;
     all[ALL - 2] = sums->maps - before->maps;
     all[ALL - 1] = (double)(sums->images - before->images);
     ranks_sum(t->setup.ranks, all, ALL);
     for (int i = 0; i < TERMS; i++) is[i] = was[i] + all[i] / ranks;
     for (int i = 0; i < SPEC_SECTIONS_MAX; i++)
         sums->right[i] = before->right[i] + (int64_t)all[TERMS + i];
+    *loss = all[ALL - 3] / ranks;
     sums->maps = before->maps + all[ALL - 2] / ranks;
     sums->images = before->images + (int64_t)all[ALL - 1];
 }
@@ -284,7 +280,9 @@ int trainer_try(struct trainer *t, int64_t step, struct err *e)
     const struct loss_targets targets = targets_of(t, step, 0);
     take_part(t, 0);
     t->fault[0] = '\0';
-    return isfinite(mean_loss(t, forward(t, &targets))) ? 0 : say_diverged(t, step, e);
+    double value = forward(t, &targets);
+    ranks_sum(t->setup.ranks, &value, 1);
+    return isfinite(value) ? 0 : say_diverged(t, step, e);
 }
 
 int trainer_step(struct trainer *t, struct train_report *ret_report, struct err *e)
@@ -304,8 +302,8 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
     const struct objective_sums before = at->sums;
     double value = learn_batch(t);
     double rate = schedule_rate(r, at->step, t->epoch_steps);
+    share_sums(t, &before, &value);
     if (!isfinite(value)) return say_diverged(t, at->step, e);
-    share_sums(t, &before);
     update(t, rate);
     at->step++;
     at->loss_sum += value;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A folder of images as trainings of the program read it: how often, by how many threads, and what becomes of a training
 whose files vanish or change. Prints TAP. Standard library only."""
-import collections, ctypes, os, random, shutil, struct, subprocess, sys, time, zlib
+import collections, ctypes, os, shutil, struct, subprocess, sys, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
@@ -11,28 +11,8 @@ from trainings import main, position
 CLASSES, IMAGES = 3, 16  # of each
 
 
-def png(width, height, label, r):
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    rows = b"".join(b"\0" + bytes(r.randrange(120) + (90 if i % 3 == label else 0) for i in range(3 * width))
-                    for _ in range(height))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
-
-
-def folder(p):
-    """Made once."""
-    r, top = random.Random(3), p.path("photographs")
-    for label in range(0 if os.path.isdir(top) else CLASSES):
-        os.makedirs(os.path.join(top, "train", str(label)))
-        for i in range(IMAGES):
-            with open(os.path.join(top, "train", str(label), f"{i}.png"), "wb") as f:
-                f.write(png(40, 33, label, r))
-    return top
-
-
 def words(p, out, *flags, **more):
-    options = {"data": "folder:" + folder(p), "width": 4, "epochs": 3, "batch": 8, "holdout": 6, "augment": "crop,flip",
+    options = {"data": "folder:" + p.photographs(CLASSES, IMAGES), "width": 4, "epochs": 3, "batch": 8, "holdout": 6, "augment": "crop,flip",
                "algorithm": "rule"}
     return ["train", *p.options(p.path(out), **{**options, **more}), *flags]
 
@@ -67,7 +47,7 @@ class Opens:
 @many_minutes_on_reference
 def test_reads(p):
     """Each file is read once at the start, and once when it is first wanted if decoded images are kept."""
-    top = os.path.join(folder(p), "train")
+    top = os.path.join(p.photographs(CLASSES, IMAGES), "train")
     opens = Opens(*(os.path.join(top, d) for d in os.listdir(top)))
     run(*words(p, "reads.safetensors", loaders=1))
     times = opens.take()
@@ -78,7 +58,7 @@ def test_reads(p):
 @many_minutes_on_reference
 def test_streams(p):
     """Where none is kept, an image is read once in each epoch that trains on it, whatever is saved in between."""
-    top = os.path.join(folder(p), "train")
+    top = os.path.join(p.photographs(CLASSES, IMAGES), "train")
     opens = Opens(*(os.path.join(top, d) for d in os.listdir(top)))
     run(*words(p, "streams.safetensors", loaders=1, cache_mb=0, checkpoint_steps=1))
     times = opens.take()
@@ -131,12 +111,12 @@ def test_files_that_change(p):
     at = 0
     for change, text in ((gone, "No such file"), (emptied, "has changed since"), (swapped, "has changed since"),
                          (now_a_folder, "Is a directory")):
-        path = os.path.join(folder(p), "train", "1", "7.png")
+        path = os.path.join(p.photographs(CLASSES, IMAGES), "train", "1", "7.png")
         child = subprocess.Popen([PROGRAM, *words(p, "disturbed.safetensors", "--resume", **more)], stderr=subprocess.PIPE,
                                  text=True)
         while position(disturbed + ".ckpt") < at + 5 and child.poll() is None:
             time.sleep(0.001)
-        os.utime(os.path.join(folder(p), "train", "0", "3.png"))
+        os.utime(os.path.join(p.photographs(CLASSES, IMAGES), "train", "0", "3.png"))
         change(path)
         error = child.communicate()[1]
         assert child.returncode == 1 and error.count("\n") == 1 and path in error and text in error, (child.returncode, error)
