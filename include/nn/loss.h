@@ -25,6 +25,9 @@ struct loss_targets {
     const float *weights; /* [classes]; NULL: all 1 */
 };
 
+/* q_k of image i. */
+double loss_target(const struct loss_targets *targets, int classes, int i, int k);
+
 /* weight * mean over n of -sum_k c_k q_k log softmax(logits)_k with the classes' weights c, as
  * PyTorch's CrossEntropyLoss(weight=c) has it for probabilities: what is divided by is n. Of labels
  * alone the bits of loss_cross_entropy(). */

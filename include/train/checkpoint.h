@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/journal.h"
 #include "nn/choices.h"
 #include "nn/net.h"
 #include "recipe/recipe.h"
@@ -25,12 +26,21 @@ struct checkpoint_history {
     double end_top1;
 };
 
+/* Where the training's log stands, which is written beside it (tool/train_log.h). */
+enum { CHECKPOINT_RUN_MAX = 256 };
+struct checkpoint_log {
+    char run[CHECKPOINT_RUN_MAX]; /* a file's name; "": there is no log */
+    int64_t started_s;            /* since 1970 */
+    struct journal_mark table, events;
+};
+
 struct checkpoint_position {
     int64_t step;    /* steps done */
     double loss_sum; /* of the steps of the present epoch */
     int64_t loss_count;
     struct objective_sums sums; /* of the same steps */
     struct checkpoint_history history;
+    struct checkpoint_log log;
 };
 
 /* State beside the net's own: a row of numbers. */

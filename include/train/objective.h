@@ -35,6 +35,7 @@ double objective_guide_weight(const struct recipe *recipe);
 
 /* What the loss of exits was made of, summed over micro-batches. */
 enum objective_term { TERM_LABELS, TERM_ANSWERS, TERM_HINT, OBJECTIVE_TERMS };
+extern const char *const objective_terms[OBJECTIVE_TERMS]; /* what they are called */
 struct objective_sums {
     int64_t batches, images;
     double loss[OBJECTIVE_TERMS][SPEC_SECTIONS_MAX]; /* with their weights, as they were added */

@@ -83,6 +83,7 @@ bool trainer_done(const struct trainer *trainer);
 
 /* What the caller keeps in checkpoints: the trainer does nothing with it. */
 struct checkpoint_history *trainer_history(struct trainer *trainer);
+struct checkpoint_log *trainer_log(struct trainer *trainer);
 
 struct train_report {
     int64_t epoch;                     /* of the step, from 1 */
@@ -96,6 +97,11 @@ struct train_report {
 /* One step. ERR_DIVERGED when the loss is not finite, with the step, the rate and what of the loss
  * it is: the parameters keep their values, only running statistics have moved. */
 int trainer_step(struct trainer *trainer, struct train_report *ret_report, struct err *e);
+
+/* By all ranks: the next step is written to path, which must live until then, when it has been
+ * done: its batch, losses, gradients and all that it moved (doc/training.md has the names). It
+ * computes what it would without. trainer_step() has the errors of writing. */
+int trainer_dump_next(struct trainer *trainer, const char *path, struct err *e);
 
 /* By rank 0's file, which nobody else needs. Errors as checkpoint_write() and checkpoint_read().
  * Nothing is written either, ERR_DIVERGED, when the next step would have no finite loss: what a

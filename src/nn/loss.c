@@ -42,9 +42,9 @@ double loss_cross_entropy(int n, int classes, const float *logits, const int32_t
     return scale * sum;
 }
 
-/* q_k of image i, times its class' weight. */
-static double target(const struct loss_targets *t, int classes, int i, int k)
+double loss_target(const struct loss_targets *targets, int classes, int i, int k)
 {
+    const struct loss_targets *t = targets;
     const double share = t->others != NULL ? t->share : 1.0;
     const double past = t->past != NULL ? t->past_share : 0.0;
     const double rest = (1.0 - t->smoothing) * (1.0 - past);
@@ -53,6 +53,13 @@ static double target(const struct loss_targets *t, int classes, int i, int k)
     if (t->others != NULL && k == t->others[i]) q += rest * (1.0 - share);
     if (t->past != NULL)
         q += (1.0 - t->smoothing) * past * (double)t->past[(ptrdiff_t)i * classes + k];
+    return q;
+}
+
+/* Times its class' weight. */
+static double target(const struct loss_targets *t, int classes, int i, int k)
+{
+    const double q = loss_target(t, classes, i, k);
     return t->weights != NULL ? q * (double)t->weights[k] : q;
 }
 

@@ -34,9 +34,10 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         selection_option(&c->wish, SELECTION_SPLIT, "train, holdout or test (test)"),
         selection_option(&c->wish, SELECTION_HOLDOUT_OF, NULL),
         {"log", OPTION_STRING, "FILE,FILE..", &c->logs, NULL,
-         "for the curves: what `autodidact train --progress json` printed, or the log of a job,\n"
-         "one for each model in their order; an empty name for a model without one (the model's\n"
-         "name with .jsonl, where there is such a file)"},
+         "for the curves: what `autodidact train --progress json` printed, the log of a job, or\n"
+         "the table of `train --log`, one for each model in their order; an empty name for a "
+         "model\n"
+         "without one (the model's name with .jsonl or .csv, where there is such a file)"},
         {"threads", OPTION_INT, "N", &c->threads, NULL, "(0: all processors)"},
         {"precision", OPTION_STRING, "P", &c->plan.precision, NULL, TOOL_PRECISION_HELP},
         {"algorithm", OPTION_STRING, "A", &c->plan.algorithm, NULL, TOOL_ALGORITHM_HELP},
@@ -91,16 +92,26 @@ static void name_models(struct report *r)
     }
 }
 
-/* Without --log: what stands beside the model under its name, as a study leaves it. */
+/* Without --log: what stands beside the model under its name, as a study leaves it, or a training
+ * that logs into the model's directory. */
 static int find_logs(struct report *r, struct err *e)
 {
+    static const char *const endings[] = {".jsonl", ".csv"};
     int rc = 0;
     for (int i = 0; i < r->n_models && rc == 0; i++) {
         const char *path = r->models[i].path, *end = strrchr(path, '.');
         char log[PATH_MAX];
         if (end == NULL || strcmp(end, ".safetensors") != 0) continue;
-        int n = snprintf(log, sizeof(log), "%.*s.jsonl", (int)(end - path), path);
-        if (n < PATH_MAX && file_exists(log)) rc = report_log_read(log, &r->models[i].log, e);
+        for (size_t k = 0; k < sizeof(endings) / sizeof(endings[0]); k++) {
+            int n = snprintf(log, sizeof(log), "%.*s%s", (int)(end - path), path, endings[k]);
+            if (n >= PATH_MAX || !file_exists(log)) continue;
+            rc = report_log_read(log, &r->models[i].log, e);
+            if (rc == ERR_FORMAT && k == 1) { /* a table of something else: predictions, say */
+                *e = (struct err){0};
+                rc = 0;
+            }
+            break;
+        }
     }
     return rc;
 }

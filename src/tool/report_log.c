@@ -1,16 +1,19 @@
-/* Reading a training's log. Lines that are no epoch are of no interest, broken ones (the last of a
- * training that was killed) neither. */
+/* Reading a training's log: a table where its first line begins as one, else JSON Lines. Lines that
+ * are no epoch are of no interest, broken ones (the last of a training that was killed) neither. */
 #include "config.h"
 
 #include "report_log.h"
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "json/value.h"
+#include "log_row.h"
 
 static const struct json_limits line_limits = {1 << 16, 1 << 10};
 
@@ -37,6 +40,64 @@ static bool read_line(const char *text, size_t size, struct report_epoch *ret_ep
     return is_epoch;
 }
 
+/* The columns of a table: where the number of each goes. */
+struct columns {
+    size_t n;
+    double *to[LOG_CELLS_MAX]; /* NULL: nobody asks */
+};
+
+/* Takes the text up to the next comma or the end; false when there is none left. */
+static bool take_cell(const char **at, const char *end, char ret_cell[LOG_NAME_MAX])
+{
+    const char *from = *at;
+    if (from == NULL) return false;
+    const char *comma = memchr(from, ',', (size_t)(end - from)), *to = comma != NULL ? comma : end;
+    const size_t n = (size_t)(to - from);
+    *at = comma != NULL ? comma + 1 : NULL;
+    snprintf(ret_cell, LOG_NAME_MAX, "%.*s", n < LOG_NAME_MAX ? (int)n : 0, from);
+    return true;
+}
+
+static double *column(struct report_epoch *p, const char *name)
+{
+    int exit;
+    char rest;
+    if (strcmp(name, LOG_EPOCH) == 0) return &p->epoch;
+    if (strcmp(name, "lr") == 0) return &p->rate;
+    if (strcmp(name, "loss/total") == 0) return &p->loss;
+    if (strcmp(name, "accuracy/ensemble") == 0) return &p->ensemble;
+    if (sscanf(name, "accuracy/exit_%d%c", &exit, &rest) != 1) return NULL;
+    return exit >= 1 && exit <= SPEC_SECTIONS_MAX ? &p->top1[exit - 1] : NULL;
+}
+
+/* Whether a line is the first of a table. */
+static bool read_head(const char *text, size_t size, struct report_epoch *row,
+                      struct columns *ret_columns)
+{
+    const char *at = text, *end = text + size;
+    char cell[LOG_NAME_MAX];
+    ret_columns->n = 0;
+    while (ret_columns->n < LOG_CELLS_MAX && take_cell(&at, end, cell))
+        ret_columns->to[ret_columns->n++] = column(row, cell);
+    return at == NULL && ret_columns->to[0] == &row->epoch;
+}
+
+/* Fills in the row that the columns are of; false when the line is none. */
+static bool read_cells(const char *text, size_t size, const struct columns *columns,
+                       struct report_epoch *row)
+{
+    const char *at = text, *end = text + size;
+    char cell[LOG_NAME_MAX];
+    size_t n = 0;
+    row->epoch = row->loss = row->rate = row->ensemble = NAN;
+    for (size_t i = 0; i < SPEC_SECTIONS_MAX; i++) row->top1[i] = NAN;
+    for (; n < columns->n && take_cell(&at, end, cell); n++) {
+        double value;
+        if (columns->to[n] != NULL && text_to_real(cell, &value)) *columns->to[n] = value;
+    }
+    return at == NULL && n == columns->n && row->epoch >= 1 && row->epoch <= REPORT_EPOCHS_MAX;
+}
+
 /* In the place of the same epoch, which can only be one of the last, or behind them. */
 static int put(struct report_log *log, size_t *capacity, const struct report_epoch *epoch,
                struct err *e)
@@ -57,20 +118,25 @@ int report_log_parse(const char *what, const char *text, size_t size, struct rep
                      struct err *e)
 {
     struct report_log log = {.n = 0};
+    struct report_epoch epoch;
+    struct columns columns = {.n = 0};
     size_t capacity = 0;
+    bool is_table = false;
     int rc = 0;
     for (size_t at = 0; at < size && rc == 0;) {
         const char *end = memchr(text + at, '\n', size - at);
         size_t length = end != NULL ? (size_t)(end - (text + at)) : size - at;
-        struct report_epoch epoch;
-        if (read_line(text + at, length, &epoch)) rc = put(&log, &capacity, &epoch, e);
+        if (at == 0) is_table = read_head(text, length, &epoch, &columns);
+        if (is_table ? read_cells(text + at, length, &columns, &epoch)
+                     : read_line(text + at, length, &epoch))
+            rc = put(&log, &capacity, &epoch, e);
         at += length + 1;
     }
     if (rc == 0 && log.n == 0)
         rc =
             err_set(e, ERR_FORMAT,
                     "%s: there is no epoch in it: it takes what `autodidact train --progress json` "
-                    "prints",
+                    "prints, or the table of `train --log`",
                     what);
     if (rc == 0)
         *ret_log = log;

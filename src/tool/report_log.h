@@ -1,5 +1,5 @@
 /* The epochs of a training, from the JSON Lines that `autodidact train --progress json` prints, and
- * that the daemon keeps as a job's log. */
+ * that the daemon keeps as a job's log, or from the table that `train --log` writes. */
 #ifndef TOOL_REPORT_LOG_H
 #define TOOL_REPORT_LOG_H
 
@@ -22,8 +22,8 @@ struct report_log {
     size_t n;
 };
 
-/* Takes the epoch events of a text; whatever else is in it is passed over. ERR_FORMAT when there is
- * none, ERR_LIMIT. report_log_release() frees. */
+/* Takes the epoch events of a text, or the rows of a table; whatever else is in it is passed over.
+ * ERR_FORMAT when there is none, ERR_LIMIT. report_log_release() frees. */
 int report_log_parse(const char *what, const char *text, size_t size, struct report_log *ret_log,
                      struct err *e);
 int report_log_read(const char *path, struct report_log *ret_log, struct err *e);

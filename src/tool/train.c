@@ -91,15 +91,28 @@ static int check_logits(const struct logits *l, struct err *e)
     return 0;
 }
 
-static void fill_heldout(const struct logits *l, const struct calibration *c, struct heldout *h)
+static double balanced(const struct logits *l, int classifier, struct class_count *counts)
 {
+    evaluate_classes(l, classifier, counts);
+    return evaluate_balanced(counts, l->classes);
+}
+
+static int fill_heldout(const struct logits *l, const struct calibration *c, struct heldout *h,
+                        struct err *e)
+{
+    struct class_count *counts = mem_new((size_t)l->classes, sizeof(*counts));
+    if (counts == NULL) return err_set(e, -ENOMEM, "out of memory for %d classes", l->classes);
     h->n_exits = l->n_exits;
     h->untrained = l->untrained;
     for (int i = 0; i < l->n_exits; i++) {
         if ((l->untrained >> i & 1) != 0) continue;
         h->exits[i] = evaluate_figures(l, i, c != NULL ? c->exits[i].temperature : 1.0);
+        h->balanced[i] = balanced(l, i, counts);
     }
     h->ensemble = evaluate_figures(l, MODEL_ENSEMBLE, c != NULL ? c->ensemble.temperature : 1.0);
+    h->ensemble_balanced = balanced(l, MODEL_ENSEMBLE, counts);
+    mem_free(counts);
+    return 0;
 }
 
 /* What the first rank sees in the held-out images. */
@@ -118,10 +131,10 @@ static int look_at(struct train_session *s, const struct train_report *report,
         err_prefix(e, "it diverged: after step %lld (epoch %lld, learning rate %g)",
                    (long long)report->step, (long long)report->epoch, report->rate);
     if (rc < 0) return rc;
-    if (train_is_due(s, report)) fill_heldout(&l, NULL, &ret_look->heldout);
+    if (train_is_due(s, report)) rc = fill_heldout(&l, NULL, &ret_look->heldout, e);
     check_logits(&l, &ret_look->exploded);
     logits_release(&l);
-    return 0;
+    return rc;
 }
 
 static int end_epoch(struct train_session *s, const struct train_report *report, struct err *e)
@@ -144,6 +157,7 @@ static int end_epoch(struct train_session *s, const struct train_report *report,
         if (rc < 0) return rc;
     }
     progress_epoch(&s->progress, report, &look.heldout);
+    train_log_epoch(s->log, report, &look.heldout);
     return rc;
 }
 
@@ -165,6 +179,7 @@ static int train(struct train_session *s, struct err *e)
         int rc = trainer_step(s->trainer, &report, e);
         if (rc < 0) break;
         progress_step(&s->progress, &report);
+        train_log_step(s->log, &report);
         if (report.epoch_end || trainer_done(s->trainer)) rc = end_epoch(s, &report, e);
         if (rc < 0) break;
         const int number = stop_signal;
@@ -172,6 +187,7 @@ static int train(struct train_session *s, struct err *e)
         bool stop = number != 0;
         agree(s, &due, &stop);
         if (due || report.epoch_end || train_is_over(s) || stop) {
+            train_log_keep(s->log, trainer_log(s->trainer));
             if (trainer_save(s->trainer, s->checkpoint, e) < 0) break;
             saved_ns = clock_now();
         }
@@ -307,7 +323,7 @@ static int judge_result(struct train_session *s, const struct result *r,
     rc = check_logits(&l, e);
     if (rc == 0 && s->split.n_holdout > 0) {
         rc = calibrate(&l, ret_calibration, e);
-        if (rc == 0) fill_heldout(&l, ret_calibration, ret_heldout);
+        if (rc == 0) rc = fill_heldout(&l, ret_calibration, ret_heldout, e);
     }
     logits_release(&l);
     return rc;

@@ -19,6 +19,7 @@
 #include "train/ranks.h"
 #include "train/trainer.h"
 #include "train_lock.h"
+#include "train_log.h"
 #include "train_progress.h"
 
 /* The command line. */
@@ -28,6 +29,7 @@ struct train_command {
     int64_t classes, checkpoint_steps;
     int64_t cache_mb, loaders; /* -1: a quarter of the memory; 0: one a processor */
     bool resume, force, keep_checkpoint;
+    const char *log, *dump_step;     /* a directory, a file; or NULL */
     const char *algorithm, *choices; /* choices: the file; NULL: the user's own */
     bool by_rule;                    /* that is its value */
 };
@@ -51,6 +53,7 @@ struct train_session {
     const struct kernels *kernels;
     struct trainer *trainer;
     struct progress progress;
+    struct train_log *log; /* NULL: none, or another rank has it */
 };
 
 /* Parses and checks; 1 when --help was printed. */

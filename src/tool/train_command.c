@@ -60,6 +60,13 @@ static void make_rows(struct rows *r, struct train_command *c)
         {"force", OPTION_FLAG, NULL, &c->force, NULL, "overwrite a model that is there"},
         {"keep-checkpoint", OPTION_FLAG, NULL, &c->keep_checkpoint, NULL,
          "leave FILE.ckpt (and FILE.best.ckpt) beside the model, to go on with more epochs"},
+        {"log", OPTION_STRING, "DIR", &c->log, NULL,
+         "write each epoch's figures there: DIR/NAME.csv and, for TensorBoard, DIR/NAME/, by the\n"
+         "name of FILE"},
+        {"dump-step", OPTION_STRING, "FILE", &c->dump_step, NULL,
+         "write what the first step does (with --resume: the first one from there) as "
+         "safetensors,\n"
+         "to check it elsewhere"},
         {"algorithm", OPTION_STRING, "HOW", &c->algorithm, NULL,
          "how each convolution's is chosen: measured, and kept for this machine, or rule "
          "(measured)"},

@@ -42,17 +42,18 @@ static void write_about(const struct progress_about *a, struct json_writer *w)
     json_write_close(w, '}');
 }
 
-static void write_figures(struct json_writer *w, const struct training_figures *f)
+static void write_figures(struct json_writer *w, const struct training_figures *f, double balanced)
 {
     json_write_rounded(w, "top1", f->top1, TOOL_DIGITS);
     json_write_rounded(w, "nll", f->nll, TOOL_DIGITS);
     json_write_rounded(w, "ece", f->ece, TOOL_DIGITS);
+    json_write_rounded(w, "balanced", balanced, TOOL_DIGITS);
 }
 
 /* Of an exit that has not learned. The members are there all the same. */
 static void write_no_figures(struct json_writer *w)
 {
-    static const char *const figures[] = {"top1", "nll", "ece"};
+    static const char *const figures[] = {"top1", "nll", "ece", "balanced"};
     json_write_bool(w, "learned", false);
     for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
         json_write_null(w, figures[i]);
@@ -67,14 +68,14 @@ static void write_heldout(const struct heldout *h, struct json_writer *w)
         json_write_open(w, NULL, '{');
         json_write_string(w, "name", model_classifier_name(i));
         if (learned)
-            write_figures(w, &h->exits[i]);
+            write_figures(w, &h->exits[i], h->balanced[i]);
         else
             write_no_figures(w);
         json_write_close(w, '}');
     }
     json_write_close(w, ']');
     json_write_open(w, "ensemble", '{');
-    write_figures(w, &h->ensemble);
+    write_figures(w, &h->ensemble, h->ensemble_balanced);
     json_write_close(w, '}');
 }
 
@@ -82,8 +83,6 @@ static void write_heldout(const struct heldout *h, struct json_writer *w)
  * it was learnt; and the terms of the loss, with their weights. */
 static void write_training(const struct objective_sums *s, unsigned exits, struct json_writer *w)
 {
-    static const char *const terms[OBJECTIVE_TERMS] = {
-        [TERM_LABELS] = "labels", [TERM_ANSWERS] = "answers", [TERM_HINT] = "hint"};
     if (s == NULL || s->batches == 0) return;
     json_write_open(w, "train", '{');
     json_write_open(w, "exits", '[');
@@ -93,7 +92,8 @@ static void write_training(const struct objective_sums *s, unsigned exits, struc
         json_write_string(w, "name", model_classifier_name(i));
         json_write_rounded(w, "top1", (double)s->right[i] / (double)s->images, TOOL_DIGITS);
         for (int t = 0; t < OBJECTIVE_TERMS; t++)
-            json_write_rounded(w, terms[t], s->loss[t][i] / (double)s->batches, TOOL_DIGITS);
+            json_write_rounded(w, objective_terms[t], s->loss[t][i] / (double)s->batches,
+                               TOOL_DIGITS);
         json_write_close(w, '}');
     }
     json_write_close(w, ']');

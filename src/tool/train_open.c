@@ -298,6 +298,13 @@ static int open_files(struct train_session *s, struct err *e)
     return dataset_keep(s->set, &s->preprocess, cache_bytes(c), e);
 }
 
+static int open_log(struct train_session *s, struct err *e)
+{
+    const struct train_command *c = &s->command;
+    if (c->log == NULL) return 0;
+    return train_log_open(c->log, c->out, &s->progress, trainer_log(s->trainer), &s->log, e);
+}
+
 int train_session_open(struct train_session *s, struct err *e)
 {
     struct train_command *c = &s->command;
@@ -305,6 +312,7 @@ int train_session_open(struct train_session *s, struct err *e)
     int rc = recipe_share(&c->draft, ranks_count(s->ranks), e);
     if (rc == 0 && train_is_first(s)) {
         rc = train_out_check(s, e);
+        if (rc == 0) rc = train_log_check(c->log, e);
         s->goes_on = c->resume && file_exists(s->checkpoint);
         if (rc == 0) rc = choose_threads(s, &threads, e);
     }
@@ -318,6 +326,7 @@ int train_session_open(struct train_session *s, struct err *e)
     if (s->pool == NULL) rc = err_set(e, -EAGAIN, "cannot start %u threads", threads);
     rc = ranks_settle(s->ranks, rc, e);
     if (rc == 0) rc = open_trainer(s, e);
+    if (rc == 0 && c->dump_step != NULL) rc = trainer_dump_next(s->trainer, c->dump_step, e);
     if (rc == 0) rc = ranks_settle(s->ranks, train_is_first(s) ? train_control_check(s, e) : 0, e);
     if (rc < 0) return rc;
     s->progress.about = (struct progress_about){
@@ -328,6 +337,7 @@ int train_session_open(struct train_session *s, struct err *e)
         .classes = net_classes(s->net),
         .params = net_trained_size(s->net),
         .exits = objective_exits(c->draft.recipe.method, net_sections(s->net)),
+        .learned = objective_learned(&c->draft.recipe, net_sections(s->net)),
         .n_train = s->split.n_train,
         .n_holdout = s->split.n_holdout,
         .parent = s->parent != NULL ? s->parent->sha256 : NULL,
@@ -338,11 +348,12 @@ int train_session_open(struct train_session *s, struct err *e)
     s->progress.batch = c->draft.recipe.batch;
     s->progress.steps = trainer_steps(s->trainer);
     s->progress.epoch_steps = trainer_epoch_steps(s->trainer);
-    return 0;
+    return ranks_settle(s->ranks, train_is_first(s) ? open_log(s, e) : 0, e);
 }
 
 void train_session_close(struct train_session *s)
 {
+    train_log_close(s->log);
     trainer_free(s->trainer);
     pool_free(s->pool);
     split_release(&s->split);

@@ -101,13 +101,24 @@ int train_out_claim(struct train_session *s, const char *option, const char *out
     return rc == 0 ? check_finished(s, option, out, e) : rc;
 }
 
+static int check_dump(const struct train_session *s, struct err *e)
+{
+    const char *dump = s->command.dump_step;
+    if (dump == NULL) return 0;
+    if (train_out_is_same(dump, s->command.out))
+        return err_set(e, ERR_USAGE, "--dump-step %s: it is --out", dump);
+    int rc = check_inputs(s, "dump-step", dump, e);
+    return rc == 0 ? train_out_check_writable("--dump-step", dump, e) : rc;
+}
+
 int train_out_check(struct train_session *s, struct err *e)
 {
     const char *out = s->command.out;
     int rc = train_out_check_writable("--out", out, e);
     if (rc < 0) return rc;
     snprintf(s->checkpoint, sizeof(s->checkpoint), "%s.ckpt", out);
-    rc = train_out_claim(s, "out", out, &s->locks[0], e);
+    rc = check_dump(s, e);
+    if (rc == 0) rc = train_out_claim(s, "out", out, &s->locks[0], e);
     if (rc == 0) rc = train_peer_check_out(s, e);
     if (rc < 0) return rc;
     if (!s->command.resume && file_exists(s->checkpoint)) {

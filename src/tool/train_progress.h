@@ -18,8 +18,9 @@ struct progress_about {
     struct recipe recipe; /* with the threads that there are */
     const char *network, *data;
     int width, classes;
-    size_t params;  /* that learn */
-    unsigned exits; /* bit i: exit i learns */
+    size_t params;    /* that learn */
+    unsigned exits;   /* bit i: exit i learns */
+    unsigned learned; /* and what it says counts: it has figures */
     size_t n_train, n_holdout;
     const char *parent, *teacher; /* SHA-256, or NULL */
 };
@@ -41,6 +42,7 @@ struct heldout {
     int n_exits;
     unsigned untrained; /* of struct training: exits without figures */
     struct training_figures exits[SPEC_SECTIONS_MAX], ensemble;
+    double balanced[SPEC_SECTIONS_MAX], ensemble_balanced; /* accuracy, see evaluate.h */
 };
 
 /* "bar", "json", "none", or NULL: a bar when stderr is a terminal, else one line an epoch. */

@@ -25,9 +25,13 @@
 /* Of one epoch's sums: a number takes 24 characters. */
 enum { EPOCH_TEXT_MAX = 24 * ((OBJECTIVE_TERMS + 1) * SPEC_SECTIONS_MAX + 4) };
 
+/* Five numbers before the name. */
+enum { LOG_TEXT_MAX = 5 * 24 + CHECKPOINT_RUN_MAX };
+
 enum { NAME_MAX_BYTES = 128, FORMAT_VERSION = 1, ALGORITHMS_MAX_BYTES = 1 << 20 };
 
-static const char *const key_algorithms = "autodidact.algorithms";
+static const char *const key_algorithms = "autodidact.algorithms", *const key_log =
+                                                                       "autodidact.log";
 
 /* Parameters, moments and running means of the largest model. */
 static const size_t CHECKPOINT_BYTES_MAX = (size_t)8 * MODEL_FILE_MAX;
@@ -39,10 +43,10 @@ struct draft {
     struct tensor_out *tensors;
     char (*names)[NAME_MAX_BYTES];
     size_t n_tensors;
-    struct meta_out meta[RECIPE_TEXTS_MAX + 6];
+    struct meta_out meta[RECIPE_TEXTS_MAX + 7];
     int64_t counts[CHECKPOINT_ARRAYS_MAX];
     char keys[RECIPE_TEXTS_MAX][NAME_MAX_BYTES];
-    char position[128], history[128], epoch[EPOCH_TEXT_MAX];
+    char position[128], history[128], epoch[EPOCH_TEXT_MAX], log[LOG_TEXT_MAX];
     struct buf algorithms;
     size_t n_meta;
 };
@@ -89,6 +93,14 @@ static void format_sums(const struct objective_sums *sums, char ret_text[EPOCH_T
     }
 }
 
+/* When it began, bytes and checksum of table and events, its name behind a blank. */
+static void format_log(const struct checkpoint_log *log, char ret_text[LOG_TEXT_MAX])
+{
+    snprintf(ret_text, LOG_TEXT_MAX, "%lld %lld %lld %lld %lld %s", (long long)log->started_s,
+             (long long)log->table.bytes, (long long)log->table.crc, (long long)log->events.bytes,
+             (long long)log->events.crc, log->run);
+}
+
 static bool take_count(const char **at, int64_t *ret)
 {
     char *end;
@@ -120,6 +132,28 @@ static bool parse_sums(const char *text, struct objective_sums *ret)
     return good && *text == '\0';
 }
 
+static bool take_mark(const char **at, struct journal_mark *ret)
+{
+    int64_t bytes, crc;
+    if (!take_count(at, &bytes) || !take_count(at, &crc) || crc > UINT32_MAX) return false;
+    ret->bytes = bytes;
+    ret->crc = (uint32_t)crc;
+    return true;
+}
+
+/* Its name becomes a path's last part, so it is no path. */
+static bool parse_log(const char *text, struct checkpoint_log *ret)
+{
+    if (!take_count(&text, &ret->started_s) || !take_mark(&text, &ret->table) ||
+        !take_mark(&text, &ret->events) || *text++ != ' ')
+        return false;
+    const size_t length = strlen(text);
+    if (length == 0 || length >= sizeof(ret->run) || strchr(text, '/') != NULL || text[0] == '.')
+        return false;
+    memcpy(ret->run, text, length + 1);
+    return true;
+}
+
 static void fill_meta(struct draft *d, const struct checkpoint_position *position,
                       const struct recipe_text *texts, size_t n_texts)
 {
@@ -134,6 +168,10 @@ static void fill_meta(struct draft *d, const struct checkpoint_position *positio
     add_meta(d, "autodidact.history", d->history);
     format_sums(&position->sums, d->epoch);
     add_meta(d, "autodidact.epoch", d->epoch);
+    if (position->log.run[0] != '\0') {
+        format_log(&position->log, d->log);
+        add_meta(d, key_log, d->log);
+    }
     for (size_t i = 0; i < n_texts; i++) {
         snprintf(d->keys[i], NAME_MAX_BYTES, "option.%s", texts[i].name);
         add_meta(d, d->keys[i], texts[i].value);
@@ -282,10 +320,12 @@ static int read_position(const struct safetensors *file, struct checkpoint_posit
         return err_set(e, ERR_FORMAT, "its position is damaged");
     }
     struct checkpoint_position p = {.step = step, .loss_sum = sum, .loss_count = count};
-    /* Older checkpoints have neither; their epoch is then told of from here on. */
+    /* Older checkpoints have none of these; their epoch is then told of from here on. */
     const char *history = safetensors_meta(file, "autodidact.history"),
-               *epoch = safetensors_meta(file, "autodidact.epoch");
-    bool good = epoch == NULL || parse_sums(epoch, &p.sums);
+               *epoch = safetensors_meta(file, "autodidact.epoch"),
+               *log = safetensors_meta(file, key_log);
+    bool good =
+        (epoch == NULL || parse_sums(epoch, &p.sums)) && (log == NULL || parse_log(log, &p.log));
     if (good && history != NULL) good = parse_history(history, &p.history);
     if (!good) return err_set(e, ERR_FORMAT, "its position is damaged");
     *ret = p;

@@ -28,6 +28,9 @@ _Static_assert((int)HINT_MEAN == (int)LOSS_HINT_MEAN && (int)HINT_SUM == (int)LO
                    (int)HINT_NORM == (int)LOSS_HINT_NORM,
                "a recipe's form of the hint is the loss's");
 
+const char *const objective_terms[OBJECTIVE_TERMS] = {
+    [TERM_LABELS] = "labels", [TERM_ANSWERS] = "answers", [TERM_HINT] = "hint"};
+
 unsigned objective_exits(const struct method *method, int n_exits)
 {
     unsigned deepest = 1u << (n_exits - 1);

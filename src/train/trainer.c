@@ -18,6 +18,7 @@
 
 #include "data/loader.h"
 #include "nn/grad.h"
+#include "trainer_dump.h"
 #include "trainer_parts.h"
 
 float *trainer_params(struct trainer *trainer)
@@ -45,6 +46,11 @@ int64_t trainer_position(const struct trainer *trainer)
 struct checkpoint_history *trainer_history(struct trainer *trainer)
 {
     return &trainer->position.history;
+}
+
+struct checkpoint_log *trainer_log(struct trainer *trainer)
+{
+    return &trainer->position.log;
 }
 
 bool trainer_done(const struct trainer *trainer)
@@ -175,6 +181,7 @@ static double learn_part(struct trainer *t, int64_t part)
     const struct loss_targets targets = targets_of(t, t->position.step, part);
     take_part(t, part);
     double value = forward(t, &targets);
+    trainer_dump_part(t, part, &targets);
     if (t->progressive != NULL) {
         const int deepest = net_sections(t->student.net) - 1;
         progressive_keep(t->progressive, images_of(t, part), (size_t)recipe_micro_batch(&t->recipe),
@@ -298,13 +305,17 @@ int trainer_step(struct trainer *t, struct train_report *ret_report, struct err 
     int rc = settle_trunk(t, e);
     if (rc == 0) rc = draw_mixed(t, at->step, e);
     if (rc < 0) return rc;
+    trainer_dump_begin(t);
     t->fault[0] = '\0';
     const struct objective_sums before = at->sums;
     double value = learn_batch(t);
     double rate = schedule_rate(r, at->step, t->epoch_steps);
     share_sums(t, &before, &value);
     if (!isfinite(value)) return say_diverged(t, at->step, e);
+    trainer_dump_gradient(t, value, &before);
     update(t, rate);
+    rc = trainer_dump_end(t, rate, e);
+    if (rc < 0) return rc;
     at->step++;
     at->loss_sum += value;
     at->loss_count++;

@@ -169,6 +169,7 @@ void trainer_free(struct trainer *trainer)
     choices_free(trainer->algorithms);
     exchange_free(trainer->regressors_exchange);
     mem_free(trainer->others);
+    dump_free(trainer->dump);
     mem_free(trainer);
 }
 

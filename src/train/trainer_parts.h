@@ -12,6 +12,7 @@
 #include "recipe/recipe.h"
 #include "accumulator.h"
 #include "average.h"
+#include "dump.h"
 #include "exchange.h"
 #include "guide.h"
 #include "learner.h"
@@ -23,6 +24,11 @@
 
 /* What the second network is called in checkpoints. */
 #define TRAINER_PEER "peer"
+
+/* What a step's file has of each micro-batch. */
+struct trainer_dump_rows {
+    float *targets, *source, *logits[SPEC_SECTIONS_MAX]; /* [share][classes]; NULL: it has not */
+};
 
 struct trainer {
     struct trainer_setup setup;
@@ -46,12 +52,18 @@ struct trainer {
     struct choices *algorithms; /* of all convolutions */
     char fault[80];             /* what was not finite, the first of it; "": nothing */
     struct checkpoint_position position;
+    struct dump *dump;     /* NULL: nobody wants the next step, or this is not the first rank */
+    const char *dump_path; /* NULL: nobody wants it */
+    struct trainer_dump_rows dump_rows;
     struct recipe_text texts[RECIPE_TEXTS_MAX];
     size_t n_texts;
 };
 
 /* Fills in t->texts: which training it is, for checkpoints and for other ranks. */
 int trainer_make_texts(struct trainer *t, struct err *e);
+
+/* All that changes from step to step. */
+struct checkpoint_state trainer_state_of(struct trainer *t);
 
 /* By all ranks: whether the parameters as they stand have a loss, on the first micro-batch of a
  * step. Running statistics and the position's sums are moved. ERR_DIVERGED. */

@@ -9,8 +9,7 @@
 #include "base/mem.h"
 #include "trainer_parts.h"
 
-/* All that changes from step to step. */
-static struct checkpoint_state state_of(struct trainer *t)
+struct checkpoint_state trainer_state_of(struct trainer *t)
 {
     const struct learner *student = &t->student, *peer = &t->peer;
     struct checkpoint_state s = {.net = student->net, .algorithms = t->algorithms};
@@ -81,7 +80,7 @@ int trainer_save(struct trainer *trainer, const char *path, struct err *e)
     struct ranks *ranks = trainer->setup.ranks;
     int rc = probe(trainer, e);
     if (rc < 0) return rc;
-    const struct checkpoint_state state = state_of(trainer);
+    const struct checkpoint_state state = trainer_state_of(trainer);
     if (ranks_number(ranks) == 0)
         rc =
             checkpoint_write(path, &state, &trainer->position, trainer->texts, trainer->n_texts, e);
@@ -101,7 +100,7 @@ int trainer_restore(struct trainer *trainer, const char *path, struct err *e)
 {
     struct ranks *ranks = trainer->setup.ranks;
     struct checkpoint_position position = {0};
-    const struct checkpoint_state state = state_of(trainer);
+    const struct checkpoint_state state = trainer_state_of(trainer);
     if (trainer->trunk != NULL) trunk_unsettle(trainer->trunk);
     int rc = ranks_number(ranks) == 0 ? read_state(trainer, path, &state, &position, e) : 0;
     rc = ranks_settle(ranks, rc, e);

@@ -381,6 +381,9 @@ def checkpoints():
     write("checkpoint", "missing", checkpoint(drop="momentum.fc.bias"))
     write("checkpoint", "half", checkpoint(dtype="F16"))
     write("checkpoint", "cut_short", checkpoint()[:-3])
+    write("checkpoint", "log", checkpoint(autodidact_log="1764547200 310 4294967295 77 0 byot-2"))
+    write("checkpoint", "log_path", checkpoint(autodidact_log="1764547200 310 1 77 0 ../byot"))
+    write("checkpoint", "log_number", checkpoint(autodidact_log="1764547200 -310 4294967296 77 0 byot"))
 
 
 def inputs():
@@ -693,6 +696,10 @@ def report_logs():
     log("resumed", epoch, {**epoch, "epoch": 2}, {**epoch, "epoch": 2, "loss": 1}, {**epoch, "epoch": 3})
     log("cut", epoch, json.dumps({**epoch, "epoch": 2})[:40])
     log("none", {"event": "start"}, "", "[]", "x")
+    head = "epoch,step,lr,loss/total,accuracy/exit_1,accuracy/exit_9,accuracy/ensemble"
+    log("table", head, "1,50,0.1,2.5,0.1,,0.2", "2,100,0.05,,nan,0.25,x", "2,100,0.05,1,1,1,1", "3,150,")
+    log("table_other", "class,epoch", "1,2")
+    log("table_wide", "epoch" + ",x" * 300, "1" + ",2" * 300)
     log("kinds", {**epoch, "loss": "x", "exits": {}, "ensemble": []}, {**epoch, "epoch": 1e30}, {**epoch, "epoch": -1})
 
 

@@ -15,16 +15,17 @@ class Place:
     def __init__(self, folder):
         self.folder = folder
         self.data = write_set(self.path("data"))
-        self.models, self.logs = [], []
+        self.models, self.logs, self.tables = [], [], []
         for method in ("byot", "baseline"):
             model, log = self.path(method + ".safetensors"), self.path(method + ".log")
             out = run("train", SPEC, "--data", self.data, "--method", method, "--width", "4", "--epochs", "3", "--batch",
                       "20", "--holdout", "200", "--warmup", "0", "--lr", "0.05", "--threads", "2", "--progress", "json",
-                      "--out", model)[0]
+                      "--log", self.path("tables"), "--out", model)[0]
             with open(log, "w") as f:
                 f.write(out)
             self.models.append(model)
             self.logs.append(log)
+            self.tables.append(self.path(f"tables/{method}.csv"))
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -110,6 +111,28 @@ def test_file_alone(p):
     said = " ".join(check(p.report(*p.models)).text)
     assert "Held-out accuracy: byot" in said and "Held-out accuracy: baseline" not in said
     os.remove(p.path("byot.jsonl"))
+
+
+def test_table(p):
+    """The table that --log writes says the same; beside the model it is found, and another table there is none."""
+    text = p.report(*p.models, "--log", ",".join(p.logs))
+    assert "Held-out accuracy: byot" in text and p.report(*p.models, "--log", ",".join(p.tables)) == text
+    for table in p.tables:
+        os.link(table, p.path(os.path.basename(table)))
+    assert p.report(*p.models) == text
+    for table in p.tables:
+        os.remove(p.path(os.path.basename(table)))
+    with open(p.path("byot.csv"), "w") as f:
+        f.write("label,1,2,3,4\n1,2,3,4,5\n")
+    assert "Held-out accuracy" not in p.report(*p.models)
+    fails("report", p.models[0], "--out", p.path("x.html"), "--log", p.path("byot.csv"), text="there is no epoch in it")
+    os.remove(p.path("byot.csv"))
+    # The last row of a killed training is cut; an epoch that comes again takes the place of the first.
+    with open(p.tables[0]) as f:
+        rows = f.read().splitlines()
+    with open(p.path("cut.csv"), "w") as f:
+        f.write("\n".join(rows[:2] + [rows[1], rows[2], rows[3], rows[3][:20]]))
+    assert p.report(*p.models, "--log", p.path("cut.csv") + "," + p.tables[1]) == text
 
 
 def test_few_classes(p):

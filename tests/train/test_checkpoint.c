@@ -68,7 +68,8 @@ static struct checkpoint_position position_of(int64_t step)
                                      .loss_sum = 1.0 / 3 * (double)step,
                                      .loss_count = 7,
                                      .sums = {.batches = 7, .images = 350, .maps = 1.0 / 7},
-                                     .history = {0.1, step + 1, 3}};
+                                     .history = {0.1, step + 1, 3},
+                                     .log = {"byot-2", 1764547200, {step + 2, UINT32_MAX}, {7, 0}}};
     for (int i = 0; i < SPEC_SECTIONS_MAX; i++) {
         at.sums.right[i] = step + i;
         for (int t = 0; t < OBJECTIVE_TERMS; t++)
