@@ -1,9 +1,14 @@
 /* What computing costs: a table (section or head, batch size) -> seconds, filled with what was
  * measured when a version was published, times a slow-down factor that is learned while running
- * (other load, other clock rates; ALERT, ATC 2020, does the same). Not thread-safe. */
+ * (other load, other clock rates; ALERT, ATC 2020, does the same) and ages towards 1, which is what
+ * was measured. What a section takes when idle workers help is learned apart. Not thread-safe. */
 #ifndef POLICY_COST_H
 #define POLICY_COST_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
 #include "policy/way.h"
 
 struct cost;
@@ -40,8 +45,19 @@ double cost_way(const struct cost *cost, const struct way *way, int first, int b
 /* A batch of one up to and including the last of these heads (bit s: exit s), at least one. */
 double cost_answer(const struct cost *cost, unsigned heads);
 
-/* What was predicted by the functions above took so long. */
-void cost_learn(struct cost *cost, double predicted_s, double measured_s);
+/* What was predicted by the functions above took so long; helped: other workers did a part. */
+void cost_learn(struct cost *cost, double predicted_s, double measured_s, bool helped,
+                int64_t now_ns);
+
+/* Without evidence the factors are half forgotten after COST_FORGET_NS: to be called now and then,
+ * since predictions do not know the time. */
+#define COST_FORGET_NS (CLOCK_SECOND / 2)
+void cost_age(struct cost *cost, int64_t now_ns);
+
 double cost_slow_down(const struct cost *cost);
+
+/* What a section takes with the help of idle workers, as a part of what it takes alone: at most 1,
+ * which it is until somebody has helped. */
+double cost_helped(const struct cost *cost);
 
 #endif

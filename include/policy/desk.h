@@ -26,6 +26,7 @@
 #include "policy/classifiers.h"
 #include "policy/decode_cost.h"
 #include "policy/margin.h"
+#include "policy/promises.h"
 #include "policy/sched.h"
 #include "policy/sla.h"
 #include "policy/way.h"
@@ -49,7 +50,12 @@ struct desk_options {
 /* A version of a network. What is in flight keeps its version: it goes when nobody is left. */
 struct desk_version {
     struct classifiers classifiers;
-    struct sched_queue queues[POLICY_EXITS_MAX];
+    struct sched_queue queues[2][POLICY_EXITS_MAX]; /* [1]: of those with a deadline */
+    double section_s[POLICY_EXITS_MAX], head_s[POLICY_EXITS_MAX]; /* an image in a usual batch, as
+                                                                     the table has it */
+    double longest_s; /* of the sections, for one image */
+    /* From a section to an exit: how many images in a batch are enough, larger ones gain little. */
+    int enough[POLICY_EXITS_MAX][POLICY_EXITS_MAX];
 };
 
 /* Why a request was not let in. */
@@ -90,6 +96,7 @@ struct desk_request {
 struct desk_item {
     /* set by the caller before desk_arrived(), the rest 0 */
     struct sched_item sched; /* first; the scheduler's */
+    struct promise promise;  /* the desk's: while it waits and has a deadline */
     struct desk_request *request;
     struct desk_item *sibling; /* NULL: the last of its request */
     struct decode_size size;   /* memory_bytes at most desk_decode_memory_max() */
@@ -185,7 +192,7 @@ enum desk_border {
 };
 
 /* A section has been computed. helped: by other workers, too, so that its time says nothing of when
- * all are busy. may_stay: the caller has nothing else to do first. */
+ * all are busy, but what help is worth. may_stay: the caller has nothing else to do first. */
 enum desk_border desk_section_done(struct desk *desk, struct desk_batch *batch, double took_s,
                                    bool helped, bool may_stay, int64_t now_ns);
 

@@ -6,11 +6,10 @@
  *      ^                         |                                     |
  *      +------- sched_remove ----+-------------------------------------+
  *
- * A queue belongs to one (model version, section), or its items wait for decoding, or are held back
- * before that. The scheduler knows queues only while they hold items, so that a model version
- * leaves no trace.
- * What an operation takes grows with the logarithm of what is queued, and with how many queues hold
- * something. */
+ * A queue belongs to one (model version, section, with a deadline or without), or its items wait
+ * for decoding, or are held back before that. The scheduler knows queues only while they hold
+ * items, so that a model version leaves no trace. What an operation takes grows with the logarithm
+ * of what is queued, and with how many queues hold something. */
 #ifndef POLICY_SCHED_H
 #define POLICY_SCHED_H
 
@@ -28,7 +27,7 @@ struct sched_item {
     int64_t target_ns;   /* the order: the deadline, or arrival + a target by urgency (rule 8 of
                             doc/sla.md); the same at each place */
     int64_t deadline_ns; /* 0: none */
-    int64_t rest_ns;     /* predicted from the end of its section here to the answer */
+    int64_t rest_ns;     /* predicted from the end of its section here to the least answer */
     int64_t work_ns;     /* its share of the machine from here to the answer, in a usual batch */
     int urgency;         /* 0..7, 7 waits best; the same at each place */
     int64_t turn_ns;     /* instead of its target where it waits for decoding, */
@@ -45,6 +44,7 @@ struct sched_queue {
     struct tree items; /* not of `running` and of held ones: those are counted only */
     size_t count;
     int section;             /* or SCHED_DECODE.. */
+    bool promised;           /* of a section: all of its items have a deadline, or none */
     const struct cost *cost; /* of the section */
     struct sched_queue *before, *after;
 };
@@ -59,7 +59,8 @@ struct sched {
 };
 
 void sched_init(struct sched *sched);
-void sched_queue_init(struct sched_queue *queue, int section, const struct cost *cost);
+void sched_queue_init(struct sched_queue *queue, int section, bool promised,
+                      const struct cost *cost);
 
 /* rule 8: arrival + deadline, or + default_target x 2^(u-3). */
 int64_t sched_target(int64_t arrival_ns, int64_t deadline_ns, int64_t default_target_ns,
@@ -72,14 +73,26 @@ void sched_push(struct sched *sched, struct sched_queue *queue, struct sched_ite
 /* Takes an item out of wherever it is; nothing happens when it is nowhere. */
 void sched_remove(struct sched *sched, struct sched_item *item);
 
-/* The next batch for a free worker: items of one queue (*ret_queue), up to max, earliest target
- * first, moved to running. The queue whose first item has the earliest target is served; its items
- * are merged while no deadline in the batch that a smaller batch would keep is predicted to suffer,
- * and while the other workers get their share: those who are free by now, or will be before this
- * one is through with its own. others: when each is predicted to be free, in any order. Returns how
- * many, 0 when all queues are empty. */
-size_t sched_next(struct sched *sched, int64_t now_ns, const int64_t *others, size_t n_others,
-                  size_t max, struct sched_item **ret_items, struct sched_queue **ret_queue);
+/* The queue of a section whose first item has the earliest target, of those whose items all have a
+ * deadline, or of those that have none; among equals the deeper section. NULL: they are empty. */
+struct sched_queue *sched_earliest(const struct sched *sched, bool promised);
+
+struct sched_limits {
+    int64_t now_ns;
+    const int64_t *others; /* when each of the other workers is predicted to be free */
+    size_t n_others;
+    size_t max;         /* items */
+    int64_t margin_ns;  /* kept of each deadline */
+    int64_t longest_ns; /* the batch may take, unless it is of one */
+};
+
+/* The next batch from a queue of a section that holds something: its items, up to max, earliest
+ * target first, moved to running. They are merged while no deadline in the batch that a smaller
+ * batch would keep is predicted to suffer, while it does not take too long, and while the other
+ * workers get their share: those who are free by now, or will be before this one is through with
+ * its own. Returns how many. */
+size_t sched_next(struct sched *sched, struct sched_queue *queue, const struct sched_limits *limits,
+                  struct sched_item **ret_items);
 
 /* Whether sched_next() would hand out the very items, the earliest of which is `item`, that are
  * about to be pushed into `queue`: nobody is there to join them or goes before them. */

@@ -38,20 +38,32 @@ bool way_choose(const struct sla *sla, const struct classifiers *classifiers, in
 /* The heads that a classifier takes: none when the network does not have it. */
 unsigned way_heads(const struct classifiers *classifiers, int classifier);
 
+/* The shallowest exit that may answer when time runs short. */
+int way_least(const struct way *way);
+
+/* Whether the head of an exit runs even if all could do with less: a confidence looks at it, or
+ * nothing else will do for an answer. */
+bool way_must_run(const struct way *way, int exit);
+
 /* The classifier whose confidence counts at the border after a section whose head has run. */
 int way_answerer(const struct way *way, int section, unsigned computed);
 
 /* How much time there is, judged at a border before the heads run, or before a section. */
 enum way_time {
     WAY_ENOUGH,
-    WAY_TIGHT, /* enough for the next section, but a small delay would be too much */
-    WAY_SHORT, /* the next section with its head would end too late */
-    WAY_OVER,  /* the deadline has passed */
+    WAY_TIGHT,   /* enough for the next section, but a small delay would be too much */
+    WAY_CROWDED, /* enough for this one, but then somebody who waits would be too late, or less
+                    deep than this one is already */
+    WAY_SHORT,   /* the next section with its head would end too late */
+    WAY_OVER,    /* the deadline has passed, or will have before anything is there */
 };
 
 /* After a section: does this way want the section's head to run? Never when the deadline has
- * passed, nor one that has not learned. */
-bool way_needs_head(const struct way *way, int section, enum way_time time);
+ * passed, nor one that has not learned. roomy: nobody waits who would be less deep for it;
+ * otherwise no head runs on the way just in case, or for an ensemble that is not the only thing
+ * that will do.
+ */
+bool way_needs_head(const struct way *way, int section, enum way_time time, bool roomy);
 
 enum way_step { WAY_STOP, WAY_CONTINUE, WAY_EXPIRED };
 

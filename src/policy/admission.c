@@ -1,16 +1,15 @@
-/* Admission: rules 5, 6 and 8 of doc/sla.md, before anything is spent on a request. Two questions:
- * is there room (if not, somebody less urgent makes some), and which choice of its SLA is predicted
- * to be in time, on an idle machine and behind what waits already. Predictions are sums of the cost
- * table and of the prices of decoding; a queue's work is shared by the workers, or by the seats.
- * Left out: what newcomers will take away later; the borders see to that. */
+/* Admission: rules 5, 6 and 8 of doc/sla.md, before anything is spent on a request. Is there room
+ * (if not, somebody less urgent makes some), can any choice of its SLA be in time on an idle
+ * machine, and can the least of its answers be in time beside the least of all those that were
+ * promised before? How deep it will go is decided on the way (border.c). Predictions are sums of
+ * the cost table and of the prices of decoding; work is shared by the workers, or by the seats. */
 #include "config.h"
 
 #include "desk_impl.h"
 
-/* Work longer than this counts as this, so that no sum overflows. */
-static const double work_max_s = 1000;
+#include <string.h>
 
-enum { USUAL_BATCH = 8, RETRY_MAX_S = 3600 };
+enum { RETRY_MAX_S = 3600, SHED_MAX = 32 };
 
 /* What goes before a newcomer, by the clock. */
 struct ahead {
@@ -45,16 +44,30 @@ static double begin_s(const struct desk *desk, const struct desk_request *reques
     return foreground > s[DESK_BACKGROUND] ? foreground : s[DESK_BACKGROUND];
 }
 
-/* Seconds that the sections take for all of them. */
+static int images(const struct desk_request *request)
+{
+    return request->burden[DESK_FOREGROUND].n + request->burden[DESK_BACKGROUND].n;
+}
+
+/* Seconds that the sections take for all of them, with nothing else to do. */
 static double compute_s(const struct desk *desk, const struct desk_request *request,
                         const struct way *way)
 {
     const struct desk_options *o = &desk->options;
-    int n = request->burden[DESK_FOREGROUND].n + request->burden[DESK_BACKGROUND].n;
+    int n = images(request);
     int batch = n < o->batch_max ? n : o->batch_max;
     int batches = (n + o->batch_max - 1) / o->batch_max;
     int rounds = (batches + (int)o->workers - 1) / (int)o->workers;
     return rounds * cost_way(request->version->classifiers.cost, way, 0, batch);
+}
+
+/* The same as far as the least answer that will do. */
+static double least_s(const struct desk *desk, const struct desk_request *request)
+{
+    struct way way = request->way;
+    way.last = way_least(&way);
+    way.heads |= 1u << way.last;
+    return compute_s(desk, request, &way);
 }
 
 /* Seconds of all workers together until everything with an earlier target is done. */
@@ -63,9 +76,9 @@ static double queue_s(const struct desk *desk, int64_t target_ns)
     return seconds_of(sched_work_before(&desk->sched, target_ns)) / desk->options.workers;
 }
 
-/* What goes before a newcomer with this target. */
+/* What goes before a newcomer with this deadline, when all get the least. */
 static struct ahead ahead_of(const struct desk *desk, const struct desk_request *request,
-                             int64_t target_ns, int64_t now_ns)
+                             int64_t deadline_ns, int64_t now_ns)
 {
     struct ahead ahead = nothing;
     int64_t first_free = INT64_MAX;
@@ -75,11 +88,12 @@ static struct ahead ahead_of(const struct desk *desk, const struct desk_request 
     }
     /* What runs now is not interrupted, whoever is more urgent. */
     double residual = first_free > now_ns ? seconds_of(first_free - now_ns) : 0;
-    double queue = queue_s(desk, target_ns);
+    double queue = seconds_of(promises_work(&desk->promises, 0, deadline_ns) +
+                              room_busy_ns(desk, desk->options.workers, now_ns));
     ahead.compute_s = queue > residual ? queue : residual;
     for (int k = 0; k < DESK_SEATS; k++) {
         if (request->burden[k].n == 0) continue;
-        ahead.decode_s[k] = decoding_wait_s(desk, k, target_ns, now_ns);
+        ahead.decode_s[k] = decoding_wait_s(desk, k, deadline_ns, now_ns);
         ahead.pace[k] = decoding_pace(desk, k, now_ns);
     }
     return ahead;
@@ -103,47 +117,94 @@ static int refuse(const struct desk *desk, struct desk_request *request, enum de
     return code;
 }
 
-/* Rule 8: who is less urgent makes room for n items, if all of them together can make enough. */
-static int make_room(struct desk *desk, struct desk_request *request, size_t n)
+/* Rule 8: whether there is room for n items, if need be where others are who are less urgent. */
+static int look_for_room(const struct desk *desk, struct desk_request *request, size_t n)
 {
-    size_t max = (size_t)desk->options.queue_max;
-    size_t wanted = desk->in_flight + n;
-    if (wanted <= max) return 0;
-    int urgency = request->sla->urgency;
-    if (sched_less_urgent(&desk->sched, urgency) < wanted - max)
-        return refuse(desk, request, DESK_FULL, ERR_BUSY);
-    while (desk->in_flight + n > max) {
-        struct desk_request *victim = item_of(sched_victim(&desk->sched, urgency))->request;
+    size_t max = (size_t)desk->options.queue_max, wanted = desk->in_flight + n;
+    if (wanted <= max || sched_less_urgent(&desk->sched, request->sla->urgency) >= wanted - max)
+        return 0;
+    return refuse(desk, request, DESK_FULL, ERR_BUSY);
+}
+
+static void make_room(struct desk *desk, const struct desk_request *request, size_t n)
+{
+    while (desk->in_flight + n > (size_t)desk->options.queue_max) {
+        struct desk_request *victim =
+            item_of(sched_victim(&desk->sched, request->sla->urgency))->request;
         victim->retry_after_s = retry_after(desk);
         desk_give_up(desk, victim, ERR_BUSY);
     }
-    return 0;
 }
 
-/* The first choice that ends in time when its sections begin so many seconds from now; -1: none. */
-static int first_in_time(const struct desk *desk, const struct desk_request *request,
-                         int64_t now_ns, double begin, int from, struct way *ret_way)
+/* Seconds from now on that there are for a request: what is kept for the reply is not. */
+static double time_s(const struct desk *desk, const struct desk_request *request, int64_t now_ns)
 {
-    int64_t deadline = request->arrival_ns + request->sla->deadline_ns - margin_ns(&desk->margin);
-    struct way way;
-    for (int n = from; way_choose(request->sla, &request->version->classifiers, n, &way); n++) {
-        if (now_ns + ns_of(begin + compute_s(desk, request, &way)) <= deadline) {
-            *ret_way = way;
-            return n;
-        }
+    return seconds_of(request->arrival_ns + request->sla->deadline_ns - now_ns -
+                      margin_ns(&desk->margin));
+}
+
+/* The first choice that ends in time on an idle machine, where all workers do one section. */
+static bool choose_idle(const struct desk *desk, struct desk_request *request, double begin_s,
+                        double time_s)
+{
+    const struct classifiers *c = &request->version->classifiers;
+    double helped = cost_helped(c->cost);
+    for (int n = 0; way_choose(request->sla, c, n, &request->way); n++) {
+        if (begin_s + helped * compute_s(desk, request, &request->way) <= time_s) return true;
         /* Not the named one, not in time: with `fail` there is no second choice (rule 6). */
-        if (way.fail && !way.free_choice) break;
+        if (request->way.fail && !request->way.free_choice) break;
     }
-    return -1;
+    return false;
+}
+
+/* Whether it gets its least answer in time, and all with later deadlines, too, who would have. */
+static bool fits(const struct desk *desk, struct desk_request *request, int64_t now_ns)
+{
+    int64_t deadline = request->arrival_ns + request->sla->deadline_ns;
+    struct ahead ahead = ahead_of(desk, request, deadline, now_ns);
+    double own_s = seconds_of(request->items->promise.work_ns[0]) * images(request);
+    double time = time_s(desk, request, now_ns);
+    if (begin_s(desk, request, &ahead) + least_s(desk, request) > time) return false;
+    if (ahead.compute_s + own_s > time) return false;
+    int64_t later = promises_due_after(&desk->promises, 0, deadline);
+    return later == INT64_MIN || later + now_ns + margin_ns(&desk->margin) +
+                                         room_busy_ns(desk, desk->options.workers, now_ns) +
+                                         ns_of(own_s) <=
+                                     0;
+}
+
+/* Rule 8, for time: those who are less urgent go until the request fits. If not enough of them
+ * would, nobody goes. */
+static bool fits_instead_of_others(struct desk *desk, struct desk_request *request, int64_t now_ns)
+{
+    struct promise *victims[SHED_MAX];
+    int urgency = request->sla->urgency, n = 0;
+    bool good = fits(desk, request, now_ns);
+    while (!good && n < SHED_MAX) {
+        struct promise *victim = promises_victim(&desk->promises, urgency);
+        if (victim == NULL) break;
+        promises_remove(&desk->promises, victim);
+        victims[n++] = victim;
+        good = fits(desk, request, now_ns);
+    }
+    for (int i = 0; i < n; i++) {
+        struct desk_item *item = item_of_promise(victims[i]);
+        if (!good) {
+            desk_promise(desk, item);
+        } else if (item->sched.place != NULL) { /* or it has gone with the one before */
+            item->request->retry_after_s = retry_after(desk);
+            desk_give_up(desk, item->request, ERR_BUSY);
+        }
+    }
+    return good;
 }
 
 /* No choice is in time. Whether one would be if images came decoded: then that is to blame. */
-static void look_for_blame(const struct desk *desk, struct desk_request *request, int64_t now_ns,
-                           const struct ahead *ahead)
+static void look_for_blame(const struct desk *desk, struct desk_request *request, double time_s,
+                           const struct ahead *ahead, double compute_s)
 {
-    struct way way;
     double longest = 0, begin = begin_s(desk, request, ahead);
-    if (first_in_time(desk, request, now_ns, ahead->compute_s, 0, &way) < 0) return;
+    if (ahead->compute_s + compute_s > time_s) return;
     for (int k = 0; k < DESK_SEATS; k++) {
         double s = ahead->pace[k] * decode_s(desk, request, k);
         if (s > longest) longest = s;
@@ -153,38 +214,32 @@ static void look_for_blame(const struct desk *desk, struct desk_request *request
     request->queue_s = begin - longest;
 }
 
-/* Rule 6. */
-static int choose_in_time(const struct desk *desk, struct desk_request *request, int64_t now_ns)
+/* Rule 6, when nobody else is there: what it is to get. */
+static int choose_way(struct desk *desk, struct desk_request *request, int64_t now_ns)
 {
-    struct way way;
-    int64_t target = request->arrival_ns + request->sla->deadline_ns;
-    int idle = first_in_time(desk, request, now_ns, begin_s(desk, request, &nothing), 0, &way);
-    if (idle < 0) {
-        look_for_blame(desk, request, now_ns, &nothing);
-        return refuse(desk, request, DESK_IMPOSSIBLE, ERR_DEADLINE);
-    }
-    struct ahead ahead = ahead_of(desk, request, target, now_ns);
-    int behind = first_in_time(desk, request, now_ns, begin_s(desk, request, &ahead), idle, &way);
-    if (behind < 0) {
-        look_for_blame(desk, request, now_ns, &ahead);
-        return refuse(desk, request, DESK_OVERLOADED,
-                      request->sla->fail_on_miss ? ERR_DEADLINE : ERR_BUSY);
-    }
-    if (behind > idle) way.reason = SLA_OVERLOAD;
-    request->way = way;
-    return 0;
+    struct cost *cost = request->version->classifiers.cost;
+    cost_age(cost, now_ns);
+    margin_age(&desk->margin, now_ns);
+    double time = time_s(desk, request, now_ns);
+    if (choose_idle(desk, request, begin_s(desk, request, &nothing), time)) return 0;
+    look_for_blame(desk, request, time, &nothing, cost_helped(cost) * least_s(desk, request));
+    return refuse(desk, request, DESK_IMPOSSIBLE, ERR_DEADLINE);
 }
 
-void desk_predict(const struct desk *desk, struct desk_item *item, int section)
+/* Rule 6, beside those who are there. */
+static int find_time(struct desk *desk, struct desk_request *request, int64_t now_ns)
 {
-    const struct cost *cost = item->request->version->classifiers.cost;
-    const struct way *way = &item->request->way;
-    int usual = desk->options.batch_max < USUAL_BATCH ? desk->options.batch_max : USUAL_BATCH;
-    double rest = cost_way(cost, way, section, 1) - cost_section(cost, section, 1);
-    if ((way->heads & 1u << section) != 0) rest -= cost_head(cost, section, 1);
-    double work = cost_way(cost, way, section, usual) / usual;
-    item->sched.rest_ns = ns_of(rest < work_max_s ? rest : work_max_s);
-    item->sched.work_ns = ns_of(work < work_max_s ? work : work_max_s);
+    double time = time_s(desk, request, now_ns), least = least_s(desk, request);
+    desk_predict(desk, request->items, 0);
+    /* Who leaves less than one image takes in a section is not helped by smaller batches. */
+    if (time - least >= request->version->longest_s)
+        hurry_came(&desk->hurry, request->sla->urgency, ns_of(time - least), now_ns);
+    if (fits_instead_of_others(desk, request, now_ns)) return 0;
+    struct ahead ahead =
+        ahead_of(desk, request, request->arrival_ns + request->sla->deadline_ns, now_ns);
+    look_for_blame(desk, request, time, &ahead, least);
+    return refuse(desk, request, DESK_OVERLOADED,
+                  request->sla->fail_on_miss ? ERR_DEADLINE : ERR_BUSY);
 }
 
 static void let_in(struct desk *desk, struct desk_request *request, int64_t now_ns)
@@ -193,13 +248,17 @@ static void let_in(struct desk *desk, struct desk_request *request, int64_t now_
     int64_t target = sched_target(request->arrival_ns, sla->deadline_ns,
                                   desk->options.default_target_ns, sla->urgency);
     struct desk_item *first = request->items;
-    desk_predict(desk, first, 0);
     for (struct desk_item *item = first; item != NULL; item = item->sibling) {
         item->sched.urgency = sla->urgency;
         item->sched.target_ns = target;
         item->sched.deadline_ns = sla->deadline_ns > 0 ? target : 0;
+        item->promise.kept = false;
+        if (item == first) desk_predict(desk, first, 0);
         item->sched.rest_ns = first->sched.rest_ns;
         item->sched.work_ns = first->sched.work_ns;
+        memcpy(item->promise.early_ns, first->promise.early_ns, sizeof(item->promise.early_ns));
+        memcpy(item->promise.work_ns, first->promise.work_ns, sizeof(item->promise.work_ns));
+        if (item->refused == 0) desk_promise(desk, item);
     }
     request->pending = request->n_items;
     desk->in_flight += (size_t)request->n_items;
@@ -214,13 +273,18 @@ int desk_arrived(struct desk *desk, struct desk_request *request, int64_t now_ns
     request->computed_ns = 0;
     request->blames_decoding = false;
     decoding_weigh(desk, request, now_ns);
-    int rc = 0, n = request->burden[DESK_FOREGROUND].n + request->burden[DESK_BACKGROUND].n;
-    if (request->sla->deadline_ns > 0 && n > 0) {
-        rc = choose_in_time(desk, request, now_ns);
+    request->items->sched.urgency = request->sla->urgency;
+    int rc = 0, n = images(request);
+    bool bounded = request->sla->deadline_ns > 0 && n > 0;
+    if (bounded) {
+        rc = choose_way(desk, request, now_ns);
     } else {
         way_choose(request->sla, &request->version->classifiers, 0, &request->way);
     }
-    if (rc == 0) rc = make_room(desk, request, (size_t)n);
-    if (rc == 0) let_in(desk, request, now_ns);
-    return rc;
+    if (rc == 0) rc = look_for_room(desk, request, (size_t)n);
+    if (rc == 0 && bounded) rc = find_time(desk, request, now_ns);
+    if (rc < 0) return rc;
+    make_room(desk, request, (size_t)n);
+    let_in(desk, request, now_ns);
+    return 0;
 }

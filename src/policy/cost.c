@@ -1,9 +1,14 @@
 /* The cost table. Sizes are powers of two and batch_max, values between them are linear, which is
  * what a convolution's time over the batch looks like. The slow-down factor is one number a model:
- * what slows a processor slows all sections alike. Left out: learning single entries. */
+ * what slows a processor slows all sections alike. It is learned from sections that a worker
+ * computed alone: what was helped took less, for other reasons, and would hide it, and yet when few
+ * are served all are helped, so that without evidence the factor ages. Left out: learning single
+ * entries. */
 #include "config.h"
 
 #include "policy/cost.h"
+
+#include <math.h>
 
 #include "base/mem.h"
 #include "policy/classifiers.h"
@@ -14,11 +19,14 @@ static const double learn_rate = 0.1;
 /* An idle machine measured the table, so that much less is a measuring error, and much more is an
  * event (a stopped process) that the next predictions must not suffer from for long. */
 static const double slow_down_min = 0.5, slow_down_max = 20;
+static const double helped_min = 0.05;
 
 struct cost {
     int sections, batch_max, n_sizes;
     bool learns;
-    double slow_down;
+    double slow_down; /* of a worker alone */
+    double helped;    /* of what that is, with help */
+    int64_t aged_ns;  /* when both were looked at last; 0: never */
     int sizes[SIZES_MAX];
     double section[POLICY_EXITS_MAX][SIZES_MAX], head[POLICY_EXITS_MAX][SIZES_MAX];
 };
@@ -29,7 +37,7 @@ struct cost *cost_new(int sections, int batch_max)
     if (cost == NULL) return NULL;
     cost->sections = sections;
     cost->batch_max = batch_max;
-    cost->slow_down = 1;
+    cost->slow_down = cost->helped = 1;
     cost->learns = true;
     for (int size = 1; size < batch_max && cost->n_sizes < SIZES_MAX - 1; size *= 2) {
         cost->sizes[cost->n_sizes++] = size;
@@ -136,14 +144,40 @@ double cost_answer(const struct cost *cost, unsigned heads)
     return sum;
 }
 
-void cost_learn(struct cost *cost, double predicted_s, double measured_s)
+static double within(double least, double value, double most)
+{
+    return value < least ? least : value > most ? most : value;
+}
+
+void cost_age(struct cost *cost, int64_t now_ns)
+{
+    if (cost->aged_ns != 0 && now_ns > cost->aged_ns) {
+        double halves = (double)(now_ns - cost->aged_ns) / (double)COST_FORGET_NS;
+        double kept = exp2(-halves);
+        cost->slow_down = 1 + kept * (cost->slow_down - 1);
+        cost->helped = 1 + kept * (cost->helped - 1);
+    }
+    cost->aged_ns = now_ns;
+}
+
+void cost_learn(struct cost *cost, double predicted_s, double measured_s, bool helped,
+                int64_t now_ns)
 {
     if (!cost->learns || !(predicted_s > 0)) return;
+    cost_age(cost, now_ns);
     /* The prediction holds the factor of today: what the table alone said is the base. */
-    double factor = measured_s / (predicted_s / cost->slow_down);
-    if (factor < slow_down_min) factor = slow_down_min;
-    if (factor > slow_down_max) factor = slow_down_max;
-    cost->slow_down += learn_rate * (factor - cost->slow_down);
+    double ratio = measured_s / predicted_s;
+    if (helped) {
+        cost->helped += learn_rate * (within(helped_min, ratio, 1) - cost->helped);
+    } else {
+        double factor = within(slow_down_min, ratio * cost->slow_down, slow_down_max);
+        cost->slow_down += learn_rate * (factor - cost->slow_down);
+    }
+}
+
+double cost_helped(const struct cost *cost)
+{
+    return cost->helped;
 }
 
 double cost_slow_down(const struct cost *cost)

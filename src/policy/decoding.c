@@ -36,13 +36,13 @@ int decoding_init(struct desk *desk)
 {
     size_t max = desk->options.decode_memory_max;
     decode_cost_init(&desk->decode_cost, desk->options.decode_slowness);
-    sched_queue_init(&desk->held, SCHED_HELD, NULL);
+    sched_queue_init(&desk->held, SCHED_HELD, false, NULL);
     for (int k = 0; k < DESK_SEATS; k++) {
         struct desk_stage *stage = &desk->stages[k];
         stage->n_seats = desk->options.seats[k];
         stage->memory_max =
             k == DESK_FOREGROUND ? max / FOREGROUND_PART : max - max / FOREGROUND_PART;
-        sched_queue_init(&stage->queue, SCHED_DECODE, NULL);
+        sched_queue_init(&stage->queue, SCHED_DECODE, false, NULL);
         decode_pace_init(&stage->pace);
         stage->seats = mem_new(stage->n_seats, sizeof(*stage->seats));
         if (stage->seats == NULL) return -ENOMEM;
@@ -232,8 +232,7 @@ void desk_decoded(struct desk *desk, struct desk_item *item, int status, double 
         return;
     }
     item->decoded = true;
-    desk_predict(desk, item, 0);
-    sched_push(&desk->sched, &item->request->version->queues[0], &item->sched, now_ns);
+    desk_wait(desk, item, 0, now_ns);
 }
 
 /* ---- what is known ---- */

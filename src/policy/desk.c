@@ -26,6 +26,8 @@ struct desk *desk_new(const struct desk_options *options, struct err *e)
     desk->ended_last = &desk->ended_first;
     sched_init(&desk->sched);
     margin_init(&desk->margin, 0);
+    promises_init(&desk->promises);
+    hurry_init(&desk->hurry);
     desk->workers = mem_new(options->workers, sizeof(*desk->workers));
     desk->others = mem_new(options->workers, sizeof(*desk->others));
     desk->taken = mem_new((size_t)options->batch_max, sizeof(struct sched_item *));
@@ -48,19 +50,13 @@ void desk_free(struct desk *desk)
     mem_free(desk);
 }
 
-void desk_version_init(struct desk_version *version, const struct classifiers *classifiers)
-{
-    version->classifiers = *classifiers;
-    for (int s = 0; s < classifiers->exits; s++)
-        sched_queue_init(&version->queues[s], s, classifiers->cost);
-}
-
 /* ---- ends ---- */
 
 void desk_end(struct desk *desk, struct desk_item *item, int status)
 {
     decoding_forget(desk, item);
     sched_remove(&desk->sched, &item->sched);
+    promises_remove(&desk->promises, &item->promise);
     desk->in_flight--;
     item->status = status;
     item->last = --item->request->pending == 0;
@@ -171,7 +167,7 @@ int desk_explain(const struct desk_request *request, int status, struct err *e)
 
 void desk_replied(struct desk *desk, int64_t computed_ns, int64_t left_ns)
 {
-    if (computed_ns != 0) margin_learn(&desk->margin, left_ns - computed_ns);
+    if (computed_ns != 0) margin_learn(&desk->margin, left_ns - computed_ns, left_ns);
 }
 
 double desk_margin_s(const struct desk *desk)

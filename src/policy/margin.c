@@ -32,8 +32,19 @@ void margin_init(struct margin *margin, int64_t first_ns)
     margin->margin_ns = few_longest(margin);
 }
 
-void margin_learn(struct margin *margin, int64_t took_ns)
+void margin_learn(struct margin *margin, int64_t took_ns, int64_t now_ns)
 {
+    margin->at_ns = now_ns;
     add(margin, took_ns);
+    margin->margin_ns = few_longest(margin);
+}
+
+void margin_age(struct margin *margin, int64_t now_ns)
+{
+    int64_t halves = (now_ns - margin->at_ns) / MARGIN_FORGET_NS;
+    if (halves < 1) return;
+    if (halves > 62) halves = 62;
+    for (unsigned i = 0; i < margin->n; i++) margin->samples[i] >>= halves;
+    margin->at_ns = now_ns;
     margin->margin_ns = few_longest(margin);
 }

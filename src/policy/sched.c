@@ -9,15 +9,16 @@
 
 #include "base/clock.h"
 
-void sched_queue_init(struct sched_queue *queue, int section, const struct cost *cost)
+void sched_queue_init(struct sched_queue *queue, int section, bool promised,
+                      const struct cost *cost)
 {
-    *queue = (struct sched_queue){.section = section, .cost = cost};
+    *queue = (struct sched_queue){.section = section, .promised = promised, .cost = cost};
 }
 
 void sched_init(struct sched *sched)
 {
     *sched = (struct sched){.queues = NULL};
-    sched_queue_init(&sched->running, SCHED_RUNNING, NULL);
+    sched_queue_init(&sched->running, SCHED_RUNNING, false, NULL);
 }
 
 int64_t sched_target(int64_t arrival_ns, int64_t deadline_ns, int64_t default_target_ns,
@@ -149,12 +150,12 @@ void sched_push(struct sched *sched, struct sched_queue *queue, struct sched_ite
     enter(sched, queue, item);
 }
 
-/* The queue to serve: earliest first item; among equal targets the deeper section, which frees
- * more. */
-static struct sched_queue *earliest_queue(const struct sched *sched)
+/* Among equal targets the deeper section, which frees more. */
+struct sched_queue *sched_earliest(const struct sched *sched, bool promised)
 {
     struct sched_queue *best = NULL;
     for (struct sched_queue *q = sched->queues; q != NULL; q = q->after) {
+        if (q->promised != promised) continue;
         if (best == NULL) {
             best = q;
             continue;
@@ -183,47 +184,45 @@ static int64_t end_of_batch(const struct sched_queue *q, int64_t now_ns, size_t 
 
 /* The latest time at which the batch must end for this item's sake; INT64_MAX when that is never,
  * or when the deadline is lost even if the batch ends at end_ns. */
-static int64_t must_end(const struct sched_item *item, int64_t end_ns)
+static int64_t must_end(const struct sched_item *item, int64_t margin_ns, int64_t end_ns)
 {
     if (item->deadline_ns == 0) return INT64_MAX;
-    int64_t latest = item->deadline_ns - item->rest_ns;
+    int64_t latest = item->deadline_ns - margin_ns - item->rest_ns;
     return end_ns <= latest ? latest : INT64_MAX;
 }
 
 /* How many of a queue's items one worker takes, so that as many workers as possible get equal
  * shares: those of the others who are free before this one would be through with its share. */
-static size_t share_of(const struct sched_queue *q, int64_t now_ns, const int64_t *others,
-                       size_t n_others)
+static size_t share_of(const struct sched_queue *q, const struct sched_limits *l)
 {
-    for (size_t takers = n_others + 1; takers > 1; takers--) {
+    for (size_t takers = l->n_others + 1; takers > 1; takers--) {
         size_t share = (q->count + takers - 1) / takers, free = 1;
-        int64_t end = now_ns + (int64_t)share * sched_first(q)->work_ns;
-        for (size_t i = 0; i < n_others; i++) free += others[i] <= now_ns || others[i] < end;
+        int64_t end = l->now_ns + (int64_t)share * sched_first(q)->work_ns;
+        for (size_t i = 0; i < l->n_others; i++)
+            free += l->others[i] <= l->now_ns || l->others[i] < end;
         if (free >= takers) return share;
     }
     return q->count;
 }
 
-size_t sched_next(struct sched *sched, int64_t now_ns, const int64_t *others, size_t n_others,
-                  size_t max, struct sched_item **ret_items, struct sched_queue **ret_queue)
+size_t sched_next(struct sched *sched, struct sched_queue *queue, const struct sched_limits *limits,
+                  struct sched_item **ret_items)
 {
-    struct sched_queue *q = earliest_queue(sched);
-    if (q == NULL || max == 0) return 0;
-    size_t share = share_of(q, now_ns, others, n_others);
-    if (share > max) share = max;
+    const struct sched_limits *l = limits;
+    size_t share = share_of(queue, l);
+    if (share > l->max) share = l->max;
     size_t n = 0;
-    int64_t bound = INT64_MAX;
-    for (struct sched_item *item; n < share && (item = sched_first(q)) != NULL;) {
-        int64_t end = end_of_batch(q, now_ns, n + 1);
+    int64_t bound = l->longest_ns < INT64_MAX - l->now_ns ? l->now_ns + l->longest_ns : INT64_MAX;
+    for (struct sched_item *item; n < share && (item = sched_first(queue)) != NULL;) {
+        int64_t end = end_of_batch(queue, l->now_ns, n + 1);
         /* Leaving an item out never helps it: it would run after this batch. So only those that are
          * in already can object. */
         if (n > 0 && end > bound) break;
-        int64_t own = must_end(item, end);
+        int64_t own = must_end(item, l->margin_ns, end);
         if (own < bound) bound = own;
         move(sched, &sched->running, item);
         ret_items[n++] = item;
     }
-    *ret_queue = q;
     return n;
 }
 

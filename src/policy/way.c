@@ -112,7 +112,7 @@ static int best_classifier(const struct classifiers *c)
 }
 
 /* Rule 3. */
-static void way_least(struct way *way, const struct sla *sla, const struct classifiers *c)
+static void way_by_least(struct way *way, const struct sla *sla, const struct classifiers *c)
 {
     int first = 0;
     while (first < way->exits &&
@@ -202,7 +202,7 @@ bool way_choose(const struct sla *sla, const struct classifiers *classifiers, in
         break;
     case SLA_AUTO:
         if (sla->min_accuracy >= 0 || sla->min_confidence >= 0) {
-            way_least(&way, sla, c);
+            way_by_least(&way, sla, c);
         } else {
             way_thresholds(&way, c);
         }
@@ -213,16 +213,35 @@ bool way_choose(const struct sla *sla, const struct classifiers *classifiers, in
     return true;
 }
 
-bool way_needs_head(const struct way *way, int section, enum way_time time)
+static bool may_stop_early(const struct way *way)
+{
+    return !way->fail || way->free_choice;
+}
+
+int way_least(const struct way *way)
+{
+    int exit = 0;
+    if (!may_stop_early(way)) return way->last;
+    while (exit < way->last && (way->learned >> exit & 1) == 0) exit++;
+    return exit;
+}
+
+bool way_must_run(const struct way *way, int exit)
+{
+    if ((way->heads >> exit & 1) == 0) return false;
+    return exit == way->last || way->stop_at[exit] <= 1 || !may_stop_early(way);
+}
+
+bool way_needs_head(const struct way *way, int section, enum way_time time, bool roomy)
 {
     /* Rule 7 looks at what is computed when the deadline passes: a head that begins later is none.
      */
     if (time == WAY_OVER) return false;
-    if ((way->heads & 1u << section) != 0) return true;
-    if ((way->learned & 1u << section) == 0) return false;
-    /* Short, or as an insurance against a delay: what was computed can be an answer still when the
-     * deadline has passed. */
-    return time != WAY_ENOUGH && (!way->fail || way->free_choice);
+    if ((way->heads & 1u << section) != 0 && (roomy || way_must_run(way, section))) return true;
+    if ((way->learned & 1u << section) == 0 || !may_stop_early(way)) return false;
+    /* The answer, or an insurance against a delay: what was computed can be an answer still when
+     * the deadline has passed. */
+    return time == WAY_CROWDED || time == WAY_SHORT || (time == WAY_TIGHT && roomy);
 }
 
 static enum way_step stop_with(int classifier, enum sla_reason reason,
@@ -234,10 +253,10 @@ static enum way_step stop_with(int classifier, enum sla_reason reason,
 
 /* With the deepest of the heads that have run, or what answers at its border. */
 static enum way_step stop_with_deepest(const struct way *way, unsigned computed,
-                                       struct way_answer *ret_answer)
+                                       enum sla_reason reason, struct way_answer *ret_answer)
 {
     int classifier = way_answerer(way, deepest_of(computed), computed);
-    return stop_with(classifier, SLA_BY_DEADLINE, ret_answer);
+    return stop_with(classifier, reason, ret_answer);
 }
 
 enum way_step way_after(const struct way *way, int section, unsigned computed, double confidence,
@@ -251,9 +270,15 @@ enum way_step way_after(const struct way *way, int section, unsigned computed, d
     if (section == way->last && (computed & way->goal_heads) == way->goal_heads) {
         return stop_with(way->goal, way->reason, ret_answer);
     }
-    if (section < way->last && (time == WAY_ENOUGH || time == WAY_TIGHT)) return WAY_CONTINUE;
-    if (way->fail && !way->free_choice) return WAY_EXPIRED;
-    if (computed != 0) return stop_with_deepest(way, computed, ret_answer);
+    bool is_time = time == WAY_ENOUGH || time == WAY_TIGHT;
+    bool crowded = time == WAY_CROWDED && head_ran && may_stop_early(way);
+    if (section < way->last && (is_time || (time == WAY_CROWDED && !crowded))) return WAY_CONTINUE;
+    if (!may_stop_early(way)) return WAY_EXPIRED;
+    /* At the end without a head of the ensemble, others had the time for that. */
+    bool for_others = crowded || (is_time && section == way->last);
+    if (computed != 0)
+        return stop_with_deepest(way, computed, for_others ? SLA_OVERLOAD : SLA_BY_DEADLINE,
+                                 ret_answer);
     /* Behind an exit that has not learned there is nothing to give yet. */
     return time == WAY_SHORT && section < way->last ? WAY_CONTINUE : WAY_EXPIRED;
 }
@@ -265,12 +290,13 @@ enum way_step way_before(const struct way *way, unsigned computed, enum way_time
     switch (time) {
     case WAY_ENOUGH:
     case WAY_TIGHT:
+    case WAY_CROWDED:
         return WAY_CONTINUE;
     case WAY_SHORT:
-        if (may_stop) return stop_with_deepest(way, computed, ret_answer);
+        if (may_stop) return stop_with_deepest(way, computed, SLA_BY_DEADLINE, ret_answer);
         return way->fail ? WAY_EXPIRED : WAY_CONTINUE;
     case WAY_OVER:
-        if (may_stop) return stop_with_deepest(way, computed, ret_answer);
+        if (may_stop) return stop_with_deepest(way, computed, SLA_BY_DEADLINE, ret_answer);
         return WAY_EXPIRED;
     }
     return WAY_EXPIRED;

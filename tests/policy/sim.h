@@ -95,6 +95,9 @@ enum count {
     FAULTS,
     STAYED,
     MERGED,
+    HELD_FOR_COMPANY,
+    SHED_FOR_TIME,
+    STOPPED_FOR_OTHERS,
     COUNTS
 };
 

@@ -37,7 +37,9 @@ static void a_known_table_is_linear(void **state)
         assert_close(cost_way(cost, &way, 0, 1), 6.4);
         assert_close(cost_way(cost, &way, 1, 2), 10.6);
         /* Known costs do not learn. */
-        cost_learn(cost, 1, 100);
+        cost_learn(cost, 1, 100, false, 0);
+        cost_learn(cost, 1, .1, true, 0);
+        assert_close(cost_helped(cost), 1);
         assert_close(cost_slow_down(cost), 1);
         cost_free(cost);
     }
@@ -79,16 +81,41 @@ static void the_slow_down_is_learned(void **state)
     struct cost *cost = cost_new(3, 8);
     for (int i = 0; i < cost_sizes(cost); i++)
         for (int s = 0; s < 3; s++) cost_measured(cost, i, s, cost_size(cost, i), .1);
-    for (int i = 0; i < 200; i++) cost_learn(cost, cost_section(cost, 0, 5), 15);
+    for (int i = 0; i < 200; i++) cost_learn(cost, cost_section(cost, 0, 5), 15, false, 0);
     assert_true(fabs(cost_slow_down(cost) - 3) < .01);
     assert_true(fabs(cost_section(cost, 0, 5) - 15) < .05);
     /* Outliers and nonsense are bounded. */
-    for (int i = 0; i < 200; i++) cost_learn(cost, cost_section(cost, 0, 5), 1e9);
+    for (int i = 0; i < 200; i++) cost_learn(cost, cost_section(cost, 0, 5), 1e9, false, 0);
     assert_true(cost_slow_down(cost) <= 20);
-    for (int i = 0; i < 200; i++) cost_learn(cost, cost_section(cost, 0, 5), 0);
+    for (int i = 0; i < 200; i++) cost_learn(cost, cost_section(cost, 0, 5), 0, false, 0);
     assert_true(cost_slow_down(cost) >= .5);
-    cost_learn(cost, 0, 1);
+    cost_learn(cost, 0, 1, false, 0);
     assert_true(cost_slow_down(cost) < 1);
+    cost_free(cost);
+}
+
+/* What was helped is learned apart, and without evidence all goes back to what was measured, so
+ * that no load leaves a mark: whatever slowed the machine down, two seconds later that is a
+ * sixteenth. */
+static void what_was_learned_is_forgotten(void **state)
+{
+    (void)state;
+    struct cost *cost = cost_new(1, 1);
+    cost_measured(cost, 0, 0, 1, .1);
+    for (int i = 0; i < 200; i++)
+        cost_learn(cost, cost_section(cost, 0, 1), 2, false, CLOCK_SECOND);
+    assert_true(fabs(cost_slow_down(cost) - 2) < .01);
+    for (int i = 0; i < 200; i++) cost_learn(cost, 1, .6, true, CLOCK_SECOND);
+    assert_true(fabs(cost_slow_down(cost) - 2) < .01 && fabs(cost_helped(cost) - .6) < .01);
+    cost_learn(cost, 1, 5, true, CLOCK_SECOND); /* help is no hindrance */
+    assert_true(cost_helped(cost) < .7);
+    /* Those that were helped keep on coming, and say nothing of a worker alone. */
+    for (int i = 0; i < 20; i++)
+        cost_learn(cost, 1, .6, true, CLOCK_SECOND + i * (CLOCK_SECOND / 10));
+    cost_age(cost, 3 * CLOCK_SECOND);
+    assert_true(fabs(cost_slow_down(cost) - 1 - 1. / 16) < .01);
+    cost_age(cost, 100 * CLOCK_SECOND);
+    assert_true(fabs(cost_slow_down(cost) - 1) < 1e-6 && fabs(cost_helped(cost) - 1) < 1e-6);
     cost_free(cost);
 }
 
@@ -98,6 +125,7 @@ int main(void)
         cmocka_unit_test(a_known_table_is_linear),
         cmocka_unit_test(what_was_measured_is_said),
         cmocka_unit_test(the_slow_down_is_learned),
+        cmocka_unit_test(what_was_learned_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

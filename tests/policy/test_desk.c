@@ -149,33 +149,194 @@ static void when_idle(void **state)
     }
 }
 
-/* One request for the deepest, 41 s of work, is before everybody. */
+/* One that has been promised the deepest, 41 s of work, by its deadline. What others get at least
+ * has to be possible before or after that; how much more it becomes is decided on the way. */
 static void behind_a_queue(void **state)
 {
     (void)state;
-    static const struct row rows[] = {
-        {{"SLA-Classifier: deepest", "SLA-Deadline-Ms: 84000"}, 0, 3, SLA_REQUESTED},
-        {{"SLA-Classifier: deepest", "SLA-Deadline-Ms: 65000"}, 0, 1, SLA_OVERLOAD},
-        {{"SLA-Classifier: deepest", "SLA-Deadline-Ms: 50000"}, ERR_BUSY, 0, SLA_REQUESTED},
-        {{"SLA-Classifier: deepest", "SLA-Deadline-Ms: 65000", "SLA-On-Miss: fail"},
-         ERR_DEADLINE,
-         0,
-         SLA_REQUESTED},
-        {{"SLA-Deadline-Ms: 65000"}, 0, 1, SLA_OVERLOAD},
-        {{"SLA-Deadline-Ms: 88000"}, 0, ENS, SLA_BY_DEADLINE},
-        {{"SLA-Deadline-Ms: 50000", "SLA-On-Miss: fail"}, ERR_DEADLINE, 0, SLA_REQUESTED},
+    static const struct {
+        const char *first; /* when it has to be there */
+        struct row row;
+    } rows[] = {
+        {"45000", {{"SLA-Classifier: deepest", "SLA-Deadline-Ms: 84000"}, 0, 3, SLA_REQUESTED}},
+        {"45000", {{"SLA-Classifier: deepest", "SLA-Deadline-Ms: 52000"}, 0, 3, SLA_REQUESTED}},
+        {"45000", {{"SLA-Classifier: deepest", "SLA-Deadline-Ms: 50000"}, ERR_BUSY, 0, 0}},
+        {"45000", {{"SLA-Classifier: 1", "SLA-Deadline-Ms: 52000"}, 0, 0, SLA_REQUESTED}},
+        {"45000",
+         {{"SLA-Classifier: deepest", "SLA-Deadline-Ms: 65000", "SLA-On-Miss: fail"},
+          ERR_DEADLINE,
+          0,
+          0}},
+        {"45000", {{"SLA-Deadline-Ms: 65000"}, 0, ENS, SLA_BY_DEADLINE}},
+        {"45000", {{"SLA-Deadline-Ms: 50000", "SLA-On-Miss: fail"}, ERR_DEADLINE, 0, 0}},
+        /* It goes before, and that would be too late. */
+        {"51000", {{"SLA-Classifier: 1", "SLA-Deadline-Ms: 50000"}, ERR_BUSY, 0, 0}},
+        {"52000", {{"SLA-Classifier: 1", "SLA-Deadline-Ms: 50000"}, 0, 0, SLA_REQUESTED}},
+        {"52000", {{"SLA-Classifier: 2", "SLA-Deadline-Ms: 50000"}, 0, 1, SLA_REQUESTED}},
+        {"52000",
+         {{"SLA-Classifier: 2", "SLA-Deadline-Ms: 50000", "SLA-On-Miss: fail"},
+          ERR_DEADLINE,
+          0,
+          0}},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct fixture f;
         struct asked first, a;
+        char deadline[64];
+        snprintf(deadline, sizeof(deadline), "SLA-Deadline-Ms: %s", rows[i].first);
+        const char *const headers[] = {"SLA-Classifier: deepest", "SLA-On-Miss: fail", deadline,
+                                       NULL};
         start(&f, 1, 10);
-        ask(&f, &first, nothing, 1);
+        ask(&f, &first, headers, 1);
         assert_int_equal(desk_arrived(f.desk, &first.request, 0), 0);
-        ask(&f, &a, rows[i].headers, 1);
+        ask(&f, &a, rows[i].row.headers, 1);
         int rc = desk_arrived(f.desk, &a.request, 0);
-        check_row(i, &rows[i], rc, &a.request);
+        check_row(i, &rows[i].row, rc, &a.request);
         if (rc < 0) assert_int_equal(a.request.refusal, DESK_OVERLOADED);
         if (rc == ERR_BUSY) assert_int_equal(a.request.retry_after_s, 42);
+        stop(&f);
+    }
+}
+
+/* Who has no deadline lets those pass who have one, as far as they need it. */
+static void who_has_no_deadline_lets_pass(void **state)
+{
+    (void)state;
+    static const char *const soon[] = {"SLA-Classifier: 1", "SLA-Deadline-Ms: 12000", NULL};
+    static const char *const later[] = {"SLA-Classifier: 1", "SLA-Deadline-Ms: 30000", NULL};
+    for (int has_time = 0; has_time < 2; has_time++) {
+        struct fixture f;
+        struct asked patient, a;
+        start(&f, 1, 10);
+        ask(&f, &patient, nothing, 1); /* due after 1 s */
+        assert_int_equal(desk_arrived(f.desk, &patient.request, 0), 0);
+        ask(&f, &a, has_time ? later : soon, 1);
+        assert_int_equal(desk_arrived(f.desk, &a.request, 0), 0);
+        decode_all(&f, 0);
+        assert_int_equal(desk_next(f.desk, &f.batch, 0), DESK_SECTION);
+        assert_ptr_equal(f.batch.items[0], has_time ? &patient.items[0] : &a.items[0]);
+        stop(&f);
+    }
+}
+
+/* Nobody without a deadline waits for ever: whose time has come has a sixteenth of the machine,
+ * whatever others were promised. */
+static void who_is_overdue_has_a_turn(void **state)
+{
+    (void)state;
+    static const char *const urgent[] = {"SLA-Classifier: 1", "SLA-Deadline-Ms: 15000",
+                                         "SLA-On-Miss: fail", "Priority: u=0", NULL};
+    struct fixture f;
+    struct asked patient[2], a;
+    int taken = 0;
+    int64_t now = 0;
+    start(&f, 1, 10);
+    for (int i = 0; i < 2; i++) {
+        ask(&f, &patient[i], nothing, 1);
+        assert_int_equal(desk_arrived(f.desk, &patient[i].request, 0), 0);
+    }
+    for (int round = 0; round < 60; round++) {
+        now += 11 * CLOCK_SECOND;
+        ask(&f, &a, urgent, 1);
+        a.request.arrival_ns = now;
+        int rc = desk_arrived(f.desk, &a.request, now);
+        decode_all(&f, now);
+        assert_int_equal(desk_next(f.desk, &f.batch, now), DESK_SECTION);
+        if (f.batch.items[0]->sched.deadline_ns == 0) taken++;
+        desk_section_done(f.desk, &f.batch, 10, false, false, now);
+        for (int i = 0; i < f.batch.n; i++) f.batch.items[i]->computed |= 1u << f.batch.section;
+        desk_heads_done(&f.batch, now);
+        desk_part(f.desk, &f.batch, now);
+        desk_give_up(f.desk, &a.request, ERR_CANCELLED);
+        while (desk_ended(f.desk) != NULL) continue;
+        assert_true(rc == 0 || rc == ERR_DEADLINE);
+    }
+    assert_true(taken >= 3 && taken <= 8);
+    stop(&f);
+}
+
+/* Two wait. The worker has computed section 1 for one of them: whether that goes on depends on what
+ * the other one could still get, and on who is more urgent. */
+static void the_border_looks_at_who_waits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *deadline_s;  /* of the one who waits */
+        const char *own, *other; /* urgencies */
+        enum way_time time;
+    } rows[] = {
+        {"1000", "3", "3", WAY_ENOUGH},
+        {"40", "3", "3", WAY_CROWDED}, /* 10 + 11 for this one, 11 for that, and some in reserve */
+        {"32", "3", "3", WAY_CROWDED},
+        {"33", "1", "3", WAY_ENOUGH}, /* the least is enough for one who is less urgent */
+        {"31", "1", "3", WAY_CROWDED},
+        {"60", "6", "3", WAY_CROWDED}, /* one who is not leaves the others more */
+        {"100", "6", "3", WAY_ENOUGH},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct fixture f;
+        struct asked a, other;
+        char own_u[32], other_u[32], deadline[64];
+        snprintf(own_u, sizeof(own_u), "Priority: u=%s", rows[i].own);
+        snprintf(other_u, sizeof(other_u), "Priority: u=%s", rows[i].other);
+        snprintf(deadline, sizeof(deadline), "SLA-Deadline-Ms: %s000", rows[i].deadline_s);
+        const char *const first[] = {"SLA-Deadline-Ms: 5000000", own_u, NULL};
+        const char *const second[] = {"SLA-Deadline-Ms: 5000000", other_u, deadline, NULL};
+        start(&f, 1, 10);
+        ask(&f, &a, first, 1);
+        assert_int_equal(desk_arrived(f.desk, &a.request, 0), 0);
+        decode_all(&f, 0);
+        assert_int_equal(desk_next(f.desk, &f.batch, 0), DESK_SECTION);
+        const char *const late[] = {second[1], second[2], NULL};
+        ask(&f, &other, late, 1);
+        assert_int_equal(desk_arrived(f.desk, &other.request, 0), 0);
+        decode_all(&f, 0);
+        desk_section_done(f.desk, &f.batch, 10, false, true, 10 * CLOCK_SECOND);
+        if (a.items[0].time != rows[i].time) fail_msg("row %zu: %d", i, (int)a.items[0].time);
+        if (rows[i].time == WAY_CROWDED) {
+            assert_true(a.items[0].needs_head);
+            a.items[0].computed = 1;
+            assert_int_equal(desk_heads_done(&f.batch, 10 * CLOCK_SECOND), 0);
+            assert_int_equal(a.items[0].answer.reason, SLA_OVERLOAD);
+        }
+        stop(&f);
+    }
+}
+
+/* Time is made by those who are less urgent, if enough of them can go; if not, nobody goes. */
+static void who_goes_for_time(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *urgency;
+        int rc, gone;
+    } rows[] = {{"Priority: u=3", ERR_BUSY, 0},
+                {"Priority: u=4", ERR_BUSY, 0},
+                {"Priority: u=2", 0, 1},
+                {"Priority: u=1", 0, 1}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct fixture f;
+        struct asked first[3], a;
+        struct err e;
+        static const char *const waits[] = {"SLA-Classifier: 1", "SLA-Deadline-Ms: 34000", NULL};
+        const char *const headers[] = {"SLA-Classifier: 1", "SLA-Deadline-Ms: 33000",
+                                       rows[i].urgency, NULL};
+        start(&f, 1, 10);
+        for (int k = 0; k < 3; k++) {
+            ask(&f, &first[k], waits, 1);
+            assert_int_equal(desk_arrived(f.desk, &first[k].request, 0), 0);
+        }
+        ask(&f, &a, headers, 1);
+        assert_int_equal(desk_arrived(f.desk, &a.request, 0), rows[i].rc);
+        int gone = 0;
+        for (struct desk_item *item; (item = desk_ended(f.desk)) != NULL; gone++) {
+            assert_ptr_equal(item, &first[2].items[0]);
+            assert_int_equal(desk_conclude(item->request), ERR_BUSY);
+            desk_explain(item->request, ERR_BUSY, &e);
+            assert_non_null(strstr(e.text, "more urgent"));
+        }
+        assert_int_equal(gone, rows[i].gone);
+        assert_int_equal(desk_in_flight(f.desk), 3);
         stop(&f);
     }
 }
@@ -417,6 +578,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(when_idle),
         cmocka_unit_test(behind_a_queue),
+        cmocka_unit_test(who_has_no_deadline_lets_pass),
+        cmocka_unit_test(who_is_overdue_has_a_turn),
+        cmocka_unit_test(the_border_looks_at_who_waits),
+        cmocka_unit_test(who_goes_for_time),
         cmocka_unit_test(who_goes_for_whom),
         cmocka_unit_test(the_border_looks_at_the_time),
         cmocka_unit_test(who_stays),

@@ -5,8 +5,8 @@
  * Once: an item that was let in ends once, and the last one of a request says so. Nothing is lost.
  *
  * Order: a batch is the beginning of its queue by (target, arrival), less those that ended because
- * their time was up; no queue of a section holds an earlier target than the earliest that was
- * taken.
+ * their time was up; no queue of a section holds an earlier target, of those with a deadline or of
+ * those without, than the earliest that was taken, but for those who wait for company.
  *
  * Decoding: the earliest turn of those whose holder has not got its share, one turn for each
  * request; never more seats or memory than there are; nothing long in the foreground, and nobody
@@ -17,7 +17,8 @@
  *
  * Batches: 1 to batch_max items of one version that wait for that section.
  *
- * Shedding: only when there is no room, and only who is less urgent.
+ * Shedding: only when there is no room, or no time for one with a deadline, and only who is less
+ * urgent. What is promised is what waits with a deadline.
  *
  * Work: nobody waits while a section could be computed.
  *
@@ -50,7 +51,10 @@ static const char *const count_names[COUNTS] = {"admitted",
                                                 "short of memory",
                                                 "faults",
                                                 "stayed",
-                                                "merged"};
+                                                "merged",
+                                                "held for company",
+                                                "shed for time",
+                                                "stopped for others"};
 
 /* ---- what ends ---- */
 
@@ -77,6 +81,7 @@ static void check_answer(const struct desk_item *item)
     counts[ANSWERED]++;
     counts[LATE_ANSWERS] += late;
     counts[DEGRADED] += item->answer.reason == SLA_BY_DEADLINE;
+    counts[STOPPED_FOR_OTHERS] += item->answer.reason == SLA_OVERLOAD;
 }
 
 static void check_end(const struct desk_item *item)
@@ -89,8 +94,7 @@ static void check_end(const struct desk_item *item)
         break;
     case ERR_DEADLINE:
         CHECK(r->sla->deadline_ns > 0 && r->given_up == 0);
-        if (!r->sla->fail_on_miss)
-            CHECK(item->computed == 0 && world.now > r->arrival_ns + r->sla->deadline_ns);
+        if (!r->sla->fail_on_miss) CHECK(item->computed == 0);
         counts[EXPIRED]++;
         break;
     case ERR_CANCELLED:
@@ -175,8 +179,9 @@ struct naive {
     int64_t work_ns, queued_ns;
     const struct desk_item *victim;
     struct naive_decoding decoding;
-    const struct desk_item *first[VERSIONS][POLICY_EXITS_MAX];
-    size_t count[VERSIONS][POLICY_EXITS_MAX];
+    const struct desk_item
+        *first[VERSIONS][2][POLICY_EXITS_MAX]; /* [1]: of those with a deadline */
+    size_t count[VERSIONS][2][POLICY_EXITS_MAX];
 };
 
 static void naive_add(struct naive *n, const struct desk_item *item, int64_t target_ns, int urgency)
@@ -202,8 +207,9 @@ static void naive_add(struct naive *n, const struct desk_item *item, int64_t tar
     }
     n->waiting++;
     n->queued_ns += counts_in ? item->sched.work_ns : 0;
-    n->count[v][shadow->section]++;
-    const struct desk_item **first = &n->first[v][shadow->section];
+    bool promised = item->sched.deadline_ns != 0;
+    n->count[v][promised][shadow->section]++;
+    const struct desk_item **first = &n->first[v][promised][shadow->section];
     if (*first == NULL || before(item, *first)) *first = item;
 }
 
@@ -223,10 +229,10 @@ static void check_naive(void)
     CHECK(n.less_urgent == sched_less_urgent(&desk->sched, urgency));
     CHECK(n.victim == item_of(sched_victim(&desk->sched, urgency)));
     for (int v = world.retired ? 1 : 0; v < VERSIONS; v++) {
-        for (int s = 0; s < world.versions[v].classifiers.exits; s++) {
-            const struct sched_queue *queue = &world.versions[v].queues[s];
-            CHECK(queue->count == n.count[v][s]);
-            CHECK(item_of(sched_first(queue)) == n.first[v][s]);
+        for (int s = 0; s < 2 * world.versions[v].classifiers.exits; s++) {
+            const struct sched_queue *queue = &world.versions[v].queues[s % 2][s / 2];
+            CHECK(queue->count == n.count[v][s % 2][s / 2]);
+            CHECK(item_of(sched_first(queue)) == n.first[v][s % 2][s / 2]);
         }
     }
 }
@@ -307,7 +313,9 @@ static void arrive(void)
     size_t good = 0;
     for (int i = 0; i < r->n_items; i++) good += r->items[i].refused == 0;
     bool full = in_flight + good > (size_t)world.options.queue_max;
-    CHECK(full || good < (size_t)r->n_items || world.desk->ended_first == NULL);
+    counts[SHED_FOR_TIME] += !full && good == (size_t)r->n_items && world.desk->ended_first != NULL;
+    CHECK(full || good < (size_t)r->n_items || r->sla->deadline_ns > 0 ||
+          world.desk->ended_first == NULL);
     CHECK(desk_in_flight(world.desk) <= (size_t)world.options.queue_max);
     slot->used = true;
     slot->hung_up = slot->bad_image = false;
@@ -331,14 +339,21 @@ static void hang_up(void)
 
 /* ---- sections ---- */
 
-/* Nobody who waits for a section has an earlier target; with `strictly` nobody the same one. */
-static void check_order(int64_t target_ns, bool strictly)
+/* Of those who have a deadline, or of those who have none, like the batch, nobody who waits for a
+ * section has an earlier target; with `strictly` nobody the same one. But who is in the same
+ * network and deeper, with a deadline, may have been left to wait for company. */
+static void check_order(const struct desk_batch *b, int64_t target_ns, bool strictly)
 {
+    bool promised = b->items[0]->sched.deadline_ns != 0;
     for (int v = world.retired ? 1 : 0; v < VERSIONS; v++) {
         for (int s = 0; s < world.versions[v].classifiers.exits; s++) {
-            const struct sched_item *first = sched_first(&world.versions[v].queues[s]);
+            const struct sched_item *first = sched_first(&world.versions[v].queues[promised][s]);
             if (first == NULL) continue;
-            CHECK(first->target_ns > target_ns || (!strictly && first->target_ns == target_ns));
+            bool deeper = promised && b->version == &world.versions[v] && s > b->section;
+            bool later =
+                first->target_ns > target_ns || (!strictly && first->target_ns == target_ns);
+            counts[HELD_FOR_COMPANY] += !later;
+            CHECK(later || deeper);
         }
     }
 }
@@ -353,7 +368,8 @@ static int64_t earliest_target(const struct desk_batch *b)
 
 static void check_batch(const struct desk_batch *b)
 {
-    const struct sched_item *left = sched_first(&b->version->queues[b->section]);
+    bool promised = b->items[0]->sched.deadline_ns != 0;
+    const struct sched_item *left = sched_first(&b->version->queues[promised][b->section]);
     bool head_before = true;
     CHECK(b->n >= 1 && b->n <= world.options.batch_max);
     for (int i = 0; i < b->n; i++) {
@@ -361,6 +377,7 @@ static void check_batch(const struct desk_batch *b)
         struct shadow *shadow = shadow_of(item);
         CHECK(shadow->place == WAITING && shadow->section == b->section);
         CHECK(item->request->version == b->version);
+        CHECK((item->sched.deadline_ns != 0) == promised);
         CHECK(left == NULL || before(item, item_of((struct sched_item *)left)));
         bool head = (item->request->way.heads >> b->section & 1) != 0;
         CHECK(head_before || !head);
@@ -369,7 +386,7 @@ static void check_batch(const struct desk_batch *b)
     }
     counts[MERGED] += b->n > 1;
     int64_t earliest = earliest_target(b);
-    check_order(earliest < world.dropped_target_ns ? earliest : world.dropped_target_ns, false);
+    check_order(b, earliest < world.dropped_target_ns ? earliest : world.dropped_target_ns, false);
 }
 
 static void begin_section(struct worker *w)
@@ -383,9 +400,9 @@ static void go_on(struct worker *w)
 {
     struct desk_batch *b = &w->batch;
     counts[STAYED]++;
-    check_order(earliest_target(b), true);
+    check_order(b, earliest_target(b), true);
     CHECK(b->section < b->version->classifiers.exits);
-    CHECK(b->version->queues[b->section].count == 0);
+    CHECK(b->version->queues[b->items[0]->sched.deadline_ns != 0][b->section].count == 0);
     for (int i = 0; i < b->n; i++) {
         CHECK(b->items[i]->step == WAY_CONTINUE && b->items[i]->request->given_up == 0);
         CHECK(shadow_of(b->items[i])->place == RUNNING);

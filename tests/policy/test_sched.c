@@ -32,8 +32,21 @@ static void world_init(struct world *w)
     w->cost = cost_new_linear(SECTIONS, BATCH_MAX, section_s, head_s);
     assert_non_null(w->cost);
     for (int v = 0; v < 2; v++) {
-        for (int s = 0; s < SECTIONS; s++) sched_queue_init(&w->queues[v][s], s, w->cost);
+        for (int s = 0; s < SECTIONS; s++) sched_queue_init(&w->queues[v][s], s, false, w->cost);
     }
+}
+
+/* The next batch of all, as a machine would take it; 0: nothing waits. */
+static size_t next_of(struct world *w, int64_t now, const int64_t *others, size_t n_others,
+                      struct sched_item **items, struct sched_queue **queue)
+{
+    struct sched_limits limits = {.now_ns = now,
+                                  .others = others,
+                                  .n_others = n_others,
+                                  .max = BATCH_MAX,
+                                  .longest_ns = INT64_MAX};
+    *queue = sched_earliest(&w->sched, false);
+    return *queue != NULL ? sched_next(&w->sched, *queue, &limits, items) : 0;
 }
 
 /* With so many workers idle, the one that asks counted, and no others. */
@@ -42,7 +55,7 @@ static size_t next(struct world *w, int64_t now, size_t idle, struct sched_item 
 {
     static const int64_t others[BATCH_MAX];
     assert_true(idle - 1 <= BATCH_MAX);
-    return sched_next(&w->sched, now, others, idle - 1, BATCH_MAX, items, queue);
+    return next_of(w, now, others, idle - 1, items, queue);
 }
 
 static void targets(void **state)
@@ -135,7 +148,7 @@ static void those_who_come_free_get_their_share(void **state)
         for (int i = 0; i < 2; i++) others[i] = now + rows[r].others_ms[i] * ms;
         struct sched_item *got[BATCH_MAX];
         struct sched_queue *queue;
-        size_t n = sched_next(&w.sched, now, others, rows[r].n_others, BATCH_MAX, got, &queue);
+        size_t n = next_of(&w, now, others, rows[r].n_others, got, &queue);
         if (n != rows[r].share) fail_msg("row %zu: a batch of %zu", r, n);
         cost_free(w.cost);
     }
@@ -179,6 +192,50 @@ static void a_batch_grows_only_while_no_deadline_suffers(void **state)
     }
 }
 
+/* What is kept of each deadline counts, and no batch takes longer than it may, unless of one. */
+static void a_batch_is_bounded(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t margin_ms, longest_ms;
+        size_t batch;
+    } rows[] = {{0, 1000, 5}, {8, 1000, 3}, {0, 9, 2}, {0, 1, 1}, {8, 5, 1}};
+    for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+        struct world w;
+        world_init(&w);
+        struct sched_item items[6];
+        memset(items, 0, sizeof(items));
+        for (int i = 0; i < 6; i++) {
+            items[i].deadline_ns = items[i].target_ns = 20 * CLOCK_MS;
+            sched_push(&w.sched, &w.queues[0][0], &items[i], 0);
+        }
+        struct sched_item *got[BATCH_MAX];
+        struct sched_limits limits = {.max = BATCH_MAX,
+                                      .margin_ns = rows[r].margin_ms * CLOCK_MS,
+                                      .longest_ns = rows[r].longest_ms * CLOCK_MS};
+        size_t n = sched_next(&w.sched, &w.queues[0][0], &limits, got);
+        if (n != rows[r].batch) fail_msg("row %zu: a batch of %zu", r, n);
+        cost_free(w.cost);
+    }
+}
+
+static void those_with_deadlines_have_queues_of_their_own(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    struct sched_queue promised;
+    sched_queue_init(&promised, 0, true, w.cost);
+    struct sched_item patient = {.target_ns = 1}, urgent = {.target_ns = 2, .deadline_ns = 2};
+    assert_null(sched_earliest(&w.sched, false));
+    sched_push(&w.sched, &w.queues[0][0], &patient, 0);
+    assert_null(sched_earliest(&w.sched, true));
+    sched_push(&w.sched, &promised, &urgent, 0);
+    assert_ptr_equal(sched_earliest(&w.sched, true), &promised);
+    assert_ptr_equal(sched_earliest(&w.sched, false), &w.queues[0][0]);
+    cost_free(w.cost);
+}
+
 static void work_before_and_victims(void **state)
 {
     (void)state;
@@ -193,8 +250,8 @@ static void work_before_and_victims(void **state)
     sched_push(&w.sched, &w.queues[0][1], &items[1], 0);
     sched_push(&w.sched, &w.queues[1][2], &items[2], 0);
     struct sched_queue decode, held;
-    sched_queue_init(&decode, SCHED_DECODE, NULL);
-    sched_queue_init(&held, SCHED_HELD, NULL);
+    sched_queue_init(&decode, SCHED_DECODE, false, NULL);
+    sched_queue_init(&held, SCHED_HELD, false, NULL);
     sched_push(&w.sched, &held, &items[3], 0);
     sched_push(&w.sched, &w.queues[1][0], &items[4], 0);
     struct sched_item *got[BATCH_MAX];
@@ -368,8 +425,7 @@ static void simulate(uint32_t seed)
             int64_t others[WORKERS - 1];
             for (int i = 0, at = 0; i < WORKERS; i++)
                 if (i != k) others[at++] = hands[i].n > 0 ? hands[i].until_ns : 0;
-            size_t n = sched_next(&w.sched, now, others, WORKERS - 1, BATCH_MAX, hands[k].items,
-                                  &hands[k].queue);
+            size_t n = next_of(&w, now, others, WORKERS - 1, hands[k].items, &hands[k].queue);
             assert_int_equal(n > 0, waiting > 0); /* work conserving */
             assert_true(n <= BATCH_MAX);
             if (n == 0) break;
@@ -424,6 +480,8 @@ int main(void)
         cmocka_unit_test(idle_workers_get_their_share),
         cmocka_unit_test(those_who_come_free_get_their_share),
         cmocka_unit_test(a_batch_grows_only_while_no_deadline_suffers),
+        cmocka_unit_test(a_batch_is_bounded),
+        cmocka_unit_test(those_with_deadlines_have_queues_of_their_own),
         cmocka_unit_test(work_before_and_victims),
         cmocka_unit_test(a_batch_goes_on_if_it_is_next),
         cmocka_unit_test(a_simulated_machine_loses_nothing),

@@ -206,7 +206,14 @@ static void choices_end(void **state)
 static void walks(void **state)
 {
     (void)state;
-    enum { E = WAY_ENOUGH, T = WAY_TIGHT, S = WAY_SHORT, O = WAY_OVER, EXPIRED = -2 };
+    enum {
+        E = WAY_ENOUGH,
+        T = WAY_TIGHT,
+        C = WAY_CROWDED,
+        S = WAY_SHORT,
+        O = WAY_OVER,
+        EXPIRED = -2
+    };
     /* clang-format off */
     static const struct {
         const char *sla;
@@ -293,7 +300,7 @@ static void walks(void **state)
         for (; step == WAY_CONTINUE; s++) {
             assert_true(s < N);
             enum way_time time = (enum way_time)rows[i].time[s];
-            if (way_needs_head(&way, s, time)) computed |= 1u << s;
+            if (way_needs_head(&way, s, time, true)) computed |= 1u << s;
             step = way_after(&way, s, computed, rows[i].confidence[s], time, &answer);
         }
         if (answer.classifier != rows[i].classifier || s != rows[i].sections ||
@@ -376,9 +383,9 @@ static void any_walk_ends_with_what_was_computed(void **state)
         bool over = false;
         for (int s = 0; step == WAY_CONTINUE; s++) {
             assert_true(s <= way.last);
-            enum way_time time = over ? WAY_OVER : (enum way_time)rng_below(&rng, 4);
+            enum way_time time = over ? WAY_OVER : (enum way_time)rng_below(&rng, WAY_OVER + 1);
             over = time == WAY_OVER;
-            if (way_needs_head(&way, s, time)) computed |= 1u << s;
+            if (way_needs_head(&way, s, time, rng_below(&rng, 2) != 0)) computed |= 1u << s;
             step = way_after(&way, s, computed, rng_uniform(&rng), time, &answer);
         }
         if (step == WAY_EXPIRED) {
@@ -391,14 +398,43 @@ static void any_walk_ends_with_what_was_computed(void **state)
     }
 }
 
+/* What runs even if others would have to do with less for it. */
+static void heads_that_can_wait(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sla;
+        const struct classifiers *classifiers;
+        int least;
+        unsigned must, crowded; /* heads: without room; those that run all the same */
+    } rows[] = {
+        {"deepest", &calibrated, 0, 8, 15},    {"deepest fail", &calibrated, 3, 8, 8},
+        {"ensemble", &calibrated, 0, 8, 15},   {"ensemble fail", &calibrated, 3, 15, 15},
+        {"auto deadline", &blended, 0, 8, 15}, {"auto deadline fail", &blended, 0, 8, 15},
+        {"auto", &tuned, 0, 13, 15},           {"deepest", &half, 1, 8, 10},
+        {"2", &calibrated, 0, 2, 15},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct way way;
+        struct sla sla = sla_from(rows[i].sla);
+        assert_true(way_choose(&sla, rows[i].classifiers, 0, &way));
+        unsigned must = 0, crowded = 0;
+        for (int s = 0; s < N; s++) {
+            must |= way_must_run(&way, s) ? 1u << s : 0;
+            crowded |= way_needs_head(&way, s, WAY_CROWDED, false) ? 1u << s : 0;
+            assert_true(way_needs_head(&way, s, WAY_TIGHT, false) == way_must_run(&way, s));
+        }
+        if (way_least(&way) != rows[i].least || must != rows[i].must || crowded != rows[i].crowded)
+            fail_msg("row %zu: %d %x %x", i, way_least(&way), must, crowded);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plans),
-        cmocka_unit_test(choices_end),
-        cmocka_unit_test(walks),
-        cmocka_unit_test(waits),
-        cmocka_unit_test(any_walk_ends_with_what_was_computed),
+        cmocka_unit_test(plans), cmocka_unit_test(choices_end),
+        cmocka_unit_test(walks), cmocka_unit_test(heads_that_can_wait),
+        cmocka_unit_test(waits), cmocka_unit_test(any_walk_ends_with_what_was_computed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

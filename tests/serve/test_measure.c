@@ -30,7 +30,7 @@ static void measuring_measures_and_learns(void **state)
         }
     }
     double before = cost_section(cost, 0, 5);
-    for (int i = 0; i < 200; i++) cost_learn(cost, cost_section(cost, 0, 5), 3 * before);
+    for (int i = 0; i < 200; i++) cost_learn(cost, cost_section(cost, 0, 5), 3 * before, false, 0);
     assert_true(fabs(cost_section(cost, 0, 5) - 3 * before) < .01 * before);
     cost_free(cost);
 
