@@ -24,12 +24,19 @@ struct logits {
     int32_t *labels;    /* [n] */
 };
 
+/* Told after some images how many are done, on the thread that has called. */
+struct evaluate_watch {
+    void (*told)(void *arg, size_t done, size_t all);
+    void *arg;
+};
+
 /* The plan's logits of images indices[0..n) of the set (NULL: 0..n-1). untrained: of struct
- * training, exits that are not computed. logits_release() frees. ERR_DIVERGED names the classifier
- * and the image when a logit is not finite. */
+ * training, exits that are not computed. watch: NULL is fine. logits_release() frees. ERR_DIVERGED
+ * names the classifier and the image when a logit is not finite. */
 int evaluate_logits(const struct plan *plan, unsigned untrained, const struct dataset *set,
                     const uint32_t *indices, size_t n, const struct preprocess *preprocess,
-                    struct pool *pool, struct logits *ret_logits, struct err *e);
+                    struct pool *pool, const struct evaluate_watch *watch,
+                    struct logits *ret_logits, struct err *e);
 void logits_release(struct logits *logits);
 
 /* [n][classes] of exit `classifier`, of MODEL_ENSEMBLE, or of MODEL_RUNNING(), whichever it is,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "bar.h"
 #include "options.h"
 #include "selection.h"
 #include "tool.h"
@@ -106,8 +107,11 @@ static int compute_side(struct comparison *c, int which, struct err *e)
     struct plan *plan =
         tool_plan_new(s->model->net, s->model->params, &c->command.plan, EVALUATE_BATCH, e);
     if (plan == NULL) return e->code;
+    struct bar bar;
+    const struct evaluate_watch *watch = bar_begin(&bar, c->command.paths[which], true);
     int rc = evaluate_logits(plan, s->model->training.untrained, c->set, images->indices, images->n,
-                             &s->model->preprocess, c->pool, &s->logits, e);
+                             &s->model->preprocess, c->pool, watch, &s->logits, e);
+    bar_end(&bar);
     if (rc < 0) err_prefix(e, "%s", c->command.paths[which]);
     plan_free(plan);
     return rc;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bar.h"
 #include "eval_figures.h"
 #include "eval_files.h"
 #include "eval_policy.h"
@@ -133,8 +134,11 @@ static int compute(struct evaluation *v, struct err *e)
 {
     const struct command *c = &v->command;
     const struct selection *s = &v->selection;
+    struct bar bar;
+    const struct evaluate_watch *watch = bar_begin(&bar, c->model, true);
     int rc = evaluate_logits(v->plan, v->model->training.untrained, v->set, s->indices, s->n,
-                             &v->model->preprocess, v->pool, &v->logits, e);
+                             &v->model->preprocess, v->pool, watch, &v->logits, e);
+    bar_end(&bar);
     if (rc == ERR_DIVERGED)
         err_prefix(e, "%s computes no figures: a training diverged, or its file is damaged",
                    c->model);

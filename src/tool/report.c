@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "bar.h"
 #include "options.h"
 #include "report.h"
 #include "tool.h"
@@ -147,8 +148,11 @@ static int look(const struct command *c, struct report_model *m, struct dataset 
     if (rc < 0) return rc;
     struct plan *plan = tool_plan_new(model->net, model->params, &c->plan, EVALUATE_BATCH, e);
     if (plan == NULL) return e->code;
+    struct bar bar;
+    const struct evaluate_watch *watch = bar_begin(&bar, model->name, true);
     rc = evaluate_logits(plan, model->training.untrained, set, m->selection.indices, m->selection.n,
-                         &model->preprocess, pool, &logits, e);
+                         &model->preprocess, pool, watch, &logits, e);
+    bar_end(&bar);
     if (rc == 0) rc = eval_figures_make(model, &logits, &m->figures, e);
     if (rc == 0) rc = eval_policy_make(model, plan, &logits, &m->policy, e);
     if (rc == 0) {

@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "bar.h"
 #include "eval_figures.h"
 #include "model/spec_file.h"
 #include "options.h"
@@ -249,9 +250,13 @@ static int evaluate(struct session *s, const char *model_path, const char *figur
         plan = tool_plan_new(model->net, model->params, &how, EVALUATE_BATCH, e);
         if (plan == NULL) rc = e->code;
     }
-    if (rc == 0)
+    if (rc == 0) {
+        struct bar bar;
+        const struct evaluate_watch *watch = bar_begin(&bar, model->name, true);
         rc = evaluate_logits(plan, model->training.untrained, s->set, selection.indices,
-                             selection.n, &model->preprocess, s->pool, &logits, e);
+                             selection.n, &model->preprocess, s->pool, watch, &logits, e);
+        bar_end(&bar);
+    }
     if (rc == 0) rc = eval_figures_make(model, &logits, &figures, e);
     if (rc == 0) rc = keep_figures(figures_path, &figures, logits.n, e);
     eval_figures_release(&figures);

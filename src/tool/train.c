@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "nn/plan.h"
+#include "bar.h"
 #include "tool.h"
 #include "train.h"
 #include "train/calibrate.h"
@@ -68,9 +69,13 @@ static int judging_logits(struct train_session *s, const struct result *r,
     const size_t few = split->n_train < EVALUATE_BATCH ? split->n_train : EVALUATE_BATCH;
     struct plan *plan = plan_new(r->net, r->params, s->kernels, e);
     if (plan == NULL) return e->code;
-    int rc =
-        evaluate_logits(plan, untrained_of(s, r), s->set, held_out ? split->holdout : split->train,
-                        held_out ? split->n_holdout : few, &s->preprocess, s->pool, ret_logits, e);
+    struct bar bar;
+    const struct evaluate_watch *watch =
+        bar_begin(&bar, "looking at the held-out images", s->progress.mode == PROGRESS_BAR);
+    int rc = evaluate_logits(
+        plan, untrained_of(s, r), s->set, held_out ? split->holdout : split->train,
+        held_out ? split->n_holdout : few, &s->preprocess, s->pool, watch, ret_logits, e);
+    bar_end(&bar);
     plan_free(plan);
     return rc;
 }

@@ -11,10 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bar.h"
 #include "base/clock.h"
 #include "tool.h"
-
-enum { BAR_WIDTH = 24 };
 
 #define SMOOTHING 0.3 /* the weight of the newest window */
 #define BAR_NS (CLOCK_SECOND / 5)
@@ -62,10 +61,9 @@ static void print_time(double seconds)
 static void print_bar(const struct progress *p, const struct train_report *r)
 {
     int64_t in_epoch = (r->step - 1) % p->epoch_steps + 1;
-    int full = (int)(in_epoch * BAR_WIDTH / p->epoch_steps);
-    fprintf(stderr, "\repoch %lld/%lld [%.*s%.*s] loss %.4f  lr %.4g  %.0f img/s  ETA ",
-            (long long)r->epoch, (long long)p->epochs, full, "########################",
-            BAR_WIDTH - full, "........................", r->mean_loss, r->rate, p->img_per_s);
+    fprintf(stderr, "\repoch %lld/%lld ", (long long)r->epoch, (long long)p->epochs);
+    bar_print(in_epoch, p->epoch_steps);
+    fprintf(stderr, " loss %.4f  lr %.4g  %.0f img/s  ETA ", r->mean_loss, r->rate, p->img_per_s);
     print_time(eta_s(p, r->step));
     fprintf(stderr, "\033[K");
     fflush(stderr);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <float.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -25,6 +26,8 @@ struct evaluation {
     struct logits *logits;
     struct exec **execs; /* one a lane */
     struct err *errors;  /* one a lane: its first */
+    const struct evaluate_watch *watch;
+    atomic_size_t done; /* images */
 };
 
 static float *row(const struct logits *l, int classifier, size_t i)
@@ -115,22 +118,31 @@ static int evaluate_batch(const struct evaluation *v, struct exec *exec, size_t 
     return 0;
 }
 
+/* By every lane; the caller's tells of all. */
+static void count(struct evaluation *v, unsigned lane, size_t n)
+{
+    const size_t done = atomic_fetch_add_explicit(&v->done, n, memory_order_relaxed) + n;
+    if (lane == 0 && v->watch != NULL) v->watch->told(v->watch->arg, done, v->logits->n);
+}
+
 static void evaluate_lane(void *arg, unsigned lane, unsigned n_lanes)
 {
-    const struct evaluation *v = arg;
+    struct evaluation *v = arg;
     size_t n = v->logits->n, n_batches = (n + EVALUATE_BATCH - 1) / EVALUATE_BATCH, first, end;
     pool_range(n_batches, lane, n_lanes, &first, &end);
     int rc = 0;
     for (size_t b = first; rc == 0 && b < end; b++) {
         size_t start = b * EVALUATE_BATCH, left = n - start;
-        rc = evaluate_batch(v, v->execs[lane], start,
-                            left < EVALUATE_BATCH ? (int)left : EVALUATE_BATCH, &v->errors[lane]);
+        const size_t size = left < EVALUATE_BATCH ? left : EVALUATE_BATCH;
+        rc = evaluate_batch(v, v->execs[lane], start, (int)size, &v->errors[lane]);
+        count(v, lane, size);
     }
 }
 
 int evaluate_logits(const struct plan *plan, unsigned untrained, const struct dataset *set,
                     const uint32_t *indices, size_t n, const struct preprocess *preprocess,
-                    struct pool *pool, struct logits *ret_logits, struct err *e)
+                    struct pool *pool, const struct evaluate_watch *watch,
+                    struct logits *ret_logits, struct err *e)
 {
     const struct net *net = plan_net(plan);
     unsigned n_threads = pool_threads(pool);
@@ -156,7 +168,7 @@ int evaluate_logits(const struct plan *plan, unsigned untrained, const struct da
             goto out;
         }
     }
-    struct evaluation v = {plan, set, indices, preprocess, &l, execs, errors};
+    struct evaluation v = {plan, set, indices, preprocess, &l, execs, errors, watch, 0};
     pool_run(pool, evaluate_lane, &v);
     for (unsigned i = 0; rc == 0 && i < n_threads; i++) {
         rc = errors[i].code;

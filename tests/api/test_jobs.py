@@ -302,6 +302,16 @@ def test_taught():
     assert job["judgement"]["note"] == "it has not learned what answers now as classifier 1, 2, 3", job
 
 
+def test_warnings():
+    """what can hardly be meant is done, and stands in the job's document and in the list's"""
+    number = world.create(spec="resnet18", lr=0, epochs=1, warmup=1, holdout=200)
+    wanted = ['"warmup" 1: the whole training is warm-up, since "epochs" is 1',
+              '"lr" 0: no parameter learns; only running statistics move']
+    assert world.wait(number, "rejected")["warnings"] == wanted
+    listed = {job["id"]: job["warnings"] for job in world.call("GET", "/admin/v1/jobs").json["jobs"]}
+    assert listed[number] == wanted and listed[1] == [], listed
+
+
 def test_note():
     """judged on the job's held-out images, with a note where the serving version may have seen them"""
     number = world.create(spec="resnet18", lr=0, holdout=100, holdout_seed=7)
@@ -706,7 +716,7 @@ def main():
     world = World()
     try:
         world.start()
-        wire.run([test_promoted, test_same_bits, test_rejected, test_taught, test_note, test_manual, test_rollback, test_models,
+        wire.run([test_promoted, test_same_bits, test_rejected, test_taught, test_warnings, test_note, test_manual, test_rollback, test_models,
                   test_damaged, test_idempotency, test_bad_bodies, test_failed, test_auth, test_events, test_cancelled,
                   test_child_killed, test_daemon_killed, test_orderly_stop, test_restart, test_serving_gone,
                   test_audit, test_audit_refused, test_locked])

@@ -1,10 +1,10 @@
 """`autodidact eval`: everything that it prints is computed again from the logits that it writes. Prints TAP. Standard
 library only."""
-import array, ast, csv, json, math, os, struct, sys
+import array, ast, csv, json, math, os, pty, struct, subprocess, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
-from program import SPEC, TOP, digest, fails, metadata, run
+from program import PROGRAM, SPEC, TOP, digest, fails, metadata, run
 from tiny_cifar import write_set
 from trainings import main
 
@@ -185,6 +185,19 @@ def test_usage(p):
           text="--confusion-of 5: it takes 1 to 4, deepest or ensemble")
     fails("eval", *args, "--predictions", p.path("no/x.csv"), text="--predictions")
     fails("eval", p.model, "--data", p.data, code=2, text="--split is missing")
+
+
+def test_bar(p):
+    """A bar on a terminal, that is gone at the end; nothing where stderr goes elsewhere."""
+    for words in (["eval", p.model, "--data", p.data, "--split", "test", "--json"], ["compare", p.model, p.model, "--data", p.data, "--json"]):
+        master, slave = pty.openpty()
+        q = subprocess.run([PROGRAM, *words], stdout=subprocess.PIPE, stderr=slave, text=True)
+        os.close(slave)
+        said = os.read(master, 1 << 16).decode()
+        os.close(master)
+        assert p.model[:80] + " [" in said and "/200 images" in said and said.endswith("\r\x1b[K"), said
+        plain, err = run(*words)
+        assert err == "" and plain == q.stdout, (plain, q.stdout)
 
 
 sys.exit(main(globals(), Place))

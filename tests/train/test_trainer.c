@@ -443,6 +443,18 @@ static void test_check_teacher(void **state)
     net_free(cut);
 }
 
+struct told {
+    size_t times, last, all;
+};
+
+/* More each time. */
+static void tell(void *arg, size_t done, size_t all)
+{
+    struct told *told = arg;
+    assert_true(done > told->last && done <= all);
+    *told = (struct told){told->times + 1, done, all};
+}
+
 static void test_evaluate(void **state)
 {
     struct fixture *f = *state;
@@ -452,13 +464,17 @@ static void test_evaluate(void **state)
     struct plan *plan = plan_new(f->net, trainer_params(t), kernels_best(), &e);
     assert_non_null(plan);
     struct logits one;
-    assert_int_equal(evaluate_logits(plan, 0, f->set, NULL, IMAGES, &f->preprocess, NULL, &one, &e),
-                     0);
+    struct told told = {0};
+    const struct evaluate_watch watch = {tell, &told};
+    assert_int_equal(
+        evaluate_logits(plan, 0, f->set, NULL, IMAGES, &f->preprocess, NULL, &watch, &one, &e), 0);
+    assert_int_equal(told.times, (IMAGES + EVALUATE_BATCH - 1) / EVALUATE_BATCH);
+    assert_true(told.last == IMAGES && told.all == IMAGES);
     for (unsigned threads = 2; threads <= 3; threads++) {
         struct pool *pool = pool_new(threads);
         struct logits l;
         assert_int_equal(
-            evaluate_logits(plan, 0, f->set, NULL, IMAGES, &f->preprocess, pool, &l, &e), 0);
+            evaluate_logits(plan, 0, f->set, NULL, IMAGES, &f->preprocess, pool, NULL, &l, &e), 0);
         assert_memory_equal(l.values, one.values, (size_t)3 * IMAGES * CLASSES * sizeof(float));
         assert_memory_equal(l.labels, one.labels, IMAGES * sizeof(*l.labels));
         logits_release(&l);
@@ -470,7 +486,7 @@ static void test_evaluate(void **state)
     }
     struct logits part; /* chosen images are those of the list */
     assert_int_equal(evaluate_logits(plan, 0, f->set, f->split.holdout, f->split.n_holdout,
-                                     &f->preprocess, NULL, &part, &e),
+                                     &f->preprocess, NULL, NULL, &part, &e),
                      0);
     for (size_t i = 0; i < part.n; i++) {
         size_t at = f->split.holdout[i];
