@@ -4,6 +4,11 @@
  * request for which the limit leaves none is counted as not sent. What it costs itself (how late
  * it sent, processor time) is part of what it says.
  *
+ * It sleeps until the next request is due, or for a short while, and looks for answers then: were
+ * it woken by each of them, on a machine that it shares with the server it would interrupt that at
+ * each. An answer's time is when the system had it, which the system says (SO_TIMESTAMPNS), so that
+ * looking late does no harm.
+ *
  *   generator HOST PORT PLAN RECORDS CONNECTIONS GRACE_S
  *
  * PLAN, little endian: heads (u32 n, then each u32 size, bytes), bodies (the same), requests
@@ -39,6 +44,7 @@ enum {
     EVENTS = 256,
 };
 static const int64_t second = 1000000000;
+static const int64_t nap_ns = 200000; /* at most between two looks */
 
 struct record {
     int64_t sent_ns, done_ns; /* after the start; -1: not sent, no answer */
@@ -83,7 +89,8 @@ static struct record *records;
 static struct connection *connections;
 static int n_connections, connections_max, first_free = -1, watch;
 static struct sockaddr_in server;
-static int64_t start_ns, n_waiting, n_opened_late, n_unsent, n_lost, n_reopened;
+static int64_t start_ns; /* of CLOCK_MONOTONIC */
+static int64_t n_waiting, n_opened_late, n_unsent, n_lost, n_reopened;
 static char notes[NOTES_MAX][NOTE_MAX + 1];
 static unsigned n_notes = 1;
 
@@ -99,11 +106,21 @@ static void *checked(void *memory)
     return memory;
 }
 
-static int64_t now(void)
+static int64_t ns_of(struct timespec t)
+{
+    return t.tv_sec * second + t.tv_nsec;
+}
+
+static int64_t clock_ns(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * second + t.tv_nsec - start_ns;
+    clock_gettime(clock, &t);
+    return ns_of(t);
+}
+
+static int64_t now(void)
+{
+    return clock_ns(CLOCK_MONOTONIC) - start_ns;
 }
 
 /* ---- the plan ---- */
@@ -186,6 +203,7 @@ static bool open_connection(struct connection *c, bool wait)
     c->fd = socket(AF_INET, SOCK_STREAM | flags, 0);
     if (c->fd < 0) return false;
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(c->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
     int rc = connect(c->fd, (struct sockaddr *)&server, sizeof(server));
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                                 .data.u32 = (uint32_t)(c - connections)};
@@ -357,10 +375,31 @@ static size_t size_of(struct connection *c)
     return (size_t)(end - c->answer) + 4 + body;
 }
 
+/* As recv(), with the time at which the system had the last of it. */
+static ssize_t receive_at(struct connection *c, int64_t *ret_ns)
+{
+    char control[CMSG_SPACE(sizeof(struct timespec))];
+    struct iovec piece = {c->answer + c->have, ANSWER_MAX - c->have};
+    struct msghdr message = {.msg_iov = &piece,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof(control)};
+    ssize_t n = recvmsg(c->fd, &message, 0);
+    *ret_ns = now();
+    struct cmsghdr *said = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (said == NULL || said->cmsg_type != SCM_TIMESTAMPNS) return n;
+    struct timespec at;
+    memcpy(&at, CMSG_DATA(said), sizeof(at));
+    int64_t ago = clock_ns(CLOCK_REALTIME) - ns_of(at);
+    if (ago > 0 && ago < second) *ret_ns -= ago;
+    return n;
+}
+
 static void receive(struct connection *c)
 {
     while (c->fd >= 0) {
-        ssize_t n = recv(c->fd, c->answer + c->have, ANSWER_MAX - c->have, 0);
+        int64_t at_ns;
+        ssize_t n = receive_at(c, &at_ns);
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
         if (n <= 0 || c->request < 0) {
             lost(c);
@@ -370,7 +409,7 @@ static void receive(struct connection *c)
         if (c->whole == 0) c->whole = size_of(c);
         if (c->whole > ANSWER_MAX) lost(c);
         if (c->whole == 0 || c->have < c->whole) continue;
-        read_answer(c, now());
+        read_answer(c, at_ns);
         return; /* nothing else can have come */
     }
 }
@@ -385,29 +424,40 @@ static void hear(const struct epoll_event *event)
 
 /* ---- the load ---- */
 
-static void wait_until(int64_t at_ns)
+static void listen_all(void)
 {
     struct epoll_event events[EVENTS];
-    int64_t left = at_ns - now();
-    if (left < 0) left = 0;
-    struct timespec timeout = {.tv_sec = left / second, .tv_nsec = left % second};
-    int n = epoll_pwait2(watch, events, EVENTS, &timeout, NULL);
-    for (int i = 0; i < n; i++) hear(&events[i]);
+    int n;
+    do {
+        n = epoll_wait(watch, events, EVENTS, 0);
+        for (int i = 0; i < n; i++) hear(&events[i]);
+    } while (n == EVENTS);
+}
+
+static void sleep_until(int64_t at_ns)
+{
+    int64_t soon_ns = now() + nap_ns, to_ns = start_ns + (at_ns < soon_ns ? at_ns : soon_ns);
+    const struct timespec to = {.tv_sec = to_ns / second, .tv_nsec = to_ns % second};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &to, NULL);
 }
 
 static void run(int64_t grace_ns)
 {
     int64_t next = 0, n = plan.n_requests;
     while (next < n) {
+        sleep_until(request_of(next).at_ns);
         int64_t at_ns = now();
         for (int burst = 0; next < n && burst < EVENTS; next++, burst++) {
             if (request_of(next).at_ns > at_ns) break;
             begin(next);
         }
-        wait_until(next < n ? request_of(next).at_ns : 0);
+        listen_all();
     }
     int64_t end_ns = now() + grace_ns;
-    while (n_waiting > 0 && now() < end_ns) wait_until(end_ns);
+    while (n_waiting > 0 && now() < end_ns) {
+        sleep_until(end_ns);
+        listen_all();
+    }
 }
 
 /* Only a generator that gets the processor at once measures the server and not itself. */

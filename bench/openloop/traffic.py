@@ -173,8 +173,8 @@ def figures(sent):
                                                      "unanswered")}}}
 
 
-def bottleneck(found):
-    """What the generator itself may have spoilt; None: nothing."""
+def spoilt(found):
+    """What else than the server these figures may show; None: nothing."""
     g = found["generator"]
     if g["unsent"] > 0:
         return f"{g['unsent']} requests were not sent, for want of connections"
@@ -182,4 +182,6 @@ def bottleneck(found):
         return f"the generator sent up to {g['late_ms']['p99']:.1f} ms late (99 %)"
     if g["cpu_share"] > 0.5:
         return f"the generator took {g['cpu_share']:.2f} of a processor"
+    if found.get("others_cpu_share", 0) > 0.1:
+        return f"something else took {found['others_cpu_share']:.2f} of a processor"
     return None

@@ -22,6 +22,26 @@ def family(pid):
     return found
 
 
+def processor_s(pid):
+    """Seconds of processors that a family has had, without what has ended and not been waited for."""
+    total = 0
+    for one in family(pid):
+        try:
+            with open(f"/proc/{one}/stat") as f:
+                fields = f.read().rsplit(") ", 1)[1].split()
+            total += sum(map(int, fields[11:15]))
+        except OSError:
+            pass
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def machine_s():
+    """Seconds of processors that all processes and the kernel have had."""
+    with open("/proc/stat") as f:
+        user, nice, system, _, _, irq, softirq = map(int, f.readline().split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
 def proportional_kb(pid):
     """Resident memory of a family, where a page that several have counts once (PSS). Of a process that may not be looked
     into, one in the sandbox, all but its program: the memory that it shares with the daemon twice, then."""
