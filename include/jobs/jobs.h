@@ -35,12 +35,13 @@ struct jobs_options {
     double margin;       /* how much worse than the serving model's deepest top-1 */
     int64_t threads;     /* --threads of the children unless the job says; 0: one a processor */
     int niceness;        /* of the children */
+    bool idle;           /* they get what nothing else wants, whatever their niceness */
     int64_t queue_max;   /* jobs waiting */
     int64_t attempts_max; /* starts of one job's training */
     int64_t grace_ns;     /* between SIGTERM and SIGKILL */
 };
 
-/* margin 0.01, niceness 10, queue 100, attempts 3, grace 10 s; the rest empty. */
+/* margin 0.01, niceness 10, idle, queue 100, attempts 3, grace 10 s; the rest empty. */
 void jobs_options_default(struct jobs_options *options);
 
 /* The program that trains: `given`, or the tool beside this one where that is empty or NULL.

@@ -16,6 +16,7 @@ struct child_options {
     const char *directory;   /* its working directory */
     const char *log;         /* stderr is appended to this file */
     int niceness;
+    bool idle; /* it gets what nothing else wants of the processors (SCHED_IDLE) */
 };
 
 struct child_calls {

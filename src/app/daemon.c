@@ -31,6 +31,7 @@
 #include "base/log_sink.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "base/slice.h"
 #include "api/api.h"
 #include "beginning.h"
 #include "check.h"
@@ -505,6 +506,7 @@ static int make_jobs(struct daemon *d, struct err *e)
     options.margin = c->train_margin;
     options.threads = c->train_threads;
     options.niceness = (int)c->train_niceness;
+    options.idle = strcmp(c->train_idle, "on") == 0;
     options.queue_max = c->train_queue_max;
     options.attempts_max = c->train_attempts_max;
     options.grace_ns = c->train_grace_ms * 1000000;
@@ -551,6 +553,15 @@ static int make_beginning(struct daemon *d, struct err *e)
                          d, &d->beginning, e);
 }
 
+static void say_slices(int64_t got_ns)
+{
+    if (got_ns == SLICE_SHORT_NS)
+        log_info("the loop and the decoders have slices of %g ms", (double)got_ns / 1e6);
+    else
+        log_info("the loop and the decoders have no short slices, which Linux has from 6.12 on: "
+                 "answers may wait for a processor while all compute");
+}
+
 static int start(struct daemon *d, struct err *e)
 {
     d->metrics = metrics_new();
@@ -572,6 +583,7 @@ static int start(struct daemon *d, struct err *e)
     if (rc == 0) rc = server_start(d->public, e);
     if (rc == 0) rc = server_start(d->private, e);
     if (rc < 0) return rc;
+    say_slices(slice_set(SLICE_SHORT_NS)); /* after threads were made that would inherit them */
     log_info("listening: http %s, admin %s", server_address(d->public), server_address(d->private));
     if (addresses_write(d->config, server_address(d->public), server_address(d->private), e) < 0)
         log_warning("%s", e->text); /* for scripts; the line above has them, too */

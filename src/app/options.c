@@ -115,6 +115,9 @@ const struct option option_table[] = {
          "looked for in PATH"),
     REAL(train, margin, "0.01", 0, 1, "a result may be this much worse (top-1) than what serves"),
     INTEGER(train, threads, "0", 0, 1024, "of a training unless the job says; 0: one a processor"),
+    CHOICE(train, idle, "on", "on|off",
+           "a training gets of the processors what nothing else wants (SCHED_IDLE); off: its share "
+           "by train.niceness"),
     INTEGER(train, niceness, "10", 0, 19, "of a training"),
     INTEGER(train, queue_max, "100", 1, 100000, "jobs waiting"),
     INTEGER(train, attempts_max, "3", 1, 100, "starts of one job's training"),

@@ -33,7 +33,7 @@ struct config {
     char log_level[CONFIG_TEXT_MAX], log_file[CONFIG_TEXT_MAX], log_format[CONFIG_TEXT_MAX];
     int64_t drain_delay_ms, drain_timeout_ms;
     char train_data_root[CONFIG_TEXT_MAX], train_program[CONFIG_TEXT_MAX],
-        train_launcher[CONFIG_TEXT_MAX];
+        train_launcher[CONFIG_TEXT_MAX], train_idle[CONFIG_TEXT_MAX];
     double train_margin;
     int64_t train_threads, train_niceness, train_queue_max, train_attempts_max, train_grace_ms;
 };

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/slice.h"
 #include "crew.h"
 #include "job.h"
 #include "tally.h"
@@ -145,6 +146,7 @@ static void *decoder_main(void *arg)
      * thread's. It may fail only for who asks for more. */
     if (room->background && decoder->crew == NULL)
         setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + BACKGROUND_NICENESS);
+    if (!room->background) slice_set(SLICE_SHORT_NS);
     pthread_mutex_lock(&decoder->lock);
     for (;;) {
         struct decode_job *job = room->first;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/slice.h"
 #include "base/title.h"
 #include "region.h"
 
@@ -78,7 +79,10 @@ static int prepare(const struct helper_options *options, unsigned number, bool b
     title_set(name, title);
     settle_signals();
     offer_to_oom_killer();
-    if (background) setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICENESS);
+    if (background)
+        setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICENESS);
+    else
+        slice_set(SLICE_SHORT_NS);
     mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
     mallopt(M_TRIM_THRESHOLD, MAPPED_FROM);
     size_t memory = options->memory_max / 4 * 5 + SPARE_BYTES;

@@ -17,6 +17,7 @@ void jobs_options_default(struct jobs_options *options)
 {
     *options = (struct jobs_options){.margin = 0.01,
                                      .niceness = 10,
+                                     .idle = true,
                                      .queue_max = 100,
                                      .attempts_max = 3,
                                      .grace_ns = 10 * CLOCK_SECOND};

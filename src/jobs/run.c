@@ -268,7 +268,8 @@ static void start_child(struct run *run)
     struct command *command = run->phase == RUN_EVAL_SERVING ? &run->eval_serving : &run->command;
     struct err e = {0};
     const struct child_options options = {(const char *const *)command->words, run->directory,
-                                          run->log, run->jobs->options.niceness};
+                                          run->log, run->jobs->options.niceness,
+                                          run->jobs->options.idle};
     buf_clear(&run->out);
     int rc = child_start(run->jobs->loop, &options, &calls, run, &run->child, &e);
     if (err_is_passing(rc)) {

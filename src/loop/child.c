@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -52,6 +53,9 @@ static void __attribute__((noreturn)) enter(const struct start *s)
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != s->parent) _exit(127); /* the parent died before the line above */
+    const struct sched_param none_asked = {.sched_priority = 0};
+    /* Either way the slice of the thread that forked is not inherited. */
+    sched_setscheduler(0, s->options->idle ? SCHED_IDLE : SCHED_OTHER, &none_asked);
     setpriority(PRIO_PROCESS, 0, s->options->niceness);
     int oom = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (oom >= 0) {

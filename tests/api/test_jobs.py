@@ -546,6 +546,7 @@ def test_cancelled():
     with open(f"/proc/{pids[0]}/stat") as f:
         fields = f.read().rsplit(")", 1)[1].split()
     assert fields[16] == "10", f"niceness {fields[16]}"
+    assert os.sched_getscheduler(pids[0]) == os.SCHED_IDLE
     assert int(fields[2]) == pids[0], "a process group of its own"
     with open(f"/proc/{pids[0]}/oom_score_adj") as f:
         assert f.read().strip() == "1000"

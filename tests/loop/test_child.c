@@ -66,7 +66,7 @@ static int start(const char *script, struct child **ret_child, struct err *e)
     const char *argv[] = {"/bin/sh", "-c", script, "sh", "a b", "$HOME", NULL};
     char log[128];
     snprintf(log, sizeof(log), "%s/log", place.root);
-    const struct child_options options = {argv, place.root, log, 7};
+    const struct child_options options = {argv, place.root, log, 7, true};
     return child_start(loop, &options, &calls, NULL, ret_child, e);
 }
 
@@ -154,7 +154,7 @@ static void test_cannot_start(void **state)
     struct child *child = NULL;
     struct err e = {0};
     snprintf(log, sizeof(log), "%s/log", place.root);
-    struct child_options options = {argv, place.root, log, 0};
+    struct child_options options = {argv, place.root, log, 0, false};
     assert_int_equal(child_start(loop, &options, &calls, NULL, &child, &e), -ENOENT);
     assert_non_null(strstr(e.text, "/nonesuch/autodidact"));
     argv[0] = "/etc/passwd";
