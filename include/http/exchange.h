@@ -21,9 +21,11 @@ typedef void exchange_fn(struct exchange *x, void *arg);
 
 /* ---- what was asked; strings live as long as the exchange ---- */
 const char *exchange_method(const struct exchange *x);
-const char *exchange_path(const struct exchange *x);   /* percent-decoded, without the query */
-const char *exchange_id(const struct exchange *x);     /* X-Request-Id, the client's or a new one */
-int64_t exchange_arrival_ns(const struct exchange *x); /* clock_now() at the request line */
+const char *exchange_path(const struct exchange *x); /* percent-decoded, without the query */
+const char *exchange_id(const struct exchange *x);   /* X-Request-Id, the client's or a new one */
+/* When the request line came (clock_now()): over TCP the time at which the system had it, so that
+ * what it waits before it is read counts. */
+int64_t exchange_arrival_ns(const struct exchange *x);
 
 /* The segment of the path that stands for {name} in the route's pattern; "" when there is none. */
 const char *exchange_parameter(const struct exchange *x, const char *name);
@@ -69,6 +71,12 @@ bool exchange_has_token(const struct exchange *x);
 
 /* The client's address without its port, "" for a UNIX socket. */
 void exchange_peer(const struct exchange *x, char *ret_text, size_t size);
+
+/* For who releases an exchange's data: when the last of the answer was handed to the system, 0
+ * where the connection was lost before; and whether the system holds some of it still, since the
+ * client does not read, or not as fast. What happens to it behind this machine is not seen. */
+int64_t exchange_sent_ns(const struct exchange *x);
+bool exchange_is_held(const struct exchange *x);
 
 /* The status answered; 408 or 499 when the request ended before it could be answered. */
 int exchange_status(const struct exchange *x);

@@ -74,6 +74,10 @@ int engine_submit(struct engine *engine, struct request *request);
  */
 void engine_cancel(struct engine *engine, struct request *request);
 
+/* The answer of a request that has come back has left: later ones are computed with so much time
+ * to spare. Its arena is still there; its version may have gone. Any thread. */
+void engine_replied(struct engine *engine, const struct request *request, int64_t left_ns);
+
 /* Items admitted and not yet answered. */
 size_t engine_in_flight(struct engine *engine);
 

@@ -14,6 +14,8 @@
 static const double seconds[] = {.0005, .001, .0025, .005, .01, .02, .025,
                                  .05,   .1,   .25,   .5,   1,   2.5, 10};
 
+static const char *const deadline_results[DEADLINE_RESULTS] = {"met", "missed", "held"};
+
 int counts_init(struct counts *c, struct metrics *metrics, struct err *e)
 {
     static const char *const by_request[] = {"model", "classifier", "reason", "code", NULL};
@@ -27,7 +29,10 @@ int counts_init(struct counts *c, struct metrics *metrics, struct err *e)
                               by_classifier, seconds, sizeof(seconds) / sizeof(seconds[0]));
     c->deadlines =
         metrics_add(metrics, METRIC_COUNTER, "autodidact_deadlines_total",
-                    "Requests with a deadline, by what became of it.", by_result, NULL, 0);
+                    "Requests with a deadline, by what became of it: met and missed by the time "
+                    "at which all of the answer had left; held: given to the system in time, which "
+                    "could not send all of it.",
+                    by_result, NULL, 0);
     c->refused =
         metrics_add(metrics, METRIC_COUNTER, "autodidact_refused_total",
                     "Requests refused although they were well formed.", by_reason, NULL, 0);
@@ -40,9 +45,8 @@ int counts_init(struct counts *c, struct metrics *metrics, struct err *e)
         metric_series(metrics_add(metrics, METRIC_GAUGE, "autodidact_requests_in_flight",
                                   "Requests to classify that are being worked on.", NULL, NULL, 0),
                       NULL);
-    for (int i = 0; i < 2; i++)
-        metric_add(metric_series(c->deadlines, (const char *[]){i == 0 ? "met" : "missed", NULL}),
-                   0);
+    for (int i = 0; i < DEADLINE_RESULTS; i++)
+        c->deadline[i] = metric_series(c->deadlines, (const char *[]){deadline_results[i], NULL});
     return 0;
 }
 
@@ -51,9 +55,9 @@ void counts_refused(struct counts *c, const char *reason)
     metric_add(metric_series(c->refused, (const char *[]){reason, NULL}), 1);
 }
 
-void counts_deadline(struct counts *c, bool met)
+void counts_deadline(struct counts *c, enum deadline_result result)
 {
-    metric_add(metric_series(c->deadlines, (const char *[]){met ? "met" : "missed", NULL}), 1);
+    metric_add(c->deadline[result], 1);
 }
 
 void counts_answered(struct counts *c, const struct version *version, const struct result *result,

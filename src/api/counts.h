@@ -9,9 +9,11 @@
 #include "base/metric.h"
 #include "serve/engine.h"
 
+enum deadline_result { DEADLINE_MET, DEADLINE_MISSED, DEADLINE_HELD, DEADLINE_RESULTS };
+
 struct counts {
     struct metric_family *requests, *duration, *deadlines, *refused, *model_info;
-    struct metric *in_flight;
+    struct metric *in_flight, *deadline[DEADLINE_RESULTS];
 };
 
 int counts_init(struct counts *counts, struct metrics *metrics, struct err *e);
@@ -24,7 +26,7 @@ void counts_answered(struct counts *counts, const struct version *version,
 void counts_refused(struct counts *counts, const char *reason);
 
 /* What became of a request's deadline. */
-void counts_deadline(struct counts *counts, bool met);
+void counts_deadline(struct counts *counts, enum deadline_result result);
 
 /* Which versions are served. */
 void counts_models(struct counts *counts, struct engine *engine);

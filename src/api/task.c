@@ -23,6 +23,22 @@ static void answered(struct task *task, const struct result *result, int status)
                     clock_now() - task->request.arrival_ns);
 }
 
+/* Whether the deadline was met is known when the answer has left and not when it is written: others
+ * are sent before it. */
+static void judge(struct task *task)
+{
+    const struct request *r = &task->request;
+    int64_t sent_ns = exchange_sent_ns(task->x);
+    if (sent_ns == 0) return; /* nobody was there any more */
+    bool answered = exchange_status(task->x) == 200;
+    if (answered) engine_replied(task->service->engine, r, sent_ns);
+    if (!task->judged) return;
+    enum deadline_result result = DEADLINE_MISSED;
+    if (answered && sla_met(&r->sla, r->arrival_ns, sent_ns))
+        result = exchange_is_held(task->x) ? DEADLINE_HELD : DEADLINE_MET;
+    counts_deadline(&task->service->counts, result);
+}
+
 /* The exchange is over. */
 static void release(void *data)
 {
@@ -36,6 +52,7 @@ static void release(void *data)
         if (status == 503) counts_refused(&s->counts, "memory");
         answered(task, NULL, status);
     }
+    judge(task);
     if (task->previous != NULL)
         task->previous->next = task->next;
     else
@@ -135,13 +152,12 @@ static void answer(struct task *task, int64_t now_ns, bool met)
 }
 
 /* What became of a request that was well formed. */
-static void count_outcome(struct task *task, int status, bool met)
+static void count_outcome(struct task *task, int status)
 {
     struct counts *counts = &task->service->counts;
     bool refused = status == ERR_BUSY || status == ERR_DEADLINE;
     if (refused) counts_refused(counts, status == ERR_BUSY ? "overload" : "deadline");
-    if (task->request.sla.deadline_ns > 0 && (status == 0 || refused))
-        counts_deadline(counts, met && !refused);
+    task->judged = task->request.sla.deadline_ns > 0 && (status == 0 || refused);
 }
 
 static void finish(struct task *task)
@@ -150,7 +166,7 @@ static void finish(struct task *task)
     int64_t now_ns = clock_now();
     bool met = sla_met(&r->sla, r->arrival_ns, now_ns);
     int status = r->status;
-    if (!task->gone) count_outcome(task, status, met);
+    if (!task->gone) count_outcome(task, status);
     if (task->gone) {
         task_refuse(task, 499, "the client hung up");
     } else if (status == ERR_CANCELLED) {
@@ -219,7 +235,7 @@ void task_submit(struct task *task)
     rc = engine_submit(s->engine, r);
     if (rc == 0) return;
     task->state = TASK_NEW;
-    count_outcome(task, rc, false);
+    count_outcome(task, rc);
     r->version = engine_version(s->engine, r->model_name); /* only to be counted under its name */
     task_refuse_err(task, rc, &r->error);
     version_unref(r->version);

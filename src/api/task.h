@@ -31,6 +31,7 @@ struct task {
     struct asked asked;
     struct err *faults; /* [n_images] why an image could not be read, code 0: it could; NULL: all
                            could */
+    bool judged;        /* it has a deadline that counts, whatever becomes of it */
     bool many;          /* several images were asked for: answers come as a list */
     bool gone;          /* the client hung up */
     bool cancelled;     /* by service_cancel() */

@@ -292,6 +292,7 @@ static bool step_sending(struct connection *c)
 {
     switch (output_send(c)) {
     case OUTPUT_DONE:
+        c->x.sent_ns = clock_now();
         return finish(c);
     case OUTPUT_PAUSED:
         connection_enter(c, CONNECTION_PAUSED);

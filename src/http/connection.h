@@ -34,6 +34,7 @@ struct stream {
 
 struct exchange {
     int64_t arrival_ns;
+    int64_t sent_ns;  /* the last of its answer; 0: not yet */
     const char *path; /* in the head, "" while there is none */
     struct head head;
     struct framing framing;
@@ -94,6 +95,7 @@ struct connection {
     bool readable, writable; /* it may be, as far as is known */
     bool end_seen;           /* the client has closed its half; what came before may be unread */
     bool ended;              /* and that has been read */
+    int64_t came_ns;         /* what was read last */
     int64_t deadline_ns;     /* when the state must be left; 0: never */
     int64_t timer_ns;        /* when the timer fires; 0: it does not run */
     uv_timer_t timer;

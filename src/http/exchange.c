@@ -44,6 +44,17 @@ int64_t exchange_arrival_ns(const struct exchange *x)
     return x->arrival_ns;
 }
 
+int64_t exchange_sent_ns(const struct exchange *x)
+{
+    return x->sent_ns;
+}
+
+bool exchange_is_held(const struct exchange *x)
+{
+    const struct transport *transport = &connection_of(x)->transport;
+    return transport->kind->holds(transport);
+}
+
 const char *exchange_content_type(const struct exchange *x)
 {
     return x->content_type;

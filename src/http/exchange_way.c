@@ -64,7 +64,7 @@ void exchange_begin(struct connection *c)
     struct exchange *x = &c->x;
     x->head = (struct head){.method = "", .target = ""};
     x->path = "";
-    x->arrival_ns = clock_now();
+    x->arrival_ns = c->came_ns;
     connection_enter(c, CONNECTION_HEADERS);
     server_exchange_count(c->server, 1);
 }

@@ -21,7 +21,7 @@ static enum input receive(struct connection *c, char *to, size_t room, size_t *r
 {
     if (c->ended) return INPUT_END;
     if (!c->readable) return INPUT_WAITS;
-    ssize_t n = c->transport.kind->receive(&c->transport, to, room);
+    ssize_t n = c->transport.kind->receive(&c->transport, to, room, &c->came_ns);
     if (n == -EAGAIN) {
         c->readable = false;
         return INPUT_WAITS;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "http/address.h"
+#include "transport.h"
 
 enum { LISTENER_BACKLOG = 1024 };
 
@@ -179,6 +180,7 @@ int listener_open(struct listener *l, const char *address, struct err *e)
     if (fd < 0) return fd;
     struct sockaddr_storage ss;
     socklen_t size = sizeof(ss);
+    transport_note_arrivals(fd); /* its connections inherit it */
     if (listen(fd, LISTENER_BACKLOG) != 0 || getsockname(fd, (struct sockaddr *)&ss, &size) != 0) {
         int rc = -errno;
         close(fd);

@@ -381,3 +381,11 @@ void engine_cancel(struct engine *engine, struct request *request)
     for (; given_up != NULL; given_up = given_up->next_given)
         decoder_cancel(engine->options.decoder, &given_up->decode);
 }
+
+void engine_replied(struct engine *engine, const struct request *request, int64_t left_ns)
+{
+    const struct ticket *ticket = request->engine_private;
+    pthread_mutex_lock(&engine->lock);
+    desk_replied(engine->desk, ticket->desk.computed_ns, left_ns);
+    pthread_mutex_unlock(&engine->lock);
+}

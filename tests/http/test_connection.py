@@ -396,6 +396,19 @@ def others_while_slow():
             assert slow.quiet(0)
 
 
+def waited_unread():
+    """a request has arrived when the system had it, however late it is read; not while an earlier one was awaited"""
+    with Server() as s, Wire(s.address) as other, Wire(s.address) as w:
+        assert float(w.ask("GET", "/age").body) < 250
+        time.sleep(0.5)
+        assert float(w.ask("GET", "/age").body) < 250
+        other.send("GET /block HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(0.05)
+        before = time.monotonic()
+        age = float(w.ask("GET", "/age").body)
+        assert 100 < age < 1e3 * (time.monotonic() - before) + 1, age
+
+
 def connection_limit():
     """at the limit of connections those wait that come; who has been idle gives way, who is served does not"""
     with Server(connections=4, idle_ms=60000) as s:
@@ -557,6 +570,6 @@ def many_connections():
 run([lost_wake_up, zero_timeout, big_answers, whole_although_more_came, refused_upload, slow_headers, slow_headers_answer,
      slow_request_line, slow_body, slow_second_request, idle_connection, slow_reader, deferred_is_not_timed_out, hang_up, hang_up_does_not_spin,
      hang_up_under_load, end_is_not_hang_up, end_with_data, large_events, half_closed, half_closed_pipeline,
-     end_in_the_middle, stop_with_suspended, stop_with_backlog, stop_with_idle, others_while_slow,
+     end_in_the_middle, stop_with_suspended, stop_with_backlog, stop_with_idle, others_while_slow, waited_unread,
      connection_limit, idle_give_way, limit_of_an_address, turned_away, kept_memory, limit_of_uploads, pace_of_a_body,
      out_of_descriptors, many_connections])

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "json/write.h"
 #include "http/server.h"
@@ -37,6 +38,23 @@ static void fast(struct exchange *x, void *arg)
 {
     (void)arg;
     reply_text(x, "fast\n");
+}
+
+/* Keeps the loop from all others. */
+static void block(struct exchange *x, void *arg)
+{
+    (void)arg;
+    usleep(300000);
+    reply_text(x, "blocked\n");
+}
+
+/* How many milliseconds ago the request came, as the server knows it. */
+static void age(struct exchange *x, void *arg)
+{
+    (void)arg;
+    char text[40];
+    snprintf(text, sizeof(text), "%.3f\n", (double)(clock_now() - exchange_arrival_ns(x)) / 1e6);
+    reply_text(x, text);
 }
 
 struct slow {
@@ -264,6 +282,8 @@ static void on_term(uv_signal_t *handle, int number)
 
 static const struct route routes[] = {
     {"GET", "/fast", 1, .handler = fast},
+    {"GET", "/block", 1, .handler = block},
+    {"GET", "/age", 1, .handler = age},
     {"GET", "/slow", 1, .handler = slow},
     {"POST", "/slow", 1, .body_max = 1000, .body_optional = true, .handler = slow},
     {"GET", "/far", 1, .handler = far},
