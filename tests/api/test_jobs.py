@@ -266,12 +266,17 @@ def test_promoted():
     assert abs(json.loads(out)["exits"][-1]["top1"] - judged["serving"]["exits"][-1]["top1"]) < 1e-9, out
 
 
-def test_same_bits():
-    """a job gives the file that the same command gives, computed as it is noted in the state directory"""
-    out, cache = world.path("again.safetensors"), os.path.join(world.state, "cache")
+def kept_choices():
+    """-> the option that has a training computed as the daemon's are: by what they have measured"""
+    cache = os.path.join(world.state, "cache")
     kept = [n for n in os.listdir(cache) if n.startswith("training-") and not n.endswith(".lock")]
     assert len(kept) == ("reference" not in BUILD), os.listdir(cache)  # whose kernels have one algorithm each
-    choices = {"choices": os.path.join(cache, kept[0])} if kept else {}
+    return {"choices": os.path.join(cache, kept[0])} if kept else {}
+
+
+def test_same_bits():
+    """a job gives the file that the same command gives, computed as it is noted in the state directory"""
+    out, choices = world.path("again.safetensors"), kept_choices()
     before = [digest(path) for path in choices.values()]
     world.train(out, init=world.model, epochs=4, **choices)
     assert before == [digest(path) for path in choices.values()]  # nothing was left to be measured
@@ -607,7 +612,7 @@ def test_daemon_killed():
     assert [e["epoch"] for e in job["epochs"]] == list(range(1, 7)), job["epochs"]
     assert job["version"] == world.serving() == 6, job
     out = world.path("straight.safetensors")
-    world.train(out, init=world.version_file(2), epochs=6, seed=5)
+    world.train(out, init=world.version_file(2), epochs=6, seed=5, **kept_choices())
     assert digest(out) == digest(world.version_file(6)), "the resumed job gives other bits"
 
 
