@@ -85,7 +85,8 @@ def main():
                 if method in ("kd", "fitnet", "at"):
                     if teacher is None:
                         teacher = os.path.join(directory, f"{network}-teacher.safetensors")
-                        train(tool, spec, "baseline", directory, teacher, width, ["--batch", str(args.batch), "--holdout", "10"])
+                        plain = ["--batch", str(args.batch), "--holdout", "10", "--lr", "0.001"]
+                        good = train(tool, spec, "baseline", directory, teacher, width, plain) and good
                     options += ["--teacher", teacher]
                 number += 1
                 ok = train(tool, spec, method, directory, out, width, options)
