@@ -11,7 +11,8 @@ const ort = require(path.resolve(folder));
 const means = mean.split(',').map(Number), stds = std.split(',').map(Number);
 const waiting = [];
 let session, shape, busy = false;
-const tookMs = []; // the last time of a batch of so many
+const SIZES = [1, 2, 4, 8, 16, 32].filter((n) => n <= batchMax), WARM_UP_RUNS = 5;
+const tookMs = {}; // a running mean of a batch, by the next of SIZES
 
 // The pixels of an RGB PNG of 8 bits, not interlaced (PNG specification, 9.2: filters), as float [c][h][w], normalised.
 function decode(png, into, at) {
@@ -43,18 +44,24 @@ function answer(request, status, text, headers = {}) {
   request.response.end(text);
 }
 
-function predicted(n) {
-  for (let k = n; k <= batchMax; k++) if (tookMs[k] !== undefined) return tookMs[k];
-  return tookMs[tookMs.length - 1] || 0;
+function sizeOf(n) {
+  return SIZES.find((size) => size >= n) || SIZES[SIZES.length - 1];
 }
 
-// What can still be in time, the oldest first; who cannot is refused.
+function learn(n, ms) {
+  const size = sizeOf(n);
+  tookMs[size] = tookMs[size] === undefined ? ms : 0.9 * tookMs[size] + 0.1 * ms;
+}
+
+// What can still be in time in a batch of that size, the oldest first; who could not even alone is refused. The batch grows
+// as long as its oldest can bear it.
 function take() {
   const now = performance.now(), batch = [];
   while (waiting.length > 0 && batch.length < batchMax) {
-    const request = waiting.shift();
-    if (now + predicted(Math.min(batch.length + 1 + waiting.length, batchMax)) > request.until) answer(request, 503, '{"detail":"dropped"}');
-    else batch.push(request);
+    const request = waiting[0], oldest = batch.length > 0 ? batch[0] : request;
+    if (now + tookMs[sizeOf(batch.length + 1)] <= oldest.until) batch.push(waiting.shift());
+    else if (batch.length > 0) break;
+    else answer(waiting.shift(), 503, '{"detail":"dropped"}');
   }
   return batch;
 }
@@ -72,7 +79,7 @@ async function work() {
       const logits = data.subarray(i * classes, (i + 1) * classes);
       answer(request, 200, `{"index":${logits.indexOf(logits.reduce((a, b) => Math.max(a, b)))}}`, { 'SLA-Classifier': 'deepest' });
     });
-    tookMs[n] = performance.now() - start;
+    learn(n, performance.now() - start);
   }
   busy = false;
 }
@@ -83,6 +90,14 @@ async function work() {
     executionMode: 'sequential', logSeverityLevel: 3,
   });
   shape = session.inputMetadata[0].shape.slice(1);
+  for (const n of SIZES) {
+    const x = new ort.Tensor('float32', new Float32Array(n * shape[0] * shape[1] * shape[2]), [n, ...shape]);
+    for (let run = 0; run < WARM_UP_RUNS; run++) {
+      const start = performance.now();
+      await session.run({ [session.inputNames[0]]: x });
+      if (run > 0) learn(n, performance.now() - start);
+    }
+  }
   const server = http.createServer((message, response) => {
     const pieces = [], until = performance.now() + Number(message.headers['sla-deadline-ms'] || Infinity);
     message.on('data', (piece) => pieces.push(piece));
