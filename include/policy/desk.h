@@ -51,11 +51,21 @@ struct desk_options {
 struct desk_version {
     struct classifiers classifiers;
     struct sched_queue queues[2][POLICY_EXITS_MAX]; /* [1]: of those with a deadline */
-    double section_s[POLICY_EXITS_MAX], head_s[POLICY_EXITS_MAX]; /* an image in a usual batch, as
-                                                                     the table has it */
+    /* As the table has it: an image in a usual batch, and one alone. */
+    struct desk_price {
+        double section_s, head_s;
+    } usual[POLICY_EXITS_MAX], alone[POLICY_EXITS_MAX];
     double longest_s; /* of the sections, for one image */
     /* From a section to an exit: how many images in a batch are enough, larger ones gain little. */
     int enough[POLICY_EXITS_MAX][POLICY_EXITS_MAX];
+
+    /* Of the machine it has this share before others, among those that are asked for: 1 unless
+     * somebody sets it after desk_version_init(), before the first request. */
+    double share;
+    size_t in_flight; /* items */
+    double used_s;    /* of workers, lately */
+    int64_t used_at_ns;
+    struct desk_version *before, *after; /* of those with items in flight */
 };
 
 /* Why a request was not let in. */

@@ -30,10 +30,12 @@ struct promise {
     bool kept; /* it is in */
     struct promise *up, *left, *right;
     uint64_t order, priority;
-    int largest;                     /* urgency of this one and of all below */
-    int64_t sum_ns[PROMISE_LEVELS];  /* own and below */
-    int64_t need_ns[PROMISE_LEVELS]; /* the largest, over own and below, of what is due among these
-                                        minus the deadline */
+    int largest; /* urgency of this one and of all below */
+    struct promise_sum {
+        int64_t sum_ns;  /* work, of this one and of all below */
+        int64_t need_ns; /* the largest, over this one and all below, of what is due among these and
+                            early, minus the deadline */
+    } below[PROMISE_LEVELS];
 };
 
 struct promises {

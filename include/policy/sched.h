@@ -36,6 +36,7 @@ struct sched_item {
     /* the scheduler's */
     struct sched_queue *place; /* NULL: nowhere */
     int64_t since_ns;          /* when it came to this place */
+    int64_t counted_ns;        /* of its work */
     struct tree_node queued;   /* in its place, unless that is `running` */
     struct tree_node known;    /* until it is nowhere */
 };
@@ -53,6 +54,7 @@ struct sched {
     struct sched_queue *queues; /* of sections, those that hold items */
     struct sched_queue running;
     struct tree known;                 /* everybody who is somewhere */
+    int64_t work_ns;                   /* theirs, all together */
     size_t waiting;                    /* items in queues of sections */
     size_t sheddable[SCHED_URGENCIES]; /* items in any queue, by urgency */
     uint64_t order;
@@ -103,18 +105,15 @@ bool sched_goes_on(const struct sched *sched, const struct sched_queue *queue,
 struct sched_item *sched_first(const struct sched_queue *queue);
 struct sched_item *sched_after(const struct sched_item *item);
 
+/* The same from its end. */
+struct sched_item *sched_last(const struct sched_queue *queue);
+struct sched_item *sched_before(const struct sched_item *item);
+
 /* An item that is in a queue, moved to running. */
 void sched_take(struct sched *sched, struct sched_item *item);
 
-/* Work in ns that goes before an item with this target: everything queued, being decoded or running
- * whose target is not later. */
-int64_t sched_work_before(const struct sched *sched, int64_t target_ns);
-
 /* What the items of a queue for decoding weigh whose turn is not later. */
 int64_t sched_decode_before(const struct sched_queue *queue, int64_t turn_ns);
-
-/* The same, only what waits in queues of sections. */
-int64_t sched_queued_before(const struct sched *sched, int64_t target_ns);
 
 /* Who is shed first (rule 8): of all queued items less urgent than `urgency`, the least urgent,
  * among equals the one with the latest target. NULL: none. sched_less_urgent(): how many there are

@@ -8,12 +8,6 @@
 
 #include <stdint.h>
 
-/* What is summed. Integers, so that a sum does not depend on how it came about. */
-struct tree_weight {
-    int64_t work_ns;   /* of everything */
-    int64_t queued_ns; /* of that, what waits for a section */
-};
-
 enum { TREE_STAYS = -1 };
 
 struct tree_node {
@@ -24,9 +18,10 @@ struct tree_node {
     int64_t target_ns;
     uint64_t order; /* among equal targets; no two nodes have the same */
 
-    struct tree_weight before; /* the tree's: own, and of everything below that is earlier */
-    struct tree_weight own;    /* set by the caller, changed by tree_weigh() */
-    uint64_t priority;         /* the tree's */
+    /* What is summed, in integers, so that a sum does not depend on how it came about. */
+    int64_t before_ns; /* the tree's: own, and of everything below that is earlier */
+    int64_t own_ns;    /* set by the caller, changed by tree_weigh() */
+    uint64_t priority; /* the tree's */
     int urgency; /* set by the caller, changed by tree_weigh(): who has the largest goes first;
                     TREE_STAYS: never */
     int largest; /* the tree's: urgency of this one and of everything below */
@@ -40,13 +35,17 @@ void tree_insert(struct tree *tree, struct tree_node *node);
 void tree_remove(struct tree *tree, struct tree_node *node); /* node is in it */
 
 /* Changes what a node that is in a tree weighs, and its urgency. */
-void tree_weigh(struct tree_node *node, struct tree_weight own, int urgency);
+void tree_weigh(struct tree_node *node, int64_t own_ns, int urgency);
 
 /* The sum over all nodes whose target is not later. */
-struct tree_weight tree_sum(const struct tree *tree, int64_t target_ns);
+int64_t tree_sum(const struct tree *tree, int64_t target_ns);
 
 /* The next one in order; NULL: it was the last. */
 struct tree_node *tree_next(const struct tree_node *node);
+
+/* From the end: the last one; the one before, NULL: it was the first. */
+struct tree_node *tree_last(const struct tree *tree);
+struct tree_node *tree_previous(const struct tree_node *node);
 
 /* The latest of those with the largest urgency; NULL: all stay. */
 struct tree_node *tree_victim(const struct tree *tree);

@@ -70,12 +70,6 @@ static double least_s(const struct desk *desk, const struct desk_request *reques
     return compute_s(desk, request, &way);
 }
 
-/* Seconds of all workers together until everything with an earlier target is done. */
-static double queue_s(const struct desk *desk, int64_t target_ns)
-{
-    return seconds_of(sched_work_before(&desk->sched, target_ns)) / desk->options.workers;
-}
-
 /* What goes before a newcomer with this deadline, when all get the least. */
 static struct ahead ahead_of(const struct desk *desk, const struct desk_request *request,
                              int64_t deadline_ns, int64_t now_ns)
@@ -101,7 +95,7 @@ static struct ahead ahead_of(const struct desk *desk, const struct desk_request 
 
 static int retry_after(const struct desk *desk)
 {
-    double s = queue_s(desk, INT64_MAX);
+    double s = seconds_of(desk->sched.work_ns) / desk->options.workers;
     for (int k = 0; k < DESK_SEATS; k++) {
         double decode = seconds_of(desk->stages[k].waiting_ns) / desk->options.seats[k];
         if (decode > s) s = decode;
@@ -187,6 +181,17 @@ static bool fits_instead_of_others(struct desk *desk, struct desk_request *reque
         victims[n++] = victim;
         good = fits(desk, request, now_ns);
     }
+    struct desk_version *beyond = NULL;
+    if (!good && share_is_left(desk, request->version, now_ns))
+        beyond = share_beyond(desk, request->version, now_ns);
+    struct sched_item *last = beyond != NULL ? sched_last(&beyond->queues[1][0]) : NULL;
+    for (; !good && last != NULL && n < SHED_MAX; last = sched_before(last)) {
+        struct promise *victim = &item_of(last)->promise;
+        if (!victim->kept || last->urgency < urgency) continue;
+        promises_remove(&desk->promises, victim);
+        victims[n++] = victim;
+        good = fits(desk, request, now_ns);
+    }
     for (int i = 0; i < n; i++) {
         struct desk_item *item = item_of_promise(victims[i]);
         if (!good) {
@@ -230,11 +235,15 @@ static int choose_way(struct desk *desk, struct desk_request *request, int64_t n
 static int find_time(struct desk *desk, struct desk_request *request, int64_t now_ns)
 {
     double time = time_s(desk, request, now_ns), least = least_s(desk, request);
-    desk_predict(desk, request->items, 0);
+    bool whole = share_is_left(desk, request->version, now_ns);
     /* Who leaves less than one image takes in a section is not helped by smaller batches. */
     if (time - least >= request->version->longest_s)
         hurry_came(&desk->hurry, request->sla->urgency, ns_of(time - least), now_ns);
-    if (fits_instead_of_others(desk, request, now_ns)) return 0;
+    do {
+        desk_predict(desk, request->items, 0, whole);
+        if (fits_instead_of_others(desk, request, now_ns)) return 0;
+        whole = !whole;
+    } while (!whole); /* if it was, with the least once more */
     struct ahead ahead =
         ahead_of(desk, request, request->arrival_ns + request->sla->deadline_ns, now_ns);
     look_for_blame(desk, request, time, &ahead, least);
@@ -248,12 +257,12 @@ static void let_in(struct desk *desk, struct desk_request *request, int64_t now_
     int64_t target = sched_target(request->arrival_ns, sla->deadline_ns,
                                   desk->options.default_target_ns, sla->urgency);
     struct desk_item *first = request->items;
+    if (sla->deadline_ns == 0 || first->refused != 0) desk_predict(desk, first, 0, false);
     for (struct desk_item *item = first; item != NULL; item = item->sibling) {
         item->sched.urgency = sla->urgency;
         item->sched.target_ns = target;
         item->sched.deadline_ns = sla->deadline_ns > 0 ? target : 0;
         item->promise.kept = false;
-        if (item == first) desk_predict(desk, first, 0);
         item->sched.rest_ns = first->sched.rest_ns;
         item->sched.work_ns = first->sched.work_ns;
         memcpy(item->promise.early_ns, first->promise.early_ns, sizeof(item->promise.early_ns));
@@ -262,6 +271,7 @@ static void let_in(struct desk *desk, struct desk_request *request, int64_t now_
     }
     request->pending = request->n_items;
     desk->in_flight += (size_t)request->n_items;
+    share_came(desk, request->version, request->n_items);
     decoding_push(desk, request, now_ns);
 }
 

@@ -28,7 +28,8 @@ static bool has_deadline(const struct desk_item *item)
 void desk_wait(struct desk *desk, struct desk_item *item, int section, int64_t now_ns)
 {
     struct desk_version *version = item->request->version;
-    desk_predict(desk, item, section);
+    /* For the first section it was predicted when it was let in. */
+    if (section > 0) desk_predict(desk, item, section, share_is_left(desk, version, now_ns));
     desk_promise(desk, item);
     sched_push(&desk->sched, &version->queues[has_deadline(item)][section], &item->sched, now_ns);
 }
@@ -119,7 +120,9 @@ static int let_on(const struct desk *desk, const struct desk_batch *b, int urgen
                   int along, int stopping, int64_t now_ns)
 {
     const struct cost *cost = b->version->classifiers.cost;
-    int level = room_level(&b->version->classifiers, b->section, urgency);
+    /* Who had less than its share goes on while the others keep the least. */
+    int depth = share_is_left(desk, b->version, now_ns) ? -1 : b->section;
+    int level = room_level(&b->version->classifiers, depth, urgency);
     for (int go = n; go > 0; go /= 2) {
         double s = cost_section(cost, b->section + 1, along + go) +
                    cost_head(cost, b->section + 1, along + go);
@@ -391,12 +394,13 @@ enum desk_border desk_section_done(struct desk *desk, struct desk_batch *batch, 
                                    bool helped, bool may_stay, int64_t now_ns)
 {
     cost_learn(batch->version->classifiers.cost, batch->section_s, took_s, helped, now_ns);
+    share_used(batch->version, took_s, now_ns);
     bool heads = false;
     judge(desk, batch, now_ns);
     crowd(desk, batch, now_ns);
+    bool roomy = !has_deadline(batch->items[0]) || has_room(desk, batch, now_ns);
     for (int i = 0; i < batch->n; i++) {
         struct desk_item *item = batch->items[i];
-        bool roomy = !has_deadline(item) || has_room(desk, batch, now_ns);
         item->needs_head = item->request->given_up == 0 &&
                            way_needs_head(&item->request->way, batch->section, item->time, roomy);
         heads |= item->needs_head;

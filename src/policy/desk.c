@@ -58,6 +58,7 @@ void desk_end(struct desk *desk, struct desk_item *item, int status)
     sched_remove(&desk->sched, &item->sched);
     promises_remove(&desk->promises, &item->promise);
     desk->in_flight--;
+    share_came(desk, item->request->version, -1);
     item->status = status;
     item->last = --item->request->pending == 0;
     item->next_ended = NULL;

@@ -46,6 +46,7 @@ struct desk {
     struct margin margin;
     struct promises promises;
     struct desk_hurry hurry;
+    struct desk_version *versions; /* that have items in flight */
     int64_t patient_turn_ns; /* when those without a deadline who are overdue have a turn again */
     struct desk_item *ended_first, **ended_last;
     struct desk_worker *workers;
@@ -94,8 +95,9 @@ double decoding_pace(const struct desk *desk, enum desk_seat seat, int64_t now_n
 /* border.c: the item waits for a section. */
 void desk_wait(struct desk *desk, struct desk_item *item, int section, int64_t now_ns);
 
-/* room.c: predicts the item's time and work from a section on. */
-void desk_predict(const struct desk *desk, struct desk_item *item, int section);
+/* room.c: predicts the item's time and work from a section on. whole: all it asked for is promised,
+ * since its network had less than its share. */
+void desk_predict(const struct desk *desk, struct desk_item *item, int section, bool whole);
 /* The item, whose work was predicted, is kept in mind while it waits, until it is taken or ends,
  * when it has a deadline. */
 void desk_promise(struct desk *desk, struct desk_item *item);
@@ -113,6 +115,16 @@ int room_depth(const struct desk *desk, const struct desk_version *version, int 
                int section, unsigned worker, int64_t now_ns);
 /* Until the machine has done what it is at, of all workers together, but for one of them. */
 int64_t room_busy_ns(const struct desk *desk, unsigned but, int64_t now_ns);
+
+/* share.c: items of a version have come, or have gone (n < 0); a worker was taken for so long. */
+void share_came(struct desk *desk, struct desk_version *version, int n);
+void share_used(struct desk_version *version, double s, int64_t now_ns);
+/* Whether it had less than its share lately, while others want the machine, too. */
+bool share_is_left(const struct desk *desk, const struct desk_version *version, int64_t now_ns);
+/* Of the others the one that had most beyond its share, and has somebody who waits for the first
+ * section with a deadline; NULL: none had. */
+struct desk_version *share_beyond(const struct desk *desk, const struct desk_version *version,
+                                  int64_t now_ns);
 
 /* hurry.c: somebody has come who leaves so much time; what those leave who are at least so urgent.
  */

@@ -29,12 +29,12 @@ static void sum_up(struct promise *p, int levels)
     if (l != NULL && l->largest > p->largest) p->largest = l->largest;
     if (r != NULL && r->largest > p->largest) p->largest = r->largest;
     for (int i = 0; i < levels; i++) {
-        int64_t due = p->work_ns[i] + (l != NULL ? l->sum_ns[i] : 0);
+        int64_t due = p->work_ns[i] + (l != NULL ? l->below[i].sum_ns : 0);
         int64_t need = due + p->early_ns[i] - p->deadline_ns;
-        if (l != NULL && l->need_ns[i] > need) need = l->need_ns[i];
-        if (r != NULL && due + r->need_ns[i] > need) need = due + r->need_ns[i];
-        p->need_ns[i] = need;
-        p->sum_ns[i] = due + (r != NULL ? r->sum_ns[i] : 0);
+        if (l != NULL && l->below[i].need_ns > need) need = l->below[i].need_ns;
+        if (r != NULL && due + r->below[i].need_ns > need) need = due + r->below[i].need_ns;
+        p->below[i].need_ns = need;
+        p->below[i].sum_ns = due + (r != NULL ? r->below[i].sum_ns : 0);
     }
 }
 
@@ -116,7 +116,7 @@ void promises_remove(struct promises *promises, struct promise *promise)
 
 int64_t promises_due(const struct promises *promises, int level)
 {
-    return promises->root == NULL ? none : promises->root->need_ns[level];
+    return promises->root == NULL ? none : promises->root->below[level].need_ns;
 }
 
 int64_t promises_due_after(const struct promises *promises, int level, int64_t deadline_ns)
@@ -124,7 +124,7 @@ int64_t promises_due_after(const struct promises *promises, int level, int64_t d
     int64_t before = 0, need = none;
     for (const struct promise *p = promises->root; p != NULL;) {
         const struct promise *l = p->left, *r = p->right;
-        int64_t due = before + p->work_ns[level] + (l != NULL ? l->sum_ns[level] : 0);
+        int64_t due = before + p->work_ns[level] + (l != NULL ? l->below[level].sum_ns : 0);
         if (p->deadline_ns <= deadline_ns) {
             before = due;
             p = r;
@@ -132,7 +132,7 @@ int64_t promises_due_after(const struct promises *promises, int level, int64_t d
         }
         int64_t own = due + p->early_ns[level] - p->deadline_ns;
         if (own > need) need = own;
-        if (r != NULL && due + r->need_ns[level] > need) need = due + r->need_ns[level];
+        if (r != NULL && due + r->below[level].need_ns > need) need = due + r->below[level].need_ns;
         p = l;
     }
     return need;
@@ -146,7 +146,7 @@ int64_t promises_work(const struct promises *promises, int level, int64_t deadli
             p = p->left;
             continue;
         }
-        sum += p->work_ns[level] + (p->left != NULL ? p->left->sum_ns[level] : 0);
+        sum += p->work_ns[level] + (p->left != NULL ? p->left->below[level].sum_ns : 0);
         p = p->right;
     }
     return sum;

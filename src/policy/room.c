@@ -52,7 +52,7 @@ static int enough(const struct cost *cost, int section, int exit)
 
 void desk_version_init(struct desk_version *version, const struct classifiers *classifiers)
 {
-    version->classifiers = *classifiers;
+    *version = (struct desk_version){.classifiers = *classifiers, .share = 1};
     const struct cost *cost = classifiers->cost;
     double slow_down = cost_slow_down(cost);
     int largest = cost_size(cost, cost_sizes(cost) - 1);
@@ -60,10 +60,12 @@ void desk_version_init(struct desk_version *version, const struct classifiers *c
     for (int s = 0; s < classifiers->exits; s++) {
         for (int promised = 0; promised < 2; promised++)
             sched_queue_init(&version->queues[promised][s], s, promised != 0, cost);
-        version->section_s[s] = cost_section(cost, s, usual) / slow_down / usual;
-        version->head_s[s] = cost_head(cost, s, usual) / slow_down / usual;
-        double one_s = cost_section(cost, s, 1) / slow_down;
-        if (s == 0 || one_s > version->longest_s) version->longest_s = one_s;
+        version->usual[s] = (struct desk_price){cost_section(cost, s, usual) / slow_down / usual,
+                                                cost_head(cost, s, usual) / slow_down / usual};
+        version->alone[s] = (struct desk_price){cost_section(cost, s, 1) / slow_down,
+                                                cost_head(cost, s, 1) / slow_down};
+        if (s == 0 || version->alone[s].section_s > version->longest_s)
+            version->longest_s = version->alone[s].section_s;
         for (int exit = s; exit < classifiers->exits; exit++)
             version->enough[s][exit] = enough(cost, s, exit);
     }
@@ -95,33 +97,20 @@ static int depth_at(int level, int urgency, int least, int last)
 
 /* Seconds of a worker from a section on to each exit, without heads that can be left out; returns
  * those to the end with all heads. */
-static double ladder(const struct desk_version *version, const struct way *way, int section,
+static double ladder(const struct desk_price *prices, const struct way *way, int section,
                      double slow_down, double ret_s[POLICY_EXITS_MAX])
 {
     double must = 0, all = 0;
     for (int s = section; s <= way->last; s++) {
-        double head = version->head_s[s] * slow_down;
-        must += version->section_s[s] * slow_down;
-        all += version->section_s[s] * slow_down;
+        double head = prices[s].head_s * slow_down;
+        must += prices[s].section_s * slow_down;
+        all += prices[s].section_s * slow_down;
         ret_s[s] = must + head;
         if ((way->heads >> s & 1) == 0) continue;
         all += head;
         if (way_must_run(way, s)) must += head;
     }
     return all;
-}
-
-/* What one image takes on one worker from a section on to each exit. */
-static void alone(const struct cost *cost, const struct way *way, int section,
-                  double ret_s[POLICY_EXITS_MAX])
-{
-    double must = 0;
-    for (int s = section; s <= way->last; s++) {
-        double head = cost_head(cost, s, 1);
-        must += cost_section(cost, s, 1);
-        ret_s[s] = must + head;
-        if (way_must_run(way, s)) must += head;
-    }
 }
 
 /* More depth is for who has time. Would everybody take it who just fits, all would be served at the
@@ -134,26 +123,32 @@ static int64_t reserve_ns(const struct desk *desk, const struct desk_item *item,
     return rest < 0 ? 0 : rest / 2 < one_ns ? rest / 2 : one_ns;
 }
 
-void desk_predict(const struct desk *desk, struct desk_item *item, int section)
+void desk_predict(const struct desk *desk, struct desk_item *item, int section, bool whole)
 {
     const struct desk_version *version = item->request->version;
     const struct way *way = &item->request->way;
-    const struct cost *cost = version->classifiers.cost;
+    double slow_down = cost_slow_down(version->classifiers.cost);
     int levels = levels_of(&version->classifiers), least = way_least(way);
     double share[POLICY_EXITS_MAX] = {0}, single[POLICY_EXITS_MAX] = {0};
-    double all = ladder(version, way, section, cost_slow_down(cost), share);
-    alone(cost, way, section, single);
+    double all = ladder(version->usual, way, section, slow_down, share);
+    ladder(version->alone, way, section, slow_down, single);
     if (least < section) least = section;
-    double first = cost_section(cost, section, 1) + cost_head(cost, section, 1);
+    double first = slow_down * (version->alone[section].section_s + version->alone[section].head_s);
     item->sched.rest_ns = bounded_ns(single[least] > first ? single[least] - first : 0);
     item->sched.work_ns = bounded_ns(all);
+    if (item->request->sla->deadline_ns == 0) return;
     struct promise *p = &item->promise;
     for (int level = 0; level < PROMISE_LEVELS; level++) {
-        int depth = depth_at(level, item->sched.urgency, least, way->last);
-        bool heads = level >= levels - 1 || (depth == way->last && way->fail);
+        if (level >= levels) {
+            p->work_ns[level] = p->work_ns[levels - 1];
+            p->early_ns[level] = p->early_ns[levels - 1];
+            continue;
+        }
+        int depth = whole ? way->last : depth_at(level, item->sched.urgency, least, way->last);
+        bool heads = level == levels - 1 || (depth == way->last && way->fail);
         int64_t work = bounded_ns(heads ? all : share[depth]) / desk->options.workers;
         int64_t one = bounded_ns(single[depth]);
-        if (level > 0) one += reserve_ns(desk, item, one);
+        if (level > 0 && !whole) one += reserve_ns(desk, item, one);
         p->work_ns[level] = work;
         /* Work that can be divided and is done in large batches is what promises count with. One
          * image takes longer on one worker, and has to be begun so much earlier. */

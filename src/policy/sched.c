@@ -1,5 +1,5 @@
 /* The scheduler. A queue is a tree in the order of targets, for picking. Everybody who is somewhere
- * is in one more tree, which has the sums of work and knows who is shed. There are as many queues
+ * is in one more tree, which knows who is shed. There are as many queues
  * as model versions with work times sections, a handful, so that the earliest is found by looking
  * at the first of each. Left out: waiting for a batch to fill. A worker that is free takes what
  * there is, since a batch that waits costs latency and a CPU gains little from it. */
@@ -51,6 +51,16 @@ struct sched_item *sched_after(const struct sched_item *item)
     return queued_item(tree_next(&item->queued));
 }
 
+struct sched_item *sched_last(const struct sched_queue *queue)
+{
+    return queued_item(tree_last(&queue->items));
+}
+
+struct sched_item *sched_before(const struct sched_item *item)
+{
+    return queued_item(tree_previous(&item->queued));
+}
+
 static bool waits_in(const struct sched_queue *place)
 {
     return place->section != SCHED_RUNNING;
@@ -59,11 +69,6 @@ static bool waits_in(const struct sched_queue *place)
 static bool has_order(const struct sched_queue *place)
 {
     return place->section >= SCHED_DECODE;
-}
-
-static struct tree_weight weight_in(const struct sched_item *item, const struct sched_queue *place)
-{
-    return (struct tree_weight){item->work_ns, place->section >= 0 ? item->work_ns : 0};
 }
 
 static int urgency_in(const struct sched_item *item, const struct sched_queue *place)
@@ -110,7 +115,7 @@ static void enter(struct sched *sched, struct sched_queue *queue, struct sched_i
     if (!has_order(queue)) return;
     bool decode = queue->section == SCHED_DECODE;
     item->queued.target_ns = decode ? item->turn_ns : item->target_ns;
-    item->queued.own = (struct tree_weight){decode ? item->decode_ns : 0, 0};
+    item->queued.own_ns = decode ? item->decode_ns : 0;
     item->queued.order = item->known.order;
     item->queued.urgency = TREE_STAYS;
     tree_insert(&queue->items, &item->queued);
@@ -119,10 +124,18 @@ static void enter(struct sched *sched, struct sched_queue *queue, struct sched_i
     if (queue->count == 1) link_queue(sched, queue);
 }
 
+/* Its work is known anew. */
+static void count_work(struct sched *sched, struct sched_item *item)
+{
+    sched->work_ns += item->work_ns - item->counted_ns;
+    item->counted_ns = item->work_ns;
+}
+
 static void move(struct sched *sched, struct sched_queue *queue, struct sched_item *item)
 {
     leave(sched, item);
-    tree_weigh(&item->known, weight_in(item, queue), urgency_in(item, queue));
+    tree_weigh(&item->known, 0, urgency_in(item, queue));
+    count_work(sched, item);
     enter(sched, queue, item);
 }
 
@@ -131,6 +144,8 @@ void sched_remove(struct sched *sched, struct sched_item *item)
     if (item->place == NULL) return;
     leave(sched, item);
     tree_remove(&sched->known, &item->known);
+    sched->work_ns -= item->counted_ns;
+    item->counted_ns = 0;
 }
 
 void sched_push(struct sched *sched, struct sched_queue *queue, struct sched_item *item,
@@ -144,7 +159,8 @@ void sched_push(struct sched *sched, struct sched_queue *queue, struct sched_ite
     /* The number stays: who came first is first at each border. */
     if (item->known.order == 0) item->known.order = ++sched->order;
     item->known.target_ns = item->target_ns;
-    item->known.own = weight_in(item, queue);
+    item->known.own_ns = 0;
+    count_work(sched, item);
     item->known.urgency = urgency_in(item, queue);
     tree_insert(&sched->known, &item->known);
     enter(sched, queue, item);
@@ -233,17 +249,7 @@ void sched_take(struct sched *sched, struct sched_item *item)
 
 int64_t sched_decode_before(const struct sched_queue *queue, int64_t turn_ns)
 {
-    return tree_sum(&queue->items, turn_ns).work_ns;
-}
-
-int64_t sched_queued_before(const struct sched *sched, int64_t target_ns)
-{
-    return tree_sum(&sched->known, target_ns).queued_ns;
-}
-
-int64_t sched_work_before(const struct sched *sched, int64_t target_ns)
-{
-    return tree_sum(&sched->known, target_ns).work_ns;
+    return tree_sum(&queue->items, turn_ns);
 }
 
 struct sched_item *sched_victim(const struct sched *sched, int urgency)

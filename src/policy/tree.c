@@ -21,23 +21,12 @@ static bool earlier(const struct tree_node *a, const struct tree_node *b)
     return a->target_ns != b->target_ns ? a->target_ns < b->target_ns : a->order < b->order;
 }
 
-static void add(struct tree_weight *sum, struct tree_weight w)
-{
-    sum->work_ns += w.work_ns;
-    sum->queued_ns += w.queued_ns;
-}
-
-static struct tree_weight less(struct tree_weight a, struct tree_weight b)
-{
-    return (struct tree_weight){a.work_ns - b.work_ns, a.queued_ns - b.queued_ns};
-}
-
 /* What a node weighs has changed: those above that are later learn of it. */
-static void add_up(const struct tree_node *node, struct tree_weight change)
+static void add_up(const struct tree_node *node, int64_t change_ns)
 {
-    if (change.work_ns == 0 && change.queued_ns == 0) return;
+    if (change_ns == 0) return;
     for (; node->up != NULL; node = node->up)
-        if (node->up->left == node) add(&node->up->before, change);
+        if (node->up->left == node) node->up->before_ns += change_ns;
 }
 
 static int largest_of(const struct tree_node *node)
@@ -74,11 +63,11 @@ static void rotate_up(struct tree *tree, struct tree_node *node)
     if (above->left == node) {
         inner = above->left = node->right;
         node->right = above;
-        above->before = less(above->before, node->before);
+        above->before_ns -= node->before_ns;
     } else {
         inner = above->right = node->left;
         node->left = above;
-        add(&node->before, above->before);
+        node->before_ns += above->before_ns;
     }
     if (inner != NULL) inner->up = above;
     above->up = node;
@@ -90,14 +79,14 @@ void tree_insert(struct tree *tree, struct tree_node *node)
 {
     node->priority = mix(node->order);
     node->left = node->right = node->up = NULL;
-    node->before = node->own;
+    node->before_ns = node->own_ns;
     node->largest = node->urgency;
     struct tree_node **link = &tree->root;
     while (*link != NULL) {
         struct tree_node *up = node->up = *link;
         if (up->largest < node->urgency) up->largest = node->urgency;
         if (earlier(node, up)) {
-            add(&up->before, node->own);
+            up->before_ns += node->own_ns;
             link = &up->left;
         } else {
             link = &up->right;
@@ -113,27 +102,27 @@ void tree_remove(struct tree *tree, struct tree_node *node)
     if (tree->first == node) tree->first = tree_next(node);
     while (node->left != NULL && node->right != NULL)
         rotate_up(tree, node->left->priority > node->right->priority ? node->left : node->right);
-    add_up(node, less((struct tree_weight){0, 0}, node->own));
+    add_up(node, -node->own_ns);
     hang(tree, node, node->left != NULL ? node->left : node->right);
     largest_up(node->up);
 }
 
-void tree_weigh(struct tree_node *node, struct tree_weight own, int urgency)
+void tree_weigh(struct tree_node *node, int64_t own_ns, int urgency)
 {
-    struct tree_weight change = less(own, node->own);
-    node->own = own;
-    add(&node->before, change);
+    int64_t change = own_ns - node->own_ns;
+    node->own_ns = own_ns;
+    node->before_ns += change;
     add_up(node, change);
     node->urgency = urgency;
     largest_up(node);
 }
 
-struct tree_weight tree_sum(const struct tree *tree, int64_t target_ns)
+int64_t tree_sum(const struct tree *tree, int64_t target_ns)
 {
-    struct tree_weight sum = {0, 0};
+    int64_t sum = 0;
     for (const struct tree_node *n = tree->root; n != NULL;) {
         if (n->target_ns <= target_ns) {
-            add(&sum, n->before);
+            sum += n->before_ns;
             n = n->right;
         } else {
             n = n->left;
@@ -150,6 +139,24 @@ struct tree_node *tree_next(const struct tree_node *node)
         return next;
     }
     while (node->up != NULL && node->up->right == node) node = node->up;
+    return node->up;
+}
+
+struct tree_node *tree_last(const struct tree *tree)
+{
+    struct tree_node *last = tree->root;
+    while (last != NULL && last->right != NULL) last = last->right;
+    return last;
+}
+
+struct tree_node *tree_previous(const struct tree_node *node)
+{
+    if (node->left != NULL) {
+        struct tree_node *previous = node->left;
+        while (previous->right != NULL) previous = previous->right;
+        return previous;
+    }
+    while (node->up != NULL && node->up->left == node) node = node->up;
     return node->up;
 }
 

@@ -150,7 +150,9 @@ void take_ended(const struct desk_request *newcomer)
         if (newcomer != NULL && item->request != newcomer) {
             CHECK(item->status == ERR_BUSY && shadow->place != RUNNING &&
                   shadow->place != DECODING);
-            CHECK(item->sched.urgency > newcomer->sla->urgency);
+            CHECK(item->sched.urgency > newcomer->sla->urgency ||
+                  (item->request->version != newcomer->version && newcomer->sla->deadline_ns > 0 &&
+                   item->sched.urgency == newcomer->sla->urgency));
         }
         shadow->place = NOWHERE;
         if (item->dropped && item->sched.target_ns < world.dropped_target_ns)
@@ -176,7 +178,7 @@ static bool before(const struct desk_item *a, const struct desk_item *b)
 
 struct naive {
     size_t in_flight, waiting, less_urgent;
-    int64_t work_ns, queued_ns;
+    int64_t work_ns;
     const struct desk_item *victim;
     struct naive_decoding decoding;
     const struct desk_item
@@ -184,14 +186,13 @@ struct naive {
     size_t count[VERSIONS][2][POLICY_EXITS_MAX];
 };
 
-static void naive_add(struct naive *n, const struct desk_item *item, int64_t target_ns, int urgency)
+static void naive_add(struct naive *n, const struct desk_item *item, int urgency)
 {
     const struct shadow *shadow = shadow_of(item);
     size_t v = (size_t)(item->request->version - world.versions);
-    bool counts_in = item->sched.target_ns <= target_ns;
     if (shadow->place == NOWHERE) return;
     n->in_flight++;
-    n->work_ns += counts_in ? item->sched.known.own.work_ns : 0;
+    n->work_ns += item->sched.counted_ns;
     if (shadow->place == RUNNING || shadow->place == DECODING) return;
     if (item->sched.urgency > urgency) {
         n->less_urgent++;
@@ -206,7 +207,6 @@ static void naive_add(struct naive *n, const struct desk_item *item, int64_t tar
         return;
     }
     n->waiting++;
-    n->queued_ns += counts_in ? item->sched.work_ns : 0;
     bool promised = item->sched.deadline_ns != 0;
     n->count[v][promised][shadow->section]++;
     const struct desk_item **first = &n->first[v][promised][shadow->section];
@@ -221,11 +221,10 @@ static void check_naive(void)
     int urgency = (int)rng_below(&world.rng, SCHED_URGENCIES);
     for (int i = 0; i < world.n_slots; i++)
         for (int k = 0; slots[i]->used && k < slots[i]->load.desk.n_items; k++)
-            naive_add(&n, &slots[i]->load.items[k], target, urgency);
+            naive_add(&n, &slots[i]->load.items[k], urgency);
     CHECK(n.in_flight == desk_in_flight(desk) && n.waiting == desk_waiting(desk));
     check_naive_decoding(&n.decoding, target);
-    CHECK(n.work_ns == sched_work_before(&desk->sched, target));
-    CHECK(n.queued_ns == sched_queued_before(&desk->sched, target));
+    CHECK(n.work_ns == desk->sched.work_ns);
     CHECK(n.less_urgent == sched_less_urgent(&desk->sched, urgency));
     CHECK(n.victim == item_of(sched_victim(&desk->sched, urgency)));
     for (int v = world.retired ? 1 : 0; v < VERSIONS; v++) {

@@ -83,9 +83,9 @@ static double met(const struct machine *machine, size_t n, int class)
 {
     struct machine_score score;
     machine_score(machine, arrivals, n, outcomes, class, &score);
-    printf("#   %s: %zu, %.1f %% in time, p99 %.1f ms, exits %zu %zu %zu %zu\n",
+    printf("#   %s: %zu, %.1f %% in time, %zu refused, p99 %.1f ms, exits %zu %zu %zu %zu\n",
            machine->classes[class].name, score.n, 100 * (double)score.in_time / (double)score.n,
-           1e3 * score.latency_p99_s, score.exits[0], score.exits[1], score.exits[2],
+           score.refused, 1e3 * score.latency_p99_s, score.exits[0], score.exits[1], score.exits[2],
            score.exits[3]);
     return (double)score.in_time / (double)score.n;
 }
@@ -128,6 +128,50 @@ static void gold_and_bronze(double gold, double bronze, double least_bronze)
     test(bronze_met >= least_bronze, "the bronze ones are served, too");
 }
 
+/* Two networks, one of which is asked for a little and the other for too much. */
+static void small_and_large(double small, double large, double least_met, double least_deep)
+{
+    struct machine machine = two_workers();
+    double capacity = network_capacity(&network_full, 2), all = small + large;
+    machine.networks[1] = &network_full;
+    for (int m = 0; m < 2; m++) {
+        machine.classes[m] = machine_deadline_class(.024);
+        machine.classes[m].name = m == 0 ? "small" : "large";
+        machine.classes[m].share = (m == 0 ? small : large) / all;
+        machine.classes[m].model = m;
+    }
+    machine.n_classes = 2;
+    size_t n =
+        arrivals_make(8, ARRIVALS_POISSON, all * capacity, 10, &machine, ARRIVALS_MAX, arrivals);
+    printf("# one network at %.1f, another at %.1f times the capacity\n", small, large);
+    machine_run(&machine, arrivals, n, outcomes);
+    struct machine_score score;
+    double small_met = met(&machine, n, 0);
+    met(&machine, n, 1);
+    machine_score(&machine, arrivals, n, outcomes, 0, &score);
+    test(small_met >= least_met, "the little one's are in time");
+    test((double)score.exits[3] >= least_deep * (double)score.n, "and go all the way");
+}
+
+/* Whatever was learned under a load, two seconds of a quiet one later nothing is left of it. */
+static void no_mark_is_left(enum arrivals_kind kind, double factor)
+{
+    struct machine machine = two_workers();
+    double capacity = network_capacity(&network_full, 2);
+    machine.classes[0] = machine_deadline_class(.012);
+    machine.n_classes = 1;
+    size_t loaded = arrivals_make(9, kind, factor * capacity, 2, &machine, ARRIVALS_MAX, arrivals);
+    size_t n = loaded + arrivals_make(10, ARRIVALS_POISSON, .3 * capacity, 2, &machine,
+                                      ARRIVALS_MAX - loaded, arrivals + loaded);
+    for (size_t i = loaded; i < n; i++) arrivals[i].at_ns += 2 * CLOCK_SECOND;
+    machine_run(&machine, arrivals, n, outcomes);
+    size_t good = 0;
+    for (size_t i = loaded; i < n; i++) good += outcomes[i].in_time;
+    printf("# %.0f times the capacity (%s), then 0.3 times: %.1f %% in time\n", factor,
+           arrivals_names[kind], 100 * (double)good / (double)(n - loaded));
+    test((double)good >= .98 * (double)(n - loaded), "no load leaves a mark");
+}
+
 int main(int argc, char **argv)
 {
     size_t loads = argc > 1 ? strtoul(argv[1], NULL, 10) : 150;
@@ -136,6 +180,9 @@ int main(int argc, char **argv)
     below_the_capacity();
     gold_and_bronze(.3, .9, .5);
     gold_and_bronze(.2, 3, .2);
+    small_and_large(.2, 1.8, .97, .5);
+    small_and_large(.2, 5, .85, 0);
+    for (int k = 0; k < ARRIVALS_KINDS; k++) no_mark_is_left((enum arrivals_kind)k, k % 2 ? 4 : 10);
     printf("# %.1f s\n1..%d\n", (double)(clock_now() - start) / (double)CLOCK_SECOND, tests);
     return failures > 0;
 }

@@ -30,37 +30,26 @@ static int compare(const void *a, const void *b)
     return x->order < y->order ? -1 : x->order > y->order;
 }
 
-static bool same(struct tree_weight a, struct tree_weight b)
+static int64_t sum_of(const struct array *array, int64_t target_ns)
 {
-    return a.work_ns == b.work_ns && a.queued_ns == b.queued_ns;
-}
-
-static struct tree_weight plus(struct tree_weight a, struct tree_weight b)
-{
-    return (struct tree_weight){a.work_ns + b.work_ns, a.queued_ns + b.queued_ns};
-}
-
-static struct tree_weight sum_of(const struct array *array, int64_t target_ns)
-{
-    struct tree_weight sum = {0, 0};
+    int64_t sum = 0;
     for (size_t i = 0; i < array->n && array->nodes[i]->target_ns <= target_ns; i++)
-        sum = plus(sum, array->nodes[i]->own);
+        sum += array->nodes[i]->own_ns;
     return sum;
 }
 
 /* Returns the height. */
-static int check_below(const struct tree_node *node, const struct tree_node *up,
-                       struct tree_weight *ret_sum)
+static int check_below(const struct tree_node *node, const struct tree_node *up, int64_t *ret_sum)
 {
-    *ret_sum = (struct tree_weight){0, 0};
+    *ret_sum = 0;
     if (node == NULL) return 0;
     assert_ptr_equal(node->up, up);
     if (up != NULL) assert_true(node->priority <= up->priority);
-    struct tree_weight left_sum, right_sum;
+    int64_t left_sum, right_sum;
     int left = check_below(node->left, node, &left_sum);
     int right = check_below(node->right, node, &right_sum);
-    assert_true(same(node->before, plus(left_sum, node->own)));
-    *ret_sum = plus(node->before, right_sum);
+    assert_true(node->before_ns == left_sum + node->own_ns);
+    *ret_sum = node->before_ns + right_sum;
     int largest = node->urgency;
     if (node->left != NULL && node->left->largest > largest) largest = node->left->largest;
     if (node->right != NULL && node->right->largest > largest) largest = node->right->largest;
@@ -79,19 +68,21 @@ static void check(const struct tree *tree, const struct array *array)
             victim = n;
     }
     assert_int_equal(i, array->n);
+    for (struct tree_node *n = tree_last(tree); n != NULL; n = tree_previous(n))
+        assert_ptr_equal(n, array->nodes[--i]);
+    assert_int_equal(i, 0);
     assert_ptr_equal(tree_victim(tree), victim);
     for (int64_t target = -1; target <= 50; target += 3)
-        assert_true(same(tree_sum(tree, target), sum_of(array, target)));
-    struct tree_weight all;
+        assert_true(tree_sum(tree, target) == sum_of(array, target));
+    int64_t all;
     check_below(tree->root, NULL, &all);
-    assert_true(same(all, sum_of(array, INT64_MAX)));
-    assert_true(same(all, tree_sum(tree, INT64_MAX)));
+    assert_true(all == sum_of(array, INT64_MAX));
+    assert_true(all == tree_sum(tree, INT64_MAX));
 }
 
-static struct tree_weight random_weight(struct rng *rng)
+static int64_t random_weight(struct rng *rng)
 {
-    int64_t work = (int64_t)rng_below(rng, 1000);
-    return (struct tree_weight){work, rng_below(rng, 2) != 0 ? work : 0};
+    return (int64_t)rng_below(rng, 1000);
 }
 
 static int random_urgency(struct rng *rng)
@@ -125,7 +116,7 @@ static void as_a_sorted_array(void **state)
             } else if (!*is_in && rng_below(&rng, 10) < insert) {
                 node->target_ns = (int64_t)rng_below(&rng, 50); /* many are equal */
                 node->order = ++order;
-                node->own = random_weight(&rng);
+                node->own_ns = random_weight(&rng);
                 node->urgency = random_urgency(&rng);
                 tree_insert(&tree, node);
                 *is_in = true;
@@ -156,7 +147,7 @@ static void it_stays_flat(void **state)
             nodes[i].order = (uint64_t)i + 1;
             tree_insert(&tree, &nodes[i]);
         }
-        struct tree_weight all;
+        int64_t all;
         int height = check_below(tree.root, NULL, &all);
         if (height > 60) fail_msg("height %d", height); /* 17 at least; about 40 is usual */
     }
