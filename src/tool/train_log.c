@@ -22,6 +22,7 @@
 #include "log_row.h"
 #include "recipe/recipe.h"
 #include "tool.h"
+#include "train.h"
 
 enum {
     STEPS_A_POINT = 50,   /* curves within an epoch */
@@ -108,11 +109,24 @@ static void name_run(const char *out, char ret_name[NAME_MAX_BYTES])
     }
 }
 
+/* Whether a run's directory or table would stand where the training writes a file. */
+static bool is_in_the_way(const char *path, const char *const *outs, size_t n_outs)
+{
+    char table[PATH_MAX];
+    snprintf(table, sizeof(table), "%.*s.csv", PATH_MAX - 5, path);
+    for (size_t i = 0; i < n_outs; i++) {
+        if (outs[i] == NULL) continue;
+        if (train_out_is_same(path, outs[i]) || train_out_is_same(table, outs[i])) return true;
+    }
+    return false;
+}
+
 /* Whoever makes the directory has the name. */
-static int claim_run(struct train_log *log, const char *dir, const char *out, struct err *e)
+static int claim_run(struct train_log *log, const char *dir, const char *const *outs, size_t n_outs,
+                     struct err *e)
 {
     char name[NAME_MAX_BYTES], path[PATH_MAX];
-    name_run(out, name);
+    name_run(outs[0], name);
     log->position = (struct checkpoint_log){.started_s = clock_real() / CLOCK_SECOND};
     for (int i = 1; i < RUNS_MAX; i++) {
         char *run = log->position.run;
@@ -123,6 +137,7 @@ static int claim_run(struct train_log *log, const char *dir, const char *out, st
             snprintf(run, size, "%s-%d", name, i);
         if (snprintf(path, sizeof(path), "%s/%s", dir, run) >= (int)sizeof(path))
             return err_set(e, -ENAMETOOLONG, "--log: %s", err_text(-ENAMETOOLONG));
+        if (is_in_the_way(path, outs, n_outs)) continue;
         if (mkdir(path, 0777) < 0) {
             if (errno == EEXIST) continue;
             return err_set(e, -errno, "--log: %s: %s", path, err_text(-errno));
@@ -219,8 +234,9 @@ static bool go_on(struct train_log *log, const char *dir, const struct checkpoin
     return false;
 }
 
-int train_log_open(const char *dir, const char *out, const struct progress *p,
-                   const struct checkpoint_log *position, struct train_log **ret_log, struct err *e)
+int train_log_open(const char *dir, const char *const *outs, size_t n_outs,
+                   const struct progress *p, const struct checkpoint_log *position,
+                   struct train_log **ret_log, struct err *e)
 {
     struct train_log *log = mem_new(1, sizeof(*log));
     if (log == NULL) return err_set(e, -ENOMEM, "--log: out of memory");
@@ -229,7 +245,7 @@ int train_log_open(const char *dir, const char *out, const struct progress *p,
     log->epoch_ns = clock_now();
     int rc = 0;
     if (!go_on(log, dir, position)) {
-        rc = claim_run(log, dir, out, e);
+        rc = claim_run(log, dir, outs, n_outs, e);
         if (rc == 0) rc = begin_run(log, e);
     }
     if (rc < 0) {

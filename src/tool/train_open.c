@@ -301,8 +301,10 @@ static int open_files(struct train_session *s, struct err *e)
 static int open_log(struct train_session *s, struct err *e)
 {
     const struct train_command *c = &s->command;
+    const char *const outs[] = {c->out, train_peer_out(s), c->dump_step, c->choices};
     if (c->log == NULL) return 0;
-    return train_log_open(c->log, c->out, &s->progress, trainer_log(s->trainer), &s->log, e);
+    return train_log_open(c->log, outs, sizeof(outs) / sizeof(outs[0]), &s->progress,
+                          trainer_log(s->trainer), &s->log, e);
 }
 
 int train_session_open(struct train_session *s, struct err *e)

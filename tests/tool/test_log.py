@@ -173,6 +173,17 @@ def test_changed(p):
     assert [r["step"] for r in table(folder, "changed")] == ["120", "140"]
 
 
+def test_beside_the_model(p):
+    """A model without an ending, or one of a peer, is never where the run's directory is."""
+    folder = p.path("beside")
+    os.mkdir(folder)
+    out, peer, dump = (os.path.join(folder, name) for name in ("run", "run-2", "run-3.csv"))
+    run("train", *p.options(out, method="dml", epochs=1, log=folder, limit_steps=3), "--peer-out", peer, "--dump-step", dump)
+    assert all(os.path.isfile(path) for path in (out, peer, dump))
+    assert sorted(os.listdir(folder)) == ["run", "run-2", "run-3.csv", "run-4", "run-4.csv"], os.listdir(folder)
+    assert len(table(folder, "run-4")) == 1
+
+
 def test_refused(p):
     out, taken = p.path("refused.safetensors"), p.path("taken")
     with open(taken, "w"):
