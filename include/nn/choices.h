@@ -41,6 +41,10 @@ int choices_write_lines(const struct choices *choices, struct buf *out);
 int choices_load(struct choices *choices, const char *path, struct err *e);
 int choices_save(const struct choices *choices, const char *path, struct err *e);
 
+/* Whether writing to the path loses nothing but choices, of whatever processor: ERR_FORMAT when the
+ * file is something else. */
+int choices_check_file(const char *path, struct err *e);
+
 /* A direction of a convolution in training: so many images at a time by each thread, and how often
  * from one step of the optimizer to the next. */
 struct choice_load {

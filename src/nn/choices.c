@@ -242,6 +242,18 @@ int choices_write(const struct choices *choices, struct buf *out)
 
 /* --- the file --------------------------------------------------------------------------------- */
 
+int choices_check_file(const char *path, struct err *e)
+{
+    char start[sizeof(magic) - sizeof("2")]; /* of whatever version */
+    int64_t length;
+    size_t size;
+    if (!file_exists(path)) return 0;
+    int rc = file_read_start(path, sizeof(start), start, &size, &length, e);
+    if (rc < 0 || size == 0) return rc;
+    if (size == sizeof(start) && memcmp(start, magic, sizeof(start)) == 0) return 0;
+    return err_set(e, ERR_FORMAT, "%s: the file is there, and has no choices of algorithms", path);
+}
+
 int choices_load(struct choices *choices, const char *path, struct err *e)
 {
     char *text;

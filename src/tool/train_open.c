@@ -307,6 +307,17 @@ static int open_log(struct train_session *s, struct err *e)
                           trainer_log(s->trainer), &s->log, e);
 }
 
+/* All ranks stand at the same step. */
+static int dump_next(struct train_session *s, struct err *e)
+{
+    const char *dump = s->command.dump_step;
+    if (!train_is_over(s)) return trainer_dump_next(s->trainer, dump, e);
+    return err_set(e, ERR_CONFLICT,
+                   "--dump-step %s: the checkpoint stands behind the last step, %lld: give more "
+                   "--epochs or --limit-steps",
+                   dump, (long long)trainer_position(s->trainer));
+}
+
 int train_session_open(struct train_session *s, struct err *e)
 {
     struct train_command *c = &s->command;
@@ -328,7 +339,7 @@ int train_session_open(struct train_session *s, struct err *e)
     if (s->pool == NULL) rc = err_set(e, -EAGAIN, "cannot start %u threads", threads);
     rc = ranks_settle(s->ranks, rc, e);
     if (rc == 0) rc = open_trainer(s, e);
-    if (rc == 0 && c->dump_step != NULL) rc = trainer_dump_next(s->trainer, c->dump_step, e);
+    if (rc == 0 && c->dump_step != NULL) rc = dump_next(s, e);
     if (rc == 0) rc = ranks_settle(s->ranks, train_is_first(s) ? train_control_check(s, e) : 0, e);
     if (rc < 0) return rc;
     s->progress.about = (struct progress_about){

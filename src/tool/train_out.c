@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "nn/choices.h"
 #include "tool.h"
 #include "train.h"
 
@@ -101,14 +102,51 @@ int train_out_claim(struct train_session *s, const char *option, const char *out
     return rc == 0 ? check_finished(s, option, out, e) : rc;
 }
 
+/* A file beside the model: none that is read or written otherwise, in a directory that can be
+ * written. */
+static int check_beside(const struct train_session *s, const char *option, const char *path,
+                        struct err *e)
+{
+    const struct train_command *c = &s->command;
+    const struct {
+        const char *option, *path;
+    } outs[] = {{"out", c->out}, {"peer-out", train_peer_out(s)}, {"dump-step", c->dump_step}};
+    char shown[32];
+    for (size_t i = 0; i < sizeof(outs) / sizeof(outs[0]); i++) {
+        if (outs[i].path == NULL || outs[i].path == path) continue;
+        if (train_out_is_same(path, outs[i].path))
+            return err_set(e, ERR_USAGE, "--%s %s: it is --%s: name another file", option, path,
+                           outs[i].option);
+    }
+    snprintf(shown, sizeof(shown), "--%s", option);
+    int rc = check_inputs(s, option, path, e);
+    return rc == 0 ? train_out_check_writable(shown, path, e) : rc;
+}
+
 static int check_dump(const struct train_session *s, struct err *e)
 {
     const char *dump = s->command.dump_step;
     if (dump == NULL) return 0;
-    if (train_out_is_same(dump, s->command.out))
-        return err_set(e, ERR_USAGE, "--dump-step %s: it is --out", dump);
-    int rc = check_inputs(s, "dump-step", dump, e);
-    return rc == 0 ? train_out_check_writable("--dump-step", dump, e) : rc;
+    int rc = check_beside(s, "dump-step", dump, e);
+    if (rc < 0 || s->command.force || !file_exists(dump)) return rc;
+    return err_set(e, ERR_CONFLICT,
+                   "--dump-step %s: the file is there: --force overwrites it, or name another one",
+                   dump);
+}
+
+/* Its directory is made, as that of the user's own choices is. */
+static int check_choices(const struct train_session *s, struct err *e)
+{
+    const char *choices = s->command.choices;
+    char dir[PATH_MAX];
+    if (choices == NULL) return 0;
+    snprintf(dir, sizeof(dir), "%s", choices);
+    int rc = file_make_dirs(dirname(dir), e);
+    if (rc < 0) return err_prefix(e, "--choices"), rc;
+    rc = check_beside(s, "choices", choices, e);
+    if (rc < 0) return rc;
+    rc = choices_check_file(choices, e);
+    return rc < 0 ? err_prefix(e, "--choices"), rc : 0;
 }
 
 int train_out_check(struct train_session *s, struct err *e)
@@ -118,6 +156,7 @@ int train_out_check(struct train_session *s, struct err *e)
     if (rc < 0) return rc;
     snprintf(s->checkpoint, sizeof(s->checkpoint), "%s.ckpt", out);
     rc = check_dump(s, e);
+    if (rc == 0) rc = check_choices(s, e);
     if (rc == 0) rc = train_out_claim(s, "out", out, &s->locks[0], e);
     if (rc == 0) rc = train_peer_check_out(s, e);
     if (rc < 0) return rc;

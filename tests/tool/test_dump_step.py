@@ -99,6 +99,16 @@ def test_file(p):
         assert name in header, name
     fails("train", *p.options(out), "--force", "--dump-step", out, code=2, text=f"--dump-step {out}: it is --out")
     fails("train", *p.options(out), "--force", "--dump-step", p.path("no/x"), text="--dump-step")
+    # It overwrites nothing, is no other file of the training, and a training that has ended has no step.
+    fails("train", *p.options(p.path("new.safetensors")), "--dump-step", out, text="--force overwrites it")
+    assert digest(out) == with_dump
+    peer = p.path("peer.safetensors")
+    fails("train", *p.options(p.path("new.safetensors"), method="dml"), "--peer-out", peer, "--dump-step", peer, code=2,
+          text=f"--dump-step {peer}: it is --peer-out")
+    ended = p.options(p.path("ended.safetensors"), epochs=1, limit_steps=2) + ["--force", "--keep-checkpoint"]
+    run("train", *ended)
+    fails("train", *ended, "--resume", "--dump-step", peer, text="the checkpoint stands behind the last step, 2")
+    assert not os.path.exists(peer)
     if os.path.exists("/dev/full"):
         fails("train", *p.options(out), "--force", "--dump-step", "/dev/full", text="--dump-step /dev/full")
 
