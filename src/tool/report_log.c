@@ -70,16 +70,21 @@ static double *column(struct report_epoch *p, const char *name)
     return exit >= 1 && exit <= SPEC_SECTIONS_MAX ? &p->top1[exit - 1] : NULL;
 }
 
-/* Whether a line is the first of a table. */
+/* Whether a line is the first of a table: it begins with the epoch, as other programs' may, too,
+ * and something of an epoch is in it that is asked for. */
 static bool read_head(const char *text, size_t size, struct report_epoch *row,
                       struct columns *ret_columns)
 {
     const char *at = text, *end = text + size;
     char cell[LOG_NAME_MAX];
+    size_t figures = 0;
     ret_columns->n = 0;
-    while (ret_columns->n < LOG_CELLS_MAX && take_cell(&at, end, cell))
-        ret_columns->to[ret_columns->n++] = column(row, cell);
-    return at == NULL && ret_columns->to[0] == &row->epoch;
+    while (ret_columns->n < LOG_CELLS_MAX && take_cell(&at, end, cell)) {
+        double *to = column(row, cell);
+        figures += to != NULL && to != &row->epoch;
+        ret_columns->to[ret_columns->n++] = to;
+    }
+    return at == NULL && figures > 0 && ret_columns->to[0] == &row->epoch;
 }
 
 /* Fills in the row that the columns are of; false when the line is none. */
@@ -98,6 +103,13 @@ static bool read_cells(const char *text, size_t size, const struct columns *colu
     return at == NULL && n == columns->n && row->epoch >= 1 && row->epoch <= REPORT_EPOCHS_MAX;
 }
 
+/* What no training has and no curve can be drawn of is not known. */
+static void bound(double *figure)
+{
+    static const double most = 1e30; /* so that differences are finite */
+    if (!(fabs(*figure) <= most)) *figure = NAN;
+}
+
 /* In the place of the same epoch, which can only be one of the last, or behind them. */
 static int put(struct report_log *log, size_t *capacity, const struct report_epoch *epoch,
                struct err *e)
@@ -110,7 +122,12 @@ static int put(struct report_log *log, size_t *capacity, const struct report_epo
         log->epochs = grown;
         *capacity = more;
     }
-    log->epochs[log->n++] = *epoch;
+    struct report_epoch *last = &log->epochs[log->n++];
+    *last = *epoch;
+    bound(&last->loss);
+    bound(&last->rate);
+    bound(&last->ensemble);
+    for (size_t i = 0; i < SPEC_SECTIONS_MAX; i++) bound(&last->top1[i]);
     return 0;
 }
 

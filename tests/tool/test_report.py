@@ -126,7 +126,15 @@ def test_table(p):
         f.write("label,1,2,3,4\n1,2,3,4,5\n")
     assert "Held-out accuracy" not in p.report(*p.models)
     fails("report", p.models[0], "--out", p.path("x.html"), "--log", p.path("byot.csv"), text="there is no epoch in it")
+    with open(p.path("byot.csv"), "w") as f:
+        f.write("epoch,step,train_loss,val_acc\n0,49,4.6,0.1\n1,99,4.5,0.2\n")  # of another program
+    assert "Held-out accuracy" not in p.report(*p.models)
+    fails("report", p.models[0], "--out", p.path("x.html"), "--log", p.path("byot.csv"), text="there is no epoch in it")
     os.remove(p.path("byot.csv"))
+    # Numbers that no curve can be drawn of leave none, and no coordinate that is no number.
+    with open(p.path("wild.csv"), "w") as f:
+        f.write("epoch,lr,loss/total,accuracy/exit_1\n1,0.1,1e308,nan\n2,inf,-1e308,7e99\n3,0.1,2.5,0.5\n")
+    assert not re.search(r"\b(nan|inf)\b", p.report(p.models[0], "--log", p.path("wild.csv")))
     # The last row of a killed training is cut; an epoch that comes again takes the place of the first.
     with open(p.tables[0]) as f:
         rows = f.read().splitlines()
