@@ -109,14 +109,16 @@ static int check_beside(const struct train_session *s, const char *option, const
 {
     const struct train_command *c = &s->command;
     const struct {
-        const char *option, *path;
-    } outs[] = {{"out", c->out}, {"peer-out", train_peer_out(s)}, {"dump-step", c->dump_step}};
+        const char *what, *path;
+    } outs[] = {{"--out", c->out},
+                {"the file of the peer", train_peer_out(s)},
+                {"--dump-step", c->dump_step}};
     char shown[32];
     for (size_t i = 0; i < sizeof(outs) / sizeof(outs[0]); i++) {
         if (outs[i].path == NULL || outs[i].path == path) continue;
         if (train_out_is_same(path, outs[i].path))
-            return err_set(e, ERR_USAGE, "--%s %s: it is --%s: name another file", option, path,
-                           outs[i].option);
+            return err_set(e, ERR_USAGE, "--%s %s: it is %s: name another file", option, path,
+                           outs[i].what);
     }
     snprintf(shown, sizeof(shown), "--%s", option);
     int rc = check_inputs(s, option, path, e);

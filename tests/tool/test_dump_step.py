@@ -104,7 +104,7 @@ def test_file(p):
     assert digest(out) == with_dump
     peer = p.path("peer.safetensors")
     fails("train", *p.options(p.path("new.safetensors"), method="dml"), "--peer-out", peer, "--dump-step", peer, code=2,
-          text=f"--dump-step {peer}: it is --peer-out")
+          text=f"--dump-step {peer}: it is the file of the peer")
     ended = p.options(p.path("ended.safetensors"), epochs=1, limit_steps=2) + ["--force", "--keep-checkpoint"]
     run("train", *ended)
     fails("train", *ended, "--resume", "--dump-step", peer, text="the checkpoint stands behind the last step, 2")

@@ -614,33 +614,6 @@ def test_precision(p):
         os.environ["XDG_CACHE_HOME"] = before
 
 
-@many_minutes_on_reference
-def test_choices_of_a_training(p):
-    """What was measured is kept where it is said, and never in the place of something else; damaged, it is made anew."""
-    out, kept, other = p.path("chosen.safetensors"), p.path("of/this/choices"), p.path("notes.txt")
-    args = p.options(out, epochs=1, limit_steps=1) + ["--force"]
-    run("train", *args, "--choices", kept)
-    with open(kept) as f:
-        head = f.readline()
-    assert head.startswith("autodidact choices "), head
-    for text in ("", head + "nonsense\n", "autodidact choices 99, of another version\n"):
-        with open(kept, "w") as f:
-            f.write(text)
-        run("train", *args, "--choices", kept)
-        with open(kept) as f:
-            assert f.readline() == head and f.readline().split()[0] in ("forward", "backward-data", "backward-weight")
-    with open(other, "w") as f:
-        f.write("kept\n")
-    before = digest(out)
-    fails("train", *args, "--choices", other, text=f"--choices: {other}: the file is there, and has no choices")
-    fails("train", *args, "--choices", p.model("byot"), text="has no choices of algorithms")
-    fails("train", *args, "--choices", out, code=2, text=f"--choices {out}: it is --out")  # its lock would be waited for
-    fails("train", *args, "--choices", p.folder, text="there is something that is not a file")
-    if os.path.isdir("/proc/self"):
-        fails("train", *args, "--choices", "/proc/self/no/choices", text="--choices: ")
-    assert digest(out) == before and open(other).read() == "kept\n"
-
-
 def test_bad_precision(p):
     base = ["eval", p.model("byot"), "--data", p.data, "--split", "test", "--json"]
     fails(*base, "--precision", "int8", code=2, text="--precision int8: it takes fp32, bf16 or auto")
