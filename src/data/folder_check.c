@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,6 +39,7 @@ struct lane {
 struct check {
     struct dataset *set;
     struct lane *lanes;
+    atomic_bool given_up; /* a lane has failed: the others need not go on */
 };
 
 static int64_t modified_ns(const struct stat *st)
@@ -115,17 +117,18 @@ static bool is_ours(int code)
 
 static void check_lane(void *arg, unsigned index, unsigned n_lanes)
 {
-    const struct check *check = arg;
+    struct check *check = arg;
     struct lane *lane = &check->lanes[index];
     size_t first, end;
     pool_range(check->set->count, index, n_lanes, &first, &end);
-    for (size_t i = first; i < end; i++) {
+    for (size_t i = first; i < end && !atomic_load(&check->given_up); i++) {
         struct dataset_file *f = &check->set->files[i];
         struct err why = {0};
         int rc = check_file(f, check->set->key_seed, &why);
         if (rc == 0) continue;
         if (is_ours(rc)) {
             lane->failed = why;
+            atomic_store(&check->given_up, true);
             return;
         }
         f->width = 0; /* of no image */
@@ -212,7 +215,7 @@ int folder_check(struct dataset *set, const struct dataset_options *options, str
 {
     const unsigned n = cpu_count();
     struct pool *pool = pool_new(n);
-    struct check check = {set, mem_new(n, sizeof(*check.lanes))};
+    struct check check = {set, mem_new(n, sizeof(*check.lanes)), false};
     struct broken *told = mem_new(n, DATASET_BROKEN_TOLD * sizeof(*told));
     int rc;
     if (pool == NULL || check.lanes == NULL || told == NULL) {

@@ -236,6 +236,7 @@ int tool_compare(int argc, char **argv, struct err *e)
     }
     pool_free(c.pool);
     dataset_free(c.set);
+    selection_close(&c.command.wish);
     for (int i = 0; i < 2; i++) {
         logits_release(&c.sides[i].logits);
         selection_release(&c.sides[i].selection);

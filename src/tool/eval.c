@@ -192,6 +192,7 @@ int tool_eval(int argc, char **argv, struct err *e)
     plan_free(v.plan);
     pool_free(v.pool);
     selection_release(&v.selection);
+    selection_close(&v.command.wish);
     dataset_free(v.set);
     model_free(v.model);
     return rc;

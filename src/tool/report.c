@@ -173,14 +173,14 @@ static int look(const struct command *c, struct report_model *m, struct dataset 
     return rc;
 }
 
-static int look_all(const struct command *c, struct report *r, struct err *e)
+static int look_all(struct command *c, struct report *r, struct err *e)
 {
     struct dataset *set = NULL;
     struct pool *pool = NULL;
     unsigned threads = 1;
     int rc = tool_threads(c->threads, &threads, e);
     note("reading the images", "");
-    if (rc == 0) rc = selection_open(&c->wish, c->data, NULL, &set, e);
+    if (rc == 0) rc = selection_open(&c->wish, c->data, r->models[0].model, &set, e);
     if (rc == 0) {
         pool = pool_new(threads);
         if (pool == NULL) rc = err_set(e, -EAGAIN, "cannot start %u threads", threads);
@@ -193,6 +193,7 @@ static int look_all(const struct command *c, struct report *r, struct err *e)
     if (rc == 0) r->kind = dataset_kind(set);
     pool_free(pool);
     dataset_free(set);
+    selection_close(&c->wish);
     return rc;
 }
 

@@ -33,14 +33,24 @@ int selection_check(const struct selection_wish *w, const char *usage, struct er
     return 0;
 }
 
-int selection_open(const struct selection_wish *wish, const char *data, const struct model *model,
+int selection_open(struct selection_wish *wish, const char *data, const struct model *first,
                    struct dataset **ret_set, struct err *e)
 {
     const bool test = strcmp(wish->split, "test") == 0;
-    const bool known = model != NULL && !test;
-    const struct dataset_options options = tool_dataset_options(
-        known ? tool_border_seed(model) : 0, known ? model->training.skipped : 0);
+    if (wish->holdout_of != NULL) {
+        int rc = model_load(wish->holdout_of, &wish->judge, e);
+        if (rc < 0) return err_prefix(e, "--holdout-of"), rc;
+    }
+    const struct model *judge = wish->judge != NULL ? wish->judge : first;
+    const struct dataset_options options = tool_dataset_options(test ? 0 : tool_border_seed(judge),
+                                                                test ? 0 : first->training.skipped);
     return dataset_open(data, test ? DATA_TEST : DATA_TRAIN, &options, ret_set, e);
+}
+
+void selection_close(struct selection_wish *wish)
+{
+    model_free(wish->judge);
+    wish->judge = NULL;
 }
 
 int selection_check_classes(const struct model *model, const struct dataset *set, struct err *e)
@@ -101,17 +111,12 @@ int selection_choose(const struct selection_wish *w, const struct model *model, 
                      struct selection *ret_selection, struct err *e)
 {
     struct selection s = {.n = dataset_count(set)};
-    struct model *judge = NULL;
+    const struct model *judge = w->judge;
     *ret_selection = s;
     if (strcmp(w->split, "test") == 0) return 0;
-    if (w->holdout_of != NULL) {
-        int rc = model_load(w->holdout_of, &judge, e);
-        if (rc < 0) return err_prefix(e, "--holdout-of"), rc;
-    }
     int rc = split_by(w, judge != NULL ? judge : model, set, &s, e);
     if (rc == 0 && judge != NULL && strcmp(w->split, "holdout") == 0)
         rc = warn_of_seen(w, model, judge, e);
-    model_free(judge);
     if (rc < 0) return err_prefix(e, "--split %s", w->split), rc;
     *ret_selection = s;
     return 0;

@@ -17,6 +17,7 @@
 struct selection_wish {
     const char *split;      /* train, holdout or test */
     const char *holdout_of; /* the file of a model whose choice counts; NULL: each model's own */
+    struct model *judge;    /* that model, from selection_open() on */
 };
 
 struct selection {
@@ -34,10 +35,13 @@ struct option_row selection_option(struct selection_wish *wish, enum selection_o
 /* Whether the wish makes sense; usage: for the message that --split is missing. ERR_USAGE. */
 int selection_check(const struct selection_wish *wish, const char *usage, struct err *e);
 
-/* Opens the part of the data set that has the split; broken images that the model (NULL: none is
- * known yet) was trained without are left out again. */
-int selection_open(const struct selection_wish *wish, const char *data, const struct model *model,
+/* Opens the part of the data set that has the split, and the model whose choice counts, by whose
+ * seed images are known from the start (a folder is read once more for each other seed). Broken
+ * images that the first model was trained without are left out again. selection_close() is due
+ * afterwards, also of a failure. */
+int selection_open(struct selection_wish *wish, const char *data, const struct model *first,
                    struct dataset **ret_set, struct err *e);
+void selection_close(struct selection_wish *wish);
 
 /* Whether the classes mean the same in model and data set, or figures mean nothing. ERR_CONFLICT.
  */

@@ -235,7 +235,7 @@ static int keep_figures(const char *path, const struct eval_figures *figures, si
 static int evaluate(struct session *s, const char *model_path, const char *figures_path,
                     struct err *e)
 {
-    const struct selection_wish wish = {.split = s->study->split};
+    struct selection_wish wish = {.split = s->study->split};
     struct model *model = NULL;
     struct selection selection = {.n = 0};
     struct plan *plan = NULL;

@@ -223,6 +223,17 @@ static int explain_diverged(const struct train_session *s, struct err *e)
                    kept ? s->checkpoint : "");
 }
 
+/* What a device or a file system fails at may work a moment later. */
+static int explain_stopped(const struct train_session *s, int code, struct err *e)
+{
+    char text[ERR_TEXT_MAX];
+    if (!file_exists(s->checkpoint)) return code;
+    snprintf(text, sizeof(text), "%s", e->text);
+    return err_set(e, code,
+                   "%.300s; the training goes on from the last checkpoint, %.150s, by --resume",
+                   text, s->checkpoint);
+}
+
 /* A command that gives this model again; without paths, so that the file does not depend on them.
  */
 static void format_command(const struct train_session *s, const struct result *r, char *ret_text,
@@ -424,10 +435,14 @@ static int train_together(struct train_session *s, int argc, char **argv, struct
     progress_note(&s->progress, "reading the images"); /* of a large folder: minutes */
     rc = train_session_open(s, e);
     progress_clear(&s->progress);
+    const bool began = rc == 0;
     if (rc == 0 && train_is_first(s)) begin(s);
     if (rc == 0) rc = train(s, e);
     if (rc == 0) rc = finish(s, e);
-    if (rc == ERR_DIVERGED) rc = explain_diverged(s, e);
+    if (rc == ERR_DIVERGED)
+        rc = explain_diverged(s, e);
+    else if (rc < 0 && rc != ERR_CANCELLED && began)
+        rc = explain_stopped(s, rc, e);
     train_session_close(s);
     return rc;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A folder of images as trainings of the program read it: how often, by how many threads, and what becomes of a training
 whose files vanish or change. Prints TAP. Standard library only."""
-import collections, ctypes, os, shutil, struct, subprocess, sys, time
+import collections, csv, ctypes, os, shutil, struct, subprocess, sys, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
@@ -77,6 +77,32 @@ def test_same_bytes(p):
     assert len(found) == 1, found
 
 
+@many_minutes_on_reference
+def test_judged(p):
+    """Whoever looks at images by another model's choice reads each file once to know them, whatever seed they were chosen by,
+    and once more where it is looked at."""
+    data, own, other = "folder:" + p.photographs(CLASSES, IMAGES), p.path("own.safetensors"), p.path("other.safetensors")
+    run(*words(p, "own.safetensors", epochs=1))
+    run(*words(p, "other.safetensors", epochs=1, holdout_seed=5))
+    top = os.path.join(p.photographs(CLASSES, IMAGES), "train")
+    for command in (["eval", own], ["compare", own, own], ["report", own, "--out", p.path("page.html")]):
+        opens = Opens(*(os.path.join(top, d) for d in os.listdir(top)))
+        run(*command, "--data", data, "--split", "holdout", "--holdout-of", other)
+        times = opens.take()
+        looks = 2 if command[0] == "compare" else 1
+        assert sorted(set(times.values())) == [1, 1 + looks], (command, times)
+        assert sum(n > 1 for n in times.values()) == 6, (command, times)
+
+
+def trained_images(p, model):
+    """The files that a model was trained on."""
+    top, table = p.photographs(CLASSES, IMAGES), p.path("trained.csv")
+    run("eval", model, "--data", "folder:" + top, "--split", "train", "--predictions", table)
+    files = [os.path.join(top, "train", d, n) for d in sorted(os.listdir(top + "/train")) for n in sorted(os.listdir(f"{top}/train/{d}"))]
+    with open(table) as f:
+        return [files[int(row["index"])] for row in csv.DictReader(f)]
+
+
 def gone(path):
     os.rename(path, path + ".gone")
 
@@ -108,18 +134,19 @@ def test_files_that_change(p):
     whole, disturbed, epochs = p.path("calm.safetensors"), p.path("disturbed.safetensors"), 30
     more = {"epochs": epochs, "cache_mb": 0, "checkpoint_steps": 1, "eval_every": 30}
     run(*words(p, "calm.safetensors", **more))
+    path, touched = trained_images(p, whole)[:2]
     at = 0
     for change, text in ((gone, "No such file"), (emptied, "has changed since"), (swapped, "has changed since"),
                          (now_a_folder, "Is a directory")):
-        path = os.path.join(p.photographs(CLASSES, IMAGES), "train", "1", "7.png")
         child = subprocess.Popen([PROGRAM, *words(p, "disturbed.safetensors", "--resume", **more)], stderr=subprocess.PIPE,
                                  text=True)
         while position(disturbed + ".ckpt") < at + 5 and child.poll() is None:
             time.sleep(0.001)
-        os.utime(os.path.join(p.photographs(CLASSES, IMAGES), "train", "0", "3.png"))
+        os.utime(touched)
         change(path)
         error = child.communicate()[1]
         assert child.returncode == 1 and error.count("\n") == 1 and path in error and text in error, (child.returncode, error)
+        assert f"goes on from the last checkpoint, {disturbed}.ckpt, by --resume" in error, error
         if os.path.isdir(path):
             shutil.rmtree(path)
         os.replace(path + ".gone", path)
