@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -455,16 +456,31 @@ int sla_draft_finish(const struct sla_draft *draft, enum sla_classifier fallback
     return 0;
 }
 
+enum { NAMES_MAX = 96 };
+
+/* What a model of so many exits can be asked for: of one, nothing runs together. */
+static const char *name_all(int exits, char ret_text[NAMES_MAX])
+{
+    if (exits == 1)
+        snprintf(ret_text, NAMES_MAX, "1, deepest, ensemble");
+    else if (exits == 2)
+        snprintf(ret_text, NAMES_MAX, "1 to 2, deepest, ensemble, ensemble:2,");
+    else
+        snprintf(ret_text, NAMES_MAX, "1 to %d, deepest, ensemble, ensemble:K with K from 2 to %d,",
+                 exits, exits);
+    return ret_text;
+}
+
 /* A classifier that was named by its number. */
 static int check_named(const struct sla *sla, const struct classifiers *c, struct err *e)
 {
     const char *prefix = sla->classifier == SLA_RUNNING ? "ensemble:" : "";
     if (sla->classifier != SLA_EXIT && sla->classifier != SLA_RUNNING) return 0;
     if (sla->exit >= c->exits) {
+        char names[NAMES_MAX];
         return err_set(e, ERR_RANGE,
-                       "SLA-Classifier: \"%s%d\" given, takes 1 to %d, deepest, ensemble, "
-                       "ensemble:K with K from 2 to %d, or auto for the model %s",
-                       prefix, sla->exit + 1, c->exits, c->exits, c->model);
+                       "SLA-Classifier: \"%s%d\" given, takes %s or auto for the model %s", prefix,
+                       sla->exit + 1, name_all(c->exits, names), c->model);
     }
     if (sla->classifier == SLA_EXIT && (c->untrained >> sla->exit & 1) != 0) {
         return err_set(

@@ -490,6 +490,17 @@ static void networks_and_what_they_can(void **state)
     sla.exit = 2;
     assert_int_equal(sla_check_model(&sla, &c, &e), ERR_RANGE);
     assert_non_null(strstr(e.text, "\"ensemble:3\" given"));
+    static const char *const possible[] = {
+        "takes 1, deepest, ensemble or auto for",
+        "takes 1 to 2, deepest, ensemble, ensemble:2, or auto for",
+        "takes 1 to 3, deepest, ensemble, ensemble:K with K from 2 to 3, or auto for"};
+    const struct classifiers before = c;
+    for (c.exits = 1; c.exits <= 3; c.exits++) {
+        sla.exit = c.exits;
+        assert_int_equal(sla_check_model(&sla, &c, &e), ERR_RANGE);
+        assert_non_null(strstr(e.text, possible[c.exits - 1]));
+    }
+    c = before;
     c.running[1] = 0;
     sla = (struct sla){.classifier = SLA_AUTO, .min_confidence = 0, .min_accuracy = -1};
     assert_int_equal(sla_check_model(&sla, &c, &e), ERR_UNSUPPORTED);
