@@ -3,13 +3,14 @@
 The made-up folder has PNGs of several sizes and kinds, so that it needs nothing but the standard library. Real
 JPEGs come from tiny-imagenet-10, where it is (AUTODIDACT_DATA): the shipped model is trained on for one epoch, and every
 classifier's answer over HTTP to files as they are must be eval's."""
-import csv, json, os, random, struct, subprocess, sys, tempfile, time, zlib
+import csv, json, os, random, struct, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "http"), os.path.join(HERE, "..", "tool")]
 import daemon, wire
 from tiny_cifar import write_set
+from tiny_folder import encode
 
 TOOL = os.path.join(wire.BUILD, "autodidact")
 SPEC = os.path.join(wire.SOURCE, "models", "resnet18.json")
@@ -35,19 +36,12 @@ def tool(*words, code=0):
 
 def png(width, height, colour, seed, orientation=None):
     """A brightness gradient in one of three channels, or grey; colour 0..3."""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     r = random.Random(seed)
-    rows = b""
-    for y in range(height):
-        rows += b"\0"
-        for x in range(width):
-            v = 110 + r.randrange(100) + 40 * x // width
-            rows += bytes([v]) if colour == 3 else bytes(v if c == colour else r.randrange(80) for c in range(3))
-    exif = b"" if orientation is None else chunk(
-        b"eXIf", b"MM\0*\0\0\0\x08" + struct.pack(">HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0 if colour == 3 else 2, 0, 0, 0))
-            + exif + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    rows = []
+    for _ in range(height):
+        values = [110 + r.randrange(100) + 40 * x // width for x in range(width)]
+        rows.append(bytes(v if colour in (3, c) else r.randrange(80) for v in values for c in range(1 if colour == 3 else 3)))
+    return encode(width, height, rows, grey=colour == 3, orientation=orientation)
 
 
 def make_folder(name, classes=("red", "green", "blue", "grey"), train=40, val=6):

@@ -375,7 +375,7 @@ static void sample(unsigned words, uint32_t epoch, uint8_t *ret_bytes)
 {
     static float input[FLOATS];
     const struct augment augment = {
-        .words = words, .operations = 2, .magnitude = 9, .erasing = 500};
+        .words = words, .operations = 3, .magnitude = 12, .erasing = 750};
     assert_int_equal(batch_sample(set, epoch % 4, &identity, &augment, 5, epoch, input, NULL), 0);
     for (int i = 0; i < FLOATS; i++) ret_bytes[i] = (uint8_t)(input[i] * 255 + 0.5f);
 }
@@ -418,11 +418,11 @@ static void test_in_order(void **state)
         sample(base | AUGMENT_TRIVIAL | AUGMENT_CUTOUT | AUGMENT_ERASING, epoch, all);
         trivialaugment(view, scratch, SIDE, SIDE, 5, epoch, epoch % 4);
         cutout(view, SIDE, SIDE, 5, epoch, epoch % 4);
-        erase(view, SIDE, SIDE, 500, 5, epoch, epoch % 4);
+        erase(view, SIDE, SIDE, 750, 5, epoch, epoch % 4);
         assert_memory_equal(view, all, FLOATS);
         sample(base, epoch, view);
         sample(base | AUGMENT_RAND, epoch, all);
-        randaugment(view, scratch, SIDE, SIDE, 2, 9, 5, epoch, epoch % 4);
+        randaugment(view, scratch, SIDE, SIDE, 3, 12, 5, epoch, epoch % 4);
         assert_memory_equal(view, all, FLOATS);
     }
 }

@@ -424,8 +424,9 @@ static void test_cancel(void **state)
     struct fixture *f = *state;
     jobs_start(f->jobs);
     write_text(f, "train",
-               "trap '' TERM; echo '{\"event\":\"start\",\"steps\":9}'; "
-               "touch \"$out.ckpt\"; while :; do sleep 0.05; done\n");
+               "trap '' TERM; "
+               "touch \"$out.ckpt\" \"$out.best.ckpt\" \"$out.lock\"; "
+               "echo '{\"event\":\"start\",\"steps\":9}'; while :; do sleep 0.05; done\n");
     int64_t id = create(f, ""), second = create(f, "");
     for (;;) {
         get(f, id);
@@ -440,9 +441,13 @@ static void test_cancel(void **state)
     jobs_cancel(f->jobs, id, done, f); /* once more is the same */
     wait_answer(f);
     ends(f, id, "cancelled", "cancelled");
-    char path[256];
-    snprintf(path, sizeof(path), "%s/%lld/result.safetensors.ckpt", f->children, (long long)id);
-    assert_false(file_exists(path));
+    static const char *const remains[] = {".ckpt", ".best.ckpt", ".lock"};
+    for (size_t i = 0; i < sizeof(remains) / sizeof(remains[0]); i++) {
+        char path[256];
+        snprintf(path, sizeof(path), "%s/%lld/result.safetensors%s", f->children, (long long)id,
+                 remains[i]);
+        assert_false(file_exists(path));
+    }
     jobs_cancel(f->jobs, id, done, f);
     wait_answer(f);
     assert_int_equal(f->error.code, ERR_CONFLICT);

@@ -72,6 +72,20 @@ static void test_values(void **state)
     check_values(values);
 }
 
+/* Halfway between two numbers the even one is taken; 127 is the largest value of all. */
+static void test_ties(void **state)
+{
+    (void)state;
+    static const struct int8_shape one = {1, 1, 7};
+    static const float values[] = {127, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f};
+    static const int8_t wanted[] = {127, 0, 2, 2, 0, -2, -2};
+    int8_t numbers[7];
+    float scale;
+    int8_from_floats(&one, values, numbers, &scale);
+    assert_true(scale == 1);
+    assert_memory_equal(numbers, wanted, sizeof(wanted));
+}
+
 /* The scale of least error: that of the largest value where the numbers are even; less where one
  * value lies far outside of all others. */
 static void test_scale(void **state)
@@ -308,8 +322,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),     cmocka_unit_test(test_scale),
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_transposed),
-        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_ties),       cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_transposed), cmocka_unit_test(test_malformed),
     };
     return cmocka_run_group_tests(tests, tiny_begin, tiny_end);
 }

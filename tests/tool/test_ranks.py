@@ -1,13 +1,13 @@
 """Trainings of two ranks on this machine: the gradients of one, what a kill leaves, what is refused. Prints TAP. Standard
 library only."""
-import json, math, os, signal, struct, sys, tempfile, traceback
+import json, math, os, signal, struct, sys
 from array import array
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 import mpi
 from program import digest, many_minutes_on_reference, metadata, run
-from trainings import Place, position
+from trainings import main
 
 
 def tensors(path, prefix):
@@ -158,20 +158,4 @@ if __name__ == "__main__":
     if mpi.missing():
         print(f"1..0 # SKIP {mpi.missing()}")
         sys.exit(0)
-    tests = [f for name, f in sorted(globals().items()) if name.startswith("test_")]
-    print(f"1..{len(tests)}")
-    bad = 0
-    with tempfile.TemporaryDirectory() as folder:
-        place = Place(folder)
-        for i, test in enumerate(tests, 1):
-            if getattr(test, "skipped", False):
-                print(f"ok {i} - {test.__name__} # SKIP reference kernels", flush=True)
-                continue
-            try:
-                test(place)
-                print(f"ok {i} - {test.__name__}", flush=True)
-            except Exception:
-                bad += 1
-                print("".join("# " + l for l in traceback.format_exc().splitlines(True)))
-                print(f"not ok {i} - {test.__name__}", flush=True)
-    sys.exit(bad > 0)
+    sys.exit(main(globals()))

@@ -1,11 +1,12 @@
 """`autodidact report`: the page is whole, well formed, needs nothing from outside, and says what eval says. Prints TAP.
 Standard library only."""
-import hashlib, html.parser, json, os, re, struct, sys, zlib
+import hashlib, html.parser, json, os, re, sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 from program import SPEC, fails, run
 from tiny_cifar import write_set
+from tiny_folder import encode
 from trainings import main
 
 VOID = {"meta", "br", "input", "link", "img"}
@@ -39,11 +40,7 @@ class Place:
 
 def png(width, height, pixel):
     """pixel(x, y) -> (r, g, b)"""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    rows = b"".join(b"\0" + b"".join(bytes(pixel(x, y)) for x in range(width)) for y in range(height))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
-            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    return encode(width, height, [b"".join(bytes(pixel(x, y)) for x in range(width)) for y in range(height)])
 
 
 class Page(html.parser.HTMLParser):

@@ -470,6 +470,9 @@ def test_presets(p):
         pairs = [" ".join(words[i:i + 2]) for i in range(len(words) - 1)]
         for option in wanted.split(" --"):
             assert "--" + option.removeprefix("--") in pairs, (option, command)
+        heads = words[words.index("--heads") + 1] if "--heads" in words else "scala"
+        model, spec = (json.loads(run("describe", *m, "--json")[0]) for m in ([out], [SPEC, "--width", "4", "--heads", heads]))
+        assert model["ensemble"] == spec["ensemble"], heads
         assert "preset" not in command and ("--hint " in command) == (preset == "sdf" or "sum" in wanted)
         words = [SPEC if w == "resnet18.json" else p.data if w.endswith(":DIR") else w for w in words[2:]]
         run("train", *words, "--progress", "none", "--out", again, "--force")

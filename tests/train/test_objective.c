@@ -281,6 +281,21 @@ static void test_exits(void **state)
     assert_int_equal(objective_exits(method_find("at"), 4), 8);
 }
 
+/* Classifiers of which something is learnt: those that the method teaches. */
+static void test_learned(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method;
+        unsigned learned;
+    } rows[] = {{"baseline", 8}, {"kd", 8},   {"fitnet", 8}, {"at", 8},
+                {"dml", 8},      {"dsn", 15}, {"byot", 15}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct recipe r = {.method = method_find(rows[i].method)};
+        assert_int_equal(objective_learned(&r, 4), rows[i].learned);
+    }
+}
+
 static void test_guide_weight(void **state)
 {
     (void)state;
@@ -294,9 +309,10 @@ static void test_guide_weight(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_losses),  cmocka_unit_test(test_baseline_alone),
-        cmocka_unit_test(test_targets), cmocka_unit_test(test_exit_weights),
-        cmocka_unit_test(test_exits),   cmocka_unit_test(test_guide_weight),
+        cmocka_unit_test(test_losses),       cmocka_unit_test(test_baseline_alone),
+        cmocka_unit_test(test_targets),      cmocka_unit_test(test_exit_weights),
+        cmocka_unit_test(test_exits),        cmocka_unit_test(test_learned),
+        cmocka_unit_test(test_guide_weight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

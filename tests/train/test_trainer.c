@@ -138,6 +138,27 @@ static void test_baseline_leaves_heads(void **state)
     trainer_free(t);
 }
 
+/* It draws the first parameters, and the order of the images: with the same parameters another
+ * seed's first loss is another one. */
+static void test_seed(void **state)
+{
+    struct fixture *f = *state;
+    const size_t size = net_block_size(f->net);
+    float *first = mem_new(size, sizeof(*first));
+    double losses[2];
+    for (int i = 0; i < 2; i++) {
+        f->recipe.seed = 5 + (uint64_t)i;
+        struct trainer *t = make(f, NULL);
+        net_init_params(f->net, f->recipe.seed, first);
+        assert_memory_equal(trainer_params(t), first, size * sizeof(*first));
+        net_init_params(f->net, 5, trainer_params(t));
+        losses[i] = run(t, 1).loss;
+        trainer_free(t);
+    }
+    assert_true(losses[0] != losses[1]);
+    mem_free(first);
+}
+
 /* Far too great a rate: an error that names it; what was saved before can still be restored. */
 static void test_diverges(void **state)
 {
@@ -510,6 +531,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_resume_elsewhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_learns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_baseline_leaves_heads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_seed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_diverges, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_saves_what_is_good, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bf16, set_up, tear_down),
