@@ -5,6 +5,7 @@
 #ifndef TRAIN_EARLY_H
 #define TRAIN_EARLY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -23,6 +24,8 @@ void early_free(struct early *early);
 void early_put(struct early *early, int place, const struct logits *logits, int classifier,
                double temperature);
 
+#define EARLY_NEVER 2.0 /* a confidence that no softmax reaches */
+
 /* A rule: exit i answers what no exit before it has answered where its confidence is at least
  * thresholds[i]. Past 1 is never, and then its head need not run. */
 struct early_rule {
@@ -36,10 +39,27 @@ struct early_outcome {
     double top1;
     double share[SPEC_SECTIONS_MAX]; /* of the images, that exit i answers */
     double rest;                     /* that no exit was sure enough of */
+    /* Images that this gets wrong and that what answers the rest gets right, and the other way:
+     * (lost - won) / n is what it costs of accuracy against that one. */
+    size_t lost, won;
 };
 
 /* Zeros where there are no images. */
 struct early_outcome early_judge(const struct early *early, const struct early_rule *rule);
+
+/* How many images and exits there are, the calibrated confidence of exit i in an image, and whether
+ * place i (early_put()) is right. */
+size_t early_images(const struct early *early);
+int early_exits(const struct early *early);
+double early_confidence(const struct early *early, size_t image, int exit);
+bool early_right(const struct early *early, size_t image, int place);
+
+/* Which heads a rule takes: exit i asks for those of the mask tried[i] where it may answer, and
+ * what answers the rest for `rest`. */
+struct early_heads {
+    unsigned tried[SPEC_SECTIONS_MAX], rest;
+};
+unsigned early_rule_heads(const struct early_heads *heads, const struct early_rule *rule);
 
 /* The parts of a cost, in any unit: sections of the trunk and heads. */
 struct early_costs {

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdbool.h>
 
 #include "base/mem.h"
 
@@ -19,8 +18,6 @@ struct early {
     double *confidence; /* [n][n_exits] */
     bool *right;        /* [n][n_exits + 1], the last the ensemble's */
 };
-
-static const double never = 2; /* a confidence that no softmax reaches */
 
 /* The probability of the best class. */
 static double confidence_of(const float *z, int classes, int best, double temperature)
@@ -71,7 +68,7 @@ struct early_rule early_rule_confidence(unsigned exits, double confidence)
 {
     struct early_rule rule;
     for (int i = 0; i < SPEC_SECTIONS_MAX; i++)
-        rule.thresholds[i] = (exits >> i & 1) != 0 ? confidence : never;
+        rule.thresholds[i] = (exits >> i & 1) != 0 ? confidence : EARLY_NEVER;
     return rule;
 }
 
@@ -85,12 +82,45 @@ struct early_outcome early_judge(const struct early *early, const struct early_r
         size_t at = 0;
         while (at < exits && early->confidence[i * exits + at] < rule->thresholds[at]) at++;
         answers[at]++;
-        right += early->right[i * (exits + 1) + at];
+        const bool is_right = early->right[i * (exits + 1) + at];
+        const bool rest_right = early->right[i * (exits + 1) + exits];
+        right += is_right;
+        out.lost += rest_right && !is_right;
+        out.won += is_right && !rest_right;
     }
     out.top1 = (double)right / (double)early->n;
     for (size_t k = 0; k < exits; k++) out.share[k] = (double)answers[k] / (double)early->n;
     out.rest = (double)answers[exits] / (double)early->n;
     return out;
+}
+
+size_t early_images(const struct early *early)
+{
+    return early->n;
+}
+
+int early_exits(const struct early *early)
+{
+    return early->n_exits;
+}
+
+double early_confidence(const struct early *early, size_t image, int exit)
+{
+    return early->confidence[image * (size_t)early->n_exits + (size_t)exit];
+}
+
+bool early_right(const struct early *early, size_t image, int place)
+{
+    return early->right[image * ((size_t)early->n_exits + 1) + (size_t)place];
+}
+
+unsigned early_rule_heads(const struct early_heads *heads, const struct early_rule *rule)
+{
+    unsigned mask = heads->rest;
+    for (int i = 0; i < SPEC_SECTIONS_MAX; i++) {
+        if (rule->thresholds[i] <= 1) mask |= heads->tried[i];
+    }
+    return mask;
 }
 
 double early_cost(const struct early_costs *costs, unsigned heads, int exit)
