@@ -23,6 +23,7 @@ enum {
     MODEL_NAME_MAX = NAME_BYTES_MAX,
     MODEL_FILE_MAX = 1 << 30,
     MODEL_LABEL_MAX = 256,
+    MODEL_LEVELS_MAX = 16,
     MODEL_ACTIVATION_MAX = 1 << 30 /* bytes that one image may take while it is computed */
 };
 
@@ -45,6 +46,21 @@ struct calibration_running {
     double weights[SPEC_SECTIONS_MAX]; /* of exits 0.., not negative, sum 1; untrained ones 0 */
 };
 
+/* A promise about early answers (rule 12 of doc/sla.md): a least confidence by which they are at
+ * most max_loss less often right than those of the best classifier. What it gave on the images that
+ * it was tuned on: accuracy, multiply-accumulates an image. */
+struct calibration_level {
+    double max_loss, confidence; /* past 1: nobody answers before the best classifier */
+    double top1, macs;
+};
+
+struct calibration_levels {
+    int n;            /* 0: none */
+    double sure;      /* the chance that a promise is kept, at least, over draws of the images */
+    int64_t n_images; /* held out, that they were tuned on */
+    struct calibration_level at[MODEL_LEVELS_MAX]; /* max_loss rises */
+};
+
 struct calibration {
     bool present;     /* of the exits that have learned */
     int64_t n_images; /* how many held-out images it was made on */
@@ -53,6 +69,7 @@ struct calibration {
     bool has_thresholds;
     double thresholds[SPEC_SECTIONS_MAX]; /* calibrated confidence at which exit i answers; deepest
                                              0 */
+    struct calibration_levels levels;     /* of no model that was not tuned */
 };
 
 struct training_figures {

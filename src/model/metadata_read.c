@@ -24,6 +24,7 @@ enum {
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define COUNT_MAX INT64_C(1000000000000) /* of images, epochs..: far more than anybody has */
 #define STD_MIN 1e-6
+#define MACS_MAX 1e18
 #define TEMPERATURE_MIN 1e-3
 #define TEMPERATURE_MAX 1e3
 
@@ -245,10 +246,46 @@ static int read_running(const struct json_place *root, int sections, unsigned un
     return rc;
 }
 
+static int read_level(const struct json_place *at, struct calibration_level *ret)
+{
+    static const char *const known[] = {"max_loss", "confidence", "top1", "macs"};
+    int rc = json_read_known(at, known, COUNT(known));
+    if (rc == 0) rc = json_read_number(at, "max_loss", 0, 1, &ret->max_loss);
+    if (rc == 0) rc = json_read_number(at, "confidence", 0, 2, &ret->confidence);
+    if (rc == 0) rc = json_read_number(at, "top1", 0, 1, &ret->top1);
+    return rc == 0 ? json_read_number(at, "macs", 0, MACS_MAX, &ret->macs) : rc;
+}
+
+/* A larger loss takes no more confidence, or a request would be served worse for allowing more. */
+static int read_levels(const struct json_place *root, struct calibration_levels *ret)
+{
+    static const char *const known[] = {"images", "sure", "levels"};
+    struct json_place risk, array, entry;
+    if (json_get(root->value, "risk") == NULL) return 0;
+    int rc = json_read_object(root, "risk", &risk);
+    if (rc == 0) rc = json_read_known(&risk, known, COUNT(known));
+    if (rc == 0) rc = json_read_int(&risk, "images", 1, COUNT_MAX, &ret->n_images);
+    if (rc == 0) rc = json_read_number(&risk, "sure", 0.5, 1, &ret->sure);
+    if (rc == 0) rc = json_read_array(&risk, "levels", 1, MODEL_LEVELS_MAX, &array);
+    for (size_t i = 0; rc == 0 && i < json_count(array.value); i++) {
+        const struct json_place item = json_place_item(&array, i);
+        struct calibration_level *level = &ret->at[i];
+        rc = json_read_object(&item, NULL, &entry);
+        if (rc == 0) rc = read_level(&entry, level);
+        if (rc == 0 && i > 0 && level->max_loss <= level[-1].max_loss)
+            rc = json_read_fail(&entry, "max_loss", ERR_RANGE, "must rise from level to level");
+        if (rc == 0 && i > 0 && level->confidence > level[-1].confidence)
+            rc = json_read_fail(&entry, "confidence", ERR_RANGE, "must not rise with the loss");
+        if (rc == 0) ret->n = (int)i + 1;
+    }
+    return rc;
+}
+
 static int read_calibration(const struct json_place *root, int sections, unsigned untrained,
                             struct calibration *ret)
 {
-    static const char *const known[] = {"images", "exits", "ensemble", "thresholds", "running"};
+    static const char *const known[] = {"images",     "exits",   "ensemble",
+                                        "thresholds", "running", "risk"};
     struct json_place exits, entry;
     int rc = json_read_known(root, known, COUNT(known));
     if (rc == 0) rc = json_read_int(root, "images", 1, COUNT_MAX, &ret->n_images);
@@ -263,6 +300,7 @@ static int read_calibration(const struct json_place *root, int sections, unsigne
     if (rc == 0) rc = read_entry(&entry, &ret->ensemble);
     if (rc == 0) rc = read_thresholds(root, sections, untrained, ret);
     if (rc == 0) rc = read_running(root, sections, untrained, ret);
+    if (rc == 0) rc = read_levels(root, &ret->levels);
     /* The mean of one. A file that does not say who has learned has another one's there. */
     if (is_alone(untrained, sections)) ret->ensemble = ret->exits[sections - 1];
     ret->present = rc == 0;

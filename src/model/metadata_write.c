@@ -119,6 +119,26 @@ static void put_running(struct json_writer *w, const struct calibration *c, int 
     json_write_close(w, ']');
 }
 
+static void put_levels(struct json_writer *w, const struct calibration_levels *levels)
+{
+    if (levels->n == 0) return;
+    json_write_open(w, "risk", '{');
+    json_write_int(w, "images", levels->n_images);
+    put_number(w, "sure", levels->sure);
+    json_write_open(w, "levels", '[');
+    for (int i = 0; i < levels->n; i++) {
+        const struct calibration_level *level = &levels->at[i];
+        json_write_open(w, NULL, '{');
+        put_number(w, "max_loss", level->max_loss);
+        put_number(w, "confidence", level->confidence);
+        put_number(w, "top1", level->top1);
+        put_number(w, "macs", level->macs);
+        json_write_close(w, '}');
+    }
+    json_write_close(w, ']');
+    json_write_close(w, '}');
+}
+
 char *metadata_format_calibration(const struct calibration *c, int sections, unsigned untrained,
                                   int *ret_status)
 {
@@ -145,6 +165,7 @@ char *metadata_format_calibration(const struct calibration *c, int sections, uns
         json_write_close(w, ']');
     }
     put_running(w, c, sections);
+    put_levels(w, &c->levels);
     return finish(&d, '}', ret_status);
 }
 

@@ -57,6 +57,13 @@ static int try_calibration(const char *text, int sections, unsigned untrained, s
         FUZZ_CHECK(values.exits[i].temperature > 0);
         FUZZ_CHECK(values.exits[i].top1 >= 0 && values.exits[i].top1 <= 1);
     }
+    FUZZ_CHECK(values.levels.n >= 0 && values.levels.n <= MODEL_LEVELS_MAX);
+    for (int i = 0; i < values.levels.n; i++) {
+        const struct calibration_level *level = &values.levels.at[i];
+        FUZZ_CHECK(level->max_loss >= 0 && level->max_loss <= 1 && level->confidence >= 0);
+        FUZZ_CHECK(i == 0 || level->max_loss > level[-1].max_loss);
+        FUZZ_CHECK(i == 0 || level->confidence <= level[-1].confidence);
+    }
     char *written = metadata_format_calibration(&values, sections, untrained, &status);
     FUZZ_CHECK(written != NULL &&
                metadata_parse_calibration(written, sections, untrained, &again, e) == 0);

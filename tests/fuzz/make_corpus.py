@@ -307,6 +307,13 @@ def metadata():
     put("calibration_sum", calibration, 3, three | {"running": [{"exits": 2, **one, "weights": [0.25, 0.5]}]})
     put("calibration_twice", calibration, 3, three | {"running": [three["running"][0]] * 2})
     put("calibration_one", calibration, 3, three | {"running": [{"exits": 1, **one, "weights": [1]}]})
+    level = {"max_loss": 0.01, "confidence": 0.75, "top1": 0.5, "macs": 1.5e6}
+    def risk(*levels):
+        return three | {"risk": {"images": 10, "sure": 0.95, "levels": list(levels)}}
+    put("calibration_risk", calibration, 3, risk({**level, "max_loss": 0, "confidence": 2}, level))
+    put("calibration_risk_many", calibration, 3, risk(*({**level, "max_loss": i / 17} for i in range(17))))
+    put("calibration_risk_twice", calibration, 3, risk(level, level))
+    put("calibration_risk_dearer", calibration, 3, risk(level, {**level, "max_loss": 0.5, "confidence": 0.9}))
     half = three | {"exits": [None, one, one], "thresholds": [None, 0.5, 0],
                     "running": [{"exits": 3, **one, "weights": [0, 0.5, 0.5]}]}
     put("calibration_untrained", calibration, 3, half, 1)

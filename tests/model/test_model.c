@@ -195,6 +195,36 @@ static void test_running(void **state)
     assert_non_null(strstr(e.text, "running[0].weights: must have the sum 1"));
 }
 
+static void test_levels(void **state)
+{
+    struct tiny *t = *state;
+    struct err e = {0};
+    struct calibration_levels *levels = &t->calibration.levels;
+    *levels = (struct calibration_levels){
+        3, 0.95, 5000, {{0, 2, 0.8, 3e6}, {0.01, 0.75, 0.79, 2e6}, {0.02, 0.75, 0.78, 1.5e6}}};
+    write_tiny(t, TENSOR_F32);
+    struct model *m = tiny_load();
+    const struct calibration_levels *got = &m->calibration.levels;
+    assert_true(got->n == 3 && got->sure == 0.95 && got->n_images == 5000);
+    for (int i = 0; i < 3; i++) {
+        const struct calibration_level *a = &got->at[i], *b = &levels->at[i];
+        assert_true(a->max_loss == b->max_loss && a->confidence == b->confidence);
+        assert_true(a->top1 == b->top1 && a->macs == b->macs);
+    }
+    model_free(m);
+    levels->at[2].max_loss = 0.01;
+    assert_int_equal(tiny_write(t, TENSOR_F32, &e), ERR_RANGE);
+    assert_non_null(strstr(e.text, "risk.levels[2].max_loss: must rise"));
+    levels->at[2].max_loss = 0.02;
+    levels->at[2].confidence = 0.76; /* who allows more would get a dearer answer */
+    assert_int_equal(tiny_write(t, TENSOR_F32, &e), ERR_RANGE);
+    assert_non_null(strstr(e.text, "risk.levels[2].confidence: must not rise"));
+    levels->at[2].confidence = 0.5;
+    levels->sure = 0.2;
+    assert_true(tiny_write(t, TENSOR_F32, &e) < 0);
+    assert_non_null(strstr(e.text, "risk.sure"));
+}
+
 /* Without calibration, thresholds, figures or training the rest is there; bytes do not depend on
  * when. */
 static void test_optional(void **state)
@@ -678,6 +708,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_learned, setup, teardown),
         cmocka_unit_test_setup_teardown(test_learned_derived, setup, teardown),
         cmocka_unit_test_setup_teardown(test_running, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_levels, setup, teardown),
         cmocka_unit_test_setup_teardown(test_optional, setup, teardown),
         cmocka_unit_test_setup_teardown(test_half_types, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plan, setup, teardown),
