@@ -8,7 +8,7 @@
 
 struct cost; /* cost.h */
 
-enum { POLICY_EXITS_MAX = 8 };
+enum { POLICY_EXITS_MAX = 8, POLICY_LEVELS_MAX = 16 };
 
 /* Classifiers are numbered: 0.. the exits from the shallowest on, the ensemble of all of them, and
  * the running ensembles of exits 0..exit. */
@@ -27,6 +27,10 @@ struct classifiers {
     bool tuned;                          /* there are thresholds */
     double thresholds[POLICY_EXITS_MAX]; /* calibrated confidence at which exit i, or its running
                                             ensemble (rule 13), answers; > 1: never; deepest 0 */
+    /* Least confidences by which answers lose at most so much against the best classifier (rule
+     * 12); max_loss rises. */
+    int levels;
+    double max_loss[POLICY_LEVELS_MAX], level_confidence[POLICY_LEVELS_MAX];
     struct cost *cost; /* what its sections and heads take; not for sla.h and way.h, which judge
                           without times */
 };

@@ -23,6 +23,8 @@ struct sla {
     int64_t deadline_ns;   /* after arrival; 0: none */
     double min_confidence; /* < 0: not given */
     double min_accuracy;   /* < 0: not given */
+    bool has_max_loss;
+    double max_loss; /* where it has */
     bool fail_on_miss;
     int urgency;           /* 0..7 */
     bool deadline_chooses; /* SLA_AUTO with SLA-Deadline-Ms and nothing else: the best classifier
@@ -46,6 +48,7 @@ enum sla_member {
     SLA_M_DEADLINE_MS,
     SLA_M_MIN_CONFIDENCE,
     SLA_M_MIN_ACCURACY,
+    SLA_M_MAX_LOSS,
     SLA_M_ON_MISS,
     SLA_M_PRIORITY,
     SLA_MEMBERS
@@ -74,15 +77,20 @@ int sla_draft_header(struct sla_draft *draft, const char *name, const char *valu
 int sla_draft_member(struct sla_draft *draft, const char *prefix, const char *name,
                      const char *value, struct err *e);
 
-/* Puts the draft together: defaults, `auto` when only an SLA-* bound is given, Min-* with a named
- * classifier refused (rule 3), the smallest time bound. */
+/* Puts the draft together: defaults, `auto` when only an SLA-* bound is given, Min-* and Max-Loss
+ * with a named classifier refused (rules 3 and 12), the smallest time bound. */
 int sla_draft_finish(const struct sla_draft *draft, enum sla_classifier fallback,
                      struct sla *ret_sla, struct err *e);
 
 /* What the classifiers must be able to do for this SLA: the exit exists and has learned, weights
- * where a running ensemble is named, calibration where Min-* needs it. ERR_RANGE (400) or
- * ERR_UNSUPPORTED (422). */
+ * where a running ensemble is named, calibration where Min-* needs it, a level where a loss is
+ * bounded. ERR_RANGE (400) or ERR_UNSUPPORTED (422). */
 int sla_check_model(const struct sla *sla, const struct classifiers *classifiers, struct err *e);
+
+/* The level of the classifiers for a bounded loss: the largest that is not above it, or -1 (rule
+ * 12).
+ */
+int sla_level(const struct sla *sla, const struct classifiers *classifiers);
 
 /* Rule 9: whether a reply that is handed over at handed_ns is in time. True without a deadline. */
 bool sla_met(const struct sla *sla, int64_t arrival_ns, int64_t handed_ns);

@@ -72,6 +72,23 @@ static void put_classifier(struct json_writer *w, const char *key, struct engine
     json_write_close(w, '}');
 }
 
+/* What SLA-Max-Loss may ask for. */
+static void put_levels(struct json_writer *w, const struct calibration_levels *levels)
+{
+    json_write_open(w, "levels", '[');
+    for (int i = 0; i < levels->n; i++) {
+        const struct calibration_level *level = &levels->at[i];
+        json_write_open(w, NULL, '{');
+        json_write_rounded(w, "max_loss", level->max_loss, 6);
+        json_write_rounded(w, "sure", levels->sure, 6);
+        json_write_rounded(w, "confidence", level->confidence, 6);
+        json_write_rounded(w, "accuracy", level->top1, 6);
+        json_write_rounded(w, "macs", level->macs, 10);
+        json_write_close(w, '}');
+    }
+    json_write_close(w, ']');
+}
+
 static void put_model(struct json_writer *w, struct engine *engine, const struct version *version,
                       bool is_default)
 {
@@ -104,6 +121,7 @@ static void put_model(struct json_writer *w, struct engine *engine, const struct
             put_classifier(w, NULL, engine, version, MODEL_RUNNING(exit));
     }
     json_write_close(w, ']');
+    put_levels(w, &model->calibration.levels);
     json_write_close(w, '}');
 }
 

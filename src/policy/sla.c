@@ -207,6 +207,12 @@ static bool parse_min_accuracy(struct span s, bool in_body, struct sla *sla)
     return parse_fraction(s, in_body, &sla->min_accuracy);
 }
 
+static bool parse_max_loss(struct span s, bool in_body, struct sla *sla)
+{
+    sla->has_max_loss = parse_fraction(s, in_body, &sla->max_loss);
+    return sla->has_max_loss;
+}
+
 static bool parse_on_miss(struct span s, bool in_body, struct sla *sla)
 {
     (void)in_body;
@@ -250,6 +256,7 @@ static const struct row {
                               "a decimal number from 0 to 1", parse_min_confidence},
     [SLA_M_MIN_ACCURACY] = {"SLA-Min-Accuracy", "min_accuracy", "a decimal number from 0 to 1",
                             parse_min_accuracy},
+    [SLA_M_MAX_LOSS] = {"SLA-Max-Loss", "max_loss", "a decimal number from 0 to 1", parse_max_loss},
     [SLA_M_ON_MISS] = {"SLA-On-Miss", "on_miss", "degrade or fail", parse_on_miss},
     [SLA_M_PRIORITY] = {"Priority", "priority", "u=0 to u=7 (RFC 9218)", parse_priority},
 };
@@ -279,6 +286,8 @@ static bool same_value(enum sla_member m, const struct sla *a, const struct sla 
         return a->min_confidence == b->min_confidence;
     case SLA_M_MIN_ACCURACY:
         return a->min_accuracy == b->min_accuracy;
+    case SLA_M_MAX_LOSS:
+        return a->max_loss == b->max_loss;
     case SLA_M_ON_MISS:
         return a->fail_on_miss == b->fail_on_miss;
     case SLA_M_PRIORITY:
@@ -402,8 +411,8 @@ int sla_draft_header(struct sla_draft *draft, const char *name, const char *valu
     }
     if (starts_with_name(name, "SLA-")) {
         return refuse(e, "SLA-*", span_of(name),
-                      "only SLA-Classifier, SLA-Deadline-Ms, SLA-Min-Confidence, SLA-Min-Accuracy "
-                      "and SLA-On-Miss");
+                      "only SLA-Classifier, SLA-Deadline-Ms, SLA-Min-Confidence, SLA-Min-Accuracy, "
+                      "SLA-Max-Loss and SLA-On-Miss");
     }
     return 0;
 }
@@ -427,16 +436,28 @@ int sla_draft_member(struct sla_draft *draft, const char *prefix, const char *na
         draft->given[i] = true;
         return 0;
     }
-    return refuse(
-        e, skip > 0 ? "parameters" : "sla", span_of(name),
-        "only classifier, deadline_ms, min_confidence, min_accuracy, on_miss and priority");
+    return refuse(e, skip > 0 ? "parameters" : "sla", span_of(name),
+                  "only classifier, deadline_ms, min_confidence, min_accuracy, max_loss, on_miss "
+                  "and priority");
+}
+
+/* What says how good an answer must be, of what was given; SLA_MEMBERS: nothing does. */
+static enum sla_member least_of(const struct sla_draft *draft)
+{
+    static const enum sla_member wishes[] = {SLA_M_MIN_CONFIDENCE, SLA_M_MIN_ACCURACY,
+                                             SLA_M_MAX_LOSS};
+    for (size_t i = 0; i < sizeof(wishes) / sizeof(wishes[0]); i++) {
+        if (draft->given[wishes[i]]) return wishes[i];
+    }
+    return SLA_MEMBERS;
 }
 
 int sla_draft_finish(const struct sla_draft *draft, enum sla_classifier fallback,
                      struct sla *ret_sla, struct err *e)
 {
     struct sla sla = draft->values;
-    bool least = draft->given[SLA_M_MIN_CONFIDENCE] || draft->given[SLA_M_MIN_ACCURACY];
+    const enum sla_member least_said = least_of(draft);
+    const bool least = least_said != SLA_MEMBERS;
     if (!draft->given[SLA_M_CLASSIFIER]) {
         bool chosen_by_bound = least || draft->given[SLA_M_DEADLINE_MS];
         sla.classifier = chosen_by_bound ? SLA_AUTO : fallback;
@@ -445,8 +466,7 @@ int sla_draft_finish(const struct sla_draft *draft, enum sla_classifier fallback
         return err_set(e, ERR_RANGE,
                        "SLA-Classifier: takes auto, or nothing, together with %s: a named "
                        "classifier leaves no choice",
-                       draft->given[SLA_M_MIN_CONFIDENCE] ? rows[SLA_M_MIN_CONFIDENCE].header
-                                                          : rows[SLA_M_MIN_ACCURACY].header);
+                       rows[least_said].header);
     }
     sla.deadline_chooses = sla.classifier == SLA_AUTO && draft->given[SLA_M_DEADLINE_MS] && !least;
     if (draft->bound_ns > 0 && (sla.deadline_ns == 0 || draft->bound_ns < sla.deadline_ns)) {
@@ -500,10 +520,33 @@ static int check_named(const struct sla *sla, const struct classifiers *c, struc
     return 0;
 }
 
+int sla_level(const struct sla *sla, const struct classifiers *classifiers)
+{
+    int level = classifiers->levels - 1;
+    while (level >= 0 && classifiers->max_loss[level] > sla->max_loss) level--;
+    return level;
+}
+
+/* Rule 12. */
+static int check_loss(const struct sla *sla, const struct classifiers *c, struct err *e)
+{
+    if (!sla->has_max_loss || sla_level(sla, c) >= 0) return 0;
+    if (c->levels == 0)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "SLA-Max-Loss: the model %s has no levels, which autodidact tune makes from "
+                       "held-out images: take SLA-Min-Confidence, or name a classifier",
+                       c->model);
+    return err_set(e, ERR_UNSUPPORTED,
+                   "SLA-Max-Loss: the model %s promises nothing below %g: ask for that, or tune it "
+                   "for less",
+                   c->model, c->max_loss[0]);
+}
+
 int sla_check_model(const struct sla *sla, const struct classifiers *classifiers, struct err *e)
 {
     const struct classifiers *c = classifiers;
     int rc = check_named(sla, c, e);
+    if (rc == 0) rc = check_loss(sla, c, e);
     if (rc < 0) return rc;
     if ((sla->min_confidence >= 0 || sla->min_accuracy >= 0) && !c->calibrated) {
         return err_set(e, ERR_UNSUPPORTED,

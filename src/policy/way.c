@@ -111,6 +111,28 @@ static int best_classifier(const struct classifiers *c)
     return best[0];
 }
 
+/* Rule 12, from the exit `first` on: the best classifier in the end, those before it where they are
+ * sure enough. A higher confidence than the level's is proven as well (train/risk.h). */
+static void way_by_loss(struct way *way, const struct sla *sla, const struct classifiers *c,
+                        int first)
+{
+    const int best = best_classifier(c);
+    const bool surely = sla->min_confidence >= 0;
+    const bool reaches = accuracy_of(c, best) >= sla->min_accuracy;
+    const int level = sla_level(sla, c);
+    double confidence = level >= 0 ? c->level_confidence[level] : never;
+    if (sla->min_confidence > confidence) confidence = sla->min_confidence;
+    way_to(way, c, best, surely || !reaches ? SLA_EXHAUSTED : SLA_ACCURACY);
+    for (int s = first; s <= way->last; s++) {
+        if (!has_learned(c, s)) continue;
+        /* The best one loses nothing against itself, so that only its confidence counts. */
+        if (way->answerer[s] != best)
+            stop_at(way, s, confidence);
+        else if (surely)
+            stop_at(way, s, sla->min_confidence);
+    }
+}
+
 /* Rule 3. */
 static void way_by_least(struct way *way, const struct sla *sla, const struct classifiers *c)
 {
@@ -119,6 +141,10 @@ static void way_by_least(struct way *way, const struct sla *sla, const struct cl
            (!has_learned(c, first) ||
             (sla->min_accuracy >= 0 && accuracy_of(c, way->answerer[first]) < sla->min_accuracy)))
         first++;
+    if (sla->has_max_loss) {
+        way_by_loss(way, sla, c, first);
+        return;
+    }
     bool ensemble_reaches = c->ensemble_accuracy >= sla->min_accuracy;
     if (sla->min_confidence >= 0) {
         int best = best_classifier(c);
@@ -201,7 +227,7 @@ bool way_choose(const struct sla *sla, const struct classifiers *classifiers, in
         way_to(&way, c, CLASSIFIER_RUNNING(sla->exit), SLA_REQUESTED);
         break;
     case SLA_AUTO:
-        if (sla->min_accuracy >= 0 || sla->min_confidence >= 0) {
+        if (sla->min_accuracy >= 0 || sla->min_confidence >= 0 || sla->has_max_loss) {
             way_by_least(&way, sla, c);
         } else {
             way_thresholds(&way, c);

@@ -109,6 +109,7 @@ static void find_metrics(struct engine *engine, struct version *version)
 }
 
 _Static_assert((int)POLICY_EXITS_MAX == (int)SPEC_SECTIONS_MAX, "exits as policy counts them");
+_Static_assert((int)POLICY_LEVELS_MAX == (int)MODEL_LEVELS_MAX, "levels as policy counts them");
 _Static_assert(CLASSIFIER_ENSEMBLE == MODEL_ENSEMBLE && CLASSIFIER_RUNNING(0) == MODEL_RUNNING(0),
                "classifiers as policy numbers them");
 
@@ -136,6 +137,11 @@ static struct classifiers classifiers_of(const struct model *model, struct cost 
         classifiers.thresholds[i] = c->thresholds[i];
         classifiers.running[i] = heads_of(&c->running[i]);
         classifiers.running_accuracy[i] = c->running[i].figures.top1;
+    }
+    classifiers.levels = c->levels.n;
+    for (int i = 0; i < c->levels.n; i++) {
+        classifiers.max_loss[i] = c->levels.at[i].max_loss;
+        classifiers.level_confidence[i] = c->levels.at[i].confidence;
     }
     return classifiers;
 }

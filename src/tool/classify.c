@@ -20,8 +20,8 @@
 enum { COLUMNS_MAX = 16, WAIT_MAX = 86400, NAME_MAX_SHOWN = 64, IMAGE_FILE_MAX = 64 << 20 };
 
 struct classify {
-    const char *url, *classifiers, *deadline, *min_confidence, *min_accuracy, *on_miss, *priority,
-        *model;
+    const char *url, *classifiers, *deadline, *min_confidence, *min_accuracy, *max_loss, *on_miss,
+        *priority, *model;
     int64_t top, wait_ready;
     bool explain, json;
     char columns[COLUMNS_MAX][NAME_MAX_SHOWN];
@@ -98,6 +98,7 @@ static int ask(struct classify *c, const char *classifier, const void *bytes, si
         (status = add_header(&lines, offsets, &n, "SLA-Deadline-Ms", c->deadline)) < 0 ||
         (status = add_header(&lines, offsets, &n, "SLA-Min-Confidence", c->min_confidence)) < 0 ||
         (status = add_header(&lines, offsets, &n, "SLA-Min-Accuracy", c->min_accuracy)) < 0 ||
+        (status = add_header(&lines, offsets, &n, "SLA-Max-Loss", c->max_loss)) < 0 ||
         (status = add_header(&lines, offsets, &n, "SLA-On-Miss", c->on_miss)) < 0 ||
         (status = add_header(&lines, offsets, &n, "Priority", c->priority)) < 0 ||
         (status = buf_printf(&path, "/v1/classify?top=%lld%s%s%s", (long long)c->top,
@@ -200,6 +201,8 @@ int tool_classify(int argc, char **argv, struct err *e)
          "the first classifier whose confidence reaches P (0..1)"},
         {"min-accuracy", OPTION_STRING, "P", &c.min_accuracy, NULL,
          "no classifier whose held-out accuracy is below P (0..1)"},
+        {"max-loss", OPTION_STRING, "X", &c.max_loss, NULL,
+         "the cheapest answer that costs at most so much accuracy (0..1)"},
         {"on-miss", OPTION_STRING, "degrade|fail", &c.on_miss, NULL,
          "when the deadline cannot be kept"},
         {"priority", OPTION_STRING, "u=0..7", &c.priority, NULL,

@@ -33,6 +33,8 @@ static struct calibration calibrate(int exits, bool flat)
     }
     c.ensemble.top1 = c.exits[exits - 1].top1 + (flat ? -0.05 : 0.05);
     c.ensemble.temperature = 1;
+    c.levels = (struct calibration_levels){
+        3, 0.95, 1000, {{0.01, 2, 0.75, 1e6}, {0.05, 0.9999, 0.7, 5e5}, {0.3, 0, 0.5, 1e5}}};
     for (int i = 0; flat && i < exits; i++) c.exits[i].temperature = 50;
     return c;
 }

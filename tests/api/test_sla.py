@@ -33,7 +33,7 @@ def row(name, headers, expected, status=200, words=(), sla=None, daemon=None, de
     return test
 
 
-C, D, CONFIDENCE, ACCURACY, MISS = ("SLA-Classifier", "SLA-Deadline-Ms", "SLA-Min-Confidence", "SLA-Min-Accuracy", "SLA-On-Miss")
+C, D, CONFIDENCE, ACCURACY, LOSS, MISS = ("SLA-Classifier", "SLA-Deadline-Ms", "SLA-Min-Confidence", "SLA-Min-Accuracy", "SLA-Max-Loss", "SLA-On-Miss")
 LONG = 60000
 
 
@@ -98,6 +98,22 @@ def rows():
     yield row("rule 11: a bound twice: 400", [("grpc-timeout", "60S"), ("grpc-timeout", "60S")], None, 400, ["grpc-timeout"])
     for name, value in ((C, "1"), (D, "100"), (CONFIDENCE, "0.5"), (ACCURACY, "0.5"), (MISS, "fail"), ("Priority", "u=1")):
         yield row(f"rule 11: {name} twice: 400", [(name, value), (name, value)], None, 400, [name])
+
+    # 12
+    for x, answered in ((0.01, ("ensemble", "accuracy")), (0.049, ("ensemble", "accuracy")), (0.3, ("1", "confidence")), (1, ("1", "confidence"))):
+        yield row(f"rule 12: a loss of {x} is that of the largest level not above it", [(LOSS, x)], answered)
+    yield row("rule 12: with auto it is the same", [(LOSS, 0.3), (C, "auto")], ("1", "confidence"))
+    yield row("rule 12: a deadline beside it bounds the time only", [(LOSS, 0.01), (D, LONG)], ("ensemble", "accuracy"), deadline=LONG)
+    yield row("rule 12: in a body", [], ("1", "confidence"), sla={"max_loss": 0.3})
+    yield row("rule 12: with Min-Accuracy both must hold", [(LOSS, 0.3), (ACCURACY, 0.55)], ("3", "confidence"))
+    yield row("rule 12: with Min-Confidence both must hold", [(LOSS, 0.3), (CONFIDENCE, 0.9999)], ("4", "confidence"))
+    yield row("rule 12: a smaller loss than any level: 422", [(LOSS, 0.009)], None, 422, ["SLA-Max-Loss", "0.01"])
+    yield row("rule 12: a model without levels: 422", [(LOSS, 0.5)], None, 422, ["SLA-Max-Loss", "tune"], daemon=lambda: plain)
+    for c in ("1", "deepest", "ensemble"):
+        yield row(f"rule 12: with classifier {c}: 400", [(LOSS, 0.5), (C, c)], None, 400, [LOSS])
+    yield row("rule 12: header and body that disagree: 400", [(LOSS, "0.1")], None, 400, [LOSS], {"max_loss": 0.2})
+    for value in ("1.01", "-0.1", "1%", ""):
+        yield row(f"rule 12: {value or 'nothing'} is no loss: 400", [(LOSS, value)], None, 400, [LOSS])
     for header, member in (((C, "1"), {"classifier": "2"}), ((D, "50000"), {"deadline_ms": 60000}), ((CONFIDENCE, "0.1"), {"min_confidence": 0.2}),
                            ((ACCURACY, "0.1"), {"min_accuracy": 0.2}), ((MISS, "fail"), {"on_miss": "degrade"}), (("Priority", "u=1"), {"priority": 2})):
         yield row(f"rule 11: {header[0]} against the body: 400", [header], None, 400, [header[0]], member)

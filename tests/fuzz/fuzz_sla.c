@@ -26,9 +26,10 @@ static void check_sla(const struct sla *sla)
     FUZZ_CHECK(sla->deadline_ns >= 0 && sla->deadline_ns <= INT64_C(1000000000000000000));
     FUZZ_CHECK(sla->min_confidence == -1 || (sla->min_confidence >= 0 && sla->min_confidence <= 1));
     FUZZ_CHECK(sla->min_accuracy == -1 || (sla->min_accuracy >= 0 && sla->min_accuracy <= 1));
+    FUZZ_CHECK(!sla->has_max_loss || (sla->max_loss >= 0 && sla->max_loss <= 1));
     FUZZ_CHECK(sla->urgency >= 0 && sla->urgency <= 7);
     FUZZ_CHECK(sla->exit >= 0);
-    bool least = sla->min_confidence >= 0 || sla->min_accuracy >= 0;
+    bool least = sla->min_confidence >= 0 || sla->min_accuracy >= 0 || sla->has_max_loss;
     FUZZ_CHECK(sla->classifier == SLA_AUTO || !least);
     FUZZ_CHECK(!sla->deadline_chooses || (sla->classifier == SLA_AUTO && sla->deadline_ns > 0));
 }
@@ -40,7 +41,10 @@ static void check_ways(const struct sla *sla)
                                                    .exits = EXITS,
                                                    .calibrated = true,
                                                    .accuracy = {.5, .7, .6},
-                                                   .ensemble_accuracy = .8};
+                                                   .ensemble_accuracy = .8,
+                                                   .levels = 2,
+                                                   .max_loss = {0, .5},
+                                                   .level_confidence = {2, .5}};
     struct way way;
     if (sla->classifier == SLA_EXIT && sla->exit >= EXITS) return;
     int n = 0;

@@ -292,6 +292,9 @@ static void sources_together(void **state)
         {{"SLA-Classifier: auto", "grpc-timeout: 50m"}, 0, SLA_AUTO, 50 * MS, false, NULL},
         {{"SLA-Min-Confidence: 0.5", "SLA-Deadline-Ms: 50"}, 0, SLA_AUTO, 50 * MS, false, NULL},
         {{"SLA-Classifier: auto", "SLA-Min-Accuracy: 0.5"}, 0, SLA_AUTO, 0, false, NULL},
+        {{"SLA-Max-Loss: 0"}, 0, SLA_AUTO, 0, false, NULL},
+        {{"SLA-Max-Loss: 0.01", "SLA-Deadline-Ms: 50"}, 0, SLA_AUTO, 50 * MS, false, NULL},
+        {{"SLA-Max-Loss: 0.01", "SLA-Classifier: 2"}, ERR_RANGE, 0, 0, false, "SLA-Max-Loss"},
         /* Min-* with a named classifier (rule 3). */
         {{"SLA-Classifier: 2", "SLA-Min-Confidence: 0.5"},
          ERR_RANGE,
@@ -401,6 +404,9 @@ static void members(void **state)
         {"SLA-Deadline-Ms", "25", "", "deadline_ms", "26", ERR_CONFLICT},
         {"SLA-Min-Confidence", "0.5", "", "min_confidence", "0.25", ERR_CONFLICT},
         {"SLA-Min-Accuracy", "0.5", "", "min_accuracy", "0.50", 0},
+        {"SLA-Max-Loss", "0.5", "", "max_loss", "0.50", 0},
+        {"SLA-Max-Loss", "0.5", "", "max_loss", "0", ERR_CONFLICT},
+        {NULL, NULL, "", "max_loss", "1.5", ERR_RANGE},
         {"SLA-On-Miss", "fail", "", "on_miss", "degrade", ERR_CONFLICT},
         {"Priority", "u=5", "", "priority", "5", 0},
         {"Priority", "u=5", "", "priority", "u=4", ERR_CONFLICT},
@@ -525,6 +531,35 @@ static void networks_and_what_they_can(void **state)
     assert_int_equal(sla_check_model(&sla, &c, &e), 0);
 }
 
+/* Rule 12: the largest level that is not above what was asked for. */
+static void levels_of_a_loss(void **state)
+{
+    (void)state;
+    struct classifiers c = {.model = "tiny",
+                            .exits = 2,
+                            .calibrated = true,
+                            .levels = 3,
+                            .max_loss = {.005, .01, .05},
+                            .level_confidence = {.9, .8, .5}};
+    struct sla sla = {.classifier = SLA_AUTO, .min_confidence = -1, .min_accuracy = -1};
+    static const struct {
+        double max_loss;
+        int level;
+    } rows[] = {{0, -1}, {.0049, -1}, {.005, 0}, {.0099, 0}, {.01, 1}, {.049, 1}, {.05, 2}, {1, 2}};
+    struct err e;
+    assert_int_equal(sla_check_model(&sla, &c, &e), 0);
+    sla.has_max_loss = true;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        sla.max_loss = rows[i].max_loss;
+        assert_int_equal(sla_level(&sla, &c), rows[i].level);
+        assert_int_equal(sla_check_model(&sla, &c, &e), rows[i].level < 0 ? ERR_UNSUPPORTED : 0);
+        if (rows[i].level < 0) assert_non_null(strstr(e.text, "promises nothing below 0.005"));
+    }
+    c.levels = 0;
+    assert_int_equal(sla_check_model(&sla, &c, &e), ERR_UNSUPPORTED);
+    assert_non_null(strstr(e.text, "autodidact tune"));
+}
+
 /* Rule 9: the last nanosecond of the time that was given is in time. */
 static void met_until_the_deadline(void **state)
 {
@@ -562,6 +597,7 @@ int main(void)
         cmocka_unit_test(refusals_are_clean),
         cmocka_unit_test(decimals_agree_with_strtod),
         cmocka_unit_test(networks_and_what_they_can),
+        cmocka_unit_test(levels_of_a_loss),
         cmocka_unit_test(met_until_the_deadline),
         cmocka_unit_test(reasons_have_names),
     };

@@ -52,6 +52,23 @@ static const struct classifiers blended = {.exits = N,
                                            .tuned = true,
                                            .thresholds = {.9, .8, 2, 0}};
 
+/* Levels of a bounded loss; the best is exit 3 of 4, or the ensemble. */
+static const struct classifiers levelled = {.exits = N,
+                                            .calibrated = true,
+                                            .accuracy = {.5, .6, .8, .7},
+                                            .ensemble_accuracy = .75,
+                                            .levels = 2,
+                                            .max_loss = {.01, .05},
+                                            .level_confidence = {2, .8}};
+static const struct classifiers levelled_all = {.exits = N,
+                                                .untrained = 2,
+                                                .calibrated = true,
+                                                .accuracy = {.5, .6, .7, .8},
+                                                .ensemble_accuracy = .9,
+                                                .levels = 1,
+                                                .max_loss = {0},
+                                                .level_confidence = {.8}};
+
 /* "2", "auto confidence=0.9 fail", "auto deadline": as headers would make it. */
 static struct sla sla_from(const char *text)
 {
@@ -60,7 +77,8 @@ static struct sla sla_from(const char *text)
     } words[] = {{"fail", "SLA-On-Miss", "fail"},
                  {"deadline", "SLA-Deadline-Ms", "5"},
                  {"confidence=", "SLA-Min-Confidence", NULL},
-                 {"accuracy=", "SLA-Min-Accuracy", NULL}};
+                 {"accuracy=", "SLA-Min-Accuracy", NULL},
+                 {"loss=", "SLA-Max-Loss", NULL}};
     char copy[128], *save = NULL;
     struct sla_draft draft;
     struct sla sla;
@@ -123,6 +141,16 @@ static void plans(void **state)
         {"auto accuracy=0.85", &ensemble_best, 0, ENS, 3, SLA_ACCURACY, 15, {2, 2, 2, 2}},
         {"auto accuracy=0.95", &ensemble_best, 0, ENS, 3, SLA_EXHAUSTED, 15, {2, 2, 2, 2}},
         {"auto accuracy=0.95", &calibrated, 0, 2, 2, SLA_EXHAUSTED, 4, {2, 2, 2, 2}},
+        /* Max-Loss: the best one in the end, no exit behind it (rule 12). */
+        {"auto loss=0.01", &levelled, 0, 2, 2, SLA_ACCURACY, 4, {2, 2, 2, 2}},
+        {"auto loss=0.049", &levelled, 0, 2, 2, SLA_ACCURACY, 4, {2, 2, 2, 2}},
+        {"auto loss=0.05", &levelled, 0, 2, 2, SLA_ACCURACY, 7, {.8, .8, 2, 2}},
+        {"auto loss=1", &levelled, 1, 2, 2, SLA_BY_DEADLINE, 7, {.8, .8, 2, 2}},
+        {"auto loss=0.5", &levelled_all, 0, ENS, 3, SLA_ACCURACY, 13, {.8, 2, .8, .8}},
+        {"auto loss=1 accuracy=0.6", &levelled, 0, 2, 2, SLA_ACCURACY, 6, {2, .8, 2, 2}},
+        {"auto loss=1 accuracy=0.95", &levelled, 0, 2, 2, SLA_EXHAUSTED, 4, {2, 2, 2, 2}},
+        {"auto loss=1 confidence=0.9", &levelled, 0, 2, 2, SLA_EXHAUSTED, 7, {.9, .9, .9, 2}},
+        {"auto loss=1 confidence=0.3", &levelled, 0, 2, 2, SLA_EXHAUSTED, 7, {.8, .8, .3, 2}},
         /* Both. */
         {"auto accuracy=0.55 confidence=0.9", &calibrated, 0, 2, 3, SLA_EXHAUSTED, 15,
          {2, .9, .9, .9}},
@@ -357,7 +385,9 @@ static struct sla random_sla(struct rng *rng)
     if (sla.classifier != SLA_AUTO) return sla;
     if (rng_below(rng, 2) != 0) sla.min_confidence = rng_uniform(rng);
     if (rng_below(rng, 2) != 0) sla.min_accuracy = rng_uniform(rng);
-    bool least = sla.min_confidence >= 0 || sla.min_accuracy >= 0;
+    sla.has_max_loss = rng_below(rng, 2) != 0;
+    sla.max_loss = rng_uniform(rng);
+    bool least = sla.min_confidence >= 0 || sla.min_accuracy >= 0 || sla.has_max_loss;
     sla.deadline_chooses = !least && rng_below(rng, 2) != 0;
     return sla;
 }
@@ -367,8 +397,8 @@ static struct sla random_sla(struct rng *rng)
 static void any_walk_ends_with_what_was_computed(void **state)
 {
     (void)state;
-    static const struct classifiers *const networks[] = {&calibrated, &ensemble_best, &tuned,
-                                                         &half,       &alone,         &blended};
+    static const struct classifiers *const networks[] = {
+        &calibrated, &ensemble_best, &tuned, &half, &alone, &blended, &levelled, &levelled_all};
     struct rng rng = seeded(77);
     for (int i = 0; i < 20000; i++) {
         struct sla sla = random_sla(&rng);
