@@ -86,10 +86,11 @@ void chart_begin(struct chart *c, const char *about)
     c->top = 22;
     c->plot_w = w - c->left - 14;
     c->plot_h = h - c->top - 40;
-    html_printf(c->html, "<svg class=\"chart\" viewBox=\"0 0 %.0f %.0f\" role=\"img\"><title>", w,
-                h);
+    html_printf(c->html, "<svg class=\"chart\"%s viewBox=\"0 0 %.0f %.0f\" role=\"img\"><title>",
+                c->style != NULL ? " xmlns=\"http://www.w3.org/2000/svg\"" : "", w, h);
     html_text(c->html, about);
     html_puts(c->html, "</title>");
+    if (c->style != NULL) html_puts(c->html, c->style);
     axes(c);
 }
 

@@ -11,11 +11,12 @@
 
 struct chart {
     struct html *html;
-    double x0, x1, y0, y1;            /* what is shown, in units of the data */
-    const char *x_name, *y_name;      /* of the axes; trusted text */
-    bool x_whole;                     /* no fractions at the ticks */
-    bool x_percent, y_percent;        /* fractions, written as percentages */
-    bool square;                      /* as high as wide */
+    double x0, x1, y0, y1;       /* what is shown, in units of the data */
+    const char *x_name, *y_name; /* of the axes; trusted text */
+    bool x_whole;                /* no fractions at the ticks */
+    bool x_percent, y_percent;   /* fractions, written as percentages */
+    bool square;                 /* as high as wide */
+    const char *style;           /* of a picture that is a file by itself; NULL: a page has it */
     double left, top, plot_w, plot_h; /* set by chart_begin() */
 };
 

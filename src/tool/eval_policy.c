@@ -6,64 +6,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "answers.h"
 #include "cost.h"
 #include "tool.h"
-
-static const double never = 2; /* a confidence that no softmax reaches */
-
-/* The heads that a classifier is made of. */
-static unsigned heads_of(const struct model *model, int classifier)
-{
-    const int exits = net_sections(model->net);
-    const unsigned learned = ((1u << exits) - 1) & ~model->training.untrained;
-    unsigned heads = 0;
-    if (classifier == MODEL_ENSEMBLE) return learned;
-    if (classifier < exits) return 1u << classifier;
-    const int last = classifier - MODEL_RUNNING(0);
-    for (int i = 0; i <= last; i++) {
-        if (model->calibration.running[last].weights[i] > 0) heads |= 1u << i;
-    }
-    return heads;
-}
-
-static bool has_learned(const struct model *model, int exit)
-{
-    return (model->training.untrained >> exit & 1) == 0;
-}
-
-/* The best by held-out accuracy, of equals the cheaper one; not calibrated: the deepest. */
-static int best_classifier(const struct model *model)
-{
-    const struct calibration *c = &model->calibration;
-    const int exits = net_sections(model->net);
-    int best = exits - 1;
-    double accuracy = -1;
-    if (!c->present) return best;
-    for (int i = 0; i < exits; i++) {
-        if (has_learned(model, i) && c->exits[i].top1 > accuracy) {
-            best = i;
-            accuracy = c->exits[i].top1;
-        }
-        if (c->running[i].present && c->running[i].figures.top1 > accuracy) {
-            best = MODEL_RUNNING(i);
-            accuracy = c->running[i].figures.top1;
-        }
-    }
-    return c->ensemble.top1 > accuracy ? MODEL_ENSEMBLE : best;
-}
-
-/* Puts a classifier into a place, blended first when it is a running ensemble. */
-static int put(struct early *early, int place, const struct model *model, struct logits *logits,
-               int classifier, struct err *e)
-{
-    int rc = 0;
-    if (classifier >= MODEL_RUNNING(0)) {
-        const int last = classifier - MODEL_RUNNING(0);
-        rc = logits_blend(logits, model->calibration.running[last].weights, last, e);
-    }
-    if (rc == 0) early_put(early, place, logits, classifier, model_temperature(model, classifier));
-    return rc;
-}
 
 /* Everything that a rule is judged with. */
 struct judge {
@@ -76,11 +21,8 @@ static struct eval_policy_point judge_rule(const struct judge *j, const struct e
                                            double confidence, int otherwise)
 {
     struct eval_policy_point p = {.confidence = confidence};
-    unsigned heads = heads_of(j->model, otherwise);
-    for (int i = 0; i < j->macs.n_exits; i++) {
-        if (rule->thresholds[i] <= 1)
-            heads |= 1u << i | heads_of(j->model, model_answerer(&j->model->calibration, i));
-    }
+    const struct early_heads all = answers_all_heads(j->model, otherwise);
+    const unsigned heads = early_rule_heads(&all, rule);
     p.outcome = early_judge(j->early, rule);
     p.macs = early_mean_cost(&j->macs, heads, &p.outcome);
     p.ms = early_mean_cost(&j->ms, heads, &p.outcome);
@@ -96,8 +38,7 @@ static double confidence_at(int i)
 
 static void judge_curve(const struct judge *j, struct eval_policy *p)
 {
-    const int exits = j->macs.n_exits;
-    const unsigned learned = ((1u << exits) - 1) & ~j->model->training.untrained;
+    const unsigned learned = answers_learned(j->model);
     for (int i = 0; i < EVAL_POLICY_POINTS; i++) {
         const struct early_rule rule = early_rule_confidence(learned, confidence_at(i));
         p->curve[i] = judge_rule(j, &rule, confidence_at(i), p->best);
@@ -107,19 +48,33 @@ static void judge_curve(const struct judge *j, struct eval_policy *p)
 static void judge_thresholds(const struct judge *j, struct eval_policy *p)
 {
     const struct calibration *c = &j->model->calibration;
-    struct early_rule rule = early_rule_confidence(0, never);
+    struct early_rule rule = early_rule_confidence(0, EARLY_NEVER);
     p->has_thresholds = c->present && c->has_thresholds;
     if (!p->has_thresholds) return;
     for (int i = 0; i < j->macs.n_exits; i++) {
-        if (has_learned(j->model, i)) rule.thresholds[i] = c->thresholds[i];
+        if ((answers_learned(j->model) >> i & 1) != 0) rule.thresholds[i] = c->thresholds[i];
     }
     p->thresholds = judge_rule(j, &rule, 0, j->macs.n_exits - 1);
+}
+
+/* Rule 12 of doc/sla.md. */
+static void judge_levels(const struct judge *j, struct eval_policy *p)
+{
+    const struct calibration_levels *levels = &j->model->calibration.levels;
+    p->n_levels = levels->n;
+    for (int i = 0; i < levels->n; i++) {
+        const double confidence = levels->at[i].confidence;
+        const struct early_rule rule =
+            early_rule_confidence(answers_before(j->model, p->best), confidence);
+        p->max_loss[i] = levels->at[i].max_loss;
+        p->levels[i] = judge_rule(j, &rule, confidence, p->best);
+    }
 }
 
 static void add_fixed(const struct judge *j, const struct logits *logits, int classifier,
                       struct eval_policy *p)
 {
-    const unsigned heads = heads_of(j->model, classifier);
+    const unsigned heads = answers_heads(j->model, classifier);
     const int last = classifier == MODEL_ENSEMBLE ? j->macs.n_exits - 1 : classifier;
     p->fixed[p->n_fixed++] =
         (struct eval_policy_fixed){.classifier = classifier,
@@ -134,35 +89,30 @@ int eval_policy_make(const struct model *model, const struct plan *plan, struct 
     const int exits = net_sections(model->net);
     struct eval_policy *p = ret_policy;
     struct judge j = {.model = model, .macs = cost_macs(model->net)};
-    *p = (struct eval_policy){.n_exits = exits, .best = best_classifier(model)};
+    *p = (struct eval_policy){.n_exits = exits, .best = answers_best(model)};
     int rc = cost_ms(plan, &j.ms, e);
     if (rc < 0) return rc;
-    struct early *early = early_new(logits->n, exits, e);
+    struct early *early = answers_early(model, logits, e);
     if (early == NULL) return -ENOMEM;
-    for (int i = 0; i < exits && rc == 0; i++) {
-        if (has_learned(model, i))
-            rc = put(early, i, model, logits, model_answerer(&model->calibration, i), e);
+    j.early = early;
+    judge_thresholds(&j, p);
+    judge_levels(&j, p);
+    judge_curve(&j, p);
+    for (int i = 0; i < exits; i++) {
+        if ((answers_learned(model) >> i & 1) != 0) add_fixed(&j, logits, i, p);
     }
-    if (rc == 0) rc = put(early, exits, model, logits, p->best, e);
-    if (rc == 0) {
-        j.early = early;
-        judge_thresholds(&j, p);
-        judge_curve(&j, p);
-        for (int i = 0; i < exits; i++) {
-            if (has_learned(model, i)) add_fixed(&j, logits, i, p);
-        }
-        add_fixed(&j, logits, MODEL_ENSEMBLE, p);
-    }
+    add_fixed(&j, logits, MODEL_ENSEMBLE, p);
     early_free(early);
-    return rc;
+    return 0;
 }
 
 /* --- for programs ----------------------------------------------------------------------------- */
 
 static void write_point(struct json_writer *w, const char *key, const struct eval_policy *p,
-                        const struct eval_policy_point *point)
+                        const struct eval_policy_point *point, const double *max_loss)
 {
     json_write_open(w, key, '{');
+    if (max_loss != NULL) json_write_rounded(w, "max_loss", *max_loss, TOOL_DIGITS);
     if (key == NULL) json_write_rounded(w, "confidence", point->confidence, TOOL_DIGITS);
     json_write_rounded(w, "top1", point->outcome.top1, TOOL_DIGITS);
     json_write_rounded(w, "macs", point->macs, TOOL_DIGITS);
@@ -190,9 +140,12 @@ void eval_policy_write(struct json_writer *w, const struct eval_policy *p)
         json_write_close(w, '}');
     }
     json_write_close(w, ']');
-    if (p->has_thresholds) write_point(w, "thresholds", p, &p->thresholds);
+    if (p->has_thresholds) write_point(w, "thresholds", p, &p->thresholds, NULL);
+    json_write_open(w, "levels", '[');
+    for (int i = 0; i < p->n_levels; i++) write_point(w, NULL, p, &p->levels[i], &p->max_loss[i]);
+    json_write_close(w, ']');
     json_write_open(w, "curve", '[');
-    for (int i = 0; i < EVAL_POLICY_POINTS; i++) write_point(w, NULL, p, &p->curve[i]);
+    for (int i = 0; i < EVAL_POLICY_POINTS; i++) write_point(w, NULL, p, &p->curve[i], NULL);
     json_write_close(w, ']');
     json_write_close(w, '}');
 }
@@ -219,6 +172,11 @@ void eval_policy_print(const struct eval_policy *p)
     for (int i = 0; i < p->n_exits; i++) printf(" %7s", model_classifier_name(i));
     printf("  else %s\n", model_classifier_name(p->best));
     if (p->has_thresholds) print_point("thresholds", p, &p->thresholds);
+    for (int i = 0; i < p->n_levels; i++) {
+        char name[24];
+        snprintf(name, sizeof(name), "loss %g", p->max_loss[i]);
+        print_point(name, p, &p->levels[i]);
+    }
     for (int i = 0; i < EVAL_POLICY_POINTS; i++) {
         const double confidence = p->curve[i].confidence;
         char name[16];

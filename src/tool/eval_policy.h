@@ -1,7 +1,7 @@
 /* What answers by confidence give on a set of images, as the daemon would give them under `auto`:
  * accuracy, cost in multiply-accumulates and in time of this machine, and who answers. Of the
- * model's thresholds, and of a least confidence (SLA-Min-Confidence) from 0 to 1, which is the
- * whole curve between the first exit and the best classifier. */
+ * model's thresholds, of its levels of SLA-Max-Loss, and of a least confidence (SLA-Min-Confidence)
+ * from 0 to 1, which is the whole curve between the first exit and the best classifier. */
 #ifndef TOOL_EVAL_POLICY_H
 #define TOOL_EVAL_POLICY_H
 
@@ -31,6 +31,9 @@ struct eval_policy {
     int n_exits;
     int best; /* the classifier of the best held-out accuracy, which answers what is never sure */
     bool has_thresholds;
+    int n_levels; /* SLA-Max-Loss, as the model has them */
+    double max_loss[MODEL_LEVELS_MAX];
+    struct eval_policy_point levels[MODEL_LEVELS_MAX];
     struct eval_policy_point thresholds, curve[EVAL_POLICY_POINTS];
     struct eval_policy_fixed fixed[SPEC_SECTIONS_MAX + 1]; /* exits that have learned, ensemble */
     int n_fixed;

@@ -22,6 +22,7 @@ struct subcommand {
 static const struct subcommand subcommands[] = {
     {"train", tool_train, "train a network by self distillation, or without"},
     {"eval", tool_eval, "figures of every classifier of a model on a data set"},
+    {"tune", tool_tune, "thresholds of early answers: for a loss, for a cost"},
     {"compare", tool_compare, "two models on the same images: who is better, and is it chance"},
     {"report", tool_report, "one page about models: curves, calibration, confusion, costs"},
     {"study", tool_study, "many trainings compared: methods, networks, widths, seeds"},

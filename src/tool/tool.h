@@ -28,6 +28,7 @@ int tool_jobs(int argc, char **argv, struct err *e);
 int tool_report(int argc, char **argv, struct err *e);
 int tool_study(int argc, char **argv, struct err *e);
 int tool_train(int argc, char **argv, struct err *e);
+int tool_tune(int argc, char **argv, struct err *e);
 
 /* --- shared (common.c) ------------------------------------------------------------------------ */
 
