@@ -58,6 +58,12 @@ int logits_best(const float *logits, int classes, float *ret_margin);
 struct training_figures evaluate_figures(const struct logits *logits, int classifier,
                                          double temperature);
 
+/* Failure prediction: the chance that an image that is right has the greater confidence than one
+ * that is wrong, equal ones counting half (the area under the ROC curve; Hendrycks and Gimpel, ICLR
+ * 2017). 0.5 where all are right or all wrong. -ENOMEM. */
+int evaluate_auroc(const struct logits *logits, int classifier, double temperature,
+                   double *ret_auroc, struct err *e);
+
 /* A bin of the calibration error: images, those of them that are right, the sum of confidences. */
 struct evaluate_bin {
     double confidence;

@@ -78,7 +78,9 @@ static int parse(int argc, char **argv, struct command *c, struct err *e)
         "Prints of every classifier (1 to the deepest, and the ensemble) the share of images\n"
         "that it classifies right (top1), with the class among the best five (top5), the mean\n"
         "negative log likelihood (nll) and the expected calibration error in 15 bins (ece), both\n"
-        "after calibration. holdout are the images that were held out when the model was\n"
+        "after calibration, and how well confidence tells right from wrong (auroc: 0.5 not at "
+        "all,\n"
+        "1 always). holdout are the images that were held out when the model was\n"
         "trained, train the others. The margin in the predictions is the distance between the\n"
         "two best logits; index is the image's number in its file, from 0. The order of images\n"
         "is the same in all files.",

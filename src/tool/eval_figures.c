@@ -27,7 +27,7 @@ static int add_row(struct eval_figures *t, const struct model *model, struct log
     row->figures = evaluate_figures(l, classifier, model_temperature(model, classifier));
     evaluate_classes(l, classifier, counts);
     row->balanced = evaluate_balanced(counts, l->classes);
-    return 0;
+    return evaluate_auroc(l, classifier, model_temperature(model, classifier), &row->auroc, e);
 }
 
 int eval_figures_make(const struct model *model, struct logits *l, struct eval_figures *ret_figures,
@@ -69,11 +69,9 @@ static void write_row(struct json_writer *w, const char *key, const struct eval_
     const struct {
         const char *key;
         double value;
-    } figures[] = {{"top1", f->top1},
-                   {"balanced", row->balanced},
-                   {"top5", f->top5},
-                   {"nll", f->nll},
-                   {"ece", f->ece}};
+    } figures[] = {{"top1", f->top1}, {"balanced", row->balanced},
+                   {"top5", f->top5}, {"nll", f->nll},
+                   {"ece", f->ece},   {"auroc", row->auroc}};
     for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
         if (row->learned)
             json_write_rounded(w, figures[i].key, figures[i].value, TOOL_DIGITS);
@@ -131,14 +129,15 @@ void eval_figures_write_classes(struct json_writer *w, const struct eval_figures
 
 void eval_figures_print(const struct eval_figures *t)
 {
-    printf("%-12s %8s %8s %8s %8s %8s\n", "classifier", "top-1", "balanced", "top-5", "nll", "ece");
+    printf("%-12s %8s %8s %8s %8s %8s %8s\n", "classifier", "top-1", "balanced", "top-5", "nll",
+           "ece", "auroc");
     for (int i = 0; i < t->n; i++) {
         const struct eval_row *row = &t->rows[i];
         const struct training_figures *f = &row->figures;
         printf("%-12s", model_classifier_name(row->classifier));
         if (row->learned)
-            printf(" %8.4f %8.4f %8.4f %8.4f %8.4f\n", f->top1, row->balanced, f->top5, f->nll,
-                   f->ece);
+            printf(" %8.4f %8.4f %8.4f %8.4f %8.4f %8.4f\n", f->top1, row->balanced, f->top5,
+                   f->nll, f->ece, row->auroc);
         else
             printf(" has not learned\n");
     }

@@ -16,6 +16,7 @@ struct eval_row {
     const double *weights; /* of a running ensemble: the model's */
     struct training_figures figures;
     double balanced;
+    double auroc; /* evaluate_auroc() */
 };
 
 struct eval_figures {

@@ -13,6 +13,7 @@
 #include <math.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -267,6 +268,46 @@ struct training_figures evaluate_bins(const struct logits *logits, int classifie
     double count = (double)n;
     return (struct training_figures){(double)top1 / count, (double)top5 / count, nll / count,
                                      ece / count};
+}
+
+struct sure {
+    double confidence;
+    bool right;
+};
+
+static int compare_sure(const void *a, const void *b)
+{
+    const double x = ((const struct sure *)a)->confidence, y = ((const struct sure *)b)->confidence;
+    return (x > y) - (x < y);
+}
+
+int evaluate_auroc(const struct logits *logits, int classifier, double temperature,
+                   double *ret_auroc, struct err *e)
+{
+    const size_t n = logits->n;
+    const float *z = logits_of(logits, classifier);
+    struct sure *images = mem_new(n, sizeof(*images));
+    double above = 0, right = 0, nll;
+    if (images == NULL) return err_set(e, -ENOMEM, "out of memory for %zu confidences", n);
+    for (size_t i = 0; i < n; i++, z += logits->classes) {
+        const int32_t label = logits->labels[i];
+        const int best = logits_best(z, logits->classes, NULL);
+        likelihood(z, logits->classes, best, label, temperature, &images[i].confidence, &nll);
+        images[i].right = place_of(z, logits->classes, label) == 0;
+        right += images[i].right;
+    }
+    qsort(images, n, sizeof(*images), compare_sure);
+    double wrong = 0; /* less sure than those of the run of equal ones */
+    for (size_t i = 0, end; i < n; i = end) {
+        double here[2] = {0, 0};
+        for (end = i; end < n && !(images[end].confidence > images[i].confidence); end++)
+            here[images[end].right]++;
+        above += here[1] * (wrong + here[0] / 2);
+        wrong += here[0];
+    }
+    *ret_auroc = right > 0 && wrong > 0 ? above / (right * wrong) : 0.5;
+    mem_free(images);
+    return 0;
 }
 
 void evaluate_classes(const struct logits *logits, int classifier, struct class_count *ret_counts)

@@ -77,6 +77,9 @@ def test_logits(p):
         near(row["top1"], sum(best(x) == y for x, y in zip(z[j], labels)) / 200)
         near(row["top5"], sum(y in sorted(range(100), key=lambda k: -x[k])[:5] for x, y in zip(z[j], labels)) / 200)
         near(row["nll"], sum(-math.log(softmax(x, t)[y]) for x, y in zip(z[j], labels)) / 200, 1e-5)
+        sure, right = [max(softmax(x, t)) for x in z[j]], [best(x) == y for x, y in zip(z[j], labels)]
+        pairs = [(a > b) + (a == b) / 2 for a, r in zip(sure, right) if r for b, s in zip(sure, right) if not s]
+        near(row["auroc"], sum(pairs) / len(pairs), 1e-4)
     for i in range(200):  # the ensemble is the mean
         for k in range(0, 100, 7):
             near(z[4][i][k], sum(z[j][i][k] for j in range(4)) / 4, 1e-5)

@@ -78,6 +78,10 @@ static void test_figures_by_hand(void **state)
     assert_near(f.nll, nll, 1e-7);
     assert_near(f.ece, 0.8 * (0.59 - 0.5) + 0.2 * (1 - 0.9), 1e-6);
 
+    double auroc;
+    assert_int_equal(evaluate_auroc(&l, 0, 1.0, &auroc, NULL), 0);
+    assert_near(auroc, (1 + 1 + 4 * 0.5) / 6, 1e-12); /* 3 right by 2 wrong, 4 of the pairs equal */
+
     /* At T = 2 the odds are the root: one bin holds 0.59's c2, another 0.9's. */
     double c2 = 1 / (1 + sqrt(0.41 / 0.59)), d2 = 1 / (1 + sqrt(0.1 / 0.9));
     f = evaluate_figures(&l, 0, 2.0);
