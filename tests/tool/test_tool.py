@@ -188,7 +188,7 @@ def test_learning(p):
         assert f["n"] == 200 and list(f) == ["n", "exits", "ensemble", "running"]
         assert top1[-1] > 0.3, (method, top1)
         if method == "baseline":
-            none = dict.fromkeys(("top1", "balanced", "top5", "nll", "ece"))
+            none = dict.fromkeys(("top1", "balanced", "top5", "nll", "ece", "auroc"))
             assert f["exits"][:3] == [{"name": n, "learned": False, **none} for n in "123"], f
             assert f["ensemble"] == {k: v for k, v in f["exits"][3].items() if k not in ("name", "learned")}, f
             assert f["running"] == []
