@@ -97,7 +97,8 @@ static int judge_end(pid_t pid, struct err *e)
 int study_run(char *const *arguments, const char *log, const char *label, struct err *e)
 {
     int ends[2];
-    if (stop_signal != 0) return err_set(e, ERR_CANCELLED, "stopped: the same command goes on");
+    if (stop_signal != 0)
+        return err_set(e, ERR_CANCELLED, "stopped: the same command goes on from here");
     FILE *file = fopen(log, "ae");
     if (file == NULL) return err_set(e, -errno, "%s: %s", log, err_text(-errno));
     if (pipe(ends) < 0) {
