@@ -277,7 +277,7 @@ def cifar10():
     with open(os.path.join(source, "batches.meta.txt"), "w") as f:
         f.writelines(f"class{i}\n" for i in range(10))
     out = path("cifar10.safetensors")
-    tool("train", SPEC, *options("cifar10:" + source, out, width=4, epochs=3))
+    tool("train", SPEC, *options("cifar10:" + source, out, width=4, epochs=10, algorithm="rule"))
     figures, = tool("eval", out, "--data", "cifar10:" + source, "--split", "test", "--json")
     assert figures["n"] == 40 and figures["exits"][3]["top1"] > 0.2, figures
     figures, = tool("eval", out, "--data", "cifar10:" + source, "--split", "holdout", "--json")
