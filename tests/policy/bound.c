@@ -25,8 +25,8 @@
 #include "bound.h"
 
 #include <math.h>
+#include <stdbool.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 
 /* ---- the most work ---- */
@@ -105,54 +105,35 @@ double bound_work(const double *arrival_s, const double *deadline_s, const doubl
 
 struct piece {
     int class;
-    double slope, until_s; /* accuracy a second, of the work up to until_s */
+    double slope, until_s; /* worth a second, of the work up to until_s */
 };
 
-static double least(const double *ms)
-{
-    double least = INFINITY;
-    for (int i = 0; i < NETWORK_SIZES; i++) least = fmin(least, ms[i] / (double)(1 << i));
-    return least / 1e3;
-}
-
-/* Which exits a class may be answered by. */
-static bool permits(const struct sla *sla, int exit)
-{
-    if (sla->classifier == SLA_AUTO || !sla->fail_on_miss) return true;
-    return sla->classifier == SLA_DEEPEST ? exit == NETWORK_EXITS - 1 : exit == sla->exit;
-}
-
 /* The concave function of a class as pieces, the steepest first. Returns how many. */
-static int pieces_of(const struct machine *machine, int class, struct piece *ret)
+static int pieces_of(const struct bound_class *c, int class, struct piece *ret)
 {
-    const struct machine_class *c = &machine->classes[class];
-    const struct network *network = machine->networks[c->model];
-    double work[NETWORK_EXITS], sections = 0, at = 0, worth = 0;
+    double at = 0, worth = 0;
     int n = 0;
-    for (int s = 0; s < NETWORK_EXITS; s++) {
-        sections += least(network->section_ms[s]);
-        work[s] = sections + least(network->head_ms[s]);
-    }
     for (;;) {
-        int best = -1;
+        const struct bound_answer *best = NULL;
         double steepest = 0;
-        for (int s = 0; s < NETWORK_EXITS; s++) {
-            double slope = (network->accuracy[s] - worth) / (work[s] - at);
-            if (!permits(&c->sla, s) || work[s] <= at || slope <= steepest) continue;
+        for (int k = 0; k < c->n; k++) {
+            const struct bound_answer *answer = &c->answers[k];
+            double slope = (answer->worth - worth) / (answer->work_s - at);
+            if (answer->work_s <= at || slope <= steepest) continue;
             steepest = slope;
-            best = s;
+            best = answer;
         }
-        if (best < 0) return n;
-        ret[n++] = (struct piece){class, steepest, work[best]};
-        at = work[best];
-        worth = network->accuracy[best];
+        if (best == NULL) return n;
+        ret[n++] = (struct piece){class, steepest, best->work_s};
+        at = best->work_s;
+        worth = best->worth;
     }
 }
 
-static int sorted_pieces(const struct machine *machine, struct piece *ret)
+static int sorted_pieces(const struct bound_class *classes, int n_classes, struct piece *ret)
 {
     int n = 0;
-    for (int c = 0; c < machine->n_classes; c++) n += pieces_of(machine, c, ret + n);
+    for (int c = 0; c < n_classes; c++) n += pieces_of(&classes[c], c, ret + n);
     for (int i = 1; i < n; i++) {
         struct piece piece = ret[i];
         int at = i;
@@ -162,23 +143,18 @@ static int sorted_pieces(const struct machine *machine, struct piece *ret)
     return n;
 }
 
-double bound_right(const struct machine *machine, const struct machine_arrival *arrivals, size_t n)
+double bound_worth(const struct bound_class *classes, int n_classes,
+                   const struct bound_arrivals *arrivals, double workers)
 {
-    double *arrival = mem_new(3 * n + 1, sizeof(*arrival)), sum = 0, before = 0;
-    double *deadline = arrival + n, *size = deadline + n;
-    double caps[MACHINE_CLASSES_MAX] = {0};
-    struct piece pieces[MACHINE_CLASSES_MAX * NETWORK_EXITS];
-    int n_pieces = sorted_pieces(machine, pieces);
-    if (arrival == NULL) return -1;
-    for (size_t i = 0; i < n; i++) {
-        int64_t d = machine->classes[arrivals[i].class].sla.deadline_ns;
-        arrival[i] = (double)arrivals[i].at_ns / (double)CLOCK_SECOND;
-        deadline[i] = d > 0 ? arrival[i] + (double)d / (double)CLOCK_SECOND : INFINITY;
-    }
+    struct piece pieces[BOUND_CLASSES_MAX * BOUND_ANSWERS_MAX];
+    double caps[BOUND_CLASSES_MAX] = {0}, sum = 0, before = 0;
+    double *size = mem_new(arrivals->n + 1, sizeof(*size));
+    if (size == NULL) return -1;
+    int n_pieces = sorted_pieces(classes, n_classes, pieces);
     for (int p = 0; p < n_pieces; p++) {
         caps[pieces[p].class] = pieces[p].until_s;
-        for (size_t i = 0; i < n; i++) size[i] = caps[arrivals[i].class];
-        double work = bound_work(arrival, deadline, size, n, machine->workers);
+        for (size_t i = 0; i < arrivals->n; i++) size[i] = caps[arrivals->class[i]];
+        double work = bound_work(arrivals->at_s, arrivals->deadline_s, size, arrivals->n, workers);
         if (work < 0) {
             sum = -1;
             break;
@@ -186,6 +162,6 @@ double bound_right(const struct machine *machine, const struct machine_arrival *
         sum += pieces[p].slope * (work - before);
         before = work;
     }
-    mem_free(arrival);
+    mem_free(size);
     return sum;
 }

@@ -3,12 +3,30 @@
 #ifndef TESTS_POLICY_BOUND_H
 #define TESTS_POLICY_BOUND_H
 
-#include "machine.h"
+#include <stddef.h>
 
-/* The sum of held-out accuracies over all answers in time: no schedule of these arrivals on this
- * machine has more. Arrivals whose class has no deadline count with what the whole time gives.
- * Negative: out of memory. */
-double bound_right(const struct machine *machine, const struct machine_arrival *arrivals, size_t n);
+enum { BOUND_CLASSES_MAX = 8, BOUND_ANSWERS_MAX = 24 };
+
+/* What some of the arrivals may be answered with: the least work that such an answer takes, in
+ * seconds of one worker, and what it is worth, its accuracy. */
+struct bound_class {
+    struct bound_answer {
+        double work_s, worth;
+    } answers[BOUND_ANSWERS_MAX];
+    int n;
+};
+
+/* In the order of time. */
+struct bound_arrivals {
+    const double *at_s, *deadline_s; /* both by one clock; deadline_s may be INFINITY */
+    const int *class;
+    size_t n;
+};
+
+/* The sum of worths over all answers in time: no schedule has more. Arrivals without a deadline
+ * count with what the whole time gives. Negative: out of memory. */
+double bound_worth(const struct bound_class *classes, int n_classes,
+                   const struct bound_arrivals *arrivals, double workers);
 
 /* The most work, in seconds of one worker, that can be done on jobs with these windows and sizes,
  * when they may be divided, and all workers may work on one. At so many seconds of work a second.

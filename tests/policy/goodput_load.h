@@ -4,7 +4,7 @@
 #define TESTS_POLICY_GOODPUT_LOAD_H
 
 #include "arrivals.h"
-#include "bound.h"
+#include "bound_machine.h"
 
 struct goodput_load {
     uint64_t seed;

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "bound.h"
+#include "bound_machine.h"
 
 /* ---- the most work ---- */
 
