@@ -23,7 +23,9 @@ struct cost *cost_new_linear(int sections, int batch_max, const double *section_
                              const double *head_s);
 void cost_free(struct cost *cost);
 
-/* The sizes of the table, ascending; the index counts them from 0. */
+enum { COST_SIZES_MAX = 18 };
+
+/* The sizes of the table, ascending; the index counts them from 0. At most COST_SIZES_MAX. */
 int cost_sizes(const struct cost *cost);
 int cost_size(const struct cost *cost, int index);
 

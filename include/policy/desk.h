@@ -60,7 +60,7 @@ struct desk_version {
     int enough[POLICY_EXITS_MAX][POLICY_EXITS_MAX];
 
     /* Of the machine it has this share before others, among those that are asked for: 1 unless
-     * somebody sets it after desk_version_init(), before the first request. */
+     * somebody sets it after desk_version_init(), at any time. More than 0. */
     double share;
     size_t in_flight; /* items */
     double used_s;    /* of workers, lately */

@@ -10,8 +10,10 @@
 #include "base/err.h"
 #include "base/metric.h"
 #include "image/image.h"
+#include "policy/cost.h"
 #include "serve/publication.h"
 #include "serve/request.h"
+#include "serve/shares.h"
 #include "serve/version.h"
 
 struct decoder;
@@ -25,6 +27,7 @@ struct engine_options {
     int batch_max;             /* items in one section batch, default 32 */
     int queue_max;             /* items admitted and not answered, default 1024 */
     int64_t default_target_ns; /* sla.default_target_ms, default 1 s */
+    struct shares shares;      /* default: each model 1 */
     struct image_limits image_limits;
     enum precision precision; /* default PRECISION_FP32 */
     bool measure;             /* the algorithms of convolutions, instead of going by rule */
@@ -38,8 +41,8 @@ struct engine_options {
 
 void engine_options_default(struct engine_options *options);
 
-/* metrics may be NULL. The engine fills section duration, batch size and queue wait, and who waits
- * for being decoded. */
+/* metrics may be NULL. The engine fills section duration, batch size and queue wait, what was
+ * predicted of sections and has been learned, and who waits for being decoded. */
 struct engine *engine_new(const struct engine_options *options, struct metrics *metrics,
                           struct err *e);
 
@@ -55,6 +58,23 @@ size_t engine_model_names(struct engine *engine, const char **ret_names, size_t 
 /* Predicted seconds of one image up to and including a classifier's answer (exit, or
  * MODEL_ENSEMBLE) on an idle machine, from the version's cost table. */
 double engine_cost(struct engine *engine, const struct version *version, int classifier);
+
+/* What computing a version costs, and what has been learned of it since it was published. */
+struct engine_costs {
+    int sizes; /* of batches */
+    int batch[COST_SIZES_MAX];
+    /* Seconds of such a batch, as measured when it was published: without the factors. */
+    double section_s[SPEC_SECTIONS_MAX][COST_SIZES_MAX], head_s[SPEC_SECTIONS_MAX][COST_SIZES_MAX];
+    double slow_down, helped; /* cost_slow_down(), cost_helped() */
+    double share;             /* of the machine, beside other models' */
+};
+void engine_costs(struct engine *engine, const struct version *version, struct engine_costs *ret);
+
+/* What has been learned is shown to metrics as it is now. */
+void engine_show_learned(struct engine *engine);
+
+/* Those of engine_options from now on, of versions that serve and that will. Any thread. */
+void engine_set_shares(struct engine *engine, const struct shares *shares);
 
 /* Those of engine_options from now on, for what arrives. On the thread that submits. */
 void engine_set_limits(struct engine *engine, int queue_max, int64_t default_target_ns);

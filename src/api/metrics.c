@@ -98,6 +98,7 @@ static int render(struct api *api, struct buf *out)
     raise_to(api->process.log_lost, (double)log_sink_lost());
     read_process(&api->process);
     counts_models(&api->service.counts, api->below.engine);
+    engine_show_learned(api->below.engine);
     return metrics_render(api->below.metrics, out);
 }
 

@@ -89,16 +89,43 @@ static void put_levels(struct json_writer *w, const struct calibration_levels *l
     json_write_close(w, ']');
 }
 
+static void put_times(struct json_writer *w, const char *key, const double *seconds, int sizes)
+{
+    json_write_open(w, key, '[');
+    for (int i = 0; i < sizes; i++) json_write_rounded(w, NULL, 1e3 * seconds[i], 5);
+    json_write_close(w, ']');
+}
+
+static void put_costs(struct json_writer *w, const struct engine_costs *costs, int exits)
+{
+    json_write_open(w, "costs", '{');
+    json_write_open(w, "batches", '[');
+    for (int i = 0; i < costs->sizes; i++) json_write_int(w, NULL, costs->batch[i]);
+    json_write_close(w, ']');
+    json_write_open(w, "sections_ms", '[');
+    for (int s = 0; s < exits; s++) put_times(w, NULL, costs->section_s[s], costs->sizes);
+    json_write_close(w, ']');
+    json_write_open(w, "heads_ms", '[');
+    for (int s = 0; s < exits; s++) put_times(w, NULL, costs->head_s[s], costs->sizes);
+    json_write_close(w, ']');
+    json_write_rounded(w, "slow_down", costs->slow_down, 5);
+    json_write_rounded(w, "helped", costs->helped, 5);
+    json_write_close(w, '}');
+}
+
 static void put_model(struct json_writer *w, struct engine *engine, const struct version *version,
                       bool is_default)
 {
     const struct model *model = version_model(version);
     struct shape input = net_input(model->net);
     int exits = net_sections(model->net);
+    struct engine_costs costs;
+    engine_costs(engine, version, &costs);
     json_write_open(w, NULL, '{');
     json_write_string(w, "name", model->name);
     json_write_int(w, "version", version_number(version));
     json_write_bool(w, "default", is_default);
+    json_write_rounded(w, "share", costs.share, 6);
     json_write_string(w, "sha256", model->sha256);
     json_write_string(w, "architecture", net_spec(model->net)->name);
     json_write_string(w, "method", model->training.method);
@@ -122,6 +149,7 @@ static void put_model(struct json_writer *w, struct engine *engine, const struct
     }
     json_write_close(w, ']');
     put_levels(w, &model->calibration.levels);
+    put_costs(w, &costs, exits);
     json_write_close(w, '}');
 }
 

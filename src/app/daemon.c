@@ -260,6 +260,9 @@ static void spread(struct daemon *d)
     server_set_limits(d->private, &options);
     engine_set_limits(d->engine, (int)d->config->engine_queue_max,
                       d->config->sla_default_target_ms * CLOCK_MS);
+    struct shares shares;
+    if (shares_parse(d->config->model_share, &shares, NULL) == 0)
+        engine_set_shares(d->engine, &shares);
     api_set_fallback(d->api, default_classifier(d->config));
 }
 
@@ -473,7 +476,8 @@ static int make_engine(struct daemon *d, struct err *e)
     options.image_limits.memory_max = (size_t)c->image_memory_max;
     options.image_limits.truncated =
         strcmp(c->image_truncated, "accept") == 0 ? IMAGE_TRUNCATED_ACCEPT : IMAGE_TRUNCATED_REFUSE;
-    int rc = engine_algorithms(c, &options, e);
+    int rc = shares_parse(c->model_share, &options.shares, e);
+    if (rc == 0) rc = engine_algorithms(c, &options, e);
     if (rc < 0) return rc;
     d->reaper = reaper_new(d->store);
     if (d->reaper == NULL) return err_set(e, -ENOMEM, "out of memory at start");

@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "model/model.h"
+#include "serve/shares.h"
 #include "units.h"
 
 _Static_assert(sizeof(int64_t) == sizeof(double), "numbers are copied alike");
@@ -70,6 +71,11 @@ const struct option option_table[] = {
     BYTES(model, bytes_max, "1G", 1024, MODEL_FILE_MAX, "of a model file"),
     DIRECTORY(model, specs, "",
               "directory of NAME.json for jobs; empty: where the models were installed"),
+    TEXT(
+        model, share, "",
+        "of the machine that a model has before others: NAME=SHARE with commas between; who is not "
+        "named has 1",
+        LIVE),
     INTEGER(engine, workers, "0", 0, 1024, "compute threads; 0: one a processor"),
     INTEGER(engine, batch_max, "32", 1, 1024, "images in one batch of a section"),
     INTEGER(engine, queue_max, "1024", 1, 1000000,
@@ -260,5 +266,8 @@ int config_check(const struct config *c, struct err *e)
         return err_set(e, ERR_CONFLICT, "http.body_max_bytes is larger than http.upload_max_bytes");
     if (c->image_bytes_max > c->http_body_max_bytes)
         return err_set(e, ERR_CONFLICT, "image.bytes_max is larger than http.body_max_bytes");
-    return 0;
+    struct shares shares;
+    int rc = shares_parse(c->model_share, &shares, e);
+    if (rc < 0) err_prefix(e, "model.share");
+    return rc < 0 ? rc : 0;
 }

@@ -20,7 +20,7 @@ struct config {
         http_upload_max_bytes, http_address_upload_max_bytes, http_images_max;
     char admin_listen[CONFIG_TEXT_MAX], admin_token_file[CONFIG_TEXT_MAX];
     char state_directory[CONFIG_TEXT_MAX];
-    char model_file[CONFIG_TEXT_MAX], model_specs[CONFIG_TEXT_MAX];
+    char model_file[CONFIG_TEXT_MAX], model_specs[CONFIG_TEXT_MAX], model_share[CONFIG_TEXT_MAX];
     int64_t model_bytes_max;
     char engine_precision[CONFIG_TEXT_MAX], engine_algorithms[CONFIG_TEXT_MAX];
     int64_t engine_workers, engine_batch_max, engine_queue_max;

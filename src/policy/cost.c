@@ -13,8 +13,6 @@
 #include "base/mem.h"
 #include "policy/classifiers.h"
 
-enum { SIZES_MAX = 18 };
-
 static const double learn_rate = 0.1;
 /* An idle machine measured the table, so that much less is a measuring error, and much more is an
  * event (a stopped process) that the next predictions must not suffer from for long. */
@@ -27,8 +25,8 @@ struct cost {
     double slow_down; /* of a worker alone */
     double helped;    /* of what that is, with help */
     int64_t aged_ns;  /* when both were looked at last; 0: never */
-    int sizes[SIZES_MAX];
-    double section[POLICY_EXITS_MAX][SIZES_MAX], head[POLICY_EXITS_MAX][SIZES_MAX];
+    int sizes[COST_SIZES_MAX];
+    double section[POLICY_EXITS_MAX][COST_SIZES_MAX], head[POLICY_EXITS_MAX][COST_SIZES_MAX];
 };
 
 struct cost *cost_new(int sections, int batch_max)
@@ -39,7 +37,7 @@ struct cost *cost_new(int sections, int batch_max)
     cost->batch_max = batch_max;
     cost->slow_down = cost->helped = 1;
     cost->learns = true;
-    for (int size = 1; size < batch_max && cost->n_sizes < SIZES_MAX - 1; size *= 2) {
+    for (int size = 1; size < batch_max && cost->n_sizes < COST_SIZES_MAX - 1; size *= 2) {
         cost->sizes[cost->n_sizes++] = size;
     }
     cost->sizes[cost->n_sizes++] = batch_max;

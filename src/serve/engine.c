@@ -24,6 +24,7 @@ static const double ratio_buckets[] = {0.25, 0.5, 0.7, 0.85, 1, 1.2, 1.5, 2, 4, 
 static const char *const seat_labels[] = {"seat", NULL};
 static const char *const format_labels[] = {"format", NULL};
 static const char *const wait_labels[] = {"section", NULL};
+static const char *const model_labels[] = {"model", NULL};
 static const char *const section_labels[] = {"model", "section", NULL};
 static const char *const classifier_labels[] = {"model", "classifier", NULL};
 
@@ -66,6 +67,31 @@ static void add_decode_metrics(struct engine *engine, struct metrics *metrics)
         engine->decode_ratio[f] = metric_series(ratio, &formats[f]);
 }
 
+static void add_learned_metrics(struct engine *engine, struct metrics *metrics)
+{
+    struct metric_family *margin = NULL;
+    if (metrics != NULL) {
+        engine->prediction_ratio =
+            metrics_add(metrics, METRIC_HISTOGRAM, "autodidact_prediction_error_ratio",
+                        "Time that a batch took in a section, as a multiple of what was predicted.",
+                        wait_labels, ratio_buckets, COUNT(ratio_buckets));
+        engine->slow_down = metrics_add(
+            metrics, METRIC_GAUGE, "autodidact_slow_down_ratio",
+            "What sections take that one worker computes, as a multiple of what was measured when "
+            "the model was published.",
+            model_labels, NULL, 0);
+        engine->helped =
+            metrics_add(metrics, METRIC_GAUGE, "autodidact_helped_ratio",
+                        "What sections take with the help of idle workers, as a part of what one "
+                        "worker takes alone.",
+                        model_labels, NULL, 0);
+        margin = metrics_add(metrics, METRIC_GAUGE, "autodidact_margin_seconds",
+                             "Time of each deadline that is kept for what comes after computing.",
+                             NULL, NULL, 0);
+    }
+    engine->margin = metric_series(margin, NULL);
+}
+
 static void add_metrics(struct engine *engine, struct metrics *metrics)
 {
     struct metric_family *helps = NULL;
@@ -76,6 +102,7 @@ static void add_metrics(struct engine *engine, struct metrics *metrics)
     }
     engine->helps = metric_series(helps, NULL);
     add_decode_metrics(engine, metrics);
+    add_learned_metrics(engine, metrics);
     if (metrics == NULL) return;
     engine->queue_wait = metrics_add(metrics, METRIC_HISTOGRAM, "autodidact_queue_wait_seconds",
                                      "Time that images waited for a section to begin.", wait_labels,
@@ -228,6 +255,69 @@ double engine_cost(struct engine *engine, const struct version *version, int cla
     double s = cost_answer(version->cost, way_heads(&version->desk.classifiers, classifier));
     pthread_mutex_unlock(&engine->lock);
     return s;
+}
+
+void engine_costs(struct engine *engine, const struct version *version, struct engine_costs *ret)
+{
+    const struct cost *cost = version->cost;
+    *ret = (struct engine_costs){.sizes = cost_sizes(cost)};
+    pthread_mutex_lock(&engine->lock);
+    ret->slow_down = cost_slow_down(cost);
+    ret->helped = cost_helped(cost);
+    ret->share = version->desk.share;
+    for (int i = 0; i < ret->sizes; i++) {
+        ret->batch[i] = cost_size(cost, i);
+        for (int s = 0; s < version->sections; s++) {
+            ret->section_s[s][i] = cost_section(cost, s, ret->batch[i]) / ret->slow_down;
+            ret->head_s[s][i] = cost_head(cost, s, ret->batch[i]) / ret->slow_down;
+        }
+    }
+    pthread_mutex_unlock(&engine->lock);
+}
+
+/* Does something with the version of each name, which is held meanwhile. */
+static void for_each_version(struct engine *engine,
+                             void (*one)(struct engine *engine, struct version *version))
+{
+    const char *names[MODELS_MAX];
+    size_t n = engine_model_names(engine, names, MODELS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        struct version *version = engine_version(engine, names[i]);
+        if (version == NULL) continue;
+        pthread_mutex_lock(&engine->lock);
+        one(engine, version);
+        pthread_mutex_unlock(&engine->lock);
+        version_unref(version);
+    }
+}
+
+static void show_learned(struct engine *engine, struct version *version)
+{
+    (void)engine;
+    cost_age(version->cost, clock_now());
+    metric_set(version->slow_down, cost_slow_down(version->cost));
+    metric_set(version->helped, cost_helped(version->cost));
+}
+
+void engine_show_learned(struct engine *engine)
+{
+    for_each_version(engine, show_learned);
+    pthread_mutex_lock(&engine->lock);
+    metric_set(engine->margin, desk_margin_s(engine->desk));
+    pthread_mutex_unlock(&engine->lock);
+}
+
+void engine_give_share(struct engine *engine, struct version *version)
+{
+    version->desk.share = shares_of(&engine->options.shares, version->model->name);
+}
+
+void engine_set_shares(struct engine *engine, const struct shares *shares)
+{
+    pthread_mutex_lock(&engine->lock);
+    engine->options.shares = *shares;
+    pthread_mutex_unlock(&engine->lock);
+    for_each_version(engine, engine_give_share);
 }
 
 size_t engine_in_flight(struct engine *engine)

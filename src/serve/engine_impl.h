@@ -87,7 +87,8 @@ struct engine {
     bool returner_started;
 
     struct metric_family *queue_wait, *section_seconds, *batch_size, *not_finite;
-    struct metric *helps;
+    struct metric_family *prediction_ratio, *slow_down, *helped;
+    struct metric *helps, *margin;
     struct metric *decode_waiting[DESK_SEATS], *decode_running[DESK_SEATS],
         *decode_memory[DESK_SEATS], *decode_ratio[DECODE_FORMATS];
 };
@@ -99,6 +100,9 @@ static inline double seconds_of(int64_t ns)
 
 /* worker.c. Lock held: somebody takes what has come. */
 void engine_call_worker(struct engine *engine);
+
+/* engine.c. Lock held: the version has the share of the machine that the options give its name. */
+void engine_give_share(struct engine *engine, struct version *version);
 
 /* decode.c. Lock held, let go now and then: the decoder gets images that wait, if it has room, or
  * those for the background only. Those that are too late leave: somebody flushes. */

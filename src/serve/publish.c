@@ -22,8 +22,16 @@ static int publish_one(struct engine *engine, struct publication *p)
     p->model = NULL;
     if (p->canary) rc = version_try(version, &p->error);
     if (rc == 0) rc = versions_exchange(&engine->versions, version, &p->error);
-    if (rc < 0) p->model = version_give_up(version);
-    return rc;
+    if (rc < 0) {
+        p->model = version_give_up(version);
+        return rc;
+    }
+    /* It stays until the next publication. Behind the exchange, so that no change of the shares
+     * falls between the two. */
+    pthread_mutex_lock(&engine->lock);
+    engine_give_share(engine, version);
+    pthread_mutex_unlock(&engine->lock);
+    return 0;
 }
 
 void publish_run(struct worker *worker)

@@ -100,9 +100,13 @@ static int make_workers(struct engine *engine, struct version *version, struct e
 
 static void find_metrics(struct engine *engine, struct version *version)
 {
+    const char *name = version->model->name;
+    version->slow_down = metric_series(engine->slow_down, &name);
+    version->helped = metric_series(engine->helped, &name);
     for (int s = 0; s < version->sections; s++) {
         const char *values[] = {version->model->name, model_classifier_name(s)};
         version->queue_wait[s] = metric_series(engine->queue_wait, values + 1);
+        version->prediction_ratio[s] = metric_series(engine->prediction_ratio, values + 1);
         version->section_seconds[s] = metric_series(engine->section_seconds, values);
         version->batch_size[s] = metric_series(engine->batch_size, values);
     }

@@ -38,8 +38,9 @@ struct version {
         struct exec *exec; /* that worker's alone, no lock */
         float *logits;     /* [batch_max][classes] */
     } * workers;
-    struct metric
-        *queue_wait[SPEC_SECTIONS_MAX]; /* not the version's alone: series by section only */
+    /* Not the version's alone: series by section only. */
+    struct metric *queue_wait[SPEC_SECTIONS_MAX], *prediction_ratio[SPEC_SECTIONS_MAX];
+    struct metric *slow_down, *helped;
     struct metric *section_seconds[SPEC_SECTIONS_MAX], *batch_size[SPEC_SECTIONS_MAX];
 };
 

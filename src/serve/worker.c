@@ -11,6 +11,7 @@
 #include "batch.h"
 
 #include "base/clock.h"
+#include "policy/cost.h"
 
 /* Lock held: whether others may be helping with this batch. */
 static bool is_leading(const struct engine *engine, const struct batch *b)
@@ -67,6 +68,15 @@ static bool help(struct worker *worker)
     return true;
 }
 
+/* Lock held, before the desk learns from it. */
+static void note_prediction(const struct batch *b, int64_t took_ns, bool helped)
+{
+    double predicted_s = b->desk->section_s * (helped ? cost_helped(b->version->cost) : 1);
+    if (predicted_s > 0)
+        metric_observe(b->version->prediction_ratio[b->desk->section],
+                       seconds_of(took_ns) / predicted_s);
+}
+
 /* Lock held on entry and return. Returns whether the whole batch stays in the executor for the next
  * section. */
 static bool run_section(struct engine *engine, struct batch *b, bool from_previous)
@@ -79,9 +89,10 @@ static bool run_section(struct engine *engine, struct batch *b, bool from_previo
     const float *output = batch_section(b, from_previous, &took_ns);
 
     pthread_mutex_lock(&engine->lock);
-    enum desk_border border =
-        desk_section_done(engine->desk, batch, seconds_of(took_ns), is_leading(engine, b),
-                          engine->done_first == NULL, clock_now());
+    bool helped = is_leading(engine, b);
+    note_prediction(b, took_ns, helped);
+    enum desk_border border = desk_section_done(engine->desk, batch, seconds_of(took_ns), helped,
+                                                engine->done_first == NULL, clock_now());
     if (border == DESK_STAYS) return true;
     pthread_mutex_unlock(&engine->lock);
     bool whole = false;

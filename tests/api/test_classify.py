@@ -283,6 +283,11 @@ def models():
     for key in ("macs", "cost_ms"):
         values = [e[key] for e in m["exits"]] + [m["ensemble"][key]]
         assert values == sorted(values) and values[0] > 0, (key, values)
+    costs = m["costs"]
+    assert m["share"] == 1 and costs["batches"] == [1, 2, 4, 8, 16, 32]
+    assert 0.5 <= costs["slow_down"] <= 20 and 0 < costs["helped"] <= 1
+    for key in ("sections_ms", "heads_ms"):
+        assert len(costs[key]) == 4 and all(len(times) == 6 and min(times) > 0 for times in costs[key]), costs
     parts = json.load(open(os.path.join(SOURCE, "models/resnet18.json")))
     assert m["architecture"] == parts["name"] and m["running"] == []
     # What has not learned has every member, too; what takes no part in an ensemble costs nothing.

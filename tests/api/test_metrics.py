@@ -91,6 +91,8 @@ def format_and_names():
             ("autodidact_section_duration_seconds", "histogram", {"model", "section"}),
             ("autodidact_batch_size", "histogram", {"model", "section"}), ("autodidact_requests_in_flight", "gauge", set()),
             ("autodidact_deadlines_total", "counter", {"result"}), ("autodidact_refused_total", "counter", {"reason"}),
+            ("autodidact_prediction_error_ratio", "histogram", {"section"}), ("autodidact_slow_down_ratio", "gauge", {"model"}),
+            ("autodidact_helped_ratio", "gauge", {"model"}), ("autodidact_margin_seconds", "gauge", set()),
             ("autodidact_model_info", "gauge", {"model", "version", "sha256"}),
             ("autodidact_log_lost_total", "counter", set()), ("process_cpu_seconds_total", "counter", set()), ("process_open_fds", "gauge", set()),
             ("process_max_fds", "gauge", set()), ("process_resident_memory_bytes", "gauge", set()),

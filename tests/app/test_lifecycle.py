@@ -441,19 +441,20 @@ def reload():
         configure("[log]\nlevel = warning\n")
         with Daemon(arguments=["--config", path]) as d:
             configure("[log]\nlevel = info\n[sla]\ndefault_classifier = ensemble\n[http]\nidle_timeout_ms = 100ms\n[engine]\n"
-                      "queue_max = 10\nbatch_max = 4\n")
+                      "queue_max = 10\nbatch_max = 4\n[model]\nshare = resnet18=2.5\n")
             assert d.classify().header("SLA-Classifier") != "ensemble"
-            hang_up(d, "the options have been read again: 5 changed")
+            hang_up(d, "the options have been read again: 6 changed")
             for words in ("log.level is info now; it was warning", "sla.default_classifier is ensemble now; it was deepest",
                           "http.idle_timeout_ms is 100 now", "engine.batch_max = 4 is taken at the next start; until then it is 32"):
                 assert words in d.text(), (words, d.text())
             assert d.classify().header("SLA-Classifier") == "ensemble"
             with Wire(d.address) as w:
-                assert w.ask("GET", "/v2/health/live").status == 200
+                assert w.ask("GET", "/v1/models").json["models"][0]["share"] == 2.5
                 assert w.closed()  # after 100 ms, not a minute
             for text, words in (("[log]\nlevel = loud\n", f"{path}:2: log.level"), ("[log\n", f"{path}:1:"), ("[log]\nfile = /no/such/file\n",
                                 f"log.file ({path}:2): cannot open /no/such/file"),
-                                ("[image]\nbytes_max = 1G\n", f"image.bytes_max ({path}:2) is larger")):
+                                ("[image]\nbytes_max = 1G\n", f"image.bytes_max ({path}:2) is larger"),
+                                ("[model]\nshare = a=0\n", f"model.share ({path}:2): the share of a takes 0.001 to 1000")):
                 configure(text)
                 hang_up(d, words)
                 assert "nothing has changed" in d.text().splitlines()[-1]

@@ -520,8 +520,11 @@ static void metrics_are_kept(void **state)
         struct call call;
         call_init(&call, sla_of(second), &png, 1);
         assert_int_equal(call_run(engine, &call), 0);
+        for (int k = 0; k < 2; k++)
+            engine_replied(engine, &call.request, clock_now() + CLOCK_SECOND);
         call_reset(&call);
     }
+    engine_show_learned(engine);
     struct buf out;
     buf_init(&out, 1 << 20);
     assert_int_equal(metrics_render(metrics, &out), 0);
@@ -530,6 +533,11 @@ static void metrics_are_kept(void **state)
         "autodidact_section_duration_seconds_count{model=\"tiny\",section=\"2\"} 3",
         "autodidact_section_duration_seconds_count{model=\"tiny\",section=\"3\"} 0",
         "autodidact_batch_size_bucket{model=\"tiny\",section=\"1\",le=\"1\"} 3",
+        "autodidact_prediction_error_ratio_count{section=\"2\"} 3",
+        "autodidact_prediction_error_ratio_count{section=\"4\"} 0",
+        "autodidact_slow_down_ratio{model=\"tiny\"} ",
+        "autodidact_helped_ratio{model=\"tiny\"} 1\n", /* a lone worker */
+        "autodidact_margin_seconds 1", /* and what there is before a reply is said to have left */
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         if (strstr(buf_text(&out), lines[i]) == NULL)

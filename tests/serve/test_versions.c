@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "fixture.h"
 
 static const double costs[TINY_SECTIONS] = {1, 1, 1, 1};
@@ -174,6 +175,81 @@ static void readers_keep_what_they_took(void **state)
     version_list_free(retired.list);
 }
 
+static double share_now(struct engine *engine, const char *name)
+{
+    struct version *version = engine_version(engine, name);
+    struct engine_costs found;
+    engine_costs(engine, version, &found);
+    version_unref(version);
+    return found.share;
+}
+
+static void models_have_their_shares(void **state)
+{
+    (void)state;
+    struct engine *engine = start(NULL);
+    struct shares shares;
+    assert_int_equal(publish(engine, "tiny", 1), 0);
+    assert_true(share_now(engine, "tiny") == 1);
+    assert_int_equal(shares_parse("tiny=2.5,other=0.25", &shares, NULL), 0);
+    engine_set_shares(engine, &shares);
+    assert_true(share_now(engine, "tiny") == 2.5); /* which serves */
+    assert_int_equal(publish(engine, "tiny", 2), 0);
+    assert_int_equal(publish(engine, "other", 1), 0);
+    assert_int_equal(publish(engine, "third", 1), 0);
+    assert_true(share_now(engine, "tiny") == 2.5); /* and its next version */
+    assert_true(share_now(engine, "other") == 0.25);
+    assert_true(share_now(engine, "third") == 1);
+    assert_int_equal(shares_parse("", &shares, NULL), 0);
+    engine_set_shares(engine, &shares);
+    assert_true(share_now(engine, "other") == 1);
+    engine_free(engine);
+}
+
+static void shares_are_checked(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "a",
+        "a=",
+        "=1",
+        "a=0",
+        "a=-1",
+        "a=0.0001",
+        "a=1001",
+        "a=nan",
+        "a=inf",
+        "a=1x",
+        "a=1,",
+        ",a=1",
+        "a=1,,b=1",
+        "a=1,a=2",
+        "A=1",
+        "a b=1",
+        "a=1=2",
+        "a=1;b=2",
+        "../a=1",
+        "a=1.0000000000000000000000000000000000001",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa=1"};
+    struct shares shares = {.n = 7};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct err e = {.code = 0};
+        if (shares_parse(bad[i], &shares, &e) != ERR_RANGE || e.code != ERR_RANGE)
+            fail_msg("\"%s\" is taken", bad[i]);
+    }
+    assert_int_equal(shares.n, 7); /* untouched */
+    struct buf text;
+    buf_init(&text, 10000);
+    for (int i = 0; i <= SHARES_MAX; i++) {
+        assert_int_equal(shares_parse(i > 0 ? buf_text(&text) : "", &shares, NULL), 0);
+        assert_int_equal(shares.n, i);
+        assert_int_equal(buf_printf(&text, "%sm%d=%d", i > 0 ? "," : "", i, i + 1), 0);
+    }
+    assert_int_equal(shares_parse(buf_text(&text), &shares, NULL), ERR_RANGE);
+    assert_true(shares_of(&shares, "m3") == 4);
+    buf_release(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +257,8 @@ int main(void)
         cmocka_unit_test(without_retire_versions_are_freed),
         cmocka_unit_test(there_is_a_limit_of_names),
         cmocka_unit_test(readers_keep_what_they_took),
+        cmocka_unit_test(models_have_their_shares),
+        cmocka_unit_test(shares_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
