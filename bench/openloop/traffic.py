@@ -8,12 +8,13 @@ Record = collections.namedtuple("Record", "sent_ns done_ns status index classifi
 class Class:
     """Requests of one kind."""
 
-    def __init__(self, name, share, deadline_ms, headers, images=None, query=""):
+    def __init__(self, name, share, deadline_ms, headers, images=None, model=None):
         self.name, self.share, self.deadline_ms, self.headers = name, share, deadline_ms, headers
-        self.images, self.query = images, query # images: a range of the test images, or None
+        self.images, self.model = images, model # images: a range of the test images; None: all. model: None: the default one
 
     def head(self, address):
-        lines = [f"POST /v1/classify?top=1{self.query} HTTP/1.1", "Host: %s:%d" % address, "Content-Type: image/png"]
+        query = "" if self.model is None else "&model=" + self.model
+        lines = [f"POST /v1/classify?top=1{query} HTTP/1.1", "Host: %s:%d" % address, "Content-Type: image/png"]
         return "".join(line + "\r\n" for line in lines + [f"{k}: {v}" for k, v in self.headers.items()]).encode()
 
 
@@ -24,7 +25,7 @@ def read_classes(path, batch1_ms):
         share = 0.3             of all requests
         deadline = 5x           times what one image takes alone on one thread; or in ms: 16
         images = 0-4999         of the test images; all, if not given
-        model = NAME            if not the daemon's default
+        model = NAME            if not the daemon's default: it is served under this name, too
         SLA-On-Miss = fail      a header, like all others; SLA-Deadline-Ms is the deadline unless told = no
         told = yes              the daemon gets to know the deadline
     """
@@ -46,7 +47,7 @@ def read_classes(path, batch1_ms):
         if images is not None:
             low, high = images.split("-")
             images = range(int(low), int(high) + 1)
-        found.append(Class(name, share, ms, given, images, f"&model={model}" if model else ""))
+        found.append(Class(name, share, ms, given, images, model))
     return found
 
 
@@ -117,6 +118,40 @@ def send(generator, folder, load, images, address, connections=4000, grace_s=3):
     with open(out, "rb") as f:
         records = [Record._make(r) for r in RECORD.iter_unpack(f.read())]
     return Sent(load, [label for label, _ in images], json.loads(p.stdout), records)
+
+
+# ---- the bound ----
+
+def answers_of(model):
+    """-> [(seconds of a worker, accuracy)] of each classifier of a model of /v1/models: the least that an image takes of it, in
+    whatever batches are best for each section and head. The accuracy is that of the held-out images."""
+    costs = model["costs"]
+    least = lambda times: min(ms / n for ms, n in zip(times, costs["batches"])) / 1e3
+    sections, heads = [least(t) for t in costs["sections_ms"]], [least(t) for t in costs["heads_ms"]]
+    until = [sum(sections[:k + 1]) for k in range(len(sections))]
+    found = [(until[k] + heads[k], e["accuracy"]) for k, e in enumerate(model["exits"])]
+    found.append((until[-1] + sum(head for head, e in zip(heads, model["exits"]) if e["learned"]), model["ensemble"]["accuracy"]))
+    for ensemble in model["running"]:
+        parts = [k for k, weight in enumerate(ensemble["weights"]) if weight > 0]
+        found.append((until[parts[-1]] + sum(heads[k] for k in parts), ensemble["accuracy"]))
+    return [(seconds, worth) for seconds, worth in found if worth is not None]
+
+
+def bound_per_s(program, load, models, workers):
+    """Answers a second that could be in time and right at most, whatever answers with whichever classifier, and knows all that
+    comes. models: of /v1/models."""
+    lines = [f"{workers} {len(load.classes)}"]
+    for c in load.classes:
+        answers = answers_of(next(m for m in models if m["name"] == c.model or (c.model is None and m["default"])))
+        lines.append(" ".join([str(len(answers))] + [f"{seconds:.9g} {worth:.9g}" for seconds, worth in answers]))
+    lines.append(str(len(load.requests)))
+    for at, k, _ in load.requests:
+        ms = load.classes[k].deadline_ms
+        lines.append(f"{at:.9f} {-1 if ms is None else at + ms / 1e3:.9f} {k}")
+    p = subprocess.run([program], input="\n".join(lines), stdout=subprocess.PIPE, text=True)
+    if p.returncode != 0:
+        raise SystemExit(f"{program} failed with exit status {p.returncode}")
+    return float(p.stdout) / load.seconds
 
 
 # ---- figures ----

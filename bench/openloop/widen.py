@@ -41,6 +41,13 @@ def write(path, metadata, tensors):
             f.write(values.tobytes())
 
 
+def rename(path, name, out):
+    """The same model under another name, which is its network's."""
+    metadata, tensors = read(path)
+    metadata["autodidact.spec"] = json.dumps({**json.loads(metadata["autodidact.spec"]), "name": name})
+    write(out, metadata, tensors)
+
+
 def times(name, wide, narrow):
     if wide % narrow:
         raise SystemExit(f"{name}: {wide} is no multiple of {narrow}")
